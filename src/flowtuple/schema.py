@@ -1,0 +1,287 @@
+"""What a column is and how far its values may move: `Column`, `Bound`, and the matching of one to the other."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from flowtuple.errors import InvalidArgument, nearest
+
+Role = Literal["value", "angle", "id", "weight", "label", "counter", "reference"]
+ROLES: tuple[Role, ...] = get_args(Role)
+OPAQUE = "opaque"
+
+BoundKind = Literal["lossless", "abs", "rel", "std", "bits"]
+
+_ID_NAMES = frozenset("run runnumber event eventnumber evt luminosityblock lumiblock lumi ls".split())
+_ANGLE = re.compile(r"(^|[_. ])phi\d*$|Phi\d*$", re.IGNORECASE)
+_REFERENCE = re.compile(r"Idx[G\d]*$")
+_LABEL = re.compile(r"^(class_)?labels?$|^target$", re.IGNORECASE)
+_GLOB_CHARACTERS = frozenset("*?[")
+
+
+def infer_role(name: str, dtype: str) -> Role:
+    """The role that a branch's name suggests; counters are known from structure, not from names.
+
+    Example:
+        >>> infer_role("Jet_phi", "float32"), infer_role("genWeight", "float32"), infer_role("run", "uint32")
+        ('angle', 'weight', 'id')
+    """
+    if name.lower() in _ID_NAMES and dtype != "bool":
+        return "id"
+    if "weight" in name.lower() and dtype.startswith("float"):
+        return "weight"
+    if _REFERENCE.search(name) and "int" in dtype:
+        return "reference"
+    if _LABEL.search(name):
+        return "label"
+    if _ANGLE.search(name) and dtype.startswith("float"):
+        return "angle"
+    return "value"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One branch: its name, type and place in the event.
+
+    Attributes:
+        name: The branch name, unique within its table.
+        dtype: A NumPy dtype name (`"float32"`, `"uint8"`, `"bool"`), or `"opaque"` for what is carried
+            as it is: strings, deeper nesting.
+        role: What the values mean; ids and weights stay lossless under globs.
+        title: The branch's documentation string.
+        counter: Name of the column that holds this one's number of objects per event; `None` for one
+            value (or one fixed array) per event.
+        shape: The fixed array shape per event, `()` for scalars.
+        hidden: True for a counter that the source keeps implicitly (`std::vector<T>`, awkward lists).
+    """
+
+    name: str
+    dtype: str
+    role: Role = "value"
+    title: str = ""
+    counter: str | None = None
+    shape: tuple[int, ...] = ()
+    hidden: bool = False
+
+    @property
+    def is_opaque(self) -> bool:
+        return self.dtype == OPAQUE
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype.startswith("float")
+
+    @property
+    def is_integer(self) -> bool:
+        return "int" in self.dtype
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` turns back into an equal column; defaults are left out."""
+        out: dict[str, Any] = {"name": self.name, "dtype": self.dtype}
+        if self.role != "value":
+            out["role"] = self.role
+        if self.title:
+            out["title"] = self.title
+        if self.counter is not None:
+            out["counter"] = self.counter
+        if self.shape:
+            out["shape"] = list(self.shape)
+        if self.hidden:
+            out["hidden"] = True
+        return out
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Column:
+        """The inverse of `to_json`."""
+        return cls(
+            name=data["name"],
+            dtype=data["dtype"],
+            role=data.get("role", "value"),
+            title=data.get("title", ""),
+            counter=data.get("counter"),
+            shape=tuple(data.get("shape", ())),
+            hidden=data.get("hidden", False),
+        )
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How far a decoded value may lie from its original.
+
+    Attributes:
+        kind: `lossless`; `abs` with |x' - x| <= amount; `rel` with |x' - x| <= amount |x|; `std`, an `abs`
+            bound in units of the column's standard deviation; `bits`, round to nearest with `amount`
+            explicit mantissa bits.
+        amount: The number after the colon, in the column's unit for `abs`.
+
+    Example:
+        >>> Bound.parse("rel:1e-3")
+        Bound(kind='rel', amount=0.001)
+        >>> str(Bound.parse("bits:10")), str(Bound())
+        ('bits:10', 'lossless')
+    """
+
+    kind: BoundKind = "lossless"
+    amount: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Bound:
+        """Read `lossless`, `abs:E`, `rel:R`, `std:S` or `bits:B`.
+
+        Raises:
+            InvalidArgument: The text is none of these, or its number is not usable as a bound.
+        """
+        kind, colon, number = text.strip().partition(":")
+        if kind == "lossless" and not colon:
+            return cls()
+        if kind not in ("abs", "rel", "std", "bits"):
+            raise InvalidArgument(f"bound {text!r} does not parse: write lossless, abs:E, rel:R, std:S or bits:B")
+        try:
+            amount = float(number)
+        except ValueError:
+            raise InvalidArgument(f"bound {text!r} has no number after '{kind}:': write for example {kind}:1e-3") from None
+        if not math.isfinite(amount) or amount < 0 or (amount == 0 and kind != "bits"):
+            raise InvalidArgument(f"bound {text!r} must be a positive, finite number; for exact values write lossless")
+        if kind == "rel" and amount >= 1:
+            raise InvalidArgument(f"bound {text!r} allows every value to become zero: write a number below 1")
+        if kind == "bits" and (amount != int(amount) or amount > 52):
+            raise InvalidArgument(f"bound {text!r} must be a whole number of mantissa bits, 0 to 52")
+        return cls(kind, amount)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return "lossless" if self.kind == "lossless" else f"{self.kind}:{self.amount:g}"
+
+    def holds(self, original: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+        """Whether each decoded value lies within the bound of its original.
+
+        Args:
+            original: Values of one column, any shape and dtype.
+            decoded: The same shape and dtype.
+
+        Returns:
+            Booleans of the same shape. The difference is taken in float64 between the stored values. Equal bit
+            patterns always hold; NaN, infinities and -0.0 hold only so.
+
+        Raises:
+            InvalidArgument: The bound is `std`, which has to be resolved to `abs` first.
+        """
+        if self.kind == "std":
+            raise InvalidArgument("a std bound has no meaning before it is resolved to abs with the column's std")
+        same = bit_patterns(original) == bit_patterns(decoded)
+        if self.kind == "lossless" or same.all():
+            return same
+        if original.dtype.kind in "iu":
+            larger, smaller = np.maximum(original, decoded), np.minimum(original, decoded)
+            distance = larger.astype(np.uint64) - smaller.astype(np.uint64)  # wraps to the true distance
+            return same | (distance <= np.uint64(min(math.floor(self.amount), 2**64 - 1)))
+        special = ~np.isfinite(original) | ~np.isfinite(decoded) | (np.signbit(original) & (original == 0))
+        with np.errstate(invalid="ignore", over="ignore"):
+            x, y = original.astype(np.float64), decoded.astype(np.float64)
+            close = np.abs(y - x) <= self._largest_difference(x)
+        return same | (close & ~special)
+
+    def _largest_difference(self, x: np.ndarray) -> np.ndarray | float:
+        if self.kind == "abs":
+            return self.amount
+        if self.kind == "rel":
+            return self.amount * np.abs(x)
+        exponent = np.frexp(np.where(x == 0, 1.0, x))[1]  # x = m 2^exponent, 1/2 <= |m| < 1
+        return np.ldexp(1.0, exponent - 2 - int(self.amount))
+
+
+def bit_patterns(values: np.ndarray) -> np.ndarray:
+    """The values as unsigned integers of the same width, so that equality means the same bits."""
+    values = np.ascontiguousarray(values)
+    return values.view(f"u{values.dtype.itemsize}")
+
+
+def is_glob(pattern: str) -> bool:
+    """Whether a pattern can match more than the one name it spells."""
+    return bool(_GLOB_CHARACTERS & set(pattern))
+
+
+def select_columns(
+    tables: Mapping[str, Iterable[Column]], include: Iterable[str] = (), exclude: Iterable[str] = ()
+) -> dict[str, tuple[Column, ...]]:
+    """The columns that the globs keep, counters of kept columns included, in the order of the table.
+
+    Args:
+        tables: Columns of each table, by the table's name.
+        include: Globs of which a column must match one; none means all.
+        exclude: Globs of which a column may match none.
+
+    Raises:
+        InvalidArgument: A glob matches no column, or nothing is left.
+    """
+    include, exclude = list(include), list(exclude)
+    everything = {name: tuple(columns) for name, columns in tables.items()}
+    for pattern in (*include, *exclude):
+        _matches(pattern, everything)
+    selected: dict[str, tuple[Column, ...]] = {}
+    for table, columns in everything.items():
+        keep = {
+            c.name
+            for c in columns
+            if (not include or any(_fits(p, table, c) for p in include)) and not any(_fits(p, table, c) for p in exclude)
+        }
+        keep |= {c.counter for c in columns if c.name in keep and c.counter is not None}
+        if keep or not columns:
+            selected[table] = tuple(c for c in columns if c.name in keep)
+    if not selected:
+        raise InvalidArgument("no column is left after --columns and --exclude: widen the globs")
+    return selected
+
+
+def match_bounds(tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str, str | Bound]) -> dict[str, dict[str, Bound]]:
+    """The bound of every column: the last pattern that matches wins, and none means lossless.
+
+    Patterns are branch names or globs, optionally as `TREE/PATTERN`. A glob touches float columns only and passes
+    over ids and weights; to bound an integer, an id or a weight, name it in full.
+
+    Returns:
+        For each table a dict from column name to bound.
+
+    Raises:
+        InvalidArgument: A pattern matches nothing, or a bound is impossible for a column named in full.
+    """
+    everything = {name: tuple(columns) for name, columns in tables.items()}
+    bounds = {table: {c.name: Bound() for c in columns} for table, columns in everything.items()}
+    for pattern, spec in tolerance.items():
+        bound = spec if isinstance(spec, Bound) else Bound.parse(spec)
+        for table, column in _matches(pattern, everything):
+            if not is_glob(pattern):
+                _check_applicable(bound, column)
+            elif not column.is_float or column.role in ("id", "weight"):
+                continue
+            bounds[table][column.name] = bound
+    return bounds
+
+
+def _fits(pattern: str, table: str, column: Column) -> bool:
+    return fnmatch.fnmatchcase(column.name, pattern) or fnmatch.fnmatchcase(f"{table}/{column.name}", pattern)
+
+
+def _matches(pattern: str, tables: Mapping[str, tuple[Column, ...]]) -> list[tuple[str, Column]]:
+    found = [(table, c) for table, columns in tables.items() for c in columns if _fits(pattern, table, c)]
+    if not found:
+        names = [c.name for columns in tables.values() for c in columns]
+        what = "glob" if is_glob(pattern) else "name"
+        raise InvalidArgument(f"the {what} {pattern!r} matches no column; {nearest(pattern, names)}")
+    return found
+
+
+def _check_applicable(bound: Bound, column: Column) -> None:
+    if bound.kind == "lossless":
+        return
+    if column.is_opaque or column.dtype == "bool" or column.role == "counter":
+        kind = "a counter" if column.role == "counter" else f"of type {column.dtype}"
+        raise InvalidArgument(f"column {column.name!r} is {kind} and can only be lossless, not {bound}")
+    if column.is_integer and bound.kind in ("rel", "bits"):
+        raise InvalidArgument(f"column {column.name!r} is {column.dtype}: bound it with abs:E, std:S or lossless, not {bound}")

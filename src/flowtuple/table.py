@@ -1,0 +1,284 @@
+"""Events in memory: `Table`, NumPy columns with shared counters, and `Dataset`, the named tables of one input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeAlias
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.schema import OPAQUE, Column, bit_patterns, infer_role
+
+Content: TypeAlias = "np.ndarray | ak.Array"
+
+
+class TableSource(Protocol):
+    """Anything that can hand out the events of one table, a range at a time."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def columns(self) -> tuple[Column, ...]: ...
+
+    @property
+    def num_entries(self) -> int: ...
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events `start` to `stop` of the named columns and of their counters, in the order of the schema."""
+        ...
+
+
+@dataclass(frozen=True)
+class Table:
+    """Events of one tree held in memory; it is its own `TableSource`.
+
+    Attributes:
+        name: The tree's name.
+        columns: The schema, in the order of the branches.
+        num_entries: Number of events n.
+        data: Contents by column name. A scalar column has shape (n,), a fixed array (n, *shape); a counted column
+            has shape (N,), the objects of all events one after another, with N the sum of its counter;
+            an opaque column is an awkward array of length n.
+
+    Raises:
+        InvalidArgument: Contents and schema do not fit each other.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    num_entries: int
+    data: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        for column in self.columns:
+            if column.name not in self.data:
+                raise InvalidArgument(f"table {self.name!r}: column {column.name!r} is in the schema but has no data")
+            expected, found = self._expected_length(column), len(self.data[column.name])
+            if expected != found:
+                raise InvalidArgument(
+                    f"table {self.name!r}: column {column.name!r} has {found} values where {expected} are due"
+                )
+
+    def _expected_length(self, column: Column) -> int:
+        if column.counter is None:
+            return self.num_entries
+        if column.counter not in self.data:
+            raise InvalidArgument(
+                f"table {self.name!r}: column {column.name!r} is counted by {column.counter!r}, which is absent"
+            )
+        return int(self.data[column.counter].sum())
+
+    def __getitem__(self, name: str) -> Any:
+        return self.data[self.column(name).name]
+
+    def column(self, name: str) -> Column:
+        """The schema of one column.
+
+        Raises:
+            InvalidArgument: There is no such column; the message names the nearest.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise InvalidArgument(f"table {self.name!r} has no column {name!r}; {nearest(name, [c.name for c in self.columns])}")
+
+    def offsets(self, counter: str) -> np.ndarray:
+        """Where each event's objects begin and end: int64, shape (n + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.data[counter], dtype=np.int64)])
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events `start` to `stop` of some columns, their counters included; contents are views where possible."""
+        start, stop = max(0, start), min(stop, self.num_entries)
+        kept = with_counters(self.columns, columns)
+        offsets = {c: self.offsets(c) for c in {k.counter for k in kept} if c is not None}
+        data = {}
+        for column in kept:
+            bounds = (start, stop) if column.counter is None else offsets[column.counter][[start, stop]]
+            data[column.name] = self.data[column.name][bounds[0] : bounds[1]]
+        return Table(self.name, kept, max(0, stop - start), data)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the contents at their own types."""
+        return sum(int(self.data[c.name].nbytes) for c in self.columns)
+
+
+def with_counters(columns: Iterable[Column], names: Iterable[str]) -> tuple[Column, ...]:
+    """The named columns and the counters they need, in the order of `columns`."""
+    columns, wanted = tuple(columns), set(names)
+    wanted |= {c.counter for c in columns if c.name in wanted and c.counter is not None}
+    return tuple(c for c in columns if c.name in wanted)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All that one input holds: tables, and objects that travel along unread.
+
+    Attributes:
+        description: What to call it in messages, usually the path.
+        tables: Its tables by name, in order.
+        carried: ROOT objects (histograms) by name, each as the bytes of a ROOT file that holds just it.
+        refused: What cannot be carried, by name, with the reason.
+        nbytes: Size of the input on disk, 0 where it has none.
+    """
+
+    description: str
+    tables: dict[str, TableSource]
+    carried: dict[str, bytes] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    nbytes: int = 0
+
+    def table(self, name: str) -> TableSource:
+        """One table by name.
+
+        Raises:
+            InvalidArgument: There is no such table.
+        """
+        if name not in self.tables:
+            raise InvalidArgument(f"{self.description}: no tree {name!r}; {nearest(name, self.tables)}")
+        return self.tables[name]
+
+    def only(self, name: str) -> Dataset:
+        """The same data set with one of its tables and nothing carried."""
+        return replace(self, tables={name: self.table(name)}, carried={}, refused={})
+
+
+def read_all(source: TableSource, columns: Sequence[str] | None = None) -> Table:
+    """Every event of a table, of some columns or of all."""
+    names = [c.name for c in source.columns] if columns is None else columns
+    return source.read(names, 0, source.num_entries)
+
+
+def ranges(num_entries: int, step: int) -> Iterator[tuple[int, int]]:
+    """Consecutive (start, stop) pairs that cover `num_entries`, each at most `step` long.
+
+    Example:
+        >>> list(ranges(5, 2))
+        [(0, 2), (2, 4), (4, 5)]
+    """
+    for start in range(0, num_entries, step):
+        yield start, min(start + step, num_entries)
+
+
+def concatenate(tables: Sequence[Table]) -> Table:
+    """One table from consecutive pieces of one schema; at least one piece."""
+    first = tables[0]
+    data: dict[str, Content] = {}
+    for column in first.columns:
+        parts = [t.data[column.name] for t in tables]
+        data[column.name] = ak.concatenate(parts) if column.is_opaque else np.concatenate(parts)
+    return Table(first.name, first.columns, sum(t.num_entries for t in tables), data)
+
+
+def difference(left: Table, right: Table) -> str | None:
+    """The first difference between two tables in words, `None` where they are the same bit for bit (NaN included)."""
+    if left.num_entries != right.num_entries:
+        return f"{left.num_entries} events against {right.num_entries}"
+    if [c.name for c in left.columns] != [c.name for c in right.columns]:
+        return "the columns differ"
+    for column in left.columns:
+        a, b = left.data[column.name], right.data[column.name]
+        if column.is_opaque:
+            if not ak.array_equal(a, b, equal_nan=True):
+                return f"column {column.name!r} differs"
+        elif a.dtype != b.dtype or a.shape != b.shape:
+            return f"column {column.name!r} is {a.dtype}{a.shape} against {b.dtype}{b.shape}"
+        elif not np.array_equal(bit_patterns(a), bit_patterns(b)):
+            return f"column {column.name!r} differs"
+    return None
+
+
+def table_from_awkward(
+    name: str, array: ak.Array, titles: Mapping[str, str] | None = None, counters: Mapping[str, str] | None = None
+) -> Table:
+    """A table from a record array, one field a column.
+
+    Args:
+        name: Name of the table.
+        array: One record per event. A field of numbers is a column, a field of lists of numbers a counted column, a
+            field of lists of records a collection (`Jet` with `pt` becomes `Jet_pt`), a record is flattened
+            the same way. Anything else is opaque.
+        titles: Branch titles by column name.
+        counters: For counted columns, the field that counts them; columns left out share a hidden
+            counter with all columns of equal counts.
+    """
+    builder = _Builder(titles or {}, counters or {})
+    for field_name in array.fields:
+        builder.add(field_name, array[field_name])
+    return Table(name, tuple(builder.columns), len(array), builder.data)
+
+
+class _Builder:
+    """Collects columns and finds counters that they share."""
+
+    def __init__(self, titles: Mapping[str, str], counters: Mapping[str, str]) -> None:
+        self.columns: list[Column] = []
+        self.data: dict[str, Any] = {}
+        self._titles = titles
+        self._known = counters
+        self._counting = set(counters.values())
+        self._hidden: dict[bytes, str] = {}
+
+    def add(self, name: str, values: ak.Array) -> None:
+        values = ak.Array(values)
+        if values.fields:
+            for inner in values.fields:
+                self.add(f"{name}_{inner}", values[inner])
+            return
+        layout = ak.to_packed(values).layout
+        if _is_number_block(layout):
+            content = np.asarray(ak.to_numpy(values))
+            self._append(name, content, shape=content.shape[1:])
+        elif layout.is_list and layout.parameter("__array__") is None and _is_number_block(layout.content, depth=1):
+            self._append(name, np.asarray(ak.to_numpy(ak.flatten(values))), counter=self._counter(name, ak.num(values)))
+        else:
+            self.columns.append(Column(name, OPAQUE, title=self._titles.get(name, "")))
+            self.data[name] = values
+
+    def _append(self, name: str, content: np.ndarray, counter: str | None = None, shape: tuple[int, ...] = ()) -> None:
+        role = "counter" if name in self._counting else infer_role(name, content.dtype.name)
+        self.columns.append(Column(name, content.dtype.name, role, self._titles.get(name, ""), counter, shape))
+        self.data[name] = np.ascontiguousarray(content)
+
+    def _counter(self, name: str, counts: ak.Array) -> str:
+        if name in self._known:
+            return self._known[name]
+        lengths = np.asarray(ak.to_numpy(counts), dtype=np.int64)
+        key = lengths.tobytes()
+        if key not in self._hidden:
+            hidden = f"n({name})"
+            self._hidden[key] = hidden
+            self.columns.append(Column(hidden, "int64", "counter", hidden=True))
+            self.data[hidden] = lengths
+        return self._hidden[key]
+
+
+def _is_number_block(layout: Any, depth: int = 8) -> bool:
+    """Whether a layout is one rectangular array of plain numbers of at most `depth` dimensions."""
+    while layout.is_regular:
+        layout, depth = layout.content, depth - 1
+    if not layout.is_numpy or layout.data.ndim > depth:
+        return False
+    return layout.data.dtype.kind in "fiub" and layout.data.dtype.itemsize <= 8
+
+
+def table_to_awkward(table: Table) -> ak.Array:
+    """A record array with one field per visible column: lists for counted columns, regular arrays for fixed ones."""
+    offsets = {c: table.offsets(c) for c in {k.counter for k in table.columns} if c is not None}
+    fields: dict[str, Any] = {}
+    for column in table.columns:
+        content = table.data[column.name]
+        if column.hidden:
+            continue
+        if column.counter is not None:
+            layout = ak.contents.ListOffsetArray(ak.index.Index64(offsets[column.counter]), ak.contents.NumpyArray(content))
+            fields[column.name] = ak.Array(layout)
+        else:
+            fields[column.name] = content if column.is_opaque else ak.from_numpy(content, regulararray=True)
+    if not fields:
+        return ak.Array(ak.contents.RecordArray([], [], length=table.num_entries))
+    return ak.zip(fields, depth_limit=1)
