@@ -7,19 +7,21 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flowtuple.errors import InvalidArgument, nearest
 
+Array: TypeAlias = NDArray[Any]
 Role = Literal["value", "angle", "id", "weight", "label", "counter", "reference"]
 ROLES: tuple[Role, ...] = get_args(Role)
 OPAQUE = "opaque"
 
 BoundKind = Literal["lossless", "abs", "rel", "std", "bits"]
 
-_ID_NAMES = frozenset("run runnumber event eventnumber evt luminosityblock lumiblock lumi ls".split())
+_ID_NAMES = frozenset(["run", "runnumber", "event", "eventnumber", "evt", "luminosityblock", "lumiblock", "lumi", "ls"])
 _ANGLE = re.compile(r"(^|[_. ])phi\d*$|Phi\d*$", re.IGNORECASE)
 _REFERENCE = re.compile(r"Idx[G\d]*$")
 _LABEL = re.compile(r"^(class_)?labels?$|^target$", re.IGNORECASE)
@@ -158,7 +160,7 @@ class Bound:
     def __str__(self) -> str:
         return "lossless" if self.kind == "lossless" else f"{self.kind}:{self.amount:g}"
 
-    def holds(self, original: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+    def holds(self, original: Array, decoded: Array) -> Array:
         """Whether each decoded value lies within the bound of its original.
 
         Args:
@@ -180,26 +182,31 @@ class Bound:
         if original.dtype.kind in "iu":
             larger, smaller = np.maximum(original, decoded), np.minimum(original, decoded)
             distance = larger.astype(np.uint64) - smaller.astype(np.uint64)  # wraps to the true distance
-            return same | (distance <= np.uint64(min(math.floor(self.amount), 2**64 - 1)))
+            held: Array = same | (distance <= np.uint64(min(math.floor(self.amount), 2**64 - 1)))
+            return held
         special = ~np.isfinite(original) | ~np.isfinite(decoded) | (np.signbit(original) & (original == 0))
         with np.errstate(invalid="ignore", over="ignore"):
             x, y = original.astype(np.float64), decoded.astype(np.float64)
             close = np.abs(y - x) <= self._largest_difference(x)
-        return same | (close & ~special)
+        within: Array = same | (close & ~special)
+        return within
 
-    def _largest_difference(self, x: np.ndarray) -> np.ndarray | float:
+    def _largest_difference(self, x: Array) -> Array | float:
         if self.kind == "abs":
             return self.amount
         if self.kind == "rel":
-            return self.amount * np.abs(x)
+            relative: Array = self.amount * np.abs(x)
+            return relative
         exponent = np.frexp(np.where(x == 0, 1.0, x))[1]  # x = m 2^exponent, 1/2 <= |m| < 1
-        return np.ldexp(1.0, exponent - 2 - int(self.amount))
+        half_unit: Array = np.ldexp(1.0, exponent - 2 - int(self.amount))
+        return half_unit
 
 
-def bit_patterns(values: np.ndarray) -> np.ndarray:
+def bit_patterns(values: Array) -> Array:
     """The values as unsigned integers of the same width, so that equality means the same bits."""
     values = np.ascontiguousarray(values)
-    return values.view(f"u{values.dtype.itemsize}")
+    patterns: Array = values.view(f"u{values.dtype.itemsize}")
+    return patterns
 
 
 def is_glob(pattern: str) -> bool:

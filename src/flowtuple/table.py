@@ -10,9 +10,9 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
-from flowtuple.schema import OPAQUE, Column, bit_patterns, infer_role
+from flowtuple.schema import OPAQUE, Array, Column, bit_patterns, infer_role
 
-Content: TypeAlias = "np.ndarray | ak.Array"
+Content: TypeAlias = "Array | ak.Array"
 
 
 class TableSource(Protocol):
@@ -59,17 +59,13 @@ class Table:
                 raise InvalidArgument(f"table {self.name!r}: column {column.name!r} is in the schema but has no data")
             expected, found = self._expected_length(column), len(self.data[column.name])
             if expected != found:
-                raise InvalidArgument(
-                    f"table {self.name!r}: column {column.name!r} has {found} values where {expected} are due"
-                )
+                raise InvalidArgument(f"table {self.name!r}: column {column.name!r} has {found} values, not {expected}")
 
     def _expected_length(self, column: Column) -> int:
         if column.counter is None:
             return self.num_entries
         if column.counter not in self.data:
-            raise InvalidArgument(
-                f"table {self.name!r}: column {column.name!r} is counted by {column.counter!r}, which is absent"
-            )
+            raise InvalidArgument(f"table {self.name!r}: column {column.name!r} is counted by {column.counter!r}, absent here")
         return int(self.data[column.counter].sum())
 
     def __getitem__(self, name: str) -> Any:
@@ -86,7 +82,7 @@ class Table:
                 return column
         raise InvalidArgument(f"table {self.name!r} has no column {name!r}; {nearest(name, [c.name for c in self.columns])}")
 
-    def offsets(self, counter: str) -> np.ndarray:
+    def offsets(self, counter: str) -> Array:
         """Where each event's objects begin and end: int64, shape (n + 1,)."""
         return np.concatenate([[0], np.cumsum(self.data[counter], dtype=np.int64)])
 
@@ -239,7 +235,7 @@ class _Builder:
             self.columns.append(Column(name, OPAQUE, title=self._titles.get(name, "")))
             self.data[name] = values
 
-    def _append(self, name: str, content: np.ndarray, counter: str | None = None, shape: tuple[int, ...] = ()) -> None:
+    def _append(self, name: str, content: Array, counter: str | None = None, shape: tuple[int, ...] = ()) -> None:
         role = "counter" if name in self._counting else infer_role(name, content.dtype.name)
         self.columns.append(Column(name, content.dtype.name, role, self._titles.get(name, ""), counter, shape))
         self.data[name] = np.ascontiguousarray(content)
