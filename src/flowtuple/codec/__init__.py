@@ -1,0 +1,1 @@
+"""Indices to bytes and back: frequencies, the entropy coder, the other methods, and whole chunks."""

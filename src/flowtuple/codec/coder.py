@@ -1,0 +1,147 @@
+"""The entropy coder: two interleaved lanes of range asymmetric numeral systems (Duda, arXiv:1311.2540) with 32-bit words.
+
+A row costs -log2(f / 2^16) bits for its symbol and log2(span + 1) bits for its place in the bin. The state is
+64 bits wide; rows take the lanes in turn; both lanes share one sequence of words. Decoding ends with both states back
+at their start and every word used, or the stream is corrupt.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from flowtuple.errors import Corrupt
+from flowtuple.schema import Array
+
+START = 1 << 31
+PLACE_BITS = 24
+_HEADER = 16
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _push(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: Any) -> Any:
+    """Put an interval [begin, begin + frequency) of 2^bits on a state; a word that overflows goes to `words`."""
+    if state >= (frequency << (np.uint64(63) - bits)):
+        words[used[0]] = np.uint32(state & np.uint64(0xFFFFFFFF))
+        used[0] += 1
+        state = state >> np.uint64(32)
+    return ((state // frequency) << bits) + state % frequency + begin
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _pop(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: Any) -> Any:
+    """Take the interval off again; reads backwards from `words`, and lets `used` go below zero where they run out."""
+    slot = state & ((np.uint64(1) << bits) - np.uint64(1))
+    state = frequency * (state >> bits) + slot - begin
+    if state < np.uint64(2147483648):
+        used[0] -= 1
+        word = words[used[0]] if used[0] >= 0 else np.uint32(0)
+        state = (state << np.uint64(32)) | np.uint64(word)
+    return state
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _raw_bits(span: Any) -> Any:
+    """Low bits of the place in a bin that are stored as they are: all beyond the top 16."""
+    bits = np.uint64(0)
+    while (span >> bits) >= np.uint64(65536):
+        bits += np.uint64(1)
+    return bits
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _encode(q: Any, symbols: Any, table: Any, starts: Any, spans: Any, states: Any, words: Any) -> Any:
+    used = np.zeros(1, np.int64)
+    for i in range(len(q) - 1, -1, -1):
+        k, state = symbols[i], states[i & 1]
+        span, place = spans[k], np.uint64(q[i]) - np.uint64(starts[k])
+        raw = _raw_bits(span)
+        done = np.uint64(0)
+        while done < raw:
+            take = min(np.uint64(16), raw - done)
+            piece = (place >> done) & ((np.uint64(1) << take) - np.uint64(1))
+            state = _push(state, piece, np.uint64(1), take, words, used)
+            done += take
+        cells = (span >> raw) + np.uint64(1)
+        if cells > np.uint64(1):
+            begin = ((place >> raw) << np.uint64(24)) // cells
+            end = (((place >> raw) + np.uint64(1)) << np.uint64(24)) // cells
+            state = _push(state, begin, end - begin, np.uint64(24), words, used)
+        below = np.uint64(0)
+        for j in range(k):
+            below += np.uint64(table[i, j])
+        states[i & 1] = _push(state, below, np.uint64(table[i, k]), np.uint64(16), words, used)
+    return used[0]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _decode(table: Any, starts: Any, spans: Any, states: Any, words: Any, q: Any) -> Any:
+    used = np.full(1, len(words), np.int64)
+    for i in range(len(q)):
+        state = states[i & 1]
+        slot = state & np.uint64(65535)
+        k, below = 0, np.uint64(0)
+        while below + np.uint64(table[i, k]) <= slot:
+            below += np.uint64(table[i, k])
+            k += 1
+        state = _pop(state, below, np.uint64(table[i, k]), np.uint64(16), words, used)
+        span = spans[k]
+        raw = _raw_bits(span)
+        cells = (span >> raw) + np.uint64(1)
+        place = np.uint64(0)
+        if cells > np.uint64(1):
+            slot = state & np.uint64(16777215)
+            place = ((slot + np.uint64(1)) * cells - np.uint64(1)) >> np.uint64(24)
+            begin, end = (place << np.uint64(24)) // cells, ((place + np.uint64(1)) << np.uint64(24)) // cells
+            state = _pop(state, begin, end - begin, np.uint64(24), words, used)
+            place = place << raw
+        done = raw
+        while done > np.uint64(0):
+            take = done % np.uint64(16)
+            if take == np.uint64(0):
+                take = np.uint64(16)
+            done -= take
+            piece = state & ((np.uint64(1) << take) - np.uint64(1))
+            state = _pop(state, piece, np.uint64(1), take, words, used)
+            place |= piece << done
+        states[i & 1] = state
+        q[i] = np.int64(np.uint64(starts[k]) + place)
+    return used[0]
+
+
+def encode(q: Array, symbols: Array, table: Array, starts: Array, spans: Array) -> bytes:
+    """Code indices against their frequencies.
+
+    Args:
+        q: int64 indices, shape (n,).
+        symbols: int64 symbol of each index, shape (n,).
+        table: uint16 frequencies, shape (n, K), rows summing to 2^16.
+        starts: int64 first index of each symbol, shape (K,).
+        spans: uint64 width - 1 of each symbol, shape (K,).
+
+    Returns:
+        16 bytes of states, then 32-bit words, all little-endian.
+    """
+    states = np.full(2, START, np.uint64)
+    words = np.empty(4 * len(q) + 1, np.uint32)
+    used = _encode(q, symbols, table, starts, spans, states, words)
+    return states.astype("<u8").tobytes() + words[:used].astype("<u4").tobytes()
+
+
+def decode(data: bytes, table: Array, starts: Array, spans: Array) -> Array:
+    """The inverse of `encode`, for the same frequencies: int64 indices, shape (n,).
+
+    Raises:
+        Corrupt: The bytes are no stream of n rows.
+    """
+    if len(data) < _HEADER or len(data) % 4:
+        raise Corrupt(f"an entropy-coded stream of {len(data)} bytes cannot be one")
+    states = np.frombuffer(data[:_HEADER], "<u8").astype(np.uint64)
+    words = np.frombuffer(data[_HEADER:], "<u4").astype(np.uint32)
+    q = np.empty(len(table), np.int64)
+    left = _decode(table, starts, spans, states, words, q)
+    if left != 0 or (states != START).any():
+        raise Corrupt("an entropy-coded stream does not end where its rows end")
+    return q

@@ -1,0 +1,181 @@
+"""The ways to store a column's indices or values that need no model; the flow has to beat the smallest of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import zstandard
+from pcodec import ChunkConfig, standalone
+
+from flowtuple.codec.varint import Reader, write_signed
+from flowtuple.errors import Corrupt
+from flowtuple.lattice.grid import ESCAPE
+from flowtuple.lattice.lattice import ATOM
+from flowtuple.schema import Array
+
+ZSTD_LEVEL = 19
+_PCODEC = ChunkConfig(compression_level=8)
+_SPECIALS = ESCAPE - ATOM  # more atoms than any column may have
+
+
+def zstd(data: bytes) -> bytes:
+    """One zstd frame that states its content size."""
+    return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(data)
+
+
+def unzstd(data: bytes, length: int | None = None) -> bytes:
+    """The content of one zstd frame; exactly `length` bytes of it where that is known.
+
+    Raises:
+        Corrupt: It is no frame, or holds another number of bytes.
+    """
+    try:
+        declared = zstandard.frame_content_size(data)
+        if declared < 0 or (length is not None and declared != length):
+            raise Corrupt(f"a zstd frame declares {declared} bytes where {length} are due")
+        return zstandard.ZstdDecompressor().decompress(data)
+    except zstandard.ZstdError as error:
+        raise Corrupt(f"a zstd frame does not decode ({error})") from None
+
+
+def pack_constant(q: Array) -> bytes | None:
+    """The one index that all rows share, `None` where they differ."""
+    if not len(q) or (q != q[0]).any():
+        return None
+    return write_signed([int(q[0])])
+
+
+def unpack_constant(data: bytes, rows: int) -> Array:
+    """`rows` copies of a constant index."""
+    return np.full(rows, Reader(data).signed(), np.int64)
+
+
+def _fold_specials(q: Array) -> tuple[Array, int]:
+    """Atoms and escapes moved from 2^62 to just above the ordinary indices; the first index that they take."""
+    special = q >= ATOM
+    if not special.any():
+        return q, 0
+    above = int(q[~special].max(initial=0)) + 1
+    place = np.where(q == ESCAPE, _SPECIALS - 1, q - ATOM)
+    folded = q.copy()
+    folded[special] = above + place[special]
+    return folded, above
+
+
+def pack_indices(q: Array) -> bytes:
+    """Pcodec on the indices at the narrowest integer type; a leading number says where special indices begin, 0: none."""
+    folded, above = _fold_specials(q)
+    return write_signed([above]) + _pco(_narrow(folded, smallest=2))
+
+
+def unpack_indices(data: bytes, rows: int) -> Array:
+    """The inverse of `pack_indices`.
+
+    Raises:
+        Corrupt: The bytes do not decode to so many indices.
+    """
+    reader = Reader(data)
+    above = reader.signed()
+    q = _unpco(data[reader.position :], rows, "iu").astype(np.int64)
+    if above:
+        place = q - above
+        q = np.where(place >= 0, np.where(place == _SPECIALS - 1, ESCAPE, ATOM + place), q)
+    return q
+
+
+def _narrow(q: Array, smallest: int = 1) -> Array:
+    low, high = int(q.min(initial=0)), int(q.max(initial=0))
+    for size in (1, 2, 4):
+        if size >= smallest and -(2 ** (8 * size - 1)) <= low and high < 2 ** (8 * size - 1):
+            return q.astype(f"i{size}")
+    return q
+
+
+def pack_values(values: Array) -> bytes:
+    """Pcodec on the values at their own type (it finds decimals and truncated mantissas itself), or zstd if smaller."""
+    plain = b"\x00" + zstd(values.tobytes())
+    if values.dtype.itemsize == 1:
+        return plain
+    return min(b"\x01" + _pco(values), plain, key=len)
+
+
+def unpack_values(data: bytes, rows: int, dtype: str) -> Array:
+    """The inverse of `pack_values`.
+
+    Raises:
+        Corrupt: The bytes do not decode to so many values of this type.
+    """
+    kind = np.dtype(dtype)
+    if data[:1] == b"\x00":
+        return np.frombuffer(unzstd(data[1:], rows * kind.itemsize), kind).copy()
+    values = _unpco(data[1:], rows, kind.kind)
+    if values.dtype != kind:
+        raise Corrupt(f"a column of type {dtype} is stored as {values.dtype}")
+    return values
+
+
+def _pco(values: Array) -> bytes:
+    return bytes(standalone.simple_compress(np.ascontiguousarray(values), _PCODEC))
+
+
+def _unpco(data: bytes, rows: int, kinds: str) -> Array:
+    try:
+        values = standalone.simple_decompress(data)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise Corrupt(f"a pcodec stream does not decode ({error})") from None
+    found = np.empty(0, np.int64) if values is None else np.asarray(values)
+    if len(found) != rows or (rows and found.dtype.kind not in kinds):
+        raise Corrupt(f"a pcodec stream holds {len(found)} values of type {found.dtype} where {rows} are due")
+    return found
+
+
+def pack_raw(q: Array) -> bytes:
+    """Indices as plain bytes, to be compressed together with other small columns: width, then bytes of equal rank."""
+    narrow = _narrow(q)
+    planes = narrow.astype(f"<i{narrow.itemsize}").view(np.uint8).reshape(-1, narrow.itemsize).T
+    return bytes([narrow.itemsize]) + planes.tobytes()
+
+
+def unpack_raw(data: bytes, rows: int) -> Array:
+    """The inverse of `pack_raw`.
+
+    Raises:
+        Corrupt: The bytes are not so many indices.
+    """
+    width = data[0] if data else 0
+    if width not in (1, 2, 4, 8) or len(data) != 1 + width * rows:
+        raise Corrupt(f"{len(data)} raw bytes cannot hold {rows} indices")
+    planes = np.frombuffer(data[1:], np.uint8).reshape(width, rows)
+    return np.ascontiguousarray(planes.T).view(f"<i{width}").reshape(rows).astype(np.int64)
+
+
+def pack_opaque(array: ak.Array) -> bytes:
+    """Any awkward array as its form and buffers, in one zstd frame."""
+    form, length, buffers = ak.to_buffers(ak.to_packed(array))
+    parts = {name: np.ascontiguousarray(b) for name, b in buffers.items()}
+    described = [[name, part.dtype.str, part.size] for name, part in parts.items()]
+    head = json.dumps({"form": form.to_dict(), "length": length, "buffers": described}).encode()
+    return zstd(len(head).to_bytes(4, "little") + head + b"".join(p.tobytes() for p in parts.values()))
+
+
+def unpack_opaque(data: bytes, rows: int) -> ak.Array:
+    """The inverse of `pack_opaque`.
+
+    Raises:
+        Corrupt: The bytes do not describe so many entries.
+    """
+    reader = Reader(unzstd(data))
+    try:
+        head: dict[str, Any] = json.loads(reader.take(int.from_bytes(reader.take(4), "little")))
+        buffers = {
+            name: np.frombuffer(reader.take(size * np.dtype(dtype).itemsize), dtype) for name, dtype, size in head["buffers"]
+        }
+        array = ak.from_buffers(ak.forms.from_dict(head["form"]), head["length"], buffers)
+    except (ValueError, TypeError, KeyError) as error:
+        raise Corrupt(f"a carried column does not decode ({error})") from None
+    if len(array) != rows:
+        raise Corrupt(f"a carried column holds {len(array)} entries where {rows} are due")
+    return array

@@ -1,0 +1,1 @@
+"""What compression did to the events: fidelity per column, rival sizes, plots and the report."""

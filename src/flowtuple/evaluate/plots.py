@@ -1,0 +1,375 @@
+"""Histograms of original against decompressed values as SVG text, drawn with hist and mplhep without a display.
+
+Every function needs the extra 'plots' and raises `MissingExtra` without it. The same input gives the same text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.schema import Array, Bound
+
+# Petroff's colours (arXiv:2107.02270), distinguishable under the common colour-vision deficiencies.
+BLUE, ORANGE, RED, GREY = "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2"
+_INK = "#1d1d1f"
+_STYLE: dict[str, Any] = {
+    "font.size": 12,
+    "axes.linewidth": 1,
+    "axes.edgecolor": _INK,
+    "axes.unicode_minus": True,
+    "xtick.major.size": 6,
+    "xtick.minor.size": 3,
+    "ytick.major.size": 6,
+    "ytick.minor.size": 3,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "flowtuple",
+    "svg.fonttype": "path",  # glyphs travel along: the same look on a machine without the fonts
+}
+_INDENT = re.compile(r"\n\s+")
+_LONG_NUMBER = re.compile(r"(?<![\w.])([1-9]\d*\.\d{2})\d+")  # a hundredth of a point is not seen; scales below 1 stay
+_BINS = 60
+_SAMPLE = 1_000_000
+_LARGEST_DRAWN = 1e100  # matplotlib's own arithmetic overflows not far above
+
+
+def _extra(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtra("plots", "drawing a report") from error
+
+
+@dataclass(frozen=True)
+class Binning:
+    """Where to draw a column.
+
+    Attributes:
+        edges: Ascending bin edges, float64.
+        sentinels: Repeated values far from all others, which are left out of the axis: -999 and the like.
+    """
+
+    edges: Array
+    sentinels: tuple[float, ...] = ()
+
+
+def find_binning(values: Array, integer: bool = False) -> Binning:
+    """A range that shows the bulk: the 0.1 to 99.9 percentile of the finite values without sentinels.
+
+    Args:
+        values: Any shape and numeric type; at most a million evenly spaced ones are looked at.
+        integer: Centre bins on integers, one or several to a bin.
+
+    Raises:
+        InvalidArgument: No value is finite.
+
+    Example:
+        >>> find_binning(np.array([3, 4, 4, 5]), integer=True).edges
+        array([2.5, 3.5, 4.5, 5.5])
+    """
+    flat = np.ravel(values)[:: max(1, values.size // _SAMPLE)].astype(np.float64)
+    flat = flat[np.isfinite(flat)]
+    if not flat.size:
+        raise InvalidArgument("a column without finite values has no histogram: leave it out")
+    kept, sentinels = _drop_sentinels(flat)
+    clipped = np.clip(kept, -_LARGEST_DRAWN, _LARGEST_DRAWN)
+    low, high = (float(v) for v in np.percentile(clipped, [0.1, 99.9], method="nearest"))
+    edges = _integer_edges(low, high) if integer else _float_edges(low, high, _bin_count(kept.size))
+    return Binning(edges, sentinels)
+
+
+def _integer_edges(low: float, high: float) -> Array:
+    width = max(1, math.ceil((high - low + 1) / _BINS), math.ceil(4 * np.spacing(max(abs(low), abs(high)))))
+    edges: Array = low - 0.5 + width * np.arange(math.ceil((high - low + 1) / width) + 1, dtype=np.float64)
+    return edges
+
+
+def _float_edges(low: float, high: float, count: int) -> Array:
+    if high - low <= max(1e-12 * max(abs(low), abs(high)), 1e-300):
+        margin = max(abs(low) * 0.1, 0.5)
+        low, high = low - margin, high + margin
+    return np.linspace(low, np.nextafter(high, np.inf), count + 1)
+
+
+def _bin_count(values: int) -> int:
+    """Few bins for few values, or the histogram shows noise."""
+    return min(_BINS, max(12, round(1.5 * math.sqrt(values))))
+
+
+def _drop_sentinels(values: Array) -> tuple[Array, tuple[float, ...]]:
+    """Take away end values that repeat and whose gap to the next value is wider than all that remains."""
+    sentinels: list[float] = []
+    levels, counts = np.unique(values, return_counts=True)
+    for _ in range(8):
+        if len(levels) < 3:
+            break
+        for end, inner in ((0, slice(1, None)), (-1, slice(None, -1))):
+            rest = levels[inner]
+            with np.errstate(over="ignore"):  # an infinite distance compares as it should
+                isolated = abs(levels[end] - rest[end]) > rest[-1] - rest[0]
+            if isolated and counts[end] >= max(3, values.size // 2000):
+                sentinels.append(float(levels[end]))
+                levels, counts = rest, counts[inner]
+                break
+        else:
+            break
+    return values[(values >= levels[0]) & (values <= levels[-1])], tuple(sorted(sentinels))
+
+
+@contextlib.contextmanager
+def _style() -> Iterator[None]:
+    matplotlib = _extra("matplotlib")
+    with matplotlib.rc_context({**_extra("mplhep").style.CMS, **_STYLE}):
+        yield
+
+
+def _figure(width: float = 5.6, height: float = 3.4) -> Any:
+    return _extra("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: Any) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return _LONG_NUMBER.sub(r"\1", _INDENT.sub("\n", text.getvalue()))
+
+
+def _fill(values: Array, edges: Array) -> Any:
+    histogram = _extra("hist").Hist(_extra("hist").axis.Variable(edges))
+    histogram.fill(np.ravel(values).astype(np.float64))
+    return histogram
+
+
+def overlay_svg(original: Array, decoded: Array, label: str) -> str:
+    """Original and decompressed values in one histogram, their ratio below.
+
+    Args:
+        original: Any shape, numeric; not every value NaN or infinite.
+        decoded: The same.
+        label: Name of the quantity for the axis.
+
+    Returns:
+        SVG text. The band in the ratio is the original's statistical uncertainty; values that lie off the axis are counted in
+        the plot, and so are sentinels.
+
+    Raises:
+        InvalidArgument: No original value is finite.
+        MissingExtra: The extra 'plots' is not installed.
+    """
+    binning = find_binning(original, integer=original.dtype.kind in "iub")
+    with _style():
+        before, after = _fill(original, binning.edges), _fill(decoded, binning.edges)
+        figure = _figure(height=4.6)
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        histplot = _extra("mplhep").histplot
+        histplot(before, ax=top, histtype="fill", color=BLUE, alpha=0.35, flow="none", label="original")
+        histplot(before, ax=top, histtype="step", color=BLUE, linewidth=1.2, flow="none", yerr=False)
+        centres = (binning.edges[:-1] + binning.edges[1:]) / 2
+        top.plot(centres, after.values(), "o", color=_INK, markersize=3, label="decompressed")
+        _scale_counts(top, before.values())
+        top.set(xlabel="", ylabel=_count_label(binning.edges))
+        top.legend(loc="upper right", title=_left_out(original, binning) or None, title_fontsize="x-small", alignment="right")
+        _ratio(bottom, before.values(), after.values(), binning.edges)
+        bottom.set_xlabel(_shorten(label, 56))
+        bottom.ticklabel_format(axis="x", scilimits=(-4, 6), useMathText=True)
+        return _svg(figure)
+
+
+def _shorten(label: str, length: int = 36) -> str:
+    """Long branch names differ at their ends, so the middle goes; a dollar must not open a formula."""
+    half = length // 2
+    text = label if len(label) <= length else f"{label[:half]}...{label[-half:]}"
+    return text.replace("$", r"\$")
+
+
+def _count_label(edges: Array) -> str:
+    return f"Entries / {edges[1] - edges[0]:.3g}"
+
+
+def _left_out(values: Array, binning: Binning) -> str:
+    """What the axis does not show, one line each."""
+    lines = [f"not drawn: {np.count_nonzero(values == s):,} at {s:g}" for s in binning.sentinels]
+    flat = np.ravel(values)
+    finite = flat[np.isfinite(flat)]
+    outside = np.count_nonzero((finite < binning.edges[0]) | (finite >= binning.edges[-1]))
+    outside -= sum(int(np.count_nonzero(finite == s)) for s in binning.sentinels)
+    if outside:
+        lines.append(f"off the axis: {100 * outside / flat.size:.2g} %")
+    if len(finite) < len(flat):
+        lines.append(f"not finite: {len(flat) - len(finite):,}")
+    return "\n".join(lines)
+
+
+def _scale_counts(axes: Any, counts: Array) -> None:
+    """Log where filled bins span more than a factor of 200; head room for the legend either way."""
+    filled = counts[counts > 0]
+    if filled.size and filled.max() / np.percentile(filled, 5) > 200:
+        axes.set_yscale("log")
+        low, high = 0.5 * float(filled.min()), float(filled.max())
+        axes.set_ylim(low, high * (high / low) ** 0.35)
+    else:
+        axes.set_ylim(0, 1.4 * max(1.0, float(counts.max(initial=0))))
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
+
+
+def _ratio(axes: Any, before: Array, after: Array, edges: Array) -> None:
+    filled = before > 0
+    centres, size = (edges[:-1] + edges[1:])[filled] / 2, before[filled]
+    ratio, error = after[filled] / size, 1 / np.sqrt(size)
+    for_band = np.where(filled, 1 / np.sqrt(np.maximum(before, 1)), 0.0)
+    axes.stairs(1 + for_band, edges, baseline=1 - for_band, fill=True, color=GREY, alpha=0.35, linewidth=0)
+    axes.axhline(1, color=_INK, linewidth=0.8)
+    axes.plot(centres, ratio, "o", color=_INK, markersize=3)
+    # Thin bins swing freely; the axis follows those with enough values to mean something.
+    settled = size >= 0.01 * size.max()
+    reach = max(0.01, 1.6 * float(np.abs(ratio[settled] - 1).max()), 2.5 * float(np.median(error)))
+    reach = min(1.0, reach)
+    axes.set_ylim(1 - reach, 1 + reach)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylabel("Ratio", loc="center")
+    axes.ticklabel_format(axis="y", useOffset=False)
+
+
+def difference_svg(bound: Bound, original: Array, decoded: Array, label: str) -> str:
+    """The difference original - decompressed in units of the bound; outside -1 to 1 the bound is broken.
+
+    Args:
+        bound: `abs`, `rel` or `bits`; `rel` and `bits` give every value a bound of its own.
+        original: Any shape, numeric.
+        decoded: The same shape.
+        label: Name of the column for the axis.
+
+    Raises:
+        InvalidArgument: The bound is `lossless` or `std`, which has no unit to draw in.
+        MissingExtra: The extra 'plots' is not installed.
+    """
+    allowed = allowed_difference(bound, original)
+    x, y = original.astype(np.float64), decoded.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        pulls = ((x - y) / allowed)[np.isfinite(x) & np.isfinite(y) & (allowed > 0)]
+    edges = np.linspace(-1.25, 1.25, 51)
+    broken = int(np.count_nonzero(~bound.holds(original, decoded)))
+    with _style():
+        figure = _figure()
+        axes = figure.subplots()
+        histogram = _fill(np.clip(pulls, edges[0], np.nextafter(edges[-1], 0)), edges)
+        _extra("mplhep").histplot(histogram, ax=axes, histtype="fill", color=BLUE, alpha=0.35, flow="none")
+        _extra("mplhep").histplot(histogram, ax=axes, histtype="step", color=BLUE, linewidth=1.2, flow="none", yerr=False)
+        for edge in (-1, 1):
+            axes.axvline(edge, color=RED, linestyle="--", linewidth=1.2)
+        _scale_counts(axes, histogram.values())
+        verdict = f"{broken:,} value{'s break' if broken > 1 else ' breaks'} {bound}" if broken else f"all within {bound}"
+        axes.set_title(verdict, loc="right", fontsize="small", color=RED if broken else _INK)
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_xlabel(f"Difference of {_shorten(label)} / bound")
+        axes.set_ylabel(_count_label(edges))
+        return _svg(figure)
+
+
+def allowed_difference(bound: Bound, original: Array) -> Array:
+    """How far each value may move under a bound, float64 of the same shape, in the column's unit.
+
+    Raises:
+        InvalidArgument: The bound is `lossless` or `std`.
+
+    Example:
+        >>> allowed_difference(Bound.parse("rel:0.01"), np.array([-2.0, 50.0]))
+        array([0.02, 0.5 ])
+    """
+    x = original.astype(np.float64)
+    if bound.kind == "abs":
+        return np.full(x.shape, bound.amount)
+    if bound.kind == "rel":
+        relative: Array = bound.amount * np.abs(x)
+        return relative
+    if bound.kind != "bits":
+        raise InvalidArgument(f"a {bound} bound is no unit for a difference: give abs, rel or bits")
+    exponent = np.frexp(np.where(np.isfinite(x) & (x != 0), x, 1.0))[1]
+    half_unit: Array = np.ldexp(1.0, exponent - 2 - int(bound.amount))
+    return half_unit
+
+
+def _note(axes: Any, text: str, color: str = _INK) -> None:
+    axes.text(0.97, 0.95, text, transform=axes.transAxes, ha="right", va="top", fontsize="small", color=color)
+
+
+def response_svg(original: Array, decoded: Array, label: str) -> str:
+    """The response (original - decompressed) / original of nonzero originals, with its mean and width.
+
+    The axis covers 99 % of the responses; originals close to zero make long tails under an `abs` bound.
+
+    Raises:
+        InvalidArgument: No response is defined: every original is zero or not finite.
+        MissingExtra: The extra 'plots' is not installed.
+    """
+    x, y = original.astype(np.float64).ravel(), decoded.astype(np.float64).ravel()
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        response = (x - y) / x
+    response = response[np.isfinite(response)]
+    if not response.size:
+        raise InvalidArgument(f"{label}: every original is zero or not finite, so it has no response; leave it out")
+    reach = float(np.percentile(np.abs(response), 99)) or float(np.abs(response).max()) or 1.0
+    edges = np.linspace(-reach, np.nextafter(reach, np.inf), _bin_count(response.size) + 1)
+    with _style():
+        figure = _figure()
+        axes = figure.subplots()
+        histogram = _fill(response, edges)
+        _extra("mplhep").histplot(histogram, ax=axes, histtype="fill", color=ORANGE, alpha=0.4, flow="none")
+        _extra("mplhep").histplot(histogram, ax=axes, histtype="step", color=ORANGE, linewidth=1.2, flow="none", yerr=False)
+        _scale_counts(axes, histogram.values())
+        _note(axes, f"mean {response.mean():.2g}\nrms {math.sqrt(float(np.square(response).mean())):.2g}")
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_xlabel(f"Response of {_shorten(label)}")
+        axes.ticklabel_format(axis="x", scilimits=(-2, 4), useMathText=True)
+        axes.set_ylabel(_count_label(edges))
+        return _svg(figure)
+
+
+def bits_svg(columns: Sequence[str], bits: Mapping[str, Sequence[float]]) -> str:
+    """Bits per value as horizontal bars, one group per column, the first column on top.
+
+    Args:
+        columns: Names, length c.
+        bits: For each method, in the order of the legend, c bits per value; NaN leaves a bar out.
+
+    Raises:
+        MissingExtra: The extra 'plots' is not installed.
+    """
+    colors = (BLUE, ORANGE, GREY)
+    rows, thickness = np.arange(len(columns)), 0.8 / max(1, len(bits))
+    with _style():
+        figure = _figure(width=5.6, height=1.4 + 0.42 * len(columns))
+        axes = figure.subplots()
+        for place, (method, widths) in enumerate(bits.items()):
+            offset = (place - (len(bits) - 1) / 2) * thickness
+            bars = axes.barh(rows + offset, widths, thickness, color=colors[place % len(colors)], label=method)
+            axes.bar_label(bars, fmt="{:.3g}", padding=3, fontsize=8)
+        axes.set_yticks(rows, [_shorten(c) for c in columns])
+        axes.tick_params(axis="y", which="both", left=False, right=False)
+        axes.tick_params(axis="x", which="both", top=False)
+        axes.minorticks_off()
+        axes.set_ylim(len(columns) - 0.5, -0.5)
+        axes.margins(x=0.1)
+        axes.set_xlabel("Bits per value")
+        figure.legend(loc="outside upper right", ncols=max(1, len(bits)))
+        return _svg(figure)
+
+
+def dijet_svg(collection: str, original: Array, decoded: Array) -> str:
+    """The invariant mass of the first two objects of a collection, original and decompressed, with their ratio.
+
+    Args:
+        collection: Its name, such as `Jet`.
+        original: Masses from `flowtuple.evaluate.metrics.dijet_masses`, shape (n,).
+        decoded: The same of the decompressed events.
+    """
+    return overlay_svg(original, decoded, f"Mass of the two leading {_shorten(collection, 20)} (unit of its pt)")

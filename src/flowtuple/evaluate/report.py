@@ -1,0 +1,330 @@
+"""One HTML page about one compressed file: does every bound hold, how small is it, what do the histograms look like.
+
+The page carries everything it shows and fetches nothing. It needs the extra 'plots'.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowtuple.atomic import atomic_path
+from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.evaluate import plots
+from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, dijet_masses
+from flowtuple.evaluate.rivals import PCODEC, RAW, RIVALS, rival_bytes
+from flowtuple.schema import OPAQUE, Bound, bit_patterns
+from flowtuple.table import Table
+
+PLOTTED_COLUMNS = 24
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class ColumnSize:
+    """Bytes that one column takes in the compressed file, or one part of it; parts of a column add up.
+
+    Attributes:
+        table: Name of the table.
+        column: Name of the column.
+        method: How it was coded, as the file calls it.
+        nbytes: Coded bytes over all chunks.
+        model_bytes: The column's part of the model, not contained in `nbytes`.
+        values: Number of values coded.
+    """
+
+    table: str
+    column: str
+    method: str
+    nbytes: int
+    model_bytes: int
+    values: int
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """All that the page speaks of.
+
+    Attributes:
+        title: Heading of the page.
+        original_path: The input as the reader should see it named.
+        compressed_path: The compressed file, likewise.
+        input_bytes: Size of the input file on disk, 0 where there is none.
+        compressed_bytes: Size of the compressed file on disk; model and index are part of it.
+        model_bytes: Bytes of the model within it.
+        index_bytes: Bytes of header and index within it.
+        tables: Pairs (original, decoded) with equal schemas.
+        bounds: Bound by column name for each table's name, `std` resolved to `abs`.
+        sizes: Bytes of the columns.
+    """
+
+    title: str
+    original_path: str
+    compressed_path: str
+    input_bytes: int
+    compressed_bytes: int
+    model_bytes: int
+    index_bytes: int
+    tables: list[tuple[Table, Table]]
+    bounds: Mapping[str, Mapping[str, Bound]]
+    sizes: list[ColumnSize]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Fidelity and rival sizes by (table, column); worth computing once."""
+
+    fidelity: dict[tuple[str, str], ColumnFidelity]
+    rivals: dict[tuple[str, str], dict[str, int]]
+
+
+def _measure(report_input: ReportInput) -> _Measured:
+    fidelity, rivals = {}, {}
+    for original, decoded in report_input.tables:
+        bounds = report_input.bounds.get(original.name, {})
+        fidelity.update({(f.table, f.column): f for f in compare_tables(original, decoded, bounds)})
+        rivals.update({(original.name, name): sizes for name, sizes in rival_bytes(original, bounds).items()})
+    return _Measured(fidelity, rivals)
+
+
+def summary_rows(report_input: ReportInput) -> list[dict[str, Any]]:
+    """One row per column, in the order of the tables and their schemas.
+
+    Returns:
+        Rows of `ColumnFidelity.to_json()` with, beside it, `dtype`, `method`, `bytes` (coded and model bytes),
+        `bits_per_value`, bytes under each rival (`raw`, `gzip`, `quantise+pcodec`) and `ratio_...`, how many
+        times smaller the column is than under that rival; `None` where that is undefined.
+
+    Raises:
+        InvalidArgument: Original and decoded tables differ in schema or length, or a size names an unknown column.
+    """
+    return _rows(report_input, _measure(report_input))
+
+
+def _rows(report_input: ReportInput, measured: _Measured) -> list[dict[str, Any]]:
+    parts: dict[tuple[str, str], list[ColumnSize]] = {key: [] for key in measured.fidelity}
+    for size in report_input.sizes:
+        if (size.table, size.column) not in parts:
+            raise InvalidArgument(f"sizes name column {size.table}/{size.column}, which no table has; leave it out")
+        parts[size.table, size.column].append(size)
+    dtypes = {(t.name, c.name): c.dtype for t, _ in report_input.tables for c in t.columns}
+    rows = []
+    for key, fidelity in measured.fidelity.items():
+        taken = sum(s.nbytes + s.model_bytes for s in parts[key])
+        rows.append(
+            {
+                **fidelity.to_json(),
+                "dtype": dtypes[key],
+                "method": ", ".join(dict.fromkeys(s.method for s in parts[key])),
+                "bytes": taken,
+                "bits_per_value": _ratio(8 * taken, fidelity.values),
+                **measured.rivals[key],
+                **{f"ratio_{rival}": _ratio(measured.rivals[key][rival], taken) for rival in RIVALS},
+            }
+        )
+    return rows
+
+
+def _ratio(numerator: float, denominator: float) -> float | None:
+    return numerator / denominator if denominator else None
+
+
+def totals(report_input: ReportInput) -> dict[str, Any]:
+    """The whole file against its input and its rivals; every byte of the file counts, model and index included.
+
+    Returns:
+        `events` by table, `values`, `violations`, `bytes` (of the file), `model_bytes`, `index_bytes`, `input` (bytes),
+        bytes under each rival, `bits_per_value`, and `ratio_input`, `ratio_raw`, `ratio_gzip` and
+        `ratio_quantise+pcodec`, how many times smaller the file is; `None` where that is undefined.
+    """
+    return _totals(report_input, _measure(report_input))
+
+
+def _totals(report_input: ReportInput, measured: _Measured) -> dict[str, Any]:
+    values = sum(f.values for f in measured.fidelity.values())
+    others = {rival: sum(sizes[rival] for sizes in measured.rivals.values()) for rival in RIVALS}
+    others["input"] = report_input.input_bytes
+    size = report_input.compressed_bytes
+    return {
+        "events": {t.name: t.num_entries for t, _ in report_input.tables},
+        "values": values,
+        "violations": sum(f.violations for f in measured.fidelity.values()),
+        "bytes": size,
+        "model_bytes": report_input.model_bytes,
+        "index_bytes": report_input.index_bytes,
+        "bits_per_value": _ratio(8 * size, values),
+        **others,
+        **{f"ratio_{other}": _ratio(nbytes, size) if nbytes else None for other, nbytes in others.items()},
+    }
+
+
+def write_report(report_input: ReportInput, folder: Path, progress: Callable[[str], None] | None = None) -> Path:
+    """Write `report.html` into a folder, which is made where it is missing.
+
+    Args:
+        report_input: What to report.
+        folder: Where to write; an older report there is replaced once the new one is complete.
+        progress: Called with a short sentence before each step.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InvalidArgument: Original and decoded tables do not fit each other, or the folder cannot be written.
+        MissingExtra: The extra 'plots' is not installed.
+    """
+    tell = progress or _silent
+    environment = _environment()
+    tell("comparing the decompressed events with the original")
+    measured = _measure(report_input)
+    rows = _rows(report_input, measured)
+    drawable = (r for r in rows if r["dtype"] != OPAQUE)
+    shown = sorted(drawable, key=lambda r: (not r["violations"], -r["bytes"]))[:PLOTTED_COLUMNS]
+    template = environment.from_string(resources.files("flowtuple.evaluate").joinpath("report.html.j2").read_text("utf-8"))
+    html = template.render(
+        report=report_input,
+        totals=_totals(report_input, measured),
+        rows=rows,
+        bits=_bits_figure(shown),
+        cards=_cards(report_input, shown, tell),
+        dijets=_dijets(report_input, tell),
+        several_tables=len(report_input.tables) > 1,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidArgument(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+    with atomic_path(folder / "report.html") as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return folder / "report.html"
+
+
+def _silent(message: str) -> None:
+    """Progress that nobody asked for."""
+
+
+def _environment() -> Any:
+    try:
+        jinja2 = importlib.import_module("jinja2")
+    except ImportError as error:
+        raise MissingExtra("plots", "writing a report") from error
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters.update(figures=format_number, size=format_bytes, percent=format_percent)
+    return environment
+
+
+def format_number(value: float | None, digits: int = 3) -> str:
+    """A number with a few significant digits; very small and very large ones in powers of ten, undefined ones a dash.
+
+    Example:
+        >>> format_number(0.00287996), format_number(32.0), format_number(1234.5)
+        ('0.00288', '32.0', '1234')
+    """
+    if value is None:
+        return "\N{EN DASH}"
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+    exponent = int(power)
+    text = f"{value:.{max(0, digits - 1 - exponent)}f}"
+    if not -4 <= exponent < 6:
+        text = f"{mantissa}\N{MULTIPLICATION SIGN}10{str(exponent).translate(_SUPERSCRIPT)}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def format_bytes(nbytes: int) -> str:
+    """Bytes in powers of 1000.
+
+    Example:
+        >>> format_bytes(999), format_bytes(3503509)
+        ('999 B', '3.50 MB')
+    """
+    size = float(nbytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{nbytes} B" if unit == "B" else f"{format_number(size)} {unit}"
+        size /= 1000
+    return f"{format_number(size)} TB"
+
+
+def format_percent(share: float) -> str:
+    """A share of one, rounded towards the middle so that 100 % means all and 0 % means none.
+
+    Example:
+        >>> format_percent(1.0), format_percent(0.99999), format_percent(0.00001)
+        ('100 %', '> 99.9 %', '< 0.1 %')
+    """
+    if share in (0, 1):
+        return f"{share:.0%}".replace("%", " %")
+    if not 0.001 <= share <= 0.999:
+        return "< 0.1 %" if share < 0.5 else "> 99.9 %"
+    return f"{100 * share:.1f} %"
+
+
+def _image(svg: str, description: str) -> dict[str, str]:
+    """As an image the drawing keeps its element ids to itself, which inline drawings on one page would share."""
+    return {"source": "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode(), "description": description}
+
+
+def _bits_figure(shown: list[dict[str, Any]]) -> dict[str, str] | None:
+    drawn = [r for r in shown if r["values"]]
+    if not drawn:
+        return None
+    names = [f"{r['table']}/{r['column']}" if len({q["table"] for q in drawn}) > 1 else r["column"] for r in drawn]
+    keys = {"flowtuple": "bytes", PCODEC: PCODEC, RAW: RAW}
+    bits = {method: [8 * r[key] / r["values"] for r in drawn] for method, key in keys.items()}
+    figure = plots.bits_svg(names, bits)
+    return _image(figure, "Bits per value of each column with flowtuple, with quantise+pcodec and raw; numbers in the table.")
+
+
+def _cards(report_input: ReportInput, shown: list[dict[str, Any]], tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    pairs = {original.name: (original, decoded) for original, decoded in report_input.tables}
+    cards = []
+    for place, row in enumerate(shown, 1):
+        tell(f"drawing {row['table']}/{row['column']} ({place} of {len(shown)})")
+        original, decoded = (np.asarray(t.data[row["column"]]) for t in pairs[row["table"]])
+        bound = report_input.bounds.get(row["table"], {}).get(row["column"], Bound())
+        cards.append({"row": row, "images": _column_images(row["column"], bound, original, decoded)})
+    return cards
+
+
+def _column_images(name: str, bound: Bound, original: Any, decoded: Any) -> list[dict[str, str]]:
+    finite = original[np.isfinite(original)]
+    if not finite.size:
+        return []
+    overlay = f"Histogram of {name}, original against decompressed, with their ratio below."
+    images = [_image(plots.overlay_svg(original, decoded, name), overlay)]
+    if np.array_equal(bit_patterns(original), bit_patterns(decoded)):
+        return images
+    if bound.kind in ("abs", "rel", "bits"):
+        difference = f"Histogram of the difference of {name} in units of its bound {bound}."
+        images.append(_image(plots.difference_svg(bound, original, decoded, name), difference))
+    if np.count_nonzero(finite):
+        response = f"Histogram of the response of {name}: difference over original."
+        images.append(_image(plots.response_svg(original, decoded, name), response))
+    return images
+
+
+def _dijets(report_input: ReportInput, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    found = []
+    for original, decoded in report_input.tables:
+        before, after = dijet_masses(original), dijet_masses(decoded)
+        if before is None or after is None or not np.isfinite(before[1]).any():
+            continue
+        collection, masses = before
+        tell(f"drawing the mass of the two leading {collection}")
+        both = np.isfinite(masses) & np.isfinite(after[1])
+        shift = np.abs(masses - after[1])[both] / np.maximum(masses[both], np.finfo(np.float64).tiny)
+        figure = plots.dijet_svg(collection, masses, after[1])
+        alt = f"Invariant mass of the two leading {collection}, original against decompressed, with their ratio below."
+        found.append({"table": original.name, "collection": collection, "events": len(masses), "image": _image(figure, alt)})
+        found[-1]["median_shift"] = float(np.median(shift)) if shift.size else None
+    return found

@@ -1,0 +1,123 @@
+"""ROOT files: every TTree and RNTuple as a table, histograms carried along.
+
+`open_dataset` reads; `write_dataset` comes from `root_writer`. Opening reads metadata only: the events are read a
+range at a time by `RootTable`, and the objects that are no trees by `root_objects`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import uproot
+
+from flowtuple.errors import InvalidArgument
+from flowtuple.events.root_objects import DAMAGE, carry
+from flowtuple.events.root_table import UnreadableTree, open_tree
+from flowtuple.events.root_writer import type_changes, write_dataset
+from flowtuple.events.source import ReadOptions
+from flowtuple.table import Dataset, TableSource
+
+__all__ = ["open_dataset", "type_changes", "write_dataset"]
+
+_TREES = frozenset(["TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"])
+_FOLDERS = frozenset(["TDirectory", "TDirectoryFile"])
+
+
+def open_dataset(path: str, options: ReadOptions) -> Dataset:
+    """The trees and histograms of a ROOT file.
+
+    Args:
+        path: A local path, or a URL that uproot can open.
+        options: Of no effect here, since ROOT branches have names.
+
+    Returns:
+        One table for each TTree and RNTuple, in sub-directories too (`dir/tree`), the newest cycle of each; no table
+        at all where the file holds no tree. What cannot be read or carried is in `refused` with the reason.
+
+    Raises:
+        InvalidArgument: The file is missing, is no ROOT file, or is damaged.
+
+    Example:
+        >>> import tempfile, pathlib, numpy as np
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.root"
+        >>> with uproot.recreate(path) as file:
+        ...     _ = file.mktree("Events", {"MET_pt": "float32"}).extend({"MET_pt": np.ones(3, "float32")})
+        >>> open_dataset(str(path), ReadOptions()).table("Events").num_entries
+        3
+    """
+    directory = _open_file(path)
+    size = _size(path, directory)
+    if 0 < size < directory.file.fEND:
+        raise InvalidArgument(f"{path}: is cut short, {size} of {directory.file.fEND} bytes; fetch it again")
+    tables: dict[str, TableSource] = {}
+    carried: dict[str, bytes] = {}
+    refused: dict[str, str] = {}
+    for name, (key, classname) in _newest_keys(path, directory).items():
+        if classname in _TREES:
+            try:
+                tables[name] = tree = open_tree(path, name, directory, key)
+            except UnreadableTree as error:
+                refused[name] = str(error)
+            else:
+                refused.update(tree.refused)
+        elif classname not in _FOLDERS:
+            content, reason = carry(directory, key, name, classname)
+            carried.update({name: content} if content else {})
+            refused.update({name: reason} if reason else {})
+    return Dataset(path, tables, carried, refused, size)
+
+
+def _open_file(path: str) -> Any:
+    try:
+        return uproot.open({path: None})  # a dict keeps colons in the path from being read as an object's name
+    except FileNotFoundError:
+        raise InvalidArgument(f"{path}: there is no such file; check the path") from None
+    except IsADirectoryError:
+        raise InvalidArgument(f"{path}: is a folder; name a ROOT file inside it") from None
+    except PermissionError:
+        raise InvalidArgument(f"{path}: may not be read; ask its owner for permission") from None
+    except ImportError as error:
+        raise InvalidArgument(f"{path}: {_first_line(error)}; install that package or copy the file here first") from None
+    except DAMAGE as error:
+        raise InvalidArgument(f"{path}: {_what_is_wrong(path, error)}") from None
+
+
+def _what_is_wrong(path: str, error: Exception) -> str:
+    """Tells an unreachable URL, a file of another kind and a damaged ROOT file apart."""
+    local = Path(path)
+    if not local.exists():
+        return f"cannot be opened ({_first_line(error)}); check the address, or copy the file here first"
+    try:
+        with local.open("rb") as file:
+            magic = file.read(4)
+    except OSError as failure:
+        return f"cannot be read ({failure.strerror}); check the disk and the permissions"
+    if not magic:
+        return "is empty; make or fetch it again"
+    if magic != b"root":
+        return "is not a ROOT file (it does not begin with 'root'); name a ROOT file, or give it the suffix of its format"
+    return "begins as a ROOT file but is cut short or damaged; fetch it again"
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _newest_keys(path: str, directory: Any) -> dict[str, tuple[str, str]]:
+    """For each name, its key with the highest cycle and the class found there, in the order of the file."""
+    newest: dict[str, tuple[str, str]] = {}
+    try:
+        for key, classname in directory.iterclassnames(recursive=True, cycle=True):
+            name, _, cycle = key.rpartition(";")
+            if name not in newest or int(cycle) > int(newest[name][0].rpartition(";")[2]):
+                newest[name] = (key, classname)
+    except DAMAGE:
+        raise InvalidArgument(f"{path}: its list of contents is damaged; fetch it again") from None
+    return newest
+
+
+def _size(path: str, directory: Any) -> int:
+    local = Path(path)
+    return local.stat().st_size if local.is_file() else int(directory.file.source.num_bytes or 0)

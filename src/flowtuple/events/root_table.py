@@ -1,0 +1,230 @@
+"""One TTree or RNTuple as a table that reads a range of events at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import awkward as ak
+import numpy as np
+import uproot
+
+from flowtuple.errors import Corrupt
+from flowtuple.events.root_branches import UNREADABLE, Access, Branch, NTupleAccess, TreeAccess, number_block
+from flowtuple.schema import OPAQUE, Array, Column, infer_role
+from flowtuple.table import Table, ranges, with_counters
+
+_SCAN_STEP = 16384
+
+Kind = Literal["scalar", "counted", "opaque"]
+
+
+class UnreadableTree(Exception):
+    """A tree that cannot be a table; the message is the reason for `Dataset.refused`."""
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """A column and the way to its values: a branch, then fields of records within it."""
+
+    column: Column
+    branch: str
+    fields: tuple[str, ...]
+    kind: Kind
+
+    def pick(self, arrays: Mapping[str, Any]) -> Any:
+        values = arrays[self.branch]
+        for name in self.fields:
+            values = values[name]
+        return values
+
+
+class RootTable:
+    """A table of a ROOT file, read by ranges; it is a `TableSource`.
+
+    Attributes:
+        name: The tree's name, with its directory.
+        refused: Branches that cannot be read, as `tree/branch`, with the reason.
+    """
+
+    def __init__(self, path: str, name: str, access: Access) -> None:
+        self._path = path
+        self._access = access
+        self.name = name
+        self.refused: dict[str, str] = {}
+        self._leaves = self._find_leaves()
+        self._sharing: dict[str, list[_Leaf]] = {}
+
+    @property
+    def num_entries(self) -> int:
+        return self._access.num_entries
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The schema; where lists have no counter branch, finding which share their counts reads all of these once."""
+        shared = self._shared_counts()
+        columns: list[Column] = []
+        for leaf in self._leaves.values():
+            hidden = shared.get(leaf.column.name)
+            if hidden is not None and hidden not in self._sharing:
+                columns.append(Column(hidden, "int64", "counter", hidden=True))
+            if hidden is not None:
+                self._sharing.setdefault(hidden, []).append(leaf)
+            columns.append(leaf.column if hidden is None else replace(leaf.column, counter=hidden))
+        return tuple(columns)
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events `start` to `stop` of the named columns and of their counters, in the order of the schema.
+
+        Raises:
+            Corrupt: The file's bytes are damaged, or a counter does not agree with what it counts.
+        """
+        start, stop = max(0, start), max(0, min(stop, self.num_entries))
+        stop = max(start, stop)
+        kept = with_counters(self.columns, columns)
+        leaves = {c.name: self._leaves.get(c.name) or self._counting_leaf(c.name, kept) for c in kept}
+        arrays = self._fetch(list(dict.fromkeys(leaf.branch for leaf in leaves.values())), start, stop)
+        data = {c.name: self._content(c, leaves[c.name].pick(arrays)) for c in kept}
+        for column in kept:
+            if column.counter is not None:
+                self._check_counts(column, leaves[column.name].pick(arrays), data[column.counter])
+        return Table(self.name, kept, stop - start, data)
+
+    def _fetch(self, branches: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
+        if not branches:
+            return {}
+        try:
+            return self._access.fetch(branches, start, stop)
+        except UNREADABLE:
+            where = f"{self._path}: tree {self.name!r}, events {start} to {stop}"
+            raise Corrupt(f"{where}: the data cannot be read; the file is damaged, fetch it again") from None
+
+    def _counting_leaf(self, hidden: str, kept: Sequence[Column]) -> _Leaf:
+        """A leaf whose lists tell a hidden counter's values: one that is read anyway, where there is one."""
+        names = {c.name for c in kept}
+        leaves = self._sharing[hidden]
+        return next((leaf for leaf in leaves if leaf.column.name in names), leaves[0])
+
+    def _content(self, column: Column, values: Any) -> Any:
+        if column.hidden:
+            return _counts(values)
+        if column.is_opaque:
+            return ak.to_packed(values)
+        content = ak.to_numpy(_lists(values).content if column.counter is not None else values)
+        return np.ascontiguousarray(content, dtype=np.dtype(column.dtype))
+
+    def _check_counts(self, column: Column, values: Any, counts: Array) -> None:
+        if not np.array_equal(_counts(values), counts):
+            where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
+            raise Corrupt(f"{where} does not have as many values as {column.counter!r} says; leave it out with --exclude")
+
+    def _find_leaves(self) -> dict[str, _Leaf]:
+        branches = list(self._access.branches())
+        counting = {b.count for b in branches if b.count is not None}
+        leaves: dict[str, _Leaf] = {}
+        by_path: dict[str, str] = {}
+        often = _repeated(b.name for b in branches)
+        for branch in branches:
+            name = branch.path.replace("/", ".") if branch.name in often else branch.name
+            if branch.form is None:
+                self.refused[f"{self.name}/{name}"] = branch.reason
+                continue
+            for fields, kind, dtype, shape in _walk(branch.form):
+                column = _column(_unused("_".join((name, *fields)), leaves), branch, kind, dtype, shape)
+                if branch.path in counting and kind == "scalar" and "int" in dtype and not (fields or shape):
+                    column = replace(column, role="counter")
+                    by_path[branch.path] = column.name
+                leaves[column.name] = _Leaf(column, branch.path, fields, kind)
+        return _with_visible_counters(leaves, {b.path: by_path.get(b.count or "") for b in branches})
+
+    def _shared_counts(self) -> dict[str, str]:
+        """For each column of lists without a counter branch, the name of the hidden counter it shares."""
+        leaves = [leaf for leaf in self._leaves.values() if leaf.kind == "counted" and leaf.column.counter is None]
+        digests = {leaf.column.name: hashlib.blake2b() for leaf in leaves}
+        branches = list(dict.fromkeys(leaf.branch for leaf in leaves))
+        for start, stop in ranges(self.num_entries if leaves else 0, _SCAN_STEP):
+            arrays = self._fetch(branches, start, stop)
+            for leaf in leaves:
+                digests[leaf.column.name].update(_counts(leaf.pick(arrays)).tobytes())
+        first: dict[bytes, str] = {}
+        return {name: first.setdefault(digest.digest(), f"n({name})") for name, digest in digests.items()}
+
+
+def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
+    """The table of a tree.
+
+    Args:
+        path: The file's path, for messages.
+        name: The tree's name, with its directory.
+        directory: The uproot directory that holds it.
+        key: Its key there, cycle included.
+
+    Raises:
+        UnreadableTree: uproot cannot read the tree, or none of its branches.
+    """
+    try:
+        tree = directory[key]
+        is_ttree = isinstance(tree, uproot.TTree)
+        table = RootTable(path, name, TreeAccess(tree) if is_ttree else NTupleAccess(tree))
+    except UNREADABLE:
+        raise UnreadableTree("the tree is damaged, or uproot cannot read its kind") from None
+    if not table._leaves:
+        raise UnreadableTree("the tree has no branch that can be read")
+    return table
+
+
+def _repeated(names: Iterator[str]) -> set[str]:
+    seen: set[str] = set()
+    return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
+
+
+def _unused(name: str, taken: Mapping[str, Any]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _walk(form: Any, fields: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Kind, str, tuple[int, ...]]]:
+    """The columns within a form, as (fields, kind, dtype, shape); records, and lists of records, give one a field."""
+    record = form.content if form.is_list and not form.is_regular else form
+    if record.is_record:
+        for name, inner in zip(record.fields, record.contents, strict=True):
+            inside = form.copy(content=inner) if record is not form else inner
+            yield from _walk(inside, (*fields, name))
+        return
+    block = number_block(form)
+    if block is not None:
+        yield fields, "scalar", *block
+        return
+    inner = number_block(form.content) if form.is_list and form.parameter("__array__") is None else None
+    if inner is not None and not inner[1]:
+        yield fields, "counted", *inner
+    else:
+        yield fields, "opaque", OPAQUE, ()
+
+
+def _column(name: str, branch: Branch, kind: Kind, dtype: str, shape: tuple[int, ...]) -> Column:
+    role = "value" if kind == "opaque" else infer_role(name, dtype)
+    title = branch.leaf_list if kind == "opaque" and not branch.title else branch.title  # it names the counter
+    return Column(name, dtype, role, title, None, shape)
+
+
+def _with_visible_counters(leaves: dict[str, _Leaf], counters: Mapping[str, str | None]) -> dict[str, _Leaf]:
+    """The leaves, counted ones with the counter column that their branch names."""
+    return {
+        name: replace(leaf, column=replace(leaf.column, counter=counters[leaf.branch])) if leaf.kind == "counted" else leaf
+        for name, leaf in leaves.items()
+    }
+
+
+def _lists(values: Any) -> Any:
+    """The layout of lists with offsets that begin at 0 and contents that end with the last list."""
+    layout = ak.to_packed(values).layout
+    return layout.to_ListOffsetArray64(True)
+
+
+def _counts(values: Any) -> Array:
+    return np.asarray(ak.to_numpy(ak.num(values, axis=1)), dtype=np.int64)

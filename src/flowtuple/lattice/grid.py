@@ -1,0 +1,286 @@
+"""Order-preserving maps between the values of a column and integers, one small class per kind of grid.
+
+`index` runs at encoding only. `value` runs on both sides and is exactly reproducible: integer arithmetic, or single IEEE
+operations (one product or quotient, one rounding to the stored type).
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from flowtuple.errors import Corrupt
+from flowtuple.schema import Array
+
+ESCAPE = 2**62 + 2**16
+"""The index of a value that its grid cannot hold within the bound."""
+
+MANTISSA_BITS = {"float16": 10, "float32": 23, "float64": 52}
+
+
+class Grid(Protocol):
+    """A monotone map from values to integers.
+
+    For every finite x that is not -0.0, `index(x)` is an int64 below 2^62 in absolute value, or `ESCAPE`; `index` is
+    monotone where it is not `ESCAPE`, and `value(index(x))` is the grid point that stands for x.
+    """
+
+    kind: ClassVar[str]
+
+    def index(self, x: Array) -> Array: ...
+
+    def value(self, q: Array) -> Array: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def ordered_bits(x: Array) -> Array:
+    """Float bit patterns as int64 in the order of the values; -0.0 is -1 and +0.0 is 0.
+
+    Example:
+        >>> ordered_bits(np.array([-1.0, -0.0, 0.0, 1.0], "float32")).tolist()
+        [-1065353217, -1, 0, 1065353216]
+    """
+    bits = np.ascontiguousarray(x).view(f"i{x.dtype.itemsize}").astype(np.int64)
+    return _fold(bits, x.dtype.itemsize)
+
+
+def from_ordered_bits(q: Array, dtype: str) -> Array:
+    """The inverse of `ordered_bits`."""
+    size = np.dtype(dtype).itemsize
+    values: Array = _fold(q, size).astype(f"i{size}").view(dtype)
+    return values
+
+
+def _fold(bits: Array, itemsize: int) -> Array:
+    folded: Array = bits ^ ((bits >> 63) & np.int64(2 ** (8 * itemsize - 1) - 1))
+    return folded
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Every bit pattern its own point; `shift` trailing mantissa bits are zero throughout and left out."""
+
+    dtype: str
+    shift: int = 0
+    kind: ClassVar[str] = "ordered"
+
+    def index(self, x: Array) -> Array:
+        index: Array = ordered_bits(x) >> self.shift
+        return index
+
+    def value(self, q: Array) -> Array:
+        low_bits = (q >> 63) & np.int64(2**self.shift - 1)  # negative patterns are stored complemented
+        return from_ordered_bits((q << self.shift) | low_bits, self.dtype)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "dtype": self.dtype, "shift": self.shift}
+
+
+@dataclass(frozen=True)
+class Integers:
+    """Integers and booleans in cells of `width` (odd); `width` 1 is exact. uint64 is shifted by 2^63 to fit int64."""
+
+    dtype: str
+    width: int = 1
+    kind: ClassVar[str] = "integers"
+
+    def index(self, x: Array) -> Array:
+        wide = (x ^ np.uint64(2**63)).view(np.int64) if self.dtype == "uint64" else x.astype(np.int64)
+        if self.width == 1:
+            return wide
+        quotient, remainder = np.divmod(wide, self.width)
+        index: Array = quotient + (remainder > self.width // 2)
+        return index
+
+    def value(self, q: Array) -> Array:
+        wide: Array = q * np.int64(self.width)
+        if self.dtype == "uint64":
+            wide = wide.view(np.uint64) ^ np.uint64(2**63)
+        return wide.astype(self.dtype)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "dtype": self.dtype, "width": self.width}
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Cells of width 2E centred on multiples of 2E, for |x' - x| <= E."""
+
+    dtype: str
+    half_width: float
+    kind: ClassVar[str] = "uniform"
+
+    def index(self, x: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _whole(x.astype(np.float64) / (2 * self.half_width), self.dtype)
+
+    def value(self, q: Array) -> Array:
+        with np.errstate(over="ignore"):
+            values: Array = (q.astype(np.float64) * (2 * self.half_width)).astype(self.dtype)
+        return values
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "dtype": self.dtype, "half_width": self.half_width}
+
+
+@dataclass(frozen=True)
+class Decimal:
+    """Exact multiples of 10^-digits, integers stored as floats among them (`digits` 0)."""
+
+    dtype: str
+    digits: int
+    kind: ClassVar[str] = "decimal"
+
+    def index(self, x: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _whole(x.astype(np.float64) * 10.0**self.digits, self.dtype)
+
+    def value(self, q: Array) -> Array:
+        with np.errstate(over="ignore"):
+            values: Array = (q.astype(np.float64) / 10.0**self.digits).astype(self.dtype)
+        return values
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "dtype": self.dtype, "digits": self.digits}
+
+
+def _whole(t: Array, dtype: str) -> Array:
+    """Round to int64, `ESCAPE` where the result would not be a safe index."""
+    limit = 2.0**52 if dtype == "float64" else 2.0**31
+    inside = np.abs(t) < limit
+    whole: Array = np.where(inside, np.rint(np.where(inside, t, 0.0)).astype(np.int64), ESCAPE)
+    return whole
+
+
+@dataclass(frozen=True)
+class Mantissas:
+    """Round to nearest even at `bits` explicit mantissa bits."""
+
+    dtype: str
+    bits: int
+    kind: ClassVar[str] = "mantissas"
+
+    @property
+    def _shift(self) -> int:
+        return MANTISSA_BITS[self.dtype] - self.bits
+
+    def index(self, x: Array) -> Array:
+        magnitude = ordered_bits(np.abs(x))
+        if self._shift > 0:
+            odd = (magnitude >> self._shift) & 1
+            magnitude = (magnitude + (2 ** (self._shift - 1) - 1) + odd) >> self._shift
+        index: Array = np.where(np.signbit(x), -magnitude, magnitude)
+        return index
+
+    def value(self, q: Array) -> Array:
+        magnitude = from_ordered_bits(np.abs(q) << self._shift, self.dtype)
+        values: Array = np.where(q < 0, -magnitude, magnitude)
+        return values
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "dtype": self.dtype, "bits": self.bits}
+
+
+@dataclass(frozen=True)
+class Binades:
+    """Cells for |x' - x| <= R |x|: each binade in S segments, each segment in equal cells of about 2R x its lower edge.
+
+    One width per binade would waste half a bit; S segments come within 0.1 bit of a logarithmic grid and need
+    integer arithmetic only. Subnormal values are escaped.
+    """
+
+    dtype: str
+    relative: float
+    kind: ClassVar[str] = "binades"
+    _segments: int = field(init=False, repr=False, compare=False)
+    _first: Array = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        choices = [counts for s in range(7) if (counts := self._cells(2**s)) is not None]
+        if not choices:
+            raise ValueError(f"{self.dtype} is too coarse for a relative bound of {self.relative}")
+        counts = min(choices, key=sum)
+        object.__setattr__(self, "_segments", len(counts).bit_length() - 1)
+        object.__setattr__(self, "_first", np.array([0, *itertools.accumulate(counts)], dtype=np.int64))
+
+    @property
+    def _unit_bits(self) -> int:
+        """Mantissa bits looked at: enough for the narrowest cell, few enough for exact int64 products."""
+        return min(MANTISSA_BITS[self.dtype], 36)
+
+    def _cells(self, segments: int) -> list[int] | None:
+        """Cells per segment, `None` where one unit of rounding would break the bound."""
+        width, counts = Fraction(2**self._unit_bits, segments), []
+        for s in range(segments):
+            reach = Fraction(self.relative) * 2**self._unit_bits * (segments + s) / segments - 1
+            if reach <= 0:
+                return None
+            counts.append(-int(-width // (2 * reach)))
+        return counts
+
+    def index(self, x: Array) -> Array:
+        bits = MANTISSA_BITS[self.dtype]
+        magnitude = ordered_bits(np.abs(x))
+        exponent = magnitude >> bits
+        unit = (magnitude & (2**bits - 1)) >> (bits - self._unit_bits)
+        segment_bits = self._unit_bits - self._segments
+        segment, rest = unit >> segment_bits, unit & (2**segment_bits - 1)
+        cell = (rest * np.diff(self._first)[segment]) >> segment_bits
+        rank = (exponent - 1) * self._first[-1] + self._first[segment] + cell + 1
+        signed = np.where(np.signbit(x), -rank, rank)
+        index: Array = np.where(magnitude == 0, 0, np.where(exponent == 0, ESCAPE, signed))
+        return index
+
+    def value(self, q: Array) -> Array:
+        bits = MANTISSA_BITS[self.dtype]
+        segment_bits = self._unit_bits - self._segments
+        exponent, rank = np.divmod(np.abs(q) - 1, self._first[-1])
+        segment = np.searchsorted(self._first, rank, side="right") - 1
+        cell, cells = rank - self._first[segment], np.diff(self._first)[segment]
+        unit = (segment << segment_bits) + (((2 * cell + 1) << segment_bits) // (2 * cells))
+        pattern = ((exponent + 1) << bits) + (unit << (bits - self._unit_bits))
+        magnitude = from_ordered_bits(np.where(q == 0, 0, pattern), self.dtype)
+        values: Array = np.where(q < 0, -magnitude, magnitude)
+        return values
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "dtype": self.dtype, "relative": self.relative}
+
+
+_KINDS: dict[str, Any] = {c.kind: c for c in (Ordered, Integers, Uniform, Decimal, Mantissas, Binades)}
+
+
+def grid_from_json(data: dict[str, Any]) -> Grid:
+    """The inverse of any grid's `to_json`.
+
+    Raises:
+        Corrupt: The object describes no grid.
+    """
+    arguments = dict(data)
+    try:
+        grid: Grid = _KINDS[arguments.pop("kind")](**arguments)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Corrupt(f"the file describes a grid that does not exist: {data} ({error})") from None
+    return grid
+
+
+def relative_grid(dtype: str, relative: float) -> Grid:
+    """The coarsest grid at hand that keeps a relative bound: `Binades`, or mantissas where binades are too fine.
+
+    Example:
+        >>> relative_grid("float32", 1e-3).kind, relative_grid("float64", 1e-12).kind
+        ('binades', 'mantissas')
+    """
+    if relative > 2.0**-28:
+        try:
+            return Binades(dtype, relative)
+        except ValueError:
+            return Ordered(dtype)
+    needed = bisect.bisect_left(range(64), True, key=lambda b: 2.0 ** -(b + 1) <= relative)
+    return Mantissas(dtype, needed) if needed < MANTISSA_BITS[dtype] else Ordered(dtype)

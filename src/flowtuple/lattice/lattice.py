@@ -1,0 +1,158 @@
+"""The lattice of one column: a grid, the exact values beside it (atoms), and the range that decoding stays in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from flowtuple.lattice.grid import ESCAPE, Grid, Integers, Mantissas, Ordered, Uniform, grid_from_json, relative_grid
+from flowtuple.lattice.statistics import Statistics
+from flowtuple.schema import Array, Bound, Column, bit_patterns
+
+ATOM = 2**62
+"""Index of the first atom; the grid's own indices lie below."""
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Values of one column <-> int64 indices, within a bound that is checked value by value.
+
+    `decode(encode(x))` depends on x and on this object only. It equals x bit for bit at atoms, holds the bound
+    everywhere else, and gives `escapes` where it cannot.
+
+    Attributes:
+        dtype: NumPy dtype name of the values.
+        bound: The resolved bound: `lossless`, `abs`, `rel` or `bits`.
+        grid: Where the ordinary values lie.
+        atoms: Bit patterns that are kept exactly, each an index of its own from `ATOM` on.
+        low: Decoded grid values are clipped from below at this value; `None` leaves them as they are.
+        high: The same from above.
+    """
+
+    dtype: str
+    bound: Bound
+    grid: Grid
+    atoms: tuple[int, ...] = ()
+    low: float | int | None = None
+    high: float | int | None = None
+
+    def encode(self, x: Array) -> Array:
+        """Indices of values of shape (n,); `ESCAPE` where neither grid nor atoms hold a value within its bound."""
+        x = np.ascontiguousarray(x)
+        if isinstance(self.grid, Integers) and self.grid.width == 1:
+            return self.grid.index(x)
+        q = self.grid.index(x)
+        q = np.where(self.bound.holds(x, self._grid_value(q)), q, ESCAPE)
+        if self.atoms:
+            table = np.array(sorted(self.atoms), dtype=f"u{x.dtype.itemsize}")
+            patterns = bit_patterns(x)
+            place = np.minimum(np.searchsorted(table, patterns), len(table) - 1)
+            q = np.where(table[place] == patterns, ATOM + place, q)
+        return q
+
+    def decode(self, q: Array, escapes: Array | None = None) -> Array:
+        """Values of indices of shape (n,); `escapes` are the exact values of the `ESCAPE` among them, in order."""
+        values = self._grid_value(q)
+        special = np.flatnonzero(q >= ATOM)
+        if len(special):
+            atoms = np.array([*sorted(self.atoms), 0], dtype=f"u{values.dtype.itemsize}").view(self.dtype)
+            values[special] = atoms[np.minimum(q[special] - ATOM, len(self.atoms))]
+            if escapes is not None:
+                values[q == ESCAPE] = escapes
+        return values
+
+    def _grid_value(self, q: Array) -> Array:
+        values = self.grid.value(np.where(q >= ATOM, 0, q))
+        if self.bound.kind != "lossless" and self.low is not None and self.high is not None:
+            values = np.clip(values, np.asarray(self.low, self.dtype), np.asarray(self.high, self.dtype))
+        return values
+
+    def with_range(self, statistics: Statistics) -> Lattice:
+        """The same lattice for other data: the range to stay in is theirs."""
+        return replace(self, low=statistics.low, high=statistics.high)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` turns back into an equal lattice."""
+        out: dict[str, Any] = {"bound": str_exact(self.bound), "grid": self.grid.to_json()}
+        if self.atoms:
+            out["atoms"] = list(self.atoms)
+        if self.bound.kind != "lossless":
+            out["range"] = [self.low, self.high]
+        return out
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Lattice:
+        """The inverse of `to_json`."""
+        grid = grid_from_json(data["grid"])
+        low, high = data.get("range", (None, None))
+        dtype = str(data["grid"]["dtype"])
+        return cls(dtype, Bound.parse(data["bound"]), grid, tuple(data.get("atoms", ())), low, high)
+
+
+def str_exact(bound: Bound) -> str:
+    """A bound as text that parses back to the very same number."""
+    return "lossless" if bound.kind == "lossless" else f"{bound.kind}:{bound.amount!r}"
+
+
+def resolve(column: Column, bound: Bound, statistics: Statistics) -> Lattice:
+    """The lattice for a column of known statistics at a bound that a person asked for.
+
+    `std:S` becomes `abs` with S times the standard deviation, lossless where that is zero or undefined. Where the
+    data lie on an exact grid that is no finer than the bounded one, the exact grid is taken: it costs nothing more.
+    """
+    bound = resolve_std(bound, statistics)
+    exact = statistics.exact_grid()
+    grid = exact if bound.kind == "lossless" else _coarser(_bounded_grid(column.dtype, bound), exact, statistics.sample)
+    bound = Bound() if grid is exact else bound
+    low, high = (None, None) if grid is exact else (statistics.low, statistics.high)
+    return Lattice(column.dtype, bound, grid, _atoms(grid, bound, statistics), low, high)
+
+
+def _atoms(grid: Grid, bound: Bound, statistics: Statistics) -> tuple[int, ...]:
+    """Special values where the grid does not hold them itself, and sentinels where it would move them."""
+    if isinstance(grid, Integers) or grid == Ordered(statistics.dtype):
+        return ()
+    sentinels = statistics.sentinels() if bound.kind != "lossless" else []
+    return tuple(sorted({*statistics.specials, *sentinels}))
+
+
+def resolve_std(bound: Bound, statistics: Statistics) -> Bound:
+    """`std:S` as the `abs` bound that it means for this column; other bounds as they are."""
+    if bound.kind != "std":
+        return bound
+    half_width = bound.amount * statistics.std
+    return Bound("abs", half_width) if math.isfinite(half_width) and half_width > 0 else Bound()
+
+
+def _bounded_grid(dtype: str, bound: Bound) -> Grid:
+    if "float" not in dtype:
+        return Integers(dtype, 2 * min(math.floor(bound.amount), 2**61) + 1)
+    if bound.kind == "abs":
+        return Uniform(dtype, bound.amount)
+    if bound.kind == "rel":
+        return relative_grid(dtype, bound.amount)
+    return Mantissas(dtype, int(bound.amount))
+
+
+def _coarser(bounded: Grid, exact: Grid, sample: Array) -> Grid:
+    """The grid with the wider average spacing, in bits, around the non-zero sample values; `exact` on a tie."""
+    sample = sample[sample != 0][:4096]
+    if isinstance(bounded, Integers):
+        return exact if bounded.width == 1 else bounded
+    return bounded if _log_spacing(bounded, sample) > _log_spacing(exact, sample) else exact
+
+
+def _log_spacing(grid: Grid, sample: Array) -> float:
+    q = grid.index(sample)
+    if not len(sample) or (q == ESCAPE).all():
+        return -math.inf
+    q = q[q != ESCAPE]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        low, high = grid.value(q - 1).astype(np.float64), grid.value(q + 1).astype(np.float64)
+        spacing = np.log2((high - low) / 2)
+    spacing = spacing[np.isfinite(spacing)]
+    return float(spacing.mean()) if len(spacing) else -math.inf

@@ -1,0 +1,131 @@
+"""What one pass over a column tells: range, spread, special values, and the exact grid that it lies on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flowtuple.lattice.grid import MANTISSA_BITS, Decimal, Grid, Integers, Ordered
+from flowtuple.schema import Array, bit_patterns
+
+DECIMAL_DIGITS = range(7)
+_MAX_SPECIALS = 64
+_SAMPLE = 1 << 16
+
+
+@dataclass
+class Statistics:
+    """Running statistics of one column; `update` takes the values chunk by chunk, in order.
+
+    Attributes:
+        dtype: NumPy dtype name of the column.
+        count: Values seen. `finite` of them are finite.
+        low: Smallest finite value, `None` before the first; `high` the largest.
+        specials: Count by bit pattern of NaNs, infinities and -0.0, the first 64 patterns.
+        digits: Numbers of decimal digits at which every finite value is an exact decimal so far.
+        trailing_zeros: Mantissa bits that are zero in every finite value.
+        sample: At most some 100,000 finite values, evenly strided within each chunk.
+    """
+
+    dtype: str
+    count: int = 0
+    finite: int = 0
+    low: float | int | None = None
+    high: float | int | None = None
+    specials: dict[int, int] = field(default_factory=dict)
+    digits: tuple[int, ...] = tuple(DECIMAL_DIGITS)
+    _mantissa_bits: int = 0
+    _mean: float = 0.0
+    _squares: float = 0.0
+    _samples: list[Array] = field(default_factory=list)
+
+    def update(self, values: Array) -> None:
+        """Take in the next values, shape (n,), of the column's dtype."""
+        self.count += len(values)
+        if values.dtype.kind == "f":
+            special = ~np.isfinite(values) | ((values == 0) & np.signbit(values))
+            if special.any():
+                self._count_specials(values[special])
+                values = values[np.isfinite(values)]
+        if len(values):
+            self._add_range(values)
+            self._add_moments(values.astype(np.float64))
+            self._samples.append(values[:: max(1, len(values) * 8 // _SAMPLE)].copy())
+            if values.dtype.kind == "f":
+                self._refine_exact_grid(values)
+
+    def _count_specials(self, specials: Array) -> None:
+        patterns, counts = np.unique(bit_patterns(specials), return_counts=True)
+        for pattern, count in zip(patterns.tolist(), counts.tolist(), strict=True):
+            if pattern in self.specials or len(self.specials) < _MAX_SPECIALS:
+                self.specials[pattern] = self.specials.get(pattern, 0) + count
+
+    def _add_range(self, values: Array) -> None:
+        low, high = values.min().item(), values.max().item()
+        self.low = low if self.low is None else min(self.low, low)
+        self.high = high if self.high is None else max(self.high, high)
+
+    def _add_moments(self, x: Array) -> None:
+        """Chan's update of mean and sum of squared deviations, in float64."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = float(x.mean())
+            squares = float(((x - mean) ** 2).sum())
+            total, delta = self.finite + len(x), mean - self._mean
+            self._squares += squares + delta**2 * self.finite * len(x) / total if self.finite else squares
+            self._mean += delta * len(x) / total
+        self.finite = total
+
+    def _refine_exact_grid(self, values: Array) -> None:
+        bits = MANTISSA_BITS[self.dtype]
+        mantissas = bit_patterns(values) & np.array(2**bits - 1, dtype=f"u{values.dtype.itemsize}")
+        self._mantissa_bits |= int(np.bitwise_or.reduce(mantissas))
+        for head in (values[:256], values):
+            self.digits = tuple(d for d in self.digits if _is_exact(Decimal(self.dtype, d), head))
+
+    @property
+    def std(self) -> float:
+        """Population standard deviation of the finite values in float64, NaN where it is not defined."""
+        return math.sqrt(self._squares / self.finite) if self.finite else math.nan
+
+    @property
+    def trailing_zeros(self) -> int:
+        bits = MANTISSA_BITS[self.dtype]
+        if not self._mantissa_bits:
+            return bits if self.finite else 0
+        return (self._mantissa_bits & -self._mantissa_bits).bit_length() - 1
+
+    @property
+    def sample(self) -> Array:
+        return np.concatenate(self._samples) if self._samples else np.empty(0, self.dtype)
+
+    def exact_grid(self) -> Grid:
+        """The coarsest grid that holds every finite value exactly."""
+        if self.dtype not in MANTISSA_BITS:
+            return Integers(self.dtype)
+        if self.finite and self.digits:
+            return Decimal(self.dtype, self.digits[0])
+        return Ordered(self.dtype, self.trailing_zeros if self.finite else 0)
+
+    def sentinels(self) -> list[int]:
+        """Bit patterns of finite values repeated so often that they stand out from their neighbourhood.
+
+        A value counts as one where at least 0.5 % of the sample (and 8 values) hold it, and the values within
+        0.1 % of the sample's spread around it are eight times fewer.
+        """
+        sample = np.sort(self.sample)
+        values, counts = np.unique(sample, return_counts=True)
+        frequent = np.flatnonzero(counts >= max(8, 0.005 * len(sample)))
+        reach = 0.001 * float(sample[-1].astype(np.float64) - sample[0].astype(np.float64)) if len(sample) else 0.0
+        found = []
+        for k in frequent[np.argsort(-counts[frequent], kind="stable")][:32]:
+            near = np.searchsorted(sample, values[k] + np.array([-reach, reach]), side="left")
+            if counts[k] > 8 * (near[1] - near[0] - counts[k]):
+                found.append(int(bit_patterns(values[k : k + 1])[0]))
+        return sorted(found)
+
+
+def _is_exact(grid: Grid, values: Array) -> bool:
+    indices = grid.index(values)
+    return bool((np.abs(indices) < 2**52).all() and np.array_equal(grid.value(indices), values))
