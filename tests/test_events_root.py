@@ -225,7 +225,7 @@ class TestReading:
         write_dataset(of(events), path, WriteOptions())
         monkeypatch.setattr("flowtuple.events.root_table._counts", lambda values: np.zeros(len(values), np.int64))
         with pytest.raises(
-            Corrupt, match="column 'Jet_bool' .* not have as many values as 'nJet' says; leave it out with --exclude"
+            Corrupt, match=r"column 'Jet_bool' .* not have as many values as 'nJet' says; leave it out with --exclude"
         ):
             read_all(opened(path).table("dir/Events"))
 

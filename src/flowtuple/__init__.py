@@ -1,5 +1,18 @@
-"""Learned compression of high-energy-physics ntuples, with a bound on every value."""
+"""Learned compression of high-energy-physics ntuples, with a bound on every value.
 
+Example:
+    >>> import pathlib, tempfile
+    >>> import flowtuple as ft
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.ftup"
+    >>> result = ft.compress({"Jet_pt": [[50.1, 20.2], []]}, path, tolerance={"*": "rel:1e-3"})
+    >>> [round(pt, 1) for pt in ft.decompress(path)["Jet_pt"][0].tolist()]
+    [50.1, 20.2]
+"""
+
+__version__ = "0.1.0"
+
+from flowtuple.container.file import File
+from flowtuple.container.file import File as open  # noqa: A004 (read as ft.open)
 from flowtuple.errors import (
     BoundViolated,
     Corrupt,
@@ -10,17 +23,26 @@ from flowtuple.errors import (
     Truncated,
     Unsupported,
 )
-
-__version__ = "0.1.0"
+from flowtuple.schema import Bound
+from flowtuple.workflow import Compressed, Selection, compress, decompress, train, verify
 
 __all__ = [
+    "Bound",
     "BoundViolated",
+    "Compressed",
     "Corrupt",
+    "File",
     "FlowtupleError",
     "InvalidArgument",
     "MissingExtra",
+    "Selection",
     "TooNew",
     "Truncated",
     "Unsupported",
     "__version__",
+    "compress",
+    "decompress",
+    "open",
+    "train",
+    "verify",
 ]

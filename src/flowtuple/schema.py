@@ -176,7 +176,7 @@ class Bound:
         """
         if self.kind == "std":
             raise InvalidArgument("a std bound has no meaning before it is resolved to abs with the column's std")
-        same = bit_patterns(original) == bit_patterns(decoded)
+        same: Array = bit_patterns(original) == bit_patterns(decoded)
         if self.kind == "lossless" or same.all():
             return same
         if original.dtype.kind in "iu":
@@ -230,7 +230,7 @@ def select_columns(
     include, exclude = list(include), list(exclude)
     everything = {name: tuple(columns) for name, columns in tables.items()}
     for pattern in (*include, *exclude):
-        _matches(pattern, everything)
+        matches(pattern, everything)
     selected: dict[str, tuple[Column, ...]] = {}
     for table, columns in everything.items():
         keep = {
@@ -262,7 +262,7 @@ def match_bounds(tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str,
     bounds = {table: {c.name: Bound() for c in columns} for table, columns in everything.items()}
     for pattern, spec in tolerance.items():
         bound = spec if isinstance(spec, Bound) else Bound.parse(spec)
-        for table, column in _matches(pattern, everything):
+        for table, column in matches(pattern, everything):
             if not is_glob(pattern):
                 _check_applicable(bound, column)
             elif not column.is_float or column.role in ("id", "weight"):
@@ -275,7 +275,12 @@ def _fits(pattern: str, table: str, column: Column) -> bool:
     return fnmatch.fnmatchcase(column.name, pattern) or fnmatch.fnmatchcase(f"{table}/{column.name}", pattern)
 
 
-def _matches(pattern: str, tables: Mapping[str, tuple[Column, ...]]) -> list[tuple[str, Column]]:
+def matches(pattern: str, tables: Mapping[str, Iterable[Column]]) -> list[tuple[str, Column]]:
+    """The columns that a name or glob means, each with its table's name.
+
+    Raises:
+        InvalidArgument: There are none.
+    """
     found = [(table, c) for table, columns in tables.items() for c in columns if _fits(pattern, table, c)]
     if not found:
         names = [c.name for columns in tables.values() for c in columns]

@@ -10,6 +10,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.records import kind_of, leaves
 from flowtuple.schema import OPAQUE, Array, Column, bit_patterns, infer_role
 
 Content: TypeAlias = "Array | ak.Array"
@@ -55,18 +56,27 @@ class Table:
 
     def __post_init__(self) -> None:
         for column in self.columns:
+            where = f"table {self.name!r}: column {column.name!r}"
             if column.name not in self.data:
-                raise InvalidArgument(f"table {self.name!r}: column {column.name!r} is in the schema but has no data")
-            expected, found = self._expected_length(column), len(self.data[column.name])
-            if expected != found:
-                raise InvalidArgument(f"table {self.name!r}: column {column.name!r} has {found} values, not {expected}")
+                raise InvalidArgument(f"{where} is in the schema but has no data")
+            content = self.data[column.name]
+            expected = self._expected_length(column, where)
+            if expected != len(content):
+                raise InvalidArgument(f"{where} has {len(content)} values, not {expected}")
+            if column.is_opaque:
+                continue
+            if content.dtype != np.dtype(column.dtype) or content.shape[1:] != column.shape:
+                raise InvalidArgument(f"{where} holds {content.dtype}{content.shape[1:]}, not {column.dtype}{column.shape}")
 
-    def _expected_length(self, column: Column) -> int:
+    def _expected_length(self, column: Column, where: str) -> int:
         if column.counter is None:
             return self.num_entries
         if column.counter not in self.data:
-            raise InvalidArgument(f"table {self.name!r}: column {column.name!r} is counted by {column.counter!r}, absent here")
-        return int(self.data[column.counter].sum())
+            raise InvalidArgument(f"{where} is counted by {column.counter!r}, absent here")
+        counts = self.data[column.counter]
+        if counts.dtype.kind not in "iu" or (counts.size and counts.min() < 0):
+            raise InvalidArgument(f"{where} is counted by {column.counter!r}, which holds other than whole numbers from 0 on")
+        return int(counts.sum())
 
     def __getitem__(self, name: str) -> Any:
         return self.data[self.column(name).name]
@@ -88,19 +98,21 @@ class Table:
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         """Events `start` to `stop` of some columns, their counters included; contents are views where possible."""
-        start, stop = max(0, start), min(stop, self.num_entries)
+        stop = max(0, min(stop, self.num_entries))
+        start = min(max(0, start), stop)
         kept = with_counters(self.columns, columns)
         offsets = {c: self.offsets(c) for c in {k.counter for k in kept} if c is not None}
         data = {}
         for column in kept:
             bounds = (start, stop) if column.counter is None else offsets[column.counter][[start, stop]]
             data[column.name] = self.data[column.name][bounds[0] : bounds[1]]
-        return Table(self.name, kept, max(0, stop - start), data)
+        return Table(self.name, kept, stop - start, data)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the contents at their own types."""
-        return sum(int(self.data[c.name].nbytes) for c in self.columns)
+        contents = (ak.to_packed(self.data[c.name]) if c.is_opaque else self.data[c.name] for c in self.columns)
+        return sum(int(content.nbytes) for content in contents)
 
 
 def with_counters(columns: Iterable[Column], names: Iterable[str]) -> tuple[Column, ...]:
@@ -197,14 +209,24 @@ def table_from_awkward(
         name: Name of the table.
         array: One record per event. A field of numbers is a column, a field of lists of numbers a counted column, a
             field of lists of records a collection (`Jet` with `pt` becomes `Jet_pt`), a record is flattened
-            the same way. Anything else is opaque.
+            the same way. Anything else is opaque; an option type counts as such only where a value is missing.
         titles: Branch titles by column name.
         counters: For counted columns, the field that counts them; columns left out share a hidden
             counter with all columns of equal counts.
+
+    Raises:
+        InvalidArgument: A field does not have as many values as the one that counts it says.
+
+    Example:
+        >>> table = table_from_awkward("Events", ak.Array([{"Jet": [{"pt": 50.0}, {"pt": 20.0}]}, {"Jet": []}]))
+        >>> [c.name for c in table.columns], table["Jet_pt"].tolist(), table["n(Jet_pt)"].tolist()
+        (['n(Jet_pt)', 'Jet_pt'], [50.0, 20.0], [2, 0])
     """
     builder = _Builder(titles or {}, counters or {})
     for field_name in array.fields:
-        builder.add(field_name, array[field_name])
+        for leaf, _, values in leaves(field_name, array[field_name]):
+            builder.add(leaf, values)
+    builder.check_counters()
     return Table(name, tuple(builder.columns), len(array), builder.data)
 
 
@@ -218,48 +240,39 @@ class _Builder:
         self._known = counters
         self._counting = set(counters.values())
         self._hidden: dict[bytes, str] = {}
+        self._lengths: dict[str, Array] = {}
 
     def add(self, name: str, values: ak.Array) -> None:
-        values = ak.Array(values)
-        if values.fields:
-            for inner in values.fields:
-                self.add(f"{name}_{inner}", values[inner])
-            return
-        layout = ak.to_packed(values).layout
-        if _is_number_block(layout):
-            content = np.asarray(ak.to_numpy(values))
-            self._append(name, content, shape=content.shape[1:])
-        elif layout.is_list and layout.parameter("__array__") is None and _is_number_block(layout.content, depth=1):
-            self._append(name, np.asarray(ak.to_numpy(ak.flatten(values))), counter=self._counter(name, ak.num(values)))
-        else:
-            self.columns.append(Column(name, OPAQUE, title=self._titles.get(name, "")))
-            self.data[name] = values
+        dtype, shape, is_counted = kind_of(values)
+        counter = self._counter(name, values) if is_counted else None
+        role = "counter" if name in self._counting else "value" if dtype == OPAQUE else infer_role(name, dtype)
+        name = self._unused(name)
+        self.columns.append(Column(name, dtype, role, self._titles.get(name, ""), counter, shape))
+        flat = ak.flatten(values) if is_counted else values
+        self.data[name] = values if dtype == OPAQUE else np.ascontiguousarray(ak.to_numpy(flat))
 
-    def _append(self, name: str, content: Array, counter: str | None = None, shape: tuple[int, ...] = ()) -> None:
-        role = "counter" if name in self._counting else infer_role(name, content.dtype.name)
-        self.columns.append(Column(name, content.dtype.name, role, self._titles.get(name, ""), counter, shape))
-        self.data[name] = np.ascontiguousarray(content)
+    def check_counters(self) -> None:
+        for name, lengths in self._lengths.items():
+            counter = self._known[name]
+            if counter not in self.data or not np.array_equal(lengths, self.data[counter]):
+                raise InvalidArgument(f"column {name!r} does not have as many values as {counter!r} says; name its own counter")
 
-    def _counter(self, name: str, counts: ak.Array) -> str:
+    def _unused(self, name: str) -> str:
+        while name in self.data:
+            name += "_"
+        return name
+
+    def _counter(self, name: str, values: ak.Array) -> str:
+        lengths = np.asarray(ak.to_numpy(ak.num(values)), dtype=np.int64)
         if name in self._known:
+            self._lengths[name] = lengths
             return self._known[name]
-        lengths = np.asarray(ak.to_numpy(counts), dtype=np.int64)
         key = lengths.tobytes()
         if key not in self._hidden:
-            hidden = f"n({name})"
-            self._hidden[key] = hidden
+            hidden = self._hidden[key] = self._unused(f"n({name})")
             self.columns.append(Column(hidden, "int64", "counter", hidden=True))
             self.data[hidden] = lengths
         return self._hidden[key]
-
-
-def _is_number_block(layout: Any, depth: int = 8) -> bool:
-    """Whether a layout is one rectangular array of plain numbers of at most `depth` dimensions."""
-    while layout.is_regular:
-        layout, depth = layout.content, depth - 1
-    if not layout.is_numpy or layout.data.ndim > depth:
-        return False
-    return layout.data.dtype.kind in "fiub" and layout.data.dtype.itemsize <= 8
 
 
 def table_to_awkward(table: Table) -> ak.Array:

@@ -145,3 +145,16 @@ def decode(data: bytes, table: Array, starts: Array, spans: Array) -> Array:
     if left != 0 or (states != START).any():
         raise Corrupt("an entropy-coded stream does not end where its rows end")
     return q
+
+
+def code_length(table: Array, symbols: Array, spans: Array) -> float:
+    """Bits that the model assigns to rows: what `encode` takes, but for its 16 bytes and rounding.
+
+    Args:
+        table: uint16 frequencies, shape (n, K).
+        symbols: int64 symbol of each row, shape (n,).
+        spans: uint64 width - 1 of each symbol, shape (K,).
+    """
+    frequency = table[np.arange(len(symbols)), symbols]
+    bits = 16 - np.log2(frequency.astype(np.float64)) + np.log2(spans.astype(np.float64) + 1)[symbols]
+    return float(bits.sum())

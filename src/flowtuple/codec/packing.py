@@ -12,13 +12,11 @@ from pcodec import ChunkConfig, standalone
 
 from flowtuple.codec.varint import Reader, write_signed
 from flowtuple.errors import Corrupt
-from flowtuple.lattice.grid import ESCAPE
-from flowtuple.lattice.lattice import ATOM
+from flowtuple.lattice.grid import ATOM
 from flowtuple.schema import Array
 
 ZSTD_LEVEL = 19
 _PCODEC = ChunkConfig(compression_level=8)
-_SPECIALS = ESCAPE - ATOM  # more atoms than any column may have
 
 
 def zstd(data: bytes) -> bytes:
@@ -54,15 +52,12 @@ def unpack_constant(data: bytes, rows: int) -> Array:
 
 
 def _fold_specials(q: Array) -> tuple[Array, int]:
-    """Atoms and escapes moved from 2^62 to just above the ordinary indices; the first index that they take."""
+    """Atoms and escapes moved down to just above the ordinary indices, and the first index that they take there."""
     special = q >= ATOM
     if not special.any():
         return q, 0
     above = int(q[~special].max(initial=0)) + 1
-    place = np.where(q == ESCAPE, _SPECIALS - 1, q - ATOM)
-    folded = q.copy()
-    folded[special] = above + place[special]
-    return folded, above
+    return np.where(special, above + (q - ATOM), q), above
 
 
 def pack_indices(q: Array) -> bytes:
@@ -81,8 +76,7 @@ def unpack_indices(data: bytes, rows: int) -> Array:
     above = reader.signed()
     q = _unpco(data[reader.position :], rows, "iu").astype(np.int64)
     if above:
-        place = q - above
-        q = np.where(place >= 0, np.where(place == _SPECIALS - 1, ESCAPE, ATOM + place), q)
+        q = np.where(q >= above, ATOM + (q - above), q)
     return q
 
 

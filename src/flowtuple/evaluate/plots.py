@@ -43,6 +43,16 @@ _SAMPLE = 1_000_000
 _LARGEST_DRAWN = 1e100  # matplotlib's own arithmetic overflows not far above
 
 
+def require_plots() -> None:
+    """Find out before long work whether everything is installed.
+
+    Raises:
+        MissingExtra: The extra 'plots' is not installed.
+    """
+    for module in ("matplotlib", "hist", "mplhep"):
+        _extra(module)
+
+
 def _extra(module: str) -> Any:
     try:
         return importlib.import_module(module)
@@ -180,7 +190,7 @@ def overlay_svg(original: Array, decoded: Array, label: str) -> str:
         top.legend(loc="upper right", title=_left_out(original, binning) or None, title_fontsize="x-small", alignment="right")
         _ratio(bottom, before.values(), after.values(), binning.edges)
         bottom.set_xlabel(_shorten(label, 56))
-        bottom.ticklabel_format(axis="x", scilimits=(-4, 6), useMathText=True)
+        _short_ticks(bottom)
         return _svg(figure)
 
 
@@ -189,6 +199,12 @@ def _shorten(label: str, length: int = 36) -> str:
     half = length // 2
     text = label if len(label) <= length else f"{label[:half]}...{label[-half:]}"
     return text.replace("$", r"\$")
+
+
+def _short_ticks(axes: Any) -> None:
+    """A common power of ten instead of long tick labels, at the left because the axis label stands at the right."""
+    axes.ticklabel_format(axis="x", scilimits=(-2, 5), useMathText=True)
+    axes.xaxis.get_offset_text().set(x=0, horizontalalignment="left")
 
 
 def _count_label(edges: Array) -> str:
@@ -329,7 +345,7 @@ def response_svg(original: Array, decoded: Array, label: str) -> str:
         _note(axes, f"mean {response.mean():.2g}\nrms {math.sqrt(float(np.square(response).mean())):.2g}")
         axes.set_xlim(edges[0], edges[-1])
         axes.set_xlabel(f"Response of {_shorten(label)}")
-        axes.ticklabel_format(axis="x", scilimits=(-2, 4), useMathText=True)
+        _short_ticks(axes)
         axes.set_ylabel(_count_label(edges))
         return _svg(figure)
 

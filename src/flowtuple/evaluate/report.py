@@ -183,10 +183,12 @@ def write_report(report_input: ReportInput, folder: Path, progress: Callable[[st
     """
     tell = progress or _silent
     environment = _environment()
+    plots.require_plots()
+    _make_folder(folder)
     tell("comparing the decompressed events with the original")
     measured = _measure(report_input)
     rows = _rows(report_input, measured)
-    drawable = (r for r in rows if r["dtype"] != OPAQUE)
+    drawable = (r for r in rows if r["dtype"] != OPAQUE and r["values"])
     shown = sorted(drawable, key=lambda r: (not r["violations"], -r["bytes"]))[:PLOTTED_COLUMNS]
     template = environment.from_string(resources.files("flowtuple.evaluate").joinpath("report.html.j2").read_text("utf-8"))
     html = template.render(
@@ -198,13 +200,17 @@ def write_report(report_input: ReportInput, folder: Path, progress: Callable[[st
         dijets=_dijets(report_input, tell),
         several_tables=len(report_input.tables) > 1,
     )
+    with atomic_path(folder / "report.html") as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return folder / "report.html"
+
+
+def _make_folder(folder: Path) -> None:
+    """Before the drawing, which takes a while and would be lost."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidArgument(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
-    with atomic_path(folder / "report.html") as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return folder / "report.html"
 
 
 def _silent(message: str) -> None:
@@ -275,12 +281,12 @@ def _image(svg: str, description: str) -> dict[str, str]:
 
 
 def _bits_figure(shown: list[dict[str, Any]]) -> dict[str, str] | None:
-    drawn = [r for r in shown if r["values"]]
-    if not drawn:
+    if not shown:
         return None
-    names = [f"{r['table']}/{r['column']}" if len({q["table"] for q in drawn}) > 1 else r["column"] for r in drawn]
+    several = len({r["table"] for r in shown}) > 1
+    names = [f"{r['table']}/{r['column']}" if several else r["column"] for r in shown]
     keys = {"flowtuple": "bytes", PCODEC: PCODEC, RAW: RAW}
-    bits = {method: [8 * r[key] / r["values"] for r in drawn] for method, key in keys.items()}
+    bits = {method: [8 * r[key] / r["values"] for r in shown] for method, key in keys.items()}
     figure = plots.bits_svg(names, bits)
     return _image(figure, "Bits per value of each column with flowtuple, with quantise+pcodec and raw; numbers in the table.")
 

@@ -86,6 +86,8 @@ class TreeAccess:
         interpretation = branch.interpretation
         if isinstance(interpretation, Exception):
             return None, "uproot has no interpretation for its type"
+        if branch.num_entries != self.num_entries:
+            return None, f"it has {branch.num_entries} entries, the tree {self.num_entries}"
         try:
             form = interpretation.awkward_form(branch.file)
             if not isinstance(interpretation, (uproot.AsDtype, uproot.AsJagged, uproot.AsStrings)):

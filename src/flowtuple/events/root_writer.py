@@ -77,9 +77,14 @@ def type_changes(columns: Sequence[Column]) -> list[str]:
     """
     names = _counter_names(columns)
     changes = [f"{c.name}: hidden -> branch {names[c.name]}, int32" for c in columns if c.hidden]
-    counting = {c.counter for c in columns}
-    narrow = [c for c in columns if c.dtype in _NARROW_COUNTERS and c.name in counting and not c.hidden]
-    return changes + [f"{c.name}: {c.dtype} -> int32" for c in narrow]
+    return changes + [f"{c.name}: {c.dtype} -> int32" for c in columns if _is_narrow_counter(c, columns)]
+
+
+def _is_narrow_counter(column: Column, columns: Sequence[Column]) -> bool:
+    """Whether a column counts another and is too narrow for ROOT; lists of fixed arrays name theirs in the title."""
+    if column.dtype not in _NARROW_COUNTERS:
+        return False
+    return any(c.counter == column.name or (c.is_opaque and f"[{column.name}]" in c.title) for c in columns)
 
 
 def _parse_compression(text: str | None) -> Any:
@@ -144,8 +149,7 @@ def _plain_branches(column: Column, columns: Sequence[Column], names: Mapping[st
     """The branch of a column of numbers; none where ROOT has no such numbers."""
     if column.dtype not in _WRITABLE or 0 in column.shape:
         return []
-    narrow = column.dtype in _NARROW_COUNTERS and any(c.counter == column.name for c in columns)
-    dtype = np.dtype("int32" if column.hidden or narrow else column.dtype)
+    dtype = np.dtype("int32" if column.hidden or _is_narrow_counter(column, columns) else column.dtype)
     counter = None if column.counter is None else names[column.counter]
     return [_Branch(names[column.name], column.name, np.dtype((dtype, column.shape)), column.title, counter)]
 

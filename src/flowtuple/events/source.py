@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.atomic import atomic_path
+from flowtuple.errors import InvalidArgument, Unsupported
+from flowtuple.events.chain import chain
+from flowtuple.events.location import check_readable, expand, is_url, split_tree, suffix_of
+from flowtuple.events.memory import dataset_from_memory, is_dataframe
+from flowtuple.table import Dataset, TableSource
+
+Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Mapping[str, Any] | Any"
 
 
 @dataclass(frozen=True)
@@ -42,4 +59,108 @@ FORMATS: dict[str, str] = {
     ".csv": "flowtuple.events.delimited",
     ".csv.gz": "flowtuple.events.delimited",
     ".txt": "flowtuple.events.delimited",
+    ".dat": "flowtuple.events.delimited",
 }
+_DEFAULT_READ = ReadOptions()
+_DEFAULT_WRITE = WriteOptions()
+
+
+def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Dataset:
+    """The tables in a file, in many files of one kind, or in memory.
+
+    Args:
+        source: A path or URL, optionally as `FILE:TREE`; a glob or a list of paths, whose tables are chained; an
+            awkward array of records, a dict of arrays, a NumPy array or a pandas DataFrame, which become the
+            table `events`. Without a tree all trees are taken.
+        options: Names for columns that have none.
+
+    Returns:
+        The data set; files are read when their tables are.
+
+    Raises:
+        InvalidArgument: The source is missing, of no known format, holds no table, or its files differ.
+        MissingExtra: Its format needs a package that is not installed.
+
+    Example:
+        >>> events = open_dataset({"MET_pt": [31.5, 12.0], "Jet_pt": [[50.0, 20.0], []]})
+        >>> [column.name for column in events.table("events").columns]
+        ['MET_pt', 'n(Jet_pt)', 'Jet_pt']
+    """
+    if isinstance(source, (str, os.PathLike)):
+        dataset = _open_paths([os.fspath(source)], options)
+    elif isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_dataframe(source):
+        dataset = dataset_from_memory(source, options.names)
+    elif isinstance(source, (list, tuple)) and source and all(isinstance(s, (str, os.PathLike)) for s in source):
+        dataset = _open_paths([os.fspath(s) for s in source], options)
+    else:
+        what = (
+            f"an empty {type(source).__name__}" if isinstance(source, (list, tuple)) and not source else type(source).__name__
+        )
+        raise InvalidArgument(
+            f"{what} cannot be read: give a path, a list of paths, an awkward array, a dict of arrays or a DataFrame"
+        )
+    if not dataset.tables:
+        reasons = "".join(f"; {name}: {reason}" for name, reason in list(dataset.refused.items())[:3])
+        raise InvalidArgument(f"{dataset.description}: holds no table{reasons}; name a file with events")
+    return dataset
+
+
+def write_dataset(dataset: Dataset, path: str | os.PathLike[str], options: WriteOptions = _DEFAULT_WRITE) -> None:
+    """Write a data set as one file, in the format that the suffix names; the file appears whole or not at all.
+
+    Args:
+        dataset: What to write.
+        path: A local path that ends in one of `FORMATS`.
+        options: Compression, step, and whether to leave out what the format cannot hold.
+
+    Raises:
+        InvalidArgument: The suffix is unknown or the folder cannot be written.
+        Unsupported: The format cannot hold this data set; nothing is written.
+        MissingExtra: The format needs a package that is not installed.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.npz"
+        >>> write_dataset(open_dataset({"x": [1.5, 2.5]}), path)
+        >>> open_dataset(path).table("events").num_entries
+        2
+    """
+    target = os.fspath(path)
+    writer = _format(target)
+    if is_url(target):
+        raise InvalidArgument(f"{target}: output is written to local files only; name a local path and copy it afterwards")
+    with atomic_path(target) as temporary:
+        writer.write_dataset(dataset, Path(temporary), options)
+
+
+def single_table(dataset: Dataset, options: WriteOptions, format_name: str) -> TableSource:
+    """The table of a data set that goes to a format which holds one table and nothing else.
+
+    Raises:
+        InvalidArgument: There is no table.
+        Unsupported: There are several, or there are carried objects and `options.drop` is off.
+    """
+    if not dataset.tables:
+        raise InvalidArgument(f"{dataset.description}: holds no table to write")
+    names = list(dataset.tables)
+    if len(names) > 1:
+        raise Unsupported(f"{format_name} holds one table and there are {', '.join(names)}; choose one: FILE:{names[0]}")
+    if dataset.carried and not options.drop:
+        what = ", ".join(dataset.carried)
+        raise Unsupported(f"{format_name} cannot hold {what}; write .root, .h5 or .npz, or leave them out with --drop")
+    return dataset.tables[names[0]]
+
+
+def _format(path: str) -> Any:
+    return importlib.import_module(FORMATS[suffix_of(path, FORMATS)])
+
+
+def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
+    parts: list[Dataset] = []
+    for text in texts:
+        pattern, tree = split_tree(text, FORMATS)
+        for path in expand(pattern):
+            check_readable(path)
+            part: Dataset = _format(path).open_dataset(path, options)
+            parts.append(part if tree is None else part.only(tree))
+    return parts[0] if len(parts) == 1 else chain(parts)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from flowtuple.lattice.lattice import ATOM
+from flowtuple.lattice.grid import ATOM
 from flowtuple.schema import Array
 
 LEVELS = 256

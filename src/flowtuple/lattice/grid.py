@@ -17,8 +17,11 @@ import numpy as np
 from flowtuple.errors import Corrupt
 from flowtuple.schema import Array
 
-ESCAPE = 2**62 + 2**16
-"""The index of a value that its grid cannot hold within the bound."""
+ATOM = 2**63 - 2**50
+"""Index of the first atom. All finite float64 bit patterns lie below; the few integers that do not are escaped."""
+
+ESCAPE = ATOM + 2**16
+"""The index of a value that neither grid nor atoms hold within the bound."""
 
 MANTISSA_BITS = {"float16": 10, "float32": 23, "float64": 52}
 
@@ -26,8 +29,8 @@ MANTISSA_BITS = {"float16": 10, "float32": 23, "float64": 52}
 class Grid(Protocol):
     """A monotone map from values to integers.
 
-    For every finite x that is not -0.0, `index(x)` is an int64 below 2^62 in absolute value, or `ESCAPE`; `index` is
-    monotone where it is not `ESCAPE`, and `value(index(x))` is the grid point that stands for x.
+    For every finite x that is not -0.0, `index(x)` is an int64; where it is below `ATOM`, `index` is monotone and
+    `value(index(x))` is the grid point that stands for x.
     """
 
     kind: ClassVar[str]

@@ -9,12 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.lattice.grid import ESCAPE, Grid, Integers, Mantissas, Ordered, Uniform, grid_from_json, relative_grid
+from flowtuple.lattice.grid import ATOM, ESCAPE, Grid, Integers, Mantissas, Ordered, Uniform, grid_from_json, relative_grid
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.schema import Array, Bound, Column, bit_patterns
-
-ATOM = 2**62
-"""Index of the first atom; the grid's own indices lie below."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +40,8 @@ class Lattice:
     def encode(self, x: Array) -> Array:
         """Indices of values of shape (n,); `ESCAPE` where neither grid nor atoms hold a value within its bound."""
         x = np.ascontiguousarray(x)
-        if isinstance(self.grid, Integers) and self.grid.width == 1:
-            return self.grid.index(x)
         q = self.grid.index(x)
-        q = np.where(self.bound.holds(x, self._grid_value(q)), q, ESCAPE)
+        q = np.where((q < ATOM) & self.bound.holds(x, self._grid_value(q)), q, ESCAPE)
         if self.atoms:
             table = np.array(sorted(self.atoms), dtype=f"u{x.dtype.itemsize}")
             patterns = bit_patterns(x)

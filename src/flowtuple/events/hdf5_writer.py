@@ -1,0 +1,100 @@
+"""Tables as HDF5: a group per table, a dataset per column."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.errors import MissingExtra, Unsupported
+from flowtuple.events.source import WriteOptions
+from flowtuple.schema import Column
+from flowtuple.table import Dataset, TableSource, ranges, read_all
+
+CARRIED = "_carried"
+VERSION_ATTRIBUTE = "flowtuple"
+ENTRIES = "num_entries"
+VERSION = 1
+
+
+def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
+    """Write every table as a group and every carried object as bytes in the group `_carried`.
+
+    Args:
+        dataset: Tables of numbers, lists of numbers, and text.
+        path: The file to make; one that exists is overwritten.
+        options: Events a chunk, and whether to leave out what HDF5 cannot hold.
+
+    Raises:
+        Unsupported: A column is neither numbers nor text, or has a slash in its name; nothing is written.
+        MissingExtra: h5py is not installed.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise MissingExtra("hdf5", f"writing {path.suffix}") from None
+    plans = {name: _plan(dataset.description, source, options.drop) for name, source in dataset.tables.items()}
+    with h5py.File(path, "w", track_order=True) as file:
+        for name, columns in plans.items():
+            group = file.create_group(name, track_order=True)
+            group.attrs[VERSION_ATTRIBUTE] = VERSION
+            group.attrs[ENTRIES] = dataset.tables[name].num_entries
+            _write_table(group, dataset.tables[name], columns, options.step)
+        for name, content in dataset.carried.items():
+            file.create_dataset(f"{CARRIED}/{name}", data=np.frombuffer(content, np.uint8))
+
+
+def _plan(description: str, source: TableSource, drop: bool) -> list[Column]:
+    """The columns that HDF5 can hold."""
+    opaque = read_all(source, [c.name for c in source.columns if c.is_opaque])
+    kept: list[Column] = []
+    for column in source.columns:
+        reason = ""
+        if column.is_opaque and not _is_storable_text(opaque[column.name]):
+            reason = f"its type is {ak.type(opaque[column.name]).content}, or it has null characters"
+        elif "/" in column.name or column.name == ".":
+            reason = "HDF5 takes its name for a path"
+        if reason and not drop:
+            raise Unsupported(
+                f"{description}: column {column.name!r} cannot be HDF5 ({reason}); write .npz or .parquet, "
+                "or leave it out with --drop"
+            )
+        if not reason:
+            kept.append(column)
+    lost = {c.name for c in source.columns} - {c.name for c in kept}
+    return [c for c in kept if c.counter not in lost]
+
+
+def _is_storable_text(values: ak.Array) -> bool:
+    if ak.to_layout(values).parameter("__array__") != "string":
+        return False
+    return not any("\0" in text for text in values.tolist())
+
+
+def _write_table(group: Any, source: TableSource, columns: list[Column], step: int) -> None:
+    import h5py
+
+    datasets: dict[str, Any] = {}
+    for column in columns:
+        dtype = h5py.string_dtype() if column.is_opaque else np.dtype(column.dtype)
+        chunk = None if 0 in column.shape else (step, *column.shape)
+        shape = (source.num_entries if chunk is None else 0, *column.shape)
+        limit = None if chunk is None else (None, *column.shape)
+        packed = None if chunk is None else "gzip"
+        made = group.create_dataset(column.name, shape, dtype, maxshape=limit, chunks=chunk, compression=packed)
+        made.attrs["column"] = json.dumps(column.to_json())
+        for key, text in (("title", column.title), ("counter", column.counter)):  # for people and other programs
+            if text:
+                made.attrs[key] = text
+        if chunk is not None:
+            datasets[column.name] = made
+    for start, stop in ranges(source.num_entries, step):
+        table = source.read(list(datasets), start, stop)
+        for name, made in datasets.items():
+            values = table[name]
+            length = len(made)
+            made.resize(length + len(values), axis=0)
+            made[length:] = values.tolist() if table.column(name).is_opaque else values

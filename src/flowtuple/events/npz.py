@@ -1,0 +1,198 @@
+"""NumPy's npz: named arrays in a zip file, with the relations between columns described beside them.
+
+A file written here holds one member per column: `column` where there is one table, `TREE/column` where there are more.
+Counted columns hold the objects of all events one after another, their counters are members too. Carried objects are
+`__carried__/NAME`, and `__flowtuple__` is a JSON text that restores the schema. Nothing in it is a pickle.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.errors import Corrupt, InvalidArgument, TooNew
+from flowtuple.events.location import read_bytes
+from flowtuple.events.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays
+from flowtuple.events.source import ReadOptions, WriteOptions
+from flowtuple.schema import Array, Column
+from flowtuple.table import Dataset, Table, TableSource, read_all
+
+_VERSION = 1
+_DESCRIPTION = "__flowtuple__"
+_CARRIED = "__carried__/"
+_OPAQUE = "__opaque__/"
+_NAMES = ("names", "columns")
+_TEXT = frozenset("SU")
+
+
+def open_dataset(path: str, options: ReadOptions) -> Dataset:
+    """The arrays of an npz file as tables, held in memory.
+
+    Args:
+        path: A path or URL.
+        options: Names for the columns of a 2-D array that stands alone.
+
+    Returns:
+        The tables that were written here, or for files of other origin: named arrays of equal length as one table
+        `events`; `data[N, D]` with D `names` as D columns; arrays `TREE/column` as tables `TREE`.
+
+    Raises:
+        InvalidArgument: The file is no npz, holds Python objects, or its arrays differ in length.
+        Corrupt: Its description and its arrays do not fit each other.
+        TooNew: A later version of flowtuple wrote it.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "jets.npz"
+        >>> np.savez(path, data=np.zeros((5, 2)), names=["pt", "eta"])
+        >>> [c.name for c in open_dataset(str(path), ReadOptions()).table("events").columns]
+        ['pt', 'eta']
+    """
+    content = read_bytes(path)
+    arrays = _load(path, content)
+    described = _DESCRIPTION in arrays
+    tables = _described_tables(path, arrays) if described else _plain_tables(path, arrays, options)
+    carried = {key.removeprefix(_CARRIED): arrays[key].tobytes() for key in arrays if key.startswith(_CARRIED)}
+    refused = {key: "one value is no column" for key, a in arrays.items() if a.ndim == 0}
+    return Dataset(path, tables, carried, refused, len(content))
+
+
+def _load(path: str, content: bytes) -> dict[str, Array]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise InvalidArgument(f"{path}: holds one bare array (npy); save it with np.savez({path!r}, data=array)")
+            return {key: _member(path, file, key) for key in file.files}
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
+        if isinstance(error, InvalidArgument):
+            raise
+        raise InvalidArgument(f"{path}: is not an npz file, or is damaged or cut short; fetch it again") from None
+
+
+def _member(path: str, file: Mapping[str, Any], key: str) -> Array:
+    try:
+        values: Array = np.asarray(file[key])
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise InvalidArgument(
+            f"{path}: array {key!r} holds Python objects, which are not opened; save numbers, {key}=numpy.asarray(values, "
+            "'float32'), and lists as flat contents and counts"
+        ) from None
+    if values.dtype.names is None:
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    return values
+
+
+def _plain_tables(path: str, arrays: Mapping[str, Array], options: ReadOptions) -> dict[str, TableSource]:
+    groups: dict[str, dict[str, Array]] = {}
+    for key, values in arrays.items():
+        table, _, column = key.rpartition("/")
+        if values.ndim:
+            groups.setdefault(table or TABLE_NAME, {})[column] = values
+    return {name: _plain_table(path, name, group, options) for name, group in groups.items()}
+
+
+def _plain_table(path: str, name: str, group: dict[str, Array], options: ReadOptions) -> Table:
+    names = next((n for n in _NAMES if n in group and group[n].ndim == 1 and group[n].dtype.kind in _TEXT), None)
+    data = [key for key in group if key != names]
+    if len(data) == 1 and group[data[0]].dtype.names is not None:
+        structured = group[data[0]]
+        return table_from_arrays(name, {n: structured[n] for n in structured.dtype.names or ()})
+    if len(data) == 1 and group[data[0]].ndim == 2:
+        matrix = group[data[0]]
+        given = options.names if names is None else [_text(n) for n in group[names]]
+        labels = numbered(matrix.shape[1], given, path)
+        return table_from_arrays(name, {label: matrix[:, i] for i, label in enumerate(labels)})
+    check_lengths(path, {key: len(values) for key, values in group.items()})
+    return table_from_arrays(name, group)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _described_tables(path: str, arrays: Mapping[str, Array]) -> dict[str, TableSource]:
+    try:
+        description = json.loads(arrays[_DESCRIPTION].tobytes())
+        if description["version"] > _VERSION:
+            raise TooNew(f"{path}: written as version {description['version']} of flowtuple's npz; update flowtuple to read it")
+        return {d["name"]: _described_table(d, arrays) for d in description["tables"]}
+    except (KeyError, ValueError, TypeError) as error:
+        first = (str(error).splitlines() or [""])[0]
+        raise Corrupt(f"{path}: its arrays are not the ones it describes ({first}); restore it from a copy") from None
+
+
+def _described_table(description: Mapping[str, Any], arrays: Mapping[str, Array]) -> Table:
+    columns = tuple(Column.from_json(c) for c in description["columns"])
+    length, prefix = int(description["num_entries"]), description["prefix"]
+    data: dict[str, Any] = {}
+    for column in columns:
+        key = prefix + column.name
+        form = description["forms"].get(column.name)
+        if form is not None:
+            start = f"{_OPAQUE}{key}/"
+            buffers = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+            data[column.name] = ak.from_buffers(ak.forms.from_dict(form), length, buffers)
+        else:
+            data[column.name] = ak.from_numpy(arrays[key]) if column.is_opaque else arrays[key]
+    return Table(description["name"], columns, length, data)
+
+
+def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
+    """Write every table and carried object; every column, opaque ones too, reads back as it is.
+
+    Args:
+        dataset: Any data set.
+        path: The file to make; one that exists is overwritten. The same data set gives the same bytes.
+        options: Of no effect here: an npz file holds everything.
+    """
+    tables: list[dict[str, Any]] = []
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, source in dataset.tables.items():
+            table = read_all(source)
+            prefix = "" if len(dataset.tables) == 1 else f"{name}/"
+            forms: dict[str, Any] = {}
+            for column in table.columns:
+                for key, values in _members(prefix, column, table, forms):
+                    _write_member(file, key, values)
+            columns = [c.to_json() for c in table.columns]
+            tables.append(
+                {"name": name, "prefix": prefix, "num_entries": table.num_entries, "columns": columns, "forms": forms}
+            )
+        for name, content in dataset.carried.items():
+            _write_member(file, _CARRIED + name, np.frombuffer(content, np.uint8))
+        description = json.dumps({"version": _VERSION, "tables": tables}).encode()
+        _write_member(file, _DESCRIPTION, np.frombuffer(description, np.uint8))
+
+
+def _members(prefix: str, column: Column, table: Table, forms: dict[str, Any]) -> Iterator[tuple[str, Array]]:
+    """The arrays that hold a column; what NumPy has no array for goes as awkward's buffers, with its form in `forms`."""
+    key, values = prefix + column.name, table[column.name]
+    if not column.is_opaque:
+        yield key, values
+        return
+    if ak.to_layout(values).parameter("__array__") == "string":
+        text = ak.to_numpy(values)
+        if ak.array_equal(ak.from_numpy(text), values):  # NumPy drops null characters at the end
+            yield key, text
+            return
+    form, _, buffers = ak.to_buffers(ak.to_packed(values))
+    forms[column.name] = form.to_dict()
+    for name, buffer in buffers.items():
+        yield f"{_OPAQUE}{key}/{name}", np.asarray(buffer)
+
+
+def _write_member(file: zipfile.ZipFile, key: str, values: Array) -> None:
+    member = zipfile.ZipInfo(f"{key}.npy")  # its date is 1980, so that equal data makes equal files
+    member.compress_type = zipfile.ZIP_DEFLATED
+    with file.open(member, "w", force_zip64=True) as stream:
+        np.lib.format.write_array(stream, np.ascontiguousarray(values), allow_pickle=False)

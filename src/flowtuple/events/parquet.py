@@ -1,0 +1,228 @@
+"""Apache Parquet: one table, read by row groups.
+
+A file written here keeps the schema (counters, roles, titles) as JSON in its metadata under `flowtuple`; files of other
+origin are looked through once for missing values and for lists of equal lengths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew
+from flowtuple.events.location import seekable, size_of
+from flowtuple.events.memory import TABLE_NAME
+from flowtuple.events.parquet_writer import METADATA_KEY, VERSION, from_arrow, has_options, write_dataset
+from flowtuple.events.source import ReadOptions
+from flowtuple.records import kind_of, leaves, without_idle_options
+from flowtuple.schema import OPAQUE, Array, Column, infer_role
+from flowtuple.table import Dataset, Table, with_counters
+
+__all__ = ["open_dataset", "write_dataset"]
+
+
+def open_dataset(path: str, options: ReadOptions) -> Dataset:
+    """The columns of a Parquet file as one table, `events` or the name it was written under.
+
+    Args:
+        path: A path or URL.
+        options: Of no effect here, since Parquet columns have names.
+
+    Raises:
+        InvalidArgument: The file is no Parquet, or its end is missing.
+        MissingExtra: pyarrow is not installed.
+        TooNew: A later version of flowtuple wrote it.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "jets.parquet"
+        >>> ak.to_parquet(ak.Array([{"Jet_pt": [50.0, 20.0]}, {"Jet_pt": []}]), path) is not None
+        True
+        >>> open_dataset(str(path), ReadOptions()).table("events").read(["Jet_pt"], 0, 1)["Jet_pt"].tolist()
+        [50.0, 20.0]
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtra("parquet", f"reading {path}") from None
+    try:
+        file = parquet.ParquetFile(seekable(path))
+    except (pa.ArrowException, OSError) as error:
+        first = (str(error).splitlines() or [""])[0]
+        raise InvalidArgument(f"{path}: is not a Parquet file, or is cut short ({first}); fetch it again") from None
+    table = ParquetTable(path, file)
+    return Dataset(path, {table.name: table}, nbytes=size_of(path))
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """A column and the way to its values; `keeps_options` where a value is missing somewhere in the file."""
+
+    column: Column
+    field: str
+    fields: tuple[str, ...] = ()
+    keeps_options: bool = False
+    lengths: bytes = b""
+
+    def pick(self, arrays: Mapping[str, ak.Array]) -> ak.Array:
+        values = arrays[self.field]
+        for name in self.fields:
+            values = values[name]
+        return values
+
+
+class ParquetTable:
+    """The table of a Parquet file, read by ranges; it is a `TableSource`."""
+
+    def __init__(self, path: str, file: Any) -> None:
+        self._path = path
+        self._file = file
+        self._groups = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+        self._ends = list(accumulate(self._groups))
+        self._written = self._description()
+        self.name: str = self._written["name"] if self._written else TABLE_NAME
+
+    @property
+    def num_entries(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The schema; in a file of other origin, lists and values that may be missing are looked through once."""
+        if self._written is not None:
+            return tuple(Column.from_json(c) for c in self._written["columns"])
+        columns: list[Column] = []
+        hidden: dict[bytes, str] = {}
+        for leaf in self._leaves.values():
+            column = leaf.column
+            if leaf.lengths:
+                if leaf.lengths not in hidden:
+                    hidden[leaf.lengths] = f"n({column.name})"
+                    columns.append(Column(hidden[leaf.lengths], "int64", "counter", hidden=True))
+                column = replace(column, counter=hidden[leaf.lengths])
+            columns.append(column)
+        return tuple(columns)
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events `start` to `stop` of some columns; only the row groups and columns that hold them are read.
+
+        Raises:
+            Corrupt: The file's bytes are damaged, or a counter does not agree with what it counts.
+        """
+        stop = max(0, min(stop, self.num_entries))
+        start = min(max(0, start), stop)
+        kept = with_counters(self.columns, columns)
+        shown = [c for c in kept if not c.hidden]
+        counted = {c.counter: c for c in reversed(self.columns) if c.counter is not None}
+        counting = {c.name: self._leaves[counted[c.name].name] for c in kept if c.hidden}
+        picked = [self._leaves[c.name] for c in shown] + list(counting.values())
+        arrays = self._fetch(list(dict.fromkeys(leaf.field for leaf in picked)), start, stop)
+        data = {name: _counts(leaf.pick(arrays)) for name, leaf in counting.items()}
+        data |= {c.name: _content(c, self._leaves[c.name], arrays) for c in shown}
+        for column in shown:
+            if column.counter and not np.array_equal(_counts(self._leaves[column.name].pick(arrays)), data[column.counter]):
+                raise Corrupt(f"{self._path}: column {column.name!r} has other lengths than {column.counter!r}; fetch it again")
+        return Table(self.name, kept, stop - start, data)
+
+    def _fetch(self, fields: Sequence[str], start: int, stop: int) -> dict[str, ak.Array]:
+        """The fields as awkward arrays, from the row groups that overlap the range."""
+        import pyarrow as pa
+
+        first = [end - rows for end, rows in zip(self._ends, self._groups, strict=True)]
+        groups = [i for i, end in enumerate(self._ends) if first[i] < stop and end > start]
+        if not fields or not groups:
+            empty = self._file.schema_arrow.empty_table()
+            return {name: from_arrow(empty.column(name)) for name in fields}
+        try:
+            table = self._file.read_row_groups(groups, columns=list(fields), use_threads=False)
+        except (pa.ArrowException, OSError):
+            raise Corrupt(f"{self._path}: events {start} to {stop} are damaged; fetch the file again") from None
+        table = table.slice(start - first[groups[0]], stop - start)
+        return {name: from_arrow(table.column(name)) for name in fields}
+
+    def _description(self) -> dict[str, Any] | None:
+        """The schema in the file's metadata, where it still is the file's schema."""
+        text = (self._file.schema_arrow.metadata or {}).get(METADATA_KEY)
+        if text is None:
+            return None
+        try:
+            found: dict[str, Any] = json.loads(text)
+            if found["version"] > VERSION:
+                raise TooNew(f"{self._path}: written as version {found['version']} of flowtuple's Parquet; update flowtuple")
+            shown = [c["name"] for c in found["columns"] if not c.get("hidden")]
+        except (ValueError, KeyError, TypeError):
+            return None
+        return found if shown == self._file.schema_arrow.names else None
+
+    @cached_property
+    def _leaves(self) -> dict[str, _Leaf]:
+        if self._written is not None:
+            options = set(self._written["options"])
+            return {c.name: _Leaf(c, c.name, (), c.name in options) for c in self.columns if not c.hidden}
+        found: dict[str, _Leaf] = {}
+        for field in self._file.schema_arrow.names:
+            for name, leaf in self._look_through(field).items():
+                unused = name
+                while unused in found:
+                    unused += "_"
+                found[unused] = replace(leaf, column=replace(leaf.column, name=unused))
+        return found
+
+    def _look_through(self, field: str) -> dict[str, _Leaf]:
+        """The columns of one field. Row groups may differ in what is missing, and then the column is opaque."""
+        seen = [
+            {name: (fields, kind_of(values), has_options(values), values) for name, fields, values in leaves(field, piece)}
+            for piece in self._pieces(field)
+        ]
+        if any(piece.keys() != seen[0].keys() for piece in seen):  # a record is missing in one of them
+            return {field: _Leaf(Column(field, OPAQUE), field, (), True)}
+        found: dict[str, _Leaf] = {}
+        for name, (fields, kind, _, _) in seen[0].items():
+            same = all(piece[name][1] == kind for piece in seen)
+            dtype, shape, is_counted = kind if same else (OPAQUE, (), False)
+            digest = hashlib.blake2b()
+            for piece in seen if is_counted else ():
+                digest.update(_counts(piece[name][3]).tobytes())
+            column = Column(name, dtype, "value" if dtype == OPAQUE else infer_role(name, dtype), shape=shape)
+            keeps = dtype == OPAQUE and any(piece[name][2] for piece in seen)
+            found[name] = _Leaf(column, field, fields, keeps, digest.digest() if is_counted else b"")
+        return found
+
+    def _pieces(self, field: str) -> Iterator[ak.Array]:
+        """The field's values by row groups; none at all where types and statistics tell enough."""
+        arrow = self._file.schema_arrow.field(field)
+        is_flat = arrow.type.num_fields == 0
+        if not self._groups or (is_flat and (not arrow.nullable or self._has_no_nulls(field))):
+            yield from_arrow(self._file.schema_arrow.empty_table().column(field))
+            return
+        for end, rows in zip(self._ends, self._groups, strict=True):
+            yield self._fetch([field], end - rows, end)[field]
+
+    def _has_no_nulls(self, field: str) -> bool:
+        index = [self._file.schema.column(i).path for i in range(len(self._file.schema))].index(field)
+        chunks = (self._file.metadata.row_group(i).column(index).statistics for i in range(len(self._groups)))
+        return all(s is not None and s.has_null_count and s.null_count == 0 for s in chunks)
+
+
+def _counts(values: ak.Array) -> Array:
+    return np.asarray(ak.to_numpy(ak.fill_none(ak.num(values, axis=1), 0)), dtype=np.int64)
+
+
+def _content(column: Column, leaf: _Leaf, arrays: Mapping[str, ak.Array]) -> Any:
+    values = leaf.pick(arrays)
+    if leaf.keeps_options:
+        return ak.to_packed(values)
+    values = without_idle_options(values)
+    if column.is_opaque:
+        return values
+    flat = ak.flatten(values) if column.counter is not None else values
+    return np.ascontiguousarray(ak.to_numpy(flat), dtype=np.dtype(column.dtype))

@@ -1,0 +1,146 @@
+"""Before coding: one pass for statistics, the bound of every column resolved to a lattice, or both taken from a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flowtuple.codec.chunk import TableCoding
+from flowtuple.container.file import File, StoredTable
+from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.lattice.flow import LatticeFlow
+from flowtuple.lattice.lattice import Lattice, resolve
+from flowtuple.lattice.statistics import Statistics
+from flowtuple.progress import Progress
+from flowtuple.schema import Bound, Column, bit_patterns, match_bounds
+from flowtuple.table import Dataset, TableSource, ranges
+
+SCAN_STEP = 65536
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One table ready to be coded.
+
+    Attributes:
+        source: Its events.
+        coding: Schema, lattices and flow; the flow is empty where one is still to be trained.
+        asked: The bound that was asked for each column that has one.
+        warnings: What a person should know before trusting these bounds.
+    """
+
+    source: TableSource
+    coding: TableCoding
+    asked: Mapping[str, Bound]
+    warnings: tuple[str, ...] = field(default=())
+
+
+def survey(source: TableSource, progress: Progress) -> dict[str, Statistics]:
+    """Statistics of every column of numbers, in one pass over the table."""
+    statistics = {c.name: Statistics(c.dtype) for c in source.columns if not c.is_opaque}
+    names = list(statistics)
+    for start, stop in ranges(source.num_entries, SCAN_STEP):
+        table = source.read(names, start, stop)
+        for name in names:
+            statistics[name].update(table.data[name].reshape(-1))
+        progress(f"scan {source.name}", stop / source.num_entries, "")
+    return statistics
+
+
+def prepare(dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Progress) -> list[Prepared]:
+    """Every table of a data set with the bounds that were asked for and no flow yet."""
+    bounds = match_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance)
+    prepared = []
+    for name, source in dataset.tables.items():
+        statistics, asked = survey(source, progress), bounds[name]
+        lattices = {c.name: resolve(c, asked[c.name], statistics[c.name]) for c in source.columns if not c.is_opaque}
+        coding = TableCoding(source.columns, lattices, LatticeFlow())
+        named = {column: bound for column, bound in asked.items() if bound.kind != "lossless"}
+        warned = [_warning(column, bound, statistics[column]) for column, bound in named.items()]
+        prepared.append(Prepared(source, coding, named, tuple(w for w in warned if w)))
+    return prepared
+
+
+def _warning(column: str, bound: Bound, statistics: Statistics) -> str | None:
+    """`std` measures the wrong thing where a sentinel makes the spread."""
+    sentinels = statistics.sentinels()
+    if bound.kind != "std" or not sentinels:
+        return None
+    sample = statistics.sample
+    patterns = np.array(sentinels, dtype=f"u{sample.dtype.itemsize}")
+    others = sample[~np.isin(bit_patterns(sample), patterns)].astype(np.float64)
+    spread = float(others.std()) if len(others) else 0.0
+    if statistics.std**2 < 2 * spread**2 or not math.isfinite(statistics.std):
+        return None
+    values = ", ".join(f"{v:g}" for v in patterns.view(sample.dtype).tolist())
+    return (
+        f"column {column!r}: the repeated value {values} carries most of the standard deviation "
+        f"({statistics.std:.4g}, without it {spread:.4g}); {bound} is wide, write abs:{bound.amount * spread:.3g} or rel:R"
+    )
+
+
+def prepare_with_model(
+    dataset: Dataset, model: File, tolerance: Mapping[str, str | Bound], progress: Progress
+) -> list[Prepared]:
+    """Every table of a data set with the lattices and flow of a model; tables that it does not know are lossless.
+
+    Raises:
+        InvalidArgument: No table fits the model, a column of the model is missing or of another type, or a bound
+            asked for is not the model's.
+    """
+    if not set(model.tables) & set(dataset.tables):
+        raise InvalidArgument(
+            f"{model.path}: was trained on {', '.join(model.tables)}, none of which {dataset.description} holds "
+            f"({', '.join(dataset.tables)}); train a model on this input"
+        )
+    bounds = match_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance)
+    prepared = []
+    for name, source in dataset.tables.items():
+        statistics, known = survey(source, progress), model.tables.get(name)
+        if known is not None:
+            _check_fit(source, known, bounds[name], model.path)
+        lattices = {
+            c.name: _lattice(c, statistics[c.name], bounds[name][c.name], known) for c in source.columns if not c.is_opaque
+        }
+        flow = _usable(known.flow, set(lattices)) if known else LatticeFlow()
+        asked = {c: b for c, b in bounds[name].items() if b.kind != "lossless"}
+        if known:
+            asked |= {c: Bound.parse(text) for c, text in known.asked.items() if c in lattices}
+        prepared.append(Prepared(source, TableCoding(source.columns, lattices, flow), asked))
+    return prepared
+
+
+def _lattice(column: Column, statistics: Statistics, bound: Bound, known: StoredTable | None) -> Lattice:
+    if known is not None and column.name in known.lattices:
+        return known.lattices[column.name].with_range(statistics)
+    return resolve(column, bound, statistics)
+
+
+def _check_fit(source: TableSource, known: StoredTable, bounds: Mapping[str, Bound], path: str) -> None:
+    columns = {c.name: c for c in source.columns}
+    for trained in known.columns:
+        found = columns.get(trained.name)
+        if found is None:
+            raise InvalidArgument(
+                f"{path}: reads column {trained.name!r}, which table {source.name!r} lacks ({nearest(trained.name, columns)}); "
+                "train a model on this input"
+            )
+        if (found.dtype, found.counter, found.shape) != (trained.dtype, trained.counter, trained.shape):
+            raise InvalidArgument(
+                f"{path}: column {trained.name!r} was {trained.dtype} when the model was trained and is {found.dtype} "
+                f"in table {source.name!r}; train a model on this input"
+            )
+        bound = bounds[trained.name]
+        if bound.kind != "lossless" and str(bound) != known.asked.get(trained.name, "lossless"):
+            raise InvalidArgument(
+                f"{path}: fixes {known.asked.get(trained.name, 'lossless')} for column {trained.name!r}, not {bound}; "
+                "leave out --tolerance or train with it"
+            )
+
+
+def _usable(flow: LatticeFlow, present: set[str]) -> LatticeFlow:
+    """The part of a flow whose columns and all that they read are there."""
+    return LatticeFlow({name: f for name, f in flow.columns.items() if flow.ancestors([name]) <= present})

@@ -1,0 +1,72 @@
+"""Parts of a table without reading it: some columns, a range of events, other roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from flowtuple.errors import InvalidArgument
+from flowtuple.schema import ROLES, Column, matches, select_columns
+from flowtuple.table import Dataset, Table, TableSource
+
+
+class View:
+    """A table source seen through other columns and a range of events.
+
+    Args:
+        source: What is read in the end.
+        columns: The columns to show, each also in the source, perhaps with another role.
+        start: First event to show.
+        stop: Event after the last one to show; `None` for the end.
+    """
+
+    def __init__(self, source: TableSource, columns: Sequence[Column], start: int = 0, stop: int | None = None) -> None:
+        self._source = source
+        self._start = min(max(0, start), source.num_entries)
+        end = source.num_entries if stop is None else min(stop, source.num_entries)
+        self.name = source.name
+        self.columns = tuple(columns)
+        self.num_entries = max(0, end - self._start)
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events of the view, counted from its own start."""
+        stop = min(stop, self.num_entries)
+        table = self._source.read(columns, self._start + max(0, start), self._start + stop)
+        shown = {c.name: c for c in self.columns}
+        return Table(table.name, tuple(shown[c.name] for c in table.columns), table.num_entries, table.data)
+
+
+def select(
+    dataset: Dataset,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    entries: tuple[int | None, int | None] = (None, None),
+) -> Dataset:
+    """A data set with the columns that the globs keep and, of every table, the events of the range.
+
+    Raises:
+        InvalidArgument: A glob matches nothing, or the range is empty or backwards.
+    """
+    start, stop = entries[0] or 0, entries[1]
+    if start < 0 or (stop is not None and stop <= start):
+        raise InvalidArgument(f"the range {start}:{stop} holds no events; write START:STOP with START below STOP")
+    kept = select_columns({name: t.columns for name, t in dataset.tables.items()}, include, exclude)
+    tables: dict[str, TableSource] = {name: View(dataset.tables[name], columns, start, stop) for name, columns in kept.items()}
+    return replace(dataset, tables=tables)
+
+
+def with_roles(dataset: Dataset, roles: Mapping[str, str]) -> Dataset:
+    """The data set with the roles that the globs assign; the last match wins.
+
+    Raises:
+        InvalidArgument: A role does not exist, a glob matches nothing, or a counter would become something else.
+    """
+    columns = {name: list(t.columns) for name, t in dataset.tables.items()}
+    for pattern, role in roles.items():
+        if role not in ROLES or role == "counter":
+            choices = ", ".join(r for r in ROLES if r != "counter")
+            raise InvalidArgument(f"the role {role!r} for {pattern!r} is not one of {choices}")
+        hits = {(table, column.name) for table, column in matches(pattern, columns)}
+        for table, members in columns.items():
+            columns[table] = [replace(c, role=role) if (table, c.name) in hits and c.role != "counter" else c for c in members]
+    return replace(dataset, tables={name: View(t, columns[name]) for name, t in dataset.tables.items()})

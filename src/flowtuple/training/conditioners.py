@@ -1,0 +1,160 @@
+"""The conditioners of one collection as batched tensors: trained together in floats, then made integers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from flowtuple.lattice.network import MAX_SHIFT, Layer, Network
+from flowtuple.training.plan import Task
+
+UNIT = 128.0  # activation 1.0 is stored as 128
+LARGEST = 255 / UNIT
+LOGIT_UNITS = 16 / math.log(2) / UNIT  # nats of a logit, per unit of activation, in sixteenths of a bit
+HELD_OUT = 0.05
+
+Progress = Callable[[int, float], None]
+"""Called with steps done and the held-out loss so far, in bits per value."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how hard to train; counted in steps, never in seconds, so that the result can be repeated."""
+
+    steps: int
+    batch: int = 2048
+    rate: float = 0.012
+    quantised_share: float = 0.25
+    patience: int = 8
+
+
+def integer_weights(weights: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Weights of shape (..., inputs, outputs) as whole numbers within +-127, and the shift of each output.
+
+    An output's shift is the largest that keeps its weights within range: w_int = w scale 2^shift.
+    """
+    largest = (weights.detach() * scale).abs().amax(dim=-2, keepdim=True).clamp_min(1e-12)
+    shift = torch.floor(torch.log2(127.0 / largest)).clamp(1, MAX_SHIFT)
+    return torch.clamp(torch.round(weights.detach() * scale * 2**shift), -127, 127), shift
+
+
+class Conditioners(torch.nn.Module):
+    """D networks of two hidden layers side by side; inputs and symbols are padded to the largest.
+
+    Args:
+        task: The collection.
+        hidden: Widths of the two hidden layers.
+        seed: For the initial weights.
+    """
+
+    inputs: Tensor
+    mask: Tensor
+    absent: Tensor
+
+    def __init__(self, task: Task, hidden: tuple[int, int], seed: int) -> None:
+        super().__init__()
+        columns, inputs = len(task.names), max(len(i) for i in task.inputs)
+        symbols = max(b.symbols for b in task.bins)
+        draw = torch.Generator().manual_seed(seed)
+        widths = (inputs, *hidden, symbols)
+        self.weights = torch.nn.ParameterList(
+            torch.randn(columns, a + 1, b, generator=draw) / math.sqrt(a + 1) for a, b in itertools.pairwise(widths)
+        )
+        self.register_buffer("inputs", torch.zeros(columns, inputs, dtype=torch.long))
+        self.register_buffer("mask", torch.zeros(columns, inputs + 1, 1))
+        self.register_buffer("absent", torch.zeros(columns, 1, symbols))
+        with torch.no_grad():
+            self.weights[-1].zero_()
+            for d in range(columns):
+                self._set_up(d, task)
+
+    def _set_up(self, d: int, task: Task) -> None:
+        used = len(task.inputs[d])
+        self.inputs[d, :used] = torch.tensor(task.inputs[d], dtype=torch.long)
+        self.mask[d, :used] = 1
+        self.mask[d, -1] = 1
+        bins = task.bins[d]
+        self.absent[d, 0, bins.symbols :] = -1e4
+        counts = np.bincount(bins.symbol(task.indices[d]), minlength=bins.symbols) + 0.1
+        marginal = np.log(counts / counts.max())
+        self.weights[-1][d, -1, : bins.symbols] = torch.from_numpy(marginal / LARGEST)
+
+    def forward(self, features: Tensor, quantised: bool = False) -> Tensor:
+        """Logits of shape (D, n, symbols) from uint8 features of shape (n, C)."""
+        x = features[:, self.inputs].permute(1, 0, 2).to(torch.float32) / UNIT
+        bias = torch.full((x.shape[0], x.shape[1], 1), LARGEST)
+        last = len(self.weights) - 1
+        for k, weights in enumerate(self.weights):
+            used = weights * self.mask if k == 0 else weights
+            if quantised:
+                scale = LOGIT_UNITS if k == last else 1.0
+                whole, shift = integer_weights(used, scale)
+                used = used + (whole / (scale * 2**shift) - used).detach()
+            x = torch.bmm(torch.cat([x, bias], dim=2), used)
+            if k < last:
+                x = x.clamp(0, LARGEST)
+                x = x + (torch.floor(x * UNIT + 0.5) / UNIT - x).detach() if quantised else x
+        return x + self.absent
+
+    def network(self, d: int, task: Task) -> Network:
+        """The integer network of column d."""
+        layers = []
+        rows = [*range(len(task.inputs[d])), self.inputs.shape[1]]
+        for k, weights in enumerate(self.weights):
+            last = k == len(self.weights) - 1
+            used = weights[d][rows] if k == 0 else weights[d]
+            used = used[:, : task.bins[d].symbols] if last else used
+            whole, shift = integer_weights(used, LOGIT_UNITS if last else 1.0)
+            layers.append(Layer(whole.T.contiguous().numpy().astype(np.int8), shift[0].numpy().astype(np.uint8)))
+        return Network(tuple(layers))
+
+
+def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, seed: int, progress: Progress) -> Conditioners:
+    """Minimise the mean code length over the rows of a task; the last part of training sees the integer weights.
+
+    A twentieth of the events is held out; training ends early when their loss has not fallen for `patience` looks.
+    """
+    model = Conditioners(task, hidden, seed)
+    features = torch.from_numpy(task.features)
+    symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in zip(task.bins, task.indices, strict=True)]))
+    held = torch.from_numpy(_held_out(task.event, seed))
+    training, looked_at = torch.nonzero(~held)[:, 0], torch.nonzero(held)[:8192, 0]
+    draw = torch.Generator().manual_seed(seed + 1)
+    optimiser = torch.optim.Adam(model.parameters(), lr=schedule.rate, betas=(0.9, 0.98))
+    cosine = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.1)
+    look, best, waited = max(1, schedule.steps // 40), math.inf, 0
+    for step in range(schedule.steps):
+        quantised = step >= schedule.steps * (1 - schedule.quantised_share)
+        batch = training[torch.randint(len(training), (schedule.batch,), generator=draw)]
+        loss = _loss(model(features[batch], quantised), symbols[:, batch]).sum()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0 * math.sqrt(len(task.names)))
+        optimiser.step()
+        cosine.step()
+        if (step + 1) % look == 0:
+            with torch.no_grad():
+                bits = float(_loss(model(features[looked_at], quantised), symbols[:, looked_at]).mean()) / math.log(2)
+            progress(step + 1, bits)
+            best, waited = (bits, 0) if bits < best - 1e-4 else (best, waited + 1)
+            if waited >= schedule.patience and quantised:
+                break
+    return model
+
+
+def _loss(logits: Tensor, symbols: Tensor) -> Tensor:
+    """Mean nats of each column, shape (D,)."""
+    return cross_entropy(logits.transpose(1, 2), symbols, reduction="none").mean(dim=1)
+
+
+def _held_out(event: np.ndarray, seed: int) -> np.ndarray:
+    chosen = np.random.default_rng(seed).random(int(event.max()) + 1) < HELD_OUT
+    held: np.ndarray = chosen[event]
+    return held if held.any() and not held.all() else np.arange(len(event)) == 0

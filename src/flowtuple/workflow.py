@@ -1,0 +1,369 @@
+"""The whole project on one page: train, compress, open, decompress, verify, info, report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import xxhash
+
+import flowtuple
+from flowtuple.codec.chunk import TableCoding, encode_chunk
+from flowtuple.container.file import File, Writer, create
+from flowtuple.container.layout import SectionKind
+from flowtuple.container.model import pack_flow
+from flowtuple.errors import InvalidArgument, MissingExtra, Unsupported
+from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, merge_columns
+from flowtuple.events.source import ReadOptions, Source, WriteOptions, open_dataset, write_dataset
+from flowtuple.execute import ordered_map
+from flowtuple.lattice.lattice import str_exact
+from flowtuple.prepare import SCAN_STEP, Prepared, prepare, prepare_with_model
+from flowtuple.progress import Progress, silent
+from flowtuple.schema import Bound
+from flowtuple.selection import select, with_roles
+from flowtuple.table import Dataset, Table, TableSource, concatenate, ranges, read_all, table_to_awkward
+
+CHUNK_ENTRIES = 16384
+TRAINING_BLOCKS = 64  # blocks of SCAN_STEP events that training reads at most, spread evenly
+
+Tolerance = Mapping[str, "str | Bound"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What part of an input to take, and how to understand it.
+
+    Attributes:
+        columns: Globs of which a column must match one; none means all.
+        exclude: Globs of which a column may match none.
+        roles: Role by glob, where the name suggests the wrong one.
+        names: Column names for inputs that carry none.
+        drop: Leave out what cannot be carried instead of refusing.
+    """
+
+    columns: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    roles: Mapping[str, str] | None = None
+    names: tuple[str, ...] | None = None
+    drop: bool = False
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What compressing came to; all sizes in bytes.
+
+    Attributes:
+        path: The file written.
+        events: Events over all tables.
+        values: Values over all columns.
+        raw_bytes: The columns at their own types.
+        input_bytes: The input on disk, 0 where it has none.
+        file_bytes: The file written: chunks, model, index, header and carried objects.
+        model_bytes: The model within it.
+        warnings: What a person should know.
+    """
+
+    path: str
+    events: int
+    values: int
+    raw_bytes: int
+    input_bytes: int
+    file_bytes: int
+    model_bytes: int
+    warnings: tuple[str, ...]
+
+    @property
+    def bits_per_value(self) -> float:
+        return 8 * self.file_bytes / self.values if self.values else 0.0
+
+
+def read(source: Source, selection: Selection) -> Dataset:
+    """The selected part of a source.
+
+    Raises:
+        Unsupported: It holds something that cannot be carried, and `drop` is off.
+    """
+    dataset = open_dataset(source, ReadOptions(names=selection.names))
+    if dataset.refused and not selection.drop:
+        name, reason = next(iter(dataset.refused.items()))
+        more = f" (and {len(dataset.refused) - 1} more)" if len(dataset.refused) > 1 else ""
+        raise Unsupported(f"{dataset.description}: cannot carry {name}: {reason}{more}; leave it out with --drop")
+    dataset = select(dataset, selection.columns, selection.exclude)
+    return with_roles(dataset, selection.roles) if selection.roles else dataset
+
+
+_EVERYTHING = Selection()
+
+
+def train(
+    source: Source,
+    path: str | os.PathLike[str],
+    *,
+    tolerance: Tolerance | None = None,
+    selection: Selection = _EVERYTHING,
+    effort: str = "default",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> None:
+    """Fit a model to events and write it alone, to be shared by many files.
+
+    Args:
+        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
+        path: Where the model goes, by custom ending in `.flow`.
+        tolerance: Bound by column name or glob, as in `compress`; the model fixes it.
+        selection: Part of the input to take.
+        effort: `fast`, `default` or `best`.
+        seed: The same input, options and seed give the same model on one machine.
+        progress: Told of each stage.
+    """
+    dataset = read(source, selection)
+    prepared = _with_flows(prepare(dataset, tolerance or {}, progress), effort, seed, progress)
+    with create(path) as writer:
+        _add_models(writer, prepared)
+        writer.finish(_description(prepared, [], _provenance(effort, seed, None), entries=False))
+
+
+def compress(
+    source: Source,
+    path: str | os.PathLike[str],
+    *,
+    tolerance: Tolerance | None = None,
+    selection: Selection = _EVERYTHING,
+    effort: str = "default",
+    model: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Compressed:
+    """Write events as one self-contained file in which every value keeps its bound.
+
+    Args:
+        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
+        path: Where the file goes, by custom ending in `.ftup`; it appears whole or not at all.
+        tolerance: Bound by column name or glob (`{"Jet_*": "rel:1e-3"}`); the last match wins, no match is lossless.
+        selection: Part of the input to take.
+        effort: `fast`, `default` or `best`: training time for bytes.
+        model: A model from `train`, which is embedded; without one a model is trained on this input.
+        seed: The same input, options and seed give the same file on one machine.
+        workers: Threads; `None` for one per core. The file does not depend on it.
+        progress: Told of each stage.
+
+    Raises:
+        InvalidArgument: A name, bound or path is not what it should be.
+        BoundViolated: A value did not come back within its bound; nothing is written.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.ftup"
+        >>> result = compress({"x": [1.0, 2.5, -999.0]}, path, tolerance={"x": "rel:1e-2"})
+        >>> decompress(path)["x"].tolist()
+        [1.0, 2.5, -999.0]
+    """
+    dataset = read(source, selection)
+    if model is None:
+        prepared = _with_flows(prepare(dataset, tolerance or {}, progress), effort, seed, progress)
+    else:
+        with File(model) as trained:
+            prepared = prepare_with_model(dataset, trained, tolerance or {}, progress)
+    with create(path) as writer:
+        model_bytes = _add_models(writer, prepared)
+        raw_bytes, values = _add_chunks(writer, prepared, workers, progress)
+        for number, content in enumerate(dataset.carried.values()):
+            writer.add(SectionKind.CARRIED, number, content)
+        provenance = _provenance(effort, seed, source)
+        writer.finish(_description(prepared, list(dataset.carried), provenance, entries=True))
+    return Compressed(
+        path=os.fspath(path),
+        events=sum(p.source.num_entries for p in prepared),
+        values=values,
+        raw_bytes=raw_bytes,
+        input_bytes=dataset.nbytes,
+        file_bytes=Path(path).stat().st_size,
+        model_bytes=model_bytes,
+        warnings=tuple(w for p in prepared for w in p.warnings),
+    )
+
+
+def _with_flows(prepared: list[Prepared], effort: str, seed: int, progress: Progress) -> list[Prepared]:
+    """Train where there is enough to learn from; the trainer, and PyTorch with it, is loaded only then."""
+    from flowtuple.training.plan import MIN_ROWS, check_effort
+
+    check_effort(effort)
+    out = []
+    for table in prepared:
+        sample = _training_sample(table.source, table.coding)
+        if max((len(v) for v in sample.data.values()), default=0) < MIN_ROWS:
+            out.append(table)
+            continue
+        stage = f"train {table.source.name}"
+
+        def report(name: str, share: float, bits: float, stage: str = stage) -> None:
+            progress(stage, share, f"{bits:.3f} bits per value")
+
+        flow = _trainer()(sample, table.coding.lattices, effort, seed, report)
+        progress(stage, 1.0, "")
+        out.append(replace(table, coding=replace(table.coding, flow=flow)))
+    return out
+
+
+def _trainer() -> Any:
+    try:
+        from flowtuple.training.train import train_flow
+    except ImportError as error:
+        if error.name == "torch":
+            raise MissingExtra("train", "training a flow") from None
+        raise
+    return train_flow
+
+
+def _training_sample(source: TableSource, coding: TableCoding) -> Table:
+    names = [c.name for c in coding.columns if not c.is_opaque]
+    blocks = list(ranges(source.num_entries, SCAN_STEP))
+    stride = -(-len(blocks) // TRAINING_BLOCKS)
+    pieces = [source.read(names, start, stop) for start, stop in blocks[:: max(1, stride)]]
+    return concatenate(pieces) if pieces else source.read(names, 0, 0)
+
+
+def _add_models(writer: Writer, prepared: list[Prepared]) -> int:
+    total = 0
+    for number, table in enumerate(prepared):
+        if table.coding.flow.columns:
+            data = pack_flow(table.coding.flow, table.coding.columns)
+            writer.add(SectionKind.MODEL, number, data)
+            total += len(data)
+    return total
+
+
+def _add_chunks(writer: Writer, prepared: list[Prepared], workers: int | None, progress: Progress) -> tuple[int, int]:
+    raw_bytes = values = 0
+    for number, table in enumerate(prepared):
+        done, total = 0, table.source.num_entries
+
+        def encode(chunk: Table, coding: TableCoding = table.coding) -> tuple[int, int, int, bytes]:
+            size = sum(chunk.data[c.name].size if not c.is_opaque else chunk.num_entries for c in chunk.columns)
+            return chunk.num_entries, chunk.nbytes, size, encode_chunk(chunk, coding)[0]
+
+        for entries, nbytes, size, data in ordered_map(encode, _chunks(table.source), workers):
+            writer.add(SectionKind.CHUNK, number, data, entries)
+            raw_bytes, values, done = raw_bytes + nbytes, values + size, done + entries
+            progress(f"compress {table.source.name}", done / total, "")
+    return raw_bytes, values
+
+
+def _chunks(source: TableSource) -> Iterator[Table]:
+    """Equal chunks of 16k to 32k events: smaller ones would cost methods without a model their tables."""
+    count = max(1, source.num_entries // CHUNK_ENTRIES)
+    names = [c.name for c in source.columns]
+    for start, stop in ranges(source.num_entries, -(-source.num_entries // count) or 1):
+        yield source.read(names, start, stop)
+
+
+def _description(
+    prepared: list[Prepared], carried: list[str], provenance: Mapping[str, Any], *, entries: bool
+) -> dict[str, Any]:
+    tables = []
+    for table in prepared:
+        columns = []
+        for column in table.coding.columns:
+            described = column.to_json()
+            if column.name in table.coding.lattices:
+                described["lattice"] = table.coding.lattices[column.name].to_json()
+            if column.name in table.asked:
+                described["asked"] = str_exact(table.asked[column.name])
+            columns.append(described)
+        events = table.source.num_entries if entries else 0
+        tables.append({"name": table.source.name, "entries": events, "columns": columns})
+    return {"tables": tables, "carried": carried, "provenance": dict(provenance)}
+
+
+def _provenance(effort: str, seed: int, source: Source | None) -> dict[str, Any]:
+    """How the file came about; no time, user or path, so that equal inputs give equal files."""
+    out: dict[str, Any] = {"flowtuple": flowtuple.__version__, "effort": effort, "seed": seed}
+    path = os.fspath(source).partition(".root:")[0] if isinstance(source, (str, os.PathLike)) else ""
+    path = path if Path(path).is_file() else path + ".root"
+    if Path(path).is_file():
+        digest = xxhash.xxh3_64()
+        with open(path, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+        out["source"] = {"bytes": Path(path).stat().st_size, "xxh3": digest.hexdigest()}
+    return out
+
+
+def decompress(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    columns: Iterable[str] = (),
+    entries: tuple[int | None, int | None] = (None, None),
+    workers: int | None = None,
+    options: WriteOptions | None = None,
+) -> ak.Array | dict[str, ak.Array] | None:
+    """Read a file back, into memory or into another file.
+
+    Args:
+        path: A flowtuple file or URL, with `:TREE` for one of its tables.
+        output: A path whose suffix names the format; `None` to return the events.
+        columns: Globs of the columns to decode; none means all.
+        entries: First event and event after the last, of each table.
+        workers: Threads; `None` for one per core. The result does not depend on it.
+        options: For the output.
+
+    Returns:
+        An awkward record array, or a dict of them by table name where there are several; nothing with an `output`.
+    """
+    name, tree = split_stored(os.fspath(path))
+    with File(name, workers) as file:
+        dataset = file.dataset() if tree is None else file.dataset().only(tree)
+        dataset = select(dataset, columns, (), entries)
+        if output is not None:
+            write_dataset(dataset, output, options or WriteOptions())
+            return None
+        arrays = {name: table_to_awkward(read_all(table)) for name, table in dataset.tables.items()}
+    return arrays if len(arrays) > 1 else next(iter(arrays.values()))
+
+
+def split_stored(text: str) -> tuple[str, str | None]:
+    """`FILE.ftup:TREE` as path and tree; a path that exists as it is has no tree."""
+    head, colon, tree = text.rpartition(":")
+    if not colon or Path(text).exists() or "/" in tree.split(":")[0][:2] or not head.endswith((".ftup", ".flow")):
+        return text, None
+    return head, tree
+
+
+def verify(
+    original: Source,
+    path: str | os.PathLike[str],
+    *,
+    names: tuple[str, ...] | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> list[ColumnFidelity]:
+    """Compare every value of a file with its original, column by column.
+
+    Raises:
+        InvalidArgument: The original lacks a table or column of the file, or has another number of events.
+    """
+    dataset = open_dataset(original, ReadOptions(names=names))
+    found: list[ColumnFidelity] = []
+    with File(path, workers) as file:
+        for name, stored in file.tables.items():
+            source = dataset.table(name)
+            if source.num_entries != stored.num_entries:
+                raise InvalidArgument(
+                    f"{dataset.description}: table {name!r} has {source.num_entries} events, {file.path} has "
+                    f"{stored.num_entries}; compare with the file that was compressed"
+                )
+            bounds = {c: lattice.bound for c, lattice in stored.lattices.items()}
+            columns = [c.name for c in stored.columns]
+            chunks = []
+            for start, stop in ranges(stored.num_entries, SCAN_STEP):
+                pair = source.read(columns, start, stop), stored.read(columns, start, stop)
+                chunks.append(compare_tables(*pair, bounds))
+                progress(f"verify {name}", stop / stored.num_entries, "")
+            found += merge_columns(chunks)
+    return found
