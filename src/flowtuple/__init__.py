@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 from flowtuple.container.file import File
 from flowtuple.container.file import File as open  # noqa: A004 (read as ft.open)
+from flowtuple.describe import info
 from flowtuple.errors import (
     BoundViolated,
     Corrupt,
@@ -24,7 +25,7 @@ from flowtuple.errors import (
     Unsupported,
 )
 from flowtuple.schema import Bound
-from flowtuple.workflow import Compressed, Selection, compress, decompress, train, verify
+from flowtuple.workflow import Compressed, Selection, compress, decompress, report, train, verify
 
 __all__ = [
     "Bound",
@@ -42,7 +43,9 @@ __all__ = [
     "__version__",
     "compress",
     "decompress",
+    "info",
     "open",
+    "report",
     "train",
     "verify",
 ]

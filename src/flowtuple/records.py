@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import awkward as ak
 import numpy as np
 
-from flowtuple.schema import OPAQUE
+from flowtuple.schema import OPAQUE, Array
 
 
 def leaves(name: str, values: ak.Array, fields: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...], ak.Array]]:
@@ -43,6 +44,34 @@ def without_idle_options(values: ak.Array) -> ak.Array:
         return inner if np.asarray(layout.mask_as_bool(valid_when=False)).any() else inner.project()
 
     return ak.transform(project, ak.to_packed(ak.Array(values, behavior={})))
+
+
+def same_values(left: ak.Array, right: ak.Array) -> bool:
+    """Whether two arrays hold the same values of the same types, NaN included, however their missing values are kept.
+
+    Example:
+        >>> same_values(ak.Array([1, None]), ak.mask([1, 2], [True, False]))
+        True
+    """
+
+    def index_options(layout: Any, continuation: Any, **_: Any) -> Any:
+        return continuation().to_IndexedOptionArray64() if layout.is_option else None
+
+    one, other = (ak.to_packed(ak.transform(index_options, ak.to_packed(values))) for values in (left, right))
+    return bool(ak.array_equal(one, other, equal_nan=True))
+
+
+def from_block(block: Array) -> ak.Array:
+    """A rectangular NumPy array as an awkward array of regular lists; unlike `ak.from_numpy`, with axes of length 0 too.
+
+    Example:
+        >>> str(from_block(np.zeros((2, 3, 0))).type)
+        '2 * 3 * 0 * float64'
+    """
+    layout = ak.contents.NumpyArray(np.ascontiguousarray(block).reshape(-1))
+    for axis in range(block.ndim - 1, 0, -1):
+        layout = ak.contents.RegularArray(layout, block.shape[axis], math.prod(block.shape[:axis]))
+    return ak.Array(layout)
 
 
 def kind_of(values: ak.Array) -> tuple[str, tuple[int, ...], bool]:

@@ -10,7 +10,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
-from flowtuple.records import kind_of, leaves
+from flowtuple.records import from_block, kind_of, leaves, same_values
 from flowtuple.schema import OPAQUE, Array, Column, bit_patterns, infer_role
 
 Content: TypeAlias = "Array | ak.Array"
@@ -191,7 +191,7 @@ def difference(left: Table, right: Table) -> str | None:
     for column in left.columns:
         a, b = left.data[column.name], right.data[column.name]
         if column.is_opaque:
-            if not ak.array_equal(a, b, equal_nan=True):
+            if not same_values(a, b):
                 return f"column {column.name!r} differs"
         elif a.dtype != b.dtype or a.shape != b.shape:
             return f"column {column.name!r} is {a.dtype}{a.shape} against {b.dtype}{b.shape}"
@@ -287,7 +287,7 @@ def table_to_awkward(table: Table) -> ak.Array:
             layout = ak.contents.ListOffsetArray(ak.index.Index64(offsets[column.counter]), ak.contents.NumpyArray(content))
             fields[column.name] = ak.Array(layout)
         else:
-            fields[column.name] = content if column.is_opaque else ak.from_numpy(content, regulararray=True)
+            fields[column.name] = content if column.is_opaque else from_block(content)
     if not fields:
         return ak.Array(ak.contents.RecordArray([], [], length=table.num_entries))
     return ak.zip(fields, depth_limit=1)

@@ -1,28 +1,32 @@
-"""The whole project on one page: train, compress, open, decompress, verify, info, report."""
+"""The whole project on one page: train, compress, decompress, verify, report, demo."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import xxhash
 
-import flowtuple
 from flowtuple.codec.chunk import TableCoding, encode_chunk
+from flowtuple.codec.packing import zstd
 from flowtuple.container.file import File, Writer, create
 from flowtuple.container.layout import SectionKind
 from flowtuple.container.model import pack_flow
+from flowtuple.describe import report_input
 from flowtuple.errors import InvalidArgument, MissingExtra, Unsupported
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, merge_columns
+from flowtuple.evaluate.report import summary_rows, totals, write_report
 from flowtuple.events.source import ReadOptions, Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.execute import ordered_map
 from flowtuple.lattice.lattice import str_exact
 from flowtuple.prepare import SCAN_STEP, Prepared, prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
+from flowtuple.samples import sample_path
 from flowtuple.schema import Bound
 from flowtuple.selection import select, with_roles
 from flowtuple.table import Dataset, Table, TableSource, concatenate, ranges, read_all, table_to_awkward
@@ -173,7 +177,7 @@ def compress(
         model_bytes = _add_models(writer, prepared)
         raw_bytes, values = _add_chunks(writer, prepared, workers, progress)
         for number, content in enumerate(dataset.carried.values()):
-            writer.add(SectionKind.CARRIED, number, content)
+            writer.add(SectionKind.CARRIED, number, zstd(content))
         provenance = _provenance(effort, seed, source)
         writer.finish(_description(prepared, list(dataset.carried), provenance, entries=True))
     return Compressed(
@@ -282,7 +286,7 @@ def _description(
 
 def _provenance(effort: str, seed: int, source: Source | None) -> dict[str, Any]:
     """How the file came about; no time, user or path, so that equal inputs give equal files."""
-    out: dict[str, Any] = {"flowtuple": flowtuple.__version__, "effort": effort, "seed": seed}
+    out: dict[str, Any] = {"flowtuple": version("flowtuple"), "effort": effort, "seed": seed}
     path = os.fspath(source).partition(".root:")[0] if isinstance(source, (str, os.PathLike)) else ""
     path = path if Path(path).is_file() else path + ".root"
     if Path(path).is_file():
@@ -367,3 +371,53 @@ def verify(
                 progress(f"verify {name}", stop / stored.num_entries, "")
             found += merge_columns(chunks)
     return found
+
+
+def report(
+    original: Source,
+    path: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    names: tuple[str, ...] | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Write one self-contained HTML page about a file beside its original: bounds, sizes, histograms.
+
+    Returns:
+        The path of the page, `report.html` in the folder.
+    """
+    dataset = open_dataset(original, ReadOptions(names=names))
+    with File(path) as file:
+        about = report_input(dataset, file, f"{Path(dataset.description).name} compressed")
+    return write_report(about, Path(folder), lambda what: progress("report", 0.0, what))
+
+
+DEMO_TOLERANCE = {"Jet_*": "rel:1e-3", "Jet_eta": "abs:1e-3", "Jet_phi": "abs:1e-3", "MET_*": "rel:1e-3", "MET_phi": "abs:1e-3"}
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What the demo made: where, how large, and row by row what became of each column."""
+
+    compressed: Compressed
+    decompressed: Path
+    report: Path
+    rows: list[dict[str, Any]]
+    totals: dict[str, Any]
+
+
+def demo(folder: str | os.PathLike[str], *, effort: str = "default", progress: Progress = silent) -> Demonstration:
+    """The main job on the embedded sample: train, compress, decompress, verify, report."""
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidArgument(f"{target}: cannot be made ({error.strerror}); choose another folder") from None
+    sample, packed, unpacked = sample_path(), target / "jets.ftup", target / "jets.root"
+    compressed = compress(sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, progress=progress)
+    decompress(packed, unpacked)
+    verify(unpacked, packed, progress=progress)
+    with File(packed) as file:
+        about = report_input(open_dataset(sample), file, "The flowtuple demo: jets in events")
+    page = write_report(about, target, lambda what: progress("report", 0.0, what))
+    return Demonstration(compressed, unpacked, page, summary_rows(about), totals(about))

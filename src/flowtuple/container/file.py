@@ -16,6 +16,7 @@ import numpy as np
 
 from flowtuple.atomic import atomic_path
 from flowtuple.codec.chunk import StoredColumn, TableCoding, decode_chunk, methods
+from flowtuple.codec.packing import unzstd
 from flowtuple.container import layout
 from flowtuple.container.layout import Section, SectionKind
 from flowtuple.container.model import unpack_flow
@@ -192,7 +193,7 @@ class File:
         """Objects that travel along, by name."""
         names = self.meta.get("carried", [])
         sections = [s for s in self.sections if s.kind is SectionKind.CARRIED]
-        return {names[s.owner]: self.read_section(s) for s in sections}
+        return {names[s.owner]: unzstd(self.read_section(s)) for s in sections}
 
     def dataset(self) -> Dataset:
         """The whole file as a data set that can be written in any format."""

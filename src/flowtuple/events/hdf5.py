@@ -104,6 +104,14 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         InvalidArgument: The file is no HDF5, or datasets of one group differ in length.
         MissingExtra: h5py is not installed.
         TooNew: A later version of flowtuple wrote it.
+
+    Example:
+        >>> import pathlib, tempfile, h5py
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "jets.h5"
+        >>> with h5py.File(path, "w") as file:
+        ...     file["jets/data"], file["jets/names"] = np.zeros((5, 2)), ["pt", "eta"]
+        >>> open_dataset(str(path), ReadOptions()).table("jets").num_entries
+        5
     """
     try:
         import h5py
@@ -124,14 +132,20 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
 
 
 def _groups(file: Any) -> Iterator[tuple[str, Any]]:
-    """Every group but that of the carried objects, outer ones first, by its path."""
-    waiting = [("", file)]
+    """Every group but that of the carried objects, outer ones first, by its path; a group that links make twice, once."""
+    waiting, seen = [("", file)], {file["/"]}
     while waiting:
         name, group = waiting.pop(0)
         yield name, group
-        for key, value in group.items():
-            if hasattr(value, "keys") and key != CARRIED:
+        for key, value in _items(group):
+            if hasattr(value, "keys") and key != CARRIED and value not in seen:
+                seen.add(value)
                 waiting.append((f"{name}/{key}".strip("/"), value))
+
+
+def _items(group: Any) -> Iterator[tuple[str, Any]]:
+    """The members of a group, without links that lead nowhere."""
+    yield from ((key, value) for key in group if (value := group.get(key)) is not None)
 
 
 def _carried(file: Any) -> Iterator[tuple[str, Any]]:
@@ -144,7 +158,7 @@ def _carried(file: Any) -> Iterator[tuple[str, Any]]:
 def _tables_of(
     path: str, name: str, group: Any, options: ReadOptions, refused: dict[str, str]
 ) -> Iterator[tuple[str, list[_Leaf], int]]:
-    datasets = {key: value for key, value in group.items() if hasattr(value, "dtype")}
+    datasets = {key: value for key, value in _items(group) if hasattr(value, "ndim")}
     if VERSION_ATTRIBUTE in group.attrs:
         if group.attrs[VERSION_ATTRIBUTE] > VERSION:
             raise TooNew(f"{path}: written as version {group.attrs[VERSION_ATTRIBUTE]} of flowtuple's HDF5; update flowtuple")

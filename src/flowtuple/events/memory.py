@@ -9,6 +9,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.errors import InvalidArgument
+from flowtuple.records import from_block
 from flowtuple.schema import Array
 from flowtuple.table import Dataset, Table, table_from_awkward
 
@@ -105,7 +106,8 @@ def _to_awkward(name: str, values: Any) -> ak.Array:
         if isinstance(values, np.ndarray) and values.dtype.kind != "O":
             if values.ndim == 0:
                 raise InvalidArgument(f"{name!r} is one number, not a column; give an array")
-            return ak.from_numpy(values.astype(values.dtype.newbyteorder("="), copy=False), regulararray=True)
+            native = values.astype(values.dtype.newbyteorder("="), copy=False)
+            return from_block(native) if native.dtype.kind in "biuf" else ak.from_numpy(native, regulararray=True)
         return ak.from_iter(list(values))
     except (TypeError, ValueError) as error:
         if isinstance(error, InvalidArgument):

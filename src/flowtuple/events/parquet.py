@@ -93,6 +93,8 @@ class ParquetTable:
 
     @property
     def num_entries(self) -> int:
+        if self._written is not None and not self._file.schema_arrow.names:
+            return int(self._written["num_entries"])
         return int(self._file.metadata.num_rows)
 
     @cached_property
@@ -146,8 +148,8 @@ class ParquetTable:
             table = self._file.read_row_groups(groups, columns=list(fields), use_threads=False)
         except (pa.ArrowException, OSError):
             raise Corrupt(f"{self._path}: events {start} to {stop} are damaged; fetch the file again") from None
-        table = table.slice(start - first[groups[0]], stop - start)
-        return {name: from_arrow(table.column(name)) for name in fields}
+        begin = first[groups[0]]  # awkward takes the null bits of a sliced Arrow array from its beginning, so slice after
+        return {name: from_arrow(table.column(name))[start - begin : stop - begin] for name in fields}
 
     def _description(self) -> dict[str, Any] | None:
         """The schema in the file's metadata, where it still is the file's schema."""

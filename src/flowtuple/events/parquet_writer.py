@@ -13,7 +13,7 @@ import numpy as np
 
 from flowtuple.errors import MissingExtra, Unsupported
 from flowtuple.events.source import WriteOptions, single_table
-from flowtuple.records import without_idle_options
+from flowtuple.records import same_values, without_idle_options
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, Table, TableSource, ranges, read_all
 
@@ -60,7 +60,13 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
     kept = [c for c in source.columns if c.name not in refused]
     keeping = [name for name, (values, _) in opaque.items() if has_options(without_idle_options(values))]
     columns = [c.to_json() for c in kept]
-    description = {"version": VERSION, "name": source.name, "options": keeping, "columns": columns}
+    description = {
+        "version": VERSION,
+        "name": source.name,
+        "num_entries": source.num_entries,
+        "options": keeping,
+        "columns": columns,
+    }
     arrow = {name: array for name, (_, array) in opaque.items()}
     fields = [pa.field(c.name, _arrow_type(c, arrow), c.name in keeping) for c in kept if not c.hidden]
     schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(description)})
@@ -106,7 +112,7 @@ def _opaque_arrow(values: ak.Array) -> Any:
         back = without_idle_options(from_arrow(array))
     except (pa.ArrowException, TypeError, ValueError, IndexError, NotImplementedError):
         return None
-    return array if ak.array_equal(back, without_idle_options(values), equal_nan=True) else None
+    return array if same_values(back, without_idle_options(values)) else None
 
 
 def _arrow_type(column: Column, opaque: Mapping[str, Any]) -> Any:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import lzma
 import struct
+import uuid
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import cramjam
 import uproot
+from uproot.writing import _cascade, writable
 
 # What uproot lets through when bytes of a ROOT file are not what they should be.
 DAMAGE: tuple[type[Exception], ...] = (
@@ -46,7 +52,7 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
         return b"", f"{classname}: uproot cannot read it"
     buffer = io.BytesIO()
     try:
-        with uproot.recreate(buffer) as file:
+        with _no_time(), uproot.recreate(buffer, compression=None, uuid_function=lambda: uuid.UUID(int=0)) as file:
             _put(file, name, thing)
             content = buffer.getvalue()  # here, because uproot closes the buffer when it leaves
         with uproot.open(io.BytesIO(content)) as file:
@@ -56,6 +62,23 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
     if held != classname:
         return b"", f"{classname}: uproot would write it as {held}"
     return content, ""
+
+
+@contextmanager
+def _no_time() -> Iterator[None]:
+    """Let uproot write the epoch for "now": equal objects have to give equal bytes, and it takes no time from outside.
+
+    What another thread writes meanwhile is dated 1995 (the first year that ROOT knows) and not otherwise touched.
+    """
+    clock = SimpleNamespace(datetime=SimpleNamespace(now=lambda: dt.datetime(1995, 1, 1)))
+    modules = (_cascade, writable)
+    for module in modules:
+        module.datetime = clock
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.datetime = dt
 
 
 def restore(file: Any, name: str, content: bytes) -> None:

@@ -109,19 +109,17 @@ class Statistics:
         return Ordered(self.dtype, self.trailing_zeros if self.finite else 0)
 
     def sentinels(self) -> list[int]:
-        """Bit patterns of finite values repeated so often that they stand out from their neighbourhood.
+        """Bit patterns of finite values repeated so often that they stand out from their neighbours, at most 32.
 
-        A value counts as one where at least 0.5 % of the sample (and 8 values) hold it, and the values within
-        0.1 % of the sample's spread around it are eight times fewer.
+        A value counts as one where at least 0.5 % of the sample (and 8 values) hold it, eight times as many as hold
+        its typical neighbour among the values seen: points of a coarse lattice are frequent, but alike.
         """
-        sample = np.sort(self.sample)
-        values, counts = np.unique(sample, return_counts=True)
-        frequent = np.flatnonzero(counts >= max(8, 0.005 * len(sample)))
-        reach = 0.001 * float(sample[-1].astype(np.float64) - sample[0].astype(np.float64)) if len(sample) else 0.0
+        values, counts = np.unique(self.sample, return_counts=True)
+        frequent = np.flatnonzero(counts >= max(8, 0.005 * counts.sum()))
         found = []
         for k in frequent[np.argsort(-counts[frequent], kind="stable")][:32]:
-            near = np.searchsorted(sample, values[k] + np.array([-reach, reach]), side="left")
-            if counts[k] > 8 * (near[1] - near[0] - counts[k]):
+            around = np.delete(counts[max(0, k - 4) : k + 5], min(k, 4))
+            if len(around) and counts[k] > 8 * np.median(around):
                 found.append(int(bit_patterns(values[k : k + 1])[0]))
         return sorted(found)
 

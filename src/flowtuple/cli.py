@@ -1,0 +1,387 @@
+"""The command line: arguments in, workflow called, results shown; no work is done here."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flowtuple.errors import FlowtupleError, InvalidArgument
+from flowtuple.evaluate.report import format_bytes, format_number
+from flowtuple.terminal import show_facts, show_table, shown_progress, warn
+
+app = typer.Typer(
+    help="Compress high-energy-physics ntuples with a bound on every value. ROOT in, ROOT out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Inputs = Annotated[list[str], typer.Argument(metavar="FILE[:TREE]...", help="Inputs; several, or a glob, are one data set.")]
+Tolerances = Annotated[
+    list[str],
+    typer.Option("--tolerance", "-t", metavar="GLOB=BOUND", help="lossless, abs:E, rel:R, std:S or bits:B; last match wins."),
+]
+BoundsFile = Annotated[Path | None, typer.Option("--bounds", metavar="TOML", help="Bounds by glob in a table [tolerance].")]
+Columns = Annotated[list[str], typer.Option("--columns", metavar="GLOB", help="Take only these columns, and their counters.")]
+Exclude = Annotated[list[str], typer.Option("--exclude", metavar="GLOB", help="Leave these columns out.")]
+Roles = Annotated[list[str], typer.Option("--role", metavar="GLOB=ROLE", help="value, angle, id, weight, label or reference.")]
+Names = Annotated[str, typer.Option("--names", metavar="A,B,...", help="Column names for inputs that have none.")]
+Drop = Annotated[bool, typer.Option("--drop", help="Leave out what cannot be carried instead of refusing.")]
+EffortOption = Annotated[str, typer.Option("--effort", help="fast, default or best: training time for bytes.")]
+Seed = Annotated[int, typer.Option("--seed", help="Same input, options and seed: same file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Compressed = Annotated[str, typer.Argument(metavar="IN.ftup", help="A flowtuple file or URL.")]
+Original = Annotated[str, typer.Argument(metavar="ORIGINAL", help="The input it was made from.")]
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line on standard error and exit code 2."""
+    try:
+        app()
+    except FlowtupleError as error:
+        sys.stderr.write(f"flowtuple: {error}\n")
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the files go.")] = Path("flowtuple-demo"),
+    effort: EffortOption = "default",
+) -> None:
+    """Train, compress, decompress, verify and report on the embedded sample of jets.
+
+    Example: flowtuple demo -o demo
+    """
+    from flowtuple import workflow
+
+    with shown_progress() as progress:
+        made = workflow.demo(output, effort=effort, progress=progress)
+    rows = [
+        [
+            f"{row['table']}/{row['column']}",
+            row["bound"],
+            row["method"],
+            *(format_number(row[key]) for key in ("max_over_std", "bits_per_value", "ratio_raw", "ratio_quantise+pcodec")),
+        ]
+        for row in made.rows
+    ]
+    headings = ["column", "bound", "method", "max |diff|/std", "bits/value", "raw/ours", "q+pcodec/ours"]
+    show_table("Embedded sample: jets in events", headings, rows, text_columns=3)
+    total = made.totals
+    show_facts(
+        {
+            "values": f"{total['values']}, {total['violations']} outside their bound",
+            "input file": format_bytes(total["input"]),
+            "raw columns": format_bytes(total["raw"]),
+            "quantise+pcodec": f"{format_bytes(total['quantise+pcodec'])} (no container, no header)",
+            "flowtuple": f"{format_bytes(total['bytes'])}, model ({format_bytes(total['model_bytes'])}) and index included",
+            "raw / flowtuple": format_number(total["ratio_raw"]),
+            "report": str(made.report),
+        }
+    )
+
+
+@app.command()
+def inspect(source: Inputs, names: Names = "", as_json: Json = False) -> None:
+    """Show columns, types, roles, ranges, special values and the lattice each column lies on.
+
+    Example: flowtuple inspect nano.root:Events
+    """
+    from flowtuple.describe import inspect_dataset
+    from flowtuple.events.source import ReadOptions, open_dataset
+
+    with shown_progress() as progress:
+        found = inspect_dataset(open_dataset(_one_or_many(source), ReadOptions(names=_split_names(names))), progress)
+    if as_json:
+        _print_json(found)
+        return
+    for table in found["tables"]:
+        rows = [
+            [
+                column["name"],
+                column["dtype"] + (f" [{column['counter']}]" if "counter" in column else "") + _shape(column),
+                column["role"],
+                column["lattice"],
+                _special_in_words(column),
+                _range_end(column.get("low")),
+                _range_end(column.get("high")),
+            ]
+            for column in table["columns"]
+        ]
+        headings = ["column", "type", "role", "lattice", "special", "min", "max"]
+        show_table(f"{table['name']}: {table['events']} events", headings, rows, text_columns=5)
+    for name in found["carried"]:
+        sys.stdout.write(f"carried: {name}\n")
+    for name, reason in found["refused"].items():
+        warn(f"{name} cannot be carried: {reason}")
+
+
+@app.command()
+def compress(
+    source: Inputs,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")],
+    tolerance: Tolerances = [],  # noqa: B006 (typer reads it once)
+    bounds: BoundsFile = None,
+    columns: Columns = [],  # noqa: B006
+    exclude: Exclude = [],  # noqa: B006
+    role: Roles = [],  # noqa: B006
+    names: Names = "",
+    drop: Drop = False,
+    effort: EffortOption = "default",
+    model: Annotated[Path | None, typer.Option("--model", metavar="M.flow", help="Use and embed this model.")] = None,
+    seed: Seed = 0,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Default: one per core.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compress events into one self-contained file; every value keeps its bound.
+
+    Example: flowtuple compress nano.root -o nano.ftup -t 'Jet_*=rel:1e-3' -t 'Jet_phi=abs:1e-3'
+    """
+    from flowtuple import workflow
+
+    with shown_progress() as progress:
+        result = workflow.compress(
+            _one_or_many(source),
+            output,
+            tolerance=_read_tolerance(tolerance, bounds),
+            selection=_selection(columns, exclude, role, names, drop),
+            effort=effort,
+            model=model,
+            seed=seed,
+            workers=threads,
+            progress=progress,
+        )
+    for message in result.warnings:
+        warn(message)
+    if as_json:
+        _print_json(vars(result) | {"bits_per_value": result.bits_per_value})
+        return
+    ratio = format_number(result.raw_bytes / result.file_bytes)
+    sys.stdout.write(
+        f"{result.path}: {format_bytes(result.file_bytes)} for {result.events} events, {ratio} times smaller than "
+        f"{format_bytes(result.raw_bytes)} raw, {format_number(result.bits_per_value)} bits per value "
+        f"(model {format_bytes(result.model_bytes)} included)\n"
+    )
+
+
+@app.command()
+def train(
+    source: Inputs,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="M.flow", help="The model to write.")],
+    tolerance: Tolerances = [],  # noqa: B006
+    bounds: BoundsFile = None,
+    columns: Columns = [],  # noqa: B006
+    exclude: Exclude = [],  # noqa: B006
+    role: Roles = [],  # noqa: B006
+    names: Names = "",
+    drop: Drop = False,
+    effort: EffortOption = "default",
+    seed: Seed = 0,
+) -> None:
+    """Fit a model alone, to be shared across files by compress --model.
+
+    Example: flowtuple train run1.root -o jets.flow -t 'Jet_*=rel:1e-3'
+    """
+    from flowtuple import workflow
+
+    with shown_progress() as progress:
+        workflow.train(
+            _one_or_many(source),
+            output,
+            tolerance=_read_tolerance(tolerance, bounds),
+            selection=_selection(columns, exclude, role, names, drop),
+            effort=effort,
+            seed=seed,
+            progress=progress,
+        )
+    sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")
+
+
+@app.command()
+def decompress(
+    path: Annotated[str, typer.Argument(metavar="IN.ftup[:TREE]", help="A flowtuple file or URL.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz].")],
+    columns: Columns = [],  # noqa: B006
+    entries: Annotated[str, typer.Option("--entries", metavar="A:B", help="Events A to B, B left out.")] = "",
+    compression: Annotated[str | None, typer.Option("--compression", metavar="NAME:LEVEL", help="Of ROOT output.")] = None,
+    basket: Annotated[int, typer.Option("--basket", min=1, help="Events per basket or row group.")] = 16384,
+    drop: Drop = False,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Default: one per core.")] = None,
+) -> None:
+    """Write the events back as ROOT, Parquet, HDF5, npz or CSV; needs neither PyTorch nor the original.
+
+    Example: flowtuple decompress nano.ftup -o nano.root --entries 0:1000
+    """
+    from flowtuple import workflow
+    from flowtuple.events.source import WriteOptions
+
+    options = WriteOptions(compression=compression, step=basket, drop=drop)
+    workflow.decompress(path, output, columns=columns, entries=_read_entries(entries), workers=threads, options=options)
+
+
+@app.command()
+def verify(original: Original, path: Compressed, names: Names = "", as_json: Json = False) -> None:
+    """Check every value against its bound; exit code 1 where one fails.
+
+    Example: flowtuple verify nano.root nano.ftup
+    """
+    from flowtuple import workflow
+
+    with shown_progress() as progress:
+        found = workflow.verify(original, path, names=_split_names(names), progress=progress)
+    violations = sum(column.violations for column in found)
+    if as_json:
+        _print_json({"violations": violations, "columns": [column.to_json() for column in found]})
+    else:
+        rows = [
+            [
+                f"{c.table}/{c.column}",
+                c.bound,
+                str(c.values),
+                str(c.violations),
+                format_number(c.difference.largest if c.difference.count else None),
+                format_number(c.max_over_std),
+                format_number(c.mean_over_std),
+            ]
+            for c in found
+        ]
+        headings = ["column", "bound", "values", "outside", "max |diff|", "max/std", "mean/std"]
+        show_table(f"{path} against {original}", headings, rows, text_columns=2)
+        sys.stdout.write(f"{violations} of {sum(c.values for c in found)} values outside their bound\n")
+    if violations:
+        raise typer.Exit(1)
+
+
+@app.command()
+def info(path: Compressed, as_json: Json = False) -> None:
+    """Show schema, bounds, sizes per column and section, model, checksums and provenance.
+
+    Example: flowtuple info nano.ftup
+    """
+    from flowtuple.describe import info as describe
+
+    found = describe(path)
+    if as_json:
+        _print_json(found)
+        return
+    for table in found["tables"]:
+        rows = [
+            [
+                column["name"],
+                column["dtype"] + (f" [{column['counter']}]" if "counter" in column else "") + _shape(column),
+                column["asked"] if column["asked"] == "lossless" else f"{column['asked']} ({column['bound']})",
+                column["lattice"],
+                ", ".join(column["methods"]),
+                str(column["bytes"]),
+                str(column["model_bytes"]),
+                column.get("title", ""),
+            ]
+            for column in table["columns"]
+        ]
+        headings = ["column", "type", "bound", "lattice", "method", "bytes", "model", "title"]
+        show_table(f"{table['name']}: {table['events']} events in {table['chunks']} chunks", headings, rows, text_columns=5)
+        for change in table["root_changes"]:
+            sys.stdout.write(f"ROOT output changes {change}\n")
+    show_facts({name: f"{size} bytes" for name, size in found["sections"].items()} | {"file": f"{found['bytes']} bytes"})
+    show_facts({"format": found["format"]} | {k: json.dumps(v) for k, v in found["provenance"].items()})
+
+
+@app.command()
+def report(
+    original: Original,
+    path: Compressed,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html.")],
+    names: Names = "",
+) -> None:
+    """Write a self-contained HTML page: bounds, sizes against rivals, histograms with ratios.
+
+    Example: flowtuple report nano.root nano.ftup -o report
+    """
+    from flowtuple import workflow
+
+    with shown_progress() as progress:
+        page = workflow.report(original, path, output, names=_split_names(names), progress=progress)
+    sys.stdout.write(f"{page}\n")
+
+
+def _one_or_many(source: list[str]) -> Any:
+    return source[0] if len(source) == 1 else source
+
+
+def _split_names(names: str) -> tuple[str, ...] | None:
+    return tuple(n.strip() for n in names.split(",")) if names else None
+
+
+def _selection(columns: list[str], exclude: list[str], roles: list[str], names: str, drop: bool) -> Any:
+    from flowtuple.workflow import Selection
+
+    assigned = dict(_pair(text, "--role", "GLOB=ROLE") for text in roles)
+    return Selection(tuple(columns), tuple(exclude), assigned, _split_names(names), drop)
+
+
+def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+    left, equals, right = text.rpartition("=")
+    if not equals or not left:
+        raise InvalidArgument(f"{option} {text!r} is not of the form {form}")
+    return left, right
+
+
+def _read_tolerance(tolerance: list[str], bounds: Path | None) -> dict[str, str]:
+    """Bounds of the TOML file first, those of the command line after them: the last match wins."""
+    merged: dict[str, str] = _read_bounds(bounds) if bounds else {}
+    for text in tolerance:
+        pattern, bound = _pair(text, "--tolerance", "GLOB=BOUND")
+        merged.pop(pattern, None)
+        merged[pattern] = bound
+    return merged
+
+
+def _read_bounds(path: Path) -> dict[str, str]:
+    try:
+        table = tomllib.loads(path.read_text())["tolerance"]
+        return {pattern: str(bound) for pattern, bound in table.items()}
+    except OSError as error:
+        raise InvalidArgument(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"{path}: is not TOML ({error})") from None
+    except (KeyError, AttributeError):
+        raise InvalidArgument(f"{path}: has no table [tolerance] with lines such as 'Jet_*' = 'rel:1e-3'") from None
+
+
+def _read_entries(text: str) -> tuple[int | None, int | None]:
+    if not text:
+        return None, None
+    start, colon, stop = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return (int(start) if start else None), (int(stop) if stop else None)
+    except ValueError:
+        raise InvalidArgument(f"--entries {text!r} is not of the form A:B, such as 0:1000") from None
+
+
+def _shape(column: dict[str, Any]) -> str:
+    return "".join(f"[{n}]" for n in column.get("shape", []))
+
+
+def _special_in_words(column: dict[str, Any]) -> str:
+    specials = [f"{value} x{count}" for value, count in column.get("special", {}).items()]
+    return ", ".join([*specials, *(f"{value:g} repeated" for value in column.get("repeated", []))])
+
+
+def _range_end(value: float | None) -> str:
+    return str(value) if isinstance(value, int) else format_number(value, digits=5)
+
+
+def _print_json(content: Any) -> None:
+    json.dump(content, sys.stdout, indent=1, default=str)
+    sys.stdout.write("\n")

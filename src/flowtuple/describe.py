@@ -1,0 +1,180 @@
+"""What is in an input or in a file, as plain JSON-ready numbers: `inspect`, `info` and the figures behind the report."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowtuple.codec.chunk import StoredColumn
+from flowtuple.container import layout
+from flowtuple.container.file import File, StoredTable
+from flowtuple.container.layout import SectionKind
+from flowtuple.container.model import pack_column
+from flowtuple.evaluate.report import ColumnSize, ReportInput
+from flowtuple.events.root_writer import type_changes
+from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
+from flowtuple.lattice.lattice import str_exact
+from flowtuple.lattice.statistics import Statistics
+from flowtuple.prepare import survey
+from flowtuple.progress import Progress, silent
+from flowtuple.schema import Column
+from flowtuple.table import Dataset, Table, TableSource, read_all
+
+
+def inspect_dataset(dataset: Dataset, progress: Progress = silent) -> dict[str, Any]:
+    """Columns, types, roles, ranges, special values and exact grids of every table of an input."""
+    tables = [
+        {"name": name, "events": source.num_entries, "columns": _inspect_table(source, progress)}
+        for name, source in dataset.tables.items()
+    ]
+    refused = dict(dataset.refused)
+    return {"input": dataset.description, "tables": tables, "carried": list(dataset.carried), "refused": refused}
+
+
+def _inspect_table(source: TableSource, progress: Progress) -> list[dict[str, Any]]:
+    statistics = survey(source, progress)
+    return [_inspect_column(column, statistics.get(column.name)) for column in source.columns]
+
+
+def _inspect_column(column: Column, statistics: Statistics | None) -> dict[str, Any]:
+    out = column.to_json() | {"role": column.role}
+    if statistics is None:
+        return out | {"lattice": "carried as it is"}
+    patterns = np.array(sorted({*statistics.specials}), dtype=f"u{np.dtype(column.dtype).itemsize}")
+    specials: Counter[str] = Counter()
+    for pattern, value in zip(patterns.tolist(), patterns.view(column.dtype).tolist(), strict=True):
+        specials[str(value)] += statistics.specials[pattern]
+    sentinels = np.array(statistics.sentinels(), dtype=patterns.dtype).view(column.dtype).tolist() if column.is_float else []
+    constant = statistics.low == statistics.high and not specials
+    return out | {
+        "values": statistics.count,
+        "low": statistics.low,
+        "high": statistics.high,
+        "std": statistics.std if statistics.finite else None,
+        "special": dict(specials),
+        "repeated": sentinels,
+        "lattice": "constant" if constant and statistics.count else grid_in_words(statistics.exact_grid()),
+    }
+
+
+def grid_in_words(grid: Grid) -> str:
+    """What kind of lattice a grid is, for a person.
+
+    Example:
+        >>> grid_in_words(Decimal("float32", 0)), grid_in_words(Ordered("float32", 13))
+        ('integers stored as float32', 'float32 cut to 10 mantissa bits')
+    """
+    if isinstance(grid, Integers):
+        return "integers" if grid.width == 1 else f"integers in cells of {grid.width}"
+    if isinstance(grid, Decimal):
+        return f"decimals of {grid.digits} digits" if grid.digits else f"integers stored as {grid.dtype}"
+    if isinstance(grid, Ordered) and grid.shift:
+        bits = {"float16": 10, "float32": 23, "float64": 52}[grid.dtype] - grid.shift
+        return f"{grid.dtype} cut to {bits} mantissa bits"
+    if isinstance(grid, Ordered):
+        return f"full {grid.dtype}"
+    if isinstance(grid, Mantissas):
+        return f"{grid.bits} mantissa bits"
+    return "equal cells" if grid.kind == "uniform" else "cells in proportion to the value"
+
+
+def info(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Schema, bounds, sizes per column and per section, model, checksums and provenance of a file.
+
+    Sizes are in bytes. A column's model bytes are its share of the compressed model by uncompressed size.
+    """
+    with File(path) as file:
+        sections = Counter({kind.name.lower(): 0 for kind in SectionKind})
+        for section in file.sections:
+            sections[section.kind.name.lower()] += section.length
+        return {
+            "path": file.path,
+            "bytes": file.size,
+            "format": f"{layout.MAJOR}.{layout.MINOR}",
+            "sections": dict(sections) | {"index": file.index_size},
+            "checksums": [
+                {"section": s.kind.name.lower(), "offset": s.offset, "bytes": s.length, "xxh3": f"{s.checksum:016x}"}
+                for s in file.sections
+            ],
+            "provenance": file.meta.get("provenance", {}),
+            "carried": file.meta.get("carried", []),
+            "tables": [_table_info(table) for table in file.tables.values()],
+        }
+
+
+def _table_info(table: StoredTable) -> dict[str, Any]:
+    chunks = list(table.stored())
+    model = column_model_bytes(table)
+    return {
+        "name": table.name,
+        "events": table.num_entries,
+        "chunks": len(table.chunks),
+        "model_bytes": table.model_bytes,
+        "root_changes": type_changes(table.columns),
+        "columns": [_column_info(table, column, chunks, model) for column in table.columns],
+    }
+
+
+def _column_info(
+    table: StoredTable, column: Column, chunks: list[dict[str, StoredColumn]], model: Mapping[str, int]
+) -> dict[str, Any]:
+    lattice = table.lattices.get(column.name)
+    flow = table.flow.columns.get(column.name)
+    return column.to_json() | {
+        "role": column.role,
+        "asked": table.asked.get(column.name, "lossless"),
+        "bound": str_exact(lattice.bound) if lattice else "lossless",
+        "lattice": grid_in_words(lattice.grid) if lattice else "carried as it is",
+        "bytes": sum(len(chunk[column.name]) for chunk in chunks),
+        "model_bytes": model.get(column.name, 0),
+        "methods": dict(Counter(chunk[column.name].method.name.lower() for chunk in chunks)),
+        "parents": [p.column or p.relation for p in flow.parents] if flow else [],
+        "parameters": flow.network.parameters if flow and flow.network else 0,
+    }
+
+
+def column_model_bytes(table: StoredTable) -> dict[str, int]:
+    """Each column's share of its table's compressed model."""
+    numbers = {c.name: k for k, c in enumerate(table.columns)}
+    plain = {name: len(pack_column(flow, numbers)) for name, flow in table.flow.columns.items()}
+    total = sum(plain.values())
+    return {name: round(table.model_bytes * size / total) for name, size in plain.items()}
+
+
+def report_input(original: Dataset, file: File, title: str) -> ReportInput:
+    """All that the report speaks of: original and decoded tables with bounds and sizes."""
+    pairs: list[tuple[Table, Table]] = []
+    sizes: list[ColumnSize] = []
+    for name, stored in file.tables.items():
+        decoded = read_all(stored)
+        pairs.append((original.table(name).read([c.name for c in stored.columns], 0, stored.num_entries), decoded))
+        sizes += _column_sizes(stored, decoded)
+    return ReportInput(
+        title=title,
+        original_path=Path(original.description).name,
+        compressed_path=Path(file.path).name,
+        input_bytes=original.nbytes,
+        compressed_bytes=file.size,
+        model_bytes=sum(t.model_bytes for t in file.tables.values()),
+        index_bytes=file.index_size,
+        tables=pairs,
+        bounds={name: {c: lattice.bound for c, lattice in t.lattices.items()} for name, t in file.tables.items()},
+        sizes=sizes,
+    )
+
+
+def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:
+    chunks, model = list(stored.stored()), column_model_bytes(stored)
+    sizes = []
+    for column in stored.columns:
+        parts = [chunk[column.name] for chunk in chunks]
+        method = ", ".join(dict.fromkeys(p.method.name.lower() for p in parts))
+        values = int(np.size(decoded.data[column.name])) if not column.is_opaque else decoded.num_entries
+        nbytes = sum(len(p) for p in parts)
+        sizes.append(ColumnSize(stored.name, column.name, method, nbytes, model.get(column.name, 0), values))
+    return sizes
