@@ -46,7 +46,7 @@ def every_kind(n, seed=1):
         fields[f"Jet_{dtype}"] = ak.unflatten(random_values(rng, dtype, int(counts.sum())), counts)
         fields[f"v_{dtype}"] = ak.unflatten(random_values(rng, dtype, int(counts[::-1].sum())), counts[::-1])
     fields["never"] = ak.unflatten(np.zeros(0, np.float32), np.zeros(n, np.int64))
-    fields["text"] = ak.from_iter(["é", "", "a b,c"] * n)[: n or 0]
+    fields["text"] = ak.from_iter(["é", "", "a b,c"] * 40)[:n]
     array = ak.zip(
         {k: ak.from_numpy(v, regulararray=True) if isinstance(v, np.ndarray) else v for k, v in fields.items()}, depth_limit=1
     )
@@ -81,7 +81,7 @@ def test_every_type_and_shape_reads_back_bit_for_bit(tmp_path, suffix, n):
 
 
 @pytest.mark.parametrize("suffix", BINARY)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32), n=st.integers(0, 12), step=st.integers(1, 13))
 def test_any_values_read_back(tmp_path_factory, suffix, seed, n, step):
     table = every_kind(n, seed)
@@ -202,7 +202,7 @@ def test_a_column_of_text_gets_the_narrowest_type(tmp_path, cells, dtype, values
     found, content = columns_of(path)["x"]
     assert found == dtype
     assert [None if isinstance(v, float) and np.isnan(v) else v for v in content] == values
-    assert [np.signbit(v) for v in content if v == 0.0 and dtype == "float64"] == [True for v in values if v == 0.0]
+    assert repr(content).count("-0.0") == cells.count("-0.0")
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ def test_hdf5_reads_slices_only(tmp_path, monkeypatch):
 
 def test_hdf5_names_with_slashes_are_paths(tmp_path):
     table = Table("t", (Column("a/b", "int64"),), 1, {"a/b": np.array([1])})
-    with pytest.raises(Unsupported, match="'a/b' cannot be HDF5 .HDF5 takes its name for a path"):
+    with pytest.raises(Unsupported, match=r"'a/b' cannot be HDF5 \(HDF5 takes its name for a path"):
         write_dataset(dataset(table), tmp_path / "x.h5")
 
 
@@ -499,10 +499,9 @@ def test_an_npz_whose_description_lies_is_corrupt(tmp_path):
 
 @pytest.mark.parametrize("suffix", BINARY)
 def test_files_of_later_versions_are_refused(tmp_path, suffix, monkeypatch):
-    module = {".parquet": "parquet_writer._VERSION", ".h5": "hdf5_writer", ".npz": "npz"}[suffix].partition(".")[0]
-    name = "_VERSION" if suffix == ".npz" else "VERSION"
+    constant = {".parquet": "parquet_writer.VERSION", ".h5": "hdf5_writer.VERSION", ".npz": "npz._VERSION"}[suffix]
     with monkeypatch.context() as patch:
-        patch.setattr(f"flowtuple.events.{module}.{name}", 99)
+        patch.setattr(f"flowtuple.events.{constant}", 99)
         write_dataset(dataset(every_kind(1)), tmp_path / f"x{suffix}")
     with pytest.raises(TooNew, match="version 99"):
         open_dataset(tmp_path / f"x{suffix}")

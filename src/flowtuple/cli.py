@@ -378,7 +378,7 @@ def _special_in_words(column: dict[str, Any]) -> str:
     return ", ".join([*specials, *(f"{value:g} repeated" for value in column.get("repeated", []))])
 
 
-def _range_end(value: float | None) -> str:
+def _range_end(value: Any) -> str:
     return str(value) if isinstance(value, int) else format_number(value, digits=5)
 
 

@@ -100,9 +100,9 @@ def _check_same(
 
 
 def _kind(column: Column, hidden: set[str]) -> str:
-    lists = f" lists counted by {'their own lengths' if column.counter in hidden else column.counter!r}"
+    counting = "their own lengths" if column.counter in hidden else repr(column.counter)
     fixed = f" {list(column.shape)}" if column.shape else ""
-    return f"{column.dtype}{fixed}{lists if column.counter is not None else ''}"
+    return f"{column.dtype}{fixed}{f' lists counted by {counting}' if column.counter is not None else ''}"
 
 
 def chain(parts: Sequence[Dataset]) -> Dataset:

@@ -133,14 +133,15 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
 
 def _groups(file: Any) -> Iterator[tuple[str, Any]]:
     """Every group but that of the carried objects, outer ones first, by its path; a group that links make twice, once."""
-    waiting, seen = [("", file)], {file["/"]}
+    waiting, seen = [("", file)], set()
     while waiting:
-        name, group = waiting.pop(0)
+        name, group = waiting.pop()
+        if group in seen:
+            continue
+        seen.add(group)
         yield name, group
-        for key, value in _items(group):
-            if hasattr(value, "keys") and key != CARRIED and value not in seen:
-                seen.add(value)
-                waiting.append((f"{name}/{key}".strip("/"), value))
+        inner = [(key, value) for key, value in _items(group) if hasattr(value, "keys") and key != CARRIED]
+        waiting.extend((f"{name}/{key}".strip("/"), value) for key, value in reversed(inner))
 
 
 def _items(group: Any) -> Iterator[tuple[str, Any]]:

@@ -67,9 +67,10 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
 
 def _load(path: str, content: bytes) -> dict[str, Array]:
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InvalidArgument(f"{path}: holds one bare array (npy); save it with np.savez({path!r}, data=array)")
+        loaded = np.load(io.BytesIO(content), allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise InvalidArgument(f"{path}: holds one bare array (npy); save it with np.savez({path!r}, data=array)")
+        with loaded as file:
             return {key: _member(path, file, key) for key in file.files}
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
         if isinstance(error, InvalidArgument):

@@ -68,7 +68,8 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
         "columns": columns,
     }
     arrow = {name: array for name, (_, array) in opaque.items()}
-    fields = [pa.field(c.name, _arrow_type(c, arrow), c.name in keeping) for c in kept if not c.hidden]
+    kinds = {c.name: _arrow_type(c, arrow) for c in kept if not c.hidden}
+    fields = [pa.field(name, kind, name in keeping or pa.types.is_null(kind)) for name, kind in kinds.items()]
     schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(description)})
     repeating = [c.name for c in kept if not (c.hidden or c.is_float or c.counter or c.shape)]
     with parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating) as writer:

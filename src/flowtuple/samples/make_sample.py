@@ -106,7 +106,7 @@ def _pt_eta_phi(p4: Doubles) -> tuple[Doubles, Doubles, Doubles]:
 
 def _generator(seed: int, settings: tuple[str, ...]) -> Any:
     """Pythia at 13.6 TeV; hadrons that live longer than c tau = 10 mm stay undecayed, as they would reach the detector."""
-    import pythia8mc  # noqa: PLC0415  # only making the sample needs it
+    import pythia8mc  # only making the sample needs it
 
     pythia = pythia8mc.Pythia("", False)
     common = ("Print:quiet=on", "Beams:eCM=13600.", "ParticleDecays:limitTau0=on", "Random:setSeed=on", f"Random:seed={seed}")
@@ -178,7 +178,7 @@ def _pileup_density(particles: Particles) -> tuple[float, float]:
 
 def _clustered(particles: Particles) -> tuple[Doubles, list[npt.NDArray[np.int64]]]:
     """Anti-kT jets with R = 0.4 above 8 GeV: rows of pt, eta, phi, mass, active area; and the indices of their particles."""
-    import fastjet  # noqa: PLC0415  # only making the sample needs it
+    import fastjet  # only making the sample needs it
 
     inputs = []
     for index, momentum in enumerate(particles.p4.tolist()):

@@ -1,0 +1,34 @@
+"""Sessions beside the test suite: lint, types, tests, the oldest supported dependencies."""
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests"]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and format."""
+    session.install("-c", "constraints.txt", "ruff")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict typing of the library."""
+    session.install("-c", "constraints.txt", "-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole suite."""
+    session.install("-c", "constraints.txt", "-e", ".[dev]")
+    session.run("python", "-m", "pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def core(session: nox.Session) -> None:
+    """Reading a file with nothing but the light core installed."""
+    session.install("-c", "constraints.txt", "-e", ".", "pytest", "pytest-xdist", "hypothesis")
+    session.run("python", "-m", "pytest", "tests/test_golden.py", "tests/test_container.py", *session.posargs)
