@@ -1,6 +1,6 @@
 """Bytes of flowtuple beside its rivals on the same values at the same bounds, every byte of the file counted.
 
-usage: python bench/sizes.py [--effort fast|default|best] [--bounds std:2.88e-3 ...] [FILE ...]
+usage: python bench/sizes.py [--effort fast|default|best] [--bound std:2.88e-3]... [FILE ...]
 
 Without files the embedded sample is measured. Rivals count their payload only: no container, no header.
 """
@@ -37,13 +37,13 @@ def main() -> None:
     """Print one table row per file and bound."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path)
-    parser.add_argument("--bounds", nargs="+", default=["lossless", "std:2.88e-3", "rel:1e-3"])
+    parser.add_argument("--bound", action="append", help="repeat for several; default: lossless, std:2.88e-3, rel:1e-3")
     parser.add_argument("--effort", default="default")
     arguments = parser.parse_args()
     print("| file | bound | bits/value | bytes | of it model | gzip | quantise+pcodec | outside bound | ours / q+pcodec | s |")
     print("|---|---|" + "---:|" * 8)
     for path in arguments.files or [sample_path()]:
-        for bound in arguments.bounds:
+        for bound in arguments.bound or ["lossless", "std:2.88e-3", "rel:1e-3"]:
             row = measure(path, bound, arguments.effort)
             numbers = " | ".join(f"{row[c]:.3f}" if c == "bits_per_value" else f"{row[c]}" for c in COLUMNS)
             ratio = row["bytes"] / row["quantise+pcodec"]

@@ -74,7 +74,7 @@ def dependent_events(events: int, seed: int) -> dict[str, object]:
     b = (a + draw.normal(0, 0.5, events)).astype(np.float32)
     counts = draw.integers(0, 4, events)
     a_of_jet = np.repeat(a, counts)
-    pt = (a_of_jet + draw.normal(0, 0.5, len(a_of_jet))).astype(np.float32)
+    pt = (a_of_jet + draw.normal(0, 0.2, len(a_of_jet))).astype(np.float32)
     eta = (pt / 20 + draw.normal(0, 0.05, len(pt))).astype(np.float32)
     ends = np.cumsum(counts)[:-1]
     return {"a": a, "b": b, "Jet_pt": np.split(pt, ends), "Jet_eta": np.split(eta, ends)}

@@ -279,11 +279,11 @@ def test_binning_leaves_sentinels_out_and_centres_integers() -> None:
 @pytest.mark.parametrize("text", ["abs:0.3", "rel:0.01", "bits:7"])
 def test_allowed_difference_is_where_the_bound_ends(text: str) -> None:
     bound, x = Bound.parse(text), np.array([-7.3, 0.02, 1.0, 1.999, 4096.5])
-    allowed = plots.allowed_difference(bound, x)
+    allowed = bound.largest_difference(x)
     assert bound.holds(x, x + 0.999 * allowed).all()
     assert not bound.holds(x, x + 1.001 * allowed).any()
     with pytest.raises(InvalidArgument, match="lossless bound is no unit"):
-        plots.allowed_difference(Bound(), x)
+        Bound().largest_difference(x)
 
 
 def test_plots_are_the_same_text_every_time_and_say_what_they_leave_out() -> None:

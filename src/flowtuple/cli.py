@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from flowtuple.errors import FlowtupleError, InvalidArgument
+from flowtuple.errors import FlowtupleError, InvalidArgument, nearest
 from flowtuple.evaluate.report import format_bytes, format_number
+from flowtuple.schema import Bound
 from flowtuple.terminal import show_facts, show_table, shown_progress, warn
 
 app = typer.Typer(
@@ -324,31 +325,41 @@ def _split_names(names: str) -> tuple[str, ...] | None:
 def _selection(columns: list[str], exclude: list[str], roles: list[str], names: str, drop: bool) -> Any:
     from flowtuple.workflow import Selection
 
-    assigned = dict(_pair(text, "--role", "GLOB=ROLE") for text in roles)
+    assigned = dict(_pair(text, "--role", "GLOB=ROLE", "'*_hash=id'") for text in roles)
     return Selection(tuple(columns), tuple(exclude), assigned, _split_names(names), drop)
 
 
-def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+def _pair(text: str, option: str, form: str, example: str) -> tuple[str, str]:
     left, equals, right = text.rpartition("=")
     if not equals or not left:
-        raise InvalidArgument(f"{option} {text!r} is not of the form {form}")
+        raise InvalidArgument(f"{option} {text!r} is not of the form {form}; write for example {example}")
     return left, right
 
 
-def _read_tolerance(tolerance: list[str], bounds: Path | None) -> dict[str, str]:
+def _bound(text: str, where: str) -> Bound:
+    try:
+        return Bound.parse(text)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{where}: {error}") from None
+
+
+def _read_tolerance(tolerance: list[str], bounds: Path | None) -> dict[str, Bound]:
     """Bounds of the TOML file first, those of the command line after them: the last match wins."""
-    merged: dict[str, str] = _read_bounds(bounds) if bounds else {}
+    merged = _read_bounds(bounds) if bounds else {}
     for text in tolerance:
-        pattern, bound = _pair(text, "--tolerance", "GLOB=BOUND")
+        pattern, bound = _pair(text, "--tolerance", "GLOB=BOUND", "'Jet_*=rel:1e-3'")
         merged.pop(pattern, None)
-        merged[pattern] = bound
+        merged[pattern] = _bound(bound, f"--tolerance {text!r}")
     return merged
 
 
-def _read_bounds(path: Path) -> dict[str, str]:
+def _read_bounds(path: Path) -> dict[str, Bound]:
     try:
         table = tomllib.loads(path.read_text())["tolerance"]
-        return {pattern: str(bound) for pattern, bound in table.items()}
+        return {pattern: _bound(str(bound), f"{path}: {pattern!r}") for pattern, bound in table.items()}
+    except FileNotFoundError:
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise InvalidArgument(f"{path}: no such file; {nearest(path.name, names)}") from None
     except OSError as error:
         raise InvalidArgument(f"{path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

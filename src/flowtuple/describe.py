@@ -15,6 +15,7 @@ from flowtuple.container import layout
 from flowtuple.container.file import File, StoredTable
 from flowtuple.container.layout import SectionKind
 from flowtuple.container.model import pack_column
+from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.evaluate.report import ColumnSize, ReportInput
 from flowtuple.events.root_writer import type_changes
 from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
@@ -24,6 +25,9 @@ from flowtuple.prepare import survey
 from flowtuple.progress import Progress, silent
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, Table, TableSource, read_all
+
+
+_NEXT = "compare with the file that was compressed"
 
 
 def inspect_dataset(dataset: Dataset, progress: Progress = silent) -> dict[str, Any]:
@@ -151,8 +155,10 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
     pairs: list[tuple[Table, Table]] = []
     sizes: list[ColumnSize] = []
     for name, stored in file.tables.items():
-        decoded = read_all(stored)
-        pairs.append((original.table(name).read([c.name for c in stored.columns], 0, stored.num_entries), decoded))
+        source, decoded, files = original.table(name), read_all(stored), f"{original.description} against {file.path}"
+        check_comparable(source, stored, files)
+        pairs.append((source.read([c.name for c in stored.columns], 0, stored.num_entries), decoded))
+        check_comparable(*pairs[-1], files)
         sizes += _column_sizes(stored, decoded)
     return ReportInput(
         title=title,
@@ -166,6 +172,29 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         bounds={name: {c: lattice.bound for c, lattice in t.lattices.items()} for name, t in file.tables.items()},
         sizes=sizes,
     )
+
+
+def check_comparable(original: TableSource, decoded: TableSource, files: str) -> None:
+    """Refuse what was not made from this original; of tables in memory, also by how many values their columns hold.
+
+    Raises:
+        InvalidArgument: Events, columns, types or numbers of values differ.
+    """
+    if original.num_entries != decoded.num_entries:
+        raise InvalidArgument(
+            f"{files}: table {decoded.name!r} has {original.num_entries} events against {decoded.num_entries}; {_NEXT}"
+        )
+    columns = {c.name: c for c in original.columns}
+    for column in decoded.columns:
+        where, found = f"{files}: column {column.name!r}", columns.get(column.name)
+        if found is None:
+            raise InvalidArgument(f"{where} is not in the original ({nearest(column.name, columns)}); {_NEXT}")
+        if (found.dtype, found.shape) != (column.dtype, column.shape):
+            raise InvalidArgument(f"{where} is {found.dtype} against {column.dtype}; {_NEXT}")
+        if isinstance(original, Table) and isinstance(decoded, Table):
+            sizes = len(original.data[column.name]), len(decoded.data[column.name])
+            if sizes[0] != sizes[1]:
+                raise InvalidArgument(f"{where} has {sizes[0]} values against {sizes[1]}; {_NEXT}")
 
 
 def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:

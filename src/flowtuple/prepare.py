@@ -16,6 +16,7 @@ from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.progress import Progress
 from flowtuple.schema import Bound, Column, bit_patterns, match_bounds
+from flowtuple.selection import naming
 from flowtuple.table import Dataset, TableSource, ranges
 
 SCAN_STEP = 65536
@@ -52,7 +53,7 @@ def survey(source: TableSource, progress: Progress) -> dict[str, Statistics]:
 
 def prepare(dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Progress) -> list[Prepared]:
     """Every table of a data set with the bounds that were asked for and no flow yet."""
-    bounds = match_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance)
+    bounds = _match(dataset, tolerance)
     prepared = []
     for name, source in dataset.tables.items():
         statistics, asked = survey(source, progress), bounds[name]
@@ -62,6 +63,11 @@ def prepare(dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Pr
         warned = [_warning(column, bound, statistics[column]) for column, bound in named.items()]
         prepared.append(Prepared(source, coding, named, tuple(w for w in warned if w)))
     return prepared
+
+
+def _match(dataset: Dataset, tolerance: Mapping[str, str | Bound]) -> dict[str, dict[str, Bound]]:
+    with naming(dataset.description):
+        return match_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance)
 
 
 def _warning(column: str, bound: Bound, statistics: Statistics) -> str | None:
@@ -96,7 +102,7 @@ def prepare_with_model(
             f"{model.path}: was trained on {', '.join(model.tables)}, none of which {dataset.description} holds "
             f"({', '.join(dataset.tables)}); train a model on this input"
         )
-    bounds = match_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance)
+    bounds = _match(dataset, tolerance)
     prepared = []
     for name, source in dataset.tables.items():
         statistics, known = survey(source, progress), model.tables.get(name)

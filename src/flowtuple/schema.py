@@ -187,18 +187,31 @@ class Bound:
         special = ~np.isfinite(original) | ~np.isfinite(decoded) | (np.signbit(original) & (original == 0))
         with np.errstate(invalid="ignore", over="ignore"):
             x, y = original.astype(np.float64), decoded.astype(np.float64)
-            close = np.abs(y - x) <= self._largest_difference(x)
+            close = np.abs(y - x) <= self.largest_difference(x)
         within: Array = same | (close & ~special)
         return within
 
-    def _largest_difference(self, x: Array) -> Array | float:
+    def largest_difference(self, original: Array) -> Array:
+        """How far each value may move, in the column's unit: float64 of the original's shape.
+
+        Raises:
+            InvalidArgument: The bound is `lossless` or `std`.
+
+        Example:
+            >>> Bound.parse("rel:0.01").largest_difference(np.array([-2.0, 50.0]))
+            array([0.02, 0.5 ])
+        """
+        x = original.astype(np.float64)
         if self.kind == "abs":
-            return self.amount
+            return np.full(x.shape, self.amount)
         if self.kind == "rel":
             relative: Array = self.amount * np.abs(x)
             return relative
-        exponent = np.frexp(np.where(x == 0, 1.0, x))[1]  # x = m 2^exponent, 1/2 <= |m| < 1
-        half_unit: Array = np.ldexp(1.0, exponent - 2 - int(self.amount))
+        if self.kind != "bits":
+            raise InvalidArgument(f"a {self} bound is no unit for a difference: give abs, rel or bits")
+        rounded = np.isfinite(x) & (x != 0)
+        exponent = np.frexp(np.where(rounded, x, 1.0))[1]  # x = m 2^exponent, 1/2 <= |m| < 1
+        half_unit: Array = np.where(rounded, np.ldexp(1.0, exponent - 2 - int(self.amount)), 0.0)
         return half_unit
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from flowtuple.errors import InvalidArgument
-from flowtuple.schema import ROLES, Column, matches, select_columns
+from flowtuple.schema import ROLES, Column, is_glob, matches, select_columns
 from flowtuple.table import Dataset, Table, TableSource
 
 
@@ -36,6 +37,15 @@ class View:
         return Table(table.name, tuple(shown[c.name] for c in table.columns), table.num_entries, table.data)
 
 
+@contextmanager
+def naming(description: str) -> Iterator[None]:
+    """Puts what the input is called before an error about its columns, which knows their names only."""
+    try:
+        yield
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{description}: {error}") from None
+
+
 def select(
     dataset: Dataset,
     include: Iterable[str] = (),
@@ -45,12 +55,16 @@ def select(
     """A data set with the columns that the globs keep and, of every table, the events of the range.
 
     Raises:
-        InvalidArgument: A glob matches nothing, or the range is empty or backwards.
+        InvalidArgument: A glob matches nothing, or the range is empty, backwards or beyond the end of every table.
     """
     start, stop = entries[0] or 0, entries[1]
     if start < 0 or (stop is not None and stop <= start):
         raise InvalidArgument(f"the range {start}:{stop} holds no events; write START:STOP with START below STOP")
-    kept = select_columns({name: t.columns for name, t in dataset.tables.items()}, include, exclude)
+    events = max((t.num_entries for t in dataset.tables.values()), default=0)
+    if start and start >= events:
+        raise InvalidArgument(f"{dataset.description}: the range begins at event {start} of {events}; begin below {events}")
+    with naming(dataset.description):
+        kept = select_columns({name: t.columns for name, t in dataset.tables.items()}, include, exclude)
     tables: dict[str, TableSource] = {name: View(dataset.tables[name], columns, start, stop) for name, columns in kept.items()}
     return replace(dataset, tables=tables)
 
@@ -66,7 +80,11 @@ def with_roles(dataset: Dataset, roles: Mapping[str, str]) -> Dataset:
         if role not in ROLES or role == "counter":
             choices = ", ".join(r for r in ROLES if r != "counter")
             raise InvalidArgument(f"the role {role!r} for {pattern!r} is not one of {choices}")
-        hits = {(table, column.name) for table, column in matches(pattern, columns)}
+        with naming(dataset.description):
+            found = matches(pattern, columns)
+        if not is_glob(pattern) and any(column.role == "counter" for _, column in found):
+            raise InvalidArgument(f"{dataset.description}: column {pattern!r} is a counter and has no other role")
+        hits = {(table, column.name) for table, column in found}
         for table, members in columns.items():
             columns[table] = [replace(c, role=role) if (table, c.name) in hits and c.role != "counter" else c for c in members]
     return replace(dataset, tables={name: View(t, columns[name]) for name, t in dataset.tables.items()})

@@ -22,11 +22,11 @@ def shown_progress() -> Iterator[reporting.Progress]:
         yield reporting.silent
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}"),
+        TextColumn("{task.fields[detail]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as bars:
         tasks: dict[str, TaskID] = {}
@@ -49,9 +49,9 @@ def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]
             table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    wide = Console(file=sys.stdout)
+    wide = Console(file=sys.stdout, markup=False, emoji=False)  # names hold brackets: Jet_pt [nJet]
     if not wide.is_terminal:
-        wide = Console(file=sys.stdout, width=160)
+        wide.width = 160
     wide.print(table)
 
 

@@ -17,11 +17,11 @@ from flowtuple.codec.packing import zstd
 from flowtuple.container.file import File, Writer, create
 from flowtuple.container.layout import SectionKind
 from flowtuple.container.model import pack_flow
-from flowtuple.describe import report_input
+from flowtuple.describe import check_comparable, report_input
 from flowtuple.errors import InvalidArgument, MissingExtra, Unsupported
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.evaluate.report import summary_rows, totals, write_report
-from flowtuple.events.source import ReadOptions, Source, WriteOptions, open_dataset, write_dataset
+from flowtuple.events.source import FORMATS, ReadOptions, Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.execute import ordered_map
 from flowtuple.lattice.lattice import str_exact
 from flowtuple.prepare import SCAN_STEP, Prepared, prepare, prepare_with_model
@@ -124,9 +124,10 @@ def train(
         seed: The same input, options and seed give the same model on one machine.
         progress: Told of each stage.
     """
+    _check_request(path, effort, seed)
     dataset = read(source, selection)
-    prepared = _with_flows(prepare(dataset, tolerance or {}, progress), effort, seed, progress)
     with create(path) as writer:
+        prepared = _with_flows(prepare(dataset, tolerance or {}, progress), effort, seed, progress)
         _add_models(writer, prepared)
         writer.finish(_description(prepared, [], _provenance(effort, seed, None), entries=False))
 
@@ -167,13 +168,14 @@ def compress(
         >>> decompress(path)["x"].tolist()
         [1.0, 2.5, -999.0]
     """
+    _check_request(path, effort, seed)
     dataset = read(source, selection)
-    if model is None:
-        prepared = _with_flows(prepare(dataset, tolerance or {}, progress), effort, seed, progress)
-    else:
-        with File(model) as trained:
-            prepared = prepare_with_model(dataset, trained, tolerance or {}, progress)
     with create(path) as writer:
+        if model is None:
+            prepared = _with_flows(prepare(dataset, tolerance or {}, progress), effort, seed, progress)
+        else:
+            with File(model) as trained:
+                prepared = prepare_with_model(dataset, trained, tolerance or {}, progress)
         model_bytes = _add_models(writer, prepared)
         raw_bytes, values = _add_chunks(writer, prepared, workers, progress)
         for number, content in enumerate(dataset.carried.values()):
@@ -192,11 +194,21 @@ def compress(
     )
 
 
-def _with_flows(prepared: list[Prepared], effort: str, seed: int, progress: Progress) -> list[Prepared]:
-    """Train where there is enough to learn from; the trainer, and PyTorch with it, is loaded only then."""
-    from flowtuple.training.plan import MIN_ROWS, check_effort
+def _check_request(path: str | os.PathLike[str], effort: str, seed: int) -> None:
+    """What can be refused before anything is read."""
+    from flowtuple.training.plan import check_effort
 
     check_effort(effort)
+    if not 0 <= seed < 2**63:
+        raise InvalidArgument(f"the seed {seed} is not a whole number from 0 to 2^63 - 1")
+    if os.fspath(path).lower().endswith(tuple(FORMATS)):
+        raise InvalidArgument(f"{path}: has the suffix of another format; end it in .ftup, or in .flow for a model alone")
+
+
+def _with_flows(prepared: list[Prepared], effort: str, seed: int, progress: Progress) -> list[Prepared]:
+    """Train where there is enough to learn from; the trainer, and PyTorch with it, is loaded only then."""
+    from flowtuple.training.plan import MIN_ROWS
+
     out = []
     for table in prepared:
         sample = _training_sample(table.source, table.coding)
@@ -356,17 +368,14 @@ def verify(
     found: list[ColumnFidelity] = []
     with File(path, workers) as file:
         for name, stored in file.tables.items():
-            source = dataset.table(name)
-            if source.num_entries != stored.num_entries:
-                raise InvalidArgument(
-                    f"{dataset.description}: table {name!r} has {source.num_entries} events, {file.path} has "
-                    f"{stored.num_entries}; compare with the file that was compressed"
-                )
+            source, files = dataset.table(name), f"{dataset.description} against {file.path}"
+            check_comparable(source, stored, files)
             bounds = {c: lattice.bound for c, lattice in stored.lattices.items()}
             columns = [c.name for c in stored.columns]
             chunks = []
             for start, stop in ranges(stored.num_entries, SCAN_STEP):
                 pair = source.read(columns, start, stop), stored.read(columns, start, stop)
+                check_comparable(*pair, files)
                 chunks.append(compare_tables(*pair, bounds))
                 progress(f"verify {name}", stop / stored.num_entries, "")
             found += merge_columns(chunks)
@@ -409,6 +418,7 @@ class Demonstration:
 def demo(folder: str | os.PathLike[str], *, effort: str = "default", progress: Progress = silent) -> Demonstration:
     """The main job on the embedded sample: train, compress, decompress, verify, report."""
     target = Path(folder)
+    _check_request(target / "jets.ftup", effort, 0)
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:

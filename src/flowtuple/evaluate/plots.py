@@ -268,7 +268,7 @@ def difference_svg(bound: Bound, original: Array, decoded: Array, label: str) ->
         InvalidArgument: The bound is `lossless` or `std`, which has no unit to draw in.
         MissingExtra: The extra 'plots' is not installed.
     """
-    allowed = allowed_difference(bound, original)
+    allowed = bound.largest_difference(original)
     x, y = original.astype(np.float64), decoded.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         pulls = ((x - y) / allowed)[np.isfinite(x) & np.isfinite(y) & (allowed > 0)]
@@ -289,29 +289,6 @@ def difference_svg(bound: Bound, original: Array, decoded: Array, label: str) ->
         axes.set_xlabel(f"Difference of {_shorten(label)} / bound")
         axes.set_ylabel(_count_label(edges))
         return _svg(figure)
-
-
-def allowed_difference(bound: Bound, original: Array) -> Array:
-    """How far each value may move under a bound, float64 of the same shape, in the column's unit.
-
-    Raises:
-        InvalidArgument: The bound is `lossless` or `std`.
-
-    Example:
-        >>> allowed_difference(Bound.parse("rel:0.01"), np.array([-2.0, 50.0]))
-        array([0.02, 0.5 ])
-    """
-    x = original.astype(np.float64)
-    if bound.kind == "abs":
-        return np.full(x.shape, bound.amount)
-    if bound.kind == "rel":
-        relative: Array = bound.amount * np.abs(x)
-        return relative
-    if bound.kind != "bits":
-        raise InvalidArgument(f"a {bound} bound is no unit for a difference: give abs, rel or bits")
-    exponent = np.frexp(np.where(np.isfinite(x) & (x != 0), x, 1.0))[1]
-    half_unit: Array = np.ldexp(1.0, exponent - 2 - int(bound.amount))
-    return half_unit
 
 
 def _note(axes: Any, text: str, color: str = _INK) -> None:

@@ -29,7 +29,7 @@ class Schedule:
     """How long and how hard to train; counted in steps, never in seconds, so that the result can be repeated."""
 
     steps: int
-    batch: int = 2048
+    batch: int
     rate: float = 0.012
     quantised_share: float = 0.25
     patience: int = 8
@@ -129,7 +129,7 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
     draw = torch.Generator().manual_seed(seed + 1)
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.rate, betas=(0.9, 0.98))
     cosine = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.1)
-    look, best, waited = max(1, schedule.steps // 40), math.inf, 0
+    look, best, waited, within = max(1, schedule.steps // 40), math.inf, 0, _bits_within_bins(task)
     for step in range(schedule.steps):
         quantised = step >= schedule.steps * (1 - schedule.quantised_share)
         batch = training[torch.randint(len(training), (schedule.batch,), generator=draw)]
@@ -142,7 +142,7 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
         if (step + 1) % look == 0:
             with torch.no_grad():
                 bits = float(_loss(model(features[looked_at], quantised), symbols[:, looked_at]).mean()) / math.log(2)
-            progress(step + 1, bits)
+            progress(step + 1, bits + within)
             best, waited = (bits, 0) if bits < best - 1e-4 else (best, waited + 1)
             if waited >= schedule.patience and quantised:
                 break
@@ -152,6 +152,12 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
 def _loss(logits: Tensor, symbols: Tensor) -> Tensor:
     """Mean nats of each column, shape (D,)."""
     return cross_entropy(logits.transpose(1, 2), symbols, reduction="none").mean(dim=1)
+
+
+def _bits_within_bins(task: Task) -> float:
+    """Bits per value for the places within bins: what every model of these bins pays alike."""
+    places = [np.log2(b.spans.astype(np.float64) + 1)[b.symbol(q)].mean() for b, q in zip(task.bins, task.indices, strict=True)]
+    return float(np.mean(places))
 
 
 def _held_out(event: np.ndarray, seed: int) -> np.ndarray:

@@ -59,7 +59,7 @@ def _train_task(task: Task, recipe: Recipe, seed: int, report: Report) -> dict[s
         def progress(step: int, bits: float, k: int = k) -> None:
             report(task.names[0], (k + step / recipe.steps) / len(sizes), bits)
 
-        model = train_conditioners(task, hidden, Schedule(recipe.steps), seed, progress)
+        model = train_conditioners(task, hidden, Schedule(recipe.steps, batch_size(len(task.event))), seed, progress)
         for d, name in enumerate(task.names):
             if task.inputs[d]:
                 candidates[name].append(ColumnFlow(task.bins[d], task.parents[d], model.network(d, task)))
@@ -71,6 +71,11 @@ def hidden_widths(rows: int, size: float) -> tuple[int, int]:
     """Widths of the two hidden layers: weights in proportion to the square root of the number of rows."""
     width = int(2 ** np.clip(np.round(np.log2(np.sqrt(rows) / 10)), 3, 6) * size)
     return max(width, 4), max(width // 2, 8)
+
+
+def batch_size(rows: int) -> int:
+    """Rows of a step: small tables would only see each row more often with more."""
+    return 512 if rows < 20_000 else 1024 if rows < 100_000 else 2048
 
 
 def frequency_table(bins: Bins, q: Array) -> Network:

@@ -1,0 +1,5 @@
+"""`python -m flowtuple`: the command line."""
+
+from flowtuple.cli import main
+
+main()

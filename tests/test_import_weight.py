@@ -1,0 +1,81 @@
+"""Reading a file is light: no training, plotting or table package is loaded for it, and none is needed."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import flowtuple as ft
+
+UNWANTED = ("torch", "zuko", "dask", "distributed", "matplotlib", "hist", "mplhep", "pandas", "h5py", "sklearn", "jinja2")
+# awkward loads pyarrow and numba loads scipy wherever they are installed; flowtuple itself may not.
+LOADED_BY_OTHERS = ("pyarrow", "scipy")
+
+READ = """
+    import flowtuple
+    assert flowtuple.decompress({path!r})["x"].tolist() == [1.0, 2.5, -999.0]
+    assert flowtuple.decompress({path!r})["Jet_pt"].tolist() == [[50.0], [], [20.0, 10.0]]
+"""
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weight") / "small.ftup"
+    ft.compress({"x": [1.0, 2.5, -999.0], "Jet_pt": [[50.0], [], [20.0, 10.0]]}, path)
+    return str(path)
+
+
+def run(before: str, path: str, after: str = "") -> str:
+    """What a new interpreter prints, which must end well and warn of nothing."""
+    script = "\n".join(textwrap.dedent(piece) for piece in (before, READ.format(path=path), after))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_reading_loads_no_heavy_package(path):
+    found = run("import sys", path, f"print([name for name in {UNWANTED} if name in sys.modules])")
+    assert found.strip() == "[]"
+
+
+def test_others_and_not_flowtuple_load_pyarrow_and_scipy(path):
+    watch = f"""
+        import sys
+
+        class Watch:
+            def find_spec(self, name, path=None, target=None):
+                if name in {LOADED_BY_OTHERS}:
+                    frame = sys._getframe(1)
+                    while frame.f_globals.get("__name__", "").startswith("importlib"):
+                        frame = frame.f_back
+                    importer = frame.f_globals.get("__name__", "")
+                    if importer.partition(".")[0] in ("flowtuple", "__main__"):
+                        print(importer, "imports", name)
+                return None
+
+        sys.meta_path.insert(0, Watch())
+    """
+    assert run(watch, path) == ""
+
+
+def test_reading_needs_no_torch(path):
+    assert run("import sys; sys.modules['torch'] = None", path) == ""
+
+
+def test_reading_needs_no_extra_at_all(path):
+    names = UNWANTED + LOADED_BY_OTHERS
+    assert run(f"import sys; sys.modules.update(dict.fromkeys({names}))", path) == ""
+
+
+def test_training_without_torch_names_the_extra(path):
+    train = """
+        sys.modules["torch"] = None
+        try:
+            flowtuple.compress({"x": [float(k) for k in range(5000)]}, {path!r} + ".new")
+        except flowtuple.MissingExtra as error:
+            print(error)
+    """.replace("{path!r}", repr(path))
+    assert run("import sys", path, train).strip() == "training a flow needs the extra 'train': pip install 'flowtuple[train]'"

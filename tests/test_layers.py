@@ -1,0 +1,176 @@
+"""Data flow one way: a module imports only modules of lower rank or of its own folder, and no imports form a cycle."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import flowtuple
+
+ROOT = Path(flowtuple.__file__).parent
+
+# Ranks by the first part of a module's name below `flowtuple`; "" is the package's own `__init__`.
+RANKS = {
+    "errors": 0,
+    "progress": 0,
+    "samples": 0,
+    "schema": 1,
+    "atomic": 1,
+    "table": 2,
+    "records": 2,
+    "execute": 2,
+    "selection": 3,
+    "events": 3,
+    "transforms": 4,
+    "lattice": 5,
+    "codec": 6,
+    "container": 7,
+    "evaluate": 8,
+    "training": 8,
+    "prepare": 8,
+    "describe": 9,
+    "workflow": 9,
+    "": 9,
+    "terminal": 10,
+    "cli": 10,
+}
+
+Imports = dict[str, set[str]]
+
+
+def modules(root: Path, package: str = "flowtuple") -> dict[str, Path]:
+    """Every module below a package's folder by its full name, packages by theirs."""
+    names = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = [package, *path.relative_to(root).with_suffix("").parts]
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return names
+
+
+def imported(tree: ast.AST, name: str, is_package: bool, known: set[str]) -> set[str]:
+    """The modules among `known` that a module names anywhere in its text, in functions and under TYPE_CHECKING too."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = name.split(".") if is_package else name.split(".")[:-1]
+                base = ".".join(parts[: len(parts) - node.level + 1] + ([base] if base else []))
+            submodules = {f"{base}.{alias.name}" for alias in node.names} & known
+            found |= submodules
+            if len(submodules) < len(node.names):  # something of the package itself, not only its modules
+                found.add(base)
+    return {other for other in found if other in known and other != name}
+
+
+def imports_of(root: Path, package: str = "flowtuple") -> Imports:
+    names = modules(root, package)
+    return {
+        name: imported(ast.parse(path.read_text(encoding="utf-8")), name, path.name == "__init__.py", set(names))
+        for name, path in names.items()
+    }
+
+
+def part(module: str) -> str:
+    """`events` for flowtuple.events.root, `table` for flowtuple.table, empty for the package."""
+    return (module.split(".") + [""])[1]
+
+
+def folder(module: str, imports: Imports) -> str:
+    """The folder that a module lives in: a package with modules of its own is one, the top is another."""
+    is_folder = any(other.startswith(f"flowtuple.{part(module)}.") for other in imports)
+    return part(module) if part(module) and is_folder else ""
+
+
+def violations(imports: Imports) -> list[str]:
+    """Imports that point up, or sideways into another folder."""
+    found = []
+    for module, others in imports.items():
+        for other in sorted(others):
+            up = RANKS[part(other)] - RANKS[part(module)]
+            if up > 0 or (up == 0 and folder(module, imports) != folder(other, imports)):
+                found.append(f"{module} (rank {RANKS[part(module)]}) imports {other} (rank {RANKS[part(other)]})")
+    return found
+
+
+def cycles(imports: Imports) -> list[str]:
+    """One line for each import that closes a circle."""
+    done: set[str] = set()
+    found = []
+
+    def visit(module: str, path: list[str]) -> None:
+        if module in path:
+            found.append(" -> ".join([*path[path.index(module) :], module]))
+        elif module not in done:
+            for other in sorted(imports[module]):
+                visit(other, [*path, module])
+            done.add(module)
+
+    for module in imports:
+        visit(module, [])
+    return found
+
+
+IMPORTS = imports_of(ROOT)
+
+
+def test_every_module_has_a_rank():
+    unknown = sorted({part(module) for module in IMPORTS} - set(RANKS))
+    assert not unknown, f"no rank for {', '.join(unknown)}: add them to RANKS here and to the table in CONTRIBUTING.md"
+
+
+def test_imports_point_down():
+    assert {part(module) for module in IMPORTS} <= set(RANKS)
+    assert violations(IMPORTS) == []
+
+
+def test_no_import_cycle():
+    assert cycles(IMPORTS) == []
+
+
+def test_the_walk_sees_imports_at_all():
+    assert "flowtuple.errors" in IMPORTS["flowtuple.container.layout"]
+    assert "flowtuple.codec.coder" in IMPORTS["flowtuple.codec.chunk"]  # from flowtuple.codec import coder
+    assert "flowtuple.codec" not in IMPORTS["flowtuple.codec.chunk"]
+    assert "flowtuple.training.train" in IMPORTS["flowtuple.workflow"]  # inside a function
+    assert len(IMPORTS) > 40
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("import p.a", {"p.a"}),
+        ("import p.b.c as c", {"p.b.c"}),
+        ("from p import a", {"p.a"}),
+        ("from p import a, VERSION", {"p.a", "p"}),
+        ("from p.a import name", {"p.a"}),
+        ("from .. import a", {"p.a"}),
+        ("from . import c", {"p.b.c"}),
+        ("from .c import name", {"p.b.c"}),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from p.a import name", {"p.a"}),
+        ("def f():\n    import p.a", {"p.a"}),
+        ("import numpy\nfrom os import path", set()),
+    ],
+)
+def test_every_way_to_import_is_seen(text, expected):
+    known = {"p", "p.a", "p.b", "p.b.c", "p.b.me"}
+    assert imported(ast.parse(text), "p.b.me", False, known) == expected
+
+
+def test_upward_sideways_and_circular_imports_are_found():
+    imports = {
+        "flowtuple.schema": {"flowtuple.table"},
+        "flowtuple.table": {"flowtuple.records"},
+        "flowtuple.records": {"flowtuple.schema"},
+        "flowtuple.evaluate": set(),
+        "flowtuple.evaluate.plots": {"flowtuple.evaluate.metrics"},
+        "flowtuple.evaluate.metrics": {"flowtuple.training.plan"},
+        "flowtuple.training.plan": set(),
+    }
+    assert violations(imports) == [
+        "flowtuple.schema (rank 1) imports flowtuple.table (rank 2)",
+        "flowtuple.evaluate.metrics (rank 8) imports flowtuple.training.plan (rank 8)",
+    ]
+    assert cycles(imports) == ["flowtuple.schema -> flowtuple.table -> flowtuple.records -> flowtuple.schema"]
