@@ -33,13 +33,14 @@ def follow_first_parent(parents: int, bins: Bins, mixed: int) -> Network:
     shifts = np.array([6] * parents + [4, 8] + [7] * mixed, np.uint8)
     centres = ((np.arange(bins.symbols) + 0.5) * 127.5 / bins.symbols).astype(np.int64)
     steps, rest = np.divmod(centres**2, 255)
-    faint = draw.integers(-1, 2, (bins.symbols, parents + 2 + mixed + 1)) * np.array([1] * parents + [0, 0] + [1] * mixed + [0])
+    shape = bins.symbols, parents + 2 + mixed + 1
+    faint = draw.integers(-1, 2, shape) * (draw.random(shape) < 0.1)
     faint[:, 0], faint[:, parents], faint[:, parents + 1], faint[:, -1] = centres, -(rest // 16), -(rest % 16), -steps
     hidden = Layer(np.concatenate([copies, constants, other]).astype(np.int8), shifts)
     return Network((hidden, Layer(faint.astype(np.int8), np.full(bins.symbols, 1, np.uint8))))
 
 
-def make_flow(table: Table, coding: TableCoding, parents: Parents, bins: int = 12, mixed: int = 1) -> LatticeFlow:
+def make_flow(table: Table, coding: TableCoding, parents: Parents, bins: int = 12, mixed: int = 2) -> LatticeFlow:
     """A flow in which the columns of `parents` follow the first of them; columns that are only read have bins alone."""
     read = {p.column for ps in parents.values() for p in ps if p.column}
     columns = {}

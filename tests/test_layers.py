@@ -33,6 +33,7 @@ RANKS = {
     "": 9,
     "terminal": 10,
     "cli": 10,
+    "__main__": 10,
 }
 
 Imports = dict[str, set[str]]
@@ -75,7 +76,7 @@ def imports_of(root: Path, package: str = "flowtuple") -> Imports:
 
 def part(module: str) -> str:
     """`events` for flowtuple.events.root, `table` for flowtuple.table, empty for the package."""
-    return (module.split(".") + [""])[1]
+    return ([*module.split("."), ""])[1]
 
 
 def folder(module: str, imports: Imports) -> str:

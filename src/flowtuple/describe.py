@@ -26,7 +26,6 @@ from flowtuple.progress import Progress, silent
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, Table, TableSource, read_all
 
-
 _NEXT = "compare with the file that was compressed"
 
 

@@ -25,6 +25,7 @@ from flowtuple.schema import OPAQUE, Bound, bit_patterns
 from flowtuple.table import Table
 
 PLOTTED_COLUMNS = 24
+LEAST_DRAWN = 20  # fewer values make no histogram
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -188,7 +189,7 @@ def write_report(report_input: ReportInput, folder: Path, progress: Callable[[st
     tell("comparing the decompressed events with the original")
     measured = _measure(report_input)
     rows = _rows(report_input, measured)
-    drawable = (r for r in rows if r["dtype"] != OPAQUE and r["values"])
+    drawable = (r for r in rows if r["dtype"] != OPAQUE and r["values"] >= LEAST_DRAWN)
     shown = sorted(drawable, key=lambda r: (not r["violations"], -r["bytes"]))[:PLOTTED_COLUMNS]
     template = environment.from_string(resources.files("flowtuple.evaluate").joinpath("report.html.j2").read_text("utf-8"))
     html = template.render(

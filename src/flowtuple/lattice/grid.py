@@ -7,7 +7,6 @@ operations (one product or quotient, one rounding to the stored type).
 from __future__ import annotations
 
 import bisect
-import itertools
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, ClassVar, Protocol
@@ -192,61 +191,49 @@ class Mantissas:
 
 @dataclass(frozen=True)
 class Binades:
-    """Cells for |x' - x| <= R |x|: each binade in S segments, each segment in equal cells of about 2R x its lower edge.
+    """Cells for |x' - x| <= R |x|, the same in every binade: a logarithmic grid in integer arithmetic.
 
-    One width per binade would waste half a bit; S segments come within 0.1 bit of a logarithmic grid and need
-    integer arithmetic only. Subnormal values are escaped.
+    In units of 2^-36 of the binade (2^-p where the type has p < 36 mantissa bits), a cell that begins at b is
+    represented by r = b + floor(b R) and ends at floor(r / (1 - R)): every x in it is within R |x| of r. Where a
+    binade has more than 4096 cells, runs of them share the width of their first. One width per binade would waste half a
+    bit. Subnormal values are escaped.
     """
 
     dtype: str
     relative: float
     kind: ClassVar[str] = "binades"
-    _segments: int = field(init=False, repr=False, compare=False)
-    _first: Array = field(init=False, repr=False, compare=False)
+    _runs: _Runs = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        choices = [counts for s in range(7) if (counts := self._cells(2**s)) is not None]
-        if not choices:
-            raise ValueError(f"{self.dtype} is too coarse for a relative bound of {self.relative}")
-        counts = min(choices, key=sum)
-        object.__setattr__(self, "_segments", len(counts).bit_length() - 1)
-        object.__setattr__(self, "_first", np.array([0, *itertools.accumulate(counts)], dtype=np.int64))
+        object.__setattr__(self, "_runs", _Runs.cut(Fraction(self.relative), self._unit_bits))
+
+    @property
+    def cells(self) -> int:
+        """Cells in one binade."""
+        return self._runs.cells
 
     @property
     def _unit_bits(self) -> int:
-        """Mantissa bits looked at: enough for the narrowest cell, few enough for exact int64 products."""
         return min(MANTISSA_BITS[self.dtype], 36)
 
-    def _cells(self, segments: int) -> list[int] | None:
-        """Cells per segment, `None` where one unit of rounding would break the bound."""
-        width, counts = Fraction(2**self._unit_bits, segments), []
-        for s in range(segments):
-            reach = Fraction(self.relative) * 2**self._unit_bits * (segments + s) / segments - 1
-            if reach <= 0:
-                return None
-            counts.append(-int(-width // (2 * reach)))
-        return counts
-
     def index(self, x: Array) -> Array:
-        bits = MANTISSA_BITS[self.dtype]
+        bits, runs = MANTISSA_BITS[self.dtype], self._runs
         magnitude = ordered_bits(np.abs(x))
         exponent = magnitude >> bits
         unit = (magnitude & (2**bits - 1)) >> (bits - self._unit_bits)
-        segment_bits = self._unit_bits - self._segments
-        segment, rest = unit >> segment_bits, unit & (2**segment_bits - 1)
-        cell = (rest * np.diff(self._first)[segment]) >> segment_bits
-        rank = (exponent - 1) * self._first[-1] + self._first[segment] + cell + 1
+        run = np.searchsorted(runs.begin, unit, side="right") - 1
+        cell = runs.first[run] + (unit - runs.begin[run]) // runs.width[run]
+        rank = (exponent - 1) * runs.cells + cell + 1
         signed = np.where(np.signbit(x), -rank, rank)
         index: Array = np.where(magnitude == 0, 0, np.where(exponent == 0, ESCAPE, signed))
         return index
 
     def value(self, q: Array) -> Array:
-        bits = MANTISSA_BITS[self.dtype]
-        segment_bits = self._unit_bits - self._segments
-        exponent, rank = np.divmod(np.abs(q) - 1, self._first[-1])
-        segment = np.searchsorted(self._first, rank, side="right") - 1
-        cell, cells = rank - self._first[segment], np.diff(self._first)[segment]
-        unit = (segment << segment_bits) + (((2 * cell + 1) << segment_bits) // (2 * cells))
+        bits, runs = MANTISSA_BITS[self.dtype], self._runs
+        exponent, cell = np.divmod(np.abs(q) - 1, runs.cells)
+        run = np.searchsorted(runs.first, cell, side="right") - 1
+        unit = runs.begin[run] + (cell - runs.first[run]) * runs.width[run] + runs.centre[run]
+        unit = np.minimum(unit, 2**self._unit_bits - 1)  # the last cell is cut off by the end of the binade
         pattern = ((exponent + 1) << bits) + (unit << (bits - self._unit_bits))
         magnitude = from_ordered_bits(np.where(q == 0, 0, pattern), self.dtype)
         values: Array = np.where(q < 0, -magnitude, magnitude)
@@ -254,6 +241,45 @@ class Binades:
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "dtype": self.dtype, "relative": self.relative}
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Runs of equal cells that fill one binade; all in units, counted from the binade's lower edge.
+
+    Attributes:
+        begin: First unit of each run.
+        width: Units of a cell.
+        centre: Where in a cell its representative lies.
+        first: Number of each run's first cell.
+        cells: Cells in all.
+    """
+
+    begin: Array
+    width: Array
+    centre: Array
+    first: Array
+    cells: int
+
+    @classmethod
+    def cut(cls, relative: Fraction, unit_bits: int) -> _Runs:
+        """Fill the binade from below, in exact arithmetic.
+
+        Raises:
+            ValueError: A cell would be narrower than a unit.
+        """
+        top, length, rows, cell = 2**unit_bits, 1 + int(1 / (2 * relative)) // 4096, [], 0
+        begin = top
+        while begin < 2 * top:
+            centre = int(begin * relative)
+            width = int((begin + centre) / (1 - relative)) - begin
+            if width < 1:
+                raise ValueError(f"a relative bound of {float(relative)} is finer than 2^-{unit_bits}")
+            rows.append((begin - top, width, centre, cell))
+            count = min(length, -((begin - 2 * top) // width))
+            begin, cell = begin + count * width, cell + count
+        begins, widths, centres, firsts = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+        return cls(begins, widths, centres, firsts, cell)
 
 
 _KINDS: dict[str, Any] = {c.kind: c for c in (Ordered, Integers, Uniform, Decimal, Mantissas, Binades)}
