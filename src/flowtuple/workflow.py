@@ -217,7 +217,7 @@ def _with_flows(prepared: list[Prepared], effort: str, seed: int, progress: Prog
             continue
         stage = f"train {table.source.name}"
 
-        def report(name: str, share: float, bits: float, stage: str = stage) -> None:
+        def report(share: float, bits: float, stage: str = stage) -> None:
             progress(stage, share, f"{bits:.3f} bits per value")
 
         flow = _trainer()(sample, table.coding.lattices, effort, seed, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,58 +13,90 @@ from flowtuple.codec.frequencies import frequencies
 from flowtuple.codec.packing import pack_indices, zstd
 from flowtuple.container.model import pack_column
 from flowtuple.errors import InvalidArgument
+from flowtuple.execute import ordered_map
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.schema import Array
 from flowtuple.table import Table
-from flowtuple.training.conditioners import LOGIT_UNITS, UNIT, Schedule, integer_weights, train_conditioners
+from flowtuple.training.conditioners import LOGIT_UNITS, UNIT, Progress, Schedule, integer_weights, train_conditioners
 from flowtuple.training.plan import RECIPES, Plan, Recipe, Task, make_plan
 
-THREADS = 1  # pinned, so that sums run in the same order; more threads only wait for each other on matrices this small
 _JUDGED_ROWS = 200_000
 
-Report = Callable[[str, float, float], None]
-"""Called with what is being trained, the share done (0 to 1) and the loss in bits per value."""
+Report = Callable[[float, float], None]
+"""Called with the share done (0 to 1) and the loss in bits per value."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One training: the conditioners of one collection at one size."""
+
+    task: Task
+    hidden: tuple[int, int]
+    schedule: Schedule
+    seed: int
 
 
 def train_flow(table: Table, lattices: Mapping[str, Lattice], effort: str, seed: int, report: Report) -> LatticeFlow:
     """Fit a flow to the events of a table.
 
     For each column the smallest description wins, model bytes counted: no model, a table of frequencies, or a
-    conditioner of one of the sizes that the effort tries.
+    conditioner of one of the sizes that the effort tries. Trainings run side by side, each on one thread of its own,
+    so that the result depends neither on the number of cores nor on the environment.
     """
     plan, recipe = make_plan(table, lattices), RECIPES[effort]
-    chosen: dict[str, ColumnFlow] = {}
-    with _pinned_threads():
-        for number, task in enumerate(plan.tasks):
-            chosen |= _train_task(task, recipe, seed, _part(report, number, len(plan.tasks)))
+    jobs = [_job(task, size, recipe, seed) for task in plan.tasks if any(task.inputs) for size in recipe.sizes]
+    candidates = {name: [flow] for task in plan.tasks for name, flow in _marginals(task).items()}
+    for job, networks in zip(jobs, ordered_map(_run, _reporting(jobs, report)), strict=True):
+        for d, network in networks.items():
+            name = job.task.names[d]
+            candidates[name].append(ColumnFlow(job.task.bins[d], job.task.parents[d], network))
+    chosen = {
+        name: flow
+        for task in plan.tasks
+        for d, name in enumerate(task.names)
+        if (flow := _shortest(candidates[name], d, task)) is not None
+    }
     return LatticeFlow(_with_read_columns(chosen, plan))
 
 
-def _part(report: Report, number: int, count: int) -> Report:
-    return lambda name, share, bits: report(name, (number + share) / count, bits)
+def _job(task: Task, size: float, recipe: Recipe, seed: int) -> _Job:
+    rows = len(task.event)
+    return _Job(task, hidden_widths(rows, size), Schedule(recipe.steps, batch_size(rows)), seed)
 
 
-def _train_task(task: Task, recipe: Recipe, seed: int, report: Report) -> dict[str, ColumnFlow]:
-    candidates: dict[str, list[ColumnFlow]] = {
-        name: [ColumnFlow(bins, (), frequency_table(bins, q))]
-        for name, bins, q in zip(task.names, task.bins, task.indices, strict=True)
-    }
-    sizes = recipe.sizes if any(task.inputs) else ()
-    for k, size in enumerate(sizes):
-        hidden = hidden_widths(len(task.event), size)
+def _reporting(jobs: list[_Job], report: Report) -> Iterator[tuple[_Job, Progress]]:
+    """Each job with a listener that reports the share done of all of them."""
+    done = [0.0] * len(jobs)
 
-        def progress(step: int, bits: float, k: int = k) -> None:
-            report(task.names[0], (k + step / recipe.steps) / len(sizes), bits)
+    def listener(number: int, steps: int) -> Progress:
+        def listen(step: int, bits: float) -> None:
+            done[number] = step / steps
+            report(sum(done) / len(jobs), bits)
 
-        model = train_conditioners(task, hidden, Schedule(recipe.steps, batch_size(len(task.event))), seed, progress)
-        for d, name in enumerate(task.names):
-            if task.inputs[d]:
-                candidates[name].append(ColumnFlow(task.bins[d], task.parents[d], model.network(d, task)))
-    best = {name: _shortest(candidates[name], d, task) for d, name in enumerate(task.names)}
-    return {name: flow for name, flow in best.items() if flow is not None}
+        return listen
+
+    for number, job in enumerate(jobs):
+        yield job, listener(number, job.schedule.steps)
+
+
+def _run(job_and_listener: tuple[_Job, Progress]) -> dict[int, Network]:
+    """Train one job; the integer networks of the columns that have parents, by their number in the task."""
+    job, listener = job_and_listener
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # of this thread; more would only wait for each other on matrices this small
+    try:
+        model = train_conditioners(job.task, job.hidden, job.schedule, job.seed, listener)
+    finally:
+        torch.set_num_threads(before)
+    return {d: model.network(d, job.task) for d, inputs in enumerate(job.task.inputs) if inputs}
+
+
+def _marginals(task: Task) -> dict[str, ColumnFlow]:
+    columns = zip(task.names, task.bins, task.indices, strict=True)
+    return {name: ColumnFlow(bins, (), frequency_table(bins, q)) for name, bins, q in columns}
 
 
 def hidden_widths(rows: int, size: float) -> tuple[int, int]:
@@ -112,13 +144,3 @@ def _with_read_columns(chosen: dict[str, ColumnFlow], plan: Plan) -> dict[str, C
     """Columns that are read but not coded by a flow keep their bins: readers need their levels."""
     read = {p.column for flow in chosen.values() for p in flow.parents if p.column}
     return {name: ColumnFlow(plan.bins[name]) for name in sorted(read) if name not in chosen} | chosen
-
-
-@contextmanager
-def _pinned_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,0 +1,113 @@
+"""Make the golden files: `python tests/golden/make_golden.py`. It never overwrites one: remove a file by hand to remake it.
+
+A golden file stands for all files of its format version that people hold. Remake one only while the format is a draft.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+
+import flowtuple as ft
+from flowtuple import workflow
+from flowtuple.container.file import File
+from flowtuple.events.memory import dataset_from_memory
+from flowtuple.table import read_all
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model  # noqa: E402
+
+FLOATS = {"float16": 2**15 + 1, "float32": 2**31 + 1, "float64": 2**63 + 1}  # the smallest subnormal, negative, as bits
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+
+def special(dtype: str) -> np.ndarray:
+    """The ends of a float type, both zeros, infinities, and NaNs of other payloads and signs."""
+    info, size = np.finfo(dtype), np.dtype(dtype).itemsize
+    quiet = np.array([np.nan], dtype).view(f"u{size}")
+    nans = np.concatenate([quiet, quiet + 5, quiet | np.array([2 ** (8 * size - 1)], f"u{size}")])
+    tiny = np.array([1, FLOATS[dtype]], f"u{size}")
+    ordinary = np.array([0.0, -0.0, np.inf, -np.inf, info.max, info.min, info.tiny, 1.0, -1.5, 0.1, -999.0, np.pi], dtype)
+    return np.concatenate([ordinary, nans.view(dtype), tiny.view(dtype)])
+
+
+def plain(path: Path) -> None:
+    """Every type, lossless: special floats, the ends of integer types, fixed arrays, ragged columns, strings."""
+    events: dict[str, object] = {dtype: special(dtype) for dtype in FLOATS}
+    n = len(special("float32"))
+    for dtype in INTEGERS:
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        events[dtype] = np.array([low, high, low + 1, high - 1, 0, 1, *range(10, 10 + n - 6)], dtype)
+    events["bool"] = np.arange(n) % 3 == 0
+    events["constant"] = np.full(n, 7, np.int32)
+    events["block"] = np.arange(6 * n, dtype=np.float32).reshape(n, 2, 3) / 4
+    events["Jet_pt"] = ak.Array([[20.5 + k, 10.25][: k % 3] for k in range(n)])
+    events["name"] = ["", "η"] + ["jet"] * (n - 2)
+    workflow.CHUNK_ENTRIES = 8
+    ft.compress(events, path)
+
+
+def bounds(path: Path) -> None:
+    """Every kind of grid, with atoms, sentinels and escapes."""
+    draw = np.random.default_rng(7)
+    x = draw.normal(0, 30, 60)
+    dtypes = {"abs": "float32", "std": "float32", "bits": "float32", "rel": "float64", "half": "float16"}
+    events = {name: x.astype(dtype) for name, dtype in dtypes.items()}
+    events["abs"][:12] = [np.nan, np.inf, -0.0, *[-999.0] * 9]
+    events["rel"][:6] = [0.0, -0.0, 5e-324, 1e308, -np.inf, 1e-310]
+    events["fine"] = x.copy()  # too fine for segments: mantissas
+    events["bits"][:2] = [np.float32(3e38), np.float32(-1e-45)]
+    events["decimal"] = (np.rint(x * 100) / 100).astype(np.float32)
+    events["decimal"][5] = np.nan
+    events["truncated"] = (np.float32(1) + draw.integers(0, 256, 60).astype(np.float32) / 1024).astype(np.float32)
+    events["truncated"][1:3] = [1e30, 1e-30]
+    events["truncated"] = (events["truncated"].view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+    events["counts"] = draw.integers(-1000, 1000, 60).astype(np.int16)
+    events["counts"][0] = 32767
+    events["large"] = draw.integers(0, 2**64, 60, dtype=np.uint64)
+    tolerance = {"abs": "abs:0.01", "std": "std:1e-3", "bits": "bits:9", "rel": "rel:1e-3", "half": "rel:1e-2"}
+    ft.compress(events, path, tolerance=tolerance | {"fine": "rel:1e-12", "counts": "abs:3", "large": "abs:1e6"})
+
+
+def flow(path: Path) -> None:
+    """A flow made by hand: parents of all relations, ragged columns, two chunks, values outside of all bins."""
+    model = path.with_suffix(".flow.part")
+    table = dataset_from_memory(dependent_events(100, 1)).tables["events"]
+    try:
+        write_model(table, model, DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
+        workflow.CHUNK_ENTRIES = 65
+        events = dependent_events(130, 2)
+        events["weight"] = np.tile(np.random.default_rng(3).normal(0, 1, 13), 10)  # lossless, and repeating as only zstd sees
+        events["b"][3] = 1e9  # type: ignore[index]
+        ft.compress(events, path, model=model)
+    finally:
+        model.unlink(missing_ok=True)
+
+
+GOLDEN: dict[str, Callable[[Path], None]] = {"plain": plain, "bounds": bounds, "flow": flow}
+
+
+def main() -> int:
+    made = 0
+    for name, make in GOLDEN.items():
+        path, expected = HERE / f"{name}.ftup", HERE / f"{name}.npz"
+        if path.exists() or expected.exists():
+            sys.stdout.write(f"{path}: exists and is not overwritten; remove it and its .npz by hand to remake them\n")
+            continue
+        workflow.CHUNK_ENTRIES = 16384
+        make(path)
+        with File(path) as file:
+            decoded = read_all(file.tables["events"])
+        contents = {c.name: np.array(decoded[c.name].to_list()) if c.is_opaque else decoded[c.name] for c in decoded.columns}
+        np.savez(expected, **contents)
+        sys.stdout.write(f"{path}: {path.stat().st_size} bytes, {sum(v.size for v in contents.values())} values\n")
+        made += 1
+    return 0 if made == len(GOLDEN) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
