@@ -120,6 +120,9 @@ def inspect(source: Inputs, names: Names = "", as_json: Json = False) -> None:
         ]
         headings = ["column", "type", "role", "lattice", "special", "min", "max"]
         show_table(f"{table['name']}: {table['events']} events", headings, rows, text_columns=5)
+        for column in table["columns"]:
+            if "warning" in column:
+                warn(f"column {column['name']!r}: {column['warning']}")
     for name in found["carried"]:
         sys.stdout.write(f"carried: {name}\n")
     for name, reason in found["refused"].items():

@@ -21,7 +21,7 @@ from flowtuple.events.root_writer import type_changes
 from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
 from flowtuple.lattice.lattice import str_exact
 from flowtuple.lattice.statistics import Statistics
-from flowtuple.prepare import survey
+from flowtuple.prepare import sentinel_spread_in_words, std_without_sentinels, survey
 from flowtuple.progress import Progress, silent
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, Table, TableSource, read_all
@@ -54,6 +54,9 @@ def _inspect_column(column: Column, statistics: Statistics | None) -> dict[str, 
         specials[str(value)] += statistics.specials[pattern]
     sentinels = np.array(statistics.sentinels(), dtype=patterns.dtype).view(column.dtype).tolist() if column.is_float else []
     constant = statistics.low == statistics.high and not specials
+    spread = std_without_sentinels(statistics) if column.is_float else None
+    if spread is not None:
+        out["warning"] = f"{sentinel_spread_in_words(statistics, spread)}: bound it with abs:E or rel:R, not std:S"
     return out | {
         "values": statistics.count,
         "low": statistics.low,

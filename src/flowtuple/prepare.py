@@ -72,20 +72,28 @@ def _match(dataset: Dataset, tolerance: Mapping[str, str | Bound]) -> dict[str, 
 
 def _warning(column: str, bound: Bound, statistics: Statistics) -> str | None:
     """`std` measures the wrong thing where a sentinel makes the spread."""
-    sentinels = statistics.sentinels()
-    if bound.kind != "std" or not sentinels:
+    spread = std_without_sentinels(statistics)
+    if bound.kind != "std" or spread is None:
         return None
+    advice = f"{bound} is wide, write abs:{bound.amount * spread:.3g} or rel:R"
+    return f"column {column!r}: {sentinel_spread_in_words(statistics, spread)}; {advice}"
+
+
+def std_without_sentinels(statistics: Statistics) -> float | None:
+    """The standard deviation without repeated values, where these carry most of the variance; `None` elsewhere."""
     sample = statistics.sample
-    patterns = np.array(sentinels, dtype=f"u{sample.dtype.itemsize}")
+    patterns = np.array(statistics.sentinels(), dtype=f"u{sample.dtype.itemsize}")
     others = sample[~np.isin(bit_patterns(sample), patterns)].astype(np.float64)
     spread = float(others.std()) if len(others) else 0.0
-    if statistics.std**2 < 2 * spread**2 or not math.isfinite(statistics.std):
-        return None
-    values = ", ".join(f"{v:g}" for v in patterns.view(sample.dtype).tolist())
-    return (
-        f"column {column!r}: the repeated value {values} carries most of the standard deviation "
-        f"({statistics.std:.4g}, without it {spread:.4g}); {bound} is wide, write abs:{bound.amount * spread:.3g} or rel:R"
-    )
+    carried = len(patterns) > 0 and math.isfinite(statistics.std) and statistics.std**2 > 2 * spread**2
+    return spread if carried else None
+
+
+def sentinel_spread_in_words(statistics: Statistics, spread: float) -> str:
+    """One half-sentence: which repeated values make the standard deviation, and what it is without them."""
+    patterns = np.array(statistics.sentinels(), dtype=f"u{statistics.sample.dtype.itemsize}")
+    values = ", ".join(f"{value:g}" for value in patterns.view(statistics.sample.dtype).tolist())
+    return f"the repeated value {values} carries most of the standard deviation ({statistics.std:.4g}, without it {spread:.4g})"
 
 
 def prepare_with_model(
