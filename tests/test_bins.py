@@ -87,7 +87,11 @@ class TestFit:
         q = np.concatenate([q, np.repeat(q[:3], copies)])
         self.check_fit(q, bins)
 
-    @given(start=st.integers(LOWEST, ATOM - 5000) | st.sampled_from([LOWEST, -(2**62), 10**18, 2**62, ATOM - 5000]), step=st.integers(1, 20), bins=st.integers(4, 64))
+    @given(
+        start=st.integers(LOWEST, ATOM - 5000) | st.sampled_from([LOWEST, -(2**62), 10**18, 2**62, ATOM - 5000]),
+        step=st.integers(1, 20),
+        bins=st.integers(4, 64),
+    )
     def test_narrow_ranges_far_from_zero(self, start: int, step: int, bins: int) -> None:
         self.check_fit(start + step * np.arange(200), bins)
 

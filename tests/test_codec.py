@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -115,7 +116,11 @@ class Stream:
 
 
 class TestCoder:
-    @given(seed=st.integers(0, 2**32), rows=st.integers(0, 40), spans=st.lists(SPANS | st.integers(0, 2**64 - 1), min_size=2, max_size=300))
+    @given(
+        seed=st.integers(0, 2**32),
+        rows=st.integers(0, 40),
+        spans=st.lists(SPANS | st.integers(0, 2**64 - 1), min_size=2, max_size=300),
+    )
     def test_round_trip(self, seed: int, rows: int, spans: list[int]) -> None:
         stream = Stream(seed, rows, spans)
         data = stream.encode()
@@ -200,7 +205,9 @@ class TestVarint:
         with pytest.raises(Corrupt, match="runs past the end"):
             Reader(data).unsigned()
 
-    @pytest.mark.parametrize("data", [b"\x80" * 10 + b"\x00", write_unsigned([2**64]), write_unsigned([2**69])])
+    @pytest.mark.parametrize(
+        "data", [b"\x80" * 10 + b"\x00", write_unsigned([2**64]), write_unsigned([2**69])], ids=["eleven-bytes", "2^64", "2^69"]
+    )
     def test_too_long(self, data: bytes) -> None:
         with pytest.raises(Corrupt, match="longer than 64 bits"):
             Reader(data).unsigned()
@@ -371,7 +378,7 @@ def random_flow(table: Table, coding: TableCoding, seed: int, columns: set[str] 
         widths = [len(parents), 6, bins.symbols]
         layers = [
             Layer(rng.integers(-127, 128, (b, a + 1)).astype(np.int8), rng.integers(5, 12, b).astype(np.uint8))
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            for a, b in itertools.pairwise(widths)
         ]
         if columns is None or column.name in columns:
             flows[column.name] = ColumnFlow(bins, tuple(parents), Network(tuple(layers)))
@@ -387,7 +394,11 @@ def every_kind(events: int, seed: int = 0, jets: int = 3, opaque: bool = True) -
     columns, data = [Column("nJet", "uint16", "counter")], {"nJet": rng.integers(0, jets + 1, events).astype("uint16")}
     objects = int(data["nJet"].sum())
     for dtype in NUMBERS:
-        columns += [Column(f"Jet_{dtype}", dtype, counter="nJet"), Column(dtype, dtype), Column(f"x_{dtype}", dtype, shape=(2, 3))]
+        columns += [
+            Column(f"Jet_{dtype}", dtype, counter="nJet"),
+            Column(dtype, dtype),
+            Column(f"x_{dtype}", dtype, shape=(2, 3)),
+        ]
         data[f"Jet_{dtype}"] = plausible(dtype, rng, objects)
         data[dtype] = plausible(dtype, rng, events)
         data[f"x_{dtype}"] = plausible(dtype, rng, 6 * events).reshape(events, 2, 3)
@@ -397,7 +408,14 @@ def every_kind(events: int, seed: int = 0, jets: int = 3, opaque: bool = True) -
     return Table("Events", tuple(columns), events, data)
 
 
-BOUNDS = {"Jet_float32": "abs:0.3", "float32": "rel:1e-3", "float64": "std:0.01", "x_float16": "bits:4", "Jet_int32": "abs:2", "uint64": "abs:9"}
+BOUNDS = {
+    "Jet_float32": "abs:0.3",
+    "float32": "rel:1e-3",
+    "float64": "std:0.01",
+    "x_float16": "bits:4",
+    "Jet_int32": "abs:2",
+    "uint64": "abs:9",
+}
 
 
 class TestChunk:
@@ -451,18 +469,32 @@ class TestChunk:
             for name, parents in reads.items()
         }
         flows = {
-            name: replace(f, network=Network((Layer(rng.integers(-9, 9, (f.bins.symbols, len(f.parents) + 1)).astype(np.int8), np.full(f.bins.symbols, 5, np.uint8)),)))
+            name: replace(
+                f,
+                network=Network(
+                    (
+                        Layer(
+                            rng.integers(-9, 9, (f.bins.symbols, len(f.parents) + 1)).astype(np.int8),
+                            np.full(f.bins.symbols, 5, np.uint8),
+                        ),
+                    )
+                ),
+            )
             for name, f in flows.items()
         }
         flows["met"] = ColumnFlow(fit_bins(coding.lattices["met"].encode(table["met"]), 6))
         coding = replace(coding, flow=LatticeFlow(flows))
         plain = chunk._without_model
         with monkeypatch.context() as patch:
-            patch.setattr(chunk, "_without_model", lambda q, v, lattice: plain(q, v, lattice) if lattice is coding.lattices["met"] else [])
+            patch.setattr(
+                chunk, "_without_model", lambda q, v, lattice: plain(q, v, lattice) if lattice is coding.lattices["met"] else []
+            )
             data, _ = encode_chunk(table, coding)
         touched: list[str] = []
         decode = chunk._decode_column
-        monkeypatch.setattr(chunk, "_decode_column", lambda s, column, *rest: touched.append(column.name) or decode(s, column, *rest))
+        monkeypatch.setattr(
+            chunk, "_decode_column", lambda s, column, *rest: touched.append(column.name) or decode(s, column, *rest)
+        )
         found = decode_chunk(data, "Events", table.num_entries, coding, wanted)
         assert difference(found, table.read(wanted, 0, table.num_entries)) is None
         needed = coding.flow.ancestors([*wanted, *(["nJet"] if any(w.startswith("Jet") for w in wanted) else [])])
@@ -474,7 +506,13 @@ class TestChunk:
         counts = rng.integers(0, 4, 200).astype("int32")
         jets = int(counts.sum())
         columns = [Column(f"Jet_{k}", "float32", counter="nJet") for k in "abc"]
-        columns = [columns[0], Column("nJet", "int32", "counter"), *columns[1:], Column("text", "opaque"), Column("ht", "float64")]
+        columns = [
+            columns[0],
+            Column("nJet", "int32", "counter"),
+            *columns[1:],
+            Column("text", "opaque"),
+            Column("ht", "float64"),
+        ]
         columns.insert(0, Column("met", "float32"))
         data = {f"Jet_{k}": rng.normal(size=jets).astype("float32") for k in "abc"}
         data |= {"nJet": counts, "met": rng.normal(size=200).astype("float32"), "ht": rng.normal(size=200)}
@@ -505,7 +543,12 @@ class TestChunk:
 
     def test_small_columns_share_a_frame(self) -> None:
         rng = np.random.default_rng(0)
-        table = Table("t", tuple(Column(f"c{k}", "int16") for k in range(30)), 40, {f"c{k}": rng.integers(0, 9, 40).astype("int16") for k in range(30)})
+        table = Table(
+            "t",
+            tuple(Column(f"c{k}", "int16") for k in range(30)),
+            40,
+            {f"c{k}": rng.integers(0, 9, 40).astype("int16") for k in range(30)},
+        )
         coding = coding_of(table)
         data, _ = encode_chunk(table, coding)
         assert {s.method for s in methods(data, table.columns).values()} == {Method.GROUP}
@@ -536,15 +579,21 @@ class TestBoundViolated:
         ],
         ids=["abs", "lossless", "sign", "integers", "small-sign"],
     )
-    def test_a_broken_lattice(self, bound: str, dtype: str, move: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_broken_lattice(
+        self, bound: str, dtype: str, move: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         x = (np.random.default_rng(0).normal(size=300) * 7).astype(dtype)
         lattice = Lattice(dtype, Bound.parse(bound), Ordered(dtype) if "float" in dtype else Integers(dtype))
         table = Table("t", (Column("bad", dtype), Column("good", "int8")), 300, {"bad": x, "good": np.zeros(300, "int8")})
         coding = TableCoding(table.columns, {"bad": lattice, "good": Lattice("int8", Bound(), Integers("int8"))}, LatticeFlow())
-        monkeypatch.setattr(chunk, "_without_model", lambda q, v, lat: [chunk.StoredColumn(Method.INDICES, packing.pack_indices(q))])
+        monkeypatch.setattr(
+            chunk, "_without_model", lambda q, v, lat: [chunk.StoredColumn(Method.INDICES, packing.pack_indices(q))]
+        )
         encode_chunk(table, coding)
         decode = Lattice.decode
-        monkeypatch.setattr(Lattice, "decode", lambda self, q, e=None: move(decode(self, q, e)) if self is lattice else decode(self, q, e))
+        monkeypatch.setattr(
+            Lattice, "decode", lambda self, q, e=None: move(decode(self, q, e)) if self is lattice else decode(self, q, e)
+        )
         returned = None
         with pytest.raises(BoundViolated, match="'bad' did not come back within its bound"):
             returned = encode_chunk(table, coding)
@@ -557,7 +606,7 @@ class TestBoundViolated:
         coding = replace(coding, flow=random_flow(table, coding, 0))
         decode = coder.decode
         monkeypatch.setattr(coder, "decode", lambda *a: decode(*a) ^ 1)
-        with pytest.raises((BoundViolated, Corrupt), match=r"within its bound|exact values"):
+        with pytest.raises((BoundViolated, Corrupt), match=r"within its bound|exact values|does not end where"):
             encode_chunk(table, coding)
 
     def test_a_lost_string(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -567,13 +616,14 @@ class TestBoundViolated:
             encode_chunk(table, coding_of(table))
 
 
-class TestCorruptChunk:
-    @pytest.fixture(scope="class")
-    def coded(self) -> tuple[bytes, TableCoding]:
-        table = TestChunk.chain()
-        coding = coding_of(table, {"Jet_a": "abs:0.01"})
-        return encode_chunk(table, coding)[0], coding
+@pytest.fixture(scope="module")
+def coded() -> tuple[bytes, TableCoding]:
+    table = TestChunk.chain()
+    coding = coding_of(table, {"Jet_a": "abs:0.01"})
+    return encode_chunk(table, coding)[0], coding
 
+
+class TestCorruptChunk:
     def test_too_long(self, coded: tuple[bytes, TableCoding]) -> None:
         with pytest.raises(Corrupt, match="3 bytes more than its columns"):
             decode_chunk(coded[0] + b"abc", "Events", 200, coded[1])
@@ -585,7 +635,12 @@ class TestCorruptChunk:
                 decode_chunk(data[:length], "Events", 200, coding)
 
     @pytest.mark.parametrize(
-        ("method", "message"), [(17, "unknown method 17"), (Method.OPAQUE, "by the method OPAQUE"), (Method.FLOW, "a flow that the file does not hold")]
+        ("method", "message"),
+        [
+            (17, "unknown method 17"),
+            (Method.OPAQUE, "by the method OPAQUE"),
+            (Method.FLOW, "a flow that the file does not hold"),
+        ],
     )
     def test_methods(self, method: int, message: str) -> None:
         table = Table("t", (Column("x", "int8"),), 3, {"x": np.array([1, 2, 3], "int8")})

@@ -58,4 +58,12 @@ def test_golden_files_hold_every_grid_method_and_relation():
     assert methods == set(Method)
     assert relations == {"row", "event", "index"}
     assert escapes >= 3
-    assert atoms >= 8
+    assert atoms >= 6
+
+
+def test_golden_flow_reads_a_parent_that_is_stored_by_values():
+    with ft.File(FOLDER / "flow.ftup") as file:
+        table = file.tables["events"]
+        assert "weight" in {p.column for p in table.flow.columns["b"].parents}
+        for chunk in table.stored():
+            assert (chunk["weight"].method, chunk["b"].method) == (Method.VALUES, Method.FLOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -22,14 +23,16 @@ from flowtuple.lattice.network import LOGIT_LIMIT, MAX_INPUTS, MAX_SHIFT, Layer,
 SOURCE = Path(flowtuple.__file__).parent
 
 
-def random_network(rng: np.random.Generator, widths: list[int], low: int = -127, shifts: tuple[int, int] = (1, MAX_SHIFT)) -> Network:
+def random_network(
+    rng: np.random.Generator, widths: list[int], low: int = -127, shifts: tuple[int, int] = (1, MAX_SHIFT)
+) -> Network:
     return Network(
         tuple(
             Layer(
                 rng.integers(low, 128, (outputs, inputs + 1)).astype(np.int8),
                 rng.integers(shifts[0], shifts[1] + 1, outputs).astype(np.uint8),
             )
-            for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
+            for inputs, outputs in itertools.pairwise(widths)
         )
     )
 
@@ -189,10 +192,9 @@ ENCODER_ONLY = {
     ("lattice/bins.py", "_equal_measure"): "places bins when a model is trained",
     ("codec/coder.py", "code_length"): "predicts a size",
 }
-LIBM = set(
-    """exp exp2 expm1 log log2 log10 log1p pow power float_power sin cos tan asin acos atan atan2 arcsin arccos arctan arctan2
-    sinh cosh tanh arcsinh arccosh arctanh asinh acosh atanh cbrt hypot erf erfc gamma lgamma logaddexp logaddexp2""".split()
-)
+_PLAIN = ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp", "logaddexp2", "pow", "power", "float_power"]
+_PLAIN += ["cbrt", "hypot", "erf", "erfc", "gamma", "lgamma", "atan2", "arctan2"]
+LIBM = {*_PLAIN, *(f"{a}{f}{h}" for a in ("", "a", "arc") for f in ("sin", "cos", "tan") for h in ("", "h"))}
 
 
 def libm_calls(source: str) -> dict[str, list[str]]:
@@ -208,7 +210,7 @@ def libm_calls(source: str) -> dict[str, list[str]]:
                 found.setdefault(inside, []).append(called)
             if isinstance(child, ast.BinOp) and isinstance(child.op, ast.Pow):
                 base = child.left
-                if not (isinstance(base, ast.Constant) and base.value == 2):
+                if not (isinstance(base, ast.Constant) and (isinstance(base.value, int) or base.value == 2.0)):
                     found.setdefault(inside, []).append(ast.unparse(child))
             walk(child, "class" if isinstance(child, ast.ClassDef) else inside)
 

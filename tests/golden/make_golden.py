@@ -14,6 +14,7 @@ import flowtuple as ft
 from flowtuple import workflow
 from flowtuple.container.file import File
 from flowtuple.events.memory import dataset_from_memory
+from flowtuple.lattice.context import Parent
 from flowtuple.table import read_all
 
 HERE = Path(__file__).parent
@@ -74,14 +75,15 @@ def bounds(path: Path) -> None:
 
 
 def flow(path: Path) -> None:
-    """A flow made by hand: parents of all relations, ragged columns, two chunks, values outside of all bins."""
+    """A flow made by hand: parents of all relations, one of them stored as values; ragged columns, two chunks, an outlier."""
     model = path.with_suffix(".flow.part")
-    table = dataset_from_memory(dependent_events(100, 1)).tables["events"]
+    weights = np.tile(np.random.default_rng(3).normal(0, 1, 13), 10)  # lossless, and repeating as only zstd sees
+    table = dataset_from_memory({"weight": weights[:100], **dependent_events(100, 1)}).tables["events"]
+    parents = DEPENDENT_PARENTS | {"b": (Parent("row", "a"), Parent("row", "weight"))}
     try:
-        write_model(table, model, DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
+        write_model(table, model, parents, DEPENDENT_TOLERANCE)
         workflow.CHUNK_ENTRIES = 65
-        events = dependent_events(130, 2)
-        events["weight"] = np.tile(np.random.default_rng(3).normal(0, 1, 13), 10)  # lossless, and repeating as only zstd sees
+        events = {"weight": weights, **dependent_events(130, 2)}
         events["b"][3] = 1e9  # type: ignore[index]
         ft.compress(events, path, model=model)
     finally:
