@@ -33,7 +33,7 @@ def test_order(counts: np.ndarray) -> None:
     assert rows.order.tolist() == [position for _, _, position in slow]
     assert rows.event.tolist() == [event for _, event, _ in slow]
     assert rows.index.dtype == np.uint8
-    assert rows.index.tolist() == [min(index, 255) for index, _, _ in slow]
+    assert rows.index.tolist() == [256 * index // (index + 8) for index, _, _ in slow]
     stored = np.arange(len(rows)) * 7
     assert np.array_equal(rows.unsort(stored[rows.order]), stored)
 
@@ -44,7 +44,7 @@ def test_gather(counts: np.ndarray, seed: int) -> None:
     levels = {"mass": rng.integers(0, 256, len(rows), np.uint8), "met": rng.integers(0, 256, len(counts), np.uint8)}
     parents = [Parent("row", "mass"), Parent("event", "met"), Parent("index"), Parent("row", "mass")]
     expected = [
-        [levels["mass"][k], levels["met"][event], min(index, 255), levels["mass"][k]]
+        [levels["mass"][k], levels["met"][event], 256 * index // (index + 8), levels["mass"][k]]
         for k, (index, event, _) in enumerate(slow_rows(counts))
     ]
     found = gather(parents, levels, rows)

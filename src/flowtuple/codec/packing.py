@@ -37,6 +37,8 @@ def unzstd(data: bytes, length: int | None = None) -> bytes:
         return zstandard.ZstdDecompressor().decompress(data)
     except zstandard.ZstdError as error:
         raise Corrupt(f"a zstd frame does not decode ({error})") from None
+    except MemoryError:
+        raise Corrupt("a zstd frame declares more bytes than fit into memory") from None
 
 
 def pack_constant(q: Array) -> bytes | None:

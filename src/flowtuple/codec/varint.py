@@ -57,7 +57,7 @@ class Reader:
             byte = self.data[self.position]
             self.position += 1
             number |= (byte & 0x7F) << (7 * k)
-            if byte < 0x80:
+            if byte < 0x80 and number < 2**64:
                 return number
         raise Corrupt("a number is longer than 64 bits")
 

@@ -103,10 +103,11 @@ def _equal_measure(ordinary: Array, bins: int, tail_share: float) -> Array:
     n = len(ordinary)
     fine = np.unique(np.append(ordinary[(np.arange(_FINE) * n) // _FINE], ordinary[-1] + 1))
     share = np.diff(np.searchsorted(ordinary, fine)) / n
-    width = np.diff(fine.astype(np.float64))
+    width = np.diff(fine).view(np.uint64).astype(np.float64)  # int64 differences may wrap, their bits do not lie
     measure = share ** (1 - tail_share) * (width / width.sum()) ** tail_share
     cumulative = np.concatenate([[0.0], np.cumsum(measure)]) / measure.sum()
     place = np.searchsorted(cumulative, np.arange(1, bins) / bins, side="right") - 1
     fraction = (np.arange(1, bins) / bins - cumulative[place]) / np.diff(cumulative)[place]
-    inner = fine[place] + np.rint(fraction * width[place]).astype(np.int64)
+    offset = (np.clip(fraction, 0, 1 - 2.0**-20) * width[place]).astype(np.uint64)
+    inner = (fine[place].view(np.uint64) + offset).view(np.int64)
     return np.concatenate([fine[:1], inner, fine[-1:]])

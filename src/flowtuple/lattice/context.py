@@ -57,8 +57,10 @@ class Rows:
 
     @cached_property
     def index(self) -> Array:
-        """Number of each row's object within its event, as a level: uint8, 255 from the 256th on."""
-        return np.minimum(self._stored[1][self.order], 255).astype(np.uint8)
+        """Number j of each row's object within its event, as the level floor(256 j / (j + 8)): first objects well apart."""
+        number = self._stored[1][self.order]
+        level: Array = (256 * number // (number + 8)).astype(np.uint8)
+        return level
 
     def __len__(self) -> int:
         return int(self.counts.sum())

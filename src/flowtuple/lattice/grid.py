@@ -86,25 +86,31 @@ class Ordered:
 
 @dataclass(frozen=True)
 class Integers:
-    """Integers and booleans in cells of `width` (odd); `width` 1 is exact. uint64 is shifted by 2^63 to fit int64."""
+    """Integers and booleans in cells of `width` (odd), centred on its multiples; `width` 1 is exact.
+
+    Exact uint64 is shifted by 2^63 to fit int64; in cells of 3 and more its multiples fit as they are.
+    """
 
     dtype: str
     width: int = 1
     kind: ClassVar[str] = "integers"
 
     def index(self, x: Array) -> Array:
-        wide = (x ^ np.uint64(2**63)).view(np.int64) if self.dtype == "uint64" else x.astype(np.int64)
         if self.width == 1:
-            return wide
-        quotient, remainder = np.divmod(wide, self.width)
-        index: Array = quotient + (remainder > self.width // 2)
+            return (x ^ np.uint64(2**63)).view(np.int64) if self.dtype == "uint64" else x.astype(np.int64)
+        quotient, remainder = np.divmod(x.astype(self._wide), self._wide.type(self.width))
+        index: Array = quotient.astype(np.int64) + (remainder > self.width // 2)
         return index
 
     def value(self, q: Array) -> Array:
-        wide: Array = q * np.int64(self.width)
-        if self.dtype == "uint64":
-            wide = wide.view(np.uint64) ^ np.uint64(2**63)
-        return wide.astype(self.dtype)
+        if self.width == 1 and self.dtype == "uint64":
+            return q.view(np.uint64) ^ np.uint64(2**63)
+        values: Array = (q.astype(self._wide) * self._wide.type(self.width)).astype(self.dtype)
+        return values
+
+    @property
+    def _wide(self) -> np.dtype[Any]:
+        return np.dtype("uint64" if self.dtype == "uint64" else "int64")
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "dtype": self.dtype, "width": self.width}
@@ -141,11 +147,11 @@ class Decimal:
 
     def index(self, x: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
-            return _whole(x.astype(np.float64) * 10.0**self.digits, self.dtype)
+            return _whole(x.astype(np.float64) * float(10**self.digits), self.dtype)
 
     def value(self, q: Array) -> Array:
         with np.errstate(over="ignore"):
-            values: Array = (q.astype(np.float64) / 10.0**self.digits).astype(self.dtype)
+            values: Array = (q.astype(np.float64) / float(10**self.digits)).astype(self.dtype)
         return values
 
     def to_json(self) -> dict[str, Any]:

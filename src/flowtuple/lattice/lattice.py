@@ -111,7 +111,7 @@ def _atoms(grid: Grid, bound: Bound, statistics: Statistics) -> tuple[int, ...]:
     """Special values where the grid does not hold them itself, and sentinels where it would move them."""
     if isinstance(grid, Integers) or grid == Ordered(statistics.dtype):
         return ()
-    sentinels = statistics.sentinels() if bound.kind != "lossless" else []
+    sentinels = statistics.sentinels(grid) if bound.kind != "lossless" else []
     return tuple(sorted({*statistics.specials, *sentinels}))
 
 

@@ -89,8 +89,8 @@ def probe() -> None:
     Raises:
         Unsupported: This machine's float32 product rounds where it must not (a reduced-precision mode).
     """
-    sign = np.where(np.arange(64) % 2, 1, -1)[:, None]
-    weights = np.where(np.arange(MAX_INPUTS + 1) % 2, 127, 126)[None, :] * sign
+    row = np.arange(64)[:, None]
+    weights = (127 - (np.arange(MAX_INPUTS + 1) < row)) * np.where(row % 2, 1, -1)  # sums of every remainder
     layer = Layer(weights.astype(np.int8), np.ones(64, np.uint8))
     exact = ((weights * 255).sum(axis=1) + 1) // 2
     x = np.full((16, MAX_INPUTS), 255.0, np.float32)

@@ -26,7 +26,7 @@ class Statistics:
         specials: Count by bit pattern of NaNs, infinities and -0.0, the first 64 patterns.
         digits: Numbers of decimal digits at which every finite value is an exact decimal so far.
         trailing_zeros: Mantissa bits that are zero in every finite value.
-        sample: At most some 100,000 finite values, evenly strided within each chunk.
+        sample: At most 65,536 finite values from all chunks, evenly strided within each.
     """
 
     dtype: str
@@ -37,6 +37,7 @@ class Statistics:
     specials: dict[int, int] = field(default_factory=dict)
     digits: tuple[int, ...] = tuple(DECIMAL_DIGITS)
     _mantissa_bits: int = 0
+    _origin: float = 0.0
     _mean: float = 0.0
     _squares: float = 0.0
     _samples: list[Array] = field(default_factory=list)
@@ -52,7 +53,7 @@ class Statistics:
         if len(values):
             self._add_range(values)
             self._add_moments(values.astype(np.float64))
-            self._samples.append(values[:: max(1, len(values) * 8 // _SAMPLE)].copy())
+            self._add_sample(values)
             if values.dtype.kind == "f":
                 self._refine_exact_grid(values)
 
@@ -67,9 +68,18 @@ class Statistics:
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
 
+    def _add_sample(self, values: Array) -> None:
+        """Every k-th value of a chunk; every second of all once there are too many."""
+        self._samples.append(values[:: max(1, len(values) * 8 // _SAMPLE)].copy())
+        if sum(map(len, self._samples)) > _SAMPLE:
+            self._samples = [np.concatenate(self._samples)[::2]]
+
     def _add_moments(self, x: Array) -> None:
-        """Chan's update of mean and sum of squared deviations, in float64."""
+        """Chan's update of mean and sum of squared deviations, in float64, counted from the first value seen."""
+        if not self.finite:
+            self._origin = float(x[0])
         with np.errstate(over="ignore", invalid="ignore"):
+            x = x - self._origin
             mean = float(x.mean())
             squares = float(((x - mean) ** 2).sum())
             total, delta = self.finite + len(x), mean - self._mean
@@ -108,20 +118,31 @@ class Statistics:
             return Decimal(self.dtype, self.digits[0])
         return Ordered(self.dtype, self.trailing_zeros if self.finite else 0)
 
-    def sentinels(self) -> list[int]:
+    def sentinels(self, grid: Grid | None = None) -> list[int]:
         """Bit patterns of finite values repeated so often that they stand out from their neighbours, at most 32.
 
-        A value counts as one where at least 0.5 % of the sample (and 8 values) hold it, eight times as many as hold
-        its typical neighbour among the values seen: points of a coarse lattice are frequent, but alike.
+        A value counts as one where at least 0.5 % of the sample (and 8 values) hold it, eight times as many as lie
+        in a typical occupied cell near it: points of a coarse lattice are frequent, but alike. Judged by cells of
+        the `grid` that will be used (the exact one where none is given), so that decoded values give the same answer.
         """
-        values, counts = np.unique(self.sample, return_counts=True)
-        frequent = np.flatnonzero(counts >= max(8, 0.005 * counts.sum()))
+        sample, used = np.sort(self.sample), grid or self.exact_grid()
+        values, counts = np.unique(sample, return_counts=True)
+        cells, occupants = np.unique(used.index(sample), return_counts=True)
+        frequent = np.flatnonzero((counts >= max(8, 0.005 * len(sample))) & self._moved(values, grid))
         found = []
-        for k in frequent[np.argsort(-counts[frequent], kind="stable")][:32]:
-            around = np.delete(counts[max(0, k - 4) : k + 5], min(k, 4))
+        for k in frequent[np.argsort(-counts[frequent], kind="stable")]:
+            place = int(np.searchsorted(cells, used.index(values[k : k + 1])[0]))
+            around = np.delete(occupants[max(0, place - 4) : place + 5], min(place, 4))
             if len(around) and counts[k] > 8 * np.median(around):
                 found.append(int(bit_patterns(values[k : k + 1])[0]))
-        return sorted(found)
+        return sorted(found[:32])
+
+    def _moved(self, values: Array, grid: Grid | None) -> Array:
+        """Whether a grid would move each value: grid points need no atom. Without a grid all count."""
+        if grid is None:
+            return np.ones(len(values), bool)
+        moved: Array = bit_patterns(grid.value(grid.index(values))) != bit_patterns(values)
+        return moved
 
 
 def _is_exact(grid: Grid, values: Array) -> bool:
