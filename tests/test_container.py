@@ -20,7 +20,7 @@ import flowtuple as ft
 from flowtuple import workflow
 from flowtuple.codec.chunk import Method
 from flowtuple.codec.packing import unzstd, zstd
-from flowtuple.codec.varint import Reader
+from flowtuple.codec.varint import Reader, write_signed
 from flowtuple.container import layout
 from flowtuple.container.file import create
 from flowtuple.container.layout import Section, SectionKind
@@ -557,7 +557,7 @@ HEAD = [1, 0, 2, 0, 0, 0, 0]
         ((HEAD, [0, 1, 3, 2], [1, 1, 1], bytes(6)), "do not fit one another"),
         ((HEAD, [0, 1, 2, 1], [1, 1], bytes(2)), "do not fit one another"),
         ((HEAD, [0, 1, 2, 0xE1, 0x03], [1, 1], bytes(2 * 481)), "outside the limits"),
-        (([1, 0, 1], b"\x80" * 9 + b"\x02", [0, 0, 0]), "a bin beyond 64 bits"),
+        (([1, 0, 1], write_signed([2**63 - 1]), [5, 0, 0]), "a bin beyond 64 bits"),
     ],
 )
 def test_impossible_flows_are_corrupt(parts, message):

@@ -84,7 +84,8 @@ def std_without_sentinels(statistics: Statistics) -> float | None:
     sample = statistics.sample
     patterns = np.array(statistics.sentinels(), dtype=f"u{sample.dtype.itemsize}")
     others = sample[~np.isin(bit_patterns(sample), patterns)].astype(np.float64)
-    spread = float(others.std()) if len(others) else 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = float(others.std()) if len(others) else 0.0
     carried = len(patterns) > 0 and math.isfinite(statistics.std) and statistics.std**2 > 2 * spread**2
     return spread if carried else None
 

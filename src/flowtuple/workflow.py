@@ -164,9 +164,9 @@ def compress(
     Example:
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.ftup"
-        >>> result = compress({"x": [1.0, 2.5, -999.0]}, path, tolerance={"x": "rel:1e-2"})
+        >>> result = compress({"x": [1.125, 2.75, -999.0]}, path, tolerance={"x": "abs:0.25"})
         >>> decompress(path)["x"].tolist()
-        [1.0, 2.5, -999.0]
+        [1.0, 2.75, -999.0]
     """
     _check_request(path, effort, seed)
     dataset = read(source, selection)

@@ -68,7 +68,7 @@ def _text(path: str, content: bytes) -> str:
     try:
         if content.startswith(_GZIP_MAGIC):
             content = gzip.decompress(content)
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InvalidArgument(f"{path}: line {line} is no UTF-8 text; convert it with iconv, or check its suffix") from None

@@ -99,13 +99,18 @@ class Integers:
         if self.width == 1:
             return (x ^ np.uint64(2**63)).view(np.int64) if self.dtype == "uint64" else x.astype(np.int64)
         quotient, remainder = np.divmod(x.astype(self._wide), self._wide.type(self.width))
-        index: Array = quotient.astype(np.int64) + (remainder > self.width // 2)
-        return index
+        index = quotient.astype(np.int64) + (remainder > self.width // 2)
+        outermost = np.iinfo(self._wide).max // self.width
+        return np.where(np.abs(index) <= outermost, index, ESCAPE)
 
     def value(self, q: Array) -> Array:
-        if self.width == 1 and self.dtype == "uint64":
-            return q.view(np.uint64) ^ np.uint64(2**63)
-        values: Array = (q.astype(self._wide) * self._wide.type(self.width)).astype(self.dtype)
+        if self.width == 1:
+            return (
+                np.ascontiguousarray(q).view(np.uint64) ^ np.uint64(2**63) if self.dtype == "uint64" else q.astype(self.dtype)
+            )
+        limits = np.iinfo(self.dtype)
+        inside = np.clip(q.astype(self._wide) * self._wide.type(self.width), limits.min, limits.max)
+        values: Array = inside.astype(self.dtype)
         return values
 
     @property
