@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flowtuple.assemble import add_models, description
 from flowtuple.codec.chunk import TableCoding
 from flowtuple.container.file import create
 from flowtuple.lattice.bins import Bins, fit_bins
@@ -14,7 +15,6 @@ from flowtuple.lattice.network import Layer, Network
 from flowtuple.prepare import Prepared, prepare
 from flowtuple.progress import silent
 from flowtuple.table import Dataset, Table
-from flowtuple.workflow import _add_models, _description
 
 Parents = dict[str, Sequence[Parent]]
 
@@ -63,8 +63,8 @@ def write_model(table: Table, path: Path, parents: Parents, tolerance: dict[str,
     coding = TableCoding(prepared.coding.columns, prepared.coding.lattices, flow)
     prepared = Prepared(table, coding, prepared.asked)
     with create(path) as writer:
-        _add_models(writer, [prepared])
-        writer.finish(_description([prepared], [], {"flowtuple": "by hand"}, entries=False))
+        add_models(writer, [prepared])
+        writer.finish(description([prepared], [], {"flowtuple": "by hand"}, entries=False))
     return flow
 
 

@@ -567,6 +567,14 @@ class TestChunk:
             assert max(distance) <= (0 if bound == "lossless" else coding.lattices["x"].bound.amount)
 
 
+def test_fixed_arrays_without_elements() -> None:
+    table = Table("t", (Column("x", "float32", shape=(0,)),), 3, {"x": np.zeros((3, 0), "f4")})
+    lattices = {"x": resolve(table.columns[0], Bound(), Statistics("float32"))}
+    coding = TableCoding(table.columns, lattices, LatticeFlow())
+    data, _ = encode_chunk(table, coding)
+    assert difference(decode_chunk(data, "t", 3, coding), table) is None
+
+
 class TestBoundViolated:
     @pytest.mark.parametrize(
         ("bound", "dtype", "move"),

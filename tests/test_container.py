@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flowtuple as ft
-from flowtuple import workflow
+from flowtuple import assemble, workflow
 from flowtuple.codec.chunk import Method
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_signed
@@ -58,7 +58,7 @@ def plain(folder):
     """A small file in three chunks, without a flow."""
     path = folder / "plain.ftup"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workflow, "CHUNK_ENTRIES", 12)
+        patch.setattr(assemble, "CHUNK_ENTRIES", 12)
         workflow.compress(small_events(), path, tolerance={"x": "abs:1e-2"})
     return path
 
@@ -76,7 +76,7 @@ def flowing(folder, model):
     """A small file in three chunks whose columns a flow codes."""
     path = folder / "flowing.ftup"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workflow, "CHUNK_ENTRIES", 200)
+        patch.setattr(assemble, "CHUNK_ENTRIES", 200)
         workflow.compress(dependent_events(600, 2), path, model=model)
     return path
 
@@ -433,7 +433,7 @@ def test_absent_file_names_the_nearest(plain):
 
 
 def test_same_input_and_seed_give_the_same_bytes_for_any_workers(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(workflow, "CHUNK_ENTRIES", 30)
+    monkeypatch.setattr(assemble, "CHUNK_ENTRIES", 30)
     for number, source in enumerate((small_events(100), dependent_events(400, 2))):
         given_model = model if number else None
         paths = [tmp_path / f"{number}_{k}.ftup" for k in range(3)]
@@ -447,7 +447,7 @@ def test_same_input_and_seed_give_the_same_bytes_for_any_workers(tmp_path, model
 def test_description_holds_no_time_user_or_path(plain):
     with ft.File(plain) as file:
         assert set(file.meta) == {"tables", "carried", "provenance"}
-        assert set(file.meta["provenance"]) == {"flowtuple", "effort", "seed"}
+        assert set(file.meta["provenance"]) == {"flowtuple", "effort", "seed", "source"}
         text = json.dumps(file.meta)
     assert str(Path.home()) not in text
     assert str(plain.parent) not in text

@@ -390,6 +390,27 @@ class TestLattice:
         again = resolve(Column("x", "float32"), first.bound, statistics_of(y))
         assert same_bits(there_and_back(again, y), y)
 
+    @given(
+        seed=st.integers(0, 2**32),
+        dtype=st.sampled_from(["float32", "float64"]),
+        bound=st.sampled_from(["abs:0.31", "abs:0.05", "abs:2", "rel:0.1", "rel:0.01", "std:0.01", "std:0.2", "bits:4"]),
+        repeated=st.lists(
+            st.tuples(st.sampled_from([SENTINEL, 12.345, 1e5 + 0.3, -25.1]), st.sampled_from([0.004, 0.006, 0.1]))
+        ),
+    )
+    def test_idempotent_beside_any_repeated_values(
+        self, seed: int, dtype: str, bound: str, repeated: list[tuple[float, float]]
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        x = rng.normal(0, 10, 3000)
+        for value, share in repeated:
+            x[rng.random(len(x)) < share] = value
+        x = x.astype(dtype)
+        first = lattice_of(x, bound)
+        y = there_and_back(first, x)
+        again = resolve(Column("x", dtype), first.bound, statistics_of(y))
+        assert same_bits(there_and_back(again, y), y)
+
     @pytest.mark.parametrize("dtype", FLOATS)
     @pytest.mark.parametrize("length", [2, 3, 8, 17, 64])
     def test_a_range_that_ends_at_minus_zero_gives_no_minus_zero(self, dtype: str, length: int) -> None:

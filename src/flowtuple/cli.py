@@ -13,7 +13,7 @@ import typer
 from flowtuple.errors import FlowtupleError, InvalidArgument, nearest
 from flowtuple.evaluate.report import format_bytes, format_number
 from flowtuple.schema import Bound
-from flowtuple.terminal import show_facts, show_table, shown_progress, warn
+from flowtuple.terminal import show_demonstration, show_fidelity, show_info, show_inspection, shown_progress, warn
 
 app = typer.Typer(
     help="Compress high-energy-physics ntuples with a bound on every value. ROOT in, ROOT out.",
@@ -66,29 +66,7 @@ def demo(
 
     with shown_progress() as progress:
         made = workflow.demo(output, effort=effort, progress=progress)
-    rows = [
-        [
-            f"{row['table']}/{row['column']}",
-            row["bound"],
-            row["method"],
-            *(format_number(row[key]) for key in ("max_over_std", "bits_per_value", "ratio_raw", "ratio_quantise+pcodec")),
-        ]
-        for row in made.rows
-    ]
-    headings = ["column", "bound", "method", "max |diff|/std", "bits/value", "raw/ours", "q+pcodec/ours"]
-    show_table("Embedded sample: jets in events", headings, rows, text_columns=3)
-    total = made.totals
-    show_facts(
-        {
-            "values": f"{total['values']}, {total['violations']} outside their bound",
-            "input file": format_bytes(total["input"]),
-            "raw columns": format_bytes(total["raw"]),
-            "quantise+pcodec": f"{format_bytes(total['quantise+pcodec'])} (no container, no header)",
-            "flowtuple": f"{format_bytes(total['bytes'])}, model ({format_bytes(total['model_bytes'])}) and index included",
-            "raw / flowtuple": format_number(total["ratio_raw"]),
-            "report": str(made.report),
-        }
-    )
+    show_demonstration(made.rows, made.totals, made.report)
 
 
 @app.command()
@@ -105,28 +83,7 @@ def inspect(source: Inputs, names: Names = "", as_json: Json = False) -> None:
     if as_json:
         _print_json(found)
         return
-    for table in found["tables"]:
-        rows = [
-            [
-                column["name"],
-                column["dtype"] + (f" [{column['counter']}]" if "counter" in column else "") + _shape(column),
-                column["role"],
-                column["lattice"],
-                _special_in_words(column),
-                _range_end(column.get("low")),
-                _range_end(column.get("high")),
-            ]
-            for column in table["columns"]
-        ]
-        headings = ["column", "type", "role", "lattice", "special", "min", "max"]
-        show_table(f"{table['name']}: {table['events']} events", headings, rows, text_columns=5)
-        for column in table["columns"]:
-            if "warning" in column:
-                warn(f"column {column['name']!r}: {column['warning']}")
-    for name in found["carried"]:
-        sys.stdout.write(f"carried: {name}\n")
-    for name, reason in found["refused"].items():
-        warn(f"{name} cannot be carried: {reason}")
+    show_inspection(found)
 
 
 @app.command()
@@ -246,21 +203,7 @@ def verify(original: Original, path: Compressed, names: Names = "", as_json: Jso
     if as_json:
         _print_json({"violations": violations, "columns": [column.to_json() for column in found]})
     else:
-        rows = [
-            [
-                f"{c.table}/{c.column}",
-                c.bound,
-                str(c.values),
-                str(c.violations),
-                format_number(c.difference.largest if c.difference.count else None),
-                format_number(c.max_over_std),
-                format_number(c.mean_over_std),
-            ]
-            for c in found
-        ]
-        headings = ["column", "bound", "values", "outside", "max |diff|", "max/std", "mean/std"]
-        show_table(f"{path} against {original}", headings, rows, text_columns=2)
-        sys.stdout.write(f"{violations} of {sum(c.values for c in found)} values outside their bound\n")
+        show_fidelity(f"{path} against {original}", found)
     if violations:
         raise typer.Exit(1)
 
@@ -277,26 +220,7 @@ def info(path: Compressed, as_json: Json = False) -> None:
     if as_json:
         _print_json(found)
         return
-    for table in found["tables"]:
-        rows = [
-            [
-                column["name"],
-                column["dtype"] + (f" [{column['counter']}]" if "counter" in column else "") + _shape(column),
-                column["asked"] if column["asked"] == "lossless" else f"{column['asked']} ({column['bound']})",
-                column["lattice"],
-                ", ".join(column["methods"]),
-                str(column["bytes"]),
-                str(column["model_bytes"]),
-                column.get("title", ""),
-            ]
-            for column in table["columns"]
-        ]
-        headings = ["column", "type", "bound", "lattice", "method", "bytes", "model", "title"]
-        show_table(f"{table['name']}: {table['events']} events in {table['chunks']} chunks", headings, rows, text_columns=5)
-        for change in table["root_changes"]:
-            sys.stdout.write(f"ROOT output changes {change}\n")
-    show_facts({name: f"{size} bytes" for name, size in found["sections"].items()} | {"file": f"{found['bytes']} bytes"})
-    show_facts({"format": found["format"]} | {k: json.dumps(v) for k, v in found["provenance"].items()})
+    show_info(found)
 
 
 @app.command()
@@ -381,19 +305,6 @@ def _read_entries(text: str) -> tuple[int | None, int | None]:
         return (int(start) if start else None), (int(stop) if stop else None)
     except ValueError:
         raise InvalidArgument(f"--entries {text!r} is not of the form A:B, such as 0:1000") from None
-
-
-def _shape(column: dict[str, Any]) -> str:
-    return "".join(f"[{n}]" for n in column.get("shape", []))
-
-
-def _special_in_words(column: dict[str, Any]) -> str:
-    specials = [f"{value} x{count}" for value, count in column.get("special", {}).items()]
-    return ", ".join([*specials, *(f"{value:g} repeated" for value in column.get("repeated", []))])
-
-
-def _range_end(value: Any) -> str:
-    return str(value) if isinstance(value, int) else format_number(value, digits=5)
 
 
 def _print_json(content: Any) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +14,8 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table as RichTable
 
 from flowtuple import progress as reporting
+from flowtuple.evaluate.metrics import ColumnFidelity
+from flowtuple.evaluate.report import format_bytes, format_number
 
 
 @contextmanager
@@ -65,3 +69,112 @@ def show_facts(facts: Mapping[str, Any]) -> None:
 def warn(message: str) -> None:
     """One line on standard error."""
     sys.stderr.write(f"flowtuple: warning: {message}\n")
+
+
+def show_demonstration(rows: Sequence[Mapping[str, Any]], total: Mapping[str, Any], page: Path) -> None:
+    """What the demo did to each column, and to the whole."""
+    lines = [
+        [
+            f"{row['table']}/{row['column']}",
+            row["bound"],
+            row["method"],
+            *(format_number(row[key]) for key in ("max_over_std", "bits_per_value", "ratio_raw", "ratio_quantise+pcodec")),
+        ]
+        for row in rows
+    ]
+    headings = ["column", "bound", "method", "max |diff|/std", "bits/value", "raw/ours", "q+pcodec/ours"]
+    show_table("Embedded sample: jets in events", headings, lines, text_columns=3)
+    show_facts(
+        {
+            "values": f"{total['values']}, {total['violations']} outside their bound",
+            "input file": format_bytes(total["input"]),
+            "raw columns": format_bytes(total["raw"]),
+            "quantise+pcodec": f"{format_bytes(total['quantise+pcodec'])} (no container, no header)",
+            "flowtuple": f"{format_bytes(total['bytes'])}, model ({format_bytes(total['model_bytes'])}) and index included",
+            "raw / flowtuple": format_number(total["ratio_raw"]),
+            "report": str(page),
+        }
+    )
+
+
+def show_inspection(found: Mapping[str, Any]) -> None:
+    """The columns of every table of an input, what travels along, and what cannot."""
+    for table in found["tables"]:
+        rows = [
+            [
+                column["name"],
+                column["dtype"] + (f" [{column['counter']}]" if "counter" in column else "") + _shape(column),
+                column["role"],
+                column["lattice"],
+                _special_in_words(column),
+                _range_end(column.get("low")),
+                _range_end(column.get("high")),
+            ]
+            for column in table["columns"]
+        ]
+        headings = ["column", "type", "role", "lattice", "special", "min", "max"]
+        show_table(f"{table['name']}: {table['events']} events", headings, rows, text_columns=5)
+        for column in table["columns"]:
+            if "warning" in column:
+                warn(f"column {column['name']!r}: {column['warning']}")
+    for name in found["carried"]:
+        sys.stdout.write(f"carried: {name}\n")
+    for name, reason in found["refused"].items():
+        warn(f"{name} cannot be carried: {reason}")
+
+
+def show_fidelity(title: str, found: Sequence[ColumnFidelity]) -> None:
+    """How far each column moved, and how many values lie outside their bound."""
+    rows = [
+        [
+            f"{c.table}/{c.column}",
+            c.bound,
+            str(c.values),
+            str(c.violations),
+            format_number(c.difference.largest if c.difference.count else None),
+            format_number(c.max_over_std),
+            format_number(c.mean_over_std),
+        ]
+        for c in found
+    ]
+    headings = ["column", "bound", "values", "outside", "max |diff|", "max/std", "mean/std"]
+    show_table(title, headings, rows, text_columns=2)
+    outside, values = sum(c.violations for c in found), sum(c.values for c in found)
+    sys.stdout.write(f"{outside} of {values} values outside their bound\n")
+
+
+def show_info(found: Mapping[str, Any]) -> None:
+    """Columns, sections and provenance of a file."""
+    for table in found["tables"]:
+        rows = [
+            [
+                column["name"],
+                column["dtype"] + (f" [{column['counter']}]" if "counter" in column else "") + _shape(column),
+                column["asked"] if column["asked"] == "lossless" else f"{column['asked']} ({column['bound']})",
+                column["lattice"],
+                ", ".join(column["methods"]),
+                str(column["bytes"]),
+                str(column["model_bytes"]),
+                column.get("title", ""),
+            ]
+            for column in table["columns"]
+        ]
+        headings = ["column", "type", "bound", "lattice", "method", "bytes", "model", "title"]
+        show_table(f"{table['name']}: {table['events']} events in {table['chunks']} chunks", headings, rows, text_columns=5)
+        for change in table["root_changes"]:
+            sys.stdout.write(f"ROOT output changes {change}\n")
+    show_facts({name: f"{size} bytes" for name, size in found["sections"].items()} | {"file": f"{found['bytes']} bytes"})
+    show_facts({"format": found["format"]} | {k: json.dumps(v) for k, v in found["provenance"].items()})
+
+
+def _shape(column: dict[str, Any]) -> str:
+    return "".join(f"[{n}]" for n in column.get("shape", []))
+
+
+def _special_in_words(column: dict[str, Any]) -> str:
+    specials = [f"{value} x{count}" for value, count in column.get("special", {}).items()]
+    return ", ".join([*specials, *(f"{value:g} repeated" for value in column.get("repeated", []))])
+
+
+def _range_end(value: Any) -> str:
+    return str(value) if isinstance(value, int) else format_number(value, digits=5)

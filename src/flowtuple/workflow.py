@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
-import xxhash
 
-from flowtuple.codec.chunk import TableCoding, encode_chunk
+from flowtuple.assemble import add_chunks, add_models, description, provenance, with_flows
 from flowtuple.codec.packing import zstd
-from flowtuple.container.file import File, Writer, create
+from flowtuple.container.file import File, create
 from flowtuple.container.layout import SectionKind
-from flowtuple.container.model import pack_flow
 from flowtuple.describe import check_comparable, report_input
-from flowtuple.errors import InvalidArgument, MissingExtra, Unsupported
+from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.evaluate.report import summary_rows, totals, write_report
 from flowtuple.events.source import FORMATS, ReadOptions, Source, WriteOptions, open_dataset, write_dataset
-from flowtuple.execute import ordered_map
-from flowtuple.lattice.lattice import str_exact
-from flowtuple.prepare import SCAN_STEP, Prepared, prepare, prepare_with_model
+from flowtuple.prepare import SCAN_STEP, prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
 from flowtuple.samples import sample_path
 from flowtuple.schema import Bound
 from flowtuple.selection import select, with_roles
-from flowtuple.table import Dataset, Table, TableSource, concatenate, ranges, read_all, table_to_awkward
-
-CHUNK_ENTRIES = 16384
-TRAINING_BLOCKS = 64  # blocks of SCAN_STEP events that training reads at most, spread evenly
+from flowtuple.table import Dataset, ranges, read_all, table_to_awkward
 
 Tolerance = Mapping[str, "str | Bound"]
 
@@ -127,9 +119,9 @@ def train(
     _check_request(path, effort, seed)
     dataset = read(source, selection)
     with create(path) as writer:
-        prepared = _with_flows(prepare(dataset, tolerance or {}, progress), effort, seed, progress)
-        _add_models(writer, prepared)
-        writer.finish(_description(prepared, [], _provenance(effort, seed, None), entries=False))
+        prepared = with_flows(prepare(dataset, tolerance or {}, progress), effort, seed, progress)
+        add_models(writer, prepared)
+        writer.finish(description(prepared, [], provenance(effort, seed, source), entries=False))
 
 
 def compress(
@@ -172,16 +164,16 @@ def compress(
     dataset = read(source, selection)
     with create(path) as writer:
         if model is None:
-            prepared = _with_flows(prepare(dataset, tolerance or {}, progress), effort, seed, progress)
+            prepared = with_flows(prepare(dataset, tolerance or {}, progress), effort, seed, progress)
         else:
             with File(model) as trained:
                 prepared = prepare_with_model(dataset, trained, tolerance or {}, progress)
-        model_bytes = _add_models(writer, prepared)
-        raw_bytes, values = _add_chunks(writer, prepared, workers, progress)
+        model_bytes = add_models(writer, prepared)
+        raw_bytes, values = add_chunks(writer, prepared, workers, progress)
         for number, content in enumerate(dataset.carried.values()):
             writer.add(SectionKind.CARRIED, number, zstd(content))
-        provenance = _provenance(effort, seed, source)
-        writer.finish(_description(prepared, list(dataset.carried), provenance, entries=True))
+        origin = provenance(effort, seed, source)
+        writer.finish(description(prepared, list(dataset.carried), origin, entries=True))
     return Compressed(
         path=os.fspath(path),
         events=sum(p.source.num_entries for p in prepared),
@@ -203,111 +195,6 @@ def _check_request(path: str | os.PathLike[str], effort: str, seed: int) -> None
         raise InvalidArgument(f"the seed {seed} is not a whole number from 0 to 2^63 - 1")
     if os.fspath(path).lower().endswith(tuple(FORMATS)):
         raise InvalidArgument(f"{path}: has the suffix of another format; end it in .ftup, or in .flow for a model alone")
-
-
-def _with_flows(prepared: list[Prepared], effort: str, seed: int, progress: Progress) -> list[Prepared]:
-    """Train where there is enough to learn from; the trainer, and PyTorch with it, is loaded only then."""
-    from flowtuple.training.plan import MIN_ROWS
-
-    out = []
-    for table in prepared:
-        sample = _training_sample(table.source, table.coding)
-        if max((len(v) for v in sample.data.values()), default=0) < MIN_ROWS:
-            out.append(table)
-            continue
-        stage = f"train {table.source.name}"
-
-        def report(share: float, bits: float, stage: str = stage) -> None:
-            progress(stage, share, f"{bits:.3f} bits per value")
-
-        flow = _trainer()(sample, table.coding.lattices, effort, seed, report)
-        progress(stage, 1.0, "")
-        out.append(replace(table, coding=replace(table.coding, flow=flow)))
-    return out
-
-
-def _trainer() -> Any:
-    try:
-        from flowtuple.training.train import train_flow
-    except ImportError as error:
-        if error.name == "torch":
-            raise MissingExtra("train", "training a flow") from None
-        raise
-    return train_flow
-
-
-def _training_sample(source: TableSource, coding: TableCoding) -> Table:
-    names = [c.name for c in coding.columns if not c.is_opaque]
-    blocks = list(ranges(source.num_entries, SCAN_STEP))
-    stride = -(-len(blocks) // TRAINING_BLOCKS)
-    pieces = [source.read(names, start, stop) for start, stop in blocks[:: max(1, stride)]]
-    return concatenate(pieces) if pieces else source.read(names, 0, 0)
-
-
-def _add_models(writer: Writer, prepared: list[Prepared]) -> int:
-    total = 0
-    for number, table in enumerate(prepared):
-        if table.coding.flow.columns:
-            data = pack_flow(table.coding.flow, table.coding.columns)
-            writer.add(SectionKind.MODEL, number, data)
-            total += len(data)
-    return total
-
-
-def _add_chunks(writer: Writer, prepared: list[Prepared], workers: int | None, progress: Progress) -> tuple[int, int]:
-    raw_bytes = values = 0
-    for number, table in enumerate(prepared):
-        done, total = 0, table.source.num_entries
-
-        def encode(chunk: Table, coding: TableCoding = table.coding) -> tuple[int, int, int, bytes]:
-            size = sum(chunk.data[c.name].size if not c.is_opaque else chunk.num_entries for c in chunk.columns)
-            return chunk.num_entries, chunk.nbytes, size, encode_chunk(chunk, coding)[0]
-
-        for entries, nbytes, size, data in ordered_map(encode, _chunks(table.source), workers):
-            writer.add(SectionKind.CHUNK, number, data, entries)
-            raw_bytes, values, done = raw_bytes + nbytes, values + size, done + entries
-            progress(f"compress {table.source.name}", done / total, "")
-    return raw_bytes, values
-
-
-def _chunks(source: TableSource) -> Iterator[Table]:
-    """Equal chunks of 16k to 32k events: smaller ones would cost methods without a model their tables."""
-    count = max(1, source.num_entries // CHUNK_ENTRIES)
-    names = [c.name for c in source.columns]
-    for start, stop in ranges(source.num_entries, -(-source.num_entries // count) or 1):
-        yield source.read(names, start, stop)
-
-
-def _description(
-    prepared: list[Prepared], carried: list[str], provenance: Mapping[str, Any], *, entries: bool
-) -> dict[str, Any]:
-    tables = []
-    for table in prepared:
-        columns = []
-        for column in table.coding.columns:
-            described = column.to_json()
-            if column.name in table.coding.lattices:
-                described["lattice"] = table.coding.lattices[column.name].to_json()
-            if column.name in table.asked:
-                described["asked"] = str_exact(table.asked[column.name])
-            columns.append(described)
-        events = table.source.num_entries if entries else 0
-        tables.append({"name": table.source.name, "entries": events, "columns": columns})
-    return {"tables": tables, "carried": carried, "provenance": dict(provenance)}
-
-
-def _provenance(effort: str, seed: int, source: Source | None) -> dict[str, Any]:
-    """How the file came about; no time, user or path, so that equal inputs give equal files."""
-    out: dict[str, Any] = {"flowtuple": version("flowtuple"), "effort": effort, "seed": seed}
-    path = os.fspath(source).partition(".root:")[0] if isinstance(source, (str, os.PathLike)) else ""
-    path = path if Path(path).is_file() else path + ".root"
-    if Path(path).is_file():
-        digest = xxhash.xxh3_64()
-        with open(path, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-        out["source"] = {"bytes": Path(path).stat().st_size, "xxh3": digest.hexdigest()}
-    return out
 
 
 def decompress(

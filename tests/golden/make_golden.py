@@ -11,7 +11,7 @@ import awkward as ak
 import numpy as np
 
 import flowtuple as ft
-from flowtuple import workflow
+from flowtuple import assemble
 from flowtuple.container.file import File
 from flowtuple.events.memory import dataset_from_memory
 from flowtuple.lattice.context import Parent
@@ -48,7 +48,7 @@ def plain(path: Path) -> None:
     events["block"] = np.arange(6 * n, dtype=np.float32).reshape(n, 2, 3) / 4
     events["Jet_pt"] = ak.Array([[20.5 + k, 10.25][: k % 3] for k in range(n)])
     events["name"] = ["", "η"] + ["jet"] * (n - 2)
-    workflow.CHUNK_ENTRIES = 8
+    assemble.CHUNK_ENTRIES = 8
     ft.compress(events, path)
 
 
@@ -82,7 +82,7 @@ def flow(path: Path) -> None:
     parents = DEPENDENT_PARENTS | {"b": (Parent("row", "a"), Parent("row", "weight"))}
     try:
         write_model(table, model, parents, DEPENDENT_TOLERANCE)
-        workflow.CHUNK_ENTRIES = 65
+        assemble.CHUNK_ENTRIES = 65
         events = {"weight": weights, **dependent_events(130, 2)}
         events["b"][3] = 1e9  # type: ignore[index]
         ft.compress(events, path, model=model)
@@ -100,7 +100,7 @@ def main() -> int:
         if path.exists() or expected.exists():
             sys.stdout.write(f"{path}: exists and is not overwritten; remove it and its .npz by hand to remake them\n")
             continue
-        workflow.CHUNK_ENTRIES = 16384
+        assemble.CHUNK_ENTRIES = 16384
         make(path)
         with File(path) as file:
             decoded = read_all(file.tables["events"])

@@ -207,7 +207,7 @@ def _decode_column(stored: StoredColumn, column: Column, coding: TableCoding, ro
         values = lattice.decode(q, _exact_values(escapes, int((q == ESCAPE).sum()), column))
     if flow is not None and q is not None:
         levels[column.name] = flow.bins.level(q[rows.order])
-    return values.reshape(-1, *column.shape) if column.shape else values
+    return values.reshape(len(rows.counts), *column.shape) if column.shape else values
 
 
 def _decode_indices(stored: StoredColumn, flow: ColumnFlow | None, rows: Rows, levels: Mapping[str, Array]) -> Array:

@@ -68,7 +68,7 @@ class Lattice:
 
     def with_range(self, statistics: Statistics) -> Lattice:
         """The same lattice for other data: the range to stay in is theirs."""
-        return replace(self, low=statistics.low, high=statistics.high)
+        return self if self.bound.kind == "lossless" else replace(self, low=statistics.low, high=statistics.high)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` turns back into an equal lattice."""

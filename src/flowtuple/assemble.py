@@ -1,0 +1,141 @@
+"""From events to the sections of a file: train the flows, encode the chunks, describe the whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from flowtuple.codec.chunk import TableCoding, encode_chunk
+from flowtuple.container.file import Writer
+from flowtuple.container.layout import SectionKind
+from flowtuple.container.model import pack_flow
+from flowtuple.errors import MissingExtra
+from flowtuple.events.location import expand, is_url, split_tree
+from flowtuple.events.source import FORMATS, Source
+from flowtuple.execute import ordered_map
+from flowtuple.lattice.lattice import str_exact
+from flowtuple.prepare import SCAN_STEP, Prepared
+from flowtuple.progress import Progress
+from flowtuple.table import Table, TableSource, concatenate, ranges
+
+CHUNK_ENTRIES = 16384
+TRAINING_BLOCKS = 64  # blocks of SCAN_STEP events that training reads at most, spread evenly
+
+
+def with_flows(prepared: list[Prepared], effort: str, seed: int, progress: Progress) -> list[Prepared]:
+    """Train where there is enough to learn from; the trainer, and PyTorch with it, is loaded only then."""
+    from flowtuple.training.plan import MIN_ROWS
+
+    out = []
+    for table in prepared:
+        sample = _training_sample(table.source, table.coding)
+        if max((len(v) for v in sample.data.values()), default=0) < MIN_ROWS:
+            out.append(table)
+            continue
+        stage = f"train {table.source.name}"
+
+        def report(share: float, bits: float, stage: str = stage) -> None:
+            progress(stage, share, f"{bits:.3f} bits per value")
+
+        flow = _trainer()(sample, table.coding.lattices, effort, seed, report)
+        progress(stage, 1.0, "")
+        out.append(replace(table, coding=replace(table.coding, flow=flow)))
+    return out
+
+
+def _trainer() -> Any:
+    try:
+        from flowtuple.training.train import train_flow
+    except ImportError as error:
+        if error.name == "torch":
+            raise MissingExtra("train", "training a flow") from None
+        raise
+    return train_flow
+
+
+def _training_sample(source: TableSource, coding: TableCoding) -> Table:
+    names = [c.name for c in coding.columns if not c.is_opaque]
+    blocks = list(ranges(source.num_entries, SCAN_STEP))
+    stride = -(-len(blocks) // TRAINING_BLOCKS)
+    pieces = [source.read(names, start, stop) for start, stop in blocks[:: max(1, stride)]]
+    return concatenate(pieces) if pieces else source.read(names, 0, 0)
+
+
+def add_models(writer: Writer, prepared: list[Prepared]) -> int:
+    """Write the flow of every table that has one; the bytes they take."""
+    total = 0
+    for number, table in enumerate(prepared):
+        if table.coding.flow.columns:
+            data = pack_flow(table.coding.flow, table.coding.columns)
+            writer.add(SectionKind.MODEL, number, data)
+            total += len(data)
+    return total
+
+
+def add_chunks(writer: Writer, prepared: list[Prepared], workers: int | None, progress: Progress) -> tuple[int, int]:
+    """Encode, check and write every table chunk by chunk; the bytes of the raw columns, and the number of values."""
+    raw_bytes = values = 0
+    for number, table in enumerate(prepared):
+        done, total = 0, table.source.num_entries
+
+        def encode(chunk: Table, coding: TableCoding = table.coding) -> tuple[int, int, int, bytes]:
+            size = sum(chunk.data[c.name].size if not c.is_opaque else chunk.num_entries for c in chunk.columns)
+            return chunk.num_entries, chunk.nbytes, size, encode_chunk(chunk, coding)[0]
+
+        for entries, nbytes, size, data in ordered_map(encode, _chunks(table.source), workers):
+            writer.add(SectionKind.CHUNK, number, data, entries)
+            raw_bytes, values, done = raw_bytes + nbytes, values + size, done + entries
+            progress(f"compress {table.source.name}", done / total, "")
+    return raw_bytes, values
+
+
+def _chunks(source: TableSource) -> Iterator[Table]:
+    """Equal chunks of 16k to 32k events: smaller ones would cost methods without a model their tables."""
+    count = max(1, source.num_entries // CHUNK_ENTRIES)
+    names = [c.name for c in source.columns]
+    for start, stop in ranges(source.num_entries, -(-source.num_entries // count) or 1):
+        yield source.read(names, start, stop)
+
+
+def description(prepared: list[Prepared], carried: list[str], origin: Mapping[str, Any], *, entries: bool) -> dict[str, Any]:
+    """The JSON description of a file: tables with their columns, lattices and bounds, carried objects, provenance."""
+    tables = []
+    for table in prepared:
+        columns = []
+        for column in table.coding.columns:
+            described = column.to_json()
+            if column.name in table.coding.lattices:
+                described["lattice"] = table.coding.lattices[column.name].to_json()
+            if column.name in table.asked:
+                described["asked"] = str_exact(table.asked[column.name])
+            columns.append(described)
+        events = table.source.num_entries if entries else 0
+        tables.append({"name": table.source.name, "entries": events, "columns": columns})
+    return {"tables": tables, "carried": carried, "provenance": dict(origin)}
+
+
+def provenance(effort: str, seed: int, source: Source) -> dict[str, Any]:
+    """How a file came about: version, options, size and XXH3 of each input on disk.
+
+    No time, user or path, so that equal inputs give equal files.
+    """
+    out: dict[str, Any] = {"flowtuple": version("flowtuple"), "effort": effort, "seed": seed}
+    sources = source if isinstance(source, (list, tuple)) else [source]
+    texts = [os.fspath(s) for s in sources if isinstance(s, (str, os.PathLike))]
+    patterns = [split_tree(text, FORMATS)[0] for text in texts]
+    paths = [path for pattern in patterns if not is_url(pattern) for path in expand(pattern)]
+    return out | {"source": [_fingerprint(Path(path)) for path in paths]}
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    digest = xxhash.xxh3_64()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return {"bytes": path.stat().st_size, "xxh3": digest.hexdigest()}
