@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,10 @@ class TestRoot:
             for name, tree in trees(original):
                 assert back[name].num_entries == tree.num_entries
                 assert [b.name for b in back[name].branches] == [b.name for b in tree.branches]
-                assert {b.name: b.title for b in back[name].branches} == {b.name: b.title for b in tree.branches}
+                found = {b.name: b.title for b in back[name].branches}
+                # a title that is empty or a leaf list (`x/F`, `x[n]/F`) documents nothing; ROOT's own leaf list stands there
+                documented = {b.name: b.title for b in tree.branches if not re.fullmatch(r"|[\w\[\]]+/\w", b.title)}
+                assert {branch: found[branch] for branch in documented} == documented
 
     def test_same_types_but_for_the_changes_that_are_listed(self, root_trip: Trip) -> None:
         with ft.open(root_trip.packed) as file:

@@ -24,6 +24,8 @@ from flowtuple.lattice.lattice import Lattice
 from flowtuple.schema import Array, Column, bit_patterns
 from flowtuple.table import Table, with_counters
 
+MAX_ENTRIES = 2**20
+MAX_ROWS = 2**28  # a constant column takes no bytes however many rows it claims: something has to say stop
 SMALL = 4096  # raw bytes up to which a column may share one zstd frame with others
 
 
@@ -69,7 +71,10 @@ class _RowSets:
     def of(self, column: Column, counters: Mapping[str, Array]) -> Rows:
         key = collection_of(column)
         if key not in self._rows:
-            self._rows[key] = Rows(collection_counts(column, counters, self._num_entries))
+            counts = collection_counts(column, counters, self._num_entries)
+            if counts.min(initial=0) < 0 or counts.max(initial=0) > MAX_ROWS or counts.sum() > MAX_ROWS:
+                raise Corrupt(f"column {column.name!r}: a chunk cannot hold so many or fewer than no objects")
+            self._rows[key] = Rows(counts)
         return self._rows[key]
 
 
@@ -161,10 +166,14 @@ def _split(data: bytes, columns: Sequence[Column]) -> dict[str, StoredColumn]:
         method, length, escapes = numbers.unsigned(), numbers.unsigned(), numbers.unsigned()
         if method not in tuple(Method):
             raise Corrupt(f"column {column.name!r} is stored by the unknown method {method}")
+        if (method == Method.OPAQUE) != column.is_opaque:
+            raise Corrupt(f"column {column.name!r} of type {column.dtype} is stored by the method {Method(method).name}")
+        if escapes and method in (Method.OPAQUE, Method.VALUES):
+            raise Corrupt(f"column {column.name!r} is stored by the method {Method(method).name} and has escapes")
         source = group if method == Method.GROUP else reader
         stored[column.name] = StoredColumn(Method(method), source.take(length), reader.take(escapes))
-    if reader.position != len(data):
-        raise Corrupt(f"a chunk has {len(data) - reader.position} bytes more than its columns")
+    for part, what in ((reader, "a chunk"), (numbers, "the directory of a chunk"), (group, "the group of a chunk")):
+        part.end(what)
     return stored
 
 
@@ -179,6 +188,8 @@ def decode_chunk(data: bytes, name: str, num_entries: int, coding: TableCoding, 
     Raises:
         Corrupt: The bytes are not what `encode_chunk` makes for this coding.
     """
+    if num_entries > MAX_ENTRIES:
+        raise Corrupt(f"a chunk of {num_entries} events is larger than any that the format allows")
     stored = _split(data, coding.columns)
     kept = coding.columns if wanted is None else with_counters(coding.columns, wanted)
     needed = coding.flow.ancestors(c.name for c in kept)
@@ -199,6 +210,8 @@ def _decode_column(stored: StoredColumn, column: Column, coding: TableCoding, ro
     flow, lattice = coding.flow.columns.get(column.name), coding.lattices[column.name]
     count = len(rows)
     if stored.method is Method.VALUES:
+        if lattice.bound.kind != "lossless":
+            raise Corrupt(f"column {column.name!r} is bounded by {lattice.bound} and stored by its values")
         values = packing.unpack_values(stored.payload, count, column.dtype)
         q = lattice.encode(values) if flow is not None else None
     else:

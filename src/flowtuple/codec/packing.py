@@ -17,6 +17,7 @@ from flowtuple.schema import Array
 
 ZSTD_LEVEL = 19
 _PCODEC = ChunkConfig(compression_level=8)
+_LARGEST_RATIO = 2**15  # four bytes of zstd are a block of 128 KiB at most: a frame that declares more is made to mislead
 
 
 def zstd(data: bytes) -> bytes:
@@ -32,9 +33,10 @@ def unzstd(data: bytes, length: int | None = None) -> bytes:
     """
     try:
         declared = zstandard.frame_content_size(data)
-        if declared < 0 or (length is not None and declared != length):
-            raise Corrupt(f"a zstd frame declares {declared} bytes where {length} are due")
-        return zstandard.ZstdDecompressor().decompress(data)
+        if declared < 0 or (length is not None and declared != length) or declared > _LARGEST_RATIO * len(data):
+            due = "few" if length is None else length
+            raise Corrupt(f"a zstd frame of {len(data)} bytes declares {declared} bytes where {due} are due")
+        return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise Corrupt(f"a zstd frame does not decode ({error})") from None
     except MemoryError:
@@ -49,8 +51,15 @@ def pack_constant(q: Array) -> bytes | None:
 
 
 def unpack_constant(data: bytes, rows: int) -> Array:
-    """`rows` copies of a constant index."""
-    return np.full(rows, Reader(data).signed(), np.int64)
+    """`rows` copies of a constant index.
+
+    Raises:
+        Corrupt: The bytes are no index.
+    """
+    reader = Reader(data)
+    constant = reader.signed()
+    reader.end("a constant column", "its index")
+    return np.full(rows, constant, np.int64)
 
 
 def _fold_specials(q: Array) -> tuple[Array, int]:
@@ -76,6 +85,8 @@ def unpack_indices(data: bytes, rows: int) -> Array:
     """
     reader = Reader(data)
     above = reader.signed()
+    if not 0 <= above <= ATOM:
+        raise Corrupt(f"special indices cannot begin at {above}")
     q = _unpco(data[reader.position :], rows, "iu").astype(np.int64)
     if above:
         q = np.where(q >= above, ATOM + (q - above), q)
@@ -107,6 +118,8 @@ def unpack_values(data: bytes, rows: int, dtype: str) -> Array:
     kind = np.dtype(dtype)
     if data[:1] == b"\x00":
         return np.frombuffer(unzstd(data[1:], rows * kind.itemsize), kind).copy()
+    if data[:1] != b"\x01":
+        raise Corrupt(f"a column of values does not decode: it begins with {data[:1].hex() or 'nothing'}")
     values = _unpco(data[1:], rows, kind.kind)
     if values.dtype != kind:
         raise Corrupt(f"a column of type {dtype} is stored as {values.dtype}")
@@ -157,6 +170,9 @@ def pack_opaque(array: ak.Array) -> bytes:
     return zstd(len(head).to_bytes(4, "little") + head + b"".join(p.tobytes() for p in parts.values()))
 
 
+_OPAQUE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RecursionError)
+
+
 def unpack_opaque(data: bytes, rows: int) -> ak.Array:
     """The inverse of `pack_opaque`.
 
@@ -169,9 +185,13 @@ def unpack_opaque(data: bytes, rows: int) -> ak.Array:
         buffers = {
             name: np.frombuffer(reader.take(size * np.dtype(dtype).itemsize), dtype) for name, dtype, size in head["buffers"]
         }
+        reader.end("an opaque column", "its buffers")
         array = ak.from_buffers(ak.forms.from_dict(head["form"]), head["length"], buffers)
-    except (ValueError, TypeError, KeyError) as error:
-        raise Corrupt(f"a carried column does not decode ({error})") from None
+        sound = ak.is_valid(array)
+    except _OPAQUE_ERRORS as error:
+        raise Corrupt(f"an opaque column does not decode ({type(error).__name__}: {error})") from None
+    if not sound:
+        raise Corrupt(f"an opaque column is inconsistent ({ak.validity_error(array)})")
     if len(array) != rows:
         raise Corrupt(f"a carried column holds {len(array)} entries where {rows} are due")
     return array

@@ -65,6 +65,15 @@ class Reader:
         number = self.unsigned()
         return number >> 1 if number % 2 == 0 else -(number >> 1) - 1
 
+    def end(self, what: str, than: str = "its columns") -> None:
+        """Refuse bytes that are left over.
+
+        Raises:
+            Corrupt: There are some.
+        """
+        if self.position != len(self.data):
+            raise Corrupt(f"{what} has {len(self.data) - self.position} bytes more than {than}")
+
     def take(self, length: int) -> bytes:
         """The next `length` bytes.
 

@@ -18,12 +18,12 @@ from flowtuple.atomic import atomic_path
 from flowtuple.codec.chunk import StoredColumn, TableCoding, decode_chunk, methods
 from flowtuple.codec.packing import unzstd
 from flowtuple.container import layout
+from flowtuple.container.description import parse_table
 from flowtuple.container.layout import Section, SectionKind
 from flowtuple.container.model import unpack_flow
 from flowtuple.errors import Corrupt, FlowtupleError, InvalidArgument, Truncated, nearest
 from flowtuple.execute import ordered_map
 from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.network import probe
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, Table, concatenate, with_counters
@@ -69,15 +69,13 @@ class StoredTable:
         self._file = file
         self._number = number
         try:
-            self.name = str(description["name"])
-            self.num_entries = int(description["entries"])
-            self.columns = tuple(Column.from_json(c) for c in description["columns"])
-            self.lattices = {c["name"]: Lattice.from_json(c["lattice"]) for c in description["columns"] if "lattice" in c}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise Corrupt(f"{file.path}: the description of table {number} lacks {error}") from None
-        self.asked = {c["name"]: str(c["asked"]) for c in description["columns"] if "asked" in c}
+            described = parse_table(description)
+        except Corrupt as error:
+            raise Corrupt(f"{file.path}: the description of table {number} {error}") from None
+        self.name, self.num_entries, self.columns = described.name, described.num_entries, described.columns
+        self.lattices, self.asked = described.lattices, described.asked
         self.chunks = [s for s in file.sections if s.kind is SectionKind.CHUNK and s.owner == number]
-        if sum(s.entries for s in self.chunks) not in (self.num_entries, 0):
+        if sum(s.entries for s in self.chunks) != self.num_entries:
             raise Corrupt(f"{file.path}: table {self.name!r} declares {self.num_entries} events, its chunks hold others")
 
     @cached_property
@@ -86,7 +84,11 @@ class StoredTable:
         for section in self._file.sections:
             if section.kind is SectionKind.MODEL and section.owner == self._number:
                 probe()
-                return unpack_flow(self._file.read_section(section), self.columns)
+                data = self._file.read_section(section)
+                try:
+                    return unpack_flow(data, self.columns)
+                except Corrupt as error:
+                    raise Corrupt(f"{self._file.path}: {error}") from None
         return LatticeFlow()
 
     @property
@@ -117,8 +119,9 @@ class StoredTable:
     def _read_chunk(self, section: Section, kept: tuple[Column, ...], start: int, stop: int) -> Table:
         names = [c.name for c in kept]
         data = self._file.read_section(section)
+        coding = self.coding
         try:
-            table = decode_chunk(data, self.name, section.entries, self.coding, names)
+            table = decode_chunk(data, self.name, section.entries, coding, names)
         except FlowtupleError as error:
             raise type(error)(f"{self._file.path}: {error}") from None
         return table if (start, stop) == (0, section.entries) else table.read(names, start, stop)
@@ -156,7 +159,7 @@ class File:
             raise
 
     def _read_index(self) -> None:
-        header = self._read(0, layout.HEADER_SIZE)
+        header = self._read(0, min(self.size, layout.HEADER_SIZE))
         layout.check_header(header, self.path)
         tail = self._read(max(0, self.size - layout.TRAILER_SIZE), min(self.size, layout.TRAILER_SIZE))
         offset, length, expected = layout.unpack_trailer(tail, self.size, self.path)
@@ -165,8 +168,16 @@ class File:
             raise Corrupt(f"{self.path}: its index is damaged (checksum differs); restore it from a copy")
         self.meta, self.sections = layout.unpack_footer(footer, offset, self.path)
         self.index_size = len(footer) + layout.HEADER_SIZE + layout.TRAILER_SIZE
-        tables = [StoredTable(self, k, d) for k, d in enumerate(self.meta.get("tables", []))]
+        described, names = self.meta.get("tables", []), self.meta.get("carried", [])
+        if not isinstance(described, list) or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            raise Corrupt(f"{self.path}: its description lists neither tables nor carried objects")
+        limits = {SectionKind.CARRIED: len(names), SectionKind.CHUNK: len(described), SectionKind.MODEL: len(described)}
+        if any(s.owner >= limits[s.kind] for s in self.sections):
+            raise Corrupt(f"{self.path}: has a section of a table or object that its description lacks")
+        tables = [StoredTable(self, k, d) for k, d in enumerate(described)]
         self.tables = {t.name: t for t in tables}
+        if len(self.tables) != len(tables):
+            raise Corrupt(f"{self.path}: has two tables of one name")
 
     def read_section(self, section: Section) -> bytes:
         """A section's bytes, checked.

@@ -79,8 +79,12 @@ def check_header(data: bytes, name: str) -> None:
     if len(data) < HEADER_SIZE:
         raise Truncated(f"{name}: ends after {len(data)} bytes, within its header; fetch or copy it again")
     _, major, minor, flags = _HEADER.unpack(data)
-    if major > MAJOR or flags & ~_KNOWN_FLAGS:
-        raise TooNew(f"{name}: has format version {major}.{minor}, this flowtuple reads up to {MAJOR}.x; update flowtuple")
+    is_other_draft = major == MAJOR == 0 and minor > MINOR  # drafts promise nothing to one another
+    if major > MAJOR or is_other_draft:
+        known = f"{MAJOR}.{MINOR}" if MAJOR == 0 else f"{MAJOR}.x"
+        raise TooNew(f"{name}: has format version {major}.{minor}, this flowtuple reads up to {known}; update flowtuple")
+    if flags & ~_KNOWN_FLAGS:
+        raise TooNew(f"{name}: has format version {major}.{minor} with the unknown feature flags {flags:#x}; update flowtuple")
 
 
 def pack_footer(meta: dict[str, Any], sections: Sequence[Section]) -> bytes:
@@ -117,8 +121,10 @@ def unpack_footer(data: bytes, offset: int, name: str) -> tuple[dict[str, Any], 
     reader = Reader(unzstd(data))
     try:
         meta = json.loads(reader.take(reader.unsigned()))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Corrupt(f"{name}: its description does not parse ({error})") from None
+    if not isinstance(meta, dict):
+        raise Corrupt(f"{name}: its description is no JSON object")
     rows = [[reader.unsigned() for _ in range(4)] for _ in range(reader.unsigned())]
     sections, position = [], HEADER_SIZE
     for kind, owner, entries, length in rows:

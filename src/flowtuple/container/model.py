@@ -11,9 +11,9 @@ from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.bins import Bins
-from flowtuple.lattice.context import Parent, Relation
+from flowtuple.lattice.context import Parent, Relation, coding_order, collection_of
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
-from flowtuple.lattice.network import Layer, Network
+from flowtuple.lattice.network import MAX_INPUTS, Layer, Network
 from flowtuple.schema import Array, Column
 
 _RELATIONS: tuple[Relation, ...] = ("row", "event", "index")
@@ -60,15 +60,35 @@ def unpack_flow(data: bytes, columns: Sequence[Column]) -> LatticeFlow:
     """
     reader = Reader(unzstd(data))
     flows: dict[str, ColumnFlow] = {}
+    numbers = []
     for _ in range(reader.unsigned()):
-        name = _name(reader.unsigned(), columns)
+        numbers.append(reader.unsigned())
+        name = _name(numbers[-1], columns)
         bins = _unpack_bins(reader)
         parents = tuple(_unpack_parent(reader, columns) for _ in range(reader.unsigned()))
         layers = tuple(_unpack_layer(reader) for _ in range(reader.unsigned()))
         flows[name] = ColumnFlow(bins, parents, _network(layers, bins, parents) if layers else None)
     if reader.position != len(reader.data):
         raise Corrupt("a model has more bytes than its columns")
+    if sorted(set(numbers)) != numbers:
+        raise Corrupt("the columns of a model are out of order")
+    _check_parents(flows, columns)
     return LatticeFlow(flows)
+
+
+def _check_parents(flows: dict[str, ColumnFlow], columns: Sequence[Column]) -> None:
+    """Every parent comes before its reader, has bins, and lies where the relation says."""
+    order = {c.name: k for k, c in enumerate(coding_order(columns))}
+    key = {c.name: collection_of(c) for c in columns}
+    for name, flow in flows.items():
+        if name not in order:
+            raise Corrupt(f"a model has a flow for the column {name!r}, which is opaque")
+        for parent in flow.parents:
+            if parent.relation == "index":
+                continue
+            there = parent.column in flows and order[parent.column] < order[name]
+            if not there or key[parent.column] != (key[name] if parent.relation == "row" else ""):
+                raise Corrupt(f"a model lets column {name!r} read {parent.column!r}, which it cannot")
 
 
 def _name(number: int, columns: Sequence[Column]) -> str:
@@ -104,6 +124,8 @@ def _unpack_bins(reader: Reader) -> Bins:
 
 def _unpack_layer(reader: Reader) -> Layer:
     outputs, inputs = reader.unsigned(), reader.unsigned()
+    if not (1 <= outputs <= MAX_SYMBOLS and 1 <= inputs <= MAX_INPUTS + 1):
+        raise Corrupt(f"a network layer of shape {(outputs, inputs)} is outside the limits of the format")
     shifts = np.frombuffer(reader.take(outputs), np.uint8)
     weights: Array = np.frombuffer(reader.take(outputs * inputs), np.int8).reshape(inputs, outputs)
     return Layer(np.ascontiguousarray(weights.T), shifts)

@@ -296,17 +296,40 @@ class _Runs:
 _KINDS: dict[str, Any] = {c.kind: c for c in (Ordered, Integers, Uniform, Decimal, Mantissas, Binades)}
 
 
+_PARAMETERS: dict[str, tuple[str, float, float]] = {
+    "ordered": ("shift", 0, 52),
+    "integers": ("width", 1, 2**62 + 1),
+    "uniform": ("half_width", 5e-324, 1.7976931348623157e308),
+    "decimal": ("digits", 0, 6),
+    "mantissas": ("bits", 0, 52),
+    "binades": ("relative", 2.0**-28, 1 - 2.0**-53),
+}
+_INTEGERS = ("bool", *(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64)))
+
+
 def grid_from_json(data: dict[str, Any]) -> Grid:
     """The inverse of any grid's `to_json`.
 
     Raises:
         Corrupt: The object describes no grid.
     """
-    arguments = dict(data)
     try:
-        grid: Grid = _KINDS[arguments.pop("kind")](**arguments)
-    except (KeyError, TypeError, ValueError) as error:
-        raise Corrupt(f"the file describes a grid that does not exist: {data} ({error})") from None
+        kind, dtype = data["kind"], data["dtype"]
+        name, least, most = _PARAMETERS[kind]
+        parameter = data[name]
+        whole = isinstance(parameter, int) and not isinstance(parameter, bool)
+        fits = least <= parameter <= most and (whole or name in ("half_width", "relative"))
+        if kind == "integers":
+            fits = fits and parameter % 2 == 1 and (parameter == 1 or dtype != "bool")
+        if not fits or (dtype in MANTISSA_BITS) == (kind == "integers"):
+            raise ValueError(f"{name} {parameter} for {dtype}")
+        if kind in ("ordered", "mantissas") and parameter > MANTISSA_BITS[dtype]:
+            raise ValueError(f"{name} {parameter} for {dtype}")
+        if dtype not in MANTISSA_BITS and dtype not in _INTEGERS:
+            raise ValueError(f"no type {dtype}")
+        grid: Grid = _KINDS[kind](dtype, parameter)
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise Corrupt(f"the file describes a grid that does not exist: {str(data)[:200]} ({error})") from None
     return grid
 
 

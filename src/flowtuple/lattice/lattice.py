@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from flowtuple.errors import Corrupt
 from flowtuple.lattice.grid import ATOM, ESCAPE, Grid, Integers, Mantissas, Ordered, Uniform, grid_from_json, relative_grid
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.schema import Array, Bound, Column, bit_patterns
@@ -54,8 +55,11 @@ class Lattice:
         values = self._grid_value(q)
         special = np.flatnonzero(q >= ATOM)
         if len(special):
+            rank = np.where(q[special] == ESCAPE, len(self.atoms), q[special] - ATOM)
+            if (rank > len(self.atoms)).any() or ((rank == len(self.atoms)) != (q[special] == ESCAPE)).any():
+                raise Corrupt(f"an index stands for none of {len(self.atoms)} atoms")
             atoms = np.array([*sorted(self.atoms), 0], dtype=f"u{values.dtype.itemsize}").view(self.dtype)
-            values[special] = atoms[np.minimum(q[special] - ATOM, len(self.atoms))]
+            values[special] = atoms[rank]
             if escapes is not None:
                 values[q == ESCAPE] = escapes
         return values
@@ -63,7 +67,9 @@ class Lattice:
     def _grid_value(self, q: Array) -> Array:
         values = self.grid.value(np.where(q >= ATOM, 0, q))
         if self.bound.kind != "lossless" and self.low is not None and self.high is not None:
-            values = np.clip(values, np.asarray(self.low, self.dtype), np.asarray(self.high, self.dtype))
+            low, high = np.asarray(self.low, self.dtype), np.asarray(self.high, self.dtype)
+            values = np.where(values < low, low, values)  # np.clip may or may not turn 0.0 into a -0.0 that bounds it
+            values = np.where(values > high, high, values)
         return values
 
     def with_range(self, statistics: Statistics) -> Lattice:
@@ -81,11 +87,36 @@ class Lattice:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Lattice:
-        """The inverse of `to_json`."""
-        grid = grid_from_json(data["grid"])
-        low, high = data.get("range", (None, None))
-        dtype = str(data["grid"]["dtype"])
-        return cls(dtype, Bound.parse(data["bound"]), grid, tuple(data.get("atoms", ())), low, high)
+        """The inverse of `to_json`.
+
+        Raises:
+            Corrupt: The object describes no lattice.
+        """
+        try:
+            grid = grid_from_json(data["grid"])
+            dtype, bound, atoms = str(data["grid"]["dtype"]), Bound.parse(data["bound"]), tuple(data.get("atoms", ()))
+            low, high = _range(dtype, *data.get("range", (None, None)))
+            patterns = np.array(sorted(set(atoms)), dtype=f"u{np.dtype(dtype).itemsize}")
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            raise Corrupt(f"the file describes a lattice that does not exist: {str(data)[:200]} ({error})") from None
+        if bound.kind == "std" or len(patterns) != len(atoms) or len(atoms) > ESCAPE - ATOM:
+            raise Corrupt(f"the file describes a lattice that does not exist: {str(data)[:200]}")
+        return cls(dtype, bound, grid, atoms, low, high)
+
+
+def _range(dtype: str, low: Any, high: Any) -> tuple[float | int | None, float | int | None]:
+    """The range as it stands in a file; every end is a number of the type or both are missing.
+
+    Raises:
+        ValueError: It is no range.
+    """
+    if low is None and high is None:
+        return None, None
+    for end in (low, high):
+        with np.errstate(over="ignore", invalid="ignore"):
+            if isinstance(end, bool) or not isinstance(end, (int, float)) or np.asarray(end, dtype).item() != end:
+                raise ValueError(f"no range of {dtype}: {low} to {high}")
+    return low, high
 
 
 def str_exact(bound: Bound) -> str:

@@ -1,0 +1,86 @@
+"""The description of a table as it stands in a file: JSON that may hold anything, made into a schema that fits together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowtuple.codec.chunk import MAX_ROWS
+from flowtuple.errors import Corrupt
+from flowtuple.lattice.grid import MANTISSA_BITS
+from flowtuple.lattice.lattice import Lattice
+from flowtuple.schema import OPAQUE, ROLES, Column
+
+_INTEGERS = frozenset(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64))
+_DTYPES = _INTEGERS | set(MANTISSA_BITS) | {"bool", OPAQUE}
+
+
+@dataclass(frozen=True)
+class DescribedTable:
+    """Name, events, schema, lattices and asked bounds of one table."""
+
+    name: str
+    num_entries: int
+    columns: tuple[Column, ...]
+    lattices: dict[str, Lattice]
+    asked: dict[str, str]
+
+
+def parse_table(description: Any) -> DescribedTable:
+    """A table's description, checked.
+
+    Raises:
+        Corrupt: It describes no table; the message goes on from "the description of table 0".
+    """
+    try:
+        name, entries, described = description["name"], description["entries"], description["columns"]
+        columns = tuple(Column.from_json(c) for c in described)
+        lattices = {c["name"]: Lattice.from_json(c["lattice"]) for c in described if "lattice" in c}
+        asked = {c["name"]: str(c["asked"]) for c in described if "asked" in c}
+    except KeyError as error:
+        raise Corrupt(f"lacks {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise Corrupt(f"is not what it should be ({error})") from None
+    if not isinstance(name, str) or not _is_count(entries):
+        raise Corrupt(f"has the name {name!r} and {entries!r} events")
+    _check_columns(columns)
+    for column in columns:
+        _check_lattice(column, lattices)
+    return DescribedTable(name, entries, columns, lattices, asked)
+
+
+def _is_count(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
+
+
+def _check_columns(columns: tuple[Column, ...]) -> None:
+    for column in columns:
+        texts = (column.name, column.dtype, column.role, column.title)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(column.hidden, bool):
+            raise Corrupt(f"has a column that is not what it should be: {str(column)[:200]}")
+        shaped = all(_is_count(n) for n in column.shape) and math.prod(column.shape) <= MAX_ROWS
+        if column.dtype not in _DTYPES or column.role not in ROLES or not shaped:
+            raise Corrupt(f"has a column of unknown type, role or shape: {str(column)[:200]}")
+    known = {c.name: c for c in columns}
+    if len(known) != len(columns):
+        raise Corrupt("has two columns of one name")
+    for column in columns:
+        if column.counter is not None:
+            _check_counter(column, known)
+
+
+def _check_counter(column: Column, known: Mapping[str, Column]) -> None:
+    counter = known.get(column.counter) if isinstance(column.counter, str) else None
+    if counter is None or counter.dtype not in _INTEGERS or counter.counter is not None or counter.shape:
+        raise Corrupt(f"has the column {column.name!r} counted by {column.counter!r}, which counts nothing")
+    if column.shape or column.is_opaque:
+        raise Corrupt(f"has the column {column.name!r} counted by {column.counter!r} and shaped as well")
+
+
+def _check_lattice(column: Column, lattices: Mapping[str, Lattice]) -> None:
+    if (column.name in lattices) == column.is_opaque:
+        raise Corrupt(f"{'has a' if column.is_opaque else 'lacks the'} lattice of column {column.name!r}")
+    if not column.is_opaque and lattices[column.name].dtype != column.dtype:
+        raise Corrupt(f"has a lattice of {lattices[column.name].dtype} for the {column.dtype} column {column.name!r}")

@@ -1,0 +1,362 @@
+"""Bytes made to mislead: with every checksum right, a file still decodes or ends in a typed error, and takes little memory."""
+
+import contextlib
+import copy
+import tracemalloc
+
+import numpy as np
+import pytest
+from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
+
+import flowtuple as ft
+from flowtuple import workflow
+from flowtuple.codec import packing
+from flowtuple.codec.chunk import Method, StoredColumn, TableCoding, _join, decode_chunk, methods
+from flowtuple.codec.packing import unzstd, zstd
+from flowtuple.codec.varint import write_signed, write_unsigned
+from flowtuple.container import layout
+from flowtuple.container.layout import Section, SectionKind
+from flowtuple.container.model import unpack_flow
+from flowtuple.errors import Corrupt, TooNew, Truncated
+from flowtuple.events.memory import dataset_from_memory
+from flowtuple.lattice.flow import LatticeFlow
+from flowtuple.lattice.grid import ATOM, Decimal, Integers, Uniform
+from flowtuple.lattice.lattice import Lattice
+from flowtuple.schema import Bound, Column
+from flowtuple.table import read_all
+
+HOSTILE = [
+    None,
+    True,
+    -1,
+    0,
+    1,
+    2**31,
+    2**63,
+    2**70,
+    1e300,
+    0.5,
+    "",
+    "x",
+    "float64",
+    "1/3",
+    [],
+    [[]],
+    {},
+    {"a": 1},
+    [1, "a"],
+    "lossless",
+]
+
+
+UNNAMED: list[str] = []  # messages that do not name their file
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A small file with every method, grids of several kinds and a flow."""
+    folder = tmp_path_factory.mktemp("hostile")
+    more = {"text": ["é"] * 70, "q": np.tile(np.float32([1.5, np.nan, 2.25, 1e30, 7, -0.0, 0.1]), 10)}
+    more |= {"r": np.geomspace(1, 1e9, 70), "block": np.ones((70, 2), np.int16)}
+    events = {**dependent_events(70, 1), **more}
+    table = dataset_from_memory(events).tables["events"]
+    tolerance = DEPENDENT_TOLERANCE | {"q": "lossless", "r": "rel:1e-2"}
+    write_model(table, folder / "model.flow", DEPENDENT_PARENTS, tolerance)
+    workflow.compress(events, folder / "small.ftup", model=folder / "model.flow")
+    return folder / "small.ftup"
+
+
+def parts(path):
+    data = path.read_bytes()
+    offset, length, _ = layout.unpack_trailer(data[-layout.TRAILER_SIZE :], len(data), "file")
+    meta, sections = layout.unpack_footer(data[offset : offset + length], offset, "file")
+    return meta, sections, [data[s.offset : s.offset + s.length] for s in sections]
+
+
+def write(path, meta, sections, contents):
+    indexed = [Section(s.kind, s.owner, s.entries, len(c), layout.checksum(c)) for s, c in zip(sections, contents, strict=True)]
+    path.write_bytes(layout.pack_header() + b"".join(contents) + layout.pack_footer(meta, indexed))
+
+
+def ends_well(path):
+    """Whether the file reads; any error but the three typed ones goes through."""
+    try:
+        with ft.File(path, workers=1) as file:
+            for table in file.tables.values():
+                read_all(table)
+            return file.carried is not None
+    except (Corrupt, Truncated, TooNew) as error:
+        return UNNAMED.append(str(error)) if str(path) not in str(error) else False
+
+
+def places(value, at=()):
+    yield at
+    if isinstance(value, dict):
+        for key in value:
+            yield from places(value[key], (*at, key))
+    elif isinstance(value, list):
+        for k, item in enumerate(value):
+            yield from places(item, (*at, k))
+
+
+def changed(value, at, new):
+    if not at:
+        return new
+    value = copy.deepcopy(value)
+    inner = value
+    for key in at[:-1]:
+        inner = inner[key]
+    inner[at[-1]] = new
+    return value
+
+
+def test_every_place_of_the_description_may_hold_anything(path, tmp_path):
+    meta, sections, contents = parts(path)
+    del meta["provenance"]
+    refused = 0
+    target = tmp_path / "meta.ftup"
+    for at in places(meta):
+        for new in HOSTILE:
+            write(target, changed(meta, at, new), sections, contents)
+            refused += not ends_well(target)
+        if at and isinstance(at[-1], str):
+            missing = copy.deepcopy(meta)
+            inner = missing
+            for key in at[:-1]:
+                inner = inner[key]
+            del inner[at[-1]]
+            write(target, missing, sections, contents)
+            refused += not ends_well(target)
+    assert refused > 100
+    assert UNNAMED == []
+
+
+@pytest.mark.parametrize("kind", [SectionKind.CHUNK, SectionKind.MODEL])
+def test_damage_under_a_right_checksum_ends_well(path, tmp_path, kind):
+    meta, sections, contents = parts(path)
+    target = tmp_path / "damage.ftup"
+    (number,) = (k for k, s in enumerate(sections) if s.kind is kind)
+    content = unzstd(contents[number]) if kind is SectionKind.MODEL else contents[number]
+    draw = np.random.default_rng(int(kind))
+    for position in range(0, len(content), 5):
+        damaged = bytearray(content)
+        damaged[position] ^= int(draw.integers(1, 256))
+        damaged = zstd(bytes(damaged)) if kind is SectionKind.MODEL else bytes(damaged)
+        write(target, meta, sections, [*contents[:number], damaged, *contents[number + 1 :]])
+        ends_well(target)
+    assert UNNAMED == []
+
+
+def test_damage_of_each_payload_ends_well(path):
+    """As above with the damage inside the frames: every method's own bytes."""
+    with ft.File(path) as file:
+        table = file.tables["events"]
+        coding, section = table.coding, table.chunks[0]
+        stored = methods(file.read_section(section), table.columns)
+    draw = np.random.default_rng(1)
+    seen = set()
+    for column in coding.columns:
+        seen.add(stored[column.name].method)
+        for _ in range(40):
+            payload = bytearray(stored[column.name].payload)
+            framed = stored[column.name].method is Method.OPAQUE
+            payload = bytearray(unzstd(bytes(payload))) if framed else payload
+            payload[int(draw.integers(len(payload)))] ^= int(draw.integers(1, 256))
+            payload = zstd(bytes(payload)) if framed else bytes(payload)
+            other = stored | {column.name: StoredColumn(stored[column.name].method, payload, stored[column.name].escapes)}
+            with contextlib.suppress(Corrupt):
+                decode_chunk(_join([other[c.name] for c in coding.columns]), "events", section.entries, coding)
+    assert len(seen) >= 4
+
+
+@pytest.mark.parametrize("owner", [1, 2**40])
+@pytest.mark.parametrize("kind", SectionKind)
+def test_section_without_an_owner_is_corrupt(path, tmp_path, kind, owner):
+    meta, sections, contents = parts(path)
+    target = tmp_path / "owner.ftup"
+    write(target, meta, [*sections, Section(kind, owner, 0, 0, 0)], [*contents, b""])
+    with pytest.raises(Corrupt, match=r"owner\.ftup: has a section of a table or object that its description lacks"):
+        ft.File(target)
+
+
+def test_chunks_that_are_gone_are_missed(path, tmp_path):
+    meta, sections, contents = parts(path)
+    target = tmp_path / "gone.ftup"
+    write(target, meta, sections[:1], contents[:1])
+    with pytest.raises(Corrupt, match="declares 70 events, its chunks hold others"):
+        ft.File(target)
+
+
+def test_two_tables_of_one_name_are_corrupt(path, tmp_path):
+    meta, sections, contents = parts(path)
+    target = tmp_path / "twice.ftup"
+    empty = meta["tables"][0] | {"entries": 0}
+    write(target, meta | {"tables": [*meta["tables"], empty]}, sections, contents)
+    with pytest.raises(Corrupt, match="two tables of one name"):
+        ft.File(target)
+
+
+def test_nested_description_is_corrupt():
+    text = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+    with pytest.raises(Corrupt, match="description does not parse"):
+        layout.unpack_footer(zstd(write_unsigned([len(text)]) + text + b"\0"), 16, "file")
+
+
+def test_frame_that_declares_a_terabyte_takes_no_memory():
+    frame = bytes.fromhex("28b52ffd e0") + (2**40).to_bytes(8, "little") + b"\x01\0\0"
+    tracemalloc.start()
+    with pytest.raises(Corrupt, match="a zstd frame of 16 bytes declares 1099511627776 bytes"):
+        unzstd(frame)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_frame_of_zeros_is_within_the_ratio():
+    assert unzstd(zstd(bytes(1 << 26))) == bytes(1 << 26)
+
+
+def test_bytes_after_a_frame_are_corrupt():
+    with pytest.raises(Corrupt, match="zstd frame does not decode"):
+        unzstd(zstd(b"content") + b"more")
+
+
+@pytest.mark.parametrize("data", [write_signed([2**63]), write_signed([0]) + b"\0", b"", b"\xff" * 9 + b"\x02"])
+def test_constants_beyond_an_index_are_corrupt(data):
+    with pytest.raises(Corrupt, match=r"number|more than its index"):
+        packing.unpack_constant(data, 3)
+
+
+@pytest.mark.parametrize("above", [-1, ATOM + 1, 2**62 * 3])
+def test_special_indices_begin_below_the_atoms(above):
+    stream = packing.pack_indices(np.arange(5))
+    with pytest.raises(Corrupt, match=r"cannot begin at|longer than 64 bits"):
+        packing.unpack_indices(write_signed([above]) + stream[1:], 5)
+
+
+@pytest.mark.parametrize("first", [b"", b"\x02", b"\xff"])
+def test_values_begin_with_their_kind(first):
+    with pytest.raises(Corrupt, match="does not decode: it begins with"):
+        packing.unpack_values(first, 0, "float32")
+
+
+ONE = (Column("n", "int64", "counter"), Column("x", "int64", counter="n"))
+EXACT = {"n": Lattice("int64", Bound(), Integers("int64")), "x": Lattice("int64", Bound(), Integers("int64"))}
+
+
+def chunk_of(*stored):
+    return _join([StoredColumn(method, payload) for method, payload in stored])
+
+
+@pytest.mark.parametrize("count", [-1, 2**40, 2**62, 2**28])
+def test_counts_beyond_the_limit_are_corrupt(count):
+    data = chunk_of((Method.CONSTANT, write_signed([count])), (Method.CONSTANT, write_signed([1])))
+    with pytest.raises(Corrupt, match="cannot hold so many or fewer than no objects"):
+        decode_chunk(data, "t", 2, TableCoding(ONE, EXACT, LatticeFlow()))
+
+
+def test_events_beyond_the_limit_are_corrupt():
+    data = chunk_of((Method.CONSTANT, write_signed([0])), (Method.CONSTANT, write_signed([1])))
+    coding = TableCoding(ONE, EXACT, LatticeFlow())
+    assert decode_chunk(data, "t", 2**20, coding).num_entries == 2**20
+    with pytest.raises(Corrupt, match="larger than any that the format allows"):
+        decode_chunk(data, "t", 2**20 + 1, coding)
+
+
+def test_directory_and_group_hold_nothing_more():
+    coding = TableCoding(ONE, EXACT, LatticeFlow())
+    directory = zstd(write_unsigned([Method.CONSTANT, 1, 0] * 2 + [0]))
+    data = write_unsigned([len(directory), 0]) + directory + b"\0\0"
+    with pytest.raises(Corrupt, match="the directory of a chunk has 1 bytes more than its columns"):
+        decode_chunk(data, "t", 1, coding)
+    directory, group = zstd(write_unsigned([Method.GROUP, 2, 0] * 2)), zstd(bytes([1, 1, 1, 1, 9]))
+    data = write_unsigned([len(directory), len(group)]) + directory + group
+    with pytest.raises(Corrupt, match="the group of a chunk has 1 bytes more than its columns"):
+        decode_chunk(data, "t", 1, coding)
+    with pytest.raises(Corrupt, match="a chunk has 1 bytes more than its columns"):
+        decode_chunk(chunk_of(*[(Method.CONSTANT, b"\0")] * 2) + b"\0", "t", 1, coding)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "method", "escapes", "message"),
+    [
+        ("int64", Method.OPAQUE, b"", "of type int64 is stored by the method OPAQUE"),
+        ("opaque", Method.CONSTANT, b"", "of type opaque is stored by the method CONSTANT"),
+        ("opaque", Method.OPAQUE, b"\0", "by the method OPAQUE and has escapes"),
+        ("int64", Method.VALUES, b"\0", "by the method VALUES and has escapes"),
+    ],
+)
+def test_methods_fit_their_columns(dtype, method, escapes, message):
+    lattices = {} if dtype == "opaque" else {"n": EXACT["n"]}
+    data = _join([StoredColumn(method, b"\0", escapes)])
+    with pytest.raises(Corrupt, match=message):
+        decode_chunk(data, "t", 1, TableCoding((Column("n", dtype),), lattices, LatticeFlow()))
+
+
+def test_values_of_a_bounded_column_are_corrupt():
+    lattices = {"x": Lattice("float32", Bound("abs", 0.1), Uniform("float32", 0.1))}
+    data = chunk_of((Method.VALUES, packing.pack_values(np.float32([1]))))
+    with pytest.raises(Corrupt, match=r"is bounded by abs:0\.1 and stored by its values"):
+        decode_chunk(data, "t", 1, TableCoding((Column("x", "float32"),), lattices, LatticeFlow()))
+
+
+@pytest.mark.parametrize("q", [ATOM + 1, ATOM + 2**16 - 1, ATOM + 2**16 + 1, 2**63 - 1])
+def test_reserved_indices_are_corrupt(q):
+    lattice = Lattice("float32", Bound(), Decimal("float32", 0), (0x7FC00000,))
+    assert np.isnan(lattice.decode(np.array([ATOM]))).all()
+    with pytest.raises(Corrupt, match="stands for none of 1 atoms"):
+        lattice.decode(np.array([0, q]), np.empty(0, "f4"))
+
+
+def test_range_never_changes_the_sign_of_zero():
+    q = np.zeros(37, np.int64)
+    for low, high in [(-0.0, 1.0), (-1.0, -0.0)]:
+        lattice = Lattice("float32", Bound("abs", 0.1), Uniform("float32", 0.1), (), low, high)
+        assert not np.signbit(lattice.decode(q)).any()
+
+
+HEAD = [2, 0, 0, 0, 0]  # two columns; number 0 has no bins, no parents, no layers
+JETS = (Column("a", "float32"), Column("n", "int64", "counter"), Column("pt", "float32", counter="n"), Column("s", "opaque"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([2, 1, 0, 0, 0, 0, 0, 0, 0], "out of order"),
+        ([2, 1, 0, 0, 0, 1, 0, 0, 0], "out of order"),
+        ([1, 3, 0, 0, 0], "'s', which is opaque"),
+        ([1, 0, 0, 1, 0, 0, 0], "lets column 'a' read 'a', which it cannot"),
+        ([*HEAD[:1], 0, 0, 1, 0, 1, 0, 1, 0, 0, 0], "lets column 'a' read 'n', which it cannot"),
+        ([1, 2, 0, 1, 1, 0, 0], "lets column 'pt' read 'a', which it cannot"),
+        ([*HEAD, 2, 0, 1, 0, 0, 0], "lets column 'pt' read 'a', which it cannot"),
+        ([1, 0, 0, 0, 1, 0, 0], "network layer of shape"),
+        ([1, 0, 0, 0, 1, 0, *[0x80] * 8, 1], "network layer of shape"),
+    ],
+)
+def test_models_that_read_what_is_not_there_are_corrupt(content, message):
+    with pytest.raises(Corrupt, match=message):
+        unpack_flow(zstd(bytes(content)), JETS)
+
+
+def test_model_may_let_objects_read_their_event():
+    flow = unpack_flow(zstd(bytes([*HEAD, 2, 0, 1, 1, 0, 0])), JETS)
+    assert flow.columns["pt"].parents[0].column == "a"
+
+
+def test_arrays_without_elements_come_back(tmp_path):
+    workflow.compress({"x": np.arange(4), "none": np.empty((4, 2, 0), np.float32)}, tmp_path / "none.ftup")
+    with ft.File(tmp_path / "none.ftup") as file:
+        assert read_all(file.tables["events"])["none"].shape == (4, 2, 0)
+
+
+def test_later_draft_is_too_new():
+    header = bytearray(layout.pack_header())
+    header[10] += 1
+    with pytest.raises(TooNew, match=r"has format version 0\.2, this flowtuple reads up to 0\.1; update flowtuple"):
+        layout.check_header(bytes(header), "file")
+
+
+def test_short_file_of_another_kind_is_not_called_truncated(tmp_path):
+    target = tmp_path / "short.ftup"
+    target.write_bytes(b"a,b\n1,2\n")
+    with pytest.raises(Corrupt, match="is not a flowtuple file"):
+        ft.File(target)
