@@ -70,7 +70,7 @@ def test_event_columns_come_first() -> None:
 
 
 def test_collections() -> None:
-    assert [collection_of(c) for c in COLUMNS] == ["nJet", "[4]", "", "", "[4]", "", "nJet"]
+    assert [collection_of(c) for c in COLUMNS] == ["#nJet", "[4]", "", "", "[4]", "", "#nJet"]
     counters = {"nJet": np.array([2, 0, 255], np.uint8)}
     assert collection_counts(COLUMNS[0], counters, 3).tolist() == [2, 0, 255]
     assert collection_counts(COLUMNS[0], counters, 3).dtype == np.int64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -25,6 +26,7 @@ from flowtuple.progress import Progress
 from flowtuple.table import Table, TableSource, concatenate, ranges
 
 CHUNK_ENTRIES = 16384
+CHUNK_VALUES = 2**24
 TRAINING_BLOCKS = 64  # blocks of SCAN_STEP events that training reads at most, spread evenly
 
 
@@ -96,8 +98,12 @@ def add_chunks(writer: Writer, prepared: list[Prepared], workers: int | None, pr
 
 
 def _chunks(source: TableSource) -> Iterator[Table]:
-    """Equal chunks of 16k to 32k events: smaller ones would cost methods without a model their tables."""
-    count = max(1, source.num_entries // CHUNK_ENTRIES)
+    """Equal chunks of 16k to 32k events: smaller ones would cost methods without a model their tables.
+
+    Large fixed arrays make them smaller: 2^24 values of one column are enough for any method.
+    """
+    widest = max((math.prod(c.shape) for c in source.columns), default=1)
+    count = max(1, source.num_entries // CHUNK_ENTRIES, source.num_entries * widest // CHUNK_VALUES)
     names = [c.name for c in source.columns]
     for start, stop in ranges(source.num_entries, -(-source.num_entries // count) or 1):
         yield source.read(names, start, stop)

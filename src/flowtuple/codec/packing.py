@@ -87,7 +87,7 @@ def unpack_indices(data: bytes, rows: int) -> Array:
     above = reader.signed()
     if not 0 <= above <= ATOM:
         raise Corrupt(f"special indices cannot begin at {above}")
-    q = _unpco(data[reader.position :], rows, "iu").astype(np.int64)
+    q = _unpco(data[reader.position :], rows, "i").astype(np.int64)
     if above:
         q = np.where(q >= above, ATOM + (q - above), q)
     return q

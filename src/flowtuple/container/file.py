@@ -174,6 +174,10 @@ class File:
         limits = {SectionKind.CARRIED: len(names), SectionKind.CHUNK: len(described), SectionKind.MODEL: len(described)}
         if any(s.owner >= limits[s.kind] for s in self.sections):
             raise Corrupt(f"{self.path}: has a section of a table or object that its description lacks")
+        owners = sorted(s.owner for s in self.sections if s.kind is SectionKind.CARRIED)
+        models = [s.owner for s in self.sections if s.kind is SectionKind.MODEL]
+        if owners != list(range(len(set(names)))) or len(set(models)) != len(models):
+            raise Corrupt(f"{self.path}: its sections do not fit its description")
         tables = [StoredTable(self, k, d) for k, d in enumerate(described)]
         self.tables = {t.name: t for t in tables}
         if len(self.tables) != len(tables):

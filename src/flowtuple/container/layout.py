@@ -79,7 +79,7 @@ def check_header(data: bytes, name: str) -> None:
     if len(data) < HEADER_SIZE:
         raise Truncated(f"{name}: ends after {len(data)} bytes, within its header; fetch or copy it again")
     _, major, minor, flags = _HEADER.unpack(data)
-    is_other_draft = major == MAJOR == 0 and minor > MINOR  # drafts promise nothing to one another
+    is_other_draft = 0 in (major, MAJOR) and (major, minor) != (MAJOR, MINOR)  # drafts promise nothing to one another
     if major > MAJOR or is_other_draft:
         known = f"{MAJOR}.{MINOR}" if MAJOR == 0 else f"{MAJOR}.x"
         raise TooNew(f"{name}: has format version {major}.{minor}, this flowtuple reads up to {known}; update flowtuple")
@@ -120,7 +120,7 @@ def unpack_footer(data: bytes, offset: int, name: str) -> tuple[dict[str, Any], 
     """
     reader = Reader(unzstd(data))
     try:
-        meta = json.loads(reader.take(reader.unsigned()))
+        meta = json.loads(reader.take(reader.unsigned()).decode("utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise Corrupt(f"{name}: its description does not parse ({error})") from None
     if not isinstance(meta, dict):
@@ -136,3 +136,7 @@ def unpack_footer(data: bytes, offset: int, name: str) -> tuple[dict[str, Any], 
     if position != offset or reader.position != len(reader.data):
         raise Corrupt(f"{name}: its index does not add up to its size")
     return meta, sections
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")

@@ -73,9 +73,9 @@ class Rows:
 
 
 def collection_of(column: Column) -> str:
-    """The key that columns of one row structure share: `""` for event columns, the counter's name, or the fixed size."""
+    """The key that columns of one row structure share: `""` for event columns, `#` and the counter, or `[size]`."""
     if column.counter is not None:
-        return column.counter
+        return f"#{column.counter}"
     return f"[{int(np.prod(column.shape))}]" if column.shape else ""
 
 

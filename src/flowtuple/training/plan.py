@@ -90,10 +90,7 @@ def make_plan(table: Table, lattices: Mapping[str, Lattice]) -> Plan:
         rows = Rows(collection_counts(columns[0], table.data, table.num_entries))
         if len(rows) < MIN_ROWS:
             continue
-        indices = {
-            c.name: lattices[c.name].encode(table.data[c.name].reshape(-1))[rows.order] for c in columns if c.role != "id"
-        }
-        indices = {name: q for name, q in indices.items() if len(q) and (q != q[0]).any()}
+        indices = _varying({c.name: _in_rows(table, c, lattices, rows) for c in columns if c.role != "id"})
         for name, q in indices.items():
             bins[name] = fit_bins(q, bin_count(len(q)))
             levels[name] = bins[name].level(q)
