@@ -442,7 +442,7 @@ class TestChunk:
     @pytest.mark.parametrize("seed", [1, 2])
     def test_every_column_by_the_flow(self, events: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """With NaN, infinities, extremes and escapes among the parents, which are read as levels all the same."""
-        monkeypatch.setattr(chunk, "_without_model", lambda q, values, lattice: [])
+        monkeypatch.setattr(chunk, "_without_model", lambda q, values, lattice, exact: [])
         table = every_kind(events, seed, opaque=False)
         coding = coding_of(table, BOUNDS)
         coding = replace(coding, flow=random_flow(table, coding, seed))
@@ -487,7 +487,9 @@ class TestChunk:
         plain = chunk._without_model
         with monkeypatch.context() as patch:
             patch.setattr(
-                chunk, "_without_model", lambda q, v, lattice: plain(q, v, lattice) if lattice is coding.lattices["met"] else []
+                chunk,
+                "_without_model",
+                lambda q, v, lattice, e: plain(q, v, lattice, e) if lattice is coding.lattices["met"] else [],
             )
             data, _ = encode_chunk(table, coding)
         touched: list[str] = []
@@ -595,7 +597,7 @@ class TestBoundViolated:
         table = Table("t", (Column("bad", dtype), Column("good", "int8")), 300, {"bad": x, "good": np.zeros(300, "int8")})
         coding = TableCoding(table.columns, {"bad": lattice, "good": Lattice("int8", Bound(), Integers("int8"))}, LatticeFlow())
         monkeypatch.setattr(
-            chunk, "_without_model", lambda q, v, lat: [chunk.StoredColumn(Method.INDICES, packing.pack_indices(q))]
+            chunk, "_without_model", lambda q, v, lat, e: [chunk.StoredColumn(Method.INDICES, packing.pack_indices(q), e)]
         )
         encode_chunk(table, coding)
         decode = Lattice.decode
@@ -610,7 +612,7 @@ class TestBoundViolated:
     def test_a_broken_flow(self, monkeypatch: pytest.MonkeyPatch) -> None:
         table = every_kind(50, opaque=False)
         coding = coding_of(table)
-        monkeypatch.setattr(chunk, "_without_model", lambda q, v, lattice: [])
+        monkeypatch.setattr(chunk, "_without_model", lambda q, v, lattice, exact: [])
         coding = replace(coding, flow=random_flow(table, coding, 0))
         decode = coder.decode
         monkeypatch.setattr(coder, "decode", lambda *a: decode(*a) ^ 1)

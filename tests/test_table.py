@@ -110,9 +110,28 @@ def test_a_counter_that_miscounts_is_refused(counter):
         table_from_awkward("t", ak.Array({"nJet": counter, "Jet_pt": [[5.0], []]}), counters={"Jet_pt": "nJet"})
 
 
-def test_names_that_meet_are_kept_apart():
-    array = ak.Array([{"MET": {"pt": 1.0}, "MET_pt": 2.0}])
-    assert [c.name for c in table_from_awkward("t", array).columns] == ["MET_pt", "MET_pt_"]
+@pytest.mark.parametrize(
+    ("event", "match"),
+    [
+        ({"MET": {"pt": 1.0}, "MET_pt": 2.0}, r"table 't': 'MET.pt' and 'MET_pt' would both be column 'MET_pt'; rename one"),
+        ({"a_b": 5, "a": [{"b": 1}]}, r"'a_b' and 'a.b' would both be column 'a_b'; rename one"),
+        ({"a": {"b": {"c": 1}, "b_c": 2}}, r"'a.b.c' and 'a.b_c' would both be column 'a_b_c'"),
+    ],
+)
+def test_names_that_meet_are_refused(event, match):
+    with pytest.raises(InvalidArgument, match=match):
+        table_from_awkward("t", ak.Array([event]))
+
+
+@pytest.mark.parametrize("names", [["a", "n(a)"], ["n(a)", "a"]])
+def test_hidden_counters_give_way_to_visible_columns(names):
+    array = ak.Array({"a": [[1.0], []], "n(a)": [7, 8]})[names]
+    table = table_from_awkward("t", array)
+    assert [c.name for c in table.columns if not c.hidden] == names
+    assert table.column("a").counter == "n(a)_"
+    assert table["n(a)_"].tolist() == [1, 0]
+    assert table["n(a)"].tolist() == [7, 8]
+    assert table_to_awkward(table).tolist() == array.tolist()
 
 
 @pytest.mark.parametrize(

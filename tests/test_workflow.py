@@ -24,11 +24,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import flowtuple as ft
+from flowtuple.events.location import split_tree
 from flowtuple.events.source import write_dataset
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, Table
 from flowtuple.training import plan
-from flowtuple.workflow import split_stored
+from flowtuple.workflow import STORED
 
 FLOATS = ["float16", "float32", "float64"]
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -145,8 +146,8 @@ class TestDecompress:
             ("C:a.ftup", ("C:a.ftup", None)),
         ],
     )
-    def test_split_stored(self, text: str, expected: tuple[str, str | None]) -> None:
-        assert split_stored(text) == expected
+    def test_tree_of_a_stored_file(self, text: str, expected: tuple[str, str | None]) -> None:
+        assert split_tree(text, STORED) == expected
 
     def test_a_file_with_a_colon_in_its_name(self, tmp_path: Path) -> None:
         ft.compress({"x": [1.0]}, tmp_path / "a.ftup:b")
@@ -677,3 +678,90 @@ class TestHardlyAnything:
             call(tmp_path / "missing.root", tmp_path / "out", seed=-1)
         with pytest.raises(ft.InvalidArgument, match=r"out.NPZ: has the suffix of another format"):
             call(tmp_path / "missing.root", tmp_path / "out.NPZ")
+
+
+class TestModelAndBounds:
+    @pytest.fixture
+    def trained(self, tmp_path: Path) -> Path:
+        path = tmp_path / "m.flow"
+        ft.train({"x": np.arange(50) / 7, "n": np.arange(50)}, path, tolerance={"x": "bits:10", "n": "abs:3"})
+        return path
+
+    def test_the_same_bounds_again(self, trained: Path, tmp_path: Path) -> None:
+        data = {"x": np.arange(9) / 3, "n": np.arange(9)}
+        ft.compress(data, tmp_path / "o.ftup", tolerance={"x": "bits:10", "n": "abs:3.0"}, model=trained)
+        assert ft.verify(data, tmp_path / "o.ftup")[0].bound == "bits:10"
+
+    def test_lossless_is_a_bound_too(self, trained: Path, tmp_path: Path) -> None:
+        with pytest.raises(ft.InvalidArgument, match="fixes bits:10 for column 'x', not lossless"):
+            ft.compress({"x": np.arange(9) / 3, "n": np.arange(9)}, tmp_path / "o", tolerance={"x": "lossless"}, model=trained)
+
+    def test_a_model_holds_no_events(self, trained: Path, tmp_path: Path) -> None:
+        with pytest.raises(ft.InvalidArgument, match="is a model and holds no events"):
+            ft.decompress(trained, tmp_path / "o.npz")
+        assert [p.name for p in tmp_path.iterdir()] == ["m.flow"]
+
+
+class TestOddNames:
+    def test_a_name_with_the_characters_of_a_glob(self, tmp_path: Path) -> None:
+        data = {"x[0]": np.arange(20) / 7, "x0": np.arange(20) / 7, "n*": np.arange(20)}
+        ft.compress(data, tmp_path / "o.ftup", tolerance={"x[0]": "abs:0.5", "n*": "abs:2"})
+        asked = {c["name"]: c["asked"] for c in ft.info(tmp_path / "o.ftup")["tables"][0]["columns"]}
+        assert asked == {"x[0]": "abs:0.5", "x0": "lossless", "n*": "abs:2"}
+
+    def test_no_name_at_all(self, tmp_path: Path) -> None:
+        with pytest.raises(ft.InvalidArgument, match="has no name"):
+            ft.compress({"": [1.0]}, tmp_path / "o.ftup")
+
+    @pytest.mark.parametrize(("kind", "amount"), [("abs", -1), ("abs", math.nan), ("rel", 2.0), ("bits", 1.5), ("odd", 1)])
+    def test_bounds_that_cannot_be(self, kind: str, amount: float) -> None:
+        with pytest.raises(ft.InvalidArgument, match="bound"):
+            ft.Bound(kind, amount)
+
+    def test_a_bound_that_is_no_text(self, tmp_path: Path) -> None:
+        with pytest.raises(ft.InvalidArgument, match="for 'x' is no text"):
+            ft.compress({"x": [1.0]}, tmp_path / "o.ftup", tolerance={"x": 0.5})
+
+
+class TestOutput:
+    def test_what_is_no_ordinary_file_is_left_alone(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ft.InvalidArgument, match="is no ordinary file"):
+            ft.compress({"x": [1.0]}, tmp_path / "pipe")
+        assert (tmp_path / "pipe").is_fifo()
+
+    def test_a_link_keeps_pointing(self, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(tmp_path / "real.ftup")
+        ft.compress({"x": [1.0]}, tmp_path / "link")
+        assert (tmp_path / "link").is_symlink()
+        assert ft.decompress(tmp_path / "real.ftup")["x"].tolist() == [1.0]
+
+    def test_strings_of_no_events_keep_their_type(self, tmp_path: Path) -> None:
+        events = ak.Array([{"name": "a", "x": 1.0}])[:0]
+        ft.compress(events, tmp_path / "o.ftup")
+        assert str(ft.decompress(tmp_path / "o.ftup").type) == str(events.type)
+
+
+class TestVerify:
+    def test_lists_without_a_counter_of_their_own(self, tmp_path: Path) -> None:
+        events = {"Jet_pt": [[1.0, 2.0], [], [3.0]], "Jet_n": [[1, 2], [], [3]]}
+        ft.compress(events, tmp_path / "o.ftup")
+        ft.decompress(tmp_path / "o.ftup", tmp_path / "o.root")
+        assert sum(c.violations for c in ft.verify(tmp_path / "o.root", tmp_path / "o.ftup")) == 0
+        shifted = {"Jet_pt": [[1.0], [2.0], [3.0]], "Jet_n": [[1], [2], [3]]}
+        found = {c.column: c.violations for c in ft.verify(shifted, tmp_path / "o.ftup")}
+        assert found == {"n(Jet_pt)": 2, "Jet_pt": 0, "Jet_n": 0}
+
+    def test_a_signalling_nan(self, tmp_path: Path) -> None:
+        data = {"x": np.array([0x7FA00001, 0x3F800000], "u4").view("f4")}
+        ft.compress(data, tmp_path / "o.ftup", tolerance={"x": "abs:0.1"})
+        assert [c.violations for c in ft.verify(data, tmp_path / "o.ftup")] == [0]
+
+    def test_another_histogram(self, tmp_path: Path) -> None:
+        for name, counts in (("a", [1.0, 2.0]), ("b", [1.0, 3.0])):
+            with uproot.recreate(tmp_path / f"{name}.root") as file:
+                file.mktree("Events", {"x": "float32"}).extend({"x": np.float32([1, 2])})
+                file["pileup"] = np.array(counts), np.array([0.0, 1.0, 2.0])
+        ft.compress(tmp_path / "a.root", tmp_path / "a.ftup")
+        assert sum(c.violations for c in ft.verify(tmp_path / "a.root", tmp_path / "a.ftup")) == 0
+        assert {c.column for c in ft.verify(tmp_path / "b.root", tmp_path / "a.ftup") if c.violations} == {"pileup"}

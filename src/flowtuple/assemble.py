@@ -20,7 +20,6 @@ from flowtuple.errors import MissingExtra
 from flowtuple.events.location import expand, is_url, split_tree
 from flowtuple.events.source import FORMATS, Source
 from flowtuple.execute import ordered_map
-from flowtuple.lattice.lattice import str_exact
 from flowtuple.prepare import SCAN_STEP, Prepared
 from flowtuple.progress import Progress
 from flowtuple.table import Table, TableSource, concatenate, ranges
@@ -93,7 +92,7 @@ def add_chunks(writer: Writer, prepared: list[Prepared], workers: int | None, pr
         for entries, nbytes, size, data in ordered_map(encode, _chunks(table.source), workers):
             writer.add(SectionKind.CHUNK, number, data, entries)
             raw_bytes, values, done = raw_bytes + nbytes, values + size, done + entries
-            progress(f"compress {table.source.name}", done / total, "")
+            progress(f"compress {table.source.name}", done / max(1, total), "")
     return raw_bytes, values
 
 
@@ -107,6 +106,8 @@ def _chunks(source: TableSource) -> Iterator[Table]:
     names = [c.name for c in source.columns]
     for start, stop in ranges(source.num_entries, -(-source.num_entries // count) or 1):
         yield source.read(names, start, stop)
+    if not source.num_entries and any(c.is_opaque for c in source.columns):
+        yield source.read(names, 0, 0)  # keeps the type of what is carried
 
 
 def description(prepared: list[Prepared], carried: list[str], origin: Mapping[str, Any], *, entries: bool) -> dict[str, Any]:
@@ -119,11 +120,12 @@ def description(prepared: list[Prepared], carried: list[str], origin: Mapping[st
             if column.name in table.coding.lattices:
                 described["lattice"] = table.coding.lattices[column.name].to_json()
             if column.name in table.asked:
-                described["asked"] = str_exact(table.asked[column.name])
+                described["asked"] = str(table.asked[column.name])
             columns.append(described)
         events = table.source.num_entries if entries else 0
         tables.append({"name": table.source.name, "entries": events, "columns": columns})
-    return {"tables": tables, "carried": carried, "provenance": dict(origin)}
+    alone = {} if entries else {"model": True}
+    return {"tables": tables, "carried": carried, "provenance": dict(origin)} | alone
 
 
 def provenance(effort: str, seed: int, source: Source) -> dict[str, Any]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from flowtuple.errors import InvalidArgument
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # only writing gives these
 
 
 @contextlib.contextmanager
@@ -18,7 +21,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     The temporary name keeps the suffix, because some writers choose their format by it.
 
     Raises:
-        InvalidArgument: The folder does not exist or cannot be written.
+        InvalidArgument: The folder does not exist or cannot be written, or the disk is full.
 
     Example:
         >>> import tempfile, pathlib
@@ -28,27 +31,29 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         >>> target.read_text()
         'whole'
     """
-    target = Path(final)
+    target = Path(os.path.realpath(final))  # a link keeps pointing where it points
     if target.is_dir():
         raise InvalidArgument(f"{target}: is a folder; name a file inside it")
+    if target.exists() and not target.is_file():
+        raise InvalidArgument(f"{target}: is no ordinary file; name one that may be replaced")
+    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=f".part{target.suffix}", dir=target.parent)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         raise InvalidArgument(f"{target}: cannot be written ({error.strerror}); choose another folder") from None
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
         _publish(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise InvalidArgument(f"{target}: cannot be written ({error.strerror}); make room or choose another disk") from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _publish(temporary: Path, target: Path) -> None:
     """Make the bytes durable before the name points at them, and the name durable after."""
-    mask = os.umask(0)
-    os.umask(mask)
-    temporary.chmod(0o666 & ~mask)  # mkstemp makes private files; the person asked for an ordinary one
     with open(temporary, "rb") as written:
         os.fsync(written.fileno())
     os.replace(temporary, target)

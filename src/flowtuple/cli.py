@@ -39,7 +39,7 @@ EffortOption = Annotated[str, typer.Option("--effort", help="fast, default or be
 Seed = Annotated[int, typer.Option("--seed", help="Same input, options and seed: same file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Compressed = Annotated[str, typer.Argument(metavar="IN.ftup", help="A flowtuple file or URL.")]
-Original = Annotated[str, typer.Argument(metavar="ORIGINAL", help="The input it was made from.")]
+Originals = Annotated[list[str], typer.Argument(metavar="ORIGINAL...", help="The input or inputs it was made from.")]
 
 
 def main() -> None:
@@ -67,6 +67,8 @@ def demo(
     with shown_progress() as progress:
         made = workflow.demo(output, effort=effort, progress=progress)
     show_demonstration(made.rows, made.totals, made.report)
+    if made.violations:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -190,7 +192,7 @@ def decompress(
 
 
 @app.command()
-def verify(original: Original, path: Compressed, names: Names = "", as_json: Json = False) -> None:
+def verify(original: Originals, path: Compressed, names: Names = "", as_json: Json = False) -> None:
     """Check every value against its bound; exit code 1 where one fails.
 
     Example: flowtuple verify nano.root nano.ftup
@@ -198,12 +200,12 @@ def verify(original: Original, path: Compressed, names: Names = "", as_json: Jso
     from flowtuple import workflow
 
     with shown_progress() as progress:
-        found = workflow.verify(original, path, names=_split_names(names), progress=progress)
+        found = workflow.verify(_one_or_many(original), path, names=_split_names(names), progress=progress)
     violations = sum(column.violations for column in found)
     if as_json:
         _print_json({"violations": violations, "columns": [column.to_json() for column in found]})
     else:
-        show_fidelity(f"{path} against {original}", found)
+        show_fidelity(f"{path} against {', '.join(original)}", found)
     if violations:
         raise typer.Exit(1)
 
@@ -225,7 +227,7 @@ def info(path: Compressed, as_json: Json = False) -> None:
 
 @app.command()
 def report(
-    original: Original,
+    original: Originals,
     path: Compressed,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html.")],
     names: Names = "",
@@ -237,7 +239,7 @@ def report(
     from flowtuple import workflow
 
     with shown_progress() as progress:
-        page = workflow.report(original, path, output, names=_split_names(names), progress=progress)
+        page = workflow.report(_one_or_many(original), path, output, names=_split_names(names), progress=progress)
     sys.stdout.write(f"{page}\n")
 
 
@@ -257,7 +259,7 @@ def _selection(columns: list[str], exclude: list[str], roles: list[str], names: 
 
 
 def _pair(text: str, option: str, form: str, example: str) -> tuple[str, str]:
-    left, equals, right = text.rpartition("=")
+    left, equals, right = (part.strip() for part in text.rpartition("="))
     if not equals or not left:
         raise InvalidArgument(f"{option} {text!r} is not of the form {form}; write for example {example}")
     return left, right

@@ -19,7 +19,6 @@ from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.evaluate.report import ColumnSize, ReportInput
 from flowtuple.events.root_writer import type_changes
 from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
-from flowtuple.lattice.lattice import str_exact
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.prepare import sentinel_spread_in_words, std_without_sentinels, survey
 from flowtuple.progress import Progress, silent
@@ -134,7 +133,7 @@ def _column_info(
     return column.to_json() | {
         "role": column.role,
         "asked": table.asked.get(column.name, "lossless"),
-        "bound": str_exact(lattice.bound) if lattice else "lossless",
+        "bound": str(lattice.bound) if lattice else "lossless",
         "lattice": grid_in_words(lattice.grid) if lattice else "carried as it is",
         "bytes": sum(len(chunk[column.name]) for chunk in chunks),
         "model_bytes": model.get(column.name, 0),
@@ -159,7 +158,7 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
     for name, stored in file.tables.items():
         source, decoded, files = original.table(name), read_all(stored), f"{original.description} against {file.path}"
         check_comparable(source, stored, files)
-        pairs.append((source.read([c.name for c in stored.columns], 0, stored.num_entries), decoded))
+        pairs.append((read_like(source, stored.columns, 0, stored.num_entries), decoded))
         check_comparable(*pairs[-1], files)
         sizes += _column_sizes(stored, decoded)
     return ReportInput(
@@ -188,15 +187,30 @@ def check_comparable(original: TableSource, decoded: TableSource, files: str) ->
         )
     columns = {c.name: c for c in original.columns}
     for column in decoded.columns:
+        if column.hidden:  # has no name that another format would keep; compared through what it counts
+            continue
         where, found = f"{files}: column {column.name!r}", columns.get(column.name)
         if found is None:
             raise InvalidArgument(f"{where} is not in the original ({nearest(column.name, columns)}); {_NEXT}")
+        if (found.counter is None) != (column.counter is None):
+            raise InvalidArgument(f"{where} holds lists in one and single values in the other; {_NEXT}")
         if (found.dtype, found.shape) != (column.dtype, column.shape):
             raise InvalidArgument(f"{where} is {found.dtype} against {column.dtype}; {_NEXT}")
         if isinstance(original, Table) and isinstance(decoded, Table):
             sizes = len(original.data[column.name]), len(decoded.data[column.name])
             if sizes[0] != sizes[1]:
                 raise InvalidArgument(f"{where} has {sizes[0]} values against {sizes[1]}; {_NEXT}")
+
+
+def read_like(source: TableSource, columns: tuple[Column, ...], start: int, stop: int) -> Table:
+    """Events of an original under the schema of a file: hidden counters under the names that the file gives them."""
+    table = source.read([c.name for c in columns if not c.hidden], start, stop)
+    data = {c.name: table.data[c.name] for c in columns if not c.hidden}
+    for column in columns:
+        if column.hidden:
+            counted = next(c.name for c in columns if c.counter == column.name)
+            data[column.name] = table.data[table.column(counted).counter or ""].astype(column.dtype)
+    return Table(table.name, columns, table.num_entries, data)
 
 
 def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:

@@ -15,7 +15,7 @@ from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.progress import Progress
-from flowtuple.schema import Bound, Column, bit_patterns, match_bounds
+from flowtuple.schema import Bound, Column, asked_bounds, bit_patterns
 from flowtuple.selection import naming
 from flowtuple.table import Dataset, TableSource, ranges
 
@@ -53,11 +53,13 @@ def survey(source: TableSource, progress: Progress) -> dict[str, Statistics]:
 
 def prepare(dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Progress) -> list[Prepared]:
     """Every table of a data set with the bounds that were asked for and no flow yet."""
-    bounds = _match(dataset, tolerance)
+    bounds = _asked(dataset, tolerance)
     prepared = []
     for name, source in dataset.tables.items():
         statistics, asked = survey(source, progress), bounds[name]
-        lattices = {c.name: resolve(c, asked[c.name], statistics[c.name]) for c in source.columns if not c.is_opaque}
+        lattices = {
+            c.name: resolve(c, asked.get(c.name, Bound()), statistics[c.name]) for c in source.columns if not c.is_opaque
+        }
         coding = TableCoding(source.columns, lattices, LatticeFlow())
         named = {column: bound for column, bound in asked.items() if bound.kind != "lossless"}
         warned = [_warning(column, bound, statistics[column]) for column, bound in named.items()]
@@ -65,9 +67,9 @@ def prepare(dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Pr
     return prepared
 
 
-def _match(dataset: Dataset, tolerance: Mapping[str, str | Bound]) -> dict[str, dict[str, Bound]]:
+def _asked(dataset: Dataset, tolerance: Mapping[str, str | Bound]) -> dict[str, dict[str, Bound]]:
     with naming(dataset.description):
-        return match_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance)
+        return asked_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance)
 
 
 def _warning(column: str, bound: Bound, statistics: Statistics) -> str | None:
@@ -111,16 +113,18 @@ def prepare_with_model(
             f"{model.path}: was trained on {', '.join(model.tables)}, none of which {dataset.description} holds "
             f"({', '.join(dataset.tables)}); train a model on this input"
         )
-    bounds = _match(dataset, tolerance)
+    bounds = _asked(dataset, tolerance)
     prepared = []
     for name, source in dataset.tables.items():
         statistics, known = survey(source, progress), model.tables.get(name)
         if known is not None:
             _check_fit(source, known, bounds[name], model.path)
         lattices = {
-            c.name: _lattice(c, statistics[c.name], bounds[name][c.name], known) for c in source.columns if not c.is_opaque
+            c.name: _lattice(c, statistics[c.name], bounds[name].get(c.name, Bound()), known)
+            for c in source.columns
+            if not c.is_opaque
         }
-        flow = _usable(known.flow, set(lattices)) if known else LatticeFlow()
+        flow = known.flow if known else LatticeFlow()
         asked = {c: b for c, b in bounds[name].items() if b.kind != "lossless"}
         if known:
             asked |= {c: Bound.parse(text) for c, text in known.asked.items() if c in lattices}
@@ -148,14 +152,9 @@ def _check_fit(source: TableSource, known: StoredTable, bounds: Mapping[str, Bou
                 f"{path}: column {trained.name!r} was {trained.dtype} when the model was trained and is {found.dtype} "
                 f"in table {source.name!r}; train a model on this input"
             )
-        bound = bounds[trained.name]
-        if bound.kind != "lossless" and str(bound) != known.asked.get(trained.name, "lossless"):
+        fixed = Bound.parse(known.asked.get(trained.name, "lossless"))
+        bound = bounds.get(trained.name, fixed)
+        if bound != fixed:
             raise InvalidArgument(
-                f"{path}: fixes {known.asked.get(trained.name, 'lossless')} for column {trained.name!r}, not {bound}; "
-                "leave out --tolerance or train with it"
+                f"{path}: fixes {fixed} for column {trained.name!r}, not {bound}; leave out --tolerance or train with it"
             )
-
-
-def _usable(flow: LatticeFlow, present: set[str]) -> LatticeFlow:
-    """The part of a flow whose columns and all that they read are there."""
-    return LatticeFlow({name: f for name, f in flow.columns.items() if flow.ancestors([name]) <= present})

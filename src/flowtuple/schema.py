@@ -72,6 +72,10 @@ class Column:
     shape: tuple[int, ...] = ()
     hidden: bool = False
 
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise InvalidArgument(f"a column of type {self.dtype} has no name; give it one")
+
     @property
     def is_opaque(self) -> bool:
         return self.dtype == OPAQUE
@@ -149,16 +153,24 @@ class Bound:
             amount = float(number)
         except ValueError:
             raise InvalidArgument(f"bound {text!r} has no number after '{kind}:': write for example {kind}:1e-3") from None
-        if not math.isfinite(amount) or amount < 0 or (amount == 0 and kind != "bits"):
-            raise InvalidArgument(f"bound {text!r} must be a positive, finite number; for exact values write lossless")
-        if kind == "rel" and amount >= 1:
-            raise InvalidArgument(f"bound {text!r} allows every value to become zero: write a number below 1")
-        if kind == "bits" and (amount != int(amount) or amount > 52):
-            raise InvalidArgument(f"bound {text!r} must be a whole number of mantissa bits, 0 to 52")
+        _check_amount(kind, amount, text)
         return cls(kind, amount)  # type: ignore[arg-type]
 
+    def __post_init__(self) -> None:
+        if self.kind != "lossless":
+            _check_amount(self.kind, self.amount, f"{self.kind}:{self.amount}")
+
     def __str__(self) -> str:
-        return "lossless" if self.kind == "lossless" else f"{self.kind}:{self.amount:g}"
+        """The bound as text that parses back to the very same number."""
+        if self.kind == "lossless":
+            return self.kind
+        whole = self.amount == int(self.amount) and self.amount < 2**53
+        return f"{self.kind}:{int(self.amount) if whole else self.amount!r}"
+
+    @property
+    def short(self) -> str:
+        """The bound as text of four digits, for tables."""
+        return self.kind if self.kind == "lossless" else f"{self.kind}:{self.amount:.4g}"
 
     def holds(self, original: Array, decoded: Array) -> Array:
         """Whether each decoded value lies within the bound of its original.
@@ -215,6 +227,17 @@ class Bound:
         return half_unit
 
 
+def _check_amount(kind: str, amount: float, text: str) -> None:
+    if kind not in get_args(BoundKind):
+        raise InvalidArgument(f"bound {text!r} does not parse: write lossless, abs:E, rel:R, std:S or bits:B")
+    if not math.isfinite(amount) or amount < 0 or (amount == 0 and kind != "bits"):
+        raise InvalidArgument(f"bound {text!r} must be a positive, finite number; for exact values write lossless")
+    if kind == "rel" and amount >= 1:
+        raise InvalidArgument(f"bound {text!r} allows every value to become zero: write a number below 1")
+    if kind == "bits" and (amount != int(amount) or amount > 52):
+        raise InvalidArgument(f"bound {text!r} must be a whole number of mantissa bits, 0 to 52")
+
+
 def bit_patterns(values: Array) -> Array:
     """The values as unsigned integers of the same width, so that equality means the same bits."""
     values = np.ascontiguousarray(values)
@@ -262,21 +285,33 @@ def select_columns(
 def match_bounds(tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str, str | Bound]) -> dict[str, dict[str, Bound]]:
     """The bound of every column: the last pattern that matches wins, and none means lossless.
 
+    Returns:
+        For each table a dict from column name to bound, for every column.
+
+    Raises:
+        InvalidArgument: A pattern matches nothing, or a bound is impossible for a column named in full.
+    """
+    asked = asked_bounds(tables, tolerance)
+    return {table: {c.name: asked[table].get(c.name, Bound()) for c in columns} for table, columns in tables.items()}
+
+
+def asked_bounds(tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str, str | Bound]) -> dict[str, dict[str, Bound]]:
+    """The bounds that were asked for, of the columns that a pattern touches only.
+
     Patterns are branch names or globs, optionally as `TREE/PATTERN`. A glob touches float columns only and passes
     over ids and weights; to bound an integer, an id or a weight, name it in full.
-
-    Returns:
-        For each table a dict from column name to bound.
 
     Raises:
         InvalidArgument: A pattern matches nothing, or a bound is impossible for a column named in full.
     """
     everything = {name: tuple(columns) for name, columns in tables.items()}
-    bounds = {table: {c.name: Bound() for c in columns} for table, columns in everything.items()}
+    bounds: dict[str, dict[str, Bound]] = {table: {} for table in everything}
     for pattern, spec in tolerance.items():
+        if not isinstance(spec, (str, Bound)):
+            raise InvalidArgument(f"the bound {spec!r} for {pattern!r} is no text: write for example 'abs:{spec}'")
         bound = spec if isinstance(spec, Bound) else Bound.parse(spec)
         for table, column in matches(pattern, everything):
-            if not is_glob(pattern):
+            if _spells(pattern, table, column):
                 _check_applicable(bound, column)
             elif not column.is_float or column.role in ("id", "weight"):
                 continue
@@ -284,8 +319,14 @@ def match_bounds(tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str,
     return bounds
 
 
+def _spells(pattern: str, table: str, column: Column) -> bool:
+    """Whether a pattern is a column's full name, which may hold characters of globs itself."""
+    return pattern in (column.name, f"{table}/{column.name}")
+
+
 def _fits(pattern: str, table: str, column: Column) -> bool:
-    return fnmatch.fnmatchcase(column.name, pattern) or fnmatch.fnmatchcase(f"{table}/{column.name}", pattern)
+    names = (column.name, f"{table}/{column.name}")
+    return pattern in names or any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
 def matches(pattern: str, tables: Mapping[str, Iterable[Column]]) -> list[tuple[str, Column]]:
@@ -295,6 +336,7 @@ def matches(pattern: str, tables: Mapping[str, Iterable[Column]]) -> list[tuple[
         InvalidArgument: There are none.
     """
     found = [(table, c) for table, columns in tables.items() for c in columns if _fits(pattern, table, c)]
+    found = [hit for hit in found if _spells(pattern, *hit)] or found
     if not found:
         names = [c.name for columns in tables.values() for c in columns]
         what = "glob" if is_glob(pattern) else "name"

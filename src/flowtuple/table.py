@@ -215,17 +215,25 @@ def table_from_awkward(
             counter with all columns of equal counts.
 
     Raises:
-        InvalidArgument: A field does not have as many values as the one that counts it says.
+        InvalidArgument: A field does not have as many values as the one that counts it says, or two get the same name.
 
     Example:
         >>> table = table_from_awkward("Events", ak.Array([{"Jet": [{"pt": 50.0}, {"pt": 20.0}]}, {"Jet": []}]))
         >>> [c.name for c in table.columns], table["Jet_pt"].tolist(), table["n(Jet_pt)"].tolist()
         (['n(Jet_pt)', 'Jet_pt'], [50.0, 20.0], [2, 0])
     """
-    builder = _Builder(titles or {}, counters or {})
+    visible: dict[str, tuple[str, ak.Array]] = {}
     for field_name in array.fields:
-        for leaf, _, values in leaves(field_name, array[field_name]):
-            builder.add(leaf, values)
+        for leaf, fields, values in leaves(field_name, array[field_name]):
+            origin = ".".join((field_name, *fields))
+            if leaf in visible:
+                raise InvalidArgument(
+                    f"table {name!r}: {visible[leaf][0]!r} and {origin!r} would both be column {leaf!r}; rename one"
+                )
+            visible[leaf] = (origin, values)
+    builder = _Builder(titles or {}, counters or {}, visible)
+    for leaf, (_, values) in visible.items():
+        builder.add(leaf, values)
     builder.check_counters()
     return Table(name, tuple(builder.columns), len(array), builder.data)
 
@@ -233,7 +241,8 @@ def table_from_awkward(
 class _Builder:
     """Collects columns and finds counters that they share."""
 
-    def __init__(self, titles: Mapping[str, str], counters: Mapping[str, str]) -> None:
+    def __init__(self, titles: Mapping[str, str], counters: Mapping[str, str], visible: Iterable[str]) -> None:
+        self._taken = set(visible)
         self.columns: list[Column] = []
         self.data: dict[str, Any] = {}
         self._titles = titles
@@ -246,7 +255,6 @@ class _Builder:
         dtype, shape, is_counted = kind_of(values)
         counter = self._counter(name, values) if is_counted else None
         role = "counter" if name in self._counting else "value" if dtype == OPAQUE else infer_role(name, dtype)
-        name = self._unused(name)
         self.columns.append(Column(name, dtype, role, self._titles.get(name, ""), counter, shape))
         flat = ak.flatten(values) if is_counted else values
         self.data[name] = values if dtype == OPAQUE else np.ascontiguousarray(ak.to_numpy(flat))
@@ -258,8 +266,10 @@ class _Builder:
                 raise InvalidArgument(f"column {name!r} does not have as many values as {counter!r} says; name its own counter")
 
     def _unused(self, name: str) -> str:
-        while name in self.data:
+        """A name for a hidden counter; visible columns keep theirs."""
+        while name in self._taken:
             name += "_"
+        self._taken.add(name)
         return name
 
     def _counter(self, name: str, values: ak.Array) -> str:

@@ -16,6 +16,7 @@ from rich.table import Table as RichTable
 from flowtuple import progress as reporting
 from flowtuple.evaluate.metrics import ColumnFidelity
 from flowtuple.evaluate.report import format_bytes, format_number
+from flowtuple.schema import Bound
 
 
 @contextmanager
@@ -128,7 +129,7 @@ def show_fidelity(title: str, found: Sequence[ColumnFidelity]) -> None:
     rows = [
         [
             f"{c.table}/{c.column}",
-            c.bound,
+            Bound.parse(c.bound).short,
             str(c.values),
             str(c.violations),
             format_number(c.difference.largest if c.difference.count else None),
@@ -150,21 +151,27 @@ def show_info(found: Mapping[str, Any]) -> None:
             [
                 column["name"],
                 column["dtype"] + (f" [{column['counter']}]" if "counter" in column else "") + _shape(column),
-                column["asked"] if column["asked"] == "lossless" else f"{column['asked']} ({column['bound']})",
+                _bound_in_words(column),
                 column["lattice"],
                 ", ".join(column["methods"]),
                 str(column["bytes"]),
                 str(column["model_bytes"]),
-                column.get("title", ""),
             ]
             for column in table["columns"]
         ]
-        headings = ["column", "type", "bound", "lattice", "method", "bytes", "model", "title"]
-        show_table(f"{table['name']}: {table['events']} events in {table['chunks']} chunks", headings, rows, text_columns=5)
+        headings = ["column", "type", "bound", "lattice", "method", "bytes", "model"]
+        chunks = f"{table['chunks']} chunk{'' if table['chunks'] == 1 else 's'}"
+        show_table(f"{table['name']}: {table['events']} events in {chunks}", headings, rows, text_columns=5)
         for change in table["root_changes"]:
             sys.stdout.write(f"ROOT output changes {change}\n")
     show_facts({name: f"{size} bytes" for name, size in found["sections"].items()} | {"file": f"{found['bytes']} bytes"})
     show_facts({"format": found["format"]} | {k: json.dumps(v) for k, v in found["provenance"].items()})
+
+
+def _bound_in_words(column: Mapping[str, Any]) -> str:
+    """What was asked, and what it came to where that is not the same."""
+    asked, bound = Bound.parse(column["asked"]), Bound.parse(column["bound"])
+    return asked.short if asked == bound else f"{asked.short} ({bound.short})"
 
 
 def _shape(column: dict[str, Any]) -> str:

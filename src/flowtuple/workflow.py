@@ -14,10 +14,11 @@ from flowtuple.assemble import add_chunks, add_models, description, provenance, 
 from flowtuple.codec.packing import zstd
 from flowtuple.container.file import File, create
 from flowtuple.container.layout import SectionKind
-from flowtuple.describe import check_comparable, report_input
+from flowtuple.describe import check_comparable, read_like, report_input
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.evaluate.report import summary_rows, totals, write_report
+from flowtuple.events.location import split_tree
 from flowtuple.events.source import FORMATS, ReadOptions, Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.prepare import SCAN_STEP, prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
@@ -25,6 +26,8 @@ from flowtuple.samples import sample_path
 from flowtuple.schema import Bound
 from flowtuple.selection import select, with_roles
 from flowtuple.table import Dataset, ranges, read_all, table_to_awkward
+
+STORED = (".ftup", ".flow")  # endings by custom; any other is read as well
 
 Tolerance = Mapping[str, "str | Bound"]
 
@@ -219,8 +222,12 @@ def decompress(
     Returns:
         An awkward record array, or a dict of them by table name where there are several; nothing with an `output`.
     """
-    name, tree = split_stored(os.fspath(path))
+    name, tree = split_tree(os.fspath(path), STORED)
     with File(name, workers) as file:
+        if file.is_model:
+            raise InvalidArgument(
+                f"{name}: is a model and holds no events; use it with: flowtuple compress FILE --model {name}"
+            )
         dataset = file.dataset() if tree is None else file.dataset().only(tree)
         dataset = select(dataset, columns, (), entries)
         if output is not None:
@@ -228,14 +235,6 @@ def decompress(
             return None
         arrays = {name: table_to_awkward(read_all(table)) for name, table in dataset.tables.items()}
     return arrays if len(arrays) > 1 else next(iter(arrays.values()))
-
-
-def split_stored(text: str) -> tuple[str, str | None]:
-    """`FILE.ftup:TREE` as path and tree; a path that exists as it is has no tree."""
-    head, colon, tree = text.rpartition(":")
-    if not colon or Path(text).exists() or "/" in tree.split(":")[0][:2] or not head.endswith((".ftup", ".flow")):
-        return text, None
-    return head, tree
 
 
 def verify(
@@ -260,13 +259,20 @@ def verify(
             bounds = {c: lattice.bound for c, lattice in stored.lattices.items()}
             columns = [c.name for c in stored.columns]
             chunks = []
-            for start, stop in ranges(stored.num_entries, SCAN_STEP):
-                pair = source.read(columns, start, stop), stored.read(columns, start, stop)
+            for start, stop in list(ranges(stored.num_entries, SCAN_STEP)) or [(0, 0)]:
+                pair = read_like(source, stored.columns, start, stop), stored.read(columns, start, stop)
                 check_comparable(*pair, files)
                 chunks.append(compare_tables(*pair, bounds))
-                progress(f"verify {name}", stop / stored.num_entries, "")
+                progress(f"verify {name}", stop / max(1, stored.num_entries), "")
             found += merge_columns(chunks)
+        found += [_compare_carried(name, dataset.carried.get(name), content) for name, content in file.carried.items()]
     return found
+
+
+def _compare_carried(name: str, original: bytes | None, content: bytes) -> ColumnFidelity:
+    """A carried object is the same bytes or it is not: equal objects give equal bytes."""
+    same = int(original == content)
+    return ColumnFidelity("carried", name, "lossless", 1, exact=same, violations=1 - same)
 
 
 def report(
@@ -293,11 +299,12 @@ DEMO_TOLERANCE = {"Jet_*": "rel:1e-3", "Jet_eta": "abs:1e-3", "Jet_phi": "abs:1e
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What the demo made: where, how large, and row by row what became of each column."""
+    """What the demo made: where, how large, values outside their bound, and row by row what became of each column."""
 
     compressed: Compressed
     decompressed: Path
     report: Path
+    violations: int
     rows: list[dict[str, Any]]
     totals: dict[str, Any]
 
@@ -313,8 +320,9 @@ def demo(folder: str | os.PathLike[str], *, effort: str = "default", progress: P
     sample, packed, unpacked = sample_path(), target / "jets.ftup", target / "jets.root"
     compressed = compress(sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, progress=progress)
     decompress(packed, unpacked)
-    verify(unpacked, packed, progress=progress)
+    found = verify(sample, packed, progress=progress)
     with File(packed) as file:
         about = report_input(open_dataset(sample), file, "The flowtuple demo: jets in events")
     page = write_report(about, target, lambda what: progress("report", 0.0, what))
-    return Demonstration(compressed, unpacked, page, summary_rows(about), totals(about))
+    violations = sum(column.violations for column in found)
+    return Demonstration(compressed, unpacked, page, violations, summary_rows(about), totals(about))

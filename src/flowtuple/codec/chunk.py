@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -103,25 +103,25 @@ def _encode_columns(table: Table, coding: TableCoding) -> dict[str, StoredColumn
         lattice, flow = coding.lattices[column.name], coding.flow.columns.get(column.name)
         q = lattice.encode(values)
         escapes = values[q == ESCAPE]
-        candidates = _without_model(q, values, lattice)
+        exact = packing.zstd(escapes.tobytes()) if len(escapes) else b""
+        candidates = _without_model(q, values, lattice, exact)
         if flow is not None:
             in_rows = q[rows.order]
             levels[column.name] = flow.bins.level(in_rows)
             if flow.network is not None:
-                candidates.append(StoredColumn(Method.FLOW, _encode_flow(in_rows, flow, levels, rows)))
-        exact = packing.zstd(escapes.tobytes()) if len(escapes) else b""
-        best = stored[column.name] = replace(min(candidates, key=len), escapes=exact)
+                candidates.append(StoredColumn(Method.FLOW, _encode_flow(in_rows, flow, levels, rows), exact))
+        best = stored[column.name] = min(candidates, key=len)
         if best.method in (Method.INDICES, Method.VALUES) and len(raw := packing.pack_raw(q)) <= SMALL:
             small[column.name] = StoredColumn(Method.GROUP, raw, exact)
     return _group_small(stored, small)
 
 
-def _without_model(q: Array, values: Array, lattice: Lattice) -> list[StoredColumn]:
+def _without_model(q: Array, values: Array, lattice: Lattice, exact: bytes) -> list[StoredColumn]:
     constant = packing.pack_constant(q)
     if constant is not None:
-        return [StoredColumn(Method.CONSTANT, constant)]
-    candidates = [StoredColumn(Method.INDICES, packing.pack_indices(q))]
-    if lattice.bound.kind == "lossless" and not (q == ESCAPE).any():
+        return [StoredColumn(Method.CONSTANT, constant, exact)]
+    candidates = [StoredColumn(Method.INDICES, packing.pack_indices(q), exact)]
+    if lattice.bound.kind == "lossless":
         candidates.append(StoredColumn(Method.VALUES, packing.pack_values(values)))
     return candidates
 
@@ -140,7 +140,8 @@ def _encode_flow(q: Array, flow: ColumnFlow, levels: Mapping[str, Array], rows: 
 def _group_small(stored: dict[str, StoredColumn], small: dict[str, StoredColumn]) -> dict[str, StoredColumn]:
     """Small columns move into one frame where that is shorter: a frame of their own costs each more than its content."""
     together = len(packing.zstd(b"".join(s.payload for s in small.values())))
-    alone = sum(len(stored[name].payload) for name in small)
+    together += sum(len(s.escapes) for s in small.values())
+    alone = sum(len(stored[name]) for name in small)
     return stored | small if together < alone else stored
 
 
@@ -248,7 +249,7 @@ def _check(original: Table, decoded: Table, coding: TableCoding) -> None:
     for column in coding.columns:
         before, after = original.data[column.name], decoded.data[column.name]
         if column.is_opaque:
-            kept = bool(ak.array_equal(before, after, equal_nan=True))
+            kept = packing.opaque_bytes(before) == packing.opaque_bytes(after)
         else:
             kept = bool(coding.lattices[column.name].bound.holds(before, after).all()) and _same_signs(before, after)
         if not kept:

@@ -163,11 +163,16 @@ def unpack_raw(data: bytes, rows: int) -> Array:
 
 def pack_opaque(array: ak.Array) -> bytes:
     """Any awkward array as its form and buffers, in one zstd frame."""
+    return zstd(opaque_bytes(array))
+
+
+def opaque_bytes(array: ak.Array) -> bytes:
+    """Any awkward array as its form and buffers: equal bytes mean equal bits, NaN and -0.0 among them."""
     form, length, buffers = ak.to_buffers(ak.to_packed(array))
     parts = {name: np.ascontiguousarray(b) for name, b in buffers.items()}
     described = [[name, part.dtype.str, part.size] for name, part in parts.items()]
     head = json.dumps({"form": form.to_dict(), "length": length, "buffers": described}).encode()
-    return zstd(len(head).to_bytes(4, "little") + head + b"".join(p.tobytes() for p in parts.values()))
+    return len(head).to_bytes(4, "little") + head + b"".join(p.tobytes() for p in parts.values())
 
 
 _OPAQUE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RecursionError)

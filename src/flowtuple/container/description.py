@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowtuple.codec.chunk import MAX_ROWS
-from flowtuple.errors import Corrupt
+from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.lattice.grid import MANTISSA_BITS
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.schema import OPAQUE, ROLES, Column
@@ -41,7 +41,7 @@ def parse_table(description: Any) -> DescribedTable:
         asked = {c["name"]: str(c["asked"]) for c in described if "asked" in c}
     except KeyError as error:
         raise Corrupt(f"lacks {error}") from None
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, InvalidArgument) as error:
         raise Corrupt(f"is not what it should be ({error})") from None
     if not isinstance(name, str) or not _is_count(entries):
         raise Corrupt(f"has the name {name!r} and {entries!r} events")

@@ -21,7 +21,7 @@ from flowtuple.container import layout
 from flowtuple.container.description import parse_table
 from flowtuple.container.layout import Section, SectionKind
 from flowtuple.container.model import unpack_flow
-from flowtuple.errors import Corrupt, FlowtupleError, InvalidArgument, Truncated, nearest
+from flowtuple.errors import Corrupt, InvalidArgument, Truncated, nearest
 from flowtuple.execute import ordered_map
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.network import probe
@@ -30,21 +30,32 @@ from flowtuple.table import Dataset, Table, concatenate, with_counters
 
 
 class Writer:
-    """Appends sections to an open file; `finish` adds the index that makes it readable."""
+    """Appends sections to an open file; `finish` adds the index that makes it readable.
 
-    def __init__(self, out: BinaryIO) -> None:
+    Every method raises InvalidArgument where the file at `path` cannot be written.
+    """
+
+    def __init__(self, out: BinaryIO, path: str | os.PathLike[str]) -> None:
         self._out = out
+        self._path = path
         self._sections: list[Section] = []
-        out.write(layout.pack_header())
+        self._write(layout.pack_header())
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._out.write(data)
+            self._out.flush()
+        except OSError as error:
+            raise InvalidArgument(f"{self._path}: cannot be written ({error.strerror}); choose another disk") from None
 
     def add(self, kind: SectionKind, owner: int, data: bytes, entries: int = 0) -> None:
         """Write one section's bytes."""
-        self._out.write(data)
+        self._write(data)
         self._sections.append(Section(kind, owner, entries, len(data), layout.checksum(data)))
 
     def finish(self, meta: dict[str, Any]) -> None:
         """Write description and index; nothing may follow."""
-        self._out.write(layout.pack_footer(meta, self._sections))
+        self._write(layout.pack_footer(meta, self._sections))
 
 
 @contextmanager
@@ -54,12 +65,8 @@ def create(path: str | os.PathLike[str]) -> Iterator[Writer]:
     Raises:
         InvalidArgument: The path cannot be written, or the disk is full.
     """
-    with atomic_path(path) as temporary:
-        try:
-            with open(temporary, "wb") as out:
-                yield Writer(out)
-        except OSError as error:
-            raise InvalidArgument(f"{path}: cannot be written ({error.strerror})") from None
+    with atomic_path(path) as temporary, open(temporary, "wb") as out:
+        yield Writer(out, path)
 
 
 class StoredTable:
@@ -113,6 +120,8 @@ class StoredTable:
                 jobs.append((section, max(start - begin, 0), min(stop - begin, section.entries)))
             begin += section.entries
         kept = with_counters(self.columns, columns)
+        if not jobs and self.chunks:  # no events, but the types of opaque columns are known in the chunks only
+            jobs = [(self.chunks[0], 0, 0)]
         pieces = list(ordered_map(lambda job: self._read_chunk(job[0], kept, job[1], job[2]), jobs, self._file.workers))
         return concatenate(pieces) if pieces else _empty(self.name, kept)
 
@@ -122,8 +131,8 @@ class StoredTable:
         coding = self.coding
         try:
             table = decode_chunk(data, self.name, section.entries, coding, names)
-        except FlowtupleError as error:
-            raise type(error)(f"{self._file.path}: {error}") from None
+        except Corrupt as error:
+            raise Corrupt(f"{self._file.path}: {error}") from None
         return table if (start, stop) == (0, section.entries) else table.read(names, start, stop)
 
     def stored(self) -> Iterator[dict[str, StoredColumn]]:
@@ -202,6 +211,11 @@ class File:
         if len(data) != length:
             raise Truncated(f"{self.path}: ends at byte {offset + len(data)}, within its contents; fetch or copy it again")
         return data
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it holds a model alone, to compress other files with."""
+        return bool(self.meta.get("model", False))
 
     @property
     def carried(self) -> dict[str, bytes]:

@@ -200,8 +200,8 @@ def column_fidelity(table_name: str, column: str, bound: Bound, original: Any, d
 
 def _differences(original: Array, decoded: Array) -> tuple[Array, Array, Array]:
     """Finite originals, signed differences and responses, each float64 and flat."""
-    x, y = original.astype(np.float64).ravel(), decoded.astype(np.float64).ravel()
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        x, y = original.astype(np.float64).ravel(), decoded.astype(np.float64).ravel()
         signed = x - y
         if original.dtype.kind in "iu":  # float64 cannot hold the distance of large integers, uint64 can
             top, bottom = np.maximum(original, decoded).ravel(), np.minimum(original, decoded).ravel()

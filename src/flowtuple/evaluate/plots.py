@@ -159,6 +159,12 @@ def _fill(values: Array, edges: Array) -> Any:
     return histogram
 
 
+def _outline(axes: Any, histogram: Any, color: str) -> None:
+    """Steps without error bars; mplhep works these out all the same, by a method that needs no further package."""
+    histplot = _extra("mplhep").histplot
+    histplot(histogram, ax=axes, histtype="step", color=color, linewidth=1.2, flow="none", yerr=False, w2method="sqrt")
+
+
 def overlay_svg(original: Array, decoded: Array, label: str) -> str:
     """Original and decompressed values in one histogram, their ratio below.
 
@@ -182,7 +188,7 @@ def overlay_svg(original: Array, decoded: Array, label: str) -> str:
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         histplot = _extra("mplhep").histplot
         histplot(before, ax=top, histtype="fill", color=BLUE, alpha=0.35, flow="none", label="original")
-        histplot(before, ax=top, histtype="step", color=BLUE, linewidth=1.2, flow="none", yerr=False)
+        _outline(top, before, BLUE)
         centres = (binning.edges[:-1] + binning.edges[1:]) / 2
         top.plot(centres, after.values(), "o", color=_INK, markersize=3, label="decompressed")
         _scale_counts(top, before.values())
@@ -279,7 +285,9 @@ def difference_svg(bound: Bound, original: Array, decoded: Array, label: str) ->
         axes = figure.subplots()
         histogram = _fill(np.clip(pulls, edges[0], np.nextafter(edges[-1], 0)), edges)
         _extra("mplhep").histplot(histogram, ax=axes, histtype="fill", color=BLUE, alpha=0.35, flow="none")
-        _extra("mplhep").histplot(histogram, ax=axes, histtype="step", color=BLUE, linewidth=1.2, flow="none", yerr=False)
+        _extra("mplhep").histplot(
+            histogram, ax=axes, histtype="step", color=BLUE, linewidth=1.2, flow="none", yerr=False, w2method="sqrt"
+        )
         for edge in (-1, 1):
             axes.axvline(edge, color=RED, linestyle="--", linewidth=1.2)
         _scale_counts(axes, histogram.values())
@@ -317,7 +325,9 @@ def response_svg(original: Array, decoded: Array, label: str) -> str:
         axes = figure.subplots()
         histogram = _fill(response, edges)
         _extra("mplhep").histplot(histogram, ax=axes, histtype="fill", color=ORANGE, alpha=0.4, flow="none")
-        _extra("mplhep").histplot(histogram, ax=axes, histtype="step", color=ORANGE, linewidth=1.2, flow="none", yerr=False)
+        _extra("mplhep").histplot(
+            histogram, ax=axes, histtype="step", color=ORANGE, linewidth=1.2, flow="none", yerr=False, w2method="sqrt"
+        )
         _scale_counts(axes, histogram.values())
         _note(axes, f"mean {response.mean():.2g}\nrms {math.sqrt(float(np.square(response).mean())):.2g}")
         axes.set_xlim(edges[0], edges[-1])

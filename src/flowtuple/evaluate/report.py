@@ -123,6 +123,7 @@ def _rows(report_input: ReportInput, measured: _Measured) -> list[dict[str, Any]
         rows.append(
             {
                 **fidelity.to_json(),
+                "bound": Bound.parse(fidelity.bound).short,
                 "dtype": dtypes[key],
                 "method": ", ".join(dict.fromkeys(s.method for s in parts[key])),
                 "bytes": taken,

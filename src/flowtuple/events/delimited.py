@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +23,9 @@ from flowtuple.schema import Column
 from flowtuple.table import Dataset, Table, TableSource, ranges, read_all
 
 _WORDS = {"true": True, "false": False}
-_INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_MISSING = ("", "nan")
+_MOST_DIGITS = 300  # beyond, no float64 is near
 _SPACED = (".txt", ".dat")
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -30,9 +33,11 @@ _GZIP_MAGIC = b"\x1f\x8b"
 def open_dataset(path: str, options: ReadOptions) -> Dataset:
     r"""A text file of columns as the table `events`, held in memory.
 
-    Whole numbers become int64 (uint64 or float64 where they are larger), `true` and `false` bool, other numbers
-    float64, anything else text. A missing field is NaN. A first line of numbers only is taken as events, any other
-    as the header; lines that begin with `#` are comments, of which one above the numbers can be the header.
+    Whole numbers become int64 (uint64 where they are larger), `true` and `false` bool, other numbers float64,
+    anything else text. A missing field is NaN, and so is a blank line in a `.csv` of one column; whole numbers that
+    float64 would round, beside missing ones or beyond uint64, stay text. A first line of numbers only is taken as
+    events, any other as the header; lines above the events that begin with `#` are comments, one of which can be the
+    header.
 
     Args:
         path: A path or URL. `.csv` is parted by commas (or semicolons or tabs, if the first line has no comma),
@@ -52,6 +57,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     content = read_bytes(path)
     header, rows = _split_header(path, list(_rows(path, _text(path, content))))
     width = len(header or rows[0][1])
+    rows = _filled(rows) if width == 1 else [(line, row) for line, row in rows if row]
     for line, row in rows:
         if len(row) != width:
             raise InvalidArgument(f"{path}: line {line} has {len(row)} fields, not {width}; correct that line")
@@ -77,7 +83,7 @@ def _text(path: str, content: bytes) -> str:
 
 
 def _rows(path: str, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and fields of the lines that are not blank."""
+    """Line numbers and fields of the lines; a blank line has none."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     spaced = re.search(r"\.(txt|dat)(\.gz)?(\?.*)?$", path, re.IGNORECASE) is not None
     delimiter = next((d for d in ((",",) if spaced else (",", ";", "\t")) if d in first), None if spaced else ",")
@@ -89,17 +95,16 @@ def _rows(path: str, text: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for row in reader:
-            if row:
-                yield reader.line_num, row
+            yield reader.line_num, row
     except csv.Error as error:
         raise InvalidArgument(f"{path}: line {reader.line_num} cannot be read ({error}); correct that line") from None
 
 
 def _split_header(path: str, rows: list[tuple[int, list[str]]]) -> tuple[list[str] | None, list[tuple[int, list[str]]]]:
-    comments = [row for _, row in rows if row[0].startswith("#")]
-    rows = [(line, row) for line, row in rows if not row[0].startswith("#")]
+    comments, rows = _parted(rows)
     if rows and not all(_is_value(cell) for cell in rows[0][1]):
-        return [cell.strip() for cell in rows[0][1]], rows[1:]
+        below, events = _parted(rows[1:])
+        return [cell.strip() for cell in rows[0][1]], events if below else rows[1:]
     for comment in comments:  # NumPy writes the header as `# a b`
         words = [cell.strip() for cell in (comment[0][1:], *comment[1:])]
         words = words[1:] if not words[0] and len(words) > 1 else words
@@ -108,6 +113,18 @@ def _split_header(path: str, rows: list[tuple[int, list[str]]]) -> tuple[list[st
     if not rows:
         raise InvalidArgument(f"{path}: holds no line of data; name a file with events")
     return None, rows
+
+
+def _parted(rows: list[tuple[int, list[str]]]) -> tuple[list[list[str]], list[tuple[int, list[str]]]]:
+    """The comments above the first line that is none, and the lines from there on."""
+    start = next((i for i, (_, row) in enumerate(rows) if row and not row[0].startswith("#")), len(rows))
+    return [row for _, row in rows[:start] if row], rows[start:]
+
+
+def _filled(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """The events of a file of one column, where a blank line is a missing value unless no event follows."""
+    end = next((i for i in range(len(rows), 0, -1) if rows[i - 1][1]), 0)
+    return [(line, row or [""]) for line, row in rows[:end]]
 
 
 def _is_value(cell: str) -> bool:
@@ -123,7 +140,10 @@ def _values(cells: Sequence[str]) -> Any:
     """One column's fields as the narrowest of int64, uint64, bool, float64 and text that holds them all."""
     words = [cell.strip() for cell in cells]
     if words and all(map(_INTEGER.fullmatch, words)):
-        return _integers(words)
+        return _integers(cells, words)
+    given = [word for word in words if word.lower() not in _MISSING]
+    if given and all(map(_INTEGER.fullmatch, given)) and not all(map(_is_exact, given)):
+        return ak.from_iter(cells)
     if words and all(word.lower() in _WORDS for word in words):
         return np.array([_WORDS[word.lower()] for word in words])
     if any("_" in word for word in words):  # float() reads 1_000
@@ -134,13 +154,23 @@ def _values(cells: Sequence[str]) -> Any:
         return ak.from_iter(cells)
 
 
-def _integers(words: Sequence[str]) -> Any:
+def _is_exact(word: str) -> bool:
+    """Whether a float64 holds this whole number."""
+    value = float(word) if len(word) <= _MOST_DIGITS else math.inf
+    return math.isfinite(value) and int(value) == int(word)
+
+
+def _integers(cells: Sequence[str], words: Sequence[str]) -> Any:
+    if any(len(word) > _MOST_DIGITS for word in words):
+        return ak.from_iter(cells)
     numbers = [int(word) for word in words]
     low, high = min(numbers), max(numbers)
     if low >= -(2**63) and high < 2**63:
         return np.array(numbers, dtype=np.int64)
     if low >= 0 and high < 2**64:
         return np.array(numbers, dtype=np.uint64)
+    if not all(map(_is_exact, words)):
+        return ak.from_iter(cells)
     return np.array([float(word) for word in words], dtype=np.float64)
 
 

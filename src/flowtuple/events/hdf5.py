@@ -21,11 +21,12 @@ from flowtuple.events.location import seekable, size_of
 from flowtuple.events.memory import TABLE_NAME, check_lengths, numbered
 from flowtuple.events.source import ReadOptions
 from flowtuple.schema import OPAQUE, Array, Column, infer_role
-from flowtuple.table import Dataset, Table, TableSource, with_counters
+from flowtuple.table import Dataset, Table, TableSource, ranges, with_counters
 
 __all__ = ["open_dataset", "write_dataset"]
 
 _NAMES = ("names", "columns")
+_SCAN_STEP = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,30 @@ class _Leaf:
 
     def read(self, start: int, stop: int) -> Any:
         if self.column.is_opaque:
-            rows = self.dataset.fields(self.part) if isinstance(self.part, str) else self.dataset
-            return ak.from_iter([_decode(text) for text in rows[start:stop]]) if stop > start else ak.from_iter([""])[:0]
+            texts = self._texts(start, stop)
+            if self._is_utf8:
+                return ak.from_iter([text.decode() for text in texts]) if texts else ak.from_iter([""])[:0]
+            return ak.from_iter(texts) if texts else ak.from_iter([b""])[:0]
         if isinstance(self.part, str):
             values = self.dataset.fields(self.part)[start:stop]
         else:
             values = self.dataset[start:stop] if self.part is None else self.dataset[start:stop, self.part]
         return np.ascontiguousarray(values, dtype=np.dtype(self.column.dtype))
+
+    def _texts(self, start: int, stop: int) -> list[bytes]:
+        rows = self.dataset.fields(self.part) if isinstance(self.part, str) else self.dataset
+        return [text if isinstance(text, bytes) else str(text).encode() for text in rows[start:stop]]
+
+    @cached_property
+    def _is_utf8(self) -> bool:
+        """Whether all of the text is; where it is not, the column is one of bytes, whichever of its events are read."""
+        try:
+            for start, stop in ranges(len(self.dataset), _SCAN_STEP):
+                for text in self._texts(start, stop):
+                    text.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
 
 
 class HDF5Table:
@@ -97,7 +115,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     Returns:
         Each group that holds datasets is a table with the group's path as its name (`events` at the root), each
         compound dataset one of its own. A matrix `data[N, D]` is D columns, named by a dataset or an attribute
-        `names` or `columns` or by the options; arrays beside others keep their shape. What has no place in a table
+        `names` or `columns` or by the options; arrays beside others keep their shape. Text that is not UTF-8 is bytes. What has no place in a table
         is in `refused`.
 
     Raises:
@@ -232,4 +250,4 @@ def _is_text(dtype: Any) -> bool:
 
 
 def _decode(text: Any) -> str:
-    return text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else str(text)
+    return text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else str(text)

@@ -53,7 +53,7 @@ def table_from_arrays(name: str, arrays: Mapping[str, Any]) -> Table:
     """A table from named arrays of equal length: NumPy of any dimension, awkward, or lists.
 
     Raises:
-        InvalidArgument: An array has another length than the first, or is no array at all.
+        InvalidArgument: An array has another length than the first, or is no array at all, or two names are the same text.
 
     Example:
         >>> [str(c.shape) for c in table_from_arrays("t", {"x": np.zeros(2), "cov": np.zeros((2, 3, 3))}).columns]
@@ -61,6 +61,8 @@ def table_from_arrays(name: str, arrays: Mapping[str, Any]) -> Table:
     """
     fields: dict[str, ak.Array] = {}
     for key, values in arrays.items():
+        if str(key) in fields:
+            raise InvalidArgument(f"{name}: the name {str(key)!r} stands for two columns; rename one")
         fields[str(key)] = _to_awkward(str(key), values)
     lengths = {key: len(values) for key, values in fields.items()}
     check_lengths(name, lengths)
@@ -104,18 +106,42 @@ def _to_awkward(name: str, values: Any) -> ak.Array:
         return values
     try:
         if isinstance(values, np.ndarray) and values.dtype.kind != "O":
+            if isinstance(values, np.ma.MaskedArray):
+                return _unmasked(name, values)
             if values.ndim == 0:
                 raise InvalidArgument(f"{name!r} is one number, not a column; give an array")
             native = values.astype(values.dtype.newbyteorder("="), copy=False)
             return from_block(native) if native.dtype.kind in "biuf" else ak.from_numpy(native, regulararray=True)
-        return ak.from_iter(list(values))
-    except (TypeError, ValueError) as error:
+        return ak.from_iter(values.tolist() if isinstance(values, np.ma.MaskedArray) else list(values))
+    except (TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, InvalidArgument):
             raise
+        if _has_surrogates(values):
+            raise InvalidArgument(
+                f"column {name!r}: holds text that is no Unicode (a lone surrogate); encode it, or leave the column out"
+            ) from None
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InvalidArgument(
             f"column {name!r}: {type(values).__name__} is no array of numbers, lists or text ({first})"
         ) from None
+
+
+def _unmasked(name: str, values: Any) -> ak.Array:
+    """A masked NumPy array, of an option type where something is masked."""
+    if values.ndim and np.ma.getmaskarray(values).any():
+        return ak.from_numpy(values.astype(values.dtype.newbyteorder("=")), regulararray=True)
+    return _to_awkward(name, np.ma.getdata(values))
+
+
+def _has_surrogates(values: Any) -> bool:
+    """Whether there is text in the values, however deep, that UTF-8 cannot encode."""
+    if isinstance(values, str):
+        return any("\ud800" <= letter <= "\udfff" for letter in values)
+    if isinstance(values, Mapping):
+        return any(_has_surrogates(inner) for inner in values.values())
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    return isinstance(values, (list, tuple)) and any(map(_has_surrogates, values))
 
 
 def _columns_of(array: Array, names: Sequence[str] | None) -> dict[str, Any]:
@@ -142,6 +168,8 @@ def _values_of(series: Any) -> Any:
         return series.to_numpy()
     missing = series.isna().to_numpy(dtype=bool)
     inner = getattr(series.dtype, "numpy_dtype", None)
+    if not len(series) and series.dtype.name in ("str", "string"):
+        return np.array([], "U1")
     if inner is None or inner.kind not in "biuf":
         return [None if gone else value for gone, value in zip(missing, series.to_list(), strict=True)]
     values = series.fillna(inner.type(0).item()).to_numpy(dtype=inner)

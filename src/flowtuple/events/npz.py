@@ -1,6 +1,7 @@
 """NumPy's npz: named arrays in a zip file, with the relations between columns described beside them.
 
-A file written here holds one member per column: `column` where there is one table, `TREE/column` where there are more.
+A file written here holds one member per column: `column` where there is one table, `TREE/column` where there are more,
+and `t0/c0`, `t0/c1`, ... where a name could be taken for another one's or for a path.
 Counted columns hold the objects of all events one after another, their counters are members too. Carried objects are
 `__carried__/NAME`, and `__flowtuple__` is a JSON text that restores the schema. Nothing in it is a pickle.
 """
@@ -70,8 +71,9 @@ def _load(path: str, content: bytes) -> dict[str, Array]:
         loaded = np.load(io.BytesIO(content), allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
             raise InvalidArgument(f"{path}: holds one bare array (npy); save it with np.savez({path!r}, data=array)")
-        with loaded as file:
-            return {key: _member(path, file, key) for key in file.files}
+        members = zipfile.ZipFile(io.BytesIO(content)).namelist()
+        with loaded as file:  # asked by the name in the zip file: NumPy takes the key `x.npy` for the member of the column `x`
+            return {name.removesuffix(".npy"): _member(path, file, name) for name in members}
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
         if isinstance(error, InvalidArgument):
             raise
@@ -84,6 +86,7 @@ def _member(path: str, file: Mapping[str, Any], key: str) -> Array:
     except ValueError as error:
         if "allow_pickle" not in str(error):
             raise
+        key = key.removesuffix(".npy")
         raise InvalidArgument(
             f"{path}: array {key!r} holds Python objects, which are not opened; save numbers, {key}=numpy.asarray(values, "
             "'float32'), and lists as flat contents and counts"
@@ -135,9 +138,9 @@ def _described_tables(path: str, arrays: Mapping[str, Array]) -> dict[str, Table
 def _described_table(description: Mapping[str, Any], arrays: Mapping[str, Array]) -> Table:
     columns = tuple(Column.from_json(c) for c in description["columns"])
     length, prefix = int(description["num_entries"]), description["prefix"]
+    keys = description.get("members") or [prefix + column.name for column in columns]
     data: dict[str, Any] = {}
-    for column in columns:
-        key = prefix + column.name
+    for column, key in zip(columns, keys, strict=True):
         form = description["forms"].get(column.name)
         if form is not None:
             start = f"{_OPAQUE}{key}/"
@@ -157,27 +160,36 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
         options: Of no effect here: an npz file holds everything.
     """
     tables: list[dict[str, Any]] = []
+    readable = _are_plain(dataset)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, source in dataset.tables.items():
+        for number, (name, source) in enumerate(dataset.tables.items()):
             table = read_all(source)
             prefix = "" if len(dataset.tables) == 1 else f"{name}/"
+            keys = [prefix + c.name if readable else f"t{number}/c{i}" for i, c in enumerate(table.columns)]
             forms: dict[str, Any] = {}
-            for column in table.columns:
-                for key, values in _members(prefix, column, table, forms):
-                    _write_member(file, key, values)
+            for column, key in zip(table.columns, keys, strict=True):
+                for member, values in _members(key, column, table, forms):
+                    _write_member(file, member, values)
             columns = [c.to_json() for c in table.columns]
-            tables.append(
-                {"name": name, "prefix": prefix, "num_entries": table.num_entries, "columns": columns, "forms": forms}
-            )
+            described = {"name": name, "prefix": prefix, "num_entries": table.num_entries, "columns": columns, "forms": forms}
+            tables.append(described if readable else {**described, "members": keys})
         for name, content in dataset.carried.items():
             _write_member(file, _CARRIED + name, np.frombuffer(content, np.uint8))
         description = json.dumps({"version": _VERSION, "tables": tables}).encode()
         _write_member(file, _DESCRIPTION, np.frombuffer(description, np.uint8))
 
 
-def _members(prefix: str, column: Column, table: Table, forms: dict[str, Any]) -> Iterator[tuple[str, Array]]:
+def _are_plain(dataset: Dataset) -> bool:
+    """Whether `TREE/column` names one column only, and no other program takes it for something else."""
+    columns = [column.name for source in dataset.tables.values() for column in source.columns]
+    if any("/" in name or name.endswith(".npy") for name in columns):
+        return False
+    return all(n.isprintable() and "\\" not in n and not n.startswith("__") for n in (*dataset.tables, *columns))
+
+
+def _members(key: str, column: Column, table: Table, forms: dict[str, Any]) -> Iterator[tuple[str, Array]]:
     """The arrays that hold a column; what NumPy has no array for goes as awkward's buffers, with its form in `forms`."""
-    key, values = prefix + column.name, table[column.name]
+    values = table[column.name]
     if not column.is_opaque:
         yield key, values
         return

@@ -1,7 +1,8 @@
 """Order-preserving maps between the values of a column and integers, one small class per kind of grid.
 
-`index` runs at encoding only. `value` runs on both sides and is exactly reproducible: integer arithmetic, or single IEEE
-operations (one product or quotient, one rounding to the stored type).
+Both ways are exactly reproducible: integer arithmetic, or single IEEE operations (one product or quotient, one rounding
+to the stored type). `value` runs on both sides; `index` at encoding, and at decoding where a column stored by its
+values is read by others.
 """
 
 from __future__ import annotations

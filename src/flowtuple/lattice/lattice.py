@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 
 from flowtuple.errors import Corrupt
-from flowtuple.lattice.grid import ATOM, ESCAPE, Grid, Integers, Mantissas, Ordered, Uniform, grid_from_json, relative_grid
+from flowtuple.lattice.grid import (
+    ATOM,
+    ESCAPE,
+    MANTISSA_BITS,
+    Grid,
+    Integers,
+    Mantissas,
+    Ordered,
+    Uniform,
+    grid_from_json,
+    relative_grid,
+)
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.schema import Array, Bound, Column, bit_patterns
 
@@ -78,7 +89,7 @@ class Lattice:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` turns back into an equal lattice."""
-        out: dict[str, Any] = {"bound": str_exact(self.bound), "grid": self.grid.to_json()}
+        out: dict[str, Any] = {"bound": str(self.bound), "grid": self.grid.to_json()}
         if self.atoms:
             out["atoms"] = list(self.atoms)
         if self.bound.kind != "lossless":
@@ -119,11 +130,6 @@ def _range(dtype: str, low: Any, high: Any) -> tuple[float | int | None, float |
     return low, high
 
 
-def str_exact(bound: Bound) -> str:
-    """A bound as text that parses back to the very same number."""
-    return "lossless" if bound.kind == "lossless" else f"{bound.kind}:{bound.amount!r}"
-
-
 def resolve(column: Column, bound: Bound, statistics: Statistics) -> Lattice:
     """The lattice for a column of known statistics at a bound that a person asked for.
 
@@ -161,14 +167,14 @@ def _bounded_grid(dtype: str, bound: Bound) -> Grid:
         return Uniform(dtype, bound.amount)
     if bound.kind == "rel":
         return relative_grid(dtype, bound.amount)
-    return Mantissas(dtype, int(bound.amount))
+    return Mantissas(dtype, int(bound.amount)) if bound.amount < MANTISSA_BITS[dtype] else Ordered(dtype)
 
 
 def _coarser(bounded: Grid, exact: Grid, sample: Array) -> Grid:
     """The grid with the wider average spacing, in bits, around the non-zero sample values; `exact` on a tie."""
-    sample = sample[sample != 0][:4096]
     if isinstance(bounded, Integers):
         return exact if bounded.width == 1 else bounded
+    sample = sample[sample != 0][:4096]
     return bounded if _log_spacing(bounded, sample) > _log_spacing(exact, sample) else exact
 
 

@@ -64,7 +64,8 @@ class Statistics:
                 self.specials[pattern] = self.specials.get(pattern, 0) + count
 
     def _add_range(self, values: Array) -> None:
-        low, high = values.min().item(), values.max().item()
+        zero = values.dtype.type(0)  # added, it makes 0.0 of a -0.0, which min may or may not return
+        low, high = (values.min() + zero).item(), (values.max() + zero).item()
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
 
