@@ -300,7 +300,13 @@ BAD_DECOMPRESSIONS = {
     "suffix": ("nano.ftup", "out.rooot", [], "out.rooot: unknown suffix '.rooot'", ".root, .parquet"),
     "no suffix": ("nano.ftup", "out", [], "out: no suffix that names a format", ".root, .parquet"),
     "own suffix": ("nano.ftup", "out.ftup", [], "out.ftup: unknown suffix '.ftup'"),
-    "missing folder": ("nano.ftup", "nowhere/out.root", [], "nowhere/out.root: cannot be written", "choose another folder"),
+    "missing folder": (
+        "nano.ftup",
+        "nowhere/out.root",
+        [],
+        "nowhere/out.root: cannot be written",
+        "is no folder); make it first",
+    ),
     "tree": ("nano.ftup:Event", "out.root", [], "nano.ftup: no tree 'Event'", "nearest: Events"),
     "column": ("nano.ftup", "out.root", ["--columns", "Jet_pT"], "nano.ftup: ", "'Jet_pT' matches no", "nearest: Jet_pt"),
     "glob": ("nano.ftup", "out.root", ["--columns", "Mu*"], "nano.ftup: ", "glob 'Mu*' matches no column"),
@@ -365,9 +371,7 @@ class TestOutputThatCannotBeWritten:
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
     def test_missing_folder(self, run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
         ended = run(*BAD_OUTPUTS[command], "-o", tmp_path / "nowhere" / OUTPUT_NAMES[command])
-        assert_refused(
-            ended, f"nowhere/{OUTPUT_NAMES[command]}: cannot be written (No such file or directory)", "choose another folder"
-        )
+        assert_refused(ended, f"nowhere/{OUTPUT_NAMES[command]}: cannot be written (", "is no folder); make it first")
         assert not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
@@ -381,7 +385,7 @@ class TestOutputThatCannotBeWritten:
     def test_file_as_a_folder(self, run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
         (tmp_path / "file").touch()
         ended = run(*BAD_OUTPUTS[command], "-o", tmp_path / "file" / OUTPUT_NAMES[command])
-        assert_refused(ended, "cannot be written (Not a directory)", "choose another folder")
+        assert_refused(ended, "is no folder); make it first")
         assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
     @pytest.mark.parametrize("command", ["compress", "train"])

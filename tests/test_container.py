@@ -409,7 +409,7 @@ def test_bound_violation_leaves_no_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize("place", ["absent/x.ftup", "file/x.ftup"])
 def test_folder_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(InvalidArgument, match=rf"{place}: cannot be written \(.+\); choose another folder"):
+    with pytest.raises(InvalidArgument, match=rf"{place}: cannot be written \(.+ is no folder\); make it first"):
         workflow.compress({"x": [1.0]}, tmp_path / place)
 
 

@@ -2,7 +2,10 @@
 
 import builtins
 import gzip
+import http.server
 import pickle
+import socket
+import threading
 from pathlib import Path
 
 import awkward as ak
@@ -364,6 +367,27 @@ def test_a_foreign_parquet_file_is_looked_through(tmp_path):
             for stop in range(start, 11):
                 names = [c.name for c in expected.columns]
                 assert difference(source.read(names, start, stop), expected.read(names, start, stop)) is None
+
+
+def test_parquet_counters_give_way_to_columns_of_the_file(tmp_path):
+    array = ak.Array({"a": [[1.0], []], "n(a)": [7, 8]})
+    ak.to_parquet(array, tmp_path / "x.parquet")
+    source = open_dataset(tmp_path / "x.parquet").tables["events"]
+    assert_same(source, table_from_awkward("events", array))
+    assert read_all(source)["n(a)"].tolist() == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("event", "match"),
+    [
+        ({"a": {"b": 1}, "a_b": 5}, r"x.parquet: 'a.b' and 'a_b' would both be column 'a_b'; rename one"),
+        ({"a": {"b": {"c": 1}, "b_c": 2}}, r"x.parquet: 'a.b.c' and 'a.b_c' would both be column 'a_b_c'; rename one"),
+    ],
+)
+def test_parquet_names_that_meet_are_refused(tmp_path, event, match):
+    ak.to_parquet(ak.Array([event]), tmp_path / "x.parquet")
+    with pytest.raises(InvalidArgument, match=match):
+        read_all(open_dataset(tmp_path / "x.parquet").tables["events"])
 
 
 def test_parquet_columns_that_differ_between_row_groups_are_opaque(tmp_path):
@@ -783,6 +807,65 @@ def test_urls_are_read_through_fsspec(tmp_path, suffix):
         open_dataset(f"memory://test_events/y{suffix}")
     with pytest.raises(InvalidArgument, match="output is written to local files only"):
         write_dataset(found, url)
+
+
+class Failing(http.server.BaseHTTPRequestHandler):
+    """Answers `/CODE/...` with that code, and code 200 with a body that is shorter than announced."""
+
+    def do_GET(self):
+        code = int(self.path.split("/")[1])
+        if code != 200:
+            self.send_error(code)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(b"x,y\n1,2\n")
+        self.close_connection = True
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_arguments):
+        """Keeps quiet."""
+
+
+@pytest.fixture(scope="module")
+def failing_server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz", ".h5", ".parquet", ".root"])
+@pytest.mark.parametrize(
+    ("code", "match"),
+    [
+        (404, r"no such file; check the (address|path)$"),
+        (403, r"cannot be read \(403 Forbidden\); check the address and your access, try again, or copy the file here$"),
+        (500, r"cannot be read \(500 Internal Server Error\); check the address"),
+        (200, r"cannot be read \(.*payload is not completed.*\); check the address"),
+    ],
+)
+def test_what_a_server_answers_is_told_in_one_line(failing_server, suffix, code, match):
+    pytest.importorskip("aiohttp")
+    url = f"{failing_server}/{code}/x{suffix}"
+    with pytest.raises(InvalidArgument, match=f"^{url}: .*{match}") as caught:
+        open_dataset(url)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".h5", ".root"])
+def test_a_server_that_is_not_there_is_told(suffix):
+    pytest.importorskip("aiohttp")
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unheard.getsockname()[1]}/x{suffix}"
+        with pytest.raises(InvalidArgument, match=rf"^{url}: cannot be read \(Cannot connect to host .*\); check the address"):
+            open_dataset(url)
 
 
 def test_output_names_have_to_be_formats(tmp_path):

@@ -386,3 +386,13 @@ def assert_same_by_table(tree: uproot.TTree, table: Table) -> None:
         flat = np.concatenate([*values, np.empty(0, table[branch.name].dtype)]) if values.dtype == object else values
         assert table[branch.name].dtype == flat.dtype
         assert table[branch.name].tobytes() == flat.tobytes()
+
+
+def test_hidden_counters_give_way_to_branches(tmp_path):
+    array = ak.Array({"a": [[1.0], []], "n(a)": [7, 8]})
+    with uproot.recreate(tmp_path / "x.root") as file:
+        file.mkrntuple("Events", array)
+    table = read_all(open_dataset(str(tmp_path / "x.root"), ReadOptions()).tables["Events"])
+    assert table["n(a)"].tolist() == [7, 8]
+    assert table[table.column("a").counter].tolist() == [1, 0]
+    assert table["a"].tolist() == [1.0]

@@ -36,6 +36,8 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         raise InvalidArgument(f"{target}: is a folder; name a file inside it")
     if target.exists() and not target.is_file():
         raise InvalidArgument(f"{target}: is no ordinary file; name one that may be replaced")
+    if not target.parent.is_dir():
+        raise InvalidArgument(f"{target}: cannot be written ({target.parent} is no folder); make it first")
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

@@ -19,15 +19,13 @@ from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.evaluate.report import summary_rows, totals, write_report
 from flowtuple.events.location import split_tree
-from flowtuple.events.source import FORMATS, ReadOptions, Source, WriteOptions, open_dataset, write_dataset
+from flowtuple.events.source import FORMATS, STORED, ReadOptions, Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.prepare import SCAN_STEP, prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
 from flowtuple.samples import sample_path
 from flowtuple.schema import Bound
 from flowtuple.selection import select, with_roles
 from flowtuple.table import Dataset, ranges, read_all, table_to_awkward
-
-STORED = (".ftup", ".flow")  # endings by custom; any other is read as well
 
 Tolerance = Mapping[str, "str | Bound"]
 

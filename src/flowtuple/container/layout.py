@@ -75,7 +75,7 @@ def check_header(data: bytes, name: str) -> None:
         Truncated: There are fewer bytes than a header has.
     """
     if not MAGIC.startswith(data[: len(MAGIC)]):
-        raise Corrupt(f"{name}: is not a flowtuple file (it does not begin with the flowtuple signature)")
+        raise Corrupt(f"{name}: is not a flowtuple file (it lacks the flowtuple signature); try flowtuple inspect")
     if len(data) < HEADER_SIZE:
         raise Truncated(f"{name}: ends after {len(data)} bytes, within its header; fetch or copy it again")
     _, major, minor, flags = _HEADER.unpack(data)

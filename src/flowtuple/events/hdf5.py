@@ -115,8 +115,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     Returns:
         Each group that holds datasets is a table with the group's path as its name (`events` at the root), each
         compound dataset one of its own. A matrix `data[N, D]` is D columns, named by a dataset or an attribute
-        `names` or `columns` or by the options; arrays beside others keep their shape. Text that is not UTF-8 is bytes. What has no place in a table
-        is in `refused`.
+        `names` or `columns` or by the options; arrays beside others keep their shape. Text that is not
+        UTF-8 is bytes. What has no place in a table is in `refused`.
 
     Raises:
         InvalidArgument: The file is no HDF5, or datasets of one group differ in length.

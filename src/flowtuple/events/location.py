@@ -18,6 +18,7 @@ from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.schema import is_glob
 
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*(://|::)")
+_GONE = (404, 410)  # the two answers of HTTP that say that there is no file
 _PICKLE_SUFFIXES = (".pkl", ".pickle")
 _PICKLE_MAGIC = tuple(b"\x80" + bytes([protocol]) for protocol in (2, 3, 4, 5))
 
@@ -128,10 +129,38 @@ def _neighbours(file: Path) -> str:
 
 
 @contextlib.contextmanager
+def told_by_server(path: str) -> Iterator[None]:
+    """Turns what comes from a web server, or of the way to it, in place of a file into one line; the rest passes.
+
+    Raises:
+        InvalidArgument: There is no such file, the server refuses it or fails, or the connection breaks.
+    """
+    try:
+        yield
+    except Exception as error:
+        # fsspec makes every failure a FileNotFoundError, and aiohttp's errors need not be OSError
+        cause = error.__cause__ or error if isinstance(error, FileNotFoundError) else error
+        is_timeout = cause is not error and isinstance(cause, TimeoutError)
+        if not (is_timeout or type(cause).__module__.partition(".")[0] == "aiohttp"):
+            raise
+        status = getattr(cause, "status", None)
+        if status in _GONE:
+            raise InvalidArgument(f"{path}: no such file; check the address") from None
+        first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+        what = first if status is None else f"{status} {getattr(cause, 'message', '')}".strip()
+        raise InvalidArgument(
+            f"{path}: cannot be read ({what}); check the address and your access, try again, or copy the file here"
+        ) from None
+
+
+@contextlib.contextmanager
 def _explained(path: str) -> Iterator[None]:
     """Turns whatever a file system raises into one line."""
     try:
-        yield
+        with told_by_server(path):
+            yield
+    except InvalidArgument:
+        raise
     except FileNotFoundError:
         raise InvalidArgument(f"{path}: no such file; check the address") from None
     except (OSError, ValueError, ImportError) as error:

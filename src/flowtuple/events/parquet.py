@@ -108,7 +108,10 @@ class ParquetTable:
             column = leaf.column
             if leaf.lengths:
                 if leaf.lengths not in hidden:
-                    hidden[leaf.lengths] = f"n({column.name})"
+                    counter = f"n({column.name})"
+                    while counter in self._leaves:
+                        counter += "_"
+                    hidden[leaf.lengths] = counter
                     columns.append(Column(hidden[leaf.lengths], "int64", "counter", hidden=True))
                 column = replace(column, counter=hidden[leaf.lengths])
             columns.append(column)
@@ -173,18 +176,24 @@ class ParquetTable:
         found: dict[str, _Leaf] = {}
         for field in self._file.schema_arrow.names:
             for name, leaf in self._look_through(field).items():
-                unused = name
-                while unused in found:
-                    unused += "_"
-                found[unused] = replace(leaf, column=replace(leaf.column, name=unused))
+                if name in found:
+                    raise self._doubled(name, (found[name].field, *found[name].fields), (leaf.field, *leaf.fields))
+                found[name] = leaf
         return found
+
+    def _doubled(self, name: str, one: tuple[str, ...], other: tuple[str, ...]) -> InvalidArgument:
+        origins = f"{'.'.join(one)!r} and {'.'.join(other)!r}"
+        return InvalidArgument(f"{self._path}: {origins} would both be column {name!r}; rename one")
 
     def _look_through(self, field: str) -> dict[str, _Leaf]:
         """The columns of one field. Row groups may differ in what is missing, and then the column is opaque."""
-        seen = [
-            {name: (fields, kind_of(values), has_options(values), values) for name, fields, values in leaves(field, piece)}
-            for piece in self._pieces(field)
-        ]
+        seen: list[dict[str, tuple[tuple[str, ...], tuple[str, tuple[int, ...], bool], bool, ak.Array]]] = []
+        for piece in self._pieces(field):
+            seen.append({})
+            for name, fields, values in leaves(field, piece):
+                if name in seen[-1]:
+                    raise self._doubled(name, (field, *seen[-1][name][0]), (field, *fields))
+                seen[-1][name] = (fields, kind_of(values), has_options(values), values)
         if any(piece.keys() != seen[0].keys() for piece in seen):  # a record is missing in one of them
             return {field: _Leaf(Column(field, OPAQUE), field, (), True)}
         found: dict[str, _Leaf] = {}

@@ -12,6 +12,7 @@ from typing import Any
 import uproot
 
 from flowtuple.errors import InvalidArgument
+from flowtuple.events.location import told_by_server
 from flowtuple.events.root_objects import DAMAGE, carry
 from flowtuple.events.root_table import UnreadableTree, open_tree
 from flowtuple.events.root_writer import type_changes, write_dataset
@@ -70,7 +71,10 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
 
 def _open_file(path: str) -> Any:
     try:
-        return uproot.open({path: None})  # a dict keeps colons in the path from being read as an object's name
+        with told_by_server(path):
+            return uproot.open({path: None})  # a dict keeps colons in the path from being read as an object's name
+    except InvalidArgument:
+        raise
     except FileNotFoundError:
         raise InvalidArgument(f"{path}: there is no such file; check the path") from None
     except IsADirectoryError:

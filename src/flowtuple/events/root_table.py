@@ -150,7 +150,9 @@ class RootTable:
             for leaf in leaves:
                 digests[leaf.column.name].update(_counts(leaf.pick(arrays)).tobytes())
         first: dict[bytes, str] = {}
-        return {name: first.setdefault(digest.digest(), f"n({name})") for name, digest in digests.items()}
+        return {
+            name: first.setdefault(digest.digest(), _unused(f"n({name})", self._leaves)) for name, digest in digests.items()
+        }
 
 
 def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:

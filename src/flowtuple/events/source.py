@@ -15,7 +15,7 @@ import numpy as np
 from flowtuple.atomic import atomic_path
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.events.chain import chain
-from flowtuple.events.location import check_readable, expand, is_url, split_tree, suffix_of
+from flowtuple.events.location import check_readable, expand, is_url, split_tree, suffix_of, told_by_server
 from flowtuple.events.memory import dataset_from_memory, is_dataframe
 from flowtuple.table import Dataset, TableSource
 
@@ -161,6 +161,7 @@ def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
         pattern, tree = split_tree(text, FORMATS)
         for path in expand(pattern):
             check_readable(path)
-            part: Dataset = _format(path).open_dataset(path, options)
+            with told_by_server(path):
+                part: Dataset = _format(path).open_dataset(path, options)
             parts.append(part if tree is None else part.only(tree))
     return parts[0] if len(parts) == 1 else chain(parts)
