@@ -167,7 +167,7 @@ BAD_INPUTS = {
     "no tree at all": ("histogram.root", "histogram.root: holds no table", "name a file with events"),
     "glob": ("*.rooot", "*.rooot: the glob matches no file", "check the folder"),
     "suffix": ("events.dat2", "events.dat2: unknown suffix '.dat2'", ".root", ".csv.gz"),
-    "compressed already": ("nano.ftup", "nano.ftup: unknown suffix '.ftup'"),
+    "compressed already": ("nano.ftup", "nano.ftup: is a compressed file and no input", "the original comes first"),
     "pickle": ("frame.pkl", "frame.pkl: a pickle can run any program", 'python -c "import numpy', "frame.npz"),
     "disguised pickle": ("disguised.root", "disguised.root: a pickle can run any program"),
     "uneven csv": ("uneven.csv", "uneven.csv: line 3 has 1 fields, not 2"),

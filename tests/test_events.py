@@ -174,7 +174,7 @@ def test_equal_data_makes_equal_files(tmp_path, suffix):
 
 
 def write_text(path, text):
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    path.write_bytes(gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode())
     return path
 
 
@@ -280,7 +280,7 @@ def test_names_can_be_given_where_there_is_no_header(tmp_path):
         ("x.csv", b"", "holds no line of data"),
         ("x.csv", b'a,b\n"1,2\n', "line 2 cannot be read"),
         ("x.csv", b"a,b\n1,\xff\n", "line 2 is no UTF-8 text"),
-        ("x.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99)[:-9], "gzip stream is damaged or cut short"),
+        ("x.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-9], "gzip stream is damaged or cut short"),
     ],
 )
 def test_damaged_text_is_refused_with_its_line(tmp_path, name, content, match):
@@ -871,7 +871,7 @@ def test_a_server_that_is_not_there_is_told(suffix):
 def test_output_names_have_to_be_formats(tmp_path):
     with pytest.raises(InvalidArgument, match=r"unknown suffix '.xyz'; the formats are .root, .parquet"):
         write_dataset(open_dataset({"x": [1]}), tmp_path / "a.xyz")
-    with pytest.raises(InvalidArgument, match=r"cannot be written \(No such file or directory\)"):
+    with pytest.raises(InvalidArgument, match=r"cannot be written \(.* is no folder\); make it first"):
         write_dataset(open_dataset({"x": [1]}), tmp_path / "no" / "a.npz")
 
 

@@ -25,11 +25,10 @@ from hypothesis.extra.numpy import arrays
 
 import flowtuple as ft
 from flowtuple.events.location import split_tree
-from flowtuple.events.source import write_dataset
+from flowtuple.events.source import STORED, write_dataset
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, Table
 from flowtuple.training import plan
-from flowtuple.workflow import STORED
 
 FLOATS = ["float16", "float32", "float64"]
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]

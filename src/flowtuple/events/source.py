@@ -61,6 +61,7 @@ FORMATS: dict[str, str] = {
     ".txt": "flowtuple.events.delimited",
     ".dat": "flowtuple.events.delimited",
 }
+STORED = (".ftup", ".flow")  # what compressed files and models end in by custom
 _DEFAULT_READ = ReadOptions()
 _DEFAULT_WRITE = WriteOptions()
 
@@ -158,6 +159,9 @@ def _format(path: str) -> Any:
 def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
     parts: list[Dataset] = []
     for text in texts:
+        if text.lower().endswith(STORED):
+            advice = "the original comes first, and decompress gives events back"
+            raise InvalidArgument(f"{text}: is a compressed file and no input; {advice}")
         pattern, tree = split_tree(text, FORMATS)
         for path in expand(pattern):
             check_readable(path)
