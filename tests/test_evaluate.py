@@ -268,6 +268,9 @@ def test_binning_leaves_sentinels_out_and_centres_integers() -> None:
     assert -6 < found.edges[0] < found.edges[-1] < 6
     counts = plots.find_binning(rng.integers(0, 7, 1000), integer=True)
     np.testing.assert_array_equal(counts.edges, np.arange(8) - 0.5)
+    flavours = plots.find_binning(rng.choice([0, 1, 2, 3, 21], 1000), integer=True)
+    assert flavours.sentinels == ()
+    np.testing.assert_array_equal(flavours.edges, np.arange(23) - 0.5)
     for extreme in (np.array([2**64 - 1, 0], "u8"), np.array([2**60, 2**60 + 1])):
         assert (np.diff(plots.find_binning(extreme, integer=True).edges) > 0).all()
     for extreme in (np.full(9, 5.0), np.array([1e-310, 2e-310]), np.array([-1.0, 1.0]) * np.finfo("f8").max):

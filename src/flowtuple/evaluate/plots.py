@@ -91,7 +91,8 @@ def find_binning(values: Array, integer: bool = False) -> Binning:
     flat = flat[np.isfinite(flat)]
     if not flat.size:
         raise InvalidArgument("a column without finite values has no histogram: leave it out")
-    kept, sentinels = _drop_sentinels(flat)
+    fits = integer and flat.max() - flat.min() < _BINS  # every integer has its bin: flavour 21 is no sentinel
+    kept, sentinels = (flat, ()) if fits else _drop_sentinels(flat)
     clipped = np.clip(kept, -_LARGEST_DRAWN, _LARGEST_DRAWN)
     low, high = (float(v) for v in np.percentile(clipped, [0.1, 99.9], method="nearest"))
     edges = _integer_edges(low, high) if integer else _float_edges(low, high, _bin_count(kept.size))
