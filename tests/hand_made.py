@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from flowtuple.assemble import add_models, description
-from flowtuple.codec.chunk import TableCoding
+from flowtuple.codec.column import TableCoding
 from flowtuple.container.file import create
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.context import Parent, Rows, collection_counts

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from flowtuple.codec import chunk, coder, packing
-from flowtuple.codec.chunk import Method, TableCoding, decode_chunk, encode_chunk, methods
+from flowtuple.codec.chunk import decode_chunk, encode_chunk, methods
+from flowtuple.codec.column import Method, TableCoding
 from flowtuple.codec.frequencies import EXP2, frequencies
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned
 from flowtuple.errors import BoundViolated, Corrupt
@@ -446,7 +447,7 @@ class TestChunk:
         table = every_kind(events, seed, opaque=False)
         coding = coding_of(table, BOUNDS)
         coding = replace(coding, flow=random_flow(table, coding, seed))
-        data, _ = encode_chunk(table, coding)
+        data = encode_chunk(table, coding)
         assert {s.method for s in methods(data, table.columns).values()} == {Method.FLOW}
         decoded = decode_chunk(data, "Events", events, coding)
         for column in table.columns:
@@ -491,7 +492,7 @@ class TestChunk:
                 "_without_model",
                 lambda q, v, lattice, e: plain(q, v, lattice, e) if lattice is coding.lattices["met"] else [],
             )
-            data, _ = encode_chunk(table, coding)
+            data = encode_chunk(table, coding)
         touched: list[str] = []
         decode = chunk._decode_column
         monkeypatch.setattr(
@@ -524,7 +525,7 @@ class TestChunk:
         table = every_kind(60)
         coding = coding_of(table)
         coding = replace(coding, flow=random_flow(table, coding, 5))
-        data, _ = encode_chunk(table, coding)
+        data = encode_chunk(table, coding)
         for column in table.columns:
             found = decode_chunk(data, "Events", 60, coding, [column.name])
             assert difference(found, table.read([column.name], 0, 60)) is None
@@ -552,7 +553,7 @@ class TestChunk:
             {f"c{k}": rng.integers(0, 9, 40).astype("int16") for k in range(30)},
         )
         coding = coding_of(table)
-        data, _ = encode_chunk(table, coding)
+        data = encode_chunk(table, coding)
         assert {s.method for s in methods(data, table.columns).values()} == {Method.GROUP}
         assert difference(decode_chunk(data, "t", 40, coding), table) is None
 
@@ -563,7 +564,7 @@ class TestChunk:
         table = Table("t", (Column("x", dtype),), len(values), {"x": values})
         for bound in ("lossless", "abs:1", "abs:1e18"):
             coding = coding_of(table, {"x": bound})
-            data, _ = encode_chunk(table, coding)
+            data = encode_chunk(table, coding)
             decoded = decode_chunk(data, "t", len(values), coding)["x"]
             distance = [abs(int(a) - int(b)) for a, b in zip(values, decoded, strict=True)]
             assert max(distance) <= (0 if bound == "lossless" else coding.lattices["x"].bound.amount)
@@ -573,7 +574,7 @@ def test_fixed_arrays_without_elements() -> None:
     table = Table("t", (Column("x", "float32", shape=(0,)),), 3, {"x": np.zeros((3, 0), "f4")})
     lattices = {"x": resolve(table.columns[0], Bound(), Statistics("float32"))}
     coding = TableCoding(table.columns, lattices, LatticeFlow())
-    data, _ = encode_chunk(table, coding)
+    data = encode_chunk(table, coding)
     assert difference(decode_chunk(data, "t", 3, coding), table) is None
 
 
@@ -630,7 +631,7 @@ class TestBoundViolated:
 def coded() -> tuple[bytes, TableCoding]:
     table = TestChunk.chain()
     coding = coding_of(table, {"Jet_a": "abs:0.01"})
-    return encode_chunk(table, coding)[0], coding
+    return encode_chunk(table, coding), coding
 
 
 class TestCorruptChunk:
@@ -663,7 +664,7 @@ class TestCorruptChunk:
         lattice = Lattice("float32", Bound("abs", 0.1), Uniform("float32", 0.1))
         table = Table("t", (Column("x", "float32"),), 3, {"x": np.array([1, 1e30, 2], "float32")})
         coding = TableCoding(table.columns, {"x": lattice}, LatticeFlow())
-        stored = methods(encode_chunk(table, coding)[0], table.columns)["x"]
+        stored = methods(encode_chunk(table, coding), table.columns)["x"]
         assert stored.escapes
         data = chunk._join([replace(stored, escapes=b"")])
         with pytest.raises(Corrupt, match="0 bytes of exact values for 1 escapes"):

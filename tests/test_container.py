@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import flowtuple as ft
 from flowtuple import assemble, workflow
-from flowtuple.codec.chunk import Method
+from flowtuple.codec.column import Method
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_signed
 from flowtuple.container import layout

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flowtuple as ft
-from flowtuple.codec.chunk import Method
+from flowtuple.codec.column import Method
 from flowtuple.schema import bit_patterns
 from flowtuple.table import read_all
 

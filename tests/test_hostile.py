@@ -11,7 +11,8 @@ from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, 
 import flowtuple as ft
 from flowtuple import workflow
 from flowtuple.codec import packing
-from flowtuple.codec.chunk import Method, StoredColumn, TableCoding, _join, decode_chunk, methods
+from flowtuple.codec.chunk import _join, decode_chunk, methods
+from flowtuple.codec.column import Method, StoredColumn, TableCoding
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import write_signed, write_unsigned
 from flowtuple.container import layout

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from flowtuple.codec.chunk import Method, TableCoding, decode_chunk, encode_chunk, methods
+from flowtuple.codec.chunk import decode_chunk, encode_chunk, methods
+from flowtuple.codec.column import Method, TableCoding
 from flowtuple.codec.packing import pack_indices
 from flowtuple.container.model import pack_flow, unpack_flow
 from flowtuple.errors import InvalidArgument
@@ -84,7 +85,7 @@ class TestGain:
     def test_round_trip(self, trained: tuple[Table, Lattices, LatticeFlow]) -> None:
         table, lattices, flow = trained
         coding = TableCoding(table.columns, lattices, flow)
-        data, _ = encode_chunk(table, coding)
+        data = encode_chunk(table, coding)
         decoded = decode_chunk(data, "t", table.num_entries, coding)
         again = TableCoding(table.columns, lattices, unpack_flow(pack_flow(flow, table.columns), table.columns))
         assert difference(decode_chunk(data, "t", table.num_entries, again), decoded) is None
@@ -211,7 +212,7 @@ class TestAwkwardData:
         assert all(math.isfinite(bits) for bits in seen)
         assert flow.coded("sky")
         coding = TableCoding(table.columns, lattices, flow)
-        decoded = decode_chunk(encode_chunk(table, coding)[0], "t", 5000, coding)
+        decoded = decode_chunk(encode_chunk(table, coding), "t", 5000, coding)
         assert all(lattices[c.name].bound.holds(table[c.name], decoded[c.name]).all() for c in table.columns)
 
     def test_every_dtype_and_extremes(self) -> None:
@@ -227,7 +228,7 @@ class TestAwkwardData:
         lattices = lattices_of(table, "lossless")
         flow = train_flow(table, lattices, "fast", 0, silent)
         coding = TableCoding(table.columns, lattices, flow)
-        assert difference(decode_chunk(encode_chunk(table, coding)[0], "t", 5000, coding), table) is None
+        assert difference(decode_chunk(encode_chunk(table, coding), "t", 5000, coding), table) is None
 
     def test_collections(self) -> None:
         rng = np.random.default_rng(9)
@@ -246,7 +247,7 @@ class TestAwkwardData:
         assert Parent("event", "met") in flow.columns["Jet_pt"].parents
         assert Parent("event", "met") in flow.columns["p"].parents
         coding = TableCoding(columns, lattices, flow)
-        data, _ = encode_chunk(table, coding)
+        data = encode_chunk(table, coding)
         assert methods(data, columns)["Jet_pt"].method is Method.FLOW
         whole = decode_chunk(data, "t", 4500, coding)
         assert difference(decode_chunk(data, "t", 4500, coding, ["Jet_pt"]), whole.read(["Jet_pt"], 0, 4500)) is None

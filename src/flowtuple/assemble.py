@@ -12,7 +12,8 @@ from typing import Any
 
 import xxhash
 
-from flowtuple.codec.chunk import TableCoding, encode_chunk
+from flowtuple.codec.chunk import encode_chunk
+from flowtuple.codec.column import TableCoding
 from flowtuple.container.file import Writer
 from flowtuple.container.layout import SectionKind
 from flowtuple.container.model import pack_flow
@@ -20,6 +21,7 @@ from flowtuple.errors import MissingExtra
 from flowtuple.events.location import expand, is_url, split_tree
 from flowtuple.events.source import FORMATS, Source
 from flowtuple.execute import ordered_map
+from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.prepare import SCAN_STEP, Prepared
 from flowtuple.progress import Progress
 from flowtuple.table import Table, TableSource, concatenate, ranges
@@ -30,24 +32,27 @@ TRAINING_BLOCKS = 64  # blocks of SCAN_STEP events that training reads at most, 
 
 
 def with_flows(prepared: list[Prepared], effort: str, seed: int, progress: Progress) -> list[Prepared]:
-    """Train where there is enough to learn from; the trainer, and PyTorch with it, is loaded only then."""
-    from flowtuple.training.plan import MIN_ROWS
+    """Find relations, and train where there is enough to learn from; PyTorch is loaded only then."""
+    return [replace(table, coding=replace(table.coding, flow=_flow(table, effort, seed, progress))) for table in prepared]
 
-    out = []
-    for table in prepared:
-        sample = _training_sample(table.source, table.coding)
-        if max((len(v) for v in sample.data.values()), default=0) < MIN_ROWS:
-            out.append(table)
-            continue
-        stage = f"train {table.source.name}"
 
-        def report(share: float, bits: float, stage: str = stage) -> None:
-            progress(stage, share, f"{bits:.3f} bits per value")
+def _flow(table: Prepared, effort: str, seed: int, progress: Progress) -> LatticeFlow:
+    from flowtuple.training.choose import choose
+    from flowtuple.training.plan import MIN_ROWS, make_plan
+    from flowtuple.training.relations import find_predictions
 
-        flow = _trainer()(sample, table.coding.lattices, effort, seed, report)
-        progress(stage, 1.0, "")
-        out.append(replace(table, coding=replace(table.coding, flow=flow)))
-    return out
+    sample, lattices = _training_sample(table.source, table.coding), table.coding.lattices
+    predictions = find_predictions(sample, lattices)
+    if max((len(v) for v in sample.data.values()), default=0) < MIN_ROWS:
+        return choose(make_plan(sample, lattices, predictions), {})
+    stage = f"train {table.source.name}"
+
+    def report(share: float, bits: float) -> None:
+        progress(stage, share, f"{bits:.3f} bits per value")
+
+    flow: LatticeFlow = _trainer()(sample, lattices, predictions, effort, seed, report)
+    progress(stage, 1.0, "")
+    return flow
 
 
 def _trainer() -> Any:
@@ -87,7 +92,7 @@ def add_chunks(writer: Writer, prepared: list[Prepared], workers: int | None, pr
 
         def encode(chunk: Table, coding: TableCoding = table.coding) -> tuple[int, int, int, bytes]:
             size = sum(chunk.data[c.name].size if not c.is_opaque else chunk.num_entries for c in chunk.columns)
-            return chunk.num_entries, chunk.nbytes, size, encode_chunk(chunk, coding)[0]
+            return chunk.num_entries, chunk.nbytes, size, encode_chunk(chunk, coding)
 
         for entries, nbytes, size, data in ordered_map(encode, _chunks(table.source), workers):
             writer.add(SectionKind.CHUNK, number, data, entries)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.codec.chunk import StoredColumn
+from flowtuple.codec.column import StoredColumn
 from flowtuple.container import layout
 from flowtuple.container.file import File, StoredTable
 from flowtuple.container.layout import SectionKind

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flowtuple.codec.chunk import TableCoding
+from flowtuple.codec.column import TableCoding
 from flowtuple.container.file import File, StoredTable
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.lattice.flow import LatticeFlow

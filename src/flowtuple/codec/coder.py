@@ -12,6 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from flowtuple.codec.frequencies import EXP2, fill_row
 from flowtuple.errors import Corrupt
 from flowtuple.schema import Array
 
@@ -52,7 +53,9 @@ def _raw_bits(span: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _encode(q: Any, symbols: Any, table: Any, starts: Any, spans: Any, states: Any, words: Any) -> Any:
+def _encode(
+    q: Any, symbols: Any, below: Any, frequency: Any, starts: Any, spans: Any, states: Any, words: Any
+) -> Any:
     used = np.zeros(1, np.int64)
     for i in range(len(q) - 1, -1, -1):
         k, state = symbols[i], states[i & 1]
@@ -69,24 +72,23 @@ def _encode(q: Any, symbols: Any, table: Any, starts: Any, spans: Any, states: A
             begin = ((place >> raw) << np.uint64(24)) // cells
             end = (((place >> raw) + np.uint64(1)) << np.uint64(24)) // cells
             state = _push(state, begin, end - begin, np.uint64(24), words, used)
-        below = np.uint64(0)
-        for j in range(k):
-            below += np.uint64(table[i, j])
-        states[i & 1] = _push(state, below, np.uint64(table[i, k]), np.uint64(16), words, used)
+        states[i & 1] = _push(state, np.uint64(below[i]), np.uint64(frequency[i]), np.uint64(16), words, used)
     return used[0]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _decode(table: Any, starts: Any, spans: Any, states: Any, words: Any, q: Any) -> Any:
-    used = np.full(1, len(words), np.int64)
+def _decode(logits: Any, exp2: Any, starts: Any, spans: Any, states: Any, words: Any, used: Any, odd: Any, q: Any) -> None:
+    row = np.empty(logits.shape[1], np.int64)
     for i in range(len(q)):
-        state = states[i & 1]
-        slot = state & np.uint64(65535)
-        k, below = 0, np.uint64(0)
-        while below + np.uint64(table[i, k]) <= slot:
-            below += np.uint64(table[i, k])
+        fill_row(logits, i, exp2, row)
+        lane = (i + odd) & 1
+        state = states[lane]
+        slot = np.int64(state & np.uint64(65535))
+        k, below = 0, np.int64(0)
+        while below + row[k] <= slot:
+            below += row[k]
             k += 1
-        state = _pop(state, below, np.uint64(table[i, k]), np.uint64(16), words, used)
+        state = _pop(state, np.uint64(below), np.uint64(row[k]), np.uint64(16), words, used)
         span = spans[k]
         raw = _raw_bits(span)
         cells = (span >> raw) + np.uint64(1)
@@ -106,18 +108,18 @@ def _decode(table: Any, starts: Any, spans: Any, states: Any, words: Any, q: Any
             piece = state & ((np.uint64(1) << take) - np.uint64(1))
             state = _pop(state, piece, np.uint64(1), take, words, used)
             place |= piece << done
-        states[i & 1] = state
+        states[lane] = state
         q[i] = np.int64(np.uint64(starts[k]) + place)
-    return used[0]
 
 
-def encode(q: Array, symbols: Array, table: Array, starts: Array, spans: Array) -> bytes:
-    """Code indices against their frequencies.
+def encode(q: Array, symbols: Array, below: Array, frequency: Array, starts: Array, spans: Array) -> bytes:
+    """Code indices against the intervals of their symbols.
 
     Args:
         q: int64 indices, shape (n,).
         symbols: int64 symbol of each index, shape (n,).
-        table: uint16 frequencies, shape (n, K), rows summing to 2^16.
+        below: uint32, where each row's symbol begins in [0, 2^16), shape (n,).
+        frequency: uint32, its frequency, shape (n,).
         starts: int64 first index of each symbol, shape (K,).
         spans: uint64 width - 1 of each symbol, shape (K,).
 
@@ -126,35 +128,53 @@ def encode(q: Array, symbols: Array, table: Array, starts: Array, spans: Array) 
     """
     states = np.full(2, START, np.uint64)
     words = np.empty(4 * len(q) + 1, np.uint32)
-    used = _encode(q, symbols, table, starts, spans, states, words)
+    used = _encode(q, symbols, below, frequency, starts, spans, states, words)
     return states.astype("<u8").tobytes() + words[:used].astype("<u4").tobytes()
 
 
-def decode(data: bytes, table: Array, starts: Array, spans: Array) -> Array:
-    """The inverse of `encode`, for the same frequencies: int64 indices, shape (n,).
+class Decoder:
+    """Takes the rows of one stream off again, block by block: the logits of later rows may depend on earlier ones.
+
+    Args:
+        data: What `encode` returned.
 
     Raises:
-        Corrupt: The bytes are no stream of n rows.
+        Corrupt: The bytes cannot be a stream.
     """
-    if len(data) < _HEADER or len(data) % 4:
-        raise Corrupt(f"an entropy-coded stream of {len(data)} bytes cannot be one")
-    states = np.frombuffer(data[:_HEADER], "<u8").astype(np.uint64)
-    words = np.frombuffer(data[_HEADER:], "<u4").astype(np.uint32)
-    q = np.empty(len(table), np.int64)
-    left = _decode(table, starts, spans, states, words, q)
-    if left != 0 or (states != START).any():
-        raise Corrupt("an entropy-coded stream does not end where its rows end")
-    return q
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) < _HEADER or len(data) % 4:
+            raise Corrupt(f"an entropy-coded stream of {len(data)} bytes cannot be one")
+        self._states = np.frombuffer(data[:_HEADER], "<u8").astype(np.uint64)
+        self._words = np.frombuffer(data[_HEADER:], "<u4").astype(np.uint32)
+        self._used = np.full(1, len(self._words), np.int64)
+        self._rows = 0
+
+    def take(self, logits: Array, starts: Array, spans: Array) -> Array:
+        """The next rows: int64 indices, shape (n,), for int16 logits of shape (n, K)."""
+        q = np.empty(len(logits), np.int64)
+        odd = np.int64(self._rows & 1)
+        _decode(np.ascontiguousarray(logits), EXP2, starts, spans, self._states, self._words, self._used, odd, q)
+        self._rows += len(q)
+        return q
+
+    def end(self) -> None:
+        """Check that the stream ends here.
+
+        Raises:
+            Corrupt: It does not.
+        """
+        if self._used[0] != 0 or (self._states != START).any():
+            raise Corrupt("an entropy-coded stream does not end where its rows end")
 
 
-def code_length(table: Array, symbols: Array, spans: Array) -> float:
+def code_length(frequency: Array, symbols: Array, spans: Array) -> float:
     """Bits that the model assigns to rows: what `encode` takes, but for its 16 bytes and rounding.
 
     Args:
-        table: uint16 frequencies, shape (n, K).
+        frequency: uint32 frequency of each row's symbol, shape (n,).
         symbols: int64 symbol of each row, shape (n,).
         spans: uint64 width - 1 of each symbol, shape (K,).
     """
-    frequency = table[np.arange(len(symbols)), symbols]
     bits = 16 - np.log2(frequency.astype(np.float64)) + np.log2(spans.astype(np.float64) + 1)[symbols]
     return float(bits.sum())

@@ -34,33 +34,51 @@ EXP2 = _exp2_table()
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fill(logits: Any, table: Any, out: Any) -> None:
-    rows, symbols = logits.shape
-    weights = np.empty(symbols, np.int64)
-    for i in range(rows):
-        best = 0
-        for k in range(1, symbols):
-            if logits[i, k] > logits[i, best]:
-                best = k
-        total = np.int64(0)
-        top = np.int64(logits[i, best])
-        for k in range(symbols):
-            weights[k] = table[min(top - np.int64(logits[i, k]), 511)]
-            total += weights[k]
-        reciprocal = (np.int64(65536 - symbols) << 32) // total
-        left = np.int64(65536)
-        for k in range(symbols):
-            frequency = 1 + ((weights[k] * reciprocal) >> 32)
-            left -= frequency
-            out[i, k] = frequency
-        out[i, best] += left
+def fill_row(logits: Any, i: Any, exp2: Any, out: Any) -> None:
+    """The frequencies of row i into `out`, int64 of shape (K,)."""
+    symbols = logits.shape[1]
+    top = np.int64(logits[i, 0])
+    best = 0
+    for k in range(1, symbols):
+        if np.int64(logits[i, k]) > top:
+            top, best = np.int64(logits[i, k]), k
+    total = np.int64(0)
+    for k in range(symbols):
+        out[k] = exp2[min(top - np.int64(logits[i, k]), 511)]
+        total += out[k]
+    reciprocal = (np.int64(65536 - symbols) << 32) // total
+    left = np.int64(65536)
+    for k in range(symbols):
+        out[k] = 1 + ((out[k] * reciprocal) >> 32)
+        left -= out[k]
+    out[best] += left
 
 
-def frequencies(logits: Array) -> Array:
-    """Frequencies of each row: uint16, shape (n, K), rows summing to 2^16, from int16 logits of the same shape.
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fill_intervals(logits: Any, exp2: Any, symbols: Any, below: Any, frequency: Any) -> None:
+    row = np.empty(logits.shape[1], np.int64)
+    for i in range(len(logits)):
+        fill_row(logits, i, exp2, row)
+        begin = np.int64(0)
+        for k in range(symbols[i]):
+            begin += row[k]
+        below[i], frequency[i] = begin, row[symbols[i]]
 
-    K is at least 2, because every column has its outside symbol beside at least one other.
+
+def intervals(logits: Array, symbols: Array) -> tuple[Array, Array]:
+    """Where each row's symbol begins in [0, 2^16), and its frequency.
+
+    Args:
+        logits: int16, shape (n, K). K is at least 2: every column has its outside symbol beside at least one other.
+        symbols: int64, shape (n,), from 0 to K - 1.
+
+    Returns:
+        Two uint32 arrays of shape (n,).
+
+    Example:
+        >>> intervals(np.zeros((2, 4), np.int16), np.array([0, 3]))
+        (array([    0, 49152], dtype=uint32), array([16384, 16384], dtype=uint32))
     """
-    out = np.empty(logits.shape, np.uint16)
-    _fill(np.ascontiguousarray(logits), EXP2, out)
-    return out
+    below, frequency = np.empty(len(logits), np.uint32), np.empty(len(logits), np.uint32)
+    _fill_intervals(np.ascontiguousarray(logits), EXP2, symbols, below, frequency)
+    return below, frequency

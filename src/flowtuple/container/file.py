@@ -15,7 +15,8 @@ import fsspec
 import numpy as np
 
 from flowtuple.atomic import atomic_path
-from flowtuple.codec.chunk import StoredColumn, TableCoding, decode_chunk, methods
+from flowtuple.codec.chunk import decode_chunk, methods
+from flowtuple.codec.column import StoredColumn, TableCoding
 from flowtuple.codec.packing import unzstd
 from flowtuple.container import layout
 from flowtuple.container.description import parse_table

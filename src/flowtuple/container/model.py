@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import struct
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,30 +13,59 @@ from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.bins import Bins
-from flowtuple.lattice.context import Parent, Relation, coding_order, collection_of
+from flowtuple.lattice.context import RELATIONS, Parent, coding_order, collection_of
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import MAX_INPUTS, Layer, Network
+from flowtuple.lattice.prediction import FUNCTIONS, LARGEST, Prediction, Term
 from flowtuple.schema import Array, Column
 
-_RELATIONS: tuple[Relation, ...] = ("row", "event", "index")
+MAX_TERMS = 64
+_FUNCTION_NAMES = tuple(FUNCTIONS)
+_WITHOUT_COLUMN = ("index", "prediction")
+_DOUBLE = struct.Struct("<d")
 
 
 def pack_flow(flow: LatticeFlow, columns: Sequence[Column]) -> bytes:
-    """One zstd frame; each column with a flow by its number in the schema, in increasing order."""
+    """One zstd frame; each column with a flow by its number in the schema, in coding order."""
     numbers = {c.name: k for k, c in enumerate(columns)}
-    present = sorted(flow.columns, key=numbers.__getitem__)
-    parts = [write_unsigned([len(present)])]
-    for name in present:
-        parts.append(write_unsigned([numbers[name]]) + pack_column(flow.columns[name], numbers))
+    parts = [write_unsigned([len(flow.columns)])]
+    for name, column in flow.columns.items():
+        parts.append(write_unsigned([numbers[name]]) + pack_column(column, numbers))
     return zstd(b"".join(parts))
 
 
-def pack_column(column: ColumnFlow, numbers: dict[str, int]) -> bytes:
-    """Bins, parents, then the layers of the network, of which there may be none."""
-    parents = [n for p in column.parents for n in (_RELATIONS.index(p.relation), numbers.get(p.column, 0))]
-    head = [len(column.parents), *parents, len(column.network.layers) if column.network else 0]
+def pack_column(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
+    """Bins, scale, parents, prediction, then the layers of the network, of which there may be none."""
     layers = column.network.layers if column.network else ()
-    return _pack_bins(column.bins) + write_unsigned(head) + b"".join(map(_pack_layer, layers))
+    return b"".join(
+        [
+            _pack_bins(column.bins),
+            write_unsigned([column.scale is not None]),
+            _pack_bins(column.scale) if column.scale else b"",
+            write_unsigned([len(column.parents), *(n for p in column.parents for n in _parent_numbers(p, numbers))]),
+            _pack_prediction(column, numbers),
+            write_unsigned([len(layers)]),
+            *map(_pack_layer, layers),
+        ]
+    )
+
+
+def _parent_numbers(parent: Parent, numbers: Mapping[str, int]) -> list[int]:
+    """The relation, the column where it has one, and what a reference goes through."""
+    named = [numbers[name] for name in (parent.column, parent.through) if name]
+    return [RELATIONS.index(parent.relation), *named]
+
+
+def _pack_prediction(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
+    """Number of terms; then whether residuals are coded, the period (0 indices: none), and each term."""
+    if column.prediction is None:
+        return write_unsigned([0])
+    low, turn = column.prediction.period or (0, 0)
+    parts = [write_unsigned([len(column.prediction.terms), column.residual]), write_signed([low]), write_unsigned([turn])]
+    for term in column.prediction.terms:
+        inputs = [n for parent in term.inputs for n in _parent_numbers(parent, numbers)]
+        parts += [_DOUBLE.pack(term.coefficient), write_unsigned([_FUNCTION_NAMES.index(term.function), *inputs])]
+    return b"".join(parts)
 
 
 def _pack_bins(bins: Bins) -> bytes:
@@ -60,35 +91,61 @@ def unpack_flow(data: bytes, columns: Sequence[Column]) -> LatticeFlow:
     """
     reader = Reader(unzstd(data))
     flows: dict[str, ColumnFlow] = {}
-    numbers = []
     for _ in range(reader.unsigned()):
-        numbers.append(reader.unsigned())
-        name = _name(numbers[-1], columns)
-        bins = _unpack_bins(reader)
-        parents = tuple(_unpack_parent(reader, columns) for _ in range(reader.unsigned()))
-        layers = tuple(_unpack_layer(reader) for _ in range(reader.unsigned()))
-        flows[name] = ColumnFlow(bins, parents, _network(layers, bins, parents) if layers else None)
+        name = _name(reader.unsigned(), columns)
+        if name in flows:
+            raise Corrupt(f"a model has two flows for the column {name!r}")
+        flows[name] = _unpack_column(reader, columns)
     if reader.position != len(reader.data):
         raise Corrupt("a model has more bytes than its columns")
-    if sorted(set(numbers)) != numbers:
-        raise Corrupt("the columns of a model are out of order")
-    _check_parents(flows, columns)
+    _check_order(flows, columns)
     return LatticeFlow(flows)
 
 
-def _check_parents(flows: dict[str, ColumnFlow], columns: Sequence[Column]) -> None:
-    """Every parent comes before its reader, has bins, and lies where the relation says."""
-    order = {c.name: k for k, c in enumerate(coding_order(columns))}
+def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
+    bins = _unpack_bins(reader)
+    scale = _unpack_bins(reader) if reader.unsigned() else None
+    parents = tuple(_unpack_parent(reader, columns) for _ in range(reader.unsigned()))
+    prediction, residual = _unpack_prediction(reader, columns)
+    layers = tuple(_unpack_layer(reader) for _ in range(reader.unsigned()))
+    network = _network(layers, bins, parents) if layers else None
+    if any(p.relation == "prediction" for p in parents) and prediction is None:
+        raise Corrupt("a model reads the prediction of a column that has none")
+    return ColumnFlow(bins, parents, network, prediction, residual, scale)
+
+
+def _check_order(flows: Mapping[str, ColumnFlow], columns: Sequence[Column]) -> None:
+    """All that a column reads is decoded before it, or is itself at objects before, and lies where the relation says."""
+    order = {c.name: k for k, c in enumerate(coding_order(columns, tuple(flows)))}
     key = {c.name: collection_of(c) for c in columns}
     for name, flow in flows.items():
         if name not in order:
             raise Corrupt(f"a model has a flow for the column {name!r}, which is opaque")
-        for parent in flow.parents:
-            if parent.relation == "index":
-                continue
-            there = parent.column in flows and order[parent.column] < order[name]
-            if not there or key[parent.column] != (key[name] if parent.relation == "row" else ""):
+        for parent in flow.inputs:
+            if parent.column and not _may_read(name, parent, order, key):
                 raise Corrupt(f"a model lets column {name!r} read {parent.column!r}, which it cannot")
+        for parent in flow.parents:
+            if parent.column and parent.column not in flows:
+                raise Corrupt(f"a model lets column {name!r} read {parent.column!r}, which has no levels")
+
+
+def _may_read(reader: str, parent: Parent, order: Mapping[str, int], key: Mapping[str, str]) -> bool:
+    if parent.column not in order:
+        return False
+    own, other = key[reader], key[parent.column]
+    before, itself = order[parent.column] < order[reader], parent.column == reader
+    if parent.relation == "row":
+        return before and other == own
+    if parent.relation == "event":
+        return before and other == ""
+    if parent.relation == "previous":
+        return (before or itself) and own == other != ""
+    if parent.relation == "leading":
+        return (before or itself) and other != ""
+    if parent.relation == "same":
+        return before and "" not in (own, other) and own != other
+    through = parent.through in order and order[parent.through] < order[reader] and key[parent.through] == own
+    return before and through and other != ""
 
 
 def _name(number: int, columns: Sequence[Column]) -> str:
@@ -98,11 +155,38 @@ def _name(number: int, columns: Sequence[Column]) -> str:
 
 
 def _unpack_parent(reader: Reader, columns: Sequence[Column]) -> Parent:
-    relation, number = reader.unsigned(), reader.unsigned()
-    if relation >= len(_RELATIONS):
-        raise Corrupt(f"a model reads a parent by the unknown relation {relation}")
-    kind = _RELATIONS[relation]
-    return Parent(kind) if kind == "index" else Parent(kind, _name(number, columns))
+    number = reader.unsigned()
+    if number >= len(RELATIONS):
+        raise Corrupt(f"a model reads a parent by the unknown relation {number}")
+    relation = RELATIONS[number]
+    if relation in _WITHOUT_COLUMN:
+        return Parent(relation)
+    column = _name(reader.unsigned(), columns)
+    return Parent(relation, column, _name(reader.unsigned(), columns) if relation == "reference" else "")
+
+
+def _unpack_prediction(reader: Reader, columns: Sequence[Column]) -> tuple[Prediction | None, bool]:
+    count = reader.unsigned()
+    if not count:
+        return None, False
+    if count > MAX_TERMS:
+        raise Corrupt(f"a prediction of {count} terms has more than {MAX_TERMS}")
+    residual, low, turn = reader.unsigned(), reader.signed(), reader.unsigned()
+    if residual > 1 or abs(low) > LARGEST or turn > LARGEST:
+        raise Corrupt("a prediction is outside the limits of the format")
+    terms = tuple(_unpack_term(reader, columns) for _ in range(count))
+    return Prediction(terms, (low, turn) if turn else None), bool(residual)
+
+
+def _unpack_term(reader: Reader, columns: Sequence[Column]) -> Term:
+    coefficient, number = _DOUBLE.unpack(reader.take(_DOUBLE.size))[0], reader.unsigned()
+    if not math.isfinite(coefficient) or number >= len(_FUNCTION_NAMES):
+        raise Corrupt("a prediction has a term that does not exist")
+    name = _FUNCTION_NAMES[number]
+    inputs = tuple(_unpack_parent(reader, columns) for _ in range(FUNCTIONS[name][0]))
+    if any(not parent.column for parent in inputs):
+        raise Corrupt("a prediction reads a number of an object or itself")
+    return Term(coefficient, name, inputs)
 
 
 def _unpack_bins(reader: Reader) -> Bins:

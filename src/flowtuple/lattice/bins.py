@@ -11,6 +11,7 @@ from flowtuple.lattice.grid import ATOM
 from flowtuple.schema import Array
 
 LEVELS = 256
+APART = 2**60  # where indices that stand for themselves among residuals begin: bins do not cross it
 _FINE = 1024
 _EVERYTHING = (-(2**63), 2**63 - 1)
 
@@ -81,13 +82,26 @@ def fit_bins(q: Array, bins: int, tail_share: float = 0.4) -> Bins:
         bins: Largest number of bins for the ordinary indices.
         tail_share: The exponent t; measured on jets, 0.4 is better than 0 by 0.03 bits per value at 32 bins.
     """
-    ordinary, special = np.sort(q[q < ATOM]), np.unique(q[q >= ATOM])
+    special = np.unique(q[q >= ATOM])
+    parts = [_fit_ordinary(part, share, tail_share) for part, share in _shares(q, bins)]
+    first, last = (np.concatenate(ends) for ends in zip(*parts, (special, special), strict=True))
+    return Bins(first, last)
+
+
+def _shares(q: Array, bins: int) -> list[tuple[Array, int]]:
+    """Ordinary indices, sorted, with their number of bins: residuals and absolute indices apart, by their shares."""
+    ordinary = np.sort(q[q < ATOM])
+    edge = int(np.searchsorted(ordinary, APART))
+    share = bins if edge in (0, len(ordinary)) else int(np.clip(round(bins * edge / len(ordinary)), 8, bins - 8))
+    parts = [(ordinary[:edge], share), (ordinary[edge:], bins if edge == 0 else bins - share)]
+    return [(part, count) for part, count in parts if len(part)]
+
+
+def _fit_ordinary(ordinary: Array, bins: int, tail_share: float) -> tuple[Array, Array]:
     values, counts = np.unique(ordinary, return_counts=True)
     if len(values) <= bins:
-        first, last = values, values
-    else:
-        first, last = _mixed_bins(ordinary, values, counts, bins, tail_share)
-    return Bins(np.concatenate([first, special]).astype(np.int64), np.concatenate([last, special]).astype(np.int64))
+        return values, values
+    return _mixed_bins(ordinary, values, counts, bins, tail_share)
 
 
 def _mixed_bins(ordinary: Array, values: Array, counts: Array, bins: int, tail_share: float) -> tuple[Array, Array]:

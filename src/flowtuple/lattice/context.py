@@ -1,31 +1,39 @@
-"""What a column may read: levels of columns decoded before it, brought to its own rows."""
+"""What a column may read: levels and values of columns decoded before it, brought to its own rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
+from flowtuple.errors import Corrupt
 from flowtuple.schema import Array, Column
 
-Relation = Literal["row", "event", "index"]
+Relation = Literal["row", "event", "index", "previous", "leading", "same", "reference", "prediction"]
+RELATIONS: tuple[Relation, ...] = get_args(Relation)
 
 
 @dataclass(frozen=True)
 class Parent:
-    """One input of a conditioner.
+    """One thing that a conditioner or a prediction reads.
 
     Attributes:
         relation: `row`, the same object (or the same event, for event columns); `event`, the event that an object
-            belongs to; `index`, the object's number in its event.
-        column: The column read; empty for `index`.
+            belongs to; `index`, the object's number in its event; `previous`, the object before it in the event;
+            `leading`, the first object of a collection in the event, which for the first object itself is missing;
+            `same`, the object of another collection with the same number; `reference`, the object of another
+            collection that the column `through` points to; `prediction`, what is predicted of the column itself.
+        column: The column read; empty for `index` and `prediction`. For `previous` and `leading` it may be the very
+            column that reads.
+        through: The column of references, empty for all other relations.
     """
 
     relation: Relation
     column: str = ""
+    through: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,34 +47,70 @@ class Rows:
     counts: Array
 
     @cached_property
-    def _stored(self) -> tuple[Array, Array]:
-        """Event and index of each object in stored order, objects of one event after another."""
-        event = np.repeat(np.arange(len(self.counts)), self.counts)
-        begin = np.cumsum(self.counts) - self.counts
-        return event, np.arange(len(event)) - begin[event]
+    def begin(self) -> Array:
+        """Stored position of each event's first object."""
+        begin: Array = np.cumsum(self.counts) - self.counts
+        return begin
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Whether stored order and row order are the same."""
+        return bool(self.counts.max(initial=0) <= 1)
+
+    @cached_property
+    def _stored_number(self) -> Array:
+        return np.arange(len(self)) - np.repeat(self.begin, self.counts)
 
     @cached_property
     def order(self) -> Array:
         """Stored position of each row: `stored[order]` are the rows."""
-        return np.argsort(self._stored[1], kind="stable")
+        return np.argsort(self._stored_number, kind="stable")
+
+    @cached_property
+    def rank(self) -> Array:
+        """Row of each stored position."""
+        return self.unsort(np.arange(len(self)))
 
     @cached_property
     def event(self) -> Array:
         """Event of each row."""
-        return self._stored[0][self.order]
+        return np.repeat(np.arange(len(self.counts)), self.counts)[self.order]
+
+    @cached_property
+    def number(self) -> Array:
+        """Number j of each row's object within its event."""
+        return self._stored_number[self.order]
 
     @cached_property
     def index(self) -> Array:
-        """Number j of each row's object within its event, as the level floor(256 j / (j + 8)): first objects well apart."""
-        number = self._stored[1][self.order]
-        level: Array = (256 * number // (number + 8)).astype(np.uint8)
+        """The number j as the level floor(256 j / (j + 8)): first objects well apart."""
+        level: Array = (256 * self.number // (self.number + 8)).astype(np.uint8)
         return level
+
+    @cached_property
+    def parts(self) -> list[slice]:
+        """The rows of equal number j, for j = 0, 1, ..."""
+        edges = np.concatenate([[0], np.cumsum(np.bincount(self.number))]) if len(self) else np.zeros(1, np.int64)
+        return [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
+
+    def find(self, event: Array, number: Array) -> Array:
+        """The row of an object of an event, -1 where there is none."""
+        there = (number >= 0) & (number < self.counts[event])
+        if not len(self):
+            return np.full(event.shape, -1, np.int64)
+        return np.where(there, self.rank[np.where(there, self.begin[event] + number, 0)], -1)
 
     def __len__(self) -> int:
         return int(self.counts.sum())
 
+    def sort(self, stored: Array) -> Array:
+        """From stored order to row order."""
+        return stored if self.in_order else stored[self.order]
+
     def unsort(self, rows: Array) -> Array:
         """From row order back to stored order."""
+        if self.in_order:
+            return rows
         stored = np.empty_like(rows)
         stored[self.order] = rows
         return stored
@@ -86,19 +130,104 @@ def collection_counts(column: Column, counters: Mapping[str, Array], num_entries
     return np.full(num_entries, int(np.prod(column.shape)), np.int64)
 
 
-def coding_order(columns: Sequence[Column]) -> list[Column]:
-    """Event columns first, then each collection's, in schema order: a parent always comes before its readers."""
-    return sorted((c for c in columns if not c.is_opaque), key=lambda c: collection_of(c) != "")
+def coding_order(columns: Sequence[Column], first: Sequence[str] = ()) -> list[Column]:
+    """The order in which columns are decoded: event columns, then all others; each in schema order but for those named.
+
+    Args:
+        columns: The schema.
+        first: Names that take, within their half, the places they hold among themselves in this order.
+    """
+    rank = {name: k for k, name in enumerate(first)}
+    halves: tuple[list[Column], list[Column]] = ([], [])
+    for column in columns:
+        if not column.is_opaque:
+            halves[collection_of(column) != ""].append(column)
+    return [column for half in halves for column in _reordered(half, rank)]
 
 
-def gather(parents: Sequence[Parent], levels: Mapping[str, Array], rows: Rows) -> Array:
-    """The conditioner's input: uint8, shape (rows, parents), from the levels of decoded columns in row order."""
-    out = np.empty((len(rows), len(parents)), np.uint8)
-    for k, parent in enumerate(parents):
+def _reordered(half: Sequence[Column], rank: Mapping[str, int]) -> list[Column]:
+    ranked = iter(sorted((c for c in half if c.name in rank), key=lambda c: rank[c.name]))
+    return [next(ranked) if c.name in rank else c for c in half]
+
+
+@dataclass(eq=False)
+class Context:
+    """The columns of a range of events decoded so far, in row order, and how to bring them to the rows of others.
+
+    Attributes:
+        rows: Rows of each collection, by the key of `collection_of`.
+        collection: Key of each column's collection.
+        levels: uint8 levels of each column that others read, in row order.
+        values: A column's values in row order.
+    """
+
+    rows: Callable[[str], Rows]
+    collection: Mapping[str, str]
+    levels: dict[str, Array] = field(default_factory=dict)
+    values: dict[str, Array] = field(default_factory=dict)
+
+    def position(self, parent: Parent, reader: str, part: slice) -> Array | slice:
+        """Where in its own row order a parent's column lies for rows of the reader's collection; -1: nowhere.
+
+        Args:
+            parent: What is read; neither `index` nor `prediction`.
+            reader: Key of the reader's collection.
+            part: Rows of the reader.
+        """
         if parent.relation == "row":
-            out[:, k] = levels[parent.column]
-        elif parent.relation == "event":
-            out[:, k] = levels[parent.column][rows.event]
-        else:
-            out[:, k] = rows.index
-    return out
+            return part
+        rows, source = self.rows(reader), self.collection[parent.column]
+        event = rows.event[part]
+        if parent.relation == "event":
+            return event
+        if parent.relation == "previous":
+            return rows.find(event, rows.number[part] - 1)
+        if parent.relation == "leading":
+            own = source == reader
+            return self.rows(source).find(event, np.where(own & (rows.number[part] == 0), -1, 0))
+        if parent.relation == "same":
+            return self.rows(source).find(event, rows.number[part])
+        return self.rows(source).find(event, _references(self.values[parent.through][part]))
+
+    def fetch(self, parent: Parent, reader: str, part: slice) -> tuple[Array, Array]:
+        """Values of a parent for rows of the reader's collection, and where they exist."""
+        values, at = self.values[parent.column], self.position(parent, reader, part)
+        if isinstance(at, slice):
+            return values[at], np.True_  # type: ignore[return-value]
+        if not len(values):
+            return np.zeros(len(at), values.dtype), np.zeros(len(at), bool)
+        return values[np.maximum(at, 0)], at >= 0
+
+    def gather(self, parents: Sequence[Parent], reader: str, part: slice, predicted: Array | None = None) -> Array:
+        """A conditioner's input: uint8, shape (rows, parents); 0 for what is missing.
+
+        Args:
+            parents: What it reads.
+            reader: Key of its collection.
+            part: Its rows.
+            predicted: Levels of what is predicted of these rows, where a parent asks for it.
+        """
+        out = np.empty((part.stop - part.start, len(parents)), np.uint8)
+        for k, parent in enumerate(parents):
+            out[:, k] = self._level(parent, reader, part, predicted)
+        return out
+
+    def _level(self, parent: Parent, reader: str, part: slice, predicted: Array | None) -> Array:
+        if parent.relation == "index":
+            return self.rows(reader).index[part]
+        if parent.relation == "prediction":
+            if predicted is None:
+                raise Corrupt("a network reads the prediction of a column that has none")
+            return predicted
+        levels, at = self.levels[parent.column], self.position(parent, reader, part)
+        if isinstance(at, slice):
+            return levels[at]
+        if not len(levels):
+            return np.zeros(len(at), np.uint8)
+        return np.where(at >= 0, levels[np.maximum(at, 0)], np.uint8(0))
+
+
+def _references(values: Array) -> Array:
+    """Object numbers from a column of references; what is no number of an object is -1."""
+    whole = values.astype(np.int64)
+    return np.where(whole == values, whole, -1)

@@ -52,8 +52,14 @@ class Lattice:
     def encode(self, x: Array) -> Array:
         """Indices of values of shape (n,); `ESCAPE` where neither grid nor atoms hold a value within its bound."""
         x = np.ascontiguousarray(x)
+        q = self.nearest(x)
+        return np.where((q < ATOM) & ~self.bound.holds(x, self._grid_value(q)), ESCAPE, q)
+
+    def nearest(self, x: Array) -> Array:
+        """Indices of the atoms or grid points that stand for values of shape (n,), whether or not the bound holds."""
+        x = np.ascontiguousarray(x)
         q = self.grid.index(x)
-        q = np.where((q < ATOM) & self.bound.holds(x, self._grid_value(q)), q, ESCAPE)
+        q = np.where(q < ATOM, q, ESCAPE)
         if self.atoms:
             table = np.array(sorted(self.atoms), dtype=f"u{x.dtype.itemsize}")
             patterns = bit_patterns(x)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from flowtuple.lattice.network import MAX_SHIFT, Layer, Network
-from flowtuple.training.plan import Task
+from flowtuple.training.plan import Candidate, Task
 
 UNIT = 128.0  # activation 1.0 is stored as 128
 LARGEST = 255 / UNIT
@@ -60,8 +60,8 @@ class Conditioners(torch.nn.Module):
 
     def __init__(self, task: Task, hidden: tuple[int, int], seed: int) -> None:
         super().__init__()
-        columns, inputs = len(task.names), max(len(i) for i in task.inputs)
-        symbols = max(b.symbols for b in task.bins)
+        columns, inputs = len(task.candidates), max(1, *(len(c.inputs) for c in task.candidates))
+        symbols = max(c.flow.bins.symbols for c in task.candidates)
         draw = torch.Generator().manual_seed(seed)
         widths = (inputs, *hidden, symbols)
         self.weights = torch.nn.ParameterList(
@@ -73,16 +73,15 @@ class Conditioners(torch.nn.Module):
         with torch.no_grad():
             self.weights[-1].zero_()
             for d in range(columns):
-                self._set_up(d, task)
+                self._set_up(d, task.candidates[d])
 
-    def _set_up(self, d: int, task: Task) -> None:
-        used = len(task.inputs[d])
-        self.inputs[d, :used] = torch.tensor(task.inputs[d], dtype=torch.long)
+    def _set_up(self, d: int, candidate: Candidate) -> None:
+        used, bins = len(candidate.inputs), candidate.flow.bins
+        self.inputs[d, :used] = torch.tensor(candidate.inputs, dtype=torch.long)
         self.mask[d, :used] = 1
         self.mask[d, -1] = 1
-        bins = task.bins[d]
         self.absent[d, 0, bins.symbols :] = -1e4
-        counts = np.bincount(bins.symbol(task.indices[d]), minlength=bins.symbols) + 0.1
+        counts = np.bincount(bins.symbol(candidate.coded), minlength=bins.symbols) + 0.1
         marginal = np.log(counts / counts.max())
         self.weights[-1][d, -1, : bins.symbols] = torch.from_numpy(marginal / LARGEST)
 
@@ -103,14 +102,14 @@ class Conditioners(torch.nn.Module):
                 x = x + (torch.floor(x * UNIT + 0.5) / UNIT - x).detach() if quantised else x
         return x + self.absent
 
-    def network(self, d: int, task: Task) -> Network:
-        """The integer network of column d."""
+    def network(self, d: int, candidate: Candidate) -> Network:
+        """The integer network of candidate d."""
         layers = []
-        rows = [*range(len(task.inputs[d])), self.inputs.shape[1]]
+        rows = [*range(len(candidate.inputs)), self.inputs.shape[1]]
         for k, weights in enumerate(self.weights):
             last = k == len(self.weights) - 1
             used = weights[d][rows] if k == 0 else weights[d]
-            used = used[:, : task.bins[d].symbols] if last else used
+            used = used[:, : candidate.flow.bins.symbols] if last else used
             whole, shift = integer_weights(used, LOGIT_UNITS if last else 1.0)
             layers.append(Layer(whole.T.contiguous().numpy().astype(np.int8), shift[0].numpy().astype(np.uint8)))
         return Network(tuple(layers))
@@ -123,7 +122,7 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
     """
     model = Conditioners(task, hidden, seed)
     features = torch.from_numpy(task.features)
-    symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in zip(task.bins, task.indices, strict=True)]))
+    symbols = torch.from_numpy(np.stack([c.flow.bins.symbol(c.coded) for c in task.candidates]))
     held = torch.from_numpy(_held_out(task.event, seed))
     training, looked_at = torch.nonzero(~held)[:, 0], torch.nonzero(held)[:8192, 0]
     draw = torch.Generator().manual_seed(seed + 1)
@@ -136,7 +135,7 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
         loss = _loss(model(features[batch], quantised), symbols[:, batch]).sum()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0 * math.sqrt(len(task.names)))
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0 * math.sqrt(len(task.candidates)))
         optimiser.step()
         cosine.step()
         if (step + 1) % look == 0:
@@ -156,8 +155,8 @@ def _loss(logits: Tensor, symbols: Tensor) -> Tensor:
 
 def _bits_within_bins(task: Task) -> float:
     """Bits per value for the places within bins: what every model of these bins pays alike."""
-    places = [np.log2(b.spans.astype(np.float64) + 1)[b.symbol(q)].mean() for b, q in zip(task.bins, task.indices, strict=True)]
-    return float(np.mean(places))
+    pairs = [(c.flow.bins, c.coded) for c in task.candidates]
+    return float(np.mean([np.log2(b.spans.astype(np.float64) + 1)[b.symbol(q)].mean() for b, q in pairs]))
 
 
 def _held_out(event: np.ndarray, seed: int) -> np.ndarray:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from flowtuple.codec.chunk import make_context
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.bins import Bins, fit_bins
-from flowtuple.lattice.context import Parent, Rows, coding_order, collection_counts, collection_of, gather
+from flowtuple.lattice.context import Context, Parent, collection_of
+from flowtuple.lattice.flow import ColumnFlow
+from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.prediction import Prediction
 from flowtuple.schema import Array, Column
 from flowtuple.table import Table
+from flowtuple.training.relations import decoding_order, references, residuals
+from flowtuple.training.selection import SAMPLE_ROWS, select_parents
 
-MAX_PARENTS = 16
 MIN_ROWS = 4000  # below, no conditioner has been seen to gain its own bytes
-_SAMPLE_ROWS = 8192
-_LEAST_INFORMATION = 0.004  # bits; measured noise of the estimate at 8192 rows is 0.001
+SETTLED = 0.98  # share of exact predictions from which on residuals are coded without trying the indices
 
 
 @dataclass(frozen=True)
@@ -48,114 +51,196 @@ def check_effort(effort: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
+class Candidate:
+    """One way to code a column with a conditioner that is still to be trained.
+
+    Attributes:
+        name: The column.
+        flow: All of its flow but the network.
+        coded: What the network is to code, indices or residuals: int64, shape (n,), in row order.
+        inputs: Positions of its parents among the features of its task.
+    """
+
+    name: str
+    flow: ColumnFlow
+    coded: Array
+    inputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """The conditioners of one collection, ready to be trained together.
 
     Attributes:
-        names: The D columns, in coding order.
-        indices: Their lattice indices, int64 arrays of shape (n,) in row order.
-        bins: Their bins.
-        parents: What each may read.
+        candidates: D ways to code columns; a column may have two.
         features: uint8, shape (n, C), every level that any of them reads.
-        inputs: For each column the positions of its parents in `features`.
         event: The event of each row, to hold out whole events.
     """
 
-    names: tuple[str, ...]
-    indices: tuple[Array, ...]
-    bins: tuple[Bins, ...]
-    parents: tuple[tuple[Parent, ...], ...]
+    candidates: tuple[Candidate, ...]
     features: Array
-    inputs: tuple[tuple[int, ...], ...]
     event: Array
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Tasks, one per collection worth a model, and the bins of every column that a parent may point to."""
+    """Tasks, one per collection worth a model, and what does not need one.
+
+    Attributes:
+        tasks: What to train.
+        order: Names of all columns of numbers, in coding order.
+        indices: Indices by column name, in row order.
+        predictions: Relations by column name.
+        predicted: Indices that they predict.
+        scales: The bins that levels are counted in, of every column that a parent may point to.
+    """
 
     tasks: tuple[Task, ...]
-    bins: Mapping[str, Bins]
+    order: tuple[str, ...]
+    indices: Mapping[str, Array]
+    predictions: Mapping[str, Prediction]
+    predicted: Mapping[str, Array]
+    scales: Mapping[str, Bins]
 
 
-def make_plan(table: Table, lattices: Mapping[str, Lattice]) -> Plan:
+def make_plan(table: Table, lattices: Mapping[str, Lattice], predictions: Mapping[str, Prediction]) -> Plan:
     """Bins and parents for the columns of a table that a flow could code: not constant, not ids, rows enough."""
-    groups: dict[str, list[Column]] = {}
-    for column in coding_order(table.columns):
-        groups.setdefault(collection_of(column), []).append(column)
-    bins: dict[str, Bins] = {}
-    levels: dict[str, Array] = {}
-    tasks = []
-    for columns in groups.values():
-        rows = Rows(collection_counts(columns[0], table.data, table.num_entries))
-        if len(rows) < MIN_ROWS:
-            continue
-        indices = _varying({c.name: _in_rows(table, c, lattices, rows) for c in columns if c.role != "id"})
-        for name, q in indices.items():
-            bins[name] = fit_bins(q, bin_count(len(q)))
-            levels[name] = bins[name].level(q)
-        event_columns = [c.name for c in groups.get("", []) if c.name in bins]
-        if indices:
-            tasks.append(_make_task(indices, bins, levels, rows, event_columns if collection_of(columns[0]) else []))
-    return Plan(tuple(tasks), bins)
+    context = make_context(table.columns, table.num_entries, table.data)
+    order = decoding_order(table.columns, predictions)
+    plan = Plan((), tuple(c.name for c in order), {}, predictions, {}, {})
+    builder = _Builder(context, lattices, plan)
+    for column in order:
+        builder.add(column, table.data[column.name].reshape(-1))
+    earlier: list[Column] = []
+    wanted: dict[str, list[_Wanted]] = {}
+    for column in order:
+        for way in builder.ways(column, earlier):
+            wanted.setdefault(collection_of(column), []).append(way)
+        if column.name in plan.scales and not (column.name in predictions and predictions[column.name].is_copy):
+            earlier.append(column)
+    tasks = tuple(builder.task(key, ways) for key, ways in wanted.items())
+    return Plan(tasks, plan.order, plan.indices, predictions, plan.predicted, plan.scales)
 
 
-def _in_rows(table: Table, column: Column, lattices: Mapping[str, Lattice], rows: Rows) -> Array:
-    return lattices[column.name].encode(table.data[column.name].reshape(-1))[rows.order]
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """A candidate before the features of its task are known."""
+
+    name: str
+    coded: Array
+    bins: Bins
+    residual: bool
+    parents: tuple[Parent, ...]
 
 
-def _varying(indices: dict[str, Array]) -> dict[str, Array]:
-    return {name: q for name, q in indices.items() if (q != q[0]).any()}
+class _Builder:
+    """Fills a plan column by column, in coding order."""
+
+    def __init__(self, context: Context, lattices: Mapping[str, Lattice], plan: Plan) -> None:
+        self._context = context
+        self._lattices = lattices
+        self._indices: dict[str, Array] = plan.indices  # type: ignore[assignment]
+        self._predicted: dict[str, Array] = plan.predicted  # type: ignore[assignment]
+        self._scales: dict[str, Bins] = plan.scales  # type: ignore[assignment]
+        self._predictions = plan.predictions
+
+    def add(self, column: Column, values: Array) -> None:
+        """Indices, levels and values of a column, and what is predicted of it."""
+        name, rows, lattice = column.name, self._context.rows(collection_of(column)), self._lattices[column.name]
+        values = rows.sort(values)
+        q = self._indices[name] = lattice.encode(values)
+        self._context.values[name] = lattice.decode(q, values[q == ESCAPE])
+        if len(q) >= MIN_ROWS and column.role != "id" and (q != q[0]).any():
+            self._scales[name] = fit_bins(q, bin_count(len(q)))
+            self._context.levels[name] = self._scales[name].level(q)
+        if name in self._predictions:
+            part, key = slice(0, len(q)), collection_of(column)
+            predicted = self._predictions[name].index(lambda parent: self._context.fetch(parent, key, part), lattice)
+            self._predicted[name] = np.broadcast_to(predicted, len(q))
+
+    def ways(self, column: Column, earlier: Sequence[Column]) -> list[_Wanted]:
+        """How a conditioner could code a column: its indices, its residuals, or both are to be tried."""
+        name = column.name
+        if name not in self._scales:
+            return []
+        q, prediction = self._indices[name], self._predictions.get(name)
+        r = None if prediction is None else residuals(q, self._predicted[name], prediction)
+        if r is not None and (r == r[0]).all():
+            return []
+        candidates = self._readable(column, earlier)
+        settled = r is not None and (np.mean(r == 0) > SETTLED or (prediction is not None and prediction.period is not None))
+        ways = [] if settled else [self._way(name, q, candidates, residual=False)]
+        return ways if r is None else [*ways, self._way(name, r, candidates, residual=True)]
+
+    def _way(self, name: str, coded: Array, candidates: Sequence[Parent], *, residual: bool) -> _Wanted:
+        bins = fit_bins(coded, bin_count(len(coded))) if residual else self._scales[name]
+        rows = slice(0, min(SAMPLE_ROWS, len(coded)))
+        stride = max(1, len(coded) // SAMPLE_ROWS)
+        target = bins.level(coded[::stride])
+        levels = np.stack([self._level(parent, name)[::stride] for parent in candidates]) if candidates else np.empty((0, 1))
+        chosen = select_parents(target, np.ascontiguousarray(levels, np.uint8)) if candidates and rows.stop else []
+        return _Wanted(name, coded, bins, residual, tuple(candidates[k] for k in chosen))
+
+    def _readable(self, column: Column, earlier: Sequence[Column]) -> list[Parent]:
+        """Everything that a column may read."""
+        key, found = collection_of(column), []
+        ragged = self._context.rows(key).number.any()
+        own = [c for c in earlier if collection_of(c) == key]
+        if ragged:
+            found.append(Parent("index"))
+            found += [Parent(relation, c.name) for c in [*own, column] for relation in _AROUND]
+        found += [Parent("row", c.name) for c in own]
+        if key:
+            found += [Parent("event", c.name) for c in earlier if collection_of(c) == ""]
+            found += self._across(column, key, earlier)
+        if column.name in self._predictions:
+            found.append(Parent("prediction"))
+        return found
+
+    def _across(self, column: Column, key: str, earlier: Sequence[Column]) -> list[Parent]:
+        """Other collections: their first object, the one with the same number, the one that a reference points to."""
+        others = [c for c in earlier if collection_of(c) not in ("", key)]
+        found = [Parent("leading", c.name) for c in others]
+        found += [Parent("same", c.name) for c in others]
+        names = {c.name for c in earlier}
+        for through, targets in references([*earlier, column], column):
+            if through.name in names:
+                found += [Parent("reference", c.name, through.name) for c in targets if c.name in names]
+        return found
+
+    def _level(self, parent: Parent, name: str) -> Array:
+        key = self._context.collection[name]
+        part = slice(0, len(self._indices[name]))
+        predicted = self._scales[name].level(self._predicted[name]) if parent.relation == "prediction" else None
+        return self._context.gather([parent], key, part, predicted)[:, 0]
+
+    def task(self, key: str, ways: Sequence[_Wanted]) -> Task:
+        """The features that the candidates of a collection read between them."""
+        places: dict[tuple[Parent, str], int] = {}
+        for way in ways:
+            for parent in way.parents:
+                places.setdefault(_feature(parent, way.name), len(places))
+        features = np.empty((len(ways[0].coded), max(1, len(places))), np.uint8)
+        for (parent, name), place in places.items():
+            features[:, place] = self._level(parent, name or ways[0].name)
+        return Task(tuple(self._candidate(way, places) for way in ways), features, self._context.rows(key).event)
+
+    def _candidate(self, way: _Wanted, places: Mapping[tuple[Parent, str], int]) -> Candidate:
+        reads_prediction = any(p.relation == "prediction" for p in way.parents)
+        prediction = self._predictions.get(way.name) if way.residual or reads_prediction else None
+        scale = self._scales[way.name] if way.residual else None
+        flow = ColumnFlow(way.bins, way.parents, None, prediction, way.residual, scale)
+        return Candidate(way.name, flow, way.coded, tuple(places[_feature(p, way.name)] for p in way.parents))
+
+
+_AROUND = ("previous", "leading")
+
+
+def _feature(parent: Parent, name: str) -> tuple[Parent, str]:
+    """What tells features of a collection apart: predictions are those of one column, all else is shared."""
+    return parent, name if parent.relation == "prediction" else ""
 
 
 def bin_count(rows: int) -> int:
     """Bins that so many rows pay for; each bin costs a row of weights in every conditioner."""
     return 24 if rows < 20_000 else 32 if rows < 100_000 else 48 if rows < 500_000 else 64
-
-
-def _make_task(
-    indices: Mapping[str, Array],
-    bins: Mapping[str, Bins],
-    levels: Mapping[str, Array],
-    rows: Rows,
-    outside: Sequence[str],
-) -> Task:
-    outer = [Parent("event", name) for name in outside]
-    if outside or rows.index.any():
-        outer.append(Parent("index"))
-    candidates = [*outer, *(Parent("row", name) for name in indices)]
-    features = gather(candidates, levels, rows)
-    names = tuple(indices)
-    inputs = []
-    for k, name in enumerate(names):
-        inputs.append(_most_informative(levels[name], features[:, : len(outer) + k]))
-    return Task(
-        names,
-        tuple(indices.values()),
-        tuple(bins[n] for n in names),
-        tuple(tuple(candidates[c] for c in chosen) for chosen in inputs),
-        features,
-        tuple(inputs),
-        rows.event,
-    )
-
-
-def _most_informative(target: Array, candidates: Array) -> tuple[int, ...]:
-    """Candidate columns with the largest mutual information with the target, at most 16, estimated on 16 x 16 cells."""
-    step = max(1, len(target) // _SAMPLE_ROWS)
-    coarse_target, coarse = target[::step] >> 4, candidates[::step] >> 4
-    information = np.array([_mutual_information(coarse_target, coarse[:, c]) for c in range(candidates.shape[1])])
-    best = np.argsort(-information, kind="stable")[:MAX_PARENTS]
-    return tuple(sorted(int(c) for c in best if information[c] > _LEAST_INFORMATION))
-
-
-def _mutual_information(a: Array, b: Array) -> float:
-    """Bits, with the first-order bias of the plug-in estimate taken off (Miller 1955)."""
-    joint = np.bincount(a.astype(np.int64) * 16 + b, minlength=256).reshape(16, 16).astype(np.float64)
-    n = joint.sum()
-    outer = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True) / n
-    filled = joint > 0
-    bits = float((joint[filled] * np.log2(joint[filled] / outer[filled])).sum() / n)
-    degrees = float((joint.sum(axis=1) > 0).sum() - 1) * ((joint.sum(axis=0) > 0).sum() - 1)
-    corrected: float = bits - degrees / (2 * float(n) * math.log(2))
-    return corrected

@@ -1,0 +1,234 @@
+"""One column of a chunk: every way to store it tried and the smallest kept, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from flowtuple.codec import coder, packing
+from flowtuple.codec.frequencies import intervals
+from flowtuple.errors import Corrupt
+from flowtuple.lattice.context import Context, Rows
+from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
+from flowtuple.lattice.grid import ESCAPE
+from flowtuple.lattice.lattice import Lattice
+from flowtuple.schema import Array, Column
+
+SMALL = 4096  # raw bytes up to which a column may share one zstd frame with others
+BLOCK_ROWS = 2**15  # rows whose logits are held at once
+
+
+class Method(IntEnum):
+    """How a column of a chunk is stored; the numbers are part of the format."""
+
+    FLOW = 0
+    CONSTANT = 1
+    INDICES = 2
+    VALUES = 3
+    GROUP = 4
+    OPAQUE = 5
+
+
+@dataclass(frozen=True)
+class TableCoding:
+    """All that coding the events of one table needs: schema, lattices by column name, flow."""
+
+    columns: tuple[Column, ...]
+    lattices: Mapping[str, Lattice]
+    flow: LatticeFlow
+
+
+@dataclass(frozen=True)
+class StoredColumn:
+    """One column of a chunk.
+
+    Attributes:
+        method: How it is stored.
+        payload: Its bytes.
+        escapes: The exact values of its escapes, in row order, as a zstd frame or nothing.
+        residual: Whether the payload of CONSTANT, INDICES or GROUP holds residuals from the column's prediction, in row
+            order, and not indices in stored order.
+    """
+
+    method: Method
+    payload: bytes
+    escapes: bytes = b""
+    residual: bool = False
+
+    def __len__(self) -> int:
+        return len(self.payload) + len(self.escapes)
+
+
+def encode_column(
+    values: Array, column: Column, coding: TableCoding, context: Context
+) -> tuple[StoredColumn, StoredColumn | None]:
+    """The smallest way to store a column, and its way into a frame shared with others where that may be smaller.
+
+    Args:
+        values: All values, in stored order, shape (n,).
+        column: The column.
+        coding: That of its table.
+        context: The columns before it; what others read of this one is added.
+    """
+    lattice, flow = coding.lattices[column.name], coding.flow.columns.get(column.name)
+    rows = context.rows(context.collection[column.name])
+    q = lattice.encode(values)
+    in_rows = rows.sort(q)
+    escapes = rows.sort(values)[in_rows == ESCAPE]
+    exact = packing.zstd(escapes.tobytes()) if len(escapes) else b""
+    candidates = _of_indices(q, exact, residual=False)
+    if lattice.bound.kind == "lossless" and candidates[0].method is not Method.CONSTANT:
+        candidates.append(StoredColumn(Method.VALUES, packing.pack_values(values)))
+    r = None
+    if flow is not None:
+        _publish(column.name, slice(0, len(rows)), in_rows, escapes, coding, context)
+        predicted = _predict(flow, lattice, column.name, slice(0, len(rows)), context)
+        if flow.prediction is not None and predicted is not None:
+            r = flow.prediction.residual(in_rows, predicted, flow.kept)
+            candidates += _of_indices(r, exact, residual=True) if r is not None else []
+        coded = r if flow.residual else in_rows
+        if flow.network is not None and coded is not None:
+            candidates.append(StoredColumn(Method.FLOW, _encode_flow(coded, flow, column.name, predicted, context), exact))
+    best = min(candidates, key=len)
+    return best, _for_group(best, q if r is None or not best.residual else r)
+
+
+def _of_indices(q: Array, exact: bytes, residual: bool) -> list[StoredColumn]:
+    constant = packing.pack_constant(q)
+    if constant is not None:
+        return [StoredColumn(Method.CONSTANT, constant, exact, residual)]
+    return [StoredColumn(Method.INDICES, packing.pack_indices(q), exact, residual)]
+
+
+def _for_group(best: StoredColumn, coded: Array) -> StoredColumn | None:
+    if best.method not in (Method.INDICES, Method.VALUES) or coded.size > SMALL:
+        return None
+    raw = packing.pack_raw(coded)
+    if len(raw) > SMALL:
+        return None
+    return StoredColumn(Method.GROUP, raw, best.escapes, best.residual)
+
+
+def _publish(name: str, part: slice, q: Array, escapes: Array, coding: TableCoding, context: Context) -> None:
+    """Let other columns, and later objects, read what is known of a part of the rows."""
+    flow = coding.flow.columns[name]
+    count = len(context.rows(context.collection[name]))
+    if name in coding.flow.level_columns:
+        context.levels.setdefault(name, np.zeros(count, np.uint8))[part] = flow.levels.level(q)
+    if name in coding.flow.value_columns:
+        values = coding.lattices[name].decode(q, escapes)
+        context.values.setdefault(name, np.zeros(count, values.dtype))[part] = values
+
+
+def _predict(flow: ColumnFlow, lattice: Lattice, name: str, part: slice, context: Context) -> Array | None:
+    """Predicted indices of a part of the rows, `None` without a prediction."""
+    if flow.prediction is None:
+        return None
+    key = context.collection[name]
+    predicted = flow.prediction.index(lambda parent: context.fetch(parent, key, part), lattice)
+    return np.broadcast_to(predicted, part.stop - part.start)
+
+
+def _logits(flow: ColumnFlow, name: str, part: slice, predicted: Array | None, context: Context) -> Array:
+    if flow.network is None:
+        raise Corrupt(f"column {name!r} is stored by a flow that the file does not hold")
+    levels = None if predicted is None else flow.levels.level(predicted)
+    return flow.network.logits(context.gather(flow.parents, context.collection[name], part, levels))
+
+
+def _encode_flow(coded: Array, flow: ColumnFlow, name: str, predicted: Array | None, context: Context) -> bytes:
+    symbols = flow.bins.symbol(coded)
+    below, frequency = np.empty(len(coded), np.uint32), np.empty(len(coded), np.uint32)
+    for part in _blocks(slice(0, len(coded))):
+        logits = _logits(flow, name, part, None if predicted is None else predicted[part], context)
+        below[part], frequency[part] = intervals(logits, symbols[part])
+    return coder.encode(coded, symbols, below, frequency, flow.bins.starts, flow.bins.spans)
+
+
+def _blocks(part: slice) -> Iterator[slice]:
+    for start in range(part.start, part.stop, BLOCK_ROWS):
+        yield slice(start, min(start + BLOCK_ROWS, part.stop))
+
+
+def decode_column(stored: StoredColumn, column: Column, coding: TableCoding, context: Context) -> Array:
+    """The inverse of `encode_column`: all values in stored order, shape (n,).
+
+    Raises:
+        Corrupt: The bytes are not what `encode_column` makes for this coding and context.
+    """
+    flow, lattice = coding.flow.columns.get(column.name), coding.lattices[column.name]
+    rows = context.rows(context.collection[column.name])
+    if stored.method is Method.VALUES:
+        if lattice.bound.kind != "lossless":
+            raise Corrupt(f"column {column.name!r} is bounded by {lattice.bound} and stored by its values")
+        values = packing.unpack_values(stored.payload, len(rows), column.dtype)
+        if flow is not None:
+            q = lattice.encode(rows.sort(values))
+            _publish(column.name, slice(0, len(rows)), q, rows.sort(values)[q == ESCAPE], coding, context)
+        return values
+    escapes = _exact_values(stored, column)
+    if stored.method is Method.FLOW or stored.residual:
+        q = _decode_rows(stored, column, coding, context, escapes)
+    else:
+        q = rows.sort(_unpack_indices(stored, len(rows)))
+    if len(escapes) != np.count_nonzero(q == ESCAPE):
+        raise Corrupt(f"column {column.name!r}: {len(escapes)} exact values for {np.count_nonzero(q == ESCAPE)} escapes")
+    if flow is not None:
+        _publish(column.name, slice(0, len(rows)), q, escapes, coding, context)
+    return rows.unsort(lattice.decode(q, escapes))
+
+
+def _decode_rows(stored: StoredColumn, column: Column, coding: TableCoding, context: Context, escapes: Array) -> Array:
+    """Indices in row order, part by part where a column reads itself at objects before."""
+    flow, lattice, name = coding.flow.columns.get(column.name), coding.lattices[column.name], column.name
+    if flow is None or (stored.residual and flow.prediction is None):
+        raise Corrupt(f"column {name!r} is stored by a flow that the file does not hold")
+    rows = context.rows(context.collection[name])
+    stream = coder.Decoder(stored.payload) if stored.method is Method.FLOW else None
+    residuals = None if stream else _unpack_indices(stored, len(rows))
+    itself = flow.reads(name)
+    q, used = np.empty(len(rows), np.int64), 0
+    if itself:  # the first objects find nothing yet
+        _publish(name, slice(0, 0), q[:0], escapes[:0], coding, context)
+    for part in _parts(rows, itself):
+        predicted = _predict(flow, lattice, name, part, context)
+        if stream is not None:
+            coded = stream.take(_logits(flow, name, part, predicted, context), flow.bins.starts, flow.bins.spans)
+        else:
+            coded = residuals[part]  # type: ignore[index]
+        subtracted = flow.prediction is not None and predicted is not None and (flow.residual or stream is None)
+        q[part] = flow.prediction.restore(coded, predicted) if subtracted else coded  # type: ignore[union-attr, arg-type]
+        if itself:
+            count = int(np.count_nonzero(q[part] == ESCAPE))
+            if used + count > len(escapes):
+                raise Corrupt(f"column {name!r}: too few exact values for its escapes")
+            _publish(name, part, q[part], escapes[used : used + count], coding, context)
+            used += count
+    if stream is not None:
+        stream.end()
+    return q
+
+
+def _parts(rows: Rows, itself: bool) -> Iterator[slice]:
+    for part in rows.parts if itself else [slice(0, len(rows))]:
+        yield from _blocks(part)
+
+
+def _unpack_indices(stored: StoredColumn, count: int) -> Array:
+    if stored.method is Method.CONSTANT:
+        return packing.unpack_constant(stored.payload, count)
+    if stored.method is Method.INDICES:
+        return packing.unpack_indices(stored.payload, count)
+    if stored.method is Method.GROUP:
+        return packing.unpack_raw(stored.payload, count)
+    raise Corrupt(f"a column of numbers is stored by the method {stored.method.name}")
+
+
+def _exact_values(stored: StoredColumn, column: Column) -> Array:
+    dtype, escapes = np.dtype(column.dtype), packing.unzstd(stored.escapes) if stored.escapes else b""
+    if len(escapes) % dtype.itemsize:
+        raise Corrupt(f"column {column.name!r}: {len(escapes)} bytes of exact values of type {column.dtype}")
+    return np.frombuffer(escapes, dtype)

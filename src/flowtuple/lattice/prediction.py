@@ -1,0 +1,230 @@
+"""Columns that are functions of others: a value predicted from decoded columns, and the residual that is left to code.
+
+A prediction never replaces a value: it only moves the origin from which the lattice index is counted, so that an exact
+relation (a copy, a sum of counts, E from p_T, eta and m) leaves residuals of zero, and a good one narrow residuals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowtuple.lattice.arithmetic import arctangent, exponential, logarithm, sine_cosine
+from flowtuple.lattice.bins import APART
+from flowtuple.lattice.context import Parent
+from flowtuple.lattice.grid import ATOM, ESCAPE
+from flowtuple.lattice.lattice import Lattice
+from flowtuple.schema import Array
+
+ABSOLUTE = 2 * APART
+"""Residuals from half of this on stand for an index itself: for values that keep a symbol of their own, such as zero."""
+
+LARGEST = 1 << 52
+"""Indices and predictions beyond this are never subtracted."""
+
+Function = Callable[..., Array]
+
+
+def _identity(x: Array) -> Array:
+    return x
+
+
+def _x_component(pt: Array, phi: Array) -> Array:
+    return pt * sine_cosine(phi)[1]
+
+
+def _y_component(pt: Array, phi: Array) -> Array:
+    return pt * sine_cosine(phi)[0]
+
+
+def _cosh(eta: Array) -> Array:
+    e = exponential(eta)
+    return (e + 1.0 / e) * 0.5
+
+
+def _z_component(pt: Array, eta: Array) -> Array:
+    e = exponential(eta)
+    return pt * ((e - 1.0 / e) * 0.5)
+
+
+def _momentum(pt: Array, eta: Array) -> Array:
+    return pt * _cosh(eta)
+
+
+def _energy(pt: Array, eta: Array, mass: Array) -> Array:
+    p = pt * _cosh(eta)
+    energy: Array = np.sqrt(p * p + mass * mass)
+    return energy
+
+
+def _hypot(x: Array, y: Array) -> Array:
+    length: Array = np.sqrt(x * x + y * y)
+    return length
+
+
+def _hypot3(x: Array, y: Array, z: Array) -> Array:
+    length: Array = np.sqrt((x * x + y * y) + z * z)
+    return length
+
+
+def _product(x: Array, y: Array) -> Array:
+    return x * y
+
+
+def _quotient(x: Array, y: Array) -> Array:
+    return x / np.where(y == 0, np.nan, y)
+
+
+def _angle(x: Array, y: Array) -> Array:
+    return arctangent(y, x)
+
+
+def _pseudorapidity(pt: Array, z: Array) -> Array:
+    t = np.abs(_quotient(z, pt))
+    eta = logarithm(t + np.sqrt(t * t + 1.0))
+    return np.where(z < 0, -eta, eta)
+
+
+def _pair_mass(pt1: Array, eta1: Array, phi1: Array, pt2: Array, eta2: Array, phi2: Array) -> Array:
+    """Invariant mass of two massless objects: sqrt(2 pt1 pt2 (cosh(eta1 - eta2) - cos(phi1 - phi2)))."""
+    opening = _cosh(eta1 - eta2) - sine_cosine(phi1 - phi2)[1]
+    mass: Array = np.sqrt(np.abs(2.0 * (pt1 * pt2) * opening))
+    return mass
+
+
+FUNCTIONS: Mapping[str, tuple[int, Function]] = {
+    "x": (1, _identity),
+    "pt cos phi": (2, _x_component),
+    "pt sin phi": (2, _y_component),
+    "pt sinh eta": (2, _z_component),
+    "pt cosh eta": (2, _momentum),
+    "energy": (3, _energy),
+    "hypot": (2, _hypot),
+    "hypot3": (3, _hypot3),
+    "product": (2, _product),
+    "quotient": (2, _quotient),
+    "angle": (2, _angle),
+    "pseudorapidity": (2, _pseudorapidity),
+    "pair mass": (6, _pair_mass),
+}
+"""Number of inputs and formula by name; the order is part of the format."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand: coefficient times a function of what some parents say.
+
+    Attributes:
+        coefficient: A factor, float64.
+        function: A name of `FUNCTIONS`.
+        inputs: Where its arguments come from, as many as the function takes.
+    """
+
+    coefficient: float
+    function: str
+    inputs: tuple[Parent, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A column's value as a sum of terms, and how its residuals are counted.
+
+    Attributes:
+        terms: At least one.
+        period: First index and number of indices of a full turn for angles; `None` for all others.
+    """
+
+    terms: tuple[Term, ...]
+    period: tuple[int, int] | None = None
+
+    @property
+    def inputs(self) -> tuple[Parent, ...]:
+        """Every parent of every term."""
+        return tuple(parent for term in self.terms for parent in term.inputs)
+
+    def index(self, fetch: Callable[[Parent], tuple[Array, Array]], lattice: Lattice) -> Array:
+        """The predicted index of each row: int64, shape (n,), `ESCAPE` where there is none.
+
+        Args:
+            fetch: The values of a parent, brought to these rows, and where they exist.
+            lattice: That of the predicted column.
+        """
+        if self._is_plain:
+            values, present = fetch(self.terms[0].inputs[0])
+            if values.dtype == lattice.dtype:
+                q = lattice.nearest(values)
+                return np.where(present, q, ESCAPE)
+        total, present = self.evaluate(fetch)
+        return np.where(present, lattice.nearest(_cast(total, lattice.dtype)), ESCAPE)
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is the value of another column of the same rows."""
+        return self._is_plain and self.period is None and self.terms[0].inputs[0].relation == "row"
+
+    @property
+    def _is_plain(self) -> bool:
+        return len(self.terms) == 1 and self.terms[0].function == "x" and self.terms[0].coefficient == 1.0
+
+    def evaluate(self, fetch: Callable[[Parent], tuple[Array, Array]]) -> tuple[Array, Array]:
+        """Predicted values in float64, and where they are numbers; terms are added in their order."""
+        total, present = np.float64(0.0), np.True_
+        with np.errstate(all="ignore"):
+            for term in self.terms:
+                fetched = [fetch(parent) for parent in term.inputs]
+                value = FUNCTIONS[term.function][1](*(v.astype(np.float64) for v, _ in fetched))
+                total = total + value * term.coefficient
+                for _, exists in fetched:
+                    present = present & exists
+        present = present & np.isfinite(total)
+        return np.where(present, total, 0.0), present
+
+    def residual(self, q: Array, predicted: Array, kept: Array) -> Array | None:
+        """What is left to code: int64, shape of q; `None` where an index cannot be counted from its prediction.
+
+        Args:
+            q: Indices.
+            predicted: From `index`.
+            kept: Indices, increasing, that always stand for themselves.
+        """
+        far = (np.abs(q) > LARGEST) & (q < ATOM)
+        if far.any():
+            return None
+        usable = np.abs(predicted) <= LARGEST
+        itself = ~usable | np.isin(q, kept)
+        if self.period is None:
+            r = q - np.where(usable, predicted, 0)
+        else:
+            low, turn = self.period
+            itself |= (q < low) | (q >= low + turn)
+            r = (q - np.where(usable, predicted, 0) + turn // 2) % turn - turn // 2
+        r = np.where(itself, ABSOLUTE + q, r)
+        r = np.where(q >= ATOM, q, r)
+        return np.where((q == predicted) & ((q != ESCAPE) & ~usable), 0, r)
+
+    def restore(self, r: Array, predicted: Array) -> Array:
+        """Indices from residuals: the inverse of `residual` for any `kept`."""
+        usable = np.abs(predicted) <= LARGEST
+        if self.period is None:
+            q = np.where(usable, predicted, 0) + r
+        else:
+            low, turn = self.period
+            q = low + (np.where(usable, predicted, 0) + r - low) % turn
+        q = np.where(r >= APART, r - ABSOLUTE, q)
+        q = np.where(r >= ATOM, r, q)
+        return np.where((r == 0) & ~usable, predicted, q)
+
+
+def _cast(x: Array, dtype: str) -> Array:
+    """Float64 numbers as the nearest values of a type."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        with np.errstate(over="ignore"):
+            return x.astype(kind)
+    if kind.kind == "b":
+        return x != 0
+    limits = np.iinfo(kind)
+    low, high = max(limits.min, -LARGEST), min(limits.max, LARGEST)
+    return np.rint(np.clip(x, low, high)).astype(np.int64).astype(kind)

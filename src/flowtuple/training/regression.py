@@ -1,0 +1,100 @@
+"""Sums: a column as a combination of earlier ones with whole coefficients, found by matching pursuit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flowtuple.lattice.context import Parent, collection_of
+from flowtuple.lattice.prediction import Prediction, Term
+from flowtuple.schema import Array, Column
+from flowtuple.training.kinematics import energies
+
+if TYPE_CHECKING:
+    from flowtuple.training.relations import Sample
+
+MAX_TERMS = 8
+_ROWS = 2048
+_ROUNDS = 12
+_LEAST_ROWS = 64
+_NEARLY = 0.15  # distance from a whole number up to which a coefficient is taken for one
+_SIGNIFICANT = 0.05  # share of the target's spread from which on a term counts
+_LARGEST_COEFFICIENT = 8.0
+_COMMON = 0.05
+
+
+def linear_terms(
+    sample: Sample, column: Column, earlier: Sequence[Column], predicted: Mapping[str, Prediction]
+) -> Iterator[tuple[Term, ...]]:
+    """Proposals for a column: sums of earlier columns of its collection, and of the energies of objects among them.
+
+    Columns that are copies of others are no candidates.
+    """
+    key = collection_of(column)
+    beside = [c for c in earlier if collection_of(c) == key and not (c.name in predicted and predicted[c.name].is_copy)]
+    terms = [*energies(beside), *(Term(1.0, "x", (Parent("row", c.name),)) for c in beside)]
+    if not terms or column.dtype == "bool":
+        return
+    rows = np.flatnonzero(_uncommon(sample.q[column.name]))[:_ROWS]
+    if len(rows) < _LEAST_ROWS:
+        return
+    target = _usable(sample.context.values[column.name][rows])
+    matrix = np.stack([_usable(_evaluate(sample, term, column)[rows]) for term in terms], axis=1)
+    chosen = _pursue(target, matrix)
+    coefficients = _robust_fit(target, matrix[:, chosen])
+    weight = np.abs(coefficients) * matrix[:, chosen].std(axis=0) / (target.std() + 1e-300)
+    near = np.where(np.abs(coefficients - np.rint(coefficients)) < _NEARLY, np.rint(coefficients), 0.0)
+    signs = np.where((weight > _SIGNIFICANT) & (np.abs(coefficients) > _NEARLY), np.sign(coefficients), 0.0)
+    for whole in (near, signs):
+        used = [(c, terms[k]) for c, k in zip(whole.tolist(), chosen, strict=True) if c]
+        if used and np.abs(whole).max() <= _LARGEST_COEFFICIENT:
+            yield tuple(Term(c, term.function, term.inputs) for c, term in used)
+
+
+def _uncommon(q: Array) -> Array:
+    """Rows that do not hold the most frequent index, where it is so frequent that a relation may not concern them."""
+    values, counts = np.unique(q, return_counts=True)
+    common = counts.argmax()
+    return q != values[common] if counts[common] > _COMMON * len(q) else np.ones(len(q), bool)
+
+
+def _evaluate(sample: Sample, term: Term, reader: Column) -> Array:
+    alone = Prediction((term,))
+    total, present = alone.evaluate(lambda parent: sample.values(parent, reader))
+    return np.where(present, total, np.nan)
+
+
+def _usable(values: Array) -> Array:
+    """Float64 numbers with what is not finite set to 0."""
+    x = values.astype(np.float64)
+    return np.where(np.isfinite(x) & (np.abs(x) < 1e30), x, 0.0)
+
+
+def _pursue(target: Array, matrix: Array) -> list[int]:
+    """Columns of the matrix that explain the target best, one after another, each beside those before it."""
+    norms = np.sqrt((matrix**2).sum(axis=0))
+    usable = norms > 0
+    unit = np.where(usable, matrix / np.where(usable, norms, 1.0), 0.0)
+    chosen: list[int] = []
+    rest, scale = target, float((target**2).sum())
+    while len(chosen) < MAX_TERMS and (rest**2).sum() > 1e-12 * scale:
+        strength = np.abs(unit.T @ rest)
+        strength[chosen] = 0.0
+        best = int(strength.argmax())
+        if strength[best] ** 2 < 1e-4 * scale * 0.01:
+            break
+        chosen.append(best)
+        rest = target - matrix[:, chosen] @ np.linalg.lstsq(matrix[:, chosen], target, rcond=None)[0]
+    return chosen
+
+
+def _robust_fit(target: Array, matrix: Array) -> Array:
+    """Coefficients of least absolute deviations, by reweighted least squares: a relation that most rows obey is found."""
+    coefficients = np.linalg.lstsq(matrix, target, rcond=None)[0]
+    floor = 1e-6 * float(np.abs(target).mean()) + 1e-30
+    for _ in range(_ROUNDS):
+        weight = 1.0 / np.sqrt(np.abs(target - matrix @ coefficients) + floor)
+        coefficients = np.linalg.lstsq(matrix * weight[:, None], target * weight, rcond=None)[0]
+    return np.asarray(coefficients)

@@ -1,0 +1,229 @@
+"""Which columns are functions of others: copies, kinematics by name, and sums found by regression.
+
+Every relation found is only a proposal: it is kept where the residuals of a sample cost fewer bits than the indices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowtuple.codec.chunk import make_context
+from flowtuple.lattice.bins import fit_bins
+from flowtuple.lattice.context import Context, Parent, Relation, coding_order, collection_of
+from flowtuple.lattice.grid import ATOM, ESCAPE, Decimal, Uniform
+from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.prediction import LARGEST, Prediction, Term
+from flowtuple.schema import Array, Column
+from flowtuple.table import Table
+from flowtuple.training.kinematics import kinematic_terms
+from flowtuple.training.regression import linear_terms
+
+SAMPLE_ROWS = 8192
+LEAST_GAIN_OF_ANGLES = 0.03  # turning an angle loses nothing that a conditioner could learn
+LEAST_GAIN = 0.3  # bits per value; below, a conditioner that reads the same columns learns the relation as well
+KEPT_SHARE = 0.02  # of the rows, from which on an index that the relation misses keeps a symbol of its own
+_TURN = 6.283185307179586
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The first events of a table with all that finding relations needs, columns in coding order.
+
+    Attributes:
+        columns: The columns of numbers that vary and are no ids.
+        lattices: Their lattices.
+        q: Their indices in row order.
+        context: Their decoded values in row order.
+    """
+
+    columns: tuple[Column, ...]
+    lattices: Mapping[str, Lattice]
+    q: Mapping[str, Array]
+    context: Context
+
+    @classmethod
+    def of(cls, table: Table, lattices: Mapping[str, Lattice]) -> Sample:
+        """A sample of at most about `SAMPLE_ROWS` rows of the largest collection, and all of the counters."""
+        most = max((len(v) for v in table.data.values()), default=0)
+        part = table.read([c.name for c in table.columns], 0, -(-table.num_entries * SAMPLE_ROWS // max(most, SAMPLE_ROWS)))
+        context = make_context(part.columns, part.num_entries, part.data)
+        q, kept = {}, []
+        for column in coding_order(part.columns):
+            values, rows = part.data[column.name].reshape(-1), context.rows(collection_of(column))
+            values, lattice = rows.sort(values), lattices[column.name]
+            indices = lattice.encode(values)
+            if column.role == "id" or not len(indices) or (indices == indices[0]).all():
+                continue
+            q[column.name] = indices
+            context.values[column.name] = lattice.decode(indices, values[indices == ESCAPE])
+            kept.append(column)
+        return cls(tuple(kept), lattices, q, context)
+
+    def values(self, parent: Parent, reader: Column) -> tuple[Array, Array]:
+        """What a parent says for every row of a reader's collection, and where it exists."""
+        key = self.context.collection[reader.name]
+        return self.context.fetch(parent, key, slice(0, len(self.context.rows(key))))
+
+
+def find_predictions(table: Table, lattices: Mapping[str, Lattice]) -> dict[str, Prediction]:
+    """The relations worth using, by column name, in an order in which every one can be decoded.
+
+    Names missing from the result are predicted by nothing and keep their place in the coding order.
+    """
+    sample = Sample.of(table, lattices)
+    found = _acyclic(sorted(_proposals(sample), key=lambda p: -p[0]))
+    order = decoding_order(sample.columns, found)
+    for number, column in enumerate(order):
+        if column.name not in found:
+            best = _best(sample, column, linear_terms(sample, column, order[:number], found))
+            if best is not None:
+                found[column.name] = best[1]
+    return found
+
+
+def decoding_order(columns: Sequence[Column], predictions: Mapping[str, Prediction]) -> list[Column]:
+    """Schema order, but references into other collections first in theirs, and every column after what predicts it."""
+    in_schema = coding_order(columns)
+    by_name = {c.name: c for c in in_schema}
+    early = {through.name for c in in_schema for through, _ in references(in_schema, c)}
+    order: dict[str, Column] = {}
+
+    def place(name: str) -> None:
+        if name in order:
+            return
+        for parent in predictions[name].inputs if name in predictions else ():
+            for needed in (parent.column, parent.through):
+                if needed in by_name and needed != name:
+                    place(needed)
+        order[name] = by_name[name]
+
+    for column in in_schema:
+        for through in in_schema:
+            if through.name in early and collection_of(through) == collection_of(column):
+                place(through.name)
+        place(column.name)
+    return coding_order(columns, tuple(order))
+
+
+def _proposals(sample: Sample) -> Iterator[tuple[float, str, Prediction]]:
+    """Gain in bits over the whole sample, target and relation."""
+    for column, terms in (*_copies(sample), *kinematic_terms(sample.columns), *_by_reference(sample), *_by_angle(sample)):
+        best = _best(sample, column, [terms])
+        if best is not None:
+            yield best[0] * len(sample.q[column.name]), column.name, best[1]
+
+
+def _acyclic(proposals: Iterable[tuple[float, str, Prediction]]) -> dict[str, Prediction]:
+    """The first proposal for each target that closes no circle."""
+    found: dict[str, Prediction] = {}
+    reads: dict[str, set[str]] = {}
+    for _, name, prediction in proposals:
+        inputs = {c for p in prediction.inputs for c in (p.column, p.through) if c} - {name}
+        above = inputs.union(*(reads.get(i, set()) for i in inputs))
+        if name in found or name in above:
+            continue
+        found[name], reads[name] = prediction, above
+        for other in reads:
+            if name in reads[other]:
+                reads[other] |= above
+    return found
+
+
+def _copies(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
+    """Columns of one collection that hold the same values, each as a copy of the first."""
+    first: dict[tuple[str, bytes], Column] = {}
+    for column in sample.columns:
+        content = sample.context.values[column.name].astype(np.float64).tobytes()
+        original = first.setdefault((collection_of(column), content), column)
+        if original is not column:
+            yield column, (Term(1.0, "x", (Parent("row", original.name),)),)
+
+
+def _by_reference(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
+    """The same quantity of the object that a reference points to: Jet_phi from GenJet_phi by Jet_genJetIdx."""
+    for column in sample.columns:
+        _, _, quantity = column.name.rpartition("_")
+        for through, others in references(sample.columns, column):
+            for other in others:
+                if other.name.rpartition("_")[2] == quantity and column.is_float:
+                    yield column, (Term(1.0, "x", (Parent("reference", other.name, through.name),)),)
+
+
+def references(columns: Sequence[Column], reader: Column) -> Iterator[tuple[Column, list[Column]]]:
+    """The references beside a column, each with the columns of the collection that its name points to."""
+    key = collection_of(reader)
+    for through in columns:
+        if through.role != "reference" or collection_of(through) != key or through.name == reader.name:
+            continue
+        stem = through.name.rpartition("_")[2].split("Idx")[0].lower()
+        others = [c for c in columns if c.counter is not None and c.name.partition("_")[0].lower() == stem]
+        others = [c for c in others if collection_of(c) != key]
+        if others:
+            yield through, others
+
+
+def _by_angle(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
+    """Angles, counted from the first object of the event or from another angle."""
+    angles = [c for c in sample.columns if c.role == "angle"]
+    for number, column in enumerate(angles):
+        key = collection_of(column)
+        if column.counter is not None:
+            yield column, (Term(1.0, "x", (Parent("leading", column.name),)),)
+        for other in angles[:number]:
+            if collection_of(other) in ("", key):
+                relation: Relation = "row" if collection_of(other) == key else "event"
+                yield column, (Term(1.0, "x", (Parent(relation, other.name),)),)
+            elif column.counter is not None:
+                yield column, (Term(1.0, "x", (Parent("leading", other.name),)),)
+
+
+def period_of(column: Column, lattice: Lattice, q: Array) -> tuple[int, int] | None:
+    """First index and number of indices of a full turn, for angles that fill one."""
+    if column.role != "angle" or not isinstance(lattice.grid, (Uniform, Decimal)):
+        return None
+    ordinary = q[q < ATOM]
+    low, high = int(ordinary.min(initial=0)), int(ordinary.max(initial=0))
+    cell = 2 * lattice.grid.half_width if isinstance(lattice.grid, Uniform) else 10.0**-lattice.grid.digits
+    return (low, high - low + 1) if -2 * cell < _TURN - (high - low) * cell < 0.01 * _TURN + 2 * cell else None
+
+
+def _best(sample: Sample, column: Column, proposals: Iterable[tuple[Term, ...]]) -> tuple[float, Prediction] | None:
+    """The proposal with the largest gain in bits per value, if any gains enough."""
+    q, lattice = sample.q[column.name], sample.lattices[column.name]
+    period, own, best = period_of(column, lattice, q), None, None
+    classes = np.minimum(sample.context.rows(collection_of(column)).number, 3)
+    for terms in proposals:
+        prediction = Prediction(terms, period)
+        r = residuals(q, prediction.index(lambda parent: sample.values(parent, column), lattice), prediction)
+        if r is None:
+            continue
+        own = class_bits(q, classes) if own is None else own
+        gain = own - class_bits(r, classes)
+        if gain > max(LEAST_GAIN_OF_ANGLES if period else LEAST_GAIN, best[0] if best else 0.0) or (r == r[0]).all():
+            best = gain, prediction
+    return best
+
+
+def residuals(q: Array, predicted: Array, prediction: Prediction) -> Array | None:
+    """Residuals with frequent indices kept that the prediction misses; `None` where indices are out of its reach."""
+    values, counts = np.unique(q[q < ATOM], return_counts=True)
+    frequent = values[(counts >= KEPT_SHARE * len(q)) & (np.abs(values) <= LARGEST)]
+    kept = [v for v in frequent.tolist() if np.mean(predicted[q == v] == v) < 0.5]
+    return prediction.residual(q, predicted, np.array(kept, np.int64))
+
+
+def class_bits(q: Array, classes: Array) -> float:
+    """Bits per index of tables of frequencies over bins, one table for each class of rows."""
+    parts = [q[classes == k] for k in np.unique(classes)]
+    return sum(len(part) * marginal_bits(part) for part in parts) / len(q)
+
+
+def marginal_bits(q: Array, bins: int = 48) -> float:
+    """Bits per index of a table of frequencies over bins."""
+    fitted = fit_bins(q, bins)
+    symbols = fitted.symbol(q)
+    share = np.bincount(symbols, minlength=fitted.symbols)[symbols] / len(q)
+    return float((np.log2(fitted.spans.astype(np.float64) + 1)[symbols] - np.log2(share)).mean())

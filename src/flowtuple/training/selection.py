@@ -1,0 +1,78 @@
+"""Parents by measured gain: conditional mutual information on coarse levels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from flowtuple.schema import Array
+
+MAX_PARENTS = 16
+SAMPLE_ROWS = 16384
+_SHORTLIST = 40
+_LEAST_INFORMATION = 0.003  # bits; measured noise of the estimate at 16384 rows is below 0.001
+_CELLS = 16
+_COARSE = 8
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _entropy(counts: Any, total: Any) -> Any:
+    """Nats of a table of counts, with the first-order bias of the plug-in estimate added (Miller 1955)."""
+    bits, filled = 0.0, 0
+    for count in counts:
+        if count > 0:
+            bits -= count * math.log(count / total)
+            filled += 1
+    return bits / total + (filled - 1) / (2.0 * total)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _information(a: Any, b: Any, given: Any, a_cells: Any, b_cells: Any, given_cells: Any) -> Any:
+    """Nats of mutual information of `a` and each row of `b`, given a third variable."""
+    n, out = len(a), np.empty(len(b))
+    ac = np.zeros(a_cells * given_cells, np.int64)
+    c = np.zeros(given_cells, np.int64)
+    for i in range(n):
+        ac[a[i] * given_cells + given[i]] += 1
+        c[given[i]] += 1
+    base = _entropy(ac, n) - _entropy(c, n)
+    for k in range(len(b)):
+        abc = np.zeros(a_cells * b_cells * given_cells, np.int64)
+        bc = np.zeros(b_cells * given_cells, np.int64)
+        for i in range(n):
+            beside = b[k, i] * given_cells + given[i]
+            abc[a[i] * b_cells * given_cells + beside] += 1
+            bc[beside] += 1
+        out[k] = base - _entropy(abc, n) + _entropy(bc, n)
+    return out
+
+
+def select_parents(target: Array, candidates: Array) -> list[int]:
+    """The candidates that tell most about a target beside each other, at most `MAX_PARENTS`, in increasing order.
+
+    After the first, each is the one with the largest gain that no single parent chosen before explains away:
+    max over candidates of min over chosen s of I(target; candidate | s) (Fleuret, JMLR 5, 2004).
+
+    Args:
+        target: uint8 levels, shape (n,).
+        candidates: uint8 levels, shape (C, n).
+    """
+    if not len(candidates):
+        return []
+    nothing = np.zeros(len(target), np.uint8)
+    scores = _information(target // 16, candidates // 16, nothing, _CELLS, _CELLS, 1) / math.log(2)
+    shortlist = np.argsort(-scores, kind="stable")[:_SHORTLIST]
+    scores, coarse, coarse_target = scores[shortlist], candidates[shortlist] // 32, target // 32
+    chosen: list[int] = []
+    while len(chosen) < min(MAX_PARENTS, len(shortlist)):
+        best = int(scores.argmax())
+        if scores[best] < _LEAST_INFORMATION:
+            break
+        chosen.append(best)
+        beside = _information(coarse_target, coarse, coarse[best], _COARSE, _COARSE, _COARSE) / math.log(2)
+        scores = np.minimum(scores, beside)
+        scores[chosen] = -1.0
+    return sorted(int(shortlist[k]) for k in chosen)
