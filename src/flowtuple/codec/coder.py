@@ -53,9 +53,7 @@ def _raw_bits(span: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _encode(
-    q: Any, symbols: Any, below: Any, frequency: Any, starts: Any, spans: Any, states: Any, words: Any
-) -> Any:
+def _encode(q: Any, symbols: Any, below: Any, frequency: Any, starts: Any, spans: Any, states: Any, words: Any) -> Any:
     used = np.zeros(1, np.int64)
     for i in range(len(q) - 1, -1, -1):
         k, state = symbols[i], states[i & 1]

@@ -93,7 +93,7 @@ def encode_column(
         if flow.network is not None and coded is not None:
             candidates.append(StoredColumn(Method.FLOW, _encode_flow(coded, flow, column.name, predicted, context), exact))
     best = min(candidates, key=len)
-    return best, _for_group(best, q if r is None or not best.residual else r)
+    return best, _for_group(best, q if r is None or not best.residual else r, exact)
 
 
 def _of_indices(q: Array, exact: bytes, residual: bool) -> list[StoredColumn]:
@@ -103,13 +103,13 @@ def _of_indices(q: Array, exact: bytes, residual: bool) -> list[StoredColumn]:
     return [StoredColumn(Method.INDICES, packing.pack_indices(q), exact, residual)]
 
 
-def _for_group(best: StoredColumn, coded: Array) -> StoredColumn | None:
+def _for_group(best: StoredColumn, coded: Array, exact: bytes) -> StoredColumn | None:
     if best.method not in (Method.INDICES, Method.VALUES) or coded.size > SMALL:
         return None
     raw = packing.pack_raw(coded)
     if len(raw) > SMALL:
         return None
-    return StoredColumn(Method.GROUP, raw, best.escapes, best.residual)
+    return StoredColumn(Method.GROUP, raw, exact, best.residual)
 
 
 def _publish(name: str, part: slice, q: Array, escapes: Array, coding: TableCoding, context: Context) -> None:

@@ -134,18 +134,16 @@ def _may_read(reader: str, parent: Parent, order: Mapping[str, int], key: Mappin
         return False
     own, other = key[reader], key[parent.column]
     before, itself = order[parent.column] < order[reader], parent.column == reader
-    if parent.relation == "row":
-        return before and other == own
-    if parent.relation == "event":
-        return before and other == ""
-    if parent.relation == "previous":
-        return (before or itself) and own == other != ""
-    if parent.relation == "leading":
-        return (before or itself) and other != ""
-    if parent.relation == "same":
-        return before and "" not in (own, other) and own != other
-    through = parent.through in order and order[parent.through] < order[reader] and key[parent.through] == own
-    return before and through and other != ""
+    pointed = parent.through in order and order[parent.through] < order[reader] and key[parent.through] == own
+    allowed = {
+        "row": before and other == own,
+        "event": before and other == "",
+        "previous": (before or itself) and own == other != "",
+        "leading": (before or itself) and other != "",
+        "same": before and "" not in (own, other) and own != other,
+        "reference": before and pointed and other != "",
+    }
+    return allowed[parent.relation]
 
 
 def _name(number: int, columns: Sequence[Column]) -> str:

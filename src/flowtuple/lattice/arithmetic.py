@@ -76,7 +76,7 @@ def exponential(x: Array) -> Array:
 
 
 def logarithm(x: Array) -> Array:
-    """ln x for x > 0.
+    """The natural logarithm of x > 0.
 
     Example:
         >>> round(float(logarithm(np.array([10.0]))[0]), 12)

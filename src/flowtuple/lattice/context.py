@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -59,7 +60,8 @@ class Rows:
 
     @cached_property
     def _stored_number(self) -> Array:
-        return np.arange(len(self)) - np.repeat(self.begin, self.counts)
+        number: Array = np.arange(len(self)) - np.repeat(self.begin, self.counts)
+        return number
 
     @cached_property
     def order(self) -> Array:
@@ -91,7 +93,7 @@ class Rows:
     def parts(self) -> list[slice]:
         """The rows of equal number j, for j = 0, 1, ..."""
         edges = np.concatenate([[0], np.cumsum(np.bincount(self.number))]) if len(self) else np.zeros(1, np.int64)
-        return [slice(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
+        return [slice(a, b) for a, b in itertools.pairwise(edges.tolist())]
 
     def find(self, event: Array, number: Array) -> Array:
         """The row of an object of an event, -1 where there is none."""

@@ -47,7 +47,8 @@ class ColumnFlow:
     def kept(self) -> Array:
         """Indices, increasing, that have a symbol of their own among residuals."""
         points = self.bins.first[self.bins.first == self.bins.last]
-        return points[(points >= APART) & (points < ATOM)] - ABSOLUTE
+        kept: Array = points[(points >= APART) & (points < ATOM)] - ABSOLUTE
+        return kept
 
     @property
     def inputs(self) -> tuple[Parent, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -170,8 +171,9 @@ class Prediction:
 
     def evaluate(self, fetch: Callable[[Parent], tuple[Array, Array]]) -> tuple[Array, Array]:
         """Predicted values in float64, and where they are numbers; terms are added in their order."""
-        total, present = np.float64(0.0), np.True_
-        with np.errstate(all="ignore"):
+        total: Any = 0.0
+        present: Any = True
+        with np.errstate(all="ignore"):  # signalling NaNs and quotients by zero are no numbers, and that is all
             for term in self.terms:
                 fetched = [fetch(parent) for parent in term.inputs]
                 value = FUNCTIONS[term.function][1](*(v.astype(np.float64) for v, _ in fetched))
@@ -222,9 +224,12 @@ def _cast(x: Array, dtype: str) -> Array:
     kind = np.dtype(dtype)
     if kind.kind == "f":
         with np.errstate(over="ignore"):
-            return x.astype(kind)
+            rounded: Array = x.astype(kind)
+            return rounded
     if kind.kind == "b":
-        return x != 0
+        truth: Array = x != 0
+        return truth
     limits = np.iinfo(kind)
     low, high = max(limits.min, -LARGEST), min(limits.max, LARGEST)
-    return np.rint(np.clip(x, low, high)).astype(np.int64).astype(kind)
+    whole: Array = np.rint(np.clip(x, low, high)).astype(np.int64).astype(kind)
+    return whole

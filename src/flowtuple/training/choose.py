@@ -16,7 +16,6 @@ from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.schema import Array
 from flowtuple.training.plan import Plan
-from flowtuple.training.relations import residuals
 
 _JUDGED_ROWS = 200_000
 _FRAME = 12  # bytes of a zstd frame that holds nothing
@@ -45,13 +44,13 @@ def choose(plan: Plan, choices: Mapping[str, Sequence[Choice]]) -> LatticeFlow:
         flow = _shortest(name, plan, choices.get(name, ()))
         if flow is not None:
             chosen[name] = flow
-    read = LatticeFlow(chosen).level_columns
+    levels, values = LatticeFlow(chosen).level_columns, LatticeFlow(chosen).value_columns
     flows: dict[str, ColumnFlow] = {}
     for name in plan.order:
         if name in chosen:
-            flows[name] = _with_scale(name, chosen[name], plan, read)
-        elif name in read:
-            flows[name] = ColumnFlow(plan.scales[name])
+            flows[name] = _with_scale(name, chosen[name], plan, levels)
+        elif name in levels | values:  # it has to have its place in the coding order
+            flows[name] = ColumnFlow(plan.scales[name] if name in levels else _NO_BINS)
     return LatticeFlow(flows)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from flowtuple.codec.chunk import make_context
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.bins import Bins, fit_bins
-from flowtuple.lattice.context import Context, Parent, collection_of
+from flowtuple.lattice.context import Context, Parent, Relation, collection_of
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
@@ -233,7 +233,7 @@ class _Builder:
         return Candidate(way.name, flow, way.coded, tuple(places[_feature(p, way.name)] for p in way.parents))
 
 
-_AROUND = ("previous", "leading")
+_AROUND: tuple[Relation, ...] = ("previous", "leading")
 
 
 def _feature(parent: Parent, name: str) -> tuple[Parent, str]:

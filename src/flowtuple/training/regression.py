@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +10,7 @@ from flowtuple.lattice.context import Parent, collection_of
 from flowtuple.lattice.prediction import Prediction, Term
 from flowtuple.schema import Array, Column
 from flowtuple.training.kinematics import energies
-
-if TYPE_CHECKING:
-    from flowtuple.training.relations import Sample
+from flowtuple.training.sample import Sample, as_floats
 
 MAX_TERMS = 8
 _ROWS = 2048
@@ -68,7 +65,7 @@ def _evaluate(sample: Sample, term: Term, reader: Column) -> Array:
 
 def _usable(values: Array) -> Array:
     """Float64 numbers with what is not finite set to 0."""
-    x = values.astype(np.float64)
+    x = as_floats(values)
     return np.where(np.isfinite(x) & (np.abs(x) < 1e30), x, 0.0)
 
 
@@ -92,9 +89,9 @@ def _pursue(target: Array, matrix: Array) -> list[int]:
 
 def _robust_fit(target: Array, matrix: Array) -> Array:
     """Coefficients of least absolute deviations, by reweighted least squares: a relation that most rows obey is found."""
-    coefficients = np.linalg.lstsq(matrix, target, rcond=None)[0]
+    coefficients: Array = np.linalg.lstsq(matrix, target, rcond=None)[0]
     floor = 1e-6 * float(np.abs(target).mean()) + 1e-30
     for _ in range(_ROUNDS):
         weight = 1.0 / np.sqrt(np.abs(target - matrix @ coefficients) + floor)
         coefficients = np.linalg.lstsq(matrix * weight[:, None], target * weight, rcond=None)[0]
-    return np.asarray(coefficients)
+    return coefficients

@@ -6,66 +6,24 @@ Every relation found is only a proposal: it is kept where the residuals of a sam
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from flowtuple.codec.chunk import make_context
 from flowtuple.lattice.bins import fit_bins
-from flowtuple.lattice.context import Context, Parent, Relation, coding_order, collection_of
-from flowtuple.lattice.grid import ATOM, ESCAPE, Decimal, Uniform
+from flowtuple.lattice.context import Parent, Relation, coding_order, collection_of
+from flowtuple.lattice.grid import ATOM, Decimal, Uniform
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import LARGEST, Prediction, Term
 from flowtuple.schema import Array, Column
 from flowtuple.table import Table
 from flowtuple.training.kinematics import kinematic_terms
 from flowtuple.training.regression import linear_terms
+from flowtuple.training.sample import Sample, as_floats
 
-SAMPLE_ROWS = 8192
 LEAST_GAIN_OF_ANGLES = 0.03  # turning an angle loses nothing that a conditioner could learn
 LEAST_GAIN = 0.3  # bits per value; below, a conditioner that reads the same columns learns the relation as well
 KEPT_SHARE = 0.02  # of the rows, from which on an index that the relation misses keeps a symbol of its own
 _TURN = 6.283185307179586
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """The first events of a table with all that finding relations needs, columns in coding order.
-
-    Attributes:
-        columns: The columns of numbers that vary and are no ids.
-        lattices: Their lattices.
-        q: Their indices in row order.
-        context: Their decoded values in row order.
-    """
-
-    columns: tuple[Column, ...]
-    lattices: Mapping[str, Lattice]
-    q: Mapping[str, Array]
-    context: Context
-
-    @classmethod
-    def of(cls, table: Table, lattices: Mapping[str, Lattice]) -> Sample:
-        """A sample of at most about `SAMPLE_ROWS` rows of the largest collection, and all of the counters."""
-        most = max((len(v) for v in table.data.values()), default=0)
-        part = table.read([c.name for c in table.columns], 0, -(-table.num_entries * SAMPLE_ROWS // max(most, SAMPLE_ROWS)))
-        context = make_context(part.columns, part.num_entries, part.data)
-        q, kept = {}, []
-        for column in coding_order(part.columns):
-            values, rows = part.data[column.name].reshape(-1), context.rows(collection_of(column))
-            values, lattice = rows.sort(values), lattices[column.name]
-            indices = lattice.encode(values)
-            if column.role == "id" or not len(indices) or (indices == indices[0]).all():
-                continue
-            q[column.name] = indices
-            context.values[column.name] = lattice.decode(indices, values[indices == ESCAPE])
-            kept.append(column)
-        return cls(tuple(kept), lattices, q, context)
-
-    def values(self, parent: Parent, reader: Column) -> tuple[Array, Array]:
-        """What a parent says for every row of a reader's collection, and where it exists."""
-        key = self.context.collection[reader.name]
-        return self.context.fetch(parent, key, slice(0, len(self.context.rows(key))))
 
 
 def find_predictions(table: Table, lattices: Mapping[str, Lattice]) -> dict[str, Prediction]:
@@ -126,9 +84,9 @@ def _acyclic(proposals: Iterable[tuple[float, str, Prediction]]) -> dict[str, Pr
         if name in found or name in above:
             continue
         found[name], reads[name] = prediction, above
-        for other in reads:
-            if name in reads[other]:
-                reads[other] |= above
+        for read in reads.values():
+            if name in read:
+                read |= above
     return found
 
 
@@ -136,7 +94,7 @@ def _copies(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
     """Columns of one collection that hold the same values, each as a copy of the first."""
     first: dict[tuple[str, bytes], Column] = {}
     for column in sample.columns:
-        content = sample.context.values[column.name].astype(np.float64).tobytes()
+        content = as_floats(sample.context.values[column.name]).tobytes()
         original = first.setdefault((collection_of(column), content), column)
         if original is not column:
             yield column, (Term(1.0, "x", (Parent("row", original.name),)),)

@@ -10,7 +10,7 @@ import torch
 
 from flowtuple.execute import ordered_map
 from flowtuple.lattice.bins import Bins
-from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
+from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import Prediction
