@@ -70,7 +70,7 @@ class Bins:
         return (position * np.uint64(LEVELS - 1) // np.uint64(self.symbols * LEVELS - 1)).astype(np.uint8)
 
 
-def fit_bins(q: Array, bins: int, tail_share: float = 0.4) -> Bins:
+def fit_bins(q: Array, bins: int, binade: int = 0, tail_share: float = 0.4) -> Bins:
     """Place at most about `bins` bins on a sample of indices.
 
     Frequent indices get bins of their own, and so does every atom. The others share bins of equal measure
@@ -79,11 +79,13 @@ def fit_bins(q: Array, bins: int, tail_share: float = 0.4) -> Bins:
 
     Args:
         q: int64 indices, shape (n,), any order.
-        bins: Largest number of bins for the ordinary indices.
+        bins: About the largest number of bins for the ordinary indices.
+        binade: Indices from one power of two to the next on grids whose cells double there, 0 on others: the density
+            per index jumps at such a place, so that it is made an edge where there is enough on both sides.
         tail_share: The exponent t; measured on jets, 0.4 is better than 0 by 0.03 bits per value at 32 bins.
     """
     special = np.unique(q[q >= ATOM])
-    parts = [_fit_ordinary(part, share, tail_share) for part, share in _shares(q, bins)]
+    parts = [_fit_ordinary(part, share, binade, tail_share) for part, share in _shares(q, bins)]
     first, last = (np.concatenate(ends) for ends in zip(*parts, (special, special), strict=True))
     return Bins(first, last)
 
@@ -97,18 +99,28 @@ def _shares(q: Array, bins: int) -> list[tuple[Array, int]]:
     return [(part, count) for part, count in parts if len(part)]
 
 
-def _fit_ordinary(ordinary: Array, bins: int, tail_share: float) -> tuple[Array, Array]:
+def _fit_ordinary(ordinary: Array, bins: int, binade: int, tail_share: float) -> tuple[Array, Array]:
     values, counts = np.unique(ordinary, return_counts=True)
     if len(values) <= bins:
         return values, values
-    return _mixed_bins(ordinary, values, counts, bins, tail_share)
+    jumps = _jumps(ordinary, bins, binade) if binade else np.empty(0, np.int64)
+    return _mixed_bins(ordinary, values, counts, bins, tail_share, jumps)
 
 
-def _mixed_bins(ordinary: Array, values: Array, counts: Array, bins: int, tail_share: float) -> tuple[Array, Array]:
+def _jumps(ordinary: Array, bins: int, binade: int) -> Array:
+    """The edges of binades that hold at least half a bin's share."""
+    binades, counts = np.unique(ordinary // binade, return_counts=True)
+    filled = binades[counts * 2 * bins >= len(ordinary)]
+    return np.unique(np.concatenate([filled, filled + 1])) * binade
+
+
+def _mixed_bins(
+    ordinary: Array, values: Array, counts: Array, bins: int, tail_share: float, jumps: Array
+) -> tuple[Array, Array]:
     """Points of their own for frequent values, bins of equal measure between them; empty bins beside points fall away."""
     points = values[counts * bins >= len(ordinary)]
-    edges = _equal_measure(ordinary, max(bins - len(points), 4), tail_share)
-    edges = np.unique(np.concatenate([edges, points, points + 1]))
+    edges = _equal_measure(ordinary, max(bins - len(points) - len(jumps) // 2, 4), tail_share)
+    edges = np.unique(np.concatenate([edges, points, points + 1, jumps]))
     filled = np.diff(np.searchsorted(ordinary, edges)) > 0
     return edges[:-1][filled], edges[1:][filled] - 1
 

@@ -73,6 +73,11 @@ class Ordered:
     shift: int = 0
     kind: ClassVar[str] = "ordered"
 
+    @property
+    def binade(self) -> int:
+        """Indices from one power of two to the next; there the cells double."""
+        return 1 << (MANTISSA_BITS[self.dtype] - self.shift)
+
     def index(self, x: Array) -> Array:
         index: Array = ordered_bits(x) >> self.shift
         return index
@@ -179,6 +184,11 @@ class Mantissas:
     dtype: str
     bits: int
     kind: ClassVar[str] = "mantissas"
+
+    @property
+    def binade(self) -> int:
+        """Indices from one power of two to the next; there the cells double."""
+        return 1 << self.bits
 
     @property
     def _shift(self) -> int:

@@ -12,7 +12,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.context import Context, Parent, Relation, collection_of
 from flowtuple.lattice.flow import ColumnFlow
-from flowtuple.lattice.grid import ESCAPE
+from flowtuple.lattice.grid import ESCAPE, Grid, Mantissas, Ordered
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.schema import Array, Column
@@ -151,7 +151,7 @@ class _Builder:
         q = self._indices[name] = lattice.encode(values)
         self._context.values[name] = lattice.decode(q, values[q == ESCAPE])
         if len(q) >= MIN_ROWS and column.role != "id" and (q != q[0]).any():
-            self._scales[name] = fit_bins(q, bin_count(len(q)))
+            self._scales[name] = fit_bins(q, bin_count(len(q)), binade_of(lattice.grid))
             self._context.levels[name] = self._scales[name].level(q)
         if name in self._predictions:
             part, key = slice(0, len(q)), collection_of(column)
@@ -239,6 +239,11 @@ _AROUND: tuple[Relation, ...] = ("previous", "leading")
 def _feature(parent: Parent, name: str) -> tuple[Parent, str]:
     """What tells features of a collection apart: predictions are those of one column, all else is shared."""
     return parent, name if parent.relation == "prediction" else ""
+
+
+def binade_of(grid: Grid) -> int:
+    """Indices of a binade on grids whose cells double from one to the next, 0 on others."""
+    return grid.binade if isinstance(grid, (Ordered, Mantissas)) else 0
 
 
 def bin_count(rows: int) -> int:
