@@ -20,7 +20,7 @@ from flowtuple.atomic import atomic_path
 from flowtuple.errors import InvalidArgument, MissingExtra
 from flowtuple.evaluate import plots
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, dijet_masses
-from flowtuple.evaluate.rivals import PCODEC, RAW, RIVALS, rival_bytes
+from flowtuple.rivals.sizes import PCODEC, RAW, RIVALS, rival_bytes
 from flowtuple.schema import OPAQUE, Bound, bit_patterns
 from flowtuple.table import Table
 
