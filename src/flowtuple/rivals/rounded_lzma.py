@@ -30,7 +30,7 @@ def fewest_bits(values: Array, bound: Bound) -> int:
 
     Example:
         >>> fewest_bits(np.array([1.25, 100.0]), Bound.parse("abs:0.5"))
-        5
+        4
     """
 
     def suffices(bits: int) -> bool:
