@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from flowtuple.assemble import add_chunks, add_models, description, provenance, with_flows
+from flowtuple.codec import coder
+from flowtuple.codec.frequencies import frequencies
 from flowtuple.container.file import File, create
 from flowtuple.prepare import prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
 from flowtuple.rivals.rival import Layout, Promise
-from flowtuple.schema import Column
 from flowtuple.table import Dataset, Table, read_all
 
 NAME = "flowtuple"
@@ -42,14 +42,12 @@ class Flowtuple:
     requires: tuple[str, str] | None = ("torch", "train")
 
     def load(self) -> None:
-        """Import the trainer and run a few values through, which loads the compiled kernels."""
+        """Import the trainer and run the compiled kernels once, which loads them or, the first time, compiles them."""
         if self.model is None:
             importlib.import_module("flowtuple.training.train")
-        columns, values = (Column("x", "float64"),), np.random.default_rng(0).normal(size=256)
-        table, layout = Table("t", columns, 256, {"x": values}), Layout("t", columns, 256, {})
-        with tempfile.TemporaryDirectory() as folder:
-            Flowtuple().encode([table], [layout], Path(folder) / "small.ftup")
-            self.decode(Path(folder) / "small.ftup", [layout])
+        table = frequencies(np.zeros((4, 2), np.int16))
+        starts, spans = np.array([0, 8]), np.array([7, 7], np.uint64)
+        coder.decode(coder.encode(np.arange(4), np.zeros(4, np.int64), table, starts, spans), table, starts, spans)
 
     def encode(self, tables: Sequence[Table], layouts: Sequence[Layout], path: Path) -> None:
         """One file, every value checked against its bound before it is written."""

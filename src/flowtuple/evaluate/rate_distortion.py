@@ -8,19 +8,7 @@ from typing import Any
 from flowtuple.evaluate import plots
 from flowtuple.schema import Bound
 
-_COLORS = [
-    "#3f90da",
-    "#ffa90e",
-    "#94a4a2",
-    "#832db6",
-    "#a96b59",
-    "#e76300",
-    "#b9ac70",
-    "#717581",
-    "#92dadd",
-    "#5b8c5a",
-    "#7a9cc6",
-]
+_COLORS = ("#3f90da", "#ffa90e", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd", "#5b8c5a")
 _MARKS = "osD^vPX<>ph"
 _EMPHASISED = {"flowtuple": plots.RED, "quantise+pcodec": "#1d1d1f"}
 _ALLOWED = {"abs": "Bound |x' - x|", "rel": "Bound |x' - x| / |x|", "std": "Bound |x' - x| / standard deviation"}
@@ -70,7 +58,11 @@ def _lines(figure: Any, bounds: Sequence[str], drawn: Curves, title: str) -> Non
     places, label = _axis(axes, bounds)
     order = sorted(range(len(bounds)), key=lambda k: places[k])
     for place, (name, bits) in enumerate(drawn.items()):
-        style = {"linewidth": 2.4, "markersize": 7, "zorder": 3} if name in _EMPHASISED else {"linewidth": 1.3, "markersize": 5}
+        style = (
+            {"linewidth": 2.4, "markersize": 7, "zorder": 3}
+            if name in _EMPHASISED
+            else {"linewidth": 1.3, "markersize": 5, "zorder": 2}
+        )
         kept = [k for k in order if bits[k] is not None]
         x, y = [places[k] for k in kept], [bits[k] for k in kept]
         axes.plot(x, y, marker=_MARKS[place % len(_MARKS)], color=_color(name, place), label=name, **style)
@@ -79,7 +71,8 @@ def _lines(figure: Any, bounds: Sequence[str], drawn: Curves, title: str) -> Non
     axes.grid(axis="y", color="#dddddd", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.set_title(title, loc="left", fontsize=12)
-    figure.legend(loc="outside right center", fontsize=10, frameon=False)
+    if drawn:
+        figure.legend(loc="outside right center", fontsize=10, frameon=False)
 
 
 def _axis(axes: Any, bounds: Sequence[str]) -> tuple[list[float], str]:
