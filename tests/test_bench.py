@@ -97,7 +97,8 @@ def test_every_codec_comes_back_within_its_bound(name: str, bound: str, tmp_path
 def test_every_codec_takes_tables_without_events(name: str, tmp_path: Path) -> None:
     codec = installed(name)
     tables = [t.read([c.name for c in t.columns], 0, 0) for t in TABLES]
-    described = [Layout(t.name, t.columns, 0, {"Jet_pt": Bound("rel", 1e-3)}) for t in tables]
+    bounds = {"Events": {"Jet_pt": Bound("rel", 1e-3)}}
+    described = [Layout(t.name, t.columns, 0, bounds.get(t.name, {})) for t in tables]
     codec.encode(tables, described, tmp_path / f"out{codec.suffix}")
     decoded = codec.decode(tmp_path / f"out{codec.suffix}", described)
     assert [difference(a, b) for a, b in zip(tables, decoded, strict=True)] == [None, None]
@@ -193,7 +194,9 @@ def test_the_rival_that_counts_is_the_one_defined(
     tables, _ = numeric_tables(open_dataset(shared_data / name))
     described = made_layouts(tables, f"{kind}:{amount}")
     grid_pcodec.RIVAL.encode(tables, described, tmp_path / "out")
-    assert (tmp_path / "out").stat().st_size == pytest.approx(expected, rel=5e-3)
+    ratio = (tmp_path / "out").stat().st_size / expected
+    assert ratio < 1.005
+    assert ratio > 0.995 or kind == "rel"
 
 
 @pytest.fixture(scope="module")

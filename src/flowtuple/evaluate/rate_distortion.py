@@ -47,7 +47,7 @@ def _bars(figure: Any, bound: str, drawn: Curves, title: str) -> None:
     axes.tick_params(axis="y", which="both", left=False, right=False)
     axes.tick_params(axis="x", which="both", top=False)
     axes.yaxis.minorticks_off()
-    axes.set_ylim(len(drawn) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(drawn)) - 0.5, -0.5)
     axes.margins(x=0.12)
     axes.set_xlabel(f"Bits per value at {Bound.parse(bound).short if _is_bound(bound) else bound[:40]}")
     axes.set_title(title, loc="left", fontsize=12)
@@ -58,14 +58,11 @@ def _lines(figure: Any, bounds: Sequence[str], drawn: Curves, title: str) -> Non
     places, label = _axis(axes, bounds)
     order = sorted(range(len(bounds)), key=lambda k: places[k])
     for place, (name, bits) in enumerate(drawn.items()):
-        style = (
-            {"linewidth": 2.4, "markersize": 7, "zorder": 3}
-            if name in _EMPHASISED
-            else {"linewidth": 1.3, "markersize": 5, "zorder": 2}
-        )
+        width, size = (2.4, 7) if name in _EMPHASISED else (1.3, 5)
         kept = [k for k in order if bits[k] is not None]
         x, y = [places[k] for k in kept], [bits[k] for k in kept]
-        axes.plot(x, y, marker=_MARKS[place % len(_MARKS)], color=_color(name, place), label=name, **style)
+        mark, color = _MARKS[place % len(_MARKS)], _color(name, place)
+        axes.plot(x, y, marker=mark, color=color, label=name, linewidth=width, markersize=size, zorder=2 + width)
     axes.set_ylim(bottom=0)
     axes.set(xlabel=label, ylabel="Bits per value")
     axes.grid(axis="y", color="#dddddd", linewidth=0.7)
