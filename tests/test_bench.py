@@ -153,10 +153,11 @@ def test_inputs_travel_unchanged(tmp_path: Path) -> None:
     assert [difference(a, b) for a, b in zip(TABLES, read_tables(found, tmp_path), strict=True)] == [None, None]
 
 
-def test_opaque_columns_are_left_out_with_a_note() -> None:
+def test_histograms_and_opaque_columns_are_left_out_with_a_note() -> None:
     table = table_from_awkward("t", ak.Array({"x": [1.0, 2.0], "name": ["a", "b"]}))
-    tables, notes = numeric_tables(Dataset("made", {"t": table}))
-    assert ([c.name for c in tables[0].columns], notes) == (["x"], ["t/name is left out: it holds no plain numbers"])
+    tables, notes = numeric_tables(Dataset("made", {"t": table}, carried={"pileup": b""}))
+    assert [c.name for c in tables[0].columns] == ["x"]
+    assert notes == ["pileup is left out: it is no table", "t/name is left out: it holds no plain numbers"]
     with pytest.raises(InvalidArgument, match="made: holds no numbers"):
         numeric_tables(Dataset("made", {"t": table.read(["name"], 0, 2)}))
 

@@ -20,12 +20,12 @@ from flowtuple.table import Dataset, Table, read_all
 
 
 def numeric_tables(dataset: Dataset) -> tuple[list[Table], list[str]]:
-    """The tables of a data set in memory without their opaque columns, and a note on each column left out.
+    """The tables of a data set in memory without their opaque columns, and a note on all that is left out.
 
     Raises:
         InvalidArgument: No column of numbers is left.
     """
-    tables, notes = [], []
+    tables, notes = [], [f"{name} is left out: it is no table" for name in dataset.carried]
     for name, source in dataset.tables.items():
         columns = tuple(c for c in source.columns if not c.is_opaque)
         notes += [f"{name}/{c.name} is left out: it holds no plain numbers" for c in source.columns if c.is_opaque]
