@@ -1,4 +1,4 @@
-"""Which codecs take part, by name: flowtuple first in Python, last in tables, rivals between."""
+"""Which codecs take part, by name: the rivals, then flowtuple."""
 
 from __future__ import annotations
 
