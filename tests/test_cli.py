@@ -24,7 +24,7 @@ import flowtuple as ft
 from flowtuple import cli, workflow
 from flowtuple.training import train as training
 
-COMMANDS = ["demo", "inspect", "compress", "train", "decompress", "verify", "info", "report"]
+COMMANDS = ["demo", "inspect", "compress", "train", "decompress", "verify", "info", "report", "bench"]
 HEADER_SIZE = 16
 
 

@@ -25,16 +25,18 @@ RANKS = {
     "lattice": 5,
     "codec": 6,
     "container": 7,
+    "rivals": 7,
     "evaluate": 8,
     "training": 8,
     "prepare": 8,
     "assemble": 9,
     "describe": 9,
-    "workflow": 9,
-    "": 9,
-    "terminal": 10,
-    "cli": 10,
-    "__main__": 10,
+    "contest": 10,
+    "workflow": 11,
+    "": 11,
+    "terminal": 12,
+    "cli": 12,
+    "__main__": 12,
 }
 
 Imports = dict[str, set[str]]

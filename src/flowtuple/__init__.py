@@ -25,7 +25,7 @@ from flowtuple.errors import (
     Unsupported,
 )
 from flowtuple.schema import Bound
-from flowtuple.workflow import Compressed, Selection, compress, decompress, report, train, verify
+from flowtuple.workflow import Compressed, Selection, bench, compress, decompress, report, train, verify
 
 __all__ = [
     "Bound",
@@ -41,6 +41,7 @@ __all__ = [
     "Truncated",
     "Unsupported",
     "__version__",
+    "bench",
     "compress",
     "decompress",
     "info",

@@ -54,6 +54,22 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are missing.
+
+    Raises:
+        InvalidArgument: A file stands in its place, or the folder above cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> make_folder(Path(tempfile.mkdtemp()) / "a" / "b")
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidArgument(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+
+
 def _publish(temporary: Path, target: Path) -> None:
     """Make the bytes durable before the name points at them, and the name durable after."""
     with open(temporary, "rb") as written:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import tomllib
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 from flowtuple.errors import FlowtupleError, InvalidArgument, nearest
 from flowtuple.evaluate.report import format_bytes, format_number
 from flowtuple.schema import Bound
-from flowtuple.terminal import show_demonstration, show_fidelity, show_info, show_inspection, shown_progress, warn
+from flowtuple.terminal import show_bench, show_demonstration, show_fidelity, show_info, show_inspection, shown_progress, warn
 
 app = typer.Typer(
     help="Compress high-energy-physics ntuples with a bound on every value. ROOT in, ROOT out.",
@@ -241,6 +242,50 @@ def report(
     with shown_progress() as progress:
         page = workflow.report(_one_or_many(original), path, output, names=_split_names(names), progress=progress)
     sys.stdout.write(f"{page}\n")
+
+
+@app.command()
+def bench(
+    source: Inputs,
+    tolerance: Tolerances = [],  # noqa: B006
+    bounds: BoundsFile = None,
+    scan: Annotated[str, typer.Option("--scan", metavar="BOUND,...", help="Measure at each of these bounds for '*'.")] = "",
+    columns: Columns = [],  # noqa: B006
+    exclude: Exclude = [],  # noqa: B006
+    role: Roles = [],  # noqa: B006
+    names: Names = "",
+    drop: Drop = False,
+    codecs: Annotated[str | None, typer.Option("--codecs", metavar="A,B,...", help="Default: all that are installed.")] = None,
+    effort: EffortOption = "default",
+    threads: Annotated[int, typer.Option("--threads", min=1, help="That each codec may use.")] = 1,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="For the tables and a plot.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure size, error, speed and memory beside other codecs at the same bounds.
+
+    Example: flowtuple bench nano.root -t '*=std:1e-3' -o bench
+    """
+    from flowtuple import workflow
+
+    with shown_progress() as progress:
+        found = workflow.bench(
+            _one_or_many(source),
+            tolerance=_read_tolerance(tolerance, bounds),
+            scan=[_bound(text.strip(), f"--scan {scan!r}") for text in scan.split(",")] if scan else [],
+            selection=_selection(columns, exclude, role, names, drop),
+            codecs=None if codecs is None else [name.strip() for name in codecs.split(",")],
+            effort=effort,
+            threads=threads,
+            folder=output,
+            command=shlex.join(["flowtuple", *sys.argv[1:]]),
+            progress=progress,
+        )
+    if as_json:
+        _print_json(found.to_json())
+        return
+    show_bench(found)
+    if output:
+        sys.stdout.write(f"{output}\n")
 
 
 def _one_or_many(source: list[str]) -> Any:

@@ -14,6 +14,8 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table as RichTable
 
 from flowtuple import progress as reporting
+from flowtuple.contest import pages
+from flowtuple.contest.result import Bench
 from flowtuple.evaluate.metrics import ColumnFidelity
 from flowtuple.evaluate.report import format_bytes, format_number
 from flowtuple.schema import Bound
@@ -96,6 +98,24 @@ def show_demonstration(rows: Sequence[Mapping[str, Any]], total: Mapping[str, An
             "report": str(page),
         }
     )
+
+
+def show_bench(bench: Bench) -> None:
+    """A table of codecs for each bound, the smallest that keeps it marked; what was left out, and what failed."""
+    for bound in bench.bounds:
+        lines = []
+        for row in bench.at(bound):
+            first, *others = pages.cells(bench, row)
+            lines.append([f"{first} *" if row.codec == bench.best(bound) else first, *others])
+            if trained := pages.cells_with_model(row):
+                lines.append(trained)
+        show_table(f"{bench.source} at {bound}: {bench.values} values, {format_bytes(bench.raw_bytes)}", pages.HEADINGS, lines)
+    sys.stdout.write("* smallest that keeps its bound\n")
+    for note in bench.notes:
+        warn(note)
+    for row in bench.rows:
+        if row.failed:
+            warn(f"{row.codec} failed at {row.bound}: {row.failed}")
 
 
 def show_inspection(found: Mapping[str, Any]) -> None:

@@ -1,22 +1,28 @@
-"""The whole project on one page: train, compress, decompress, verify, report, demo."""
+"""The whole project on one page: train, compress, decompress, verify, report, bench, demo."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 
 from flowtuple.assemble import add_chunks, add_models, description, provenance, with_flows
+from flowtuple.atomic import make_folder
 from flowtuple.codec.packing import zstd
 from flowtuple.container.file import File, create
 from flowtuple.container.layout import SectionKind
+from flowtuple.contest.codecs import choose
+from flowtuple.contest.pages import write_bench
+from flowtuple.contest.result import Bench
+from flowtuple.contest.run import run
 from flowtuple.describe import check_comparable, read_like, report_input
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, merge_columns
+from flowtuple.evaluate.plots import require_plots
 from flowtuple.evaluate.report import summary_rows, totals, write_report
 from flowtuple.events.location import split_tree
 from flowtuple.events.source import FORMATS, STORED, ReadOptions, Source, WriteOptions, open_dataset, write_dataset
@@ -292,6 +298,64 @@ def report(
     return write_report(about, Path(folder), lambda what: progress("report", 0.0, what))
 
 
+def bench(
+    source: Source,
+    *,
+    tolerance: Tolerance | None = None,
+    scan: Iterable[str | Bound] = (),
+    selection: Selection = _EVERYTHING,
+    codecs: Iterable[str] | None = None,
+    effort: str = "default",
+    threads: int = 1,
+    folder: str | os.PathLike[str] | None = None,
+    command: str = "",
+    progress: Progress = silent,
+) -> Bench:
+    """Measure flowtuple and other codecs on the same events at the same bounds, each in fresh processes.
+
+    Args:
+        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
+        tolerance: Bound by column name or glob, as in `compress`.
+        scan: Bounds for `*`, each measured in turn; the patterns of `tolerance` come after and win.
+        selection: Part of the input to take.
+        codecs: Names of codecs; `None` for all that are installed.
+        effort: Of flowtuple's training.
+        threads: That each codec may use where it can use several.
+        folder: Where `bench.json`, `bench.md` and `rate_distortion.png` go, if anywhere.
+        command: The command line that asks, for the record.
+        progress: Told of each stage.
+
+    Returns:
+        Bytes, errors, speeds and memory of each codec at each bound.
+
+    Raises:
+        InvalidArgument: A name, bound or path is not what it should be.
+        MissingExtra: A codec asked for is not installed, or `folder` is given without the extra 'plots'.
+    """
+    _check_request("", effort, 0)
+    if threads < 1:
+        raise InvalidArgument(f"{threads} threads cannot work; give 1 or more")
+    chosen, notes = choose(None if codecs is None else list(codecs))
+    asked = tolerance or {}
+    bounds = [bound if isinstance(bound, Bound) else Bound.parse(bound) for bound in scan]
+    points: dict[str, Tolerance] = {str(bound): {"*": bound, **asked} for bound in bounds} or {_in_words(asked): asked}
+    if folder is not None:
+        require_plots()
+        make_folder(Path(folder))
+    found = run(read(source, selection), points, chosen, effort, threads, command, progress)
+    found = replace(found, notes=(*notes, *found.notes))
+    if folder is not None:
+        write_bench(found, Path(folder))
+    return found
+
+
+def _in_words(tolerance: Tolerance) -> str:
+    """A tolerance as a heading: the bound where one pattern means all columns."""
+    if set(tolerance) == {"*"}:
+        return str(tolerance["*"])
+    return ", ".join(f"{pattern}={bound}" for pattern, bound in tolerance.items()) or str(Bound())
+
+
 DEMO_TOLERANCE = {"Jet_*": "rel:1e-3", "Jet_eta": "abs:1e-3", "Jet_phi": "abs:1e-3", "MET_*": "rel:1e-3", "MET_phi": "abs:1e-3"}
 
 
@@ -311,10 +375,7 @@ def demo(folder: str | os.PathLike[str], *, effort: str = "default", progress: P
     """The main job on the embedded sample: train, compress, decompress, verify, report."""
     target = Path(folder)
     _check_request(target / "jets.ftup", effort, 0)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidArgument(f"{target}: cannot be made ({error.strerror}); choose another folder") from None
+    make_folder(target)
     sample, packed, unpacked = sample_path(), target / "jets.ftup", target / "jets.root"
     compressed = compress(sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, progress=progress)
     decompress(packed, unpacked)

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.atomic import atomic_path
+from flowtuple.atomic import atomic_path, make_folder
 from flowtuple.errors import InvalidArgument, MissingExtra
 from flowtuple.evaluate import plots
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, dijet_masses
-from flowtuple.evaluate.rivals import PCODEC, RAW, RIVALS, rival_bytes
+from flowtuple.rivals.sizes import PCODEC, RAW, RIVALS, rival_bytes
 from flowtuple.schema import OPAQUE, Bound, bit_patterns
 from flowtuple.table import Table
 
@@ -186,7 +186,7 @@ def write_report(report_input: ReportInput, folder: Path, progress: Callable[[st
     tell = progress or _silent
     environment = _environment()
     plots.require_plots()
-    _make_folder(folder)
+    make_folder(folder)  # before the drawing, which takes a while and would be lost
     tell("comparing the decompressed events with the original")
     measured = _measure(report_input)
     rows = _rows(report_input, measured)
@@ -205,14 +205,6 @@ def write_report(report_input: ReportInput, folder: Path, progress: Callable[[st
     with atomic_path(folder / "report.html") as temporary:
         temporary.write_text(html, encoding="utf-8")
     return folder / "report.html"
-
-
-def _make_folder(folder: Path) -> None:
-    """Before the drawing, which takes a while and would be lost."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidArgument(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
 
 
 def _silent(message: str) -> None:

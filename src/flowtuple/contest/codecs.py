@@ -1,0 +1,58 @@
+"""Which codecs take part, by name: the rivals, then flowtuple."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flowtuple.contest.own import NAME, Flowtuple
+from flowtuple.errors import InvalidArgument, MissingExtra, nearest
+from flowtuple.progress import Progress, silent
+from flowtuple.rivals.listing import RIVALS
+from flowtuple.rivals.rival import Rival, is_available
+
+
+def codec(
+    name: str, effort: str = "default", threads: int = 1, model: Path | None = None, progress: Progress = silent
+) -> Rival:
+    """One codec by name; the options are flowtuple's.
+
+    Raises:
+        InvalidArgument: There is none of that name.
+
+    Example:
+        >>> codec("zstd-19").promise
+        'lossless'
+    """
+    codecs: dict[str, Rival] = {rival.name: rival for rival in RIVALS}
+    codecs[NAME] = Flowtuple(effort, threads, model, progress)
+    if name not in codecs:
+        raise InvalidArgument(f"no codec {name!r}; {nearest(name, codecs, limit=len(codecs))}")
+    return codecs[name]
+
+
+def choose(names: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """The codecs that take part, each once, and a note on each that cannot.
+
+    Args:
+        names: Codecs asked for; `None` for all that are installed.
+
+    Raises:
+        InvalidArgument: A name is unknown, or there is none.
+        MissingExtra: A codec asked for is not installed.
+    """
+    if names is None:
+        everyone = [*RIVALS, codec(NAME)]
+        notes = [f"{rival.name} is left out: {_missing(rival)}" for rival in everyone if not is_available(rival)]
+        return [rival.name for rival in everyone if is_available(rival)], notes
+    for rival in map(codec, names):
+        if not is_available(rival):
+            raise _missing(rival)
+    if not names:
+        raise InvalidArgument(f"no codec is named; {nearest('', [*(r.name for r in RIVALS), NAME], limit=20)}")
+    return list(dict.fromkeys(names)), []
+
+
+def _missing(rival: Rival) -> MissingExtra:
+    module, extra = rival.requires or ("", "")
+    return MissingExtra(extra, f"the codec {rival.name} ({module})")

@@ -1,0 +1,75 @@
+"""flowtuple itself as one of the codecs: training, model, index and all."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from flowtuple.assemble import add_chunks, add_models, description, provenance, with_flows
+from flowtuple.codec import coder
+from flowtuple.codec.frequencies import frequencies
+from flowtuple.container.file import File, create
+from flowtuple.prepare import prepare, prepare_with_model
+from flowtuple.progress import Progress, silent
+from flowtuple.rivals.rival import Layout, Promise
+from flowtuple.table import Dataset, Table, read_all
+
+NAME = "flowtuple"
+
+
+@dataclass(frozen=True)
+class Flowtuple:
+    """What `compress` and `decompress` do to tables in memory.
+
+    Attributes:
+        effort: Of the training.
+        threads: Of coding; training takes one.
+        model: A compressed file or a model whose flow is taken instead of training one.
+        progress: Told of each stage.
+    """
+
+    effort: str = "default"
+    threads: int = 1
+    model: Path | None = None
+    progress: Progress = silent
+    name: str = NAME
+    promise: Promise = "bounded"
+    suffix: str = ".ftup"
+    requires: tuple[str, str] | None = ("torch", "train")
+
+    def load(self) -> None:
+        """Import the trainer and run the compiled kernels once, which loads them or, the first time, compiles them."""
+        if self.model is None:
+            importlib.import_module("flowtuple.training.train")
+        table = frequencies(np.zeros((4, 2), np.int16))
+        starts, spans = np.array([0, 8]), np.array([7, 7], np.uint64)
+        coder.decode(coder.encode(np.arange(4), np.zeros(4, np.int64), table, starts, spans), table, starts, spans)
+
+    def encode(self, tables: Sequence[Table], layouts: Sequence[Layout], path: Path) -> None:
+        """One file, every value checked against its bound before it is written."""
+        tolerance = {f"{layout.name}/{column}": bound for layout in layouts for column, bound in layout.bounds.items()}
+        dataset = Dataset("bench", {table.name: table for table in tables})
+        with create(path) as writer:
+            if self.model is None:
+                prepared = with_flows(prepare(dataset, tolerance, self.progress), self.effort, 0, self.progress)
+            else:
+                with File(self.model) as trained:
+                    prepared = prepare_with_model(dataset, trained, tolerance, self.progress)
+            add_models(writer, prepared)
+            add_chunks(writer, prepared, self.threads, self.progress)
+            writer.finish(description(prepared, [], provenance(self.effort, 0, {}), entries=True))
+
+    def decode(self, path: Path, layouts: Sequence[Layout]) -> list[Table]:
+        """Every event of every table."""
+        with File(path, self.threads) as file:
+            return [read_all(file.tables[layout.name]) for layout in layouts]
+
+
+def overhead(path: Path) -> tuple[int, int]:
+    """Bytes of the model and of header and index within a compressed file."""
+    with File(path) as file:
+        return sum(table.model_bytes for table in file.tables.values()), file.index_size
