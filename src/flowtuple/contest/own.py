@@ -11,7 +11,7 @@ import numpy as np
 
 from flowtuple.assemble import add_chunks, add_models, description, provenance, with_flows
 from flowtuple.codec import coder
-from flowtuple.codec.frequencies import frequencies
+from flowtuple.codec.frequencies import intervals
 from flowtuple.container.file import File, create
 from flowtuple.prepare import prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
@@ -45,9 +45,10 @@ class Flowtuple:
         """Import the trainer and run the compiled kernels once, which loads them or, the first time, compiles them."""
         if self.model is None:
             importlib.import_module("flowtuple.training.train")
-        table = frequencies(np.zeros((4, 2), np.int16))
+        logits, symbols = np.zeros((4, 2), np.int16), np.zeros(4, np.int64)
         starts, spans = np.array([0, 8]), np.array([7, 7], np.uint64)
-        coder.decode(coder.encode(np.arange(4), np.zeros(4, np.int64), table, starts, spans), table, starts, spans)
+        coded = coder.encode(np.arange(4), symbols, *intervals(logits, symbols), starts, spans)
+        coder.Decoder(coded).take(logits, starts, spans)
 
     def encode(self, tables: Sequence[Table], layouts: Sequence[Layout], path: Path) -> None:
         """One file, every value checked against its bound before it is written."""

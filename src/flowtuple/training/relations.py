@@ -86,7 +86,7 @@ def _acyclic(proposals: Iterable[tuple[float, str, Prediction]]) -> dict[str, Pr
         found[name], reads[name] = prediction, above
         for read in reads.values():
             if name in read:
-                read |= above
+                read.update(above)
     return found
 
 
