@@ -22,7 +22,7 @@ from flowtuple.lattice.grid import (
     grid_from_json,
     relative_grid,
 )
-from flowtuple.lattice.statistics import Statistics
+from flowtuple.lattice.statistics import Statistics, log_spacing
 from flowtuple.schema import Array, Bound, Column, bit_patterns
 
 
@@ -180,17 +180,4 @@ def _coarser(bounded: Grid, exact: Grid, sample: Array) -> Grid:
     """The grid with the wider average spacing, in bits, around the non-zero sample values; `exact` on a tie."""
     if isinstance(bounded, Integers):
         return exact if bounded.width == 1 else bounded
-    sample = sample[sample != 0][:4096]
-    return bounded if _log_spacing(bounded, sample) > _log_spacing(exact, sample) else exact
-
-
-def _log_spacing(grid: Grid, sample: Array) -> float:
-    q = grid.index(sample)
-    if not len(sample) or (q == ESCAPE).all():
-        return -math.inf
-    q = q[q != ESCAPE]
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        low, high = grid.value(q - 1).astype(np.float64), grid.value(q + 1).astype(np.float64)
-        spacing = np.log2((high - low) / 2)
-    spacing = spacing[np.isfinite(spacing)]
-    return float(spacing.mean()) if len(spacing) else -math.inf
+    return bounded if log_spacing(bounded, sample) > log_spacing(exact, sample) else exact

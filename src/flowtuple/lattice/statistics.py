@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flowtuple.lattice.grid import MANTISSA_BITS, Decimal, Grid, Integers, Ordered
+from flowtuple.lattice.grid import ESCAPE, MANTISSA_BITS, Decimal, Grid, Integers, Ordered
 from flowtuple.schema import Array, bit_patterns
 
 DECIMAL_DIGITS = range(7)
@@ -115,9 +115,11 @@ class Statistics:
         """The coarsest grid that holds every finite value exactly."""
         if self.dtype not in MANTISSA_BITS:
             return Integers(self.dtype)
-        if self.finite and self.digits:
-            return Decimal(self.dtype, self.digits[0])
-        return Ordered(self.dtype, self.trailing_zeros if self.finite else 0)
+        patterns = Ordered(self.dtype, self.trailing_zeros if self.finite else 0)
+        if not (self.finite and self.digits):
+            return patterns
+        decimal = Decimal(self.dtype, self.digits[0])  # large floats are decimals of more digits than they can tell apart
+        return decimal if log_spacing(decimal, self.sample) >= log_spacing(patterns, self.sample) else patterns
 
     def sentinels(self, grid: Grid | None = None) -> list[int]:
         """Bit patterns of finite values repeated so often that they stand out from their neighbours, at most 32.
@@ -149,3 +151,17 @@ class Statistics:
 def _is_exact(grid: Grid, values: Array) -> bool:
     indices = grid.index(values)
     return bool((np.abs(indices) < 2**52).all() and np.array_equal(grid.value(indices), values))
+
+
+def log_spacing(grid: Grid, sample: Array) -> float:
+    """Mean distance of neighbouring points around the non-zero values of a sample, as a power of two."""
+    sample = sample[sample != 0][:4096]
+    q = grid.index(sample)
+    if not len(sample) or (q == ESCAPE).all():
+        return -math.inf
+    q = q[q != ESCAPE]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        low, high = grid.value(q - 1).astype(np.float64), grid.value(q + 1).astype(np.float64)
+        spacing = np.log2((high - low) / 2)
+    spacing = spacing[np.isfinite(spacing)]
+    return float(spacing.mean()) if len(spacing) else -math.inf
