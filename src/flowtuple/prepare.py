@@ -12,12 +12,13 @@ from flowtuple.codec.column import TableCoding
 from flowtuple.container.file import File, StoredTable
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.lattice.lattice import Lattice, resolve
+from flowtuple.lattice.lattice import Lattice, resolve, resolve_std
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.progress import Progress
 from flowtuple.schema import Bound, Column, asked_bounds, bit_patterns
 from flowtuple.selection import naming
 from flowtuple.table import Dataset, TableSource, ranges
+from flowtuple.tying import tie
 
 SCAN_STEP = 65536
 
@@ -57,8 +58,10 @@ def prepare(dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Pr
     prepared = []
     for name, source in dataset.tables.items():
         statistics, asked = survey(source, progress), bounds[name]
+        spreads = {c: resolve_std(b, statistics[c]) for c, b in asked.items() if b.kind == "std"}
+        known = asked | tie(source, {c: b for c, b in spreads.items() if b.kind == "abs"})
         lattices = {
-            c.name: resolve(c, asked.get(c.name, Bound()), statistics[c.name]) for c in source.columns if not c.is_opaque
+            c.name: resolve(c, known.get(c.name, Bound()), statistics[c.name]) for c in source.columns if not c.is_opaque
         }
         coding = TableCoding(source.columns, lattices, LatticeFlow())
         named = {column: bound for column, bound in asked.items() if bound.kind != "lossless"}

@@ -17,7 +17,7 @@ from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.schema import Array, Column
 from flowtuple.table import Table
-from flowtuple.training.relations import decoding_order, references, residuals
+from flowtuple.training.relations import decoding_order, references, residuals, worth_subtracting
 from flowtuple.training.selection import SAMPLE_ROWS, select_parents
 
 MIN_ROWS = 4000  # below, no conditioner has been seen to gain its own bytes
@@ -170,7 +170,14 @@ class _Builder:
         candidates = self._readable(column, earlier)
         settled = r is not None and (np.mean(r == 0) > SETTLED or (prediction is not None and prediction.period is not None))
         ways = [] if settled else [self._way(name, q, candidates, residual=False)]
-        return ways if r is None else [*ways, self._way(name, r, candidates, residual=True)]
+        if r is None or not (settled or self._worth_subtracting(column, q, r)):
+            return ways
+        return [*ways, self._way(name, r, candidates, residual=True)]
+
+    def _worth_subtracting(self, column: Column, q: Array, r: Array) -> bool:
+        stride = max(1, len(q) // SAMPLE_ROWS)
+        classes = np.minimum(self._context.rows(collection_of(column)).number[::stride], 3)
+        return worth_subtracting(q[::stride], r[::stride], classes)
 
     def _way(self, name: str, coded: Array, candidates: Sequence[Parent], *, residual: bool) -> _Wanted:
         bins = fit_bins(coded, bin_count(len(coded))) if residual else self._scales[name]

@@ -19,9 +19,11 @@ from flowtuple.table import Table
 from flowtuple.training.kinematics import kinematic_terms
 from flowtuple.training.regression import linear_terms
 from flowtuple.training.sample import Sample, as_floats
+from flowtuple.training.selection import information
 
 LEAST_GAIN_OF_ANGLES = 0.03  # turning an angle loses nothing that a conditioner could learn
 LEAST_GAIN = 0.3  # bits per value; below, a conditioner that reads the same columns learns the relation as well
+LEAST_INFORMATION = 0.1  # bits that a sum has to tell beyond what it reads
 KEPT_SHARE = 0.02  # of the rows, from which on an index that the relation misses keeps a symbol of its own
 _TURN = 6.283185307179586
 
@@ -36,9 +38,12 @@ def find_predictions(table: Table, lattices: Mapping[str, Lattice]) -> dict[str,
     order = decoding_order(sample.columns, found)
     for number, column in enumerate(order):
         if column.name not in found:
-            best = _best(sample, column, linear_terms(sample, column, order[:number], found))
+            proposals = list(linear_terms(sample, column, order[:number], found))
+            best = _best(sample, column, proposals)
             if best is not None:
                 found[column.name] = best[1]
+            elif proposals and _tells(sample, column, proposals[0]):
+                found[column.name] = Prediction(proposals[0])
     return found
 
 
@@ -163,6 +168,21 @@ def _best(sample: Sample, column: Column, proposals: Iterable[tuple[Term, ...]])
         if gain > max(LEAST_GAIN_OF_ANGLES if period else LEAST_GAIN, best[0] if best else 0.0) or (r == r[0]).all():
             best = gain, prediction
     return best
+
+
+def _tells(sample: Sample, column: Column, terms: tuple[Term, ...]) -> bool:
+    """Whether a sum tells clearly more about a column than anything that it reads: the energy that is left to share."""
+    q, lattice = sample.q[column.name], sample.lattices[column.name]
+    levels = fit_bins(q, 48).level
+    alone = [(Term(1.0, "x", (parent,)),) for parent in Prediction(terms).inputs]
+    whole = [Prediction(some).index(lambda parent: sample.values(parent, column), lattice) for some in (terms, *alone)]
+    bits = information(levels(q), np.stack([levels(np.broadcast_to(w, len(q))) for w in whole]))
+    return bool(bits[0] > bits[1:].max() + LEAST_INFORMATION)
+
+
+def worth_subtracting(q: Array, r: Array, classes: Array) -> bool:
+    """Whether residuals cost clearly fewer bits than the indices, without any conditioner."""
+    return class_bits(q, classes) - class_bits(r, classes) > LEAST_GAIN
 
 
 def residuals(q: Array, predicted: Array, prediction: Prediction) -> Array | None:

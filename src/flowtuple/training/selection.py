@@ -50,6 +50,13 @@ def _information(a: Any, b: Any, given: Any, a_cells: Any, b_cells: Any, given_c
     return out
 
 
+def information(target: Array, candidates: Array) -> Array:
+    """Bits that each candidate alone tells about a target: float64, shape (C,), from uint8 levels of shapes (n,), (C, n)."""
+    nothing = np.zeros(len(target), np.uint8)
+    bits: Array = _information(target // 16, candidates // 16, nothing, _CELLS, _CELLS, 1) / math.log(2)
+    return bits
+
+
 def select_parents(target: Array, candidates: Array) -> list[int]:
     """The candidates that tell most about a target beside each other, at most `MAX_PARENTS`, in increasing order.
 
@@ -62,8 +69,7 @@ def select_parents(target: Array, candidates: Array) -> list[int]:
     """
     if not len(candidates):
         return []
-    nothing = np.zeros(len(target), np.uint8)
-    scores = _information(target // 16, candidates // 16, nothing, _CELLS, _CELLS, 1) / math.log(2)
+    scores = information(target, candidates)
     shortlist = np.argsort(-scores, kind="stable")[:_SHORTLIST]
     scores, coarse, coarse_target = scores[shortlist], candidates[shortlist] // 32, target // 32
     chosen: list[int] = []
