@@ -19,6 +19,7 @@ UNIT = 128.0  # activation 1.0 is stored as 128
 LARGEST = 255 / UNIT
 LOGIT_UNITS = 16 / math.log(2) / UNIT  # nats of a logit, per unit of activation, in sixteenths of a bit
 HELD_OUT = 0.05
+WEIGHT_LIMIT = 31  # of 127 that the format allows: coarser weights cost 0.03 % of the data and save a quarter of the model
 
 Progress = Callable[[int, float], None]
 """Called with steps done and the held-out loss so far, in bits per value."""
@@ -36,13 +37,13 @@ class Schedule:
 
 
 def integer_weights(weights: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Weights of shape (..., inputs, outputs) as whole numbers within +-127, and the shift of each output.
+    """Weights of shape (..., inputs, outputs) as whole numbers within +-31, and the shift of each output.
 
     An output's shift is the largest that keeps its weights within range: w_int = w scale 2^shift.
     """
     largest = (weights.detach() * scale).abs().amax(dim=-2, keepdim=True).clamp_min(1e-12)
-    shift = torch.floor(torch.log2(127.0 / largest)).clamp(1, MAX_SHIFT)
-    return torch.clamp(torch.round(weights.detach() * scale * 2**shift), -127, 127), shift
+    shift = torch.floor(torch.log2(WEIGHT_LIMIT / largest)).clamp(1, MAX_SHIFT)
+    return torch.clamp(torch.round(weights.detach() * scale * 2**shift), -WEIGHT_LIMIT, WEIGHT_LIMIT), shift
 
 
 class Conditioners(torch.nn.Module):
