@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from flowtuple.codec import chunk, coder, packing
+from flowtuple.codec import column as column_module
 from flowtuple.codec.chunk import decode_chunk, encode_chunk, methods
-from flowtuple.codec.column import Method, TableCoding
-from flowtuple.codec.frequencies import EXP2, frequencies
+from flowtuple.codec.column import Method, StoredColumn, TableCoding
+from flowtuple.codec.frequencies import EXP2, intervals
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned
 from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.lattice.bins import Bins, fit_bins
@@ -26,6 +28,7 @@ from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ATOM, ESCAPE, Integers, Ordered, Uniform
 from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.network import Layer, Network
+from flowtuple.lattice.prediction import ABSOLUTE, LARGEST, Prediction, Term
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.schema import Bound, Column
 from flowtuple.table import Table, difference
@@ -51,6 +54,18 @@ def slow_frequencies(logits: list[int]) -> list[int]:
     return f
 
 
+def frequencies(logits: np.ndarray) -> np.ndarray:
+    """Every symbol's frequency by the intervals of all symbols, which follow one another from 0 to 2^16."""
+    rows, symbols = logits.shape
+    edges = np.zeros((rows, symbols + 1), np.int64)
+    for k in range(symbols):
+        below, frequency = intervals(logits, np.full(rows, k))
+        assert below.dtype == frequency.dtype == np.uint32
+        assert np.array_equal(below, edges[:, k]), f"symbol {k} does not begin where the one before it ends"
+        edges[:, k + 1] = edges[:, k] + frequency
+    return np.diff(edges)
+
+
 class TestFrequencies:
     def test_exp2_is_the_integer_root(self) -> None:
         for d, w in enumerate(EXP2.tolist()):
@@ -60,7 +75,6 @@ class TestFrequencies:
     @given(logits=st.lists(st.integers(-(2**14), 2**14) | st.integers(-40, 40), min_size=2, max_size=60))
     def test_against_whole_numbers(self, logits: list[int]) -> None:
         found = frequencies(np.array([logits, logits[::-1]], np.int16))
-        assert found.dtype == np.uint16
         assert found.tolist() == [slow_frequencies(logits), slow_frequencies(logits[::-1])]
 
     @pytest.mark.parametrize("symbols", [2, 3, 300, 4096])
@@ -74,10 +88,18 @@ class TestFrequencies:
                 np.full((1, symbols), -(2**14)),
             ]
         ).astype(np.int16)
-        found = frequencies(np.asfortranarray(logits)).astype(np.int64)
+        found = frequencies(np.asfortranarray(logits))
         assert (found.sum(axis=1) == 2**16).all()
         assert found.min() >= 1
         assert found[0].tolist() == slow_frequencies(logits[0].tolist())
+
+    def test_each_row_has_its_own_symbol(self) -> None:
+        rng = np.random.default_rng(4)
+        logits, symbols = rng.integers(-99, 99, (300, 7)).astype(np.int16), rng.integers(0, 7, 300)
+        below, frequency = intervals(logits, symbols)
+        table = [slow_frequencies(row) for row in logits.tolist()]
+        assert frequency.tolist() == [row[k] for row, k in zip(table, symbols, strict=True)]
+        assert below.tolist() == [sum(row[:k]) for row, k in zip(table, symbols, strict=True)]
 
     def test_no_rows(self) -> None:
         assert frequencies(np.empty((0, 5), np.int16)).shape == (0, 5)
@@ -87,19 +109,19 @@ SPANS = st.sampled_from([0, 1, 2, 65534, 65535, 65536, 65537, 2**24, 2**32 - 1, 
 
 
 class Stream:
-    """Rows to be coded: frequencies, symbols, and a place within each symbol's span."""
+    """Rows to be coded: logits, symbols, and a place within each symbol's span."""
 
     def __init__(self, seed: int, rows: int, spans: list[int], concentration: float = 1.0) -> None:
         rng, k = np.random.default_rng(seed), len(spans)
-        shares = rng.dirichlet(np.full(k, concentration), rows)
-        table = 1 + np.floor(shares * (2**16 - k)).astype(np.int64)
-        table[np.arange(rows), rng.integers(0, k, rows)] += 2**16 - table.sum(axis=1)
-        self.table = table.astype(np.uint16)
+        shares = rng.dirichlet(np.full(k, concentration), rows).reshape(rows, k)
+        self.logits = np.rint(16 * np.log2(shares + 1e-30)).astype(np.int16)
+        table = frequencies(self.logits)
         self.spans = np.array(spans, np.uint64)
         self.starts = rng.integers(LOWEST, HIGHEST, k)
         drawn = rng.random((rows, 1)) * 2**16
         likely = (np.cumsum(table, axis=1) <= drawn).sum(axis=1)
         self.symbols = np.where(rng.random(rows) < 0.8, likely, rng.integers(0, k, rows))
+        self.below, self.frequency = intervals(self.logits, self.symbols)
         self.q = self._places(rng)
 
     def _places(self, rng: np.random.Generator) -> np.ndarray:
@@ -110,10 +132,18 @@ class Stream:
         return (self.starts[self.symbols].view(np.uint64) + place).view(np.int64)
 
     def encode(self) -> bytes:
-        return coder.encode(self.q, self.symbols, self.table, self.starts, self.spans)
+        return coder.encode(self.q, self.symbols, self.below, self.frequency, self.starts, self.spans)
 
-    def decode(self, data: bytes) -> np.ndarray:
-        return coder.decode(data, self.table, self.starts, self.spans)
+    def decode(self, data: bytes, blocks: Sequence[int] = ()) -> np.ndarray:
+        """All rows, in blocks that end at the places given."""
+        decoder = coder.Decoder(data)
+        parts = [decoder.take(logits, self.starts, self.spans) for logits in np.split(self.logits, blocks)]
+        decoder.end()
+        return np.concatenate(parts)
+
+    @property
+    def code_length(self) -> float:
+        return coder.code_length(self.frequency, self.symbols, self.spans)
 
 
 class TestCoder:
@@ -126,7 +156,7 @@ class TestCoder:
         stream = Stream(seed, rows, spans)
         data = stream.encode()
         assert np.array_equal(stream.decode(data), stream.q)
-        assert len(data) * 8 <= coder.code_length(stream.table, stream.symbols, stream.spans) * 1.001 + 32 * 8
+        assert len(data) * 8 <= stream.code_length * 1.001 + 32 * 8
 
     @pytest.mark.parametrize(
         "spans",
@@ -135,21 +165,44 @@ class TestCoder:
     )
     def test_size(self, spans: list[int]) -> None:
         stream = Stream(1, 5000, spans)
-        expected = coder.code_length(stream.table, stream.symbols, stream.spans) / 8
+        expected = stream.code_length / 8
         assert expected - 1 <= len(stream.encode()) <= 1.001 * expected + 16
 
     def test_code_length_is_the_sum_of_logarithms(self) -> None:
         stream = Stream(2, 300, [0, 9, 2**20 - 1])
-        bits = [
-            16 - math.log2(int(stream.table[i, k])) + math.log2(int(stream.spans[k]) + 1) for i, k in enumerate(stream.symbols)
-        ]
-        assert coder.code_length(stream.table, stream.symbols, stream.spans) == pytest.approx(sum(bits), rel=1e-12)
+        table = [slow_frequencies(row) for row in stream.logits.tolist()]
+        bits = [16 - math.log2(table[i][k]) + math.log2(int(stream.spans[k]) + 1) for i, k in enumerate(stream.symbols)]
+        assert stream.code_length == pytest.approx(sum(bits), rel=1e-12)
 
     def test_certain_symbols_cost_next_to_nothing(self) -> None:
-        table = np.tile(np.array([65535, 1], np.uint16), (4000, 1))
+        logits = np.tile(np.array([2**14, -(2**14)], np.int16), (4000, 1))
         zeros = np.zeros(4000, np.int64)
-        data = coder.encode(zeros, zeros, table, np.zeros(2, np.int64), np.zeros(2, np.uint64))
+        below, frequency = intervals(logits, zeros)
+        assert set(frequency.tolist()) == {65535}
+        data = coder.encode(zeros, zeros, below, frequency, np.zeros(2, np.int64), np.zeros(2, np.uint64))
         assert len(data) == 16
+
+    @given(seed=st.integers(0, 99), blocks=st.lists(st.integers(0, 41), max_size=6).map(sorted))
+    def test_blocks_of_any_size(self, seed: int, blocks: list[int]) -> None:
+        """Rows take the two lanes in turn across blocks, odd and empty ones among them."""
+        stream = Stream(seed, 41, [0, 7, 2**17, 2**64 - 1])
+        assert np.array_equal(stream.decode(stream.encode(), blocks), stream.q)
+
+    @pytest.mark.parametrize("rows", [0, 1, 40])
+    def test_the_end_comes_after_the_last_row(self, rows: int) -> None:
+        stream = Stream(0, 41, [3, 900, 2**40])
+        decoder = coder.Decoder(stream.encode())
+        decoder.take(stream.logits[:rows], stream.starts, stream.spans)
+        with pytest.raises(Corrupt, match="does not end where its rows end"):
+            decoder.end()
+
+    def test_rows_that_are_not_there(self) -> None:
+        stream = Stream(0, 41, [3, 900, 2**40])
+        decoder = coder.Decoder(stream.encode())
+        for _ in range(2):
+            decoder.take(stream.logits, stream.starts, stream.spans)
+        with pytest.raises(Corrupt, match="does not end where its rows end"):
+            decoder.end()
 
     @settings(max_examples=100)
     @given(seed=st.integers(0, 99), damage=st.data())
@@ -363,30 +416,66 @@ def coding_of(table: Table, bounds: Mapping[str, str] | None = None, flow: Latti
     return TableCoding(table.columns, lattices, flow or LatticeFlow())
 
 
-def random_flow(table: Table, coding: TableCoding, seed: int, columns: set[str] | None = None) -> LatticeFlow:
-    """Random networks that read every column before them: any weights are a valid flow."""
+def prefer(monkeypatch: pytest.MonkeyPatch, wanted: Callable[[StoredColumn], bool]) -> None:
+    """Among the ways to store a column take one that is wanted, however long, where there is one."""
+
+    def choose(*values: Any, key: Any = None) -> Any:
+        return min(*values) if key is None else min(*values, key=lambda s: (not wanted(s), len(s)))
+
+    monkeypatch.setattr(column_module, "min", choose, raising=False)
+
+
+def by_flow(stored: StoredColumn) -> bool:
+    return stored.method is Method.FLOW
+
+
+def random_flow(table: Table, coding: TableCoding, seed: int) -> LatticeFlow:
+    """Random networks and predictions that read every column before them by every relation: all are valid flows."""
     rng = np.random.default_rng(seed)
     flows: dict[str, ColumnFlow] = {}
     before: dict[str, list[str]] = {}
     for column in coding_order(table.columns):
         key = collection_of(column)
         rows = Rows(collection_counts(column, table.data, table.num_entries))
-        bins = fit_bins(coding.lattices[column.name].encode(table.data[column.name].reshape(-1))[rows.order], 9)
+        q = coding.lattices[column.name].encode(table.data[column.name].reshape(-1))[rows.order]
+        parents = readable(column.name, key, before)
+        prediction, residual = None, bool(rng.random() < 0.5)
+        if values := [p for p in parents if p.column and p.relation != "event"]:
+            terms = [Term(1.0, "x", (values[k],)) for k in rng.integers(0, len(values), rng.integers(1, 3))]
+            prediction = Prediction(tuple(terms), (-200, 401) if rng.random() < 0.3 else None)
+            parents.append(Parent("prediction"))
+        bins = fit_bins(residuals_of(q) if prediction and residual else q, 9)
         if bins.symbols < 2:
             bins = Bins(np.array([0]), np.array([0]))
-        parents = [Parent("row", name) for name in before.get(key, [])] + [Parent("index")]
-        parents += [Parent("event", name) for name in before.get("", [])] if key else []
-        widths = [len(parents), 6, bins.symbols]
+        scale = fit_bins(q, 5) if rng.random() < 0.5 else None
         layers = [
             Layer(rng.integers(-127, 128, (b, a + 1)).astype(np.int8), rng.integers(5, 12, b).astype(np.uint8))
-            for a, b in itertools.pairwise(widths)
+            for a, b in itertools.pairwise([len(parents), 6, bins.symbols])
         ]
-        if columns is None or column.name in columns:
-            flows[column.name] = ColumnFlow(bins, tuple(parents), Network(tuple(layers)))
-        else:
-            flows[column.name] = ColumnFlow(bins)
+        network = Network(tuple(layers))
+        flows[column.name] = ColumnFlow(bins, tuple(parents), network, prediction, bool(prediction) and residual, scale)
         before.setdefault(key, []).append(column.name)
     return LatticeFlow(flows)
+
+
+def readable(name: str, key: str, before: Mapping[str, Sequence[str]]) -> list[Parent]:
+    """Everything that a column may read, itself at objects before among it."""
+    own, around = before.get(key, []), ("previous", "leading")
+    found = [Parent("row", other) for other in own] + [Parent("index")]
+    if key:
+        found += [Parent("event", other) for other in before.get("", [])]
+        found += [Parent(relation, other) for other in [*own, name] for relation in around]
+    for others in (names for k, names in before.items() if k not in ("", key)):
+        found += [Parent("leading", other) for other in others[-3:]]
+        found += [Parent("same", other) for other in others[-3:]] if key else []
+        found += [Parent("reference", others[0], through) for through in own if "int" in through]
+    return found
+
+
+def residuals_of(q: np.ndarray) -> np.ndarray:
+    """Numbers as residuals may be: small ones, indices that stand for themselves, atoms."""
+    small = np.abs(q) <= LARGEST
+    return np.concatenate([np.arange(-20, 20), ABSOLUTE + q[small][::3], q[q >= ATOM]])
 
 
 def every_kind(events: int, seed: int = 0, jets: int = 3, opaque: bool = True) -> Table:
@@ -425,10 +514,12 @@ class TestChunk:
     def test_round_trip(self, events: int, bounds: dict[str, str]) -> None:
         table = every_kind(events)
         coding = coding_of(table, bounds)
-        data, sizes = encode_chunk(table, coding)
+        data = encode_chunk(table, coding)
         decoded = decode_chunk(data, "Events", events, coding)
-        assert len(sizes) == len(table.columns)
-        assert sum(sizes) <= len(data) + 40 * len(sizes)
+        stored = methods(data, table.columns)
+        assert list(stored) == [c.name for c in table.columns]
+        alone = sum(len(s) for s in stored.values() if s.method is not Method.GROUP)
+        assert alone <= len(data) <= sum(len(s) for s in stored.values()) + 10 * len(stored) + 40
         assert [c.name for c in decoded.columns] == [c.name for c in table.columns]
         for column in table.columns:
             one = Table("x", (replace(column, counter=None),), len(decoded[column.name]), {column.name: table[column.name]})
@@ -441,20 +532,51 @@ class TestChunk:
 
     @pytest.mark.parametrize("events", [0, 1, 400])
     @pytest.mark.parametrize("seed", [1, 2])
-    def test_every_column_by_the_flow(self, events: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        """With NaN, infinities, extremes and escapes among the parents, which are read as levels all the same."""
-        monkeypatch.setattr(chunk, "_without_model", lambda q, values, lattice, exact: [])
+    @pytest.mark.parametrize("wanted", [Method.FLOW, Method.INDICES, None], ids=["flow", "residuals", "smallest"])
+    def test_every_column_by_the_flow(
+        self, events: int, seed: int, wanted: Method | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With NaN, infinities, extremes and escapes among the parents, which are read as levels and values all the same."""
+        if wanted is not None:
+            monkeypatch.setattr(chunk, "_group_small", lambda stored, small: stored)
+            prefer(monkeypatch, lambda s: s.method is wanted and s.residual == (wanted is not Method.FLOW))
         table = every_kind(events, seed, opaque=False)
         coding = coding_of(table, BOUNDS)
         coding = replace(coding, flow=random_flow(table, coding, seed))
         data = encode_chunk(table, coding)
-        assert {s.method for s in methods(data, table.columns).values()} == {Method.FLOW}
+        stored = methods(data, table.columns).values()
+        if wanted is Method.INDICES:
+            assert events < 400 or sum(s.residual for s in stored) > 10
+        elif wanted is Method.FLOW:  # residuals of far indices cannot be counted
+            unreachable = {Method.FLOW} if events < 1 else {Method.FLOW, Method.INDICES, Method.VALUES, Method.CONSTANT}
+            assert {Method.FLOW} <= {s.method for s in stored} <= unreachable
         decoded = decode_chunk(data, "Events", events, coding)
         for column in table.columns:
             lattice = coding.lattices[column.name]
             assert lattice.bound.holds(table[column.name], decoded[column.name]).all()
+            part = decode_chunk(data, "Events", events, coding, [column.name])
+            assert difference(part, decoded.read([column.name], 0, events)) is None
         exact = [c.name for c in table.columns if c.name not in BOUNDS]
         assert difference(table.read(exact, 0, events), decoded.read(exact, 0, events)) is None
+
+    @pytest.mark.parametrize("wanted", [Method.FLOW, Method.INDICES])
+    def test_escapes_are_stored_in_row_order(self, wanted: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(chunk, "_group_small", lambda stored, small: stored)
+        prefer(monkeypatch, lambda s: s.method is wanted)
+        x = np.array([1, 1e30, 2e30, 4, 3e30, 6, 7e30], "float32")
+        counts = np.array([3, 0, 1, 3], "uint8")
+        columns = (Column("n", "uint8", "counter"), Column("x", "float32", counter="n"))
+        table = Table("t", columns, 4, {"n": counts, "x": x})
+        lattices = {"n": Lattice("uint8", Bound(), Integers("uint8"))}
+        lattices["x"] = Lattice("float32", Bound("abs", 0.1), Uniform("float32", 0.1))
+        marginal = Network((Layer(np.zeros((2, 1), np.int8), np.ones(2, np.uint8)),))
+        flow = LatticeFlow({"x": ColumnFlow(Bins(np.array([0]), np.array([99])), (), marginal)})
+        coding = TableCoding(columns, lattices, flow)
+        data = encode_chunk(table, coding)
+        stored = methods(data, columns)["x"]
+        assert stored.method is wanted
+        assert np.frombuffer(packing.unzstd(stored.escapes), "float32").tolist() == np.float32([3e30, 1e30, 2e30, 7e30]).tolist()
+        assert decode_chunk(data, "t", 4, coding)["x"][[1, 2, 4, 6]].tolist() == x[[1, 2, 4, 6]].tolist()
 
     @pytest.mark.parametrize("wanted", [["Jet_a"], ["Jet_c"], ["met"], ["nJet"], ["Jet_b", "text"], ["text"], []])
     def test_only_ancestors_are_decoded(self, wanted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,20 +605,16 @@ class TestChunk:
             )
             for name, f in flows.items()
         }
-        flows["met"] = ColumnFlow(fit_bins(coding.lattices["met"].encode(table["met"]), 6))
-        coding = replace(coding, flow=LatticeFlow(flows))
-        plain = chunk._without_model
+        read = {"met": ColumnFlow(fit_bins(coding.lattices["met"].encode(table["met"]), 6))}
+        coding = replace(coding, flow=LatticeFlow(read | flows))
         with monkeypatch.context() as patch:
-            patch.setattr(
-                chunk,
-                "_without_model",
-                lambda q, v, lattice, e: plain(q, v, lattice, e) if lattice is coding.lattices["met"] else [],
-            )
+            prefer(patch, by_flow)
             data = encode_chunk(table, coding)
+        assert {n for n, s in methods(data, table.columns).items() if by_flow(s)} == set(reads)
         touched: list[str] = []
-        decode = chunk._decode_column
+        decode = chunk.decode_column
         monkeypatch.setattr(
-            chunk, "_decode_column", lambda s, column, *rest: touched.append(column.name) or decode(s, column, *rest)
+            chunk, "decode_column", lambda s, column, *rest: touched.append(column.name) or decode(s, column, *rest)
         )
         found = decode_chunk(data, "Events", table.num_entries, coding, wanted)
         assert difference(found, table.read(wanted, 0, table.num_entries)) is None
@@ -541,7 +659,7 @@ class TestChunk:
         }
         kinds = {"constant": "float32", "bounded": "float32", "small": "int8", "text": "opaque"}
         table = Table("t", tuple(Column(n, d) for n, d in kinds.items()), rows, data)
-        stored = methods(encode_chunk(table, coding_of(table, {"bounded": "abs:0.01"}))[0], table.columns)
+        stored = methods(encode_chunk(table, coding_of(table, {"bounded": "abs:0.01"})), table.columns)
         assert [stored[n].method for n in ("constant", "bounded", "text")] == [Method.CONSTANT, Method.INDICES, Method.OPAQUE]
 
     def test_small_columns_share_a_frame(self) -> None:
@@ -597,9 +715,7 @@ class TestBoundViolated:
         lattice = Lattice(dtype, Bound.parse(bound), Ordered(dtype) if "float" in dtype else Integers(dtype))
         table = Table("t", (Column("bad", dtype), Column("good", "int8")), 300, {"bad": x, "good": np.zeros(300, "int8")})
         coding = TableCoding(table.columns, {"bad": lattice, "good": Lattice("int8", Bound(), Integers("int8"))}, LatticeFlow())
-        monkeypatch.setattr(
-            chunk, "_without_model", lambda q, v, lat, e: [chunk.StoredColumn(Method.INDICES, packing.pack_indices(q), e)]
-        )
+        prefer(monkeypatch, lambda stored: stored.method is Method.INDICES)
         encode_chunk(table, coding)
         decode = Lattice.decode
         monkeypatch.setattr(
@@ -613,10 +729,10 @@ class TestBoundViolated:
     def test_a_broken_flow(self, monkeypatch: pytest.MonkeyPatch) -> None:
         table = every_kind(50, opaque=False)
         coding = coding_of(table)
-        monkeypatch.setattr(chunk, "_without_model", lambda q, v, lattice, exact: [])
+        prefer(monkeypatch, by_flow)
         coding = replace(coding, flow=random_flow(table, coding, 0))
-        decode = coder.decode
-        monkeypatch.setattr(coder, "decode", lambda *a: decode(*a) ^ 1)
+        take = coder.Decoder.take
+        monkeypatch.setattr(coder.Decoder, "take", lambda *a: take(*a) ^ 1)
         with pytest.raises((BoundViolated, Corrupt), match=r"within its bound|exact values|does not end where"):
             encode_chunk(table, coding)
 
@@ -648,9 +764,18 @@ class TestCorruptChunk:
     @pytest.mark.parametrize(
         ("method", "message"),
         [
-            (17, "unknown method 17"),
+            (6, "unknown method 6"),
+            (7, "unknown method 7"),
+            (14, "unknown method"),
+            (17, "unknown method"),
             (Method.OPAQUE, "by the method OPAQUE"),
             (Method.FLOW, "a flow that the file does not hold"),
+            (8 + Method.FLOW, "by residuals under the method FLOW"),
+            (8 + Method.VALUES, "by residuals under the method VALUES"),
+            (8 + Method.OPAQUE, "by the method OPAQUE"),
+            (8 + Method.CONSTANT, "a flow that the file does not hold"),
+            (8 + Method.INDICES, "a flow that the file does not hold"),
+            (8 + Method.GROUP, "a flow that the file does not hold"),
         ],
     )
     def test_methods(self, method: int, message: str) -> None:
@@ -667,7 +792,7 @@ class TestCorruptChunk:
         stored = methods(encode_chunk(table, coding), table.columns)["x"]
         assert stored.escapes
         data = chunk._join([replace(stored, escapes=b"")])
-        with pytest.raises(Corrupt, match="0 bytes of exact values for 1 escapes"):
+        with pytest.raises(Corrupt, match="0 exact values for 1 escapes"):
             decode_chunk(data, "t", 3, coding)
 
     @given(data=st.data())

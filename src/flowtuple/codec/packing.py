@@ -172,7 +172,28 @@ def opaque_bytes(array: ak.Array) -> bytes:
     parts = {name: np.ascontiguousarray(b) for name, b in buffers.items()}
     described = [[name, part.dtype.str, part.size] for name, part in parts.items()]
     head = json.dumps({"form": form.to_dict(), "length": length, "buffers": described}).encode()
-    return len(head).to_bytes(4, "little") + head + b"".join(p.tobytes() for p in parts.values())
+    return len(head).to_bytes(4, "little") + head + b"".join(_plain(n, p) for n, p in parts.items())
+
+
+def _plain(name: str, part: Array) -> bytes:
+    """The bytes of a buffer; offsets as differences, bytes of equal rank together."""
+    if not _is_offsets(name, part.dtype):
+        return part.tobytes()
+    lengths = np.diff(part, prepend=part.dtype.type(0))
+    return np.ascontiguousarray(lengths.view(np.uint8).reshape(-1, part.itemsize).T).tobytes()
+
+
+def _buffer(name: str, dtype: np.dtype[Any], data: bytes) -> Array:
+    """The inverse of `_plain`."""
+    if not _is_offsets(name, dtype):
+        return np.frombuffer(data, dtype)
+    planes = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1)
+    offsets: Array = np.cumsum(np.ascontiguousarray(planes.T).view(dtype).reshape(-1), dtype=dtype)
+    return offsets
+
+
+def _is_offsets(name: str, dtype: np.dtype[Any]) -> bool:
+    return name.endswith("-offsets") and dtype.kind in "iu"
 
 
 _OPAQUE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RecursionError)
@@ -188,7 +209,8 @@ def unpack_opaque(data: bytes, rows: int) -> ak.Array:
     try:
         head: dict[str, Any] = json.loads(reader.take(int.from_bytes(reader.take(4), "little")))
         buffers = {
-            name: np.frombuffer(reader.take(size * np.dtype(dtype).itemsize), dtype) for name, dtype, size in head["buffers"]
+            name: _buffer(name, np.dtype(dtype), reader.take(size * np.dtype(dtype).itemsize))
+            for name, dtype, size in head["buffers"]
         }
         reader.end("an opaque column", "its buffers")
         array = ak.from_buffers(ak.forms.from_dict(head["form"]), head["length"], buffers)
