@@ -28,9 +28,10 @@ from flowtuple.container.model import pack_flow, unpack_flow
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated
 from flowtuple.events.memory import dataset_from_memory
 from flowtuple.lattice.bins import Bins
-from flowtuple.lattice.context import Parent
+from flowtuple.lattice.context import Parent, collection_of
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import Layer, Network
+from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
 from flowtuple.schema import Column
 from flowtuple.selection import select
 from flowtuple.table import Table, difference, read_all
@@ -477,30 +478,76 @@ def bins_of_any_kind(draw):
     return Bins(np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64))
 
 
+EVERYWHERE = (
+    *COLUMNS,
+    Column("n", "int32", "counter"),
+    *(Column(name, "float32", counter="n") for name in "pq"),
+    Column("i", "int16", "reference", counter="n"),
+    *(Column(name, "float64", shape=(3,)) for name in "xy"),
+)
+KEYS = {c.name: collection_of(c) for c in EVERYWHERE}
+
+
+def readable(name, before):
+    """What a column may read once those before it are decoded."""
+    key, found = KEYS[name], [Parent("index")]
+    for other in before:
+        found += [Parent("row", other)] * (KEYS[other] == key) + [Parent("event", other)] * (not KEYS[other])
+        found += [Parent("same", other)] * (key != KEYS[other] and bool(key) and bool(KEYS[other]))
+        found += [Parent("reference", other, t) for t in before if KEYS[t] == key and KEYS[other]]
+    for other in [*before, name] if key else []:
+        found += [Parent("previous", other)] * (KEYS[other] == key) + [Parent("leading", other)] * bool(KEYS[other])
+    return found
+
+
+@st.composite
+def predictions(draw, inputs):
+    terms = []
+    for function in draw(st.lists(st.sampled_from(list(FUNCTIONS)), min_size=1, max_size=3)):
+        parents = [draw(st.sampled_from(inputs)) for _ in range(FUNCTIONS[function][0])]
+        terms.append(Term(draw(st.floats(allow_nan=False, allow_infinity=False)), function, tuple(parents)))
+    period = st.none() | st.tuples(st.integers(-(2**52), 2**52), st.integers(1, 2**52))
+    return Prediction(tuple(terms), draw(period))
+
+
 @st.composite
 def flows(draw):
+    """Columns in any order, each of which may read all that the relations allow."""
     columns = {}
-    for name in draw(st.lists(st.sampled_from("abcd"), unique=True).map(sorted)):
+    names = draw(st.lists(st.sampled_from([c.name for c in EVERYWHERE]), unique=True, max_size=6))
+    for name in sorted(names, key=lambda n: KEYS[n] != ""):
         bins = draw(bins_of_any_kind())
-        earlier = [Parent("row", other) for other in columns]
-        parents = tuple(draw(st.lists(st.sampled_from([*earlier, Parent("index")]), max_size=3)))
+        parents = readable(name, columns)
+        valued = [p for p in parents if p.column]
+        prediction = draw(predictions(valued)) if valued and draw(st.booleans()) else None
+        if prediction:
+            parents.append(Parent("prediction"))
+        parents = tuple(draw(st.lists(st.sampled_from(parents), max_size=3)))
         widths = [len(parents), *draw(st.lists(st.integers(1, 9), max_size=2)), bins.symbols]
         seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
         layers = tuple(
             Layer(seed.integers(-127, 128, (n, m + 1)).astype(np.int8), seed.integers(1, 21, n).astype(np.uint8))
             for m, n in itertools.pairwise(widths)
         )
-        columns[name] = ColumnFlow(bins, parents, Network(layers) if draw(st.booleans()) else None)
+        network = Network(layers) if draw(st.booleans()) else None
+        scale = draw(st.none() | bins_of_any_kind())
+        columns[name] = ColumnFlow(bins, parents, network, prediction, bool(prediction) and draw(st.booleans()), scale)
     return LatticeFlow(columns)
+
+
+def assert_same_bins(a, b):
+    assert np.array_equal(a.first, b.first)
+    assert np.array_equal(a.last, b.last)
 
 
 def assert_same_flow(left, right):
     assert list(left.columns) == list(right.columns)
     for name, a in left.columns.items():
         b = right.columns[name]
-        assert np.array_equal(a.bins.first, b.bins.first)
-        assert np.array_equal(a.bins.last, b.bins.last)
-        assert a.parents == b.parents
+        assert_same_bins(a.bins, b.bins)
+        assert_same_bins(a.levels, b.levels)
+        assert (a.scale is None) == (b.scale is None)
+        assert (a.parents, a.prediction, a.residual) == (b.parents, b.prediction, b.residual)
         assert (a.network is None) == (b.network is None)
         if a.network is not None:
             for one, other in zip(a.network.layers, b.network.layers, strict=True):
@@ -511,37 +558,37 @@ def assert_same_flow(left, right):
 @settings(deadline=None, max_examples=60)
 @given(flows())
 def test_flow_round_trip(flow):
-    data = pack_flow(flow, COLUMNS)
-    assert_same_flow(unpack_flow(data, COLUMNS), flow)
-    assert pack_flow(unpack_flow(data, COLUMNS), COLUMNS) == data
+    data = pack_flow(flow, EVERYWHERE)
+    assert_same_flow(unpack_flow(data, EVERYWHERE), flow)
+    assert pack_flow(unpack_flow(data, EVERYWHERE), EVERYWHERE) == data
 
 
 @settings(deadline=None, max_examples=60)
 @given(flows(), st.data())
 def test_shortened_flow_is_corrupt(flow, data):
-    content = unzstd(pack_flow(flow, COLUMNS))
+    content = unzstd(pack_flow(flow, EVERYWHERE))
     cut = data.draw(st.integers(0, len(content) - 1))
     with pytest.raises(Corrupt, match=r"section|network|frame|model"):
-        unpack_flow(zstd(content[:cut]), COLUMNS)
+        unpack_flow(zstd(content[:cut]), EVERYWHERE)
     with pytest.raises(Corrupt, match="a model has more bytes than its columns"):
-        unpack_flow(zstd(content + b"\0"), COLUMNS)
+        unpack_flow(zstd(content + b"\0"), EVERYWHERE)
 
 
 @settings(deadline=None, max_examples=150)
 @given(flows(), st.data())
 def test_damaged_flow_is_another_flow_or_corrupt(flow, data):
-    content = bytearray(unzstd(pack_flow(flow, COLUMNS)))
+    content = bytearray(unzstd(pack_flow(flow, EVERYWHERE)))
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     with contextlib.suppress(Corrupt):  # and no other error
-        unpack_flow(zstd(bytes(content)), COLUMNS)
+        unpack_flow(zstd(bytes(content)), EVERYWHERE)
 
 
 def model_bytes(*parts):
     return zstd(b"".join(bytes(p) if isinstance(p, (list, tuple)) else p for p in parts))
 
 
-# One column, number 0; two bins [0], [1]; then parents and layers.
-HEAD = [1, 0, 2, 0, 0, 0, 0]
+# One column, number 0; two bins [0], [1]; no scale; then parents, prediction and layers.
+HEAD = [1, 0, 2, 0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -549,15 +596,17 @@ HEAD = [1, 0, 2, 0, 0, 0, 0]
     [
         (([1, 4],), "speaks of column number 4 of 4"),
         (([1, 0, 0x80, 0x20],), "4096 bins, more than 4095"),
-        ((HEAD, [1, 3, 0, 0]), "unknown relation 3"),
-        ((HEAD, [1, 0, 9, 0]), "speaks of column number 9"),
-        ((HEAD, [0, 1, 3, 1], [0, 1, 1], [0, 0, 0]), "outside the limits"),
-        ((HEAD, [0, 1, 3, 1], [21, 1, 1], [0, 0, 0]), "outside the limits"),
-        ((HEAD, [0, 1, 3, 1], [1, 1, 1], [0, 0x80, 0]), "outside the limits"),
-        ((HEAD, [0, 1, 3, 2], [1, 1, 1], bytes(6)), "do not fit one another"),
-        ((HEAD, [0, 1, 2, 1], [1, 1], bytes(2)), "do not fit one another"),
-        ((HEAD, [0, 1, 2, 0xE1, 0x03], [1, 1], bytes(2 * 481)), "outside the limits"),
-        (([1, 0, 1], write_signed([2**63 - 1]), [5, 0, 0]), "a bin beyond 64 bits"),
+        ((HEAD, [1, 8, 0, 0, 0]), "unknown relation 8"),
+        ((HEAD, [1, 0, 9, 0, 0]), "speaks of column number 9"),
+        (([1, 0, 0, 1, 0x80, 0x20],), "4096 bins, more than 4095"),
+        (([1, 0, 0, 1, 1], write_signed([2**63 - 1]), [5, 0, 0, 0]), "a bin beyond 64 bits"),
+        ((HEAD, [0, 0, 1, 3, 1], [0, 1, 1], [0, 0, 0]), "outside the limits"),
+        ((HEAD, [0, 0, 1, 3, 1], [21, 1, 1], [0, 0, 0]), "outside the limits"),
+        ((HEAD, [0, 0, 1, 3, 1], [1, 1, 1], [0, 0x80, 0]), "outside the limits"),
+        ((HEAD, [0, 0, 1, 3, 2], [1, 1, 1], bytes(6)), "do not fit one another"),
+        ((HEAD, [0, 0, 1, 2, 1], [1, 1], bytes(2)), "do not fit one another"),
+        ((HEAD, [0, 0, 1, 2, 0xE1, 0x03], [1, 1], bytes(2 * 481)), "outside the limits"),
+        (([1, 0, 1], write_signed([2**63 - 1]), [5, 0, 0, 0, 0]), "a bin beyond 64 bits"),
     ],
 )
 def test_impossible_flows_are_corrupt(parts, message):
@@ -567,7 +616,7 @@ def test_impossible_flows_are_corrupt(parts, message):
 
 def test_network_at_the_limits_is_read():
     outputs = 3
-    data = model_bytes(HEAD, [0, 1, outputs, 1], [1, 20, 1], [127, 0x81, 0])
+    data = model_bytes(HEAD, [0, 0, 1, outputs, 1], [1, 20, 1], [127, 0x81, 0])
     layers = unpack_flow(data, COLUMNS).columns["a"].network.layers
     assert layers[0].weights.tolist() == [[127], [-127], [0]]
     assert layers[0].shifts.tolist() == [1, 20, 1]

@@ -2,8 +2,10 @@
 
 import contextlib
 import copy
+import struct
 import tracemalloc
 
+import awkward as ak
 import numpy as np
 import pytest
 from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
@@ -11,20 +13,20 @@ from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, 
 import flowtuple as ft
 from flowtuple import workflow
 from flowtuple.codec import packing
-from flowtuple.codec.chunk import _join, decode_chunk, methods
+from flowtuple.codec.chunk import _join, decode_chunk, encode_chunk, methods
 from flowtuple.codec.column import Method, StoredColumn, TableCoding
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import write_signed, write_unsigned
 from flowtuple.container import layout
 from flowtuple.container.layout import Section, SectionKind
-from flowtuple.container.model import unpack_flow
+from flowtuple.container.model import pack_flow, unpack_flow
 from flowtuple.errors import Corrupt, TooNew, Truncated
 from flowtuple.events.memory import dataset_from_memory
 from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.lattice.grid import ATOM, Decimal, Integers, Uniform
+from flowtuple.lattice.grid import ATOM, Decimal, Integers, Ordered, Uniform
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.schema import Bound, Column
-from flowtuple.table import read_all
+from flowtuple.table import Table, difference, read_all
 
 HOSTILE = [
     None,
@@ -315,32 +317,149 @@ def test_range_never_changes_the_sign_of_zero():
         assert not np.signbit(lattice.decode(q)).any()
 
 
-HEAD = [2, 0, 0, 0, 0]  # two columns; number 0 has no bins, no parents, no layers
-JETS = (Column("a", "float32"), Column("n", "int64", "counter"), Column("pt", "float32", counter="n"), Column("s", "opaque"))
+JETS = (
+    Column("a", "float32"),
+    Column("n", "int64", "counter"),
+    Column("pt", "float32", counter="n"),
+    Column("s", "opaque"),
+    Column("i", "int8", counter="n"),
+    Column("x", "float32", shape=(2,)),
+)
+A, N, PT, S, I, X = range(6)
+ROW, EVENT, INDEX, PREVIOUS, LEADING, SAME, REFERENCE, PREDICTED = range(8)
+ONE_AND_A_HALF = struct.pack("<d", 1.5)
+
+
+def bare(column, parents=(), prediction=(0,), layers=(0,)):
+    """One column of a model without bins and scale; each parent as its numbers."""
+    numbers = [n for parent in parents for n in parent]
+    return bytes([column, 0, 0, len(parents), *numbers, *prediction, *layers])
+
+
+def term(*numbers, coefficient=ONE_AND_A_HALF):
+    """A prediction of one term: no residuals, no period; then the function and what it reads."""
+    return bytes([1, 0, 0, 0]) + coefficient + bytes(numbers)
+
+
+def model(*columns):
+    return zstd(bytes([len(columns)]) + b"".join(columns))
+
+
+CANNOT = "lets column '{}' read '{}', which it cannot"
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("columns", "message"),
     [
-        ([2, 1, 0, 0, 0, 0, 0, 0, 0], "out of order"),
-        ([2, 1, 0, 0, 0, 1, 0, 0, 0], "out of order"),
-        ([1, 3, 0, 0, 0], "'s', which is opaque"),
-        ([1, 0, 0, 1, 0, 0, 0], "lets column 'a' read 'a', which it cannot"),
-        ([*HEAD[:1], 0, 0, 1, 0, 1, 0, 1, 0, 0, 0], "lets column 'a' read 'n', which it cannot"),
-        ([1, 2, 0, 1, 1, 0, 0], "lets column 'pt' read 'a', which it cannot"),
-        ([*HEAD, 2, 0, 1, 0, 0, 0], "lets column 'pt' read 'a', which it cannot"),
-        ([1, 0, 0, 0, 1, 0, 0], "network layer of shape"),
-        ([1, 0, 0, 0, 1, 0, *[0x80] * 8, 1], "network layer of shape"),
+        ([bare(N), bare(N)], "two flows for the column 'n'"),
+        ([bare(N), bare(A), bare(PT), bare(A)], "two flows for the column 'a'"),
+        ([bare(S)], "'s', which is opaque"),
+        ([bare(6)], "speaks of column number 6 of 6"),
+        ([bare(A, [[ROW, A]])], CANNOT.format("a", "a")),
+        ([bare(A, [[ROW, N]]), bare(N)], CANNOT.format("a", "n")),
+        ([bare(A), bare(PT, [[ROW, A]])], CANNOT.format("pt", "a")),
+        ([bare(PT), bare(A, [[EVENT, PT]])], CANNOT.format("a", "pt")),
+        ([bare(PT, [[EVENT, I]]), bare(I)], CANNOT.format("pt", "i")),
+        ([bare(I), bare(PT, [[EVENT, I]])], CANNOT.format("pt", "i")),
+        ([bare(A, [[PREVIOUS, A]])], CANNOT.format("a", "a")),
+        ([bare(A), bare(PT, [[PREVIOUS, A]])], CANNOT.format("pt", "a")),
+        ([bare(PT, [[PREVIOUS, I]]), bare(I)], CANNOT.format("pt", "i")),
+        ([bare(X), bare(PT, [[PREVIOUS, X]])], CANNOT.format("pt", "x")),
+        ([bare(A, [[LEADING, A]])], CANNOT.format("a", "a")),
+        ([bare(A), bare(PT, [[LEADING, A]])], CANNOT.format("pt", "a")),
+        ([bare(PT), bare(A, [[LEADING, PT]])], CANNOT.format("a", "pt")),
+        ([bare(PT, [[SAME, PT]])], CANNOT.format("pt", "pt")),
+        ([bare(I), bare(PT, [[SAME, I]])], CANNOT.format("pt", "i")),
+        ([bare(A), bare(PT, [[SAME, A]])], CANNOT.format("pt", "a")),
+        ([bare(PT, [[SAME, X]]), bare(X)], CANNOT.format("pt", "x")),
+        ([bare(PT, [[SAME, S]])], CANNOT.format("pt", "s")),
+        ([bare(X), bare(PT, [[REFERENCE, X, I]]), bare(I)], CANNOT.format("pt", "x")),
+        ([bare(X), bare(PT, [[REFERENCE, X, PT]])], CANNOT.format("pt", "x")),
+        ([bare(A), bare(X), bare(PT, [[REFERENCE, X, A]])], CANNOT.format("pt", "x")),
+        ([bare(I), bare(A), bare(PT, [[REFERENCE, A, I]])], CANNOT.format("pt", "a")),
+        ([bare(I), bare(PT, [[REFERENCE, X, I]]), bare(X)], CANNOT.format("pt", "x")),
+        ([bare(X), bare(PT, [[REFERENCE, X, S]])], CANNOT.format("pt", "x")),
+        ([bare(PT, [[REFERENCE, X, 9]])], "speaks of column number 9"),
+        ([bare(PT, [[8]])], "unknown relation 8"),
+        ([bare(PT, [[EVENT, A]])], "lets column 'pt' read 'a', which has no levels"),
+        ([bare(PT, [[PREDICTED]])], "reads the prediction of a column that has none"),
+        ([bare(A, prediction=[65, 0, 0, 0])], "of 65 terms has more than 64"),
+        ([bare(A, prediction=[1, 2, 0, 0])], "outside the limits of the format"),
+        ([bare(A, prediction=[1, 0, *write_signed([2**52 + 1]), 0])], "outside the limits of the format"),
+        ([bare(A, prediction=[1, 0, *write_signed([-(2**52) - 1]), 0])], "outside the limits of the format"),
+        ([bare(A, prediction=[1, 0, 0, *write_unsigned([2**52 + 1])])], "outside the limits of the format"),
+        ([bare(A, prediction=term(13, ROW, N))], "a term that does not exist"),
+        ([bare(A, prediction=term(0, ROW, N, coefficient=struct.pack("<d", np.nan)))], "a term that does not exist"),
+        ([bare(A, prediction=term(0, ROW, N, coefficient=struct.pack("<d", -np.inf)))], "a term that does not exist"),
+        ([bare(PT, prediction=term(0, INDEX))], "reads a number of an object or itself"),
+        ([bare(PT, prediction=term(0, PREDICTED))], "reads a number of an object or itself"),
+        ([bare(A, prediction=term(0, ROW, N)), bare(N)], CANNOT.format("a", "n")),
+        ([bare(A, prediction=term(0, ROW, A))], CANNOT.format("a", "a")),
+        ([bare(N), bare(A, prediction=term(8, ROW, N, ROW, A))], CANNOT.format("a", "a")),
+        ([bare(A, layers=[1, 0, 0])], "network layer of shape"),
+        ([bare(A, layers=[1, 0, *[0x80] * 8, 1])], "network layer of shape"),
     ],
+    ids=lambda value: value if isinstance(value, str) else b"-".join(value).hex(),
 )
-def test_models_that_read_what_is_not_there_are_corrupt(content, message):
+def test_models_that_read_what_is_not_there_are_corrupt(columns, message):
     with pytest.raises(Corrupt, match=message):
-        unpack_flow(zstd(bytes(content)), JETS)
+        unpack_flow(model(*columns), JETS)
 
 
-def test_model_may_let_objects_read_their_event():
-    flow = unpack_flow(zstd(bytes([*HEAD, 2, 0, 1, 1, 0, 0])), JETS)
-    assert flow.columns["pt"].parents[0].column == "a"
+@pytest.mark.parametrize(
+    ("columns", "reader"),
+    [
+        ([bare(A), bare(PT, [[EVENT, A]])], "pt"),
+        ([bare(PT, [[EVENT, A]]), bare(A)], "pt"),  # event columns come first wherever they are listed
+        ([bare(N), bare(A, [[ROW, N]])], "a"),
+        ([bare(I), bare(PT, [[ROW, I], [PREVIOUS, I], [LEADING, I], [INDEX]])], "pt"),
+        ([bare(PT, [[PREVIOUS, PT], [LEADING, PT]])], "pt"),
+        ([bare(X), bare(PT, [[SAME, X], [LEADING, X]])], "pt"),
+        ([bare(I), bare(X), bare(PT, [[REFERENCE, X, I]])], "pt"),
+        ([bare(N), bare(A, [[PREDICTED]], term(0, ROW, N))], "a"),
+    ],
+    ids=["event", "event later", "reversed schema", "own", "itself", "others", "reference", "prediction"],
+)
+def test_models_may_read_what_is_decoded_before(columns, reader):
+    flow = unpack_flow(model(*columns), JETS)
+    assert flow.columns[reader].inputs
+    assert unpack_flow(pack_flow(flow, JETS), JETS).columns[reader].inputs == flow.columns[reader].inputs
+
+
+EVENTS_OF_JETS = {
+    "a": np.float32([1, 2, 3]),
+    "n": np.array([2, 0, 1]),
+    "pt": np.float32([5, 6, 7]),
+    "s": ak.Array(["x", "y", "z"]),
+    "i": np.int8([0, 1, -1]),
+    "x": np.float32([[1, 2], [3, 4], [5, 6]]),
+}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [bare(PT, prediction=term(0, EVENT, A))],
+        [bare(X), bare(A), bare(PT, prediction=term(0, SAME, X))],
+        [bare(X), bare(PT, [[REFERENCE, X, I]])],
+        [bare(PT, prediction=term(0, REFERENCE, X, I))],
+        [bare(PT, prediction=term(0, LEADING, PT))],
+        [bare(PT, prediction=term(0, PREVIOUS, PT))],
+        [bare(I), bare(X), bare(PT, prediction=term(0, REFERENCE, X, I))],
+    ],
+    ids=["no place", "others", "through", "no place through", "leading", "previous", "reference"],
+)
+def test_models_without_a_place_for_what_they_read_are_corrupt_or_code(columns):
+    """A model may name columns that have no flow of their own: it is refused when read, or codes as any other."""
+    try:
+        flow = unpack_flow(model(*columns), JETS)
+    except Corrupt:
+        return
+    lattices = {c.name: Lattice(c.dtype, Bound(), Ordered("float32") if c.is_float else Integers(c.dtype)) for c in JETS[:3]}
+    lattices |= {c.name: Lattice(c.dtype, Bound(), Ordered("float32") if c.is_float else Integers(c.dtype)) for c in JETS[4:]}
+    table = Table("t", JETS, 3, EVENTS_OF_JETS)
+    coding = TableCoding(JETS, lattices, flow)
+    assert difference(decode_chunk(encode_chunk(table, coding), "t", 3, coding), table) is None
 
 
 def test_arrays_without_elements_come_back(tmp_path):

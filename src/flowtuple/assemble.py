@@ -24,7 +24,7 @@ from flowtuple.execute import ordered_map
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.prepare import SCAN_STEP, Prepared
 from flowtuple.progress import Progress
-from flowtuple.table import Table, TableSource, concatenate, ranges
+from flowtuple.table import Table, TableSource, column_bytes, concatenate, ranges
 
 CHUNK_ENTRIES = 16384
 CHUNK_VALUES = 2**24
@@ -41,16 +41,16 @@ def _flow(table: Prepared, effort: str, seed: int, progress: Progress) -> Lattic
     from flowtuple.training.plan import MIN_ROWS, make_plan
     from flowtuple.training.relations import find_predictions
 
-    sample, lattices = _training_sample(table.source, table.coding), table.coding.lattices
-    predictions = find_predictions(sample, lattices)
+    sample, coding = _training_sample(table.source, table.coding), table.coding
+    predictions = find_predictions(sample, coding.lattices, coding.given)
     if max((len(v) for v in sample.data.values()), default=0) < MIN_ROWS:
-        return choose(make_plan(sample, lattices, predictions), {})
+        return choose(make_plan(sample, coding.lattices, predictions, coding.given), {})
     stage = f"train {table.source.name}"
 
     def report(share: float, bits: float) -> None:
         progress(stage, share, f"{bits:.3f} bits per value")
 
-    flow: LatticeFlow = _trainer()(sample, lattices, predictions, effort, seed, report)
+    flow: LatticeFlow = _trainer()(sample, coding, predictions, effort, seed, report)
     progress(stage, 1.0, "")
     return flow
 
@@ -91,8 +91,9 @@ def add_chunks(writer: Writer, prepared: list[Prepared], workers: int | None, pr
         done, total = 0, table.source.num_entries
 
         def encode(chunk: Table, coding: TableCoding = table.coding) -> tuple[int, int, int, bytes]:
-            size = sum(chunk.data[c.name].size if not c.is_opaque else chunk.num_entries for c in chunk.columns)
-            return chunk.num_entries, chunk.nbytes, size, encode_chunk(chunk, coding)
+            stored = [c for c in chunk.columns if c.name not in coding.given]
+            size = sum(chunk.data[c.name].size if not c.is_opaque else chunk.num_entries for c in stored)
+            return chunk.num_entries, column_bytes(chunk, stored), size, encode_chunk(chunk, coding)
 
         for entries, nbytes, size, data in ordered_map(encode, _chunks(table.source), workers):
             writer.add(SectionKind.CHUNK, number, data, entries)
@@ -115,8 +116,23 @@ def _chunks(source: TableSource) -> Iterator[Table]:
         yield source.read(names, 0, 0)  # keeps the type of what is carried
 
 
-def description(prepared: list[Prepared], carried: list[str], origin: Mapping[str, Any], *, entries: bool) -> dict[str, Any]:
-    """The JSON description of a file: tables with their columns, lattices and bounds, carried objects, provenance."""
+def description(
+    prepared: list[Prepared],
+    carried: list[str],
+    origin: Mapping[str, Any],
+    *,
+    entries: bool,
+    models: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The JSON description of a file: tables with their columns, lattices and bounds, carried objects, provenance.
+
+    Args:
+        prepared: The tables.
+        carried: Names of the carried objects.
+        origin: From `provenance`.
+        entries: Whether the file holds events; without them it is a model.
+        models: Hashes of models that are kept elsewhere, by table name.
+    """
     tables = []
     for table in prepared:
         columns = []
@@ -126,9 +142,13 @@ def description(prepared: list[Prepared], carried: list[str], origin: Mapping[st
                 described["lattice"] = table.coding.lattices[column.name].to_json()
             if column.name in table.asked:
                 described["asked"] = str(table.asked[column.name])
+            if column.name in table.coding.given:
+                described["given"] = True
             columns.append(described)
         events = table.source.num_entries if entries else 0
-        tables.append({"name": table.source.name, "entries": events, "columns": columns})
+        reference = (models or {}).get(table.source.name, "")
+        named = {"name": table.source.name, "entries": events, "columns": columns}
+        tables.append(named | ({"model": reference} if reference else {}))
     alone = {} if entries else {"model": True}
     return {"tables": tables, "carried": carried, "provenance": dict(origin)} | alone
 

@@ -37,6 +37,13 @@ Roles = Annotated[list[str], typer.Option("--role", metavar="GLOB=ROLE", help="v
 Names = Annotated[str, typer.Option("--names", metavar="A,B,...", help="Column names for inputs that have none.")]
 Drop = Annotated[bool, typer.Option("--drop", help="Leave out what cannot be carried instead of refusing.")]
 EffortOption = Annotated[str, typer.Option("--effort", help="fast, default or best: training time for bytes.")]
+GivenColumns = Annotated[
+    list[str], typer.Option("--given", metavar="GLOB", help="Columns not to store: whoever reads supplies them.")
+]
+GivenFile = Annotated[
+    list[str], typer.Option("--given", metavar="FILE", help="Has the columns that were given at compression.")
+]
+ModelFile = Annotated[Path | None, typer.Option("--model", metavar="M.flow", help="The model that the file refers to.")]
 Seed = Annotated[int, typer.Option("--seed", help="Same input, options and seed: same file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Compressed = Annotated[str, typer.Argument(metavar="IN.ftup", help="A flowtuple file or URL.")]
@@ -101,7 +108,11 @@ def compress(
     names: Names = "",
     drop: Drop = False,
     effort: EffortOption = "default",
+    given: GivenColumns = [],  # noqa: B006
     model: Annotated[Path | None, typer.Option("--model", metavar="M.flow", help="Use and embed this model.")] = None,
+    refer: Annotated[
+        bool, typer.Option("--model-ref", help="Keep only the hash of --model; readers then need it, too.")
+    ] = False,
     seed: Seed = 0,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Default: one per core.")] = None,
     as_json: Json = False,
@@ -118,8 +129,10 @@ def compress(
             output,
             tolerance=_read_tolerance(tolerance, bounds),
             selection=_selection(columns, exclude, role, names, drop),
+            given=given,
             effort=effort,
             model=model,
+            refer=refer,
             seed=seed,
             workers=threads,
             progress=progress,
@@ -148,6 +161,7 @@ def train(
     role: Roles = [],  # noqa: B006
     names: Names = "",
     drop: Drop = False,
+    given: GivenColumns = [],  # noqa: B006
     effort: EffortOption = "default",
     seed: Seed = 0,
 ) -> None:
@@ -163,6 +177,7 @@ def train(
             output,
             tolerance=_read_tolerance(tolerance, bounds),
             selection=_selection(columns, exclude, role, names, drop),
+            given=given,
             effort=effort,
             seed=seed,
             progress=progress,
@@ -179,6 +194,8 @@ def decompress(
     compression: Annotated[str | None, typer.Option("--compression", metavar="NAME:LEVEL", help="Of ROOT output.")] = None,
     basket: Annotated[int, typer.Option("--basket", min=1, help="Events per basket or row group.")] = 16384,
     drop: Drop = False,
+    given: GivenFile = [],  # noqa: B006
+    model: ModelFile = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Default: one per core.")] = None,
 ) -> None:
     """Write the events back as ROOT, Parquet, HDF5, npz or CSV; needs neither PyTorch nor the original.
@@ -189,11 +206,20 @@ def decompress(
     from flowtuple.events.source import WriteOptions
 
     options = WriteOptions(compression=compression, step=basket, drop=drop)
-    workflow.decompress(path, output, columns=columns, entries=_read_entries(entries), workers=threads, options=options)
+    workflow.decompress(
+        path,
+        output,
+        columns=columns,
+        entries=_read_entries(entries),
+        given=_one_or_many(given) if given else None,
+        model=model,
+        workers=threads,
+        options=options,
+    )
 
 
 @app.command()
-def verify(original: Originals, path: Compressed, names: Names = "", as_json: Json = False) -> None:
+def verify(original: Originals, path: Compressed, names: Names = "", model: ModelFile = None, as_json: Json = False) -> None:
     """Check every value against its bound; exit code 1 where one fails.
 
     Example: flowtuple verify nano.root nano.ftup
@@ -201,7 +227,7 @@ def verify(original: Originals, path: Compressed, names: Names = "", as_json: Js
     from flowtuple import workflow
 
     with shown_progress() as progress:
-        found = workflow.verify(_one_or_many(original), path, names=_split_names(names), progress=progress)
+        found = workflow.verify(_one_or_many(original), path, names=_split_names(names), model=model, progress=progress)
     violations = sum(column.violations for column in found)
     if as_json:
         _print_json({"violations": violations, "columns": [column.to_json() for column in found]})
@@ -212,14 +238,14 @@ def verify(original: Originals, path: Compressed, names: Names = "", as_json: Js
 
 
 @app.command()
-def info(path: Compressed, as_json: Json = False) -> None:
+def info(path: Compressed, model: ModelFile = None, as_json: Json = False) -> None:
     """Show schema, bounds, sizes per column and section, model, checksums and provenance.
 
     Example: flowtuple info nano.ftup
     """
     from flowtuple.describe import info as describe
 
-    found = describe(path)
+    found = describe(path, model)
     if as_json:
         _print_json(found)
         return
@@ -232,6 +258,7 @@ def report(
     path: Compressed,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html.")],
     names: Names = "",
+    model: ModelFile = None,
 ) -> None:
     """Write a self-contained HTML page: bounds, sizes against rivals, histograms with ratios.
 
@@ -240,7 +267,7 @@ def report(
     from flowtuple import workflow
 
     with shown_progress() as progress:
-        page = workflow.report(_one_or_many(original), path, output, names=_split_names(names), progress=progress)
+        page = workflow.report(_one_or_many(original), path, output, names=_split_names(names), model=model, progress=progress)
     sys.stdout.write(f"{page}\n")
 
 

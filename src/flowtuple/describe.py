@@ -18,12 +18,15 @@ from flowtuple.container.model import pack_column
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.evaluate.report import ColumnSize, ReportInput
 from flowtuple.events.root_writer import type_changes
+from flowtuple.lattice.context import Parent
+from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
+from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.prepare import sentinel_spread_in_words, std_without_sentinels, survey
 from flowtuple.progress import Progress, silent
 from flowtuple.schema import Column
-from flowtuple.table import Dataset, Table, TableSource, read_all
+from flowtuple.table import Dataset, Table, TableSource, read_all, read_like
 
 _NEXT = "compare with the file that was compressed"
 
@@ -88,12 +91,13 @@ def grid_in_words(grid: Grid) -> str:
     return "equal cells" if grid.kind == "uniform" else "cells in proportion to the value"
 
 
-def info(path: str | os.PathLike[str]) -> dict[str, Any]:
+def info(path: str | os.PathLike[str], model: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """Schema, bounds, sizes per column and per section, model, checksums and provenance of a file.
 
-    Sizes are in bytes. A column's model bytes are its share of the compressed model by uncompressed size.
+    Sizes are in bytes. A column's model bytes are its share of the compressed model by uncompressed size. The flow is left
+    out where the file refers to a model that is not at hand.
     """
-    with File(path) as file:
+    with File(path, model=model) as file:
         sections = Counter({kind.name.lower(): 0 for kind in SectionKind})
         for section in file.sections:
             sections[section.kind.name.lower()] += section.length
@@ -108,28 +112,33 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
             ],
             "provenance": file.meta.get("provenance", {}),
             "carried": file.meta.get("carried", []),
-            "tables": [_table_info(table) for table in file.tables.values()],
+            "tables": [_table_info(table, known=model is not None) for table in file.tables.values()],
         }
 
 
-def _table_info(table: StoredTable) -> dict[str, Any]:
+def _table_info(table: StoredTable, *, known: bool) -> dict[str, Any]:
     chunks = list(table.stored())
-    model = column_model_bytes(table)
+    flow = table.flow if known or not table.model_reference else LatticeFlow()
+    model = column_model_bytes(table, flow)
     return {
         "name": table.name,
         "events": table.num_entries,
         "chunks": len(table.chunks),
         "model_bytes": table.model_bytes,
+        "model_reference": table.model_reference,
         "root_changes": type_changes(table.columns),
-        "columns": [_column_info(table, column, chunks, model) for column in table.columns],
+        "columns": [_column_info(table, column, chunks, model, flow.columns.get(column.name)) for column in table.columns],
     }
 
 
 def _column_info(
-    table: StoredTable, column: Column, chunks: list[dict[str, StoredColumn]], model: Mapping[str, int]
+    table: StoredTable,
+    column: Column,
+    chunks: list[dict[str, StoredColumn]],
+    model: Mapping[str, int],
+    flow: ColumnFlow | None,
 ) -> dict[str, Any]:
     lattice = table.lattices.get(column.name)
-    flow = table.flow.columns.get(column.name)
     return column.to_json() | {
         "role": column.role,
         "asked": table.asked.get(column.name, "lossless"),
@@ -137,16 +146,46 @@ def _column_info(
         "lattice": grid_in_words(lattice.grid) if lattice else "carried as it is",
         "bytes": sum(len(chunk[column.name]) for chunk in chunks),
         "model_bytes": model.get(column.name, 0),
-        "methods": dict(Counter(chunk[column.name].method.name.lower() for chunk in chunks)),
-        "parents": [p.column or p.relation for p in flow.parents] if flow else [],
+        "methods": dict(Counter(_method(chunk[column.name]) for chunk in chunks)),
+        "parents": [_parent_in_words(p) for p in flow.parents] if flow else [],
+        "prediction": prediction_in_words(flow.prediction) if flow and flow.prediction else "",
         "parameters": flow.network.parameters if flow and flow.network else 0,
     }
 
 
-def column_model_bytes(table: StoredTable) -> dict[str, int]:
+def _method(stored: StoredColumn) -> str:
+    return stored.method.name.lower() + (" of residuals" if stored.residual else "")
+
+
+def _parent_in_words(parent: Parent) -> str:
+    """The column where the relation goes without saying, else both."""
+    if parent.relation in ("row", "event"):
+        return parent.column
+    return f"{parent.relation} {parent.column}".strip() + (f" by {parent.through}" if parent.through else "")
+
+
+def prediction_in_words(prediction: Prediction) -> str:
+    """A prediction as a formula.
+
+    Example:
+        >>> terms = (Term(1.0, "x", (Parent("row", "a"),)), Term(-2.0, "hypot", (Parent("row", "b"), Parent("row", "c"))))
+        >>> prediction_in_words(Prediction(terms))
+        'a - 2 hypot(b, c)'
+    """
+    words = ""
+    for term in prediction.terms:
+        inputs = ", ".join(_parent_in_words(p) for p in term.inputs)
+        value = inputs if term.function == "x" else f"{term.function}({inputs})"
+        size = f"{abs(term.coefficient):g} " if abs(term.coefficient) != 1 else ""
+        sign = "-" if term.coefficient < 0 else "+"
+        words += f" {sign} {size}{value}" if words else ("-" if sign == "-" else "") + size + value
+    return words
+
+
+def column_model_bytes(table: StoredTable, flow: LatticeFlow) -> dict[str, int]:
     """Each column's share of its table's compressed model."""
     numbers = {c.name: k for k, c in enumerate(table.columns)}
-    plain = {name: len(pack_column(flow, numbers)) for name, flow in table.flow.columns.items()}
+    plain = {name: len(pack_column(column, numbers)) for name, column in flow.columns.items()}
     total = sum(plain.values())
     return {name: round(table.model_bytes * size / total) for name, size in plain.items()}
 
@@ -202,23 +241,12 @@ def check_comparable(original: TableSource, decoded: TableSource, files: str) ->
                 raise InvalidArgument(f"{where} has {sizes[0]} values against {sizes[1]}; {_NEXT}")
 
 
-def read_like(source: TableSource, columns: tuple[Column, ...], start: int, stop: int) -> Table:
-    """Events of an original under the schema of a file: hidden counters under the names that the file gives them."""
-    table = source.read([c.name for c in columns if not c.hidden], start, stop)
-    data = {c.name: table.data[c.name] for c in columns if not c.hidden}
-    for column in columns:
-        if column.hidden:
-            counted = next(c.name for c in columns if c.counter == column.name)
-            data[column.name] = table.data[table.column(counted).counter or ""].astype(column.dtype)
-    return Table(table.name, columns, table.num_entries, data)
-
-
 def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:
-    chunks, model = list(stored.stored()), column_model_bytes(stored)
+    chunks, model = list(stored.stored()), column_model_bytes(stored, stored.flow)
     sizes = []
     for column in stored.columns:
         parts = [chunk[column.name] for chunk in chunks]
-        method = ", ".join(dict.fromkeys(p.method.name.lower() for p in parts))
+        method = ", ".join(dict.fromkeys(map(_method, parts)))
         values = int(np.size(decoded.data[column.name])) if not column.is_opaque else decoded.num_entries
         nbytes = sum(len(p) for p in parts)
         sizes.append(ColumnSize(stored.name, column.name, method, nbytes, model.get(column.name, 0), values))

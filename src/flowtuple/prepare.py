@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.lattice import Lattice, resolve, resolve_std
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.progress import Progress
-from flowtuple.schema import Bound, Column, asked_bounds, bit_patterns
+from flowtuple.schema import Bound, Column, asked_bounds, bit_patterns, matches
 from flowtuple.selection import naming
 from flowtuple.table import Dataset, TableSource, ranges
 from flowtuple.tying import tie
@@ -52,18 +52,31 @@ def survey(source: TableSource, progress: Progress) -> dict[str, Statistics]:
     return statistics
 
 
-def prepare(dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Progress) -> list[Prepared]:
-    """Every table of a data set with the bounds that were asked for and no flow yet."""
-    bounds = _asked(dataset, tolerance)
+def prepare(
+    dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Progress, given: Iterable[str] = ()
+) -> list[Prepared]:
+    """Every table of a data set with the bounds that were asked for and no flow yet.
+
+    Args:
+        dataset: The events.
+        tolerance: Bound by column name or glob.
+        progress: Told of the scan.
+        given: Names or globs of columns that whoever reads will supply.
+
+    Raises:
+        InvalidArgument: A name, glob or bound is not what it should be.
+    """
+    bounds, supplied = _asked(dataset, tolerance), _given(dataset, given)
     prepared = []
     for name, source in dataset.tables.items():
-        statistics, asked = survey(source, progress), bounds[name]
+        statistics = survey(source, progress)
+        asked = {c: b for c, b in bounds[name].items() if c not in supplied[name]}
         spreads = {c: resolve_std(b, statistics[c]) for c, b in asked.items() if b.kind == "std"}
         known = asked | tie(source, {c: b for c, b in spreads.items() if b.kind == "abs"})
         lattices = {
             c.name: resolve(c, known.get(c.name, Bound()), statistics[c.name]) for c in source.columns if not c.is_opaque
         }
-        coding = TableCoding(source.columns, lattices, LatticeFlow())
+        coding = TableCoding(source.columns, lattices, LatticeFlow(), supplied[name])
         named = {column: bound for column, bound in asked.items() if bound.kind != "lossless"}
         warned = [_warning(column, bound, statistics[column]) for column, bound in named.items()]
         prepared.append(Prepared(source, coding, named, tuple(w for w in warned if w)))
@@ -73,6 +86,19 @@ def prepare(dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Pr
 def _asked(dataset: Dataset, tolerance: Mapping[str, str | Bound]) -> dict[str, dict[str, Bound]]:
     with naming(dataset.description):
         return asked_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance)
+
+
+def _given(dataset: Dataset, patterns: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Given columns of each table, with their counters."""
+    columns = {name: t.columns for name, t in dataset.tables.items()}
+    found: dict[str, set[str]] = {name: set() for name in columns}
+    for pattern in patterns:
+        with naming(dataset.description):
+            for table, column in matches(pattern, columns):
+                if column.is_opaque:
+                    raise InvalidArgument(f"column {column.name!r} is carried as it is and cannot be given; leave it out")
+                found[table] |= {column.name, column.counter or column.name}
+    return {name: frozenset(names) for name, names in found.items()}
 
 
 def _warning(column: str, bound: Bound, statistics: Statistics) -> str | None:
@@ -131,7 +157,9 @@ def prepare_with_model(
         asked = {c: b for c, b in bounds[name].items() if b.kind != "lossless"}
         if known:
             asked |= {c: Bound.parse(text) for c, text in known.asked.items() if c in lattices}
-        prepared.append(Prepared(source, TableCoding(source.columns, lattices, flow), asked))
+        prepared.append(
+            Prepared(source, TableCoding(source.columns, lattices, flow, known.given if known else frozenset()), asked)
+        )
     return prepared
 
 

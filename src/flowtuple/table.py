@@ -111,8 +111,13 @@ class Table:
     @property
     def nbytes(self) -> int:
         """Bytes of the contents at their own types."""
-        contents = (ak.to_packed(self.data[c.name]) if c.is_opaque else self.data[c.name] for c in self.columns)
-        return sum(int(content.nbytes) for content in contents)
+        return column_bytes(self, self.columns)
+
+
+def column_bytes(table: Table, columns: Iterable[Column]) -> int:
+    """Bytes of some of a table's contents at their own types."""
+    contents = (ak.to_packed(table.data[c.name]) if c.is_opaque else table.data[c.name] for c in columns)
+    return sum(int(content.nbytes) for content in contents)
 
 
 def with_counters(columns: Iterable[Column], names: Iterable[str]) -> tuple[Column, ...]:
@@ -159,6 +164,17 @@ def read_all(source: TableSource, columns: Sequence[str] | None = None) -> Table
     """Every event of a table, of some columns or of all."""
     names = [c.name for c in source.columns] if columns is None else columns
     return source.read(names, 0, source.num_entries)
+
+
+def read_like(source: TableSource, columns: tuple[Column, ...], start: int, stop: int) -> Table:
+    """Events of a table under another schema for the same columns: hidden counters under the names that this gives them."""
+    table = source.read([c.name for c in columns if not c.hidden], start, stop)
+    data = {c.name: table.data[c.name] for c in columns if not c.hidden}
+    for column in columns:
+        if column.hidden:
+            counted = next(c.name for c in columns if c.counter == column.name)
+            data[column.name] = table.data[table.column(counted).counter or ""].astype(column.dtype)
+    return Table(table.name, columns, table.num_entries, data)
 
 
 def ranges(num_entries: int, step: int) -> Iterator[tuple[int, int]]:

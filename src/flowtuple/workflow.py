@@ -19,7 +19,7 @@ from flowtuple.contest.codecs import choose
 from flowtuple.contest.pages import write_bench
 from flowtuple.contest.result import Bench
 from flowtuple.contest.run import run
-from flowtuple.describe import check_comparable, read_like, report_input
+from flowtuple.describe import check_comparable, report_input
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.evaluate.plots import require_plots
@@ -31,7 +31,7 @@ from flowtuple.progress import Progress, silent
 from flowtuple.samples import sample_path
 from flowtuple.schema import Bound
 from flowtuple.selection import select, with_roles
-from flowtuple.table import Dataset, ranges, read_all, table_to_awkward
+from flowtuple.table import Dataset, ranges, read_all, read_like, table_to_awkward
 
 Tolerance = Mapping[str, "str | Bound"]
 
@@ -84,8 +84,8 @@ class Compressed:
         return 8 * self.file_bytes / self.values if self.values else 0.0
 
 
-def read(source: Source, selection: Selection) -> Dataset:
-    """The selected part of a source.
+def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> Dataset:
+    """The selected part of a source, given columns in any case.
 
     Raises:
         Unsupported: It holds something that cannot be carried, and `drop` is off.
@@ -95,7 +95,8 @@ def read(source: Source, selection: Selection) -> Dataset:
         name, reason = next(iter(dataset.refused.items()))
         more = f" (and {len(dataset.refused) - 1} more)" if len(dataset.refused) > 1 else ""
         raise Unsupported(f"{dataset.description}: cannot carry {name}: {reason}{more}; leave it out with --drop")
-    dataset = select(dataset, selection.columns, selection.exclude)
+    columns = (*selection.columns, *given) if selection.columns else ()
+    dataset = select(dataset, columns, selection.exclude)
     return with_roles(dataset, selection.roles) if selection.roles else dataset
 
 
@@ -108,6 +109,7 @@ def train(
     *,
     tolerance: Tolerance | None = None,
     selection: Selection = _EVERYTHING,
+    given: Iterable[str] = (),
     effort: str = "default",
     seed: int = 0,
     progress: Progress = silent,
@@ -119,14 +121,16 @@ def train(
         path: Where the model goes, by custom ending in `.flow`.
         tolerance: Bound by column name or glob, as in `compress`; the model fixes it.
         selection: Part of the input to take.
+        given: Names or globs of columns that are not stored: whoever reads a file of this model supplies them.
         effort: `fast`, `default` or `best`.
         seed: The same input, options and seed give the same model on one machine.
         progress: Told of each stage.
     """
     _check_request(path, effort, seed)
-    dataset = read(source, selection)
+    given = tuple(given)
+    dataset = read(source, selection, given)
     with create(path) as writer:
-        prepared = with_flows(prepare(dataset, tolerance or {}, progress), effort, seed, progress)
+        prepared = with_flows(prepare(dataset, tolerance or {}, progress, given), effort, seed, progress)
         add_models(writer, prepared)
         writer.finish(description(prepared, [], provenance(effort, seed, source), entries=False))
 
@@ -137,8 +141,10 @@ def compress(
     *,
     tolerance: Tolerance | None = None,
     selection: Selection = _EVERYTHING,
+    given: Iterable[str] = (),
     effort: str = "default",
     model: str | os.PathLike[str] | None = None,
+    refer: bool = False,
     seed: int = 0,
     workers: int | None = None,
     progress: Progress = silent,
@@ -150,8 +156,10 @@ def compress(
         path: Where the file goes, by custom ending in `.ftup`; it appears whole or not at all.
         tolerance: Bound by column name or glob (`{"Jet_*": "rel:1e-3"}`); the last match wins, no match is lossless.
         selection: Part of the input to take.
+        given: Names or globs of columns that are not stored, only their hashes: whoever reads the file supplies them.
         effort: `fast`, `default` or `best`: training time for bytes.
         model: A model from `train`, which is embedded; without one a model is trained on this input.
+        refer: Keep the hash of `model` only: whoever reads the file needs the model, too.
         seed: The same input, options and seed give the same file on one machine.
         workers: Threads; `None` for one per core. The file does not depend on it.
         progress: Told of each stage.
@@ -168,19 +176,26 @@ def compress(
         [1.0, 2.75, -999.0]
     """
     _check_request(path, effort, seed)
-    dataset = read(source, selection)
+    given = tuple(given)
+    if model is None and refer:
+        raise InvalidArgument(f"{path}: has no model to refer to; name one with --model")
+    if model is not None and given:
+        raise InvalidArgument(f"{model}: fixes which columns are given; leave --given to flowtuple train")
+    dataset = read(source, selection, given)
+    models: dict[str, str] = {}
     with create(path) as writer:
         if model is None:
-            prepared = with_flows(prepare(dataset, tolerance or {}, progress), effort, seed, progress)
+            prepared = with_flows(prepare(dataset, tolerance or {}, progress, given), effort, seed, progress)
         else:
             with File(model) as trained:
                 prepared = prepare_with_model(dataset, trained, tolerance or {}, progress)
-        model_bytes = add_models(writer, prepared)
+                models = {t.name: t.model_hash for t in trained.tables.values() if t.name in dataset.tables} if refer else {}
+        model_bytes = 0 if refer else add_models(writer, prepared)
         raw_bytes, values = add_chunks(writer, prepared, workers, progress)
         for number, content in enumerate(dataset.carried.values()):
             writer.add(SectionKind.CARRIED, number, zstd(content))
         origin = provenance(effort, seed, source)
-        writer.finish(description(prepared, list(dataset.carried), origin, entries=True))
+        writer.finish(description(prepared, list(dataset.carried), origin, entries=True, models=models))
     return Compressed(
         path=os.fspath(path),
         events=sum(p.source.num_entries for p in prepared),
@@ -210,6 +225,8 @@ def decompress(
     *,
     columns: Iterable[str] = (),
     entries: tuple[int | None, int | None] = (None, None),
+    given: Source | None = None,
+    model: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     options: WriteOptions | None = None,
 ) -> ak.Array | dict[str, ak.Array] | None:
@@ -220,6 +237,8 @@ def decompress(
         output: A path whose suffix names the format; `None` to return the events.
         columns: Globs of the columns to decode; none means all.
         entries: First event and event after the last, of each table.
+        given: Has the columns that were given when the file was compressed, if any were.
+        model: The model that the file refers to, if it does.
         workers: Threads; `None` for one per core. The result does not depend on it.
         options: For the output.
 
@@ -227,7 +246,7 @@ def decompress(
         An awkward record array, or a dict of them by table name where there are several; nothing with an `output`.
     """
     name, tree = split_tree(os.fspath(path), STORED)
-    with File(name, workers) as file:
+    with File(name, workers, given=None if given is None else open_dataset(given), model=model) as file:
         if file.is_model:
             raise InvalidArgument(
                 f"{name}: is a model and holds no events; use it with: flowtuple compress FILE --model {name}"
@@ -246,17 +265,18 @@ def verify(
     path: str | os.PathLike[str],
     *,
     names: tuple[str, ...] | None = None,
+    model: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> list[ColumnFidelity]:
-    """Compare every value of a file with its original, column by column.
+    """Compare every value of a file with its original, column by column; given columns are taken from the original.
 
     Raises:
         InvalidArgument: The original lacks a table or column of the file, or has another number of events.
     """
     dataset = open_dataset(original, ReadOptions(names=names))
     found: list[ColumnFidelity] = []
-    with File(path, workers) as file:
+    with File(path, workers, given=dataset, model=model) as file:
         for name, stored in file.tables.items():
             source, files = dataset.table(name), f"{dataset.description} against {file.path}"
             check_comparable(source, stored, files)
@@ -285,6 +305,7 @@ def report(
     folder: str | os.PathLike[str],
     *,
     names: tuple[str, ...] | None = None,
+    model: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Write one self-contained HTML page about a file beside its original: bounds, sizes, histograms.
@@ -293,7 +314,7 @@ def report(
         The path of the page, `report.html` in the folder.
     """
     dataset = open_dataset(original, ReadOptions(names=names))
-    with File(path) as file:
+    with File(path, given=dataset, model=model) as file:
         about = report_input(dataset, file, f"{Path(dataset.description).name} compressed")
     return write_report(about, Path(folder), lambda what: progress("report", 0.0, what))
 

@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import awkward as ak
 import numpy as np
 
 from flowtuple.codec import packing
-from flowtuple.codec.column import Method, StoredColumn, TableCoding, decode_column, encode_column
+from flowtuple.codec.column import Method, StoredColumn, TableCoding, check_given, decode_column, encode_column, note_given
 from flowtuple.codec.varint import Reader, write_unsigned
-from flowtuple.errors import BoundViolated, Corrupt
+from flowtuple.errors import BoundViolated, Corrupt, InvalidArgument
 from flowtuple.lattice.context import Context, Rows, coding_order, collection_counts, collection_of
 from flowtuple.schema import Array, Column, bit_patterns
 from flowtuple.table import Table, with_counters
@@ -56,7 +56,10 @@ def encode_chunk(table: Table, coding: TableCoding) -> bytes:
     """
     stored = _encode_columns(table, coding)
     data = _join([stored[c.name] for c in coding.columns])
-    _check(table, decode_chunk(data, table.name, table.num_entries, coding), coding)
+    decoded = decode_chunk(
+        data, table.name, table.num_entries, coding, given=lambda names: table.read(names, 0, table.num_entries)
+    )
+    _check(table, decoded, coding)
     return data
 
 
@@ -70,6 +73,9 @@ def _encode_columns(table: Table, coding: TableCoding) -> dict[str, StoredColumn
     small: dict[str, StoredColumn] = {}
     for column in coding_order(coding.columns, tuple(coding.flow.columns)):
         values = table.data[column.name].reshape(-1)
+        if column.name in coding.given:
+            stored[column.name] = note_given(values, column, coding, context)
+            continue
         stored[column.name], shared = encode_column(values, column, coding, context)
         if shared is not None:
             small[column.name] = shared
@@ -132,11 +138,31 @@ def methods(data: bytes, columns: Sequence[Column]) -> dict[str, StoredColumn]:
     return _split(data, columns)
 
 
-def decode_chunk(data: bytes, name: str, num_entries: int, coding: TableCoding, wanted: Iterable[str] | None = None) -> Table:
-    """The events of a chunk, of the `wanted` columns and their counters or of all.
+Given = Callable[[Sequence[str]], Table]
+"""Reads the given columns of a chunk's events."""
+
+
+def decode_chunk(
+    data: bytes,
+    name: str,
+    num_entries: int,
+    coding: TableCoding,
+    wanted: Iterable[str] | None = None,
+    given: Given | None = None,
+) -> Table:
+    """The events of a chunk.
+
+    Args:
+        data: What `encode_chunk` returned.
+        name: Of the table.
+        num_entries: Events of the chunk.
+        coding: That it was encoded with.
+        wanted: Columns to decode, beside their counters; `None` for all.
+        given: Supplies the columns that the chunk does not store.
 
     Raises:
         Corrupt: The bytes are not what `encode_chunk` makes for this coding.
+        InvalidArgument: Given columns are missing or not those of the encoder.
     """
     if num_entries > MAX_ENTRIES:
         raise Corrupt(f"a chunk of {num_entries} events is larger than any that the format allows")
@@ -147,14 +173,37 @@ def decode_chunk(data: bytes, name: str, num_entries: int, coding: TableCoding, 
     needed = coding.flow.ancestors(needed)
     contents: dict[str, Any] = {}
     context = make_context(coding.columns, num_entries, contents)
+    supplied = _supply(sorted(needed & coding.given), given, num_entries)
     for column in coding_order(coding.columns, tuple(coding.flow.columns)):
         if column.name in needed:
-            values = decode_column(stored[column.name], column, coding, context)
+            if (stored[column.name].method is Method.GIVEN) != (column.name in coding.given):
+                raise Corrupt(f"column {column.name!r} is stored and given, or neither")
+            if column.name in coding.given:
+                values = supplied[column.name].reshape(-1)
+                check_given(values, stored[column.name], column)
+                contents[column.name] = values
+                note_given(values, column, coding, context)
+            else:
+                values = decode_column(stored[column.name], column, coding, context)
             contents[column.name] = values.reshape(num_entries, *column.shape) if column.shape else values
     for column in kept:
         if column.is_opaque:
             contents[column.name] = packing.unpack_opaque(stored[column.name].payload, num_entries)
     return Table(name, kept, num_entries, {c.name: contents[c.name] for c in kept})
+
+
+def _supply(names: Sequence[str], given: Given | None, num_entries: int) -> Mapping[str, Any]:
+    if not names:
+        return {}
+    if given is None:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise InvalidArgument(
+            f"column {names[0]!r}{more} was given when it was compressed; name the file that has it with --given"
+        )
+    table = given(names)
+    if table.num_entries != num_entries:
+        raise InvalidArgument(f"the given events end after {table.num_entries} of the {num_entries} of a chunk")
+    return table.data
 
 
 def _check(original: Table, decoded: Table, coding: TableCoding) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+import xxhash
 
 from flowtuple.codec import coder, packing
 from flowtuple.codec.frequencies import intervals
-from flowtuple.errors import Corrupt
+from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.lattice.context import Context, Rows
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
@@ -30,15 +31,24 @@ class Method(IntEnum):
     VALUES = 3
     GROUP = 4
     OPAQUE = 5
+    GIVEN = 6
 
 
 @dataclass(frozen=True)
 class TableCoding:
-    """All that coding the events of one table needs: schema, lattices by column name, flow."""
+    """All that coding the events of one table needs.
+
+    Attributes:
+        columns: The schema.
+        lattices: By column name, of all columns that are not opaque.
+        flow: What codes them.
+        given: Names of columns that are not stored: whoever reads supplies them.
+    """
 
     columns: tuple[Column, ...]
     lattices: Mapping[str, Lattice]
     flow: LatticeFlow
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,28 @@ def encode_column(
     return best, _for_group(best, q if r is None or not best.residual else r, exact)
 
 
+def note_given(values: Array, column: Column, coding: TableCoding, context: Context) -> StoredColumn:
+    """A column that whoever reads supplies: only the hash of its values, in stored order, is kept."""
+    rows, lattice = context.rows(context.collection[column.name]), coding.lattices[column.name]
+    q = lattice.encode(rows.sort(values))
+    _publish(column.name, slice(0, len(rows)), q, rows.sort(values)[q == ESCAPE], coding, context)
+    return StoredColumn(Method.GIVEN, _fingerprint(values))
+
+
+def check_given(values: Array, stored: StoredColumn, column: Column) -> None:
+    """Refuse values that are not those of `note_given`.
+
+    Raises:
+        InvalidArgument: They differ.
+    """
+    if _fingerprint(values) != stored.payload:
+        raise InvalidArgument(f"column {column.name!r} is not the one that was given when it was compressed")
+
+
+def _fingerprint(values: Array) -> bytes:
+    return int(xxhash.xxh3_64_intdigest(np.ascontiguousarray(values).tobytes())).to_bytes(8, "little")
+
+
 def _of_indices(q: Array, exact: bytes, residual: bool) -> list[StoredColumn]:
     constant = packing.pack_constant(q)
     if constant is not None:
@@ -114,10 +146,9 @@ def _for_group(best: StoredColumn, coded: Array, exact: bytes) -> StoredColumn |
 
 def _publish(name: str, part: slice, q: Array, escapes: Array, coding: TableCoding, context: Context) -> None:
     """Let other columns, and later objects, read what is known of a part of the rows."""
-    flow = coding.flow.columns[name]
     count = len(context.rows(context.collection[name]))
     if name in coding.flow.level_columns:
-        context.levels.setdefault(name, np.zeros(count, np.uint8))[part] = flow.levels.level(q)
+        context.levels.setdefault(name, np.zeros(count, np.uint8))[part] = coding.flow.columns[name].levels.level(q)
     if name in coding.flow.value_columns:
         values = coding.lattices[name].decode(q, escapes)
         context.values.setdefault(name, np.zeros(count, values.dtype))[part] = values

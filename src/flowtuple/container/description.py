@@ -19,13 +19,15 @@ _DTYPES = _INTEGERS | set(MANTISSA_BITS) | {"bool", OPAQUE}
 
 @dataclass(frozen=True)
 class DescribedTable:
-    """Name, events, schema, lattices and asked bounds of one table."""
+    """Name, events, schema, lattices, asked bounds and given columns of one table; the hash of a model kept elsewhere."""
 
     name: str
     num_entries: int
     columns: tuple[Column, ...]
     lattices: dict[str, Lattice]
     asked: dict[str, str]
+    given: frozenset[str] = frozenset()
+    model: str = ""
 
 
 def parse_table(description: Any) -> DescribedTable:
@@ -39,16 +41,20 @@ def parse_table(description: Any) -> DescribedTable:
         columns = tuple(Column.from_json(c) for c in described)
         lattices = {c["name"]: Lattice.from_json(c["lattice"]) for c in described if "lattice" in c}
         asked = {c["name"]: str(c["asked"]) for c in described if "asked" in c}
+        given = frozenset(c["name"] for c in described if c.get("given", False))
+        model = description.get("model", "")
     except KeyError as error:
         raise Corrupt(f"lacks {error}") from None
     except (TypeError, AttributeError, InvalidArgument) as error:
         raise Corrupt(f"is not what it should be ({error})") from None
-    if not isinstance(name, str) or not _is_count(entries):
+    if not isinstance(name, str) or not _is_count(entries) or not isinstance(model, str):
         raise Corrupt(f"has the name {name!r} and {entries!r} events")
     _check_columns(columns)
     for column in columns:
         _check_lattice(column, lattices)
-    return DescribedTable(name, entries, columns, lattices, asked)
+    if given - set(lattices):
+        raise Corrupt("has a given column that is opaque")
+    return DescribedTable(name, entries, columns, lattices, asked, given, model)
 
 
 def _is_count(number: Any) -> bool:

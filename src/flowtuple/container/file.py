@@ -15,7 +15,7 @@ import fsspec
 import numpy as np
 
 from flowtuple.atomic import atomic_path
-from flowtuple.codec.chunk import decode_chunk, methods
+from flowtuple.codec.chunk import Given, decode_chunk, methods
 from flowtuple.codec.column import StoredColumn, TableCoding
 from flowtuple.codec.packing import unzstd
 from flowtuple.container import layout
@@ -27,7 +27,7 @@ from flowtuple.execute import ordered_map
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.network import probe
 from flowtuple.schema import Column
-from flowtuple.table import Dataset, Table, concatenate, with_counters
+from flowtuple.table import Dataset, Table, concatenate, read_like, with_counters
 
 
 class Writer:
@@ -81,33 +81,52 @@ class StoredTable:
         except Corrupt as error:
             raise Corrupt(f"{file.path}: the description of table {number} {error}") from None
         self.name, self.num_entries, self.columns = described.name, described.num_entries, described.columns
-        self.lattices, self.asked = described.lattices, described.asked
+        self.lattices, self.asked, self.given = described.lattices, described.asked, described.given
+        self.model_reference = described.model
         self.chunks = [s for s in file.sections if s.kind is SectionKind.CHUNK and s.owner == number]
         if sum(s.entries for s in self.chunks) != self.num_entries:
             raise Corrupt(f"{file.path}: table {self.name!r} declares {self.num_entries} events, its chunks hold others")
 
     @cached_property
     def flow(self) -> LatticeFlow:
-        """The flow of this table, without columns where the file holds none."""
-        for section in self._file.sections:
-            if section.kind is SectionKind.MODEL and section.owner == self._number:
-                probe()
-                data = self._file.read_section(section)
-                try:
-                    return unpack_flow(data, self.columns)
-                except Corrupt as error:
-                    raise Corrupt(f"{self._file.path}: {error}") from None
-        return LatticeFlow()
+        """The flow of this table, without columns where there is none.
+
+        Raises:
+            InvalidArgument: The file refers to a model kept elsewhere, which it was not opened with.
+        """
+        if self.model_reference:
+            return self._file.referred_table(self.name, self.model_reference).flow
+        section = self.model_section
+        if section is None:
+            return LatticeFlow()
+        probe()
+        data = self._file.read_section(section)
+        try:
+            return unpack_flow(data, self.columns)
+        except Corrupt as error:
+            raise Corrupt(f"{self._file.path}: {error}") from None
+
+    @property
+    def model_section(self) -> Section | None:
+        """Where its own model lies in the file."""
+        own = (s for s in self._file.sections if s.kind is SectionKind.MODEL and s.owner == self._number)
+        return next(own, None)
+
+    @property
+    def model_hash(self) -> str:
+        """What another file refers to its model by: 16 hexadecimal digits, empty without a model."""
+        section = self.model_section
+        return self.model_reference if section is None else f"{section.checksum:016x}"
 
     @property
     def coding(self) -> TableCoding:
         """What encoding and decoding its chunks takes."""
-        return TableCoding(self.columns, self.lattices, self.flow)
+        return TableCoding(self.columns, self.lattices, self.flow, self.given)
 
     @property
     def model_bytes(self) -> int:
         """Bytes of its model in the file."""
-        return sum(s.length for s in self._file.sections if s.kind is SectionKind.MODEL and s.owner == self._number)
+        return 0 if self.model_section is None else self.model_section.length
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         """Events `start` to `stop` of some columns, decoded in as many threads as the file was opened for."""
@@ -118,23 +137,40 @@ class StoredTable:
         jobs, begin = [], 0
         for section in self.chunks:
             if begin < stop and begin + section.entries > start:
-                jobs.append((section, max(start - begin, 0), min(stop - begin, section.entries)))
+                jobs.append((section, begin, max(start - begin, 0), min(stop - begin, section.entries)))
             begin += section.entries
         kept = with_counters(self.columns, columns)
         if not jobs and self.chunks:  # no events, but the types of opaque columns are known in the chunks only
-            jobs = [(self.chunks[0], 0, 0)]
-        pieces = list(ordered_map(lambda job: self._read_chunk(job[0], kept, job[1], job[2]), jobs, self._file.workers))
+            jobs = [(self.chunks[0], 0, 0, 0)]
+        pieces = list(ordered_map(lambda job: self._read_chunk(kept, *job), jobs, self._file.workers))
         return concatenate(pieces) if pieces else _empty(self.name, kept)
 
-    def _read_chunk(self, section: Section, kept: tuple[Column, ...], start: int, stop: int) -> Table:
+    def _read_chunk(self, kept: tuple[Column, ...], section: Section, begin: int, start: int, stop: int) -> Table:
         names = [c.name for c in kept]
         data = self._file.read_section(section)
         coding = self.coding
         try:
-            table = decode_chunk(data, self.name, section.entries, coding, names)
+            table = decode_chunk(data, self.name, section.entries, coding, names, self._given(begin, section.entries))
         except Corrupt as error:
             raise Corrupt(f"{self._file.path}: {error}") from None
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{self._file.path}: events {begin} to {begin + section.entries}: {error}") from None
         return table if (start, stop) == (0, section.entries) else table.read(names, start, stop)
+
+    def _given(self, begin: int, entries: int) -> Given | None:
+        """Reads the given columns of a chunk, one thread at a time."""
+        if self._file.given is None or not self.given:
+            return None
+        source = self._file.given.table(self.name)
+
+        def read(names: Sequence[str]) -> Table:
+            missing = sorted(set(names) - {c.name for c in source.columns} - {c.name for c in self.columns if c.hidden})
+            if missing:
+                raise InvalidArgument(f"the given file lacks column {missing[0]!r}; name the one that has it with --given")
+            with self._file.given_lock:
+                return read_like(source, with_counters(self.columns, names), begin, begin + entries)
+
+        return read
 
     def stored(self) -> Iterator[dict[str, StoredColumn]]:
         """How each chunk stores each column."""
@@ -155,11 +191,22 @@ class File:
         tables: Its tables by name.
         meta: The description as it is stored.
         workers: Threads that decode; `None` for one per core.
+        given: Has the columns that were given when the file was compressed, if any were.
     """
 
-    def __init__(self, path: str | os.PathLike[str], workers: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        workers: int | None = None,
+        *,
+        given: Dataset | None = None,
+        model: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.path = os.fspath(path)
         self.workers = workers
+        self.given = given
+        self.given_lock = threading.Lock()
+        self._model_path = model
         self._lock = threading.Lock()
         self._stream, self.size = _open(self.path)
         try:
@@ -192,6 +239,24 @@ class File:
         self.tables = {t.name: t for t in tables}
         if len(self.tables) != len(tables):
             raise Corrupt(f"{self.path}: has two tables of one name")
+
+    @cached_property
+    def _model(self) -> File | None:
+        return None if self._model_path is None else File(self._model_path)
+
+    def referred_table(self, name: str, reference: str) -> StoredTable:
+        """The table of another file that holds the model of one of this file's.
+
+        Raises:
+            InvalidArgument: The file was opened without that model.
+        """
+        if self._model is None:
+            raise InvalidArgument(f"{self.path}: needs the model {reference}, kept elsewhere; name it with --model")
+        table = self._model.tables.get(name)
+        if table is None or table.model_hash != reference:
+            found = "no model of this table" if table is None else f"the model {table.model_hash or 'of no table'}"
+            raise InvalidArgument(f"{self.path}: needs the model {reference}, {self._model.path} has {found}")
+        return table
 
     def read_section(self, section: Section) -> bytes:
         """A section's bytes, checked.
@@ -232,6 +297,8 @@ class File:
     def close(self) -> None:
         """Close the file; tables taken from it read no more."""
         self._stream.close()
+        if "_model" in self.__dict__ and self._model is not None:
+            self._model.close()
 
     def __enter__(self) -> File:
         return self

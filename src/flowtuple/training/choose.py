@@ -41,7 +41,7 @@ def choose(plan: Plan, choices: Mapping[str, Sequence[Choice]]) -> LatticeFlow:
     """The flow of least bytes; columns for which no model is smaller than none are left out unless others read them."""
     chosen: dict[str, ColumnFlow] = {}
     for name in plan.order:
-        flow = _shortest(name, plan, choices.get(name, ()))
+        flow = None if name in plan.given else _shortest(name, plan, choices.get(name, ()))
         if flow is not None:
             chosen[name] = flow
     levels, values = LatticeFlow(chosen).level_columns, LatticeFlow(chosen).value_columns

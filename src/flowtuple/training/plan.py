@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -93,6 +93,7 @@ class Plan:
         predictions: Relations by column name.
         predicted: Indices that they predict.
         scales: The bins that levels are counted in, of every column that a parent may point to.
+        given: Names of columns that are not to be coded.
     """
 
     tasks: tuple[Task, ...]
@@ -101,25 +102,28 @@ class Plan:
     predictions: Mapping[str, Prediction]
     predicted: Mapping[str, Array]
     scales: Mapping[str, Bins]
+    given: Set[str] = frozenset()
 
 
-def make_plan(table: Table, lattices: Mapping[str, Lattice], predictions: Mapping[str, Prediction]) -> Plan:
+def make_plan(
+    table: Table, lattices: Mapping[str, Lattice], predictions: Mapping[str, Prediction], given: Set[str] = frozenset()
+) -> Plan:
     """Bins and parents for the columns of a table that a flow could code: not constant, not ids, rows enough."""
     context = make_context(table.columns, table.num_entries, table.data)
-    order = decoding_order(table.columns, predictions)
-    plan = Plan((), tuple(c.name for c in order), {}, predictions, {}, {})
+    order = decoding_order(table.columns, predictions, given)
+    plan = Plan((), tuple(c.name for c in order), {}, predictions, {}, {}, given)
     builder = _Builder(context, lattices, plan)
     for column in order:
         builder.add(column, table.data[column.name].reshape(-1))
     earlier: list[Column] = []
     wanted: dict[str, list[_Wanted]] = {}
     for column in order:
-        for way in builder.ways(column, earlier):
+        for way in builder.ways(column, earlier) if column.name not in given else ():
             wanted.setdefault(collection_of(column), []).append(way)
         if column.name in plan.scales and not (column.name in predictions and predictions[column.name].is_copy):
             earlier.append(column)
     tasks = tuple(builder.task(key, ways) for key, ways in wanted.items())
-    return Plan(tasks, plan.order, plan.indices, predictions, plan.predicted, plan.scales)
+    return replace(plan, tasks=tasks)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ Every relation found is only a proposal: it is kept where the residuals of a sam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 import numpy as np
 
@@ -28,16 +28,16 @@ KEPT_SHARE = 0.02  # of the rows, from which on an index that the relation misse
 _TURN = 6.283185307179586
 
 
-def find_predictions(table: Table, lattices: Mapping[str, Lattice]) -> dict[str, Prediction]:
+def find_predictions(table: Table, lattices: Mapping[str, Lattice], given: Set[str] = frozenset()) -> dict[str, Prediction]:
     """The relations worth using, by column name, in an order in which every one can be decoded.
 
     Names missing from the result are predicted by nothing and keep their place in the coding order.
     """
     sample = Sample.of(table, lattices)
-    found = _acyclic(sorted(_proposals(sample), key=lambda p: -p[0]))
-    order = decoding_order(sample.columns, found)
+    found = _acyclic(sorted((p for p in _proposals(sample) if p[1] not in given), key=lambda p: -p[0]))
+    order = decoding_order(sample.columns, found, given)
     for number, column in enumerate(order):
-        if column.name not in found:
+        if column.name not in found and column.name not in given:
             proposals = list(linear_terms(sample, column, order[:number], found))
             best = _best(sample, column, proposals)
             if best is not None:
@@ -47,9 +47,11 @@ def find_predictions(table: Table, lattices: Mapping[str, Lattice]) -> dict[str,
     return found
 
 
-def decoding_order(columns: Sequence[Column], predictions: Mapping[str, Prediction]) -> list[Column]:
-    """Schema order, but references into other collections first in theirs, and every column after what predicts it."""
-    in_schema = coding_order(columns)
+def decoding_order(
+    columns: Sequence[Column], predictions: Mapping[str, Prediction], given: Set[str] = frozenset()
+) -> list[Column]:
+    """Schema order, but given columns first, references before the rest of theirs, every column after what predicts it."""
+    in_schema = sorted(coding_order(columns), key=lambda c: c.name not in given)
     by_name = {c.name: c for c in in_schema}
     early = {through.name for c in in_schema for through, _ in references(in_schema, c)}
     order: dict[str, Column] = {}

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from flowtuple.codec.column import TableCoding
 from flowtuple.execute import ordered_map
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.schema import Array
@@ -36,7 +36,7 @@ class _Job:
 
 def train_flow(
     table: Table,
-    lattices: Mapping[str, Lattice],
+    coding: TableCoding,
     predictions: Mapping[str, Prediction],
     effort: str,
     seed: int,
@@ -48,7 +48,7 @@ def train_flow(
     frequencies, or a conditioner of one of the sizes that the effort tries. Trainings run side by side, each on one
     thread of its own, so that the result depends neither on the number of cores nor on the environment.
     """
-    plan, recipe = make_plan(table, lattices, predictions), RECIPES[effort]
+    plan, recipe = make_plan(table, coding.lattices, predictions, coding.given), RECIPES[effort]
     jobs = [_job(task, size, recipe, seed) for task in plan.tasks for size in recipe.sizes]
     choices: dict[str, list[Choice]] = {}
     for task in plan.tasks:
