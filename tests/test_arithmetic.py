@@ -1,4 +1,4 @@
-"""Elementary functions from basic operations: near to the true values, NaN outside their ranges, the same bits in any layout."""
+"""Elementary functions of basic operations: near to the true values, NaN outside their ranges, the same bits in any layout."""
 
 from __future__ import annotations
 

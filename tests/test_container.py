@@ -209,7 +209,8 @@ def test_flipped_bits_are_found_in_every_region(folder, request, which, mask):
 
 def test_damage_names_its_section(folder, plain):
     with ft.File(plain) as file:
-        section = file.sections[1]
+        section = file.tables["events"].chunks[-1]
+        before = file.tables["events"].num_entries - section.entries
     data = bytearray(plain.read_bytes())
     data[section.offset] ^= 1
     path = folder / "named.ftup"
@@ -217,7 +218,7 @@ def test_damage_names_its_section(folder, plain):
     with pytest.raises(Corrupt, match=rf"named\.ftup: chunk section at bytes {section.offset} to .* is damaged"):
         read_everything(path)
     with ft.File(path) as file:  # the chunks beside it are still there
-        assert file.tables["events"].read(["x"], 0, 13).num_entries == 13
+        assert file.tables["events"].read(["x"], 0, before).num_entries == before > 0
 
 
 @pytest.mark.parametrize("extra", [b"\0", b"\n", b"appended text" * 9])

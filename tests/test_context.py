@@ -151,10 +151,9 @@ def test_gather_takes_parents_side_by_side(counts: np.ndarray) -> None:
     whole, predicted = slice(0, len(rows)), np.arange(len(rows)).astype(np.uint8)
     parents = [Parent("row", "pt"), Parent("index"), Parent("prediction"), Parent("event", "met"), Parent("row", "pt")]
     found = context.gather(parents, "#n", whole, predicted)
+    pt, met = slow.values["pt"], slow.values["met"]
     assert found.tolist() == [
-        [slow.values["pt"][e][n] + 100, 256 * n // (n + 8), predicted[k], slow.values["met"][e][0] + 100]
-        + [slow.values["pt"][e][n] + 100]
-        for k, (e, n) in enumerate(rows)
+        [pt[e][n] + 100, 256 * n // (n + 8), predicted[k], met[e][0] + 100, pt[e][n] + 100] for k, (e, n) in enumerate(rows)
     ]
     assert context.gather([], "#n", whole).shape == (len(rows), 0)
 

@@ -7,6 +7,8 @@ import pytest
 
 import flowtuple as ft
 from flowtuple.codec.column import Method
+from flowtuple.lattice.context import RELATIONS
+from flowtuple.lattice.prediction import FUNCTIONS
 from flowtuple.schema import bit_patterns
 from flowtuple.table import read_all
 
@@ -44,26 +46,66 @@ def test_golden_file_decodes_to_the_same_bits(name):
 
 
 def test_golden_files_hold_every_grid_method_and_relation():
-    kinds, methods, relations, escapes, atoms = set(), set(), set(), 0, 0
+    kinds, methods, escapes, atoms = set(), set(), 0, 0
+    read, predicted, functions = set(), set(), set()
     for name in NAMES:
         with ft.File(FOLDER / f"{name}.ftup") as file:
             for table in file.tables.values():
                 kinds |= {lattice.grid.kind for lattice in table.lattices.values()}
                 atoms += sum(len(lattice.atoms) for lattice in table.lattices.values())
-                relations |= {p.relation for flow in table.flow.columns.values() for p in flow.parents}
+                for flow in table.flow.columns.values():
+                    terms = flow.prediction.terms if flow.prediction else ()
+                    read |= {p.relation for p in flow.parents}
+                    predicted |= {p.relation for term in terms for p in term.inputs}
+                    functions |= {term.function for term in terms}
                 for chunk in table.stored():
-                    methods |= {stored.method for stored in chunk.values()}
+                    methods |= {(stored.method, stored.residual) for stored in chunk.values()}
                     escapes += sum(len(stored.escapes) > 0 for stored in chunk.values())
     assert kinds == {"ordered", "integers", "uniform", "decimal", "mantissas", "binades"}
-    assert methods == set(Method)
-    assert relations == {"row", "event", "index"}
+    without_residuals = set(Method) - {Method.GIVEN}  # it needs another file
+    assert methods == {(m, False) for m in without_residuals} | {
+        (m, True) for m in (Method.CONSTANT, Method.INDICES, Method.GROUP)
+    }
+    assert read == set(RELATIONS)
+    assert predicted >= {"row", "event"}
+    assert functions == set(FUNCTIONS)
     assert escapes >= 3
     assert atoms >= 6
 
 
-def test_golden_flow_reads_a_parent_that_is_stored_by_values():
+@pytest.fixture(scope="module")
+def flow_file():
     with ft.File(FOLDER / "flow.ftup") as file:
         table = file.tables["events"]
-        assert "weight" in {p.column for p in table.flow.columns["b"].parents}
-        for chunk in table.stored():
-            assert (chunk["weight"].method, chunk["b"].method) == (Method.VALUES, Method.FLOW)
+        yield table.flow.columns, list(table.stored())
+
+
+def test_golden_flow_reads_a_parent_that_is_stored_by_values(flow_file):
+    flows, chunks = flow_file
+    assert "pdf_weight" in {p.column for p in flows["Jet_pt"].parents}
+    for chunk in chunks:
+        assert (chunk["pdf_weight"].method, chunk["Jet_pt"].method) == (Method.VALUES, Method.FLOW)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_so"),
+    [
+        ("moved", lambda flow: flow.residual and flow.kept.tolist() == [0]),
+        ("Jet_phi", lambda flow: flow.residual and flow.prediction.period is not None),
+        ("Jet_eta", lambda flow: flow.reads("Jet_eta")),
+        ("Muon_pt", lambda flow: {"reference", "same"} <= {p.relation for p in flow.parents}),
+    ],
+    ids=["residuals beside kept indices", "residuals of a period", "itself", "references"],
+)
+def test_golden_flow_codes_by_networks(flow_file, name, is_so):
+    flows, chunks = flow_file
+    assert is_so(flows[name])
+    assert {chunk[name].method for chunk in chunks} == {Method.FLOW}
+
+
+@pytest.mark.parametrize("name", ["weight_again", "both", "wide_more"])
+def test_golden_flow_codes_by_predictions_alone(flow_file, name):
+    flows, chunks = flow_file
+    assert flows[name].network is None
+    assert all(chunk[name].residual for chunk in chunks)
+    assert flows[name].prediction.is_copy == (name != "both")

@@ -325,7 +325,7 @@ JETS = (
     Column("i", "int8", counter="n"),
     Column("x", "float32", shape=(2,)),
 )
-A, N, PT, S, I, X = range(6)
+A, N, PT, S, IDX, X = range(6)
 ROW, EVENT, INDEX, PREVIOUS, LEADING, SAME, REFERENCE, PREDICTED = range(8)
 ONE_AND_A_HALF = struct.pack("<d", 1.5)
 
@@ -359,25 +359,25 @@ CANNOT = "lets column '{}' read '{}', which it cannot"
         ([bare(A, [[ROW, N]]), bare(N)], CANNOT.format("a", "n")),
         ([bare(A), bare(PT, [[ROW, A]])], CANNOT.format("pt", "a")),
         ([bare(PT), bare(A, [[EVENT, PT]])], CANNOT.format("a", "pt")),
-        ([bare(PT, [[EVENT, I]]), bare(I)], CANNOT.format("pt", "i")),
-        ([bare(I), bare(PT, [[EVENT, I]])], CANNOT.format("pt", "i")),
+        ([bare(PT, [[EVENT, IDX]]), bare(IDX)], CANNOT.format("pt", "i")),
+        ([bare(IDX), bare(PT, [[EVENT, IDX]])], CANNOT.format("pt", "i")),
         ([bare(A, [[PREVIOUS, A]])], CANNOT.format("a", "a")),
         ([bare(A), bare(PT, [[PREVIOUS, A]])], CANNOT.format("pt", "a")),
-        ([bare(PT, [[PREVIOUS, I]]), bare(I)], CANNOT.format("pt", "i")),
+        ([bare(PT, [[PREVIOUS, IDX]]), bare(IDX)], CANNOT.format("pt", "i")),
         ([bare(X), bare(PT, [[PREVIOUS, X]])], CANNOT.format("pt", "x")),
         ([bare(A, [[LEADING, A]])], CANNOT.format("a", "a")),
         ([bare(A), bare(PT, [[LEADING, A]])], CANNOT.format("pt", "a")),
         ([bare(PT), bare(A, [[LEADING, PT]])], CANNOT.format("a", "pt")),
         ([bare(PT, [[SAME, PT]])], CANNOT.format("pt", "pt")),
-        ([bare(I), bare(PT, [[SAME, I]])], CANNOT.format("pt", "i")),
+        ([bare(IDX), bare(PT, [[SAME, IDX]])], CANNOT.format("pt", "i")),
         ([bare(A), bare(PT, [[SAME, A]])], CANNOT.format("pt", "a")),
         ([bare(PT, [[SAME, X]]), bare(X)], CANNOT.format("pt", "x")),
         ([bare(PT, [[SAME, S]])], CANNOT.format("pt", "s")),
-        ([bare(X), bare(PT, [[REFERENCE, X, I]]), bare(I)], CANNOT.format("pt", "x")),
+        ([bare(X), bare(PT, [[REFERENCE, X, IDX]]), bare(IDX)], CANNOT.format("pt", "x")),
         ([bare(X), bare(PT, [[REFERENCE, X, PT]])], CANNOT.format("pt", "x")),
         ([bare(A), bare(X), bare(PT, [[REFERENCE, X, A]])], CANNOT.format("pt", "x")),
-        ([bare(I), bare(A), bare(PT, [[REFERENCE, A, I]])], CANNOT.format("pt", "a")),
-        ([bare(I), bare(PT, [[REFERENCE, X, I]]), bare(X)], CANNOT.format("pt", "x")),
+        ([bare(IDX), bare(A), bare(PT, [[REFERENCE, A, IDX]])], CANNOT.format("pt", "a")),
+        ([bare(IDX), bare(PT, [[REFERENCE, X, IDX]]), bare(X)], CANNOT.format("pt", "x")),
         ([bare(X), bare(PT, [[REFERENCE, X, S]])], CANNOT.format("pt", "x")),
         ([bare(PT, [[REFERENCE, X, 9]])], "speaks of column number 9"),
         ([bare(PT, [[8]])], "unknown relation 8"),
@@ -412,10 +412,10 @@ def test_models_that_read_what_is_not_there_are_corrupt(columns, message):
         ([bare(A), bare(PT, [[EVENT, A]])], "pt"),
         ([bare(PT, [[EVENT, A]]), bare(A)], "pt"),  # event columns come first wherever they are listed
         ([bare(N), bare(A, [[ROW, N]])], "a"),
-        ([bare(I), bare(PT, [[ROW, I], [PREVIOUS, I], [LEADING, I], [INDEX]])], "pt"),
+        ([bare(IDX), bare(PT, [[ROW, IDX], [PREVIOUS, IDX], [LEADING, IDX], [INDEX]])], "pt"),
         ([bare(PT, [[PREVIOUS, PT], [LEADING, PT]])], "pt"),
         ([bare(X), bare(PT, [[SAME, X], [LEADING, X]])], "pt"),
-        ([bare(I), bare(X), bare(PT, [[REFERENCE, X, I]])], "pt"),
+        ([bare(IDX), bare(X), bare(PT, [[REFERENCE, X, IDX]])], "pt"),
         ([bare(N), bare(A, [[PREDICTED]], term(0, ROW, N))], "a"),
     ],
     ids=["event", "event later", "reversed schema", "own", "itself", "others", "reference", "prediction"],
@@ -441,13 +441,14 @@ EVENTS_OF_JETS = {
     [
         [bare(PT, prediction=term(0, EVENT, A))],
         [bare(X), bare(A), bare(PT, prediction=term(0, SAME, X))],
-        [bare(X), bare(PT, [[REFERENCE, X, I]])],
-        [bare(PT, prediction=term(0, REFERENCE, X, I))],
+        [bare(X), bare(PT, [[REFERENCE, X, IDX]])],
+        [bare(PT, prediction=term(0, REFERENCE, X, IDX))],
         [bare(PT, prediction=term(0, LEADING, PT))],
         [bare(PT, prediction=term(0, PREVIOUS, PT))],
-        [bare(I), bare(X), bare(PT, prediction=term(0, REFERENCE, X, I))],
+        [bare(IDX), bare(X), bare(PT, prediction=term(0, REFERENCE, X, IDX))],
+        [bare(X), bare(IDX, [[REFERENCE, X, PT]])],
     ],
-    ids=["no place", "others", "through", "no place through", "leading", "previous", "reference"],
+    ids=["no place", "others", "later", "later still", "leading", "previous", "reference", "no place of a reference"],
 )
 def test_models_without_a_place_for_what_they_read_are_corrupt_or_code(columns):
     """A model may name columns that have no flow of their own: it is refused when read, or codes as any other."""

@@ -59,9 +59,7 @@ class TestResiduals:
     @example(pairs=[(ATOM, ATOM)], kept=[], period=(-314, 629))
     @example(pairs=[(ESCAPE, ESCAPE)], kept=[], period=None)
     @example(pairs=[(0, 3)], kept=[0], period=(-314, 629))
-    def test_restored(
-        self, pairs: list[tuple[int, int]], kept: list[int], period: tuple[int, int] | None
-    ) -> None:
+    def test_restored(self, pairs: list[tuple[int, int]], kept: list[int], period: tuple[int, int] | None) -> None:
         prediction = Prediction(COPY, period)
         q, predicted = (int64([pair[k] for pair in pairs]) for k in (0, 1))
         r = prediction.residual(q, predicted, int64(sorted(set(kept))))

@@ -342,8 +342,13 @@ class TestCoded:
 
     @pytest.mark.parametrize(
         ("name", "column", "share"),
-        [("energy", "e", 0.1), ("energy", "px", 0.1), ("everything", "e", 0.1), ("angles", "met_phi", 0.75)]
-        + [("matched", "Jet_pt", 0.95)],
+        [
+            ("energy", "e", 0.1),
+            ("energy", "px", 0.1),
+            ("everything", "e", 0.1),
+            ("angles", "met_phi", 0.75),
+            ("matched", "Jet_pt", 0.95),
+        ],
     )
     def test_near_relations_cost_less(self, made: dict[str, Made], name: str, column: str, share: float) -> None:
         stored = made[name].stored[column]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-
-from flowtuple.training.selection import MAX_PARENTS, SAMPLE_ROWS, select_parents  # noqa: E402 - training needs torch
+from flowtuple.training.selection import MAX_PARENTS, SAMPLE_ROWS, select_parents
 
 ROWS = 12_000
 

@@ -5,35 +5,45 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from flowtuple.codec.chunk import decode_chunk, encode_chunk, methods
+from flowtuple.codec.chunk import decode_chunk, encode_chunk, make_context, methods
 from flowtuple.codec.column import Method, TableCoding
 from flowtuple.codec.packing import pack_indices
 from flowtuple.container.model import pack_flow, unpack_flow
 from flowtuple.errors import InvalidArgument
-from flowtuple.lattice.context import Parent, Rows, gather
-from flowtuple.lattice.flow import LatticeFlow
+from flowtuple.lattice.context import Parent, collection_of
+from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
+from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice, resolve
+from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.statistics import Statistics
-from flowtuple.schema import Bound, Column
+from flowtuple.schema import Bound, Column, infer_role
 from flowtuple.table import Table, difference
 
 torch = pytest.importorskip("torch")
 
 from flowtuple.training import plan as planning  # noqa: E402 - torch has to be there
-from flowtuple.training import train  # noqa: E402
+from flowtuple.training.choose import flow_bits  # noqa: E402
 from flowtuple.training.conditioners import Schedule, _loss, train_conditioners  # noqa: E402
 from flowtuple.training.plan import Recipe, bin_count, check_effort, make_plan  # noqa: E402
-from flowtuple.training.train import flow_bits, frequency_table, hidden_widths, train_flow  # noqa: E402
+from flowtuple.training.relations import find_predictions  # noqa: E402
+from flowtuple.training.train import Report, frequency_table, hidden_widths, train_flow  # noqa: E402
 
 Lattices = Mapping[str, Lattice]
 
 
 def silent(share: float, bits: float) -> None:
     """Nobody watches."""
+
+
+def fit(
+    table: Table, lattices: Lattices, predictions: Mapping[str, Prediction], seed: int, report: Report = silent
+) -> LatticeFlow:
+    return train_flow(table, TableCoding(table.columns, lattices, LatticeFlow()), predictions, "fast", seed, report)
 
 
 def lattices_of(table: Table, bound: str) -> dict[str, Lattice]:
@@ -70,17 +80,17 @@ def short_training() -> object:
 def trained() -> tuple[Table, Lattices, LatticeFlow]:
     table = correlated()
     lattices = lattices_of(table, "abs:0.003")
-    return table, lattices, train_flow(table, lattices, "fast", 5, silent)
+    return table, lattices, fit(table, lattices, {}, 5)
 
 
 class TestGain:
     def test_fewer_bits_than_packing(self, trained: tuple[Table, Lattices, LatticeFlow]) -> None:
         table, lattices, flow = trained
         packed = sum(len(pack_indices(lattices[n].encode(table[n]))) for n in "bc")
-        data, sizes = encode_chunk(table, TableCoding(table.columns, lattices, flow))
+        stored = methods(encode_chunk(table, TableCoding(table.columns, lattices, flow)), table.columns)
         model = len(pack_flow(flow, table.columns))
-        assert sum(sizes[1:3]) + model < 0.95 * packed
-        assert {n: s.method for n, s in methods(data, table.columns).items()}["b"] is Method.FLOW
+        assert len(stored["b"]) + len(stored["c"]) + model < 0.95 * packed
+        assert stored["b"].method is Method.FLOW
 
     def test_round_trip(self, trained: tuple[Table, Lattices, LatticeFlow]) -> None:
         table, lattices, flow = trained
@@ -103,16 +113,16 @@ class TestGain:
     def test_only_noise(self) -> None:
         rng = np.random.default_rng(3)
         table = table_of(**{n: rng.normal(size=9000).astype("float32") for n in "abc"})
-        flow = train_flow(table, lattices_of(table, "abs:0.01"), "fast", 0, silent)
+        flow = fit(table, lattices_of(table, "abs:0.01"), {}, 0)
         assert all(f.parents == () for f in flow.columns.values())
 
     def test_small_tables_get_none(self) -> None:
         table = correlated(planning.MIN_ROWS - 1)
-        assert train_flow(table, lattices_of(table, "abs:0.003"), "fast", 0, silent).columns == {}
+        assert fit(table, lattices_of(table, "abs:0.003"), {}, 0).columns == {}
 
     def test_no_rows(self) -> None:
         table = table_of(a=np.empty(0, "float32"), b=np.empty(0, "int32"))
-        assert train_flow(table, lattices_of(table, "abs:0.1"), "fast", 0, silent).columns == {}
+        assert fit(table, lattices_of(table, "abs:0.1"), {}, 0).columns == {}
 
 
 class TestRepeats:
@@ -123,7 +133,7 @@ class TestRepeats:
         torch.set_num_threads(threads)
         torch.manual_seed(threads)
         try:
-            again = train_flow(correlated(), lattices, "fast", 5, silent)
+            again = fit(correlated(), lattices, {}, 5)
             assert torch.get_num_threads() == threads
         finally:
             torch.set_num_threads(before)
@@ -131,13 +141,13 @@ class TestRepeats:
 
     def test_another_seed_other_bytes(self, trained: tuple[Table, Lattices, LatticeFlow]) -> None:
         table, lattices, flow = trained
-        other = train_flow(table, lattices, "fast", 6, silent)
+        other = fit(table, lattices, {}, 6)
         assert pack_flow(other, table.columns) != pack_flow(flow, table.columns)
 
     def test_progress_is_reported(self) -> None:
         seen: list[tuple[float, float]] = []
         table = correlated(4000)
-        train_flow(table, lattices_of(table, "abs:0.01"), "fast", 0, lambda *report: seen.append(report))
+        fit(table, lattices_of(table, "abs:0.01"), {}, 0, lambda *report: seen.append(report))
         shares = [share for share, _ in seen]
         assert shares == sorted(shares)
         assert 0 < shares[0] <= shares[-1] <= 1
@@ -151,25 +161,23 @@ class TestIntegers:
     @staticmethod
     def fitted() -> tuple[planning.Task, object]:
         table = correlated()
-        task = make_plan(table, lattices_of(table, "abs:0.003")).tasks[0]
+        task = make_plan(table, lattices_of(table, "abs:0.003"), {}).tasks[0]
         return task, train_conditioners(task, (32, 16), Schedule(400, 1024, patience=10**9), 5, lambda step, bits: None)
 
     def float_bits(self, fitted: tuple, quantised: bool) -> np.ndarray:
         task, model = fitted
-        symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in zip(task.bins, task.indices, strict=True)]))
+        pairs = [(c.flow.bins, c.coded) for c in task.candidates]
+        symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in pairs]))
         with torch.no_grad():
             nats = _loss(model(torch.from_numpy(task.features), quantised), symbols).numpy() / math.log(2)
-        places = [
-            np.log2(b.spans.astype("float64") + 1)[b.symbol(q)].mean() for b, q in zip(task.bins, task.indices, strict=True)
-        ]
-        return nats + places
+        return nats + [np.log2(b.spans.astype("float64") + 1)[b.symbol(q)].mean() for b, q in pairs]
 
     def integer_bits(self, fitted: tuple) -> np.ndarray:
         task, model = fitted
         bits = []
-        for d, q in enumerate(task.indices):
-            flow = train.ColumnFlow(task.bins[d], task.parents[d], model.network(d, task))
-            bits.append(flow_bits(flow, q, task.features[:, list(task.inputs[d])]) / len(q))
+        for d, c in enumerate(task.candidates):
+            flow = replace(c.flow, network=model.network(d, c))
+            bits.append(flow_bits(flow, c.coded, task.features[:, list(c.inputs)]) / len(c.coded))
         return np.array(bits)
 
     def test_cost(self, fitted: tuple) -> None:
@@ -182,19 +190,20 @@ class TestIntegers:
 
     def test_frequency_table_is_the_marginal_entropy(self, fitted: tuple) -> None:
         task, _ = fitted
-        for bins, q in zip(task.bins, task.indices, strict=True):
+        for candidate in task.candidates:
+            bins, q = candidate.flow.bins, candidate.coded
             symbols = bins.symbol(q)
             shares = np.bincount(symbols) / len(q)
             entropy = -(shares[shares > 0] * np.log2(shares[shares > 0])).sum()
             places = np.log2(bins.spans.astype("float64") + 1)[symbols].mean()
-            flow = train.ColumnFlow(bins, (), frequency_table(bins, q))
+            flow = ColumnFlow(bins, (), frequency_table(bins, q))
             bits = flow_bits(flow, q, np.empty((len(q), 0), np.uint8)) / len(q)
             assert entropy + places - 1e-9 <= bits <= entropy + places + 0.01
 
     def test_no_network_no_density(self, fitted: tuple) -> None:
         task, _ = fitted
         with pytest.raises(InvalidArgument, match="without a network has no density"):
-            flow_bits(train.ColumnFlow(task.bins[0]), task.indices[0], np.empty((0, 0), np.uint8))
+            flow_bits(ColumnFlow(task.candidates[0].flow.bins), task.candidates[0].coded, np.empty((0, 0), np.uint8))
 
 
 class TestAwkwardData:
@@ -207,7 +216,7 @@ class TestAwkwardData:
         table = table_of(a=a.astype("float32"), b=b, sky=sky.astype("float32"), n=np.rint(sky.clip(-90, 90)).astype("int8"))
         lattices = lattices_of(table, "abs:0.05")
         seen: list[float] = []
-        flow = train_flow(table, lattices, "fast", 0, lambda share, bits: seen.append(bits))
+        flow = fit(table, lattices, {}, 0, lambda share, bits: seen.append(bits))
         assert seen
         assert all(math.isfinite(bits) for bits in seen)
         assert flow.coded("sky")
@@ -226,7 +235,7 @@ class TestAwkwardData:
         }
         table = table_of(**data)
         lattices = lattices_of(table, "lossless")
-        flow = train_flow(table, lattices, "fast", 0, silent)
+        flow = fit(table, lattices, {}, 0)
         coding = TableCoding(table.columns, lattices, flow)
         assert difference(decode_chunk(encode_chunk(table, coding), "t", 5000, coding), table) is None
 
@@ -242,7 +251,7 @@ class TestAwkwardData:
             "t", columns, 4500, {"Jet_pt": jet, "met": met, "nJet": counts, "run": np.arange(4500, dtype="uint32"), "p": p}
         )
         lattices = lattices_of(table, "abs:0.05")
-        flow = train_flow(table, lattices, "fast", 0, silent)
+        flow = fit(table, lattices, {}, 0)
         assert "run" not in flow.columns
         assert Parent("event", "met") in flow.columns["Jet_pt"].parents
         assert Parent("event", "met") in flow.columns["p"].parents
@@ -259,18 +268,104 @@ class TestAwkwardData:
         pt = (100 * np.exp2(-np.tile(np.arange(3), 3000)) + rng.normal(0, 1, 9000)).astype("float32")
         columns = (Column("nJet", "uint8", "counter"), Column("Jet_pt", "float32", counter="nJet"))
         table = Table("t", columns, 3000, {"nJet": counts, "Jet_pt": pt})
-        task = make_plan(table, lattices_of(table, "abs:0.1")).tasks[-1]
-        assert task.parents == ((Parent("index"),),)
+        task = make_plan(table, lattices_of(table, "abs:0.1"), {}).tasks[-1]
+        (candidate,) = task.candidates
+        assert Parent("index") in candidate.flow.parents
+        assert {p.relation for p in candidate.flow.parents} <= {"index", "previous", "leading"}
 
     def test_features_are_what_a_decoder_gathers(self) -> None:
-        table = correlated(4000)
-        lattices = lattices_of(table, "abs:0.01")
-        plan = make_plan(table, lattices)
-        rows = Rows(np.ones(4000, np.int64))
-        levels = {n: plan.bins[n].level(lattices[n].encode(table[n])) for n in "abcd"}
+        table = related()
+        lattices = lattices_of(table, "abs:0.05")
+        plan = make_plan(table, lattices, find_predictions(table, lattices))
+        context = make_context(table.columns, table.num_entries, table.data)
+        for column in table.columns:
+            rows, lattice = context.rows(collection_of(column)), lattices[column.name]
+            values = rows.sort(table.data[column.name].reshape(-1))
+            q = lattice.encode(values)
+            assert np.array_equal(plan.indices[column.name], q)
+            context.values[column.name] = lattice.decode(q, values[q == ESCAPE])
+            if column.name in plan.scales:
+                context.levels[column.name] = plan.scales[column.name].level(q)
+        seen = set()
         for task in plan.tasks:
-            for d, parents in enumerate(task.parents):
-                assert np.array_equal(task.features[:, list(task.inputs[d])], gather(parents, levels, rows))
+            for c in task.candidates:
+                key, rows = context.collection[c.name], slice(0, len(c.coded))
+                predicted = None
+                if c.flow.prediction is not None:
+                    predicted = c.flow.prediction.index(lambda p, k=key, r=rows: context.fetch(p, k, r), lattices[c.name])
+                    predicted = np.broadcast_to(predicted, len(c.coded))
+                    if c.flow.residual:
+                        assert np.array_equal(c.flow.prediction.restore(c.coded, predicted), plan.indices[c.name])
+                levels = None if predicted is None else c.flow.levels.level(predicted)
+                seen |= {p.relation for p in c.flow.parents}
+                assert np.array_equal(task.features[:, list(c.inputs)], context.gather(c.flow.parents, key, rows, levels))
+        assert {"row", "event", "previous"} <= seen
+
+
+def related() -> Table:
+    """A ragged collection whose objects follow one another, a sum beside its parts, an angle around another, a copy."""
+    rng = np.random.default_rng(12)
+    counts = rng.integers(0, 5, 4500).astype("int32")
+    met = rng.exponential(30, 4500)
+    phi, event = rng.uniform(-np.pi, np.pi, 4500), np.repeat(np.arange(4500), counts)
+    pt = met[event] * rng.normal(1, 0.2, len(event))
+    pt[1:] += 0.8 * pt[:-1] * (event[1:] == event[:-1])
+    jet_phi = (phi[event] + rng.normal(0, 0.2, len(event)) + np.pi) % (2 * np.pi) - np.pi
+    parts = rng.poisson(5, (2, 4500)).astype("int16")
+    data = {"met": met.astype("float32"), "met_phi": phi.astype("float32"), "nJet": counts}
+    data |= {"Jet_pt": pt.astype("float32"), "Jet_phi": jet_phi.astype("float32"), "Jet_copy": pt.astype("float32")}
+    data |= {"one": parts[0], "two": parts[1], "both": parts[0] + parts[1]}
+    columns = [
+        Column(n, str(x.dtype), "counter" if n == "nJet" else infer_role(n, str(x.dtype)), counter="nJet" if "_" in n else None)
+        for n, x in data.items()
+    ]
+    columns = [replace(c, counter=None) if c.name == "met_phi" else c for c in columns]
+    return Table("t", tuple(columns), 4500, data)
+
+
+class TestRelations:
+    """Relations and conditioners together, from the search to the last byte."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def fitted() -> tuple[Table, Lattices, LatticeFlow]:
+        table = related()
+        lattices = lattices_of(table, "abs:0.05")
+        return table, lattices, fit(table, lattices, find_predictions(table, lattices), 0)
+
+    def test_what_follows_is_predicted(self, fitted: tuple[Table, Lattices, LatticeFlow]) -> None:
+        _, _, flow = fitted
+        for name in ("Jet_copy", "both"):
+            assert flow.columns[name].prediction is not None, name
+            assert not flow.coded(name), name
+        assert flow.columns["Jet_phi"].prediction is not None
+        assert flow.columns["Jet_phi"].residual
+        assert flow.columns["Jet_phi"].prediction.period is not None
+
+    def test_objects_before_are_read(self, fitted: tuple[Table, Lattices, LatticeFlow]) -> None:
+        assert Parent("previous", "Jet_pt") in fitted[2].columns["Jet_pt"].parents
+
+    def test_round_trip_and_size(self, fitted: tuple[Table, Lattices, LatticeFlow]) -> None:
+        table, lattices, flow = fitted
+        again = unpack_flow(pack_flow(flow, table.columns), table.columns)
+        coding = TableCoding(table.columns, lattices, again)
+        data = encode_chunk(table, coding)
+        whole = decode_chunk(data, "t", table.num_entries, coding)
+        stored = methods(data, table.columns)
+        for column in table.columns:
+            assert lattices[column.name].bound.holds(table[column.name], whole[column.name]).all(), column.name
+            part = decode_chunk(data, "t", table.num_entries, coding, [column.name])
+            assert difference(part, whole.read([column.name], 0, table.num_entries)) is None, column.name
+        assert len(stored["Jet_copy"]) < 40
+        assert len(stored["both"]) < 40
+        assert stored["Jet_pt"].method is stored["Jet_phi"].method is Method.FLOW
+        plain = encode_chunk(table, TableCoding(table.columns, lattices, LatticeFlow()))
+        assert len(data) + len(pack_flow(flow, table.columns)) < 0.75 * len(plain)
+
+    def test_same_again(self, fitted: tuple[Table, Lattices, LatticeFlow]) -> None:
+        table, lattices, flow = fitted
+        again = fit(table, lattices, find_predictions(related(), lattices), 0)
+        assert pack_flow(again, table.columns) == pack_flow(flow, table.columns)
 
 
 class TestSizes:

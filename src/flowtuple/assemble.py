@@ -103,12 +103,12 @@ def add_chunks(writer: Writer, prepared: list[Prepared], workers: int | None, pr
 
 
 def _chunks(source: TableSource) -> Iterator[Table]:
-    """Equal chunks of 16k to 32k events: smaller ones would cost methods without a model their tables.
+    """Equal chunks of 8k to 16k events: smaller ones would cost methods without a model their tables, larger ones threads.
 
     Large fixed arrays make them smaller: 2^24 values of one column are enough for any method.
     """
     widest = max((math.prod(c.shape) for c in source.columns), default=1)
-    count = max(1, source.num_entries // CHUNK_ENTRIES, source.num_entries * widest // CHUNK_VALUES)
+    count = max(1, -(-source.num_entries // CHUNK_ENTRIES), source.num_entries * widest // CHUNK_VALUES)
     names = [c.name for c in source.columns]
     for start, stop in ranges(source.num_entries, -(-source.num_entries // count) or 1):
         yield source.read(names, start, stop)

@@ -14,13 +14,18 @@ import flowtuple as ft
 from flowtuple import assemble
 from flowtuple.container.file import File
 from flowtuple.events.memory import dataset_from_memory
-from flowtuple.lattice.context import Parent
 from flowtuple.table import read_all
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model  # noqa: E402
+from hand_made import (  # noqa: E402
+    DEPENDENT_TOLERANCE,
+    RELATED_PARENTS,
+    related_events,
+    related_predictions,
+    write_model,
+)
 
 FLOATS = {"float16": 2**15 + 1, "float32": 2**31 + 1, "float64": 2**63 + 1}  # the smallest subnormal, negative, as bits
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -75,15 +80,13 @@ def bounds(path: Path) -> None:
 
 
 def flow(path: Path) -> None:
-    """A flow made by hand: parents of all relations, one of them stored as values; ragged columns, two chunks, an outlier."""
+    """A flow made by hand: every relation, every formula, residuals of every kind; ragged columns, two chunks, an outlier."""
     model = path.with_suffix(".flow.part")
-    weights = np.tile(np.random.default_rng(3).normal(0, 1, 13), 10)  # lossless, and repeating as only zstd sees
-    table = dataset_from_memory({"weight": weights[:100], **dependent_events(100, 1)}).tables["events"]
-    parents = DEPENDENT_PARENTS | {"b": (Parent("row", "a"), Parent("row", "weight"))}
+    table = dataset_from_memory(related_events(600, 1)).tables["events"]
     try:
-        write_model(table, model, parents, DEPENDENT_TOLERANCE)
+        write_model(table, model, RELATED_PARENTS, DEPENDENT_TOLERANCE, related_predictions((-157, 315)))
         assemble.CHUNK_ENTRIES = 65
-        events = {"weight": weights, **dependent_events(130, 2)}
+        events = related_events(130, 2)
         events["b"][3] = 1e9  # type: ignore[index]
         ft.compress(events, path, model=model)
     finally:

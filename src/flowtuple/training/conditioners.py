@@ -89,7 +89,6 @@ class Conditioners(torch.nn.Module):
     def forward(self, features: Tensor, quantised: bool = False) -> Tensor:
         """Logits of shape (D, n, symbols) from uint8 features of shape (n, C)."""
         x = features[:, self.inputs].permute(1, 0, 2).to(torch.float32) / UNIT
-        bias = torch.full((x.shape[0], x.shape[1], 1), LARGEST)
         last = len(self.weights) - 1
         for k, weights in enumerate(self.weights):
             used = weights * self.mask if k == 0 else weights
@@ -97,7 +96,7 @@ class Conditioners(torch.nn.Module):
                 scale = LOGIT_UNITS if k == last else 1.0
                 whole, shift = integer_weights(used, scale)
                 used = used + (whole / (scale * 2**shift) - used).detach()
-            x = torch.bmm(torch.cat([x, bias], dim=2), used)
+            x = torch.baddbmm(used[:, -1:], x, used[:, :-1], beta=LARGEST)  # the last input is a constant, for the bias
             if k < last:
                 x = x.clamp(0, LARGEST)
                 x = x + (torch.floor(x * UNIT + 0.5) / UNIT - x).detach() if quantised else x
@@ -151,7 +150,7 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
 
 def _loss(logits: Tensor, symbols: Tensor) -> Tensor:
     """Mean nats of each column, shape (D,)."""
-    return cross_entropy(logits.transpose(1, 2), symbols, reduction="none").mean(dim=1)
+    return cross_entropy(logits.flatten(0, 1), symbols.flatten(), reduction="none").view(symbols.shape).mean(dim=1)
 
 
 def _bits_within_bins(task: Task) -> float:

@@ -20,6 +20,8 @@ from flowtuple.training.choose import Choice, choose
 from flowtuple.training.conditioners import LOGIT_UNITS, UNIT, Progress, Schedule, integer_weights, train_conditioners
 from flowtuple.training.plan import RECIPES, Recipe, Task, make_plan
 
+LARGEST_GROUP = 20  # candidates trained as one batch of matrices
+
 Report = Callable[[float, float], None]
 """Called with the share done (0 to 1) and the loss in bits per value."""
 
@@ -49,7 +51,8 @@ def train_flow(
     thread of its own, so that the result depends neither on the number of cores nor on the environment.
     """
     plan, recipe = make_plan(table, coding.lattices, predictions, coding.given), RECIPES[effort]
-    jobs = [_job(task, size, recipe, seed) for task in plan.tasks for size in recipe.sizes]
+    groups = [group for task in plan.tasks for group in _groups(task)]
+    jobs = [_job(group, size, recipe, seed) for group in groups for size in recipe.sizes]
     choices: dict[str, list[Choice]] = {}
     for task in plan.tasks:
         for c in task.candidates:
@@ -57,11 +60,18 @@ def train_flow(
             table_flow = table_flow if table_flow.residual else replace(table_flow, prediction=None)
             choices.setdefault(c.name, []).append(Choice(table_flow, c.coded, task.features[:, :0]))
     for job, networks in zip(jobs, ordered_map(_run, _reporting(jobs, report)), strict=True):
-        for d, network in networks.items():
-            c = job.task.candidates[d]
+        for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
             choices[c.name].append(Choice(flow, c.coded, job.task.features[:, list(c.inputs)]))
     return choose(plan, choices)
+
+
+def _groups(task: Task) -> Iterator[Task]:
+    """Equal parts of a task, each small enough to stay in a core's cache and to keep several cores busy."""
+    candidates = [c for c in task.candidates if c.inputs]
+    count = -(-len(candidates) // LARGEST_GROUP)
+    for k in range(count):
+        yield replace(task, candidates=tuple(candidates[k::count]))
 
 
 def _job(task: Task, size: float, recipe: Recipe, seed: int) -> _Job:
@@ -84,20 +94,16 @@ def _reporting(jobs: list[_Job], report: Report) -> Iterator[tuple[_Job, Progres
         yield job, listener(number, job.schedule.steps)
 
 
-def _run(job_and_listener: tuple[_Job, Progress]) -> dict[int, Network]:
-    """Train one job; the integer networks of the candidates that have parents, by their number in the task."""
+def _run(job_and_listener: tuple[_Job, Progress]) -> list[Network]:
+    """Train one job; the integer networks of its candidates, in their order."""
     job, listener = job_and_listener
-    with_parents = [d for d, c in enumerate(job.task.candidates) if c.inputs]
-    if not with_parents:
-        return {}
-    task = replace(job.task, candidates=tuple(job.task.candidates[d] for d in with_parents))
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # of this thread; more would only wait for each other on matrices this small
     try:
-        model = train_conditioners(task, job.hidden, job.schedule, job.seed, listener)
+        model = train_conditioners(job.task, job.hidden, job.schedule, job.seed, listener)
     finally:
         torch.set_num_threads(before)
-    return {d: model.network(k, task.candidates[k]) for k, d in enumerate(with_parents)}
+    return [model.network(d, c) for d, c in enumerate(job.task.candidates)]
 
 
 def hidden_widths(rows: int, size: float) -> tuple[int, int]:
@@ -108,7 +114,7 @@ def hidden_widths(rows: int, size: float) -> tuple[int, int]:
 
 def batch_size(rows: int) -> int:
     """Rows of a step: small tables would only see each row more often with more."""
-    return 512 if rows < 20_000 else 1024 if rows < 100_000 else 2048
+    return 512 if rows < 50_000 else 1024 if rows < 100_000 else 2048
 
 
 def frequency_table(bins: Bins, q: Array) -> Network:
