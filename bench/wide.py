@@ -36,7 +36,9 @@ def pivot(source: str, columns: int, rows: int) -> dict[str, Any]:
             counts, values = events.data[column.counter], events.data[column.name]
             begin = np.cumsum(counts) - counts
             there = counts > number
-            flat[f"{column.name}_{number}"] = np.where(there, values[np.where(there, begin + number, 0)], 0).astype(values.dtype)
+            flat[f"{column.name}_{number}"] = np.where(there, values[np.where(there, begin + number, 0)], 0).astype(
+                values.dtype
+            )
             if len(flat) >= columns:
                 return dict(list(flat.items())[:columns])
     return flat

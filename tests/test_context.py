@@ -262,7 +262,7 @@ FLOW = LatticeFlow(
         (["e", "b"], {"a", "b", "d", "e"}),
         ([], set()),
     ],
-    ids=str,
+    ids=lambda names: "-".join(sorted(names)),
 )
 def test_ancestors(wanted: list[str], needed: set[str]) -> None:
     assert FLOW.ancestors(wanted) == needed

@@ -63,7 +63,7 @@ class TestResiduals:
         prediction = Prediction(COPY, period)
         q, predicted = (int64([pair[k] for pair in pairs]) for k in (0, 1))
         r = prediction.residual(q, predicted, int64(sorted(set(kept))))
-        if any(abs(v) > LARGEST and v < ATOM for v in q.tolist()):
+        if any(abs(a) > LARGEST and a < ATOM and a != b for a, b in pairs):
             assert r is None
             return
         assert r is not None

@@ -168,6 +168,7 @@ def prediction_in_words(prediction: Prediction) -> str:
     """A prediction as a formula.
 
     Example:
+        >>> from flowtuple.lattice.prediction import Term
         >>> terms = (Term(1.0, "x", (Parent("row", "a"),)), Term(-2.0, "hypot", (Parent("row", "b"), Parent("row", "c"))))
         >>> prediction_in_words(Prediction(terms))
         'a - 2 hypot(b, c)'

@@ -124,9 +124,8 @@ def _check_order(flows: Mapping[str, ColumnFlow], columns: Sequence[Column]) -> 
         for parent in flow.inputs:
             if parent.column and not _may_read(name, parent, order, key):
                 raise Corrupt(f"a model lets column {name!r} read {parent.column!r}, which it cannot")
-        for parent in flow.parents:
-            if parent.column and parent.column not in flows:
-                raise Corrupt(f"a model lets column {name!r} read {parent.column!r}, which has no levels")
+            if any(read and read not in flows for read in (parent.column, parent.through)):
+                raise Corrupt(f"a model lets column {name!r} read {parent.column!r}, which has no place in it")
 
 
 def _may_read(reader: str, parent: Parent, order: Mapping[str, int], key: Mapping[str, str]) -> bool:

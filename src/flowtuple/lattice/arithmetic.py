@@ -106,4 +106,5 @@ def arctangent(y: Array, x: Array) -> Array:
         t = t / (1.0 + np.sqrt(1.0 + t * t))
     angle = 4.0 * (t * _horner(_ATAN, t * t))
     angle = np.where(steep, np.where(y < 0, -PI / 2, PI / 2) - angle, angle)
-    return np.where(~steep & (x < 0), np.where(y < 0, angle - PI, angle + PI), angle)
+    angle = np.where(~steep & (x < 0), np.where(y < 0, angle - PI, angle + PI), angle)
+    return np.where(np.isnan(x) | np.isnan(y), np.nan, angle)

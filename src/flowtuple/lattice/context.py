@@ -231,5 +231,6 @@ class Context:
 
 def _references(values: Array) -> Array:
     """Object numbers from a column of references; what is no number of an object is -1."""
-    whole = values.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        whole = values.astype(np.int64)
     return np.where(whole == values, whole, -1)

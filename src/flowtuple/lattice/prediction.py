@@ -191,10 +191,10 @@ class Prediction:
             predicted: From `index`.
             kept: Indices, increasing, that always stand for themselves.
         """
-        far = (np.abs(q) > LARGEST) & (q < ATOM)
-        if far.any():
+        usable = _near(predicted)
+        same = (q == predicted) & (q != ESCAPE)
+        if (~_near(q) & (q < ATOM) & ~same).any():
             return None
-        usable = np.abs(predicted) <= LARGEST
         itself = ~usable | np.isin(q, kept)
         if self.period is None:
             r = q - np.where(usable, predicted, 0)
@@ -204,11 +204,11 @@ class Prediction:
             r = (q - np.where(usable, predicted, 0) + turn // 2) % turn - turn // 2
         r = np.where(itself, ABSOLUTE + q, r)
         r = np.where(q >= ATOM, q, r)
-        return np.where((q == predicted) & ((q != ESCAPE) & ~usable), 0, r)
+        return np.where(same & ~usable, 0, r)
 
     def restore(self, r: Array, predicted: Array) -> Array:
         """Indices from residuals: the inverse of `residual` for any `kept`."""
-        usable = np.abs(predicted) <= LARGEST
+        usable = _near(predicted)
         if self.period is None:
             q = np.where(usable, predicted, 0) + r
         else:
@@ -217,6 +217,12 @@ class Prediction:
         q = np.where(r >= APART, r - ABSOLUTE, q)
         q = np.where(r >= ATOM, r, q)
         return np.where((r == 0) & ~usable, predicted, q)
+
+
+def _near(q: Array) -> Array:
+    """Whether indices may be subtracted; not by their magnitude, which -2^63 has none of."""
+    near: Array = (q >= -LARGEST) & (q <= LARGEST)
+    return near
 
 
 def _cast(x: Array, dtype: str) -> Array:
