@@ -12,7 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from flowtuple.codec.frequencies import EXP2, fill_row
+from flowtuple.codec.frequencies import EXP2, share, weigh
 from flowtuple.errors import Corrupt
 from flowtuple.schema import Array
 
@@ -76,17 +76,23 @@ def _encode(q: Any, symbols: Any, below: Any, frequency: Any, starts: Any, spans
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _decode(logits: Any, exp2: Any, starts: Any, spans: Any, states: Any, words: Any, used: Any, odd: Any, q: Any) -> None:
-    row = np.empty(logits.shape[1], np.int64)
+    last = logits.shape[1] - 1
+    weights = np.empty(last + 1, np.int32)
     for i in range(len(q)):
-        fill_row(logits, i, exp2, row)
+        reciprocal = weigh(logits[i], exp2, weights)
         lane = (i + odd) & 1
         state = states[lane]
-        slot = np.int64(state & np.uint64(65535))
-        k, below = 0, np.int64(0)
-        while below + row[k] <= slot:
-            below += row[k]
+        slot = state & np.uint64(65535)
+        k, below, frequency = 0, np.uint64(0), np.uint64(65536)
+        while k < last:
+            frequency = share(weights[k], reciprocal)
+            if below + frequency > slot:
+                break
+            below += frequency
             k += 1
-        state = _pop(state, np.uint64(below), np.uint64(row[k]), np.uint64(16), words, used)
+        if k == last:
+            frequency = np.uint64(65536) - below
+        state = _pop(state, below, frequency, np.uint64(16), words, used)
         span = spans[k]
         raw = _raw_bits(span)
         cells = (span >> raw) + np.uint64(1)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+import numba
 import numpy as np
 
 from flowtuple.lattice.grid import ATOM
@@ -14,6 +16,39 @@ LEVELS = 256
 APART = 2**60  # where indices that stand for themselves among residuals begin: bins do not cross it
 _FINE = 1024
 _EVERYTHING = (-(2**63), 2**63 - 1)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _symbol(q: Any, first: Any, last: Any) -> Any:
+    """The bin that holds an index, by bisection; their number where none does."""
+    count, k = len(first), 0
+    if count == 0 or q < first[0]:
+        return count
+    while count > 1:
+        half = count >> 1
+        k = k + half if first[k + half] <= q else k  # a choice, not a jump: it could not be foreseen
+        count -= half
+    return k if q <= last[k] else len(first)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fill_symbols(q: Any, first: Any, last: Any, out: Any) -> None:
+    for i in range(len(q)):
+        out[i] = _symbol(q[i], first, last)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fill_levels(q: Any, first: Any, last: Any, starts: Any, spans: Any, levels: Any, out: Any) -> None:
+    for i in range(len(q)):
+        k = _symbol(q[i], first, last)
+        offset, span = np.uint64(q[i]) - np.uint64(starts[k]), spans[k]
+        if span == np.uint64(0):
+            out[i] = levels[k << 8]
+            continue
+        if span >= np.uint64(281474976710656):  # 2^48: the product below has to stay within 64 bits
+            offset, span = offset >> np.uint64(16), span >> np.uint64(16)
+        within = (offset << np.uint64(8)) // (span + np.uint64(1))
+        out[i] = levels[(k << 8) + np.int64(within)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,28 +81,27 @@ class Bins:
         """Width - 1 of every symbol, the outside one included: uint64, shape (K + 1,)."""
         return np.append((self.last - self.first).view(np.uint64), np.uint64(2**64 - 1))
 
+    @cached_property
+    def _levels(self) -> Array:
+        """The level at each 256th of each symbol: uint8, shape (256 (K + 1),)."""
+        position = np.arange(self.symbols * LEVELS)
+        levels: Array = (position * (LEVELS - 1) // (self.symbols * LEVELS - 1)).astype(np.uint8)
+        return levels
+
     def symbol(self, q: Array) -> Array:
         """The symbol of each index: int64, shape of q."""
-        if not len(self.first):
-            return np.zeros(q.shape, np.int64)
-        k = np.searchsorted(self.first, q, side="right") - 1
-        inside = (k >= 0) & (q <= self.last[k])
-        symbols: Array = np.where(inside, k, len(self.first))
-        return symbols
+        out = np.empty(q.shape, np.int64)
+        _fill_symbols(np.ascontiguousarray(q), self.first, self.last, out)
+        return out
 
     def level(self, q: Array) -> Array:
         """The position of each index in the marginal distribution, as uint8: what other columns read.
 
         Symbols share the 256 levels evenly and a bin's indices share its levels, in integer arithmetic.
         """
-        k = self.symbol(q)
-        offset = (q - self.starts[k]).view(np.uint64)
-        span = self.spans[k]
-        narrow = span < np.uint64(2**48)
-        offset, span = np.where(narrow, offset, offset >> np.uint64(16)), np.where(narrow, span, span >> np.uint64(16))
-        within = (offset * np.uint64(LEVELS)) // (span + np.uint64(1))
-        position = k.astype(np.uint64) * np.uint64(LEVELS) + within
-        return (position * np.uint64(LEVELS - 1) // np.uint64(self.symbols * LEVELS - 1)).astype(np.uint8)
+        out = np.empty(q.shape, np.uint8)
+        _fill_levels(np.ascontiguousarray(q), self.first, self.last, self.starts, self.spans, self._levels, out)
+        return out
 
 
 def fit_bins(q: Array, bins: int, binade: int = 0, tail_share: float = 0.4) -> Bins:

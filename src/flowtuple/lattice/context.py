@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import numba
 import numpy as np
 
 from flowtuple.errors import Corrupt
@@ -167,6 +168,7 @@ class Context:
     collection: Mapping[str, str]
     levels: dict[str, Array] = field(default_factory=dict)
     values: dict[str, Array] = field(default_factory=dict)
+    _found: dict[tuple[str, ...], Array] = field(default_factory=dict)
 
     def position(self, parent: Parent, reader: str, part: slice) -> Array | slice:
         """Where in its own row order a parent's column lies for rows of the reader's collection; -1: nowhere.
@@ -178,6 +180,12 @@ class Context:
         """
         if parent.relation == "row":
             return part
+        key = (parent.relation, self.collection[parent.column], parent.through, reader, f"{part.start}:{part.stop}")
+        if key not in self._found:
+            self._found[key] = self._find(parent, reader, part)
+        return self._found[key]
+
+    def _find(self, parent: Parent, reader: str, part: slice) -> Array:
         rows, source = self.rows(reader), self.collection[parent.column]
         event = rows.event[part]
         if parent.relation == "event":
@@ -201,7 +209,7 @@ class Context:
         return values[np.maximum(at, 0)], at >= 0
 
     def gather(self, parents: Sequence[Parent], reader: str, part: slice, predicted: Array | None = None) -> Array:
-        """A conditioner's input: uint8, shape (rows, parents); 0 for what is missing.
+        """A conditioner's input: uint8, shape (parents, rows); 0 for what is missing.
 
         Args:
             parents: What it reads.
@@ -209,24 +217,32 @@ class Context:
             part: Its rows.
             predicted: Levels of what is predicted of these rows, where a parent asks for it.
         """
-        out = np.empty((part.stop - part.start, len(parents)), np.uint8)
+        out = np.empty((len(parents), part.stop - part.start), np.uint8)
         for k, parent in enumerate(parents):
-            out[:, k] = self._level(parent, reader, part, predicted)
+            self._read(parent, reader, part, predicted, out[k])
         return out
 
-    def _level(self, parent: Parent, reader: str, part: slice, predicted: Array | None) -> Array:
+    def _read(self, parent: Parent, reader: str, part: slice, predicted: Array | None, out: Array) -> None:
+        """What one parent says, into `out`."""
         if parent.relation == "index":
-            return self.rows(reader).index[part]
-        if parent.relation == "prediction":
+            out[:] = self.rows(reader).index[part]
+        elif parent.relation == "prediction":
             if predicted is None:
                 raise Corrupt("a network reads the prediction of a column that has none")
-            return predicted
-        levels, at = self.levels[parent.column], self.position(parent, reader, part)
-        if isinstance(at, slice):
-            return levels[at]
-        if not len(levels):
-            return np.zeros(len(at), np.uint8)
-        return np.where(at >= 0, levels[np.maximum(at, 0)], np.uint8(0))
+            out[:] = predicted
+        else:
+            levels, at = self.levels[parent.column], self.position(parent, reader, part)
+            if isinstance(at, slice):
+                out[:] = levels[at]
+            else:
+                _take(levels, at, out)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _take(levels: Any, at: Any, out: Any) -> None:
+    """Levels at positions, 0 where the position is -1."""
+    for i in range(len(at)):
+        out[i] = levels[at[i]] if at[i] >= 0 else np.uint8(0)
 
 
 def _references(values: Array) -> Array:

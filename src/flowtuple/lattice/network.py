@@ -1,7 +1,7 @@
 """The conditioner: a small multilayer network that computes the same integers everywhere.
 
 Activations are uint8, weights int8, and a constant input of 255 carries each row's bias. A layer's sums stay
-below 2^24, so a float32 matrix product computes them exactly, in any order, on any BLAS, at any batch size.
+below 2^24, so float32 arithmetic computes them exactly, in any order, fused or not, at any block size.
 Rescaling is a power of two and a floor. The formulas are normative in docs/format.md.
 """
 
@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+import numba
 import numpy as np
 
 from flowtuple.errors import Corrupt, Unsupported
 from flowtuple.schema import Array
 
-BLOCK = 4096
+_TILE = 128  # rows that go through all layers together, small enough for the nearest cache
 MAX_INPUTS = 479  # 255 * 127 * 480 + 2^19 < 2^24
 MAX_SHIFT = 20
 LOGIT_LIMIT = 1 << 14
@@ -39,18 +41,54 @@ class Layer:
             raise Corrupt(f"a network layer of shape {self.weights.shape} is outside the limits of the format")
 
     @cached_property
-    def _scaled(self) -> tuple[Array, Array]:
-        """Weights already divided by 2^shift (exact in float32), bias row with the rounding half added."""
+    def scaled(self) -> tuple[Array, Array]:
+        """Weights divided by 2^shift, which float32 does exactly, and each output's bias with the rounding half added."""
         scale = np.ldexp(np.float32(1), -self.shifts.astype(np.int32)).astype(np.float32)
         scaled = self.weights.astype(np.float32) * scale[:, None]
-        return np.ascontiguousarray(scaled[:, :-1].T), scaled[:, -1] * np.float32(255) + np.float32(0.5)
+        return scaled[:, :-1], scaled[:, -1] * np.float32(255) + np.float32(0.5)
 
-    def __call__(self, x: Array) -> Array:
-        """Whole numbers as float32, shape (n, outputs), from whole numbers 0 to 255 as float32, shape (n, inputs)."""
-        matrix, offset = self._scaled
-        out: Array = x @ matrix
-        out += offset
-        return np.floor(out, out=out)
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract"})  # type: ignore[untyped-decorator]
+def _add_products(weights: Any, x: Any, rows: Any, y: Any) -> None:
+    """y[r] += sum over k of weights[k] x[k, r], four inputs at a time."""
+    k = 0
+    while k + 4 <= len(weights):
+        a, b, c, d = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+        xa, xb, xc, xd = x[k], x[k + 1], x[k + 2], x[k + 3]
+        for r in range(rows):
+            y[r] += (xa[r] * a + xb[r] * b) + (xc[r] * c + xd[r] * d)
+        k += 4
+    while k < len(weights):
+        a, xa = weights[k], x[k]
+        for r in range(rows):
+            y[r] += xa[r] * a
+        k += 1
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _propagate(features: Any, widths: Any, weights: Any, offsets: Any, out: Any) -> None:
+    """All layers, tile by tile; weights output by output, layer after layer."""
+    x, y = np.empty((widths.max(), _TILE), np.float32), np.empty((widths.max(), _TILE), np.float32)
+    for start in range(0, len(out), _TILE):
+        rows = min(_TILE, len(out) - start)
+        for k in range(widths[0]):
+            for r in range(rows):
+                x[k, r] = features[k, start + r]
+        w, o = 0, 0
+        for layer in range(len(widths) - 1):
+            inputs, outputs = widths[layer], widths[layer + 1]
+            for j in range(outputs):
+                y[j, :rows] = offsets[o + j]
+                _add_products(weights[w : w + inputs], x, rows, y[j])
+                w += inputs
+                if layer == len(widths) - 2:
+                    for r in range(rows):
+                        out[start + r, j] = np.int16(min(max(np.floor(y[j, r]), np.float32(-16384)), np.float32(16384)))
+                else:
+                    for r in range(rows):
+                        y[j, r] = min(max(np.floor(y[j, r]), np.float32(0)), np.float32(255))
+            o += outputs
+            x, y = y, x
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,31 +106,30 @@ class Network:
         """Number of weights."""
         return sum(layer.weights.size for layer in self.layers)
 
-    def logits(self, features: Array, block: int = BLOCK) -> Array:
-        """Logits of each row: int16, shape (n, outputs), from uint8 features, shape (n, inputs).
+    @cached_property
+    def _flat(self) -> tuple[Array, Array, Array]:
+        """Widths, weights and offsets of all layers, as `_propagate` takes them."""
+        widths = np.array([self.layers[0].weights.shape[1] - 1, *(len(layer.shifts) for layer in self.layers)])
+        weights, offsets = zip(*(layer.scaled for layer in self.layers), strict=True)
+        return widths, np.concatenate([w.ravel() for w in weights]), np.concatenate(offsets)
 
-        The result does not depend on `block`, on the number of threads or on the BLAS.
-        """
-        out = np.empty((len(features), self.outputs), np.int16)
-        for start in range(0, len(features), block):
-            x = features[start : start + block].astype(np.float32)
-            for layer in self.layers[:-1]:
-                x = layer(x)
-                np.clip(x, 0, 255, out=x)
-            out[start : start + block] = np.clip(self.layers[-1](x), -LOGIT_LIMIT, LOGIT_LIMIT)
+    def logits(self, features: Array) -> Array:
+        """Logits of each row: int16, shape (n, outputs), from uint8 features, shape (inputs, n)."""
+        out = np.empty((features.shape[1], self.outputs), np.int16)
+        _propagate(np.ascontiguousarray(features), *self._flat, out)
         return out
 
 
 def probe() -> None:
-    """Refuse a matrix product that is not exact on the largest sums the format allows.
+    """Refuse float32 arithmetic that is not exact on the largest sums the format allows.
 
     Raises:
-        Unsupported: This machine's float32 product rounds where it must not (a reduced-precision mode).
+        Unsupported: This machine's float32 sums round where they must not (a reduced-precision mode).
     """
     row = np.arange(64)[:, None]
     weights = (127 - (np.arange(MAX_INPUTS + 1) < row)) * np.where(row % 2, 1, -1)  # sums of every remainder
-    layer = Layer(weights.astype(np.int8), np.ones(64, np.uint8))
-    exact = ((weights * 255).sum(axis=1) + 1) // 2
-    x = np.full((16, MAX_INPUTS), 255.0, np.float32)
-    if not np.array_equal(layer(x), np.tile(exact, (16, 1)).astype(np.float32)):
-        raise Unsupported("float32 matrix products are not exact on this machine: switch off its reduced-precision modes")
+    shifts = np.full(64, 11, np.uint8)
+    found = Network((Layer(weights.astype(np.int8), shifts),)).logits(np.full((MAX_INPUTS, 16), 255, np.uint8))
+    exact = ((weights * 255).sum(axis=1) + 2**10) >> 11
+    if not np.array_equal(found, np.tile(exact, (16, 1))):
+        raise Unsupported("float32 sums are not exact on this machine: switch off its reduced-precision modes")

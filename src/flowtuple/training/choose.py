@@ -29,7 +29,7 @@ class Choice:
     Attributes:
         flow: With its network.
         coded: What the network codes: int64, shape (n,).
-        features: What its parents say: uint8, shape (n, parents).
+        features: What its parents say: uint8, shape (parents, n).
     """
 
     flow: ColumnFlow
@@ -72,7 +72,7 @@ def _shortest(name: str, plan: Plan, choices: Sequence[Choice]) -> ColumnFlow | 
         if r is not None and (total := packed_bytes(r[::step]) * scale + model_bytes(alone)) < least:
             best, least = alone, total
     for choice in choices:
-        total = model_bytes(choice.flow) + flow_bits(choice.flow, choice.coded[::step], choice.features[::step]) * scale / 8
+        total = model_bytes(choice.flow) + flow_bits(choice.flow, choice.coded[::step], choice.features[:, ::step]) * scale / 8
         if total < least:
             best, least = choice.flow, total
     return best
@@ -100,6 +100,6 @@ def flow_bits(flow: ColumnFlow, coded: Array, features: Array) -> float:
     symbols, total = flow.bins.symbol(coded), 0.0
     for start in range(0, len(coded), 2**16):
         part = slice(start, start + 2**16)
-        _, frequency = intervals(flow.network.logits(features[part]), symbols[part])
+        _, frequency = intervals(flow.network.logits(features[:, part]), symbols[part])
         total += code_length(frequency, symbols[part], flow.bins.spans)
     return total

@@ -121,7 +121,7 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
     A twentieth of the events is held out; training ends early when their loss has not fallen for `patience` looks.
     """
     model = Conditioners(task, hidden, seed)
-    features = torch.from_numpy(task.features)
+    features = torch.from_numpy(np.ascontiguousarray(task.features.T))
     symbols = torch.from_numpy(np.stack([c.flow.bins.symbol(c.coded) for c in task.candidates]))
     held = torch.from_numpy(_held_out(task.event, seed))
     training, looked_at = torch.nonzero(~held)[:, 0], torch.nonzero(held)[:8192, 0]

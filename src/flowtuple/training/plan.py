@@ -73,7 +73,7 @@ class Task:
 
     Attributes:
         candidates: D ways to code columns; a column may have two.
-        features: uint8, shape (n, C), every level that any of them reads.
+        features: uint8, shape (C, n), every level that any of them reads.
         event: The event of each row, to hold out whole events.
     """
 
@@ -185,11 +185,11 @@ class _Builder:
 
     def _way(self, name: str, coded: Array, candidates: Sequence[Parent], *, residual: bool) -> _Wanted:
         bins = fit_bins(coded, bin_count(len(coded))) if residual else self._scales[name]
-        rows = slice(0, min(SAMPLE_ROWS, len(coded)))
         stride = max(1, len(coded) // SAMPLE_ROWS)
         target = bins.level(coded[::stride])
         levels = np.stack([self._level(parent, name)[::stride] for parent in candidates]) if candidates else np.empty((0, 1))
-        chosen = select_parents(target, np.ascontiguousarray(levels, np.uint8)) if candidates and rows.stop else []
+        own = np.array([p.column == name for p in candidates], bool)  # object after object, not all at once
+        chosen = select_parents(target, np.ascontiguousarray(levels, np.uint8), own) if candidates else []
         return _Wanted(name, coded, bins, residual, tuple(candidates[k] for k in chosen))
 
     def _readable(self, column: Column, earlier: Sequence[Column]) -> list[Parent]:
@@ -223,7 +223,8 @@ class _Builder:
         key = self._context.collection[name]
         part = slice(0, len(self._indices[name]))
         predicted = self._scales[name].level(self._predicted[name]) if parent.relation == "prediction" else None
-        return self._context.gather([parent], key, part, predicted)[:, 0]
+        level: Array = self._context.gather([parent], key, part, predicted)[0]
+        return level
 
     def task(self, key: str, ways: Sequence[_Wanted]) -> Task:
         """The features that the candidates of a collection read between them."""
@@ -231,9 +232,9 @@ class _Builder:
         for way in ways:
             for parent in way.parents:
                 places.setdefault(_feature(parent, way.name), len(places))
-        features = np.empty((len(ways[0].coded), max(1, len(places))), np.uint8)
+        features = np.empty((max(1, len(places)), len(ways[0].coded)), np.uint8)
         for (parent, name), place in places.items():
-            features[:, place] = self._level(parent, name or ways[0].name)
+            features[place] = self._level(parent, name or ways[0].name)
         return Task(tuple(self._candidate(way, places) for way in ways), features, self._context.rows(key).event)
 
     def _candidate(self, way: _Wanted, places: Mapping[tuple[Parent, str], int]) -> Candidate:

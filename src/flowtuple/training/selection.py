@@ -14,6 +14,7 @@ MAX_PARENTS = 16
 SAMPLE_ROWS = 16384
 _SHORTLIST = 40
 _LEAST_INFORMATION = 0.003  # bits at SAMPLE_ROWS, in inverse proportion to the rows: so the noise of the estimate goes
+_COSTLY = 8.0
 _CELLS = 16
 _COARSE = 8
 
@@ -57,7 +58,7 @@ def information(target: Array, candidates: Array) -> Array:
     return bits
 
 
-def select_parents(target: Array, candidates: Array) -> list[int]:
+def select_parents(target: Array, candidates: Array, costly: Array | None = None) -> list[int]:
     """The candidates that tell most about a target beside each other, at most `MAX_PARENTS`, in increasing order.
 
     After the first, each is the one with the largest gain that no single parent chosen before explains away:
@@ -66,16 +67,20 @@ def select_parents(target: Array, candidates: Array) -> list[int]:
     Args:
         target: uint8 levels, shape (n,).
         candidates: uint8 levels, shape (C, n).
+        costly: Which candidates make decoding slower and have to tell clearly more: bool, shape (C,).
     """
     if not len(candidates):
         return []
     scores = information(target, candidates)
     shortlist = np.argsort(-scores, kind="stable")[:_SHORTLIST]
     scores, coarse, coarse_target = scores[shortlist], candidates[shortlist] // 32, target // 32
+    least = np.full(len(shortlist), _LEAST_INFORMATION / min(1.0, len(target) / SAMPLE_ROWS))
+    if costly is not None:
+        least[costly[shortlist]] *= _COSTLY
     chosen: list[int] = []
     while len(chosen) < min(MAX_PARENTS, len(shortlist)):
-        best = int(scores.argmax())
-        if scores[best] * min(1.0, len(target) / SAMPLE_ROWS) < _LEAST_INFORMATION:
+        best = int((scores - least).argmax())
+        if scores[best] < least[best]:
             break
         chosen.append(best)
         beside = _information(coarse_target, coarse, coarse[best], _COARSE, _COARSE, _COARSE) / math.log(2)

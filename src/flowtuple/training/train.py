@@ -58,11 +58,11 @@ def train_flow(
         for c in task.candidates:
             table_flow = replace(c.flow, parents=(), network=frequency_table(c.flow.bins, c.coded))
             table_flow = table_flow if table_flow.residual else replace(table_flow, prediction=None)
-            choices.setdefault(c.name, []).append(Choice(table_flow, c.coded, task.features[:, :0]))
+            choices.setdefault(c.name, []).append(Choice(table_flow, c.coded, task.features[:0]))
     for job, networks in zip(jobs, ordered_map(_run, _reporting(jobs, report)), strict=True):
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
-            choices[c.name].append(Choice(flow, c.coded, job.task.features[:, list(c.inputs)]))
+            choices[c.name].append(Choice(flow, c.coded, job.task.features[list(c.inputs)]))
     return choose(plan, choices)
 
 
