@@ -33,8 +33,8 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "fast": Recipe((1.0,), 800),
-    "default": Recipe((1.0, 2.0), 2000),
+    "fast": Recipe((0.7,), 800),
+    "default": Recipe((0.5, 1.0), 2000),
     "best": Recipe((0.5, 1.0, 2.0, 4.0), 6000),
 }
 
@@ -260,4 +260,4 @@ def binade_of(grid: Grid) -> int:
 
 def bin_count(rows: int) -> int:
     """Bins that so many rows pay for; each bin costs a row of weights in every conditioner."""
-    return 24 if rows < 20_000 else 32 if rows < 100_000 else 48 if rows < 500_000 else 64
+    return 24 if rows < 20_000 else 32 if rows < 100_000 else 40 if rows < 500_000 else 64
