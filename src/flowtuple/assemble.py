@@ -31,12 +31,26 @@ CHUNK_VALUES = 2**24
 TRAINING_BLOCKS = 64  # blocks of SCAN_STEP events that training reads at most, spread evenly
 
 
-def with_flows(prepared: list[Prepared], effort: str, seed: int, progress: Progress) -> list[Prepared]:
-    """Find relations, and train where there is enough to learn from; PyTorch is loaded only then."""
-    return [replace(table, coding=replace(table.coding, flow=_flow(table, effort, seed, progress))) for table in prepared]
+def with_flows(
+    prepared: list[Prepared], effort: str, seed: int, progress: Progress, checkpoint: str | os.PathLike[str] | None = None
+) -> list[Prepared]:
+    """Find relations, and train where there is enough to learn from; PyTorch is loaded only then.
+
+    Args:
+        prepared: The tables.
+        effort: `fast`, `default` or `best`.
+        seed: Equal seeds give equal flows.
+        progress: Told of each training.
+        checkpoint: A folder for finished parts of the training, and where those of an interrupted one are found.
+    """
+    flows = [_flow(table, effort, seed, progress, checkpoint) for table in prepared]
+    return [replace(table, coding=replace(table.coding, flow=flow)) for table, flow in zip(prepared, flows, strict=True)]
 
 
-def _flow(table: Prepared, effort: str, seed: int, progress: Progress) -> LatticeFlow:
+def _flow(
+    table: Prepared, effort: str, seed: int, progress: Progress, checkpoint: str | os.PathLike[str] | None
+) -> LatticeFlow:
+    from flowtuple.training.checkpoint import Checkpoint
     from flowtuple.training.choose import choose
     from flowtuple.training.plan import MIN_ROWS, make_plan
     from flowtuple.training.relations import find_predictions
@@ -48,9 +62,10 @@ def _flow(table: Prepared, effort: str, seed: int, progress: Progress) -> Lattic
     stage = f"train {table.source.name}"
 
     def report(share: float, bits: float) -> None:
-        progress(stage, share, f"{bits:.3f} bits per value")
+        progress(stage, share, f"{bits:.3f} bits per value" if math.isfinite(bits) else "")
 
-    flow: LatticeFlow = _trainer()(sample, coding, predictions, effort, seed, report)
+    parts = None if checkpoint is None else Checkpoint(Path(checkpoint))
+    flow: LatticeFlow = _trainer()(sample, coding, predictions, effort, seed, report, parts)
     progress(stage, 1.0, "")
     return flow
 

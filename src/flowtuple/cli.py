@@ -44,6 +44,9 @@ GivenFile = Annotated[
     list[str], typer.Option("--given", metavar="FILE", help="Has the columns that were given at compression.")
 ]
 ModelFile = Annotated[Path | None, typer.Option("--model", metavar="M.flow", help="The model that the file refers to.")]
+CheckpointFolder = Annotated[
+    Path | None, typer.Option("--checkpoint", metavar="DIR", help="Keep finished parts of the training; run again to resume.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Same input, options and seed: same file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Compressed = Annotated[str, typer.Argument(metavar="IN.ftup", help="A flowtuple file or URL.")]
@@ -80,16 +83,31 @@ def demo(
 
 
 @app.command()
-def inspect(source: Inputs, names: Names = "", as_json: Json = False) -> None:
-    """Show columns, types, roles, ranges, special values and the lattice each column lies on.
+def inspect(
+    source: Inputs,
+    names: Names = "",
+    gain: Annotated[bool, typer.Option("--gain", help="Predict sizes from a short training, before a long one.")] = False,
+    tolerance: Tolerances = [],  # noqa: B006
+    bounds: BoundsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show columns, types, roles, ranges, special values and the lattice each column lies on; predict sizes.
 
-    Example: flowtuple inspect nano.root:Events
+    Example: flowtuple inspect nano.root:Events --gain -t '*=rel:1e-3'
     """
     from flowtuple.describe import inspect_dataset
     from flowtuple.events.source import ReadOptions, open_dataset
 
+    asked = _read_tolerance(tolerance, bounds)
+    if asked and not gain:
+        raise InvalidArgument("--tolerance says nothing to inspect without --gain; add --gain or leave it out")
+    dataset = open_dataset(_one_or_many(source), ReadOptions(names=_split_names(names)))
     with shown_progress() as progress:
-        found = inspect_dataset(open_dataset(_one_or_many(source), ReadOptions(names=_split_names(names))), progress)
+        found = inspect_dataset(dataset, progress)
+        if gain:
+            from flowtuple.forecast import forecast
+
+            found["gain"] = [table.to_json() for table in forecast(dataset, asked, progress)]
     if as_json:
         _print_json(found)
         return
@@ -114,6 +132,7 @@ def compress(
         bool, typer.Option("--model-ref", help="Keep only the hash of --model; readers then need it, too.")
     ] = False,
     seed: Seed = 0,
+    checkpoint: CheckpointFolder = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Default: one per core.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -134,6 +153,7 @@ def compress(
             model=model,
             refer=refer,
             seed=seed,
+            checkpoint=checkpoint,
             workers=threads,
             progress=progress,
         )
@@ -164,6 +184,7 @@ def train(
     given: GivenColumns = [],  # noqa: B006
     effort: EffortOption = "default",
     seed: Seed = 0,
+    checkpoint: CheckpointFolder = None,
 ) -> None:
     """Fit a model alone, to be shared across files by compress --model.
 
@@ -180,6 +201,7 @@ def train(
             given=given,
             effort=effort,
             seed=seed,
+            checkpoint=checkpoint,
             progress=progress,
         )
     sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")

@@ -140,6 +140,11 @@ def show_inspection(found: Mapping[str, Any]) -> None:
                 warn(f"column {column['name']!r}: {column['warning']}")
     for name in found["carried"]:
         sys.stdout.write(f"carried: {name}\n")
+    for table in found.get("gain", []):
+        sys.stdout.write(
+            f"predicted for {table['table']}: {format_bytes(table['flowtuple'])}, {table['ratio']:.3f} of quantise+pcodec "
+            f"(trained on {table['trained_on']} events at effort fast, judged on {table['judged_on']} others)\n"
+        )
     for name, reason in found["refused"].items():
         warn(f"{name} cannot be carried: {reason}")
 

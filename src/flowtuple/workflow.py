@@ -112,6 +112,7 @@ def train(
     given: Iterable[str] = (),
     effort: str = "default",
     seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> None:
     """Fit a model to events and write it alone, to be shared by many files.
@@ -124,13 +125,14 @@ def train(
         given: Names or globs of columns that are not stored: whoever reads a file of this model supplies them.
         effort: `fast`, `default` or `best`.
         seed: The same input, options and seed give the same model on one machine.
+        checkpoint: A folder that keeps finished parts of the training; a second run takes up from there, to the same model.
         progress: Told of each stage.
     """
     _check_request(path, effort, seed)
     given = tuple(given)
     dataset = read(source, selection, given)
     with create(path) as writer:
-        prepared = with_flows(prepare(dataset, tolerance or {}, progress, given), effort, seed, progress)
+        prepared = with_flows(prepare(dataset, tolerance or {}, progress, given), effort, seed, progress, checkpoint)
         add_models(writer, prepared)
         writer.finish(description(prepared, [], provenance(effort, seed, source), entries=False))
 
@@ -146,6 +148,7 @@ def compress(
     model: str | os.PathLike[str] | None = None,
     refer: bool = False,
     seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> Compressed:
@@ -161,6 +164,7 @@ def compress(
         model: A model from `train`, which is embedded; without one a model is trained on this input.
         refer: Keep the hash of `model` only: whoever reads the file needs the model, too.
         seed: The same input, options and seed give the same file on one machine.
+        checkpoint: A folder that keeps finished parts of the training; a second run takes up from there, to the same file.
         workers: Threads; `None` for one per core. The file does not depend on it.
         progress: Told of each stage.
 
@@ -185,7 +189,7 @@ def compress(
     models: dict[str, str] = {}
     with create(path) as writer:
         if model is None:
-            prepared = with_flows(prepare(dataset, tolerance or {}, progress, given), effort, seed, progress)
+            prepared = with_flows(prepare(dataset, tolerance or {}, progress, given), effort, seed, progress, checkpoint)
         else:
             with File(model) as trained:
                 prepared = prepare_with_model(dataset, trained, tolerance or {}, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.schema import Array
 from flowtuple.table import Table
+from flowtuple.training.checkpoint import Checkpoint, fingerprint
 from flowtuple.training.choose import Choice, choose
 from flowtuple.training.conditioners import LOGIT_UNITS, UNIT, Progress, Schedule, integer_weights, train_conditioners
 from flowtuple.training.plan import RECIPES, Recipe, Task, make_plan
@@ -34,6 +36,7 @@ class _Job:
     hidden: tuple[int, int]
     schedule: Schedule
     seed: int
+    checkpoint: Checkpoint | None
 
 
 def train_flow(
@@ -43,6 +46,7 @@ def train_flow(
     effort: str,
     seed: int,
     report: Report,
+    checkpoint: Checkpoint | None = None,
 ) -> LatticeFlow:
     """Fit a flow to the events of a table.
 
@@ -52,7 +56,7 @@ def train_flow(
     """
     plan, recipe = make_plan(table, coding.lattices, predictions, coding.given), RECIPES[effort]
     groups = [group for task in plan.tasks for group in _groups(task)]
-    jobs = [_job(group, size, recipe, seed) for group in groups for size in recipe.sizes]
+    jobs = [_job(group, size, recipe, seed, checkpoint) for group in groups for size in recipe.sizes]
     choices: dict[str, list[Choice]] = {}
     for task in plan.tasks:
         for c in task.candidates:
@@ -74,9 +78,9 @@ def _groups(task: Task) -> Iterator[Task]:
         yield replace(task, candidates=tuple(candidates[k::count]))
 
 
-def _job(task: Task, size: float, recipe: Recipe, seed: int) -> _Job:
+def _job(task: Task, size: float, recipe: Recipe, seed: int, checkpoint: Checkpoint | None) -> _Job:
     rows = len(task.event)
-    return _Job(task, hidden_widths(rows, size), Schedule(recipe.steps, batch_size(rows)), seed)
+    return _Job(task, hidden_widths(rows, size), Schedule(recipe.steps, batch_size(rows)), seed, checkpoint)
 
 
 def _reporting(jobs: list[_Job], report: Report) -> Iterator[tuple[_Job, Progress]]:
@@ -95,8 +99,20 @@ def _reporting(jobs: list[_Job], report: Report) -> Iterator[tuple[_Job, Progres
 
 
 def _run(job_and_listener: tuple[_Job, Progress]) -> list[Network]:
-    """Train one job; the integer networks of its candidates, in their order."""
+    """The integer networks of a job's candidates, in their order, trained or found in the checkpoint."""
     job, listener = job_and_listener
+    if job.checkpoint is None:
+        return _train(job, listener)
+    key = fingerprint(job.task, job.hidden, job.schedule, job.seed, torch.__version__)
+    networks = job.checkpoint.load(key)
+    if networks is None:
+        networks = _train(job, listener)
+        job.checkpoint.save(key, networks)
+    listener(job.schedule.steps, math.nan)
+    return networks
+
+
+def _train(job: _Job, listener: Progress) -> list[Network]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # of this thread; more would only wait for each other on matrices this small
     try:

@@ -1,0 +1,70 @@
+"""Finished parts of a training on disk, found again by what went into them: an interrupted training goes on from there."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from flowtuple.atomic import atomic_path, make_folder
+from flowtuple.errors import Corrupt
+from flowtuple.lattice.network import Layer, Network
+from flowtuple.training.plan import Task
+
+
+def fingerprint(task: Task, *settings: object) -> str:
+    """16 hexadecimal digits that stand for all that the result of a training depends on.
+
+    Args:
+        task: Candidates with their data.
+        settings: Whatever else, in a form whose `repr` tells values apart.
+    """
+    digest = xxhash.xxh3_64()
+    digest.update(np.ascontiguousarray(task.features).tobytes())
+    digest.update(task.event.astype(np.int64).tobytes())
+    for candidate in task.candidates:
+        bins = candidate.flow.bins
+        for part in (candidate.coded, bins.first, bins.last, np.array(candidate.inputs, np.int64)):
+            digest.update(np.ascontiguousarray(part).tobytes())
+    digest.update(repr(settings).encode())
+    return str(digest.hexdigest())
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder of finished trainings, one file each.
+
+    Attributes:
+        folder: Made where it is missing.
+    """
+
+    folder: Path
+
+    def save(self, key: str, networks: list[Network]) -> None:
+        """Keep the networks of one training."""
+        make_folder(self.folder)
+        arrays = {}
+        for n, network in enumerate(networks):
+            for k, layer in enumerate(network.layers):
+                arrays[f"{n}.{k}.weights"], arrays[f"{n}.{k}.shifts"] = layer.weights, layer.shifts
+        with atomic_path(self._path(key)) as temporary:
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]
+
+    def load(self, key: str) -> list[Network] | None:
+        """The networks of a training that was finished before, if it was; a damaged file counts as none."""
+        try:
+            with np.load(self._path(key)) as stored:
+                layers: dict[int, list[Layer]] = {}
+                for name in stored.files:
+                    number, place, kind = name.split(".")
+                    if kind == "weights":
+                        layers.setdefault(int(number), []).append(Layer(stored[name], stored[f"{number}.{place}.shifts"]))
+        except (OSError, ValueError, KeyError, Corrupt, zipfile.BadZipFile):
+            return None
+        return [Network(tuple(layers[n])) for n in sorted(layers)]
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.npz"

@@ -1,0 +1,56 @@
+"""An interrupted training goes on from its finished parts, to the very same file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flowtuple as ft
+from flowtuple.training import train
+from flowtuple.training.checkpoint import Checkpoint
+
+BOUND = {"*": "abs:1e-2"}
+
+
+def events(seed: int = 0, columns: int = 3) -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(seed)
+    x = draw.normal(0, 1, 5000)
+    return {f"x{k}": (x + draw.normal(0, 0.1, 5000)).astype("f4") for k in range(columns)}
+
+
+def test_resumed_after_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, trained = events(columns=24), []
+    original = train.train_conditioners
+
+    def breaks_down(*arguments):
+        if len(trained) == 1:
+            raise KeyboardInterrupt
+        trained.append(1)
+        return original(*arguments)
+
+    whole = ft.compress(data, tmp_path / "whole.ftup", tolerance=BOUND, effort="fast")
+    monkeypatch.setattr(train, "train_conditioners", breaks_down)
+    with pytest.raises(KeyboardInterrupt):
+        ft.compress(data, tmp_path / "a.ftup", tolerance=BOUND, effort="fast", checkpoint=tmp_path / "parts")
+    assert len(list((tmp_path / "parts").iterdir())) == 1
+    assert not (tmp_path / "a.ftup").exists()
+    counted = []
+    monkeypatch.setattr(train, "train_conditioners", lambda *a: counted.append(1) or original(*a))
+    ft.compress(data, tmp_path / "a.ftup", tolerance=BOUND, effort="fast", checkpoint=tmp_path / "parts")
+    assert len(counted) == 1  # of two groups
+    assert (tmp_path / "a.ftup").read_bytes() == Path(whole.path).read_bytes()
+
+
+def test_parts_of_other_data_are_not_taken(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        ft.compress(events(seed), tmp_path / f"{seed}.ftup", tolerance=BOUND, effort="fast", checkpoint=tmp_path / "parts")
+    plain = ft.compress(events(1), tmp_path / "plain.ftup", tolerance=BOUND, effort="fast")
+    assert (tmp_path / "1.ftup").read_bytes() == Path(plain.path).read_bytes()
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no archive"], ids=["empty", "no archive"])
+def test_damaged_parts_are_trained_again(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "key.npz").write_bytes(damage)
+    assert Checkpoint(tmp_path).load("key") is None
