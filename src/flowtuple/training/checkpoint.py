@@ -56,13 +56,13 @@ class Checkpoint:
     def load(self, key: str) -> list[Network] | None:
         """The networks of a training that was finished before, if it was; a damaged file counts as none."""
         try:
-            with np.load(self._path(key)) as stored:
+            with open(self._path(key), "rb") as stream, np.load(stream) as stored:
                 layers: dict[int, list[Layer]] = {}
                 for name in stored.files:
                     number, place, kind = name.split(".")
                     if kind == "weights":
                         layers.setdefault(int(number), []).append(Layer(stored[name], stored[f"{number}.{place}.shifts"]))
-        except (OSError, ValueError, KeyError, Corrupt, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, Corrupt, zipfile.BadZipFile):
             return None
         return [Network(tuple(layers[n])) for n in sorted(layers)]
 
