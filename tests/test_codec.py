@@ -50,8 +50,7 @@ def slow_frequencies(logits: list[int]) -> list[int]:
         weights.append(math.isqrt(math.isqrt(math.isqrt(math.isqrt(power)))))
     reciprocal = (2**16 - len(logits)) * 2**32 // sum(weights)
     f = [1 + w * reciprocal // 2**32 for w in weights]
-    f[logits.index(top)] += 2**16 - sum(f)
-    return f
+    return [*f[:-1], 2**16 - sum(f[:-1])]
 
 
 def frequencies(logits: np.ndarray) -> np.ndarray:

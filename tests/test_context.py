@@ -140,8 +140,8 @@ def test_relations(reader: str, parent: Parent, events: list[tuple[int, int]], s
         present = np.broadcast_to(present, len(values))
         assert [v if p else MISSING for v, p in zip(values.tolist(), present.tolist(), strict=True)] == expected[part]
         levels = context.gather([parent], reader, part)
-        assert (levels.dtype, levels.shape) == (np.uint8, (part.stop - part.start, 1))
-        assert levels[:, 0].tolist() == [0 if v is MISSING else v + 100 for v in expected[part]]
+        assert (levels.dtype, levels.shape) == (np.uint8, (1, part.stop - part.start))
+        assert levels[0].tolist() == [0 if v is MISSING else v + 100 for v in expected[part]]
 
 
 @given(counts=COUNTS)
@@ -152,10 +152,10 @@ def test_gather_takes_parents_side_by_side(counts: np.ndarray) -> None:
     parents = [Parent("row", "pt"), Parent("index"), Parent("prediction"), Parent("event", "met"), Parent("row", "pt")]
     found = context.gather(parents, "#n", whole, predicted)
     pt, met = slow.values["pt"], slow.values["met"]
-    assert found.tolist() == [
+    assert found.T.tolist() == [
         [pt[e][n] + 100, 256 * n // (n + 8), predicted[k], met[e][0] + 100, pt[e][n] + 100] for k, (e, n) in enumerate(rows)
     ]
-    assert context.gather([], "#n", whole).shape == (len(rows), 0)
+    assert context.gather([], "#n", whole).shape == (0, len(rows))
 
 
 def test_every_relation_is_tested() -> None:

@@ -39,8 +39,8 @@ def random_network(
 
 
 def slow_logits(network: Network, features: np.ndarray) -> np.ndarray:
-    """floor(sum / 2^shift + 1/2) in whole numbers throughout."""
-    x = features.astype(np.int64)
+    """floor(sum / 2^shift + 1/2) in whole numbers throughout; features of shape (inputs, n) as in `Network.logits`."""
+    x = features.T.astype(np.int64)
     for k, layer in enumerate(network.layers):
         weights, shift = layer.weights.astype(np.int64), layer.shifts.astype(np.int64)
         sums = (x[:, None, :] * weights[None, :, :-1]).sum(axis=2) + 255 * weights[:, -1]
@@ -59,7 +59,7 @@ class TestArithmetic:
     def test_random(self, seed: int, widths: list[int], rows: int, least: int) -> None:
         rng = np.random.default_rng(seed)
         network = random_network(rng, widths, shifts=(least, MAX_SHIFT))
-        features = rng.integers(0, 256, (rows, widths[0])).astype(np.uint8)
+        features = rng.integers(0, 256, (widths[0], rows)).astype(np.uint8)
         logits = network.logits(features)
         assert (logits.dtype, logits.shape) == (np.int16, (rows, widths[-1]))
         assert np.array_equal(logits, slow_logits(network, features))
@@ -69,8 +69,8 @@ class TestArithmetic:
     def test_extreme(self, shift: int, low: int) -> None:
         rng = np.random.default_rng(shift)
         network = random_network(rng, [MAX_INPUTS, 24, 9], low, (shift, shift))
-        features = rng.choice(np.array([0, 1, 254, 255], np.uint8), (20, MAX_INPUTS))
-        features[0] = 255
+        features = rng.choice(np.array([0, 1, 254, 255], np.uint8), (MAX_INPUTS, 20))
+        features[:, 0] = 255
         assert np.array_equal(network.logits(features), slow_logits(network, features))
 
     @pytest.mark.parametrize("shift", [1, 8, 20])
@@ -80,19 +80,20 @@ class TestArithmetic:
         weights[np.arange(8), np.arange(8)] -= sign * np.arange(8)
         layer = Layer(weights.astype(np.int8), np.full(8, shift, np.uint8))
         sums = weights.sum(axis=1) * 255
-        x = np.full((3, MAX_INPUTS), 255, np.float32)
         expected = [int(2 * s + 2**shift) // 2 ** (shift + 1) for s in sums]
-        assert layer(x).tolist() == [expected] * 3
+        clipped = np.clip(expected, -LOGIT_LIMIT, LOGIT_LIMIT).tolist()
+        found = Network((layer,)).logits(np.full((MAX_INPUTS, 3), 255, np.uint8))
+        assert found.tolist() == [clipped] * 3
 
     def test_wide_hidden_layers(self) -> None:
         rng = np.random.default_rng(0)
         network = random_network(rng, [5, MAX_INPUTS, MAX_INPUTS, 3], shifts=(8, 12))
-        features = rng.integers(0, 256, (8, 5)).astype(np.uint8)
+        features = rng.integers(0, 256, (5, 8)).astype(np.uint8)
         assert np.array_equal(network.logits(features), slow_logits(network, features))
 
     def test_no_inputs(self) -> None:
         network = Network((Layer(np.array([[100], [-3], [0]], np.int8), np.array([1, 4, 20], np.uint8)),))
-        assert network.logits(np.empty((2, 0), np.uint8)).tolist() == [[12750, -48, 0]] * 2
+        assert network.logits(np.empty((0, 2), np.uint8)).tolist() == [[12750, -48, 0]] * 2
         assert (network.outputs, network.parameters) == (3, 3)
 
     def test_logits_are_clipped(self) -> None:
@@ -103,7 +104,7 @@ class TestArithmetic:
 @pytest.fixture(scope="module")
 def large() -> tuple[Network, np.ndarray]:
     rng = np.random.default_rng(11)
-    return random_network(rng, [60, 64, 32, 33], shifts=(5, 9)), rng.integers(0, 256, (9001, 60)).astype(np.uint8)
+    return random_network(rng, [60, 64, 32, 33], shifts=(5, 9)), rng.integers(0, 256, (60, 9001)).astype(np.uint8)
 
 
 ELSEWHERE = """
@@ -113,33 +114,35 @@ sys.path.insert(0, sys.argv[1])
 from test_network import random_network
 rng = np.random.default_rng(11)
 network = random_network(rng, [60, 64, 32, 33], shifts=(5, 9))
-print(hashlib.sha256(network.logits(rng.integers(0, 256, (9001, 60)).astype(np.uint8)).tobytes()).hexdigest())
+print(hashlib.sha256(network.logits(rng.integers(0, 256, (60, 9001)).astype(np.uint8)).tobytes()).hexdigest())
 """
 
 
 class TestSameEverywhere:
-    @pytest.mark.parametrize("block", [1, 7, 4095, 100_000])
-    def test_block(self, large: tuple[Network, np.ndarray], block: int) -> None:
+    @pytest.mark.parametrize("rows", [1, 127, 128, 129, 4095])
+    def test_any_number_of_rows_at_once(self, large: tuple[Network, np.ndarray], rows: int) -> None:
+        """Also around the number of rows that go through the layers together."""
         network, features = large
-        features = features[: 500 if block == 1 else len(features)]
-        assert np.array_equal(network.logits(features, block), network.logits(features))
+        some = features[:, : 500 if rows == 1 else features.shape[1]]
+        parts = [network.logits(some[:, k : k + rows]) for k in range(0, some.shape[1], rows)]
+        assert np.array_equal(np.concatenate(parts), network.logits(some))
 
     def test_order_of_rows(self, large: tuple[Network, np.ndarray]) -> None:
         network, features = large
-        order = np.random.default_rng(0).permutation(len(features))
-        assert np.array_equal(network.logits(features[order]), network.logits(features)[order])
+        order = np.random.default_rng(0).permutation(features.shape[1])
+        assert np.array_equal(network.logits(features[:, order]), network.logits(features)[order])
         assert np.array_equal(network.logits(np.asfortranarray(features)), network.logits(features))
 
     def test_python_threads(self, large: tuple[Network, np.ndarray]) -> None:
         network, features = large
         with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(lambda part: network.logits(part, 1000), np.array_split(features, 9)))
+            found = list(pool.map(network.logits, np.array_split(features, 9, axis=1)))
         assert np.array_equal(np.concatenate(found), network.logits(features))
 
     @pytest.mark.parametrize("threads", ["1", "3"])
-    def test_blas_threads(self, large: tuple[Network, np.ndarray], threads: str) -> None:
+    def test_another_process_of_any_threads(self, large: tuple[Network, np.ndarray], threads: str) -> None:
         network, features = large
-        names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
+        names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"]
         environment = os.environ | dict.fromkeys(names, threads)
         command = [sys.executable, "-c", ELSEWHERE, str(Path(__file__).parent)]
         found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
@@ -169,13 +172,12 @@ class TestLimits:
 
     @pytest.mark.parametrize("bits", [2, 13])
     def test_probe_refuses_less_than_float32(self, monkeypatch: pytest.MonkeyPatch, bits: int) -> None:
-        exact = Layer.__call__
+        def rounded(features: np.ndarray, widths: np.ndarray, weights: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
+            sums = weights.reshape(widths[::-1]).astype(np.float64) @ features + offsets[:, None]
+            patterns = sums.astype(np.float32).view(np.uint32) & np.uint32(2**32 - 2**bits)
+            out[:] = np.floor(patterns.view(np.float32)).T
 
-        def rounded(self: Layer, x: np.ndarray) -> np.ndarray:
-            patterns = exact(self, x).view(np.uint32)
-            return (patterns & np.uint32(2**32 - 2**bits)).view(np.float32)
-
-        monkeypatch.setattr(Layer, "__call__", rounded)
+        monkeypatch.setattr("flowtuple.lattice.network._propagate", rounded)
         with pytest.raises(Unsupported, match="not exact on this machine"):
             probe()
 

@@ -169,7 +169,7 @@ class TestIntegers:
         pairs = [(c.flow.bins, c.coded) for c in task.candidates]
         symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in pairs]))
         with torch.no_grad():
-            nats = _loss(model(torch.from_numpy(task.features), quantised), symbols).numpy() / math.log(2)
+            nats = _loss(model(torch.from_numpy(task.features.T), quantised), symbols).numpy() / math.log(2)
         return nats + [np.log2(b.spans.astype("float64") + 1)[b.symbol(q)].mean() for b, q in pairs]
 
     def integer_bits(self, fitted: tuple) -> np.ndarray:
@@ -177,7 +177,7 @@ class TestIntegers:
         bits = []
         for d, c in enumerate(task.candidates):
             flow = replace(c.flow, network=model.network(d, c))
-            bits.append(flow_bits(flow, c.coded, task.features[:, list(c.inputs)]) / len(c.coded))
+            bits.append(flow_bits(flow, c.coded, task.features[list(c.inputs)]) / len(c.coded))
         return np.array(bits)
 
     def test_cost(self, fitted: tuple) -> None:
@@ -197,7 +197,7 @@ class TestIntegers:
             entropy = -(shares[shares > 0] * np.log2(shares[shares > 0])).sum()
             places = np.log2(bins.spans.astype("float64") + 1)[symbols].mean()
             flow = ColumnFlow(bins, (), frequency_table(bins, q))
-            bits = flow_bits(flow, q, np.empty((len(q), 0), np.uint8)) / len(q)
+            bits = flow_bits(flow, q, np.empty((0, len(q)), np.uint8)) / len(q)
             assert entropy + places - 1e-9 <= bits <= entropy + places + 0.01
 
     def test_no_network_no_density(self, fitted: tuple) -> None:
@@ -298,7 +298,7 @@ class TestAwkwardData:
                         assert np.array_equal(c.flow.prediction.restore(c.coded, predicted), plan.indices[c.name])
                 levels = None if predicted is None else c.flow.levels.level(predicted)
                 seen |= {p.relation for p in c.flow.parents}
-                assert np.array_equal(task.features[:, list(c.inputs)], context.gather(c.flow.parents, key, rows, levels))
+                assert np.array_equal(task.features[list(c.inputs)], context.gather(c.flow.parents, key, rows, levels))
         assert {"row", "event", "previous"} <= seen
 
 

@@ -16,6 +16,7 @@ from flowtuple.lattice.grid import ATOM
 from flowtuple.schema import Array
 
 ZSTD_LEVEL = 19
+_HOPELESS = 1.5  # a fast zstd this much larger than pcodec: the slow one will not win, it seldom saves a third
 _PCODEC = ChunkConfig(compression_level=8)
 _LARGEST_RATIO = 2**15  # four bytes of zstd are a block of 128 KiB at most: a frame that declares more is made to mislead
 
@@ -103,10 +104,13 @@ def _narrow(q: Array, smallest: int = 1) -> Array:
 
 def pack_values(values: Array) -> bytes:
     """Pcodec on the values at their own type (it finds decimals and truncated mantissas itself), or zstd if smaller."""
-    plain = b"\x00" + zstd(values.tobytes())
+    raw = values.tobytes()
     if values.dtype.itemsize == 1:
-        return plain
-    return min(b"\x01" + _pco(values), plain, key=len)
+        return b"\x00" + zstd(raw)
+    packed = b"\x01" + _pco(values)
+    if len(zstandard.ZstdCompressor(level=1).compress(raw)) > _HOPELESS * len(packed):
+        return packed
+    return min(packed, b"\x00" + zstd(raw), key=len)
 
 
 def unpack_values(data: bytes, rows: int, dtype: str) -> Array:
