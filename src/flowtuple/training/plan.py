@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -109,10 +109,8 @@ def make_plan(
     table: Table, lattices: Mapping[str, Lattice], predictions: Mapping[str, Prediction], given: Set[str] = frozenset()
 ) -> Plan:
     """Bins and parents for the columns of a table that a flow could code: not constant, not ids, rows enough."""
-    context = make_context(table.columns, table.num_entries, table.data)
+    builder = _Builder(make_context(table.columns, table.num_entries, table.data), lattices, predictions)
     order = decoding_order(table.columns, predictions, given)
-    plan = Plan((), tuple(c.name for c in order), {}, predictions, {}, {}, given)
-    builder = _Builder(context, lattices, plan)
     for column in order:
         builder.add(column, table.data[column.name].reshape(-1))
     earlier: list[Column] = []
@@ -120,10 +118,17 @@ def make_plan(
     for column in order:
         for way in builder.ways(column, earlier) if column.name not in given else ():
             wanted.setdefault(collection_of(column), []).append(way)
-        if column.name in plan.scales and not (column.name in predictions and predictions[column.name].is_copy):
+        if column.name in builder.scales and not (column.name in predictions and predictions[column.name].is_copy):
             earlier.append(column)
-    tasks = tuple(builder.task(key, ways) for key, ways in wanted.items())
-    return replace(plan, tasks=tasks)
+    return Plan(
+        tasks=tuple(builder.task(key, ways) for key, ways in wanted.items()),
+        order=tuple(c.name for c in order),
+        indices=builder.indices,
+        predictions=predictions,
+        predicted=builder.predicted,
+        scales=builder.scales,
+        given=given,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,37 +143,37 @@ class _Wanted:
 
 
 class _Builder:
-    """Fills a plan column by column, in coding order."""
+    """Gathers what a plan needs, column by column, in coding order."""
 
-    def __init__(self, context: Context, lattices: Mapping[str, Lattice], plan: Plan) -> None:
+    def __init__(self, context: Context, lattices: Mapping[str, Lattice], predictions: Mapping[str, Prediction]) -> None:
         self._context = context
         self._lattices = lattices
-        self._indices: dict[str, Array] = plan.indices  # type: ignore[assignment]
-        self._predicted: dict[str, Array] = plan.predicted  # type: ignore[assignment]
-        self._scales: dict[str, Bins] = plan.scales  # type: ignore[assignment]
-        self._predictions = plan.predictions
+        self._predictions = predictions
+        self.indices: dict[str, Array] = {}
+        self.predicted: dict[str, Array] = {}
+        self.scales: dict[str, Bins] = {}
 
     def add(self, column: Column, values: Array) -> None:
         """Indices, levels and values of a column, and what is predicted of it."""
         name, rows, lattice = column.name, self._context.rows(collection_of(column)), self._lattices[column.name]
         values = rows.sort(values)
-        q = self._indices[name] = lattice.encode(values)
+        q = self.indices[name] = lattice.encode(values)
         self._context.values[name] = lattice.decode(q, values[q == ESCAPE])
         if len(q) >= MIN_ROWS and column.role != "id" and (q != q[0]).any():
-            self._scales[name] = fit_bins(q, bin_count(len(q)), binade_of(lattice.grid))
-            self._context.levels[name] = self._scales[name].level(q)
+            self.scales[name] = fit_bins(q, bin_count(len(q)), binade_of(lattice.grid))
+            self._context.levels[name] = self.scales[name].level(q)
         if name in self._predictions:
             part, key = slice(0, len(q)), collection_of(column)
             predicted = self._predictions[name].index(lambda parent: self._context.fetch(parent, key, part), lattice)
-            self._predicted[name] = np.broadcast_to(predicted, len(q))
+            self.predicted[name] = np.broadcast_to(predicted, len(q))
 
     def ways(self, column: Column, earlier: Sequence[Column]) -> list[_Wanted]:
         """How a conditioner could code a column: its indices, its residuals, or both are to be tried."""
         name = column.name
-        if name not in self._scales:
+        if name not in self.scales:
             return []
-        q, prediction = self._indices[name], self._predictions.get(name)
-        r = None if prediction is None else residuals(q, self._predicted[name], prediction)
+        q, prediction = self.indices[name], self._predictions.get(name)
+        r = None if prediction is None else residuals(q, self.predicted[name], prediction)
         if r is not None and (r == r[0]).all():
             return []
         candidates = self._readable(column, earlier)
@@ -184,7 +189,7 @@ class _Builder:
         return worth_subtracting(q[::stride], r[::stride], classes)
 
     def _way(self, name: str, coded: Array, candidates: Sequence[Parent], *, residual: bool) -> _Wanted:
-        bins = fit_bins(coded, bin_count(len(coded))) if residual else self._scales[name]
+        bins = fit_bins(coded, bin_count(len(coded))) if residual else self.scales[name]
         stride = max(1, len(coded) // SAMPLE_ROWS)
         target = bins.level(coded[::stride])
         levels = np.stack([self._level(parent, name)[::stride] for parent in candidates]) if candidates else np.empty((0, 1))
@@ -221,8 +226,8 @@ class _Builder:
 
     def _level(self, parent: Parent, name: str) -> Array:
         key = self._context.collection[name]
-        part = slice(0, len(self._indices[name]))
-        predicted = self._scales[name].level(self._predicted[name]) if parent.relation == "prediction" else None
+        part = slice(0, len(self.indices[name]))
+        predicted = self.scales[name].level(self.predicted[name]) if parent.relation == "prediction" else None
         level: Array = self._context.gather([parent], key, part, predicted)[0]
         return level
 
@@ -240,7 +245,7 @@ class _Builder:
     def _candidate(self, way: _Wanted, places: Mapping[tuple[Parent, str], int]) -> Candidate:
         reads_prediction = any(p.relation == "prediction" for p in way.parents)
         prediction = self._predictions.get(way.name) if way.residual or reads_prediction else None
-        scale = self._scales[way.name] if way.residual else None
+        scale = self.scales[way.name] if way.residual else None
         flow = ColumnFlow(way.bins, way.parents, None, prediction, way.residual, scale)
         return Candidate(way.name, flow, way.coded, tuple(places[_feature(p, way.name)] for p in way.parents))
 
