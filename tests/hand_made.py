@@ -59,7 +59,7 @@ def make_flow(
     everything = predicting.union(*parents.values())
     named = {c for p in everything for c in (p.column, p.through) if c} | set(parents) | set(predictions)
     context, columns = make_context(coding.columns, table.num_entries, table.data), {}
-    for column in decoding_order(coding.columns, predictions):
+    for column in decoding_order(coding.columns, predictions, coding.given):
         name, key, lattice = column.name, collection_of(column), coding.lattices[column.name]
         rows, prediction = context.rows(key), predictions.get(name)
         values = rows.sort(table.data[name].reshape(-1))
@@ -81,10 +81,15 @@ def make_flow(
 
 
 def write_model(
-    table: Table, path: Path, parents: Parents, tolerance: dict[str, str], predictions: Predictions | None = None
+    table: Table,
+    path: Path,
+    parents: Parents,
+    tolerance: dict[str, str],
+    predictions: Predictions | None = None,
+    given: Sequence[str] = (),
 ) -> LatticeFlow:
     """A `.flow` file for a table, as `train` would write it, with a flow made by hand."""
-    (prepared,) = prepare(Dataset("by hand", {table.name: table}), tolerance, silent)
+    (prepared,) = prepare(Dataset("by hand", {table.name: table}), tolerance, silent, given)
     flow = make_flow(table, prepared.coding, parents, predictions)
     coding = replace(prepared.coding, flow=flow)
     prepared = replace(prepared, coding=coding)

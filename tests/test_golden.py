@@ -7,13 +7,20 @@ import pytest
 
 import flowtuple as ft
 from flowtuple.codec.column import Method
+from flowtuple.events.memory import dataset_from_memory
 from flowtuple.lattice.context import RELATIONS
 from flowtuple.lattice.prediction import FUNCTIONS
 from flowtuple.schema import bit_patterns
 from flowtuple.table import read_all
 
 FOLDER = Path(__file__).parent / "golden"
-NAMES = ("plain", "bounds", "flow")
+NAMES = ("plain", "bounds", "flow", "given")
+
+
+def open_golden(name):
+    """A golden file, with the column that one of them needs to be read."""
+    with np.load(FOLDER / "given.npz", allow_pickle=False) as expected:
+        return ft.File(FOLDER / f"{name}.ftup", given=dataset_from_memory({"a": expected["a"]}))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -29,7 +36,7 @@ def test_nothing_else_is_there():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_file_decodes_to_the_same_bits(name):
-    with ft.File(FOLDER / f"{name}.ftup") as file, np.load(FOLDER / f"{name}.npz", allow_pickle=False) as expected:
+    with open_golden(name) as file, np.load(FOLDER / f"{name}.npz", allow_pickle=False) as expected:
         (stored,) = file.tables.values()
         table = read_all(stored)
         assert set(expected.files) == {c.name for c in table.columns}
@@ -49,7 +56,7 @@ def test_golden_files_hold_every_grid_method_and_relation():
     kinds, methods, escapes, atoms = set(), set(), 0, 0
     read, predicted, functions = set(), set(), set()
     for name in NAMES:
-        with ft.File(FOLDER / f"{name}.ftup") as file:
+        with open_golden(name) as file:
             for table in file.tables.values():
                 kinds |= {lattice.grid.kind for lattice in table.lattices.values()}
                 atoms += sum(len(lattice.atoms) for lattice in table.lattices.values())
@@ -62,10 +69,7 @@ def test_golden_files_hold_every_grid_method_and_relation():
                     methods |= {(stored.method, stored.residual) for stored in chunk.values()}
                     escapes += sum(len(stored.escapes) > 0 for stored in chunk.values())
     assert kinds == {"ordered", "integers", "uniform", "decimal", "mantissas", "binades"}
-    without_residuals = set(Method) - {Method.GIVEN}  # it needs another file
-    assert methods == {(m, False) for m in without_residuals} | {
-        (m, True) for m in (Method.CONSTANT, Method.INDICES, Method.GROUP)
-    }
+    assert methods == {(m, False) for m in Method} | {(m, True) for m in (Method.CONSTANT, Method.INDICES, Method.GROUP)}
     assert read == set(RELATIONS)
     assert predicted >= {"row", "event"}
     assert functions == set(FUNCTIONS)
@@ -109,3 +113,18 @@ def test_golden_flow_codes_by_predictions_alone(flow_file, name):
     assert flows[name].network is None
     assert all(chunk[name].residual for chunk in chunks)
     assert flows[name].prediction.is_copy == (name != "both")
+
+
+def test_golden_given_is_read_by_a_network_and_a_prediction():
+    with open_golden("given") as file:
+        (table,) = file.tables.values()
+        flows, chunks = table.flow.columns, list(table.stored())
+    assert table.given == {"a"}
+    assert [p.column for p in flows["b"].parents] == [p.column for p in flows["copy"].inputs] == ["a"]
+    assert {(chunk["a"].method, chunk["b"].method) for chunk in chunks} == {(Method.GIVEN, Method.FLOW)}
+    assert all(chunk["copy"].residual for chunk in chunks)
+
+
+def test_golden_given_is_refused_without_it():
+    with ft.File(FOLDER / "given.ftup") as file, pytest.raises(ft.InvalidArgument, match="--given"):
+        read_all(file.tables["events"])

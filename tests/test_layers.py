@@ -32,6 +32,7 @@ RANKS = {
     "prepare": 8,
     "assemble": 9,
     "describe": 9,
+    "forecast": 10,
     "contest": 10,
     "workflow": 11,
     "": 11,

@@ -14,6 +14,7 @@ import flowtuple as ft
 from flowtuple import assemble
 from flowtuple.container.file import File
 from flowtuple.events.memory import dataset_from_memory
+from flowtuple.lattice.prediction import Prediction, Term
 from flowtuple.table import read_all
 
 HERE = Path(__file__).parent
@@ -22,6 +23,8 @@ sys.path.insert(0, str(HERE.parent))
 from hand_made import (  # noqa: E402
     DEPENDENT_TOLERANCE,
     RELATED_PARENTS,
+    dependent_events,
+    of_event,
     related_events,
     related_predictions,
     write_model,
@@ -93,7 +96,28 @@ def flow(path: Path) -> None:
         model.unlink(missing_ok=True)
 
 
-GOLDEN: dict[str, Callable[[Path], None]] = {"plain": plain, "bounds": bounds, "flow": flow}
+def given_events(count: int, seed: int) -> dict[str, np.ndarray]:
+    made = dependent_events(count, seed)
+    a, b = np.asarray(made["a"]).copy(), np.asarray(made["b"])
+    copy = np.where(np.arange(count) % 40 == 7, np.float32(0), a)
+    a[:4] = np.array([0x7FC00005, 0x80000000, 0xFF800000, 0x7149F2CA], np.uint32).view(np.float32)
+    return {"a": a, "b": b, "copy": copy, "alone": b.astype(np.int16)}
+
+
+def given(path: Path) -> None:
+    """A network and a prediction that read column `a`, which is not stored: reading the file takes it."""
+    model = path.with_suffix(".flow.part")
+    parents, predictions = {"b": of_event("a")}, {"copy": Prediction((Term(1.0, "x", of_event("a")),))}
+    try:
+        table = dataset_from_memory(given_events(600, 1)).tables["events"]
+        write_model(table, model, parents, DEPENDENT_TOLERANCE, predictions, ["a"])
+        assemble.CHUNK_ENTRIES = 65
+        ft.compress(given_events(130, 2), path, model=model)
+    finally:
+        model.unlink(missing_ok=True)
+
+
+GOLDEN: dict[str, Callable[[Path], None]] = {"plain": plain, "bounds": bounds, "flow": flow, "given": given}
 
 
 def main() -> int:
@@ -105,7 +129,7 @@ def main() -> int:
             continue
         assemble.CHUNK_ENTRIES = 16384
         make(path)
-        with File(path) as file:
+        with File(path, given=dataset_from_memory(given_events(130, 2))) as file:
             decoded = read_all(file.tables["events"])
         contents = {c.name: np.array(decoded[c.name].to_list()) if c.is_opaque else decoded[c.name] for c in decoded.columns}
         np.savez(expected, **contents)

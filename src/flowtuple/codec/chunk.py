@@ -111,7 +111,7 @@ def _split(data: bytes, columns: Sequence[Column]) -> dict[str, StoredColumn]:
     for column in columns:
         method, residual = _method(numbers.unsigned(), column)
         length, escapes = numbers.unsigned(), numbers.unsigned()
-        if escapes and method in (Method.OPAQUE, Method.VALUES):
+        if escapes and method in (Method.OPAQUE, Method.VALUES, Method.GIVEN):
             raise Corrupt(f"column {column.name!r} is stored by the method {method.name} and has escapes")
         source = group if method == Method.GROUP else reader
         stored[column.name] = StoredColumn(method, source.take(length), reader.take(escapes), residual)

@@ -19,6 +19,7 @@ from flowtuple.lattice.lattice import Lattice
 from flowtuple.schema import Array, Column
 
 SMALL = 4096  # raw bytes up to which a column may share one zstd frame with others
+_HASH_BYTES = 8
 BLOCK_ROWS = 2**15  # rows whose logits are held at once
 
 
@@ -119,13 +120,16 @@ def check_given(values: Array, stored: StoredColumn, column: Column) -> None:
 
     Raises:
         InvalidArgument: They differ.
+        Corrupt: What is stored is no hash.
     """
+    if len(stored.payload) != _HASH_BYTES:
+        raise Corrupt(f"column {column.name!r} is given, and its hash has {len(stored.payload)} bytes")
     if _fingerprint(values) != stored.payload:
         raise InvalidArgument(f"column {column.name!r} is not the one that was given when it was compressed")
 
 
 def _fingerprint(values: Array) -> bytes:
-    return int(xxhash.xxh3_64_intdigest(np.ascontiguousarray(values).tobytes())).to_bytes(8, "little")
+    return int(xxhash.xxh3_64_intdigest(np.ascontiguousarray(values).tobytes())).to_bytes(_HASH_BYTES, "little")
 
 
 def _of_indices(q: Array, exact: bytes, residual: bool) -> list[StoredColumn]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from flowtuple.lattice.lattice import Lattice
 from flowtuple.schema import OPAQUE, ROLES, Column
 
 _INTEGERS = frozenset(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64))
+_HASH = re.compile("[0-9a-f]{16}$")
 _DTYPES = _INTEGERS | set(MANTISSA_BITS) | {"bool", OPAQUE}
 
 
@@ -41,20 +43,37 @@ def parse_table(description: Any) -> DescribedTable:
         columns = tuple(Column.from_json(c) for c in described)
         lattices = {c["name"]: Lattice.from_json(c["lattice"]) for c in described if "lattice" in c}
         asked = {c["name"]: str(c["asked"]) for c in described if "asked" in c}
-        given = frozenset(c["name"] for c in described if c.get("given", False))
+        given = frozenset(c["name"] for c in described if _flag(c, "given"))
         model = description.get("model", "")
     except KeyError as error:
         raise Corrupt(f"lacks {error}") from None
     except (TypeError, AttributeError, InvalidArgument) as error:
         raise Corrupt(f"is not what it should be ({error})") from None
-    if not isinstance(name, str) or not _is_count(entries) or not isinstance(model, str):
+    if not isinstance(name, str) or not _is_count(entries):
         raise Corrupt(f"has the name {name!r} and {entries!r} events")
     _check_columns(columns)
     for column in columns:
         _check_lattice(column, lattices)
-    if given - set(lattices):
-        raise Corrupt("has a given column that is opaque")
+    _check_given(columns, lattices, given)
+    if not isinstance(model, str) or (model and not _HASH.match(model)):
+        raise Corrupt(f"refers to the model {str(model)[:40]!r}, which is no hash")
     return DescribedTable(name, entries, columns, lattices, asked, given, model)
+
+
+def _flag(described: Mapping[str, Any], key: str) -> bool:
+    value = described.get(key, False)
+    if not isinstance(value, bool):
+        raise TypeError(f"{key} is {str(value)[:40]!r}")
+    return value
+
+
+def _check_given(columns: tuple[Column, ...], lattices: Mapping[str, Lattice], given: frozenset[str]) -> None:
+    for column in columns:
+        if column.name in given:
+            if column.is_opaque or lattices[column.name].bound.kind != "lossless":
+                raise Corrupt(f"has the given column {column.name!r}, which is opaque or bounded")
+            if column.counter is not None and column.counter not in given:
+                raise Corrupt(f"has the given column {column.name!r}, whose counter is not given")
 
 
 def _is_count(number: Any) -> bool:

@@ -84,6 +84,8 @@ class StoredTable:
         self.lattices, self.asked, self.given = described.lattices, described.asked, described.given
         self.model_reference = described.model
         self.chunks = [s for s in file.sections if s.kind is SectionKind.CHUNK and s.owner == number]
+        if self.model_reference and self.model_section is not None:
+            raise Corrupt(f"{file.path}: table {self.name!r} has a model and refers to another")
         if sum(s.entries for s in self.chunks) != self.num_entries:
             raise Corrupt(f"{file.path}: table {self.name!r} declares {self.num_entries} events, its chunks hold others")
 
@@ -95,7 +97,9 @@ class StoredTable:
             InvalidArgument: The file refers to a model kept elsewhere, which it was not opened with.
         """
         if self.model_reference:
-            return self._file.referred_table(self.name, self.model_reference).flow
+            referred = self._file.referred_table(self.name, self.model_reference)
+            self._check_schema(referred)
+            return referred.flow
         section = self.model_section
         if section is None:
             return LatticeFlow()
@@ -105,6 +109,13 @@ class StoredTable:
             return unpack_flow(data, self.columns)
         except Corrupt as error:
             raise Corrupt(f"{self._file.path}: {error}") from None
+
+    def _check_schema(self, other: StoredTable) -> None:
+        """Refuse the model of a table whose columns are not like this one's."""
+        own = {c.name: (c.dtype, c.counter, c.shape) for c in self.columns}
+        for column in other.columns:
+            if column.name in other.flow.columns and own.get(column.name) != (column.dtype, column.counter, column.shape):
+                raise Corrupt(f"{self._file.path}: its model was made for another column {column.name!r}")
 
     @property
     def model_section(self) -> Section | None:

@@ -104,11 +104,14 @@ def unpack_flow(data: bytes, columns: Sequence[Column]) -> LatticeFlow:
 
 def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
     bins = _unpack_bins(reader)
-    scale = _unpack_bins(reader) if reader.unsigned() else None
+    scaled = reader.unsigned()
+    scale = _unpack_bins(reader) if scaled else None
     parents = tuple(_unpack_parent(reader, columns) for _ in range(reader.unsigned()))
     prediction, residual = _unpack_prediction(reader, columns)
     layers = tuple(_unpack_layer(reader) for _ in range(reader.unsigned()))
     network = _network(layers, bins, parents) if layers else None
+    if scaled > 1:
+        raise Corrupt("a model has a column with more than one scale")
     if any(p.relation == "prediction" for p in parents) and prediction is None:
         raise Corrupt("a model reads the prediction of a column that has none")
     return ColumnFlow(bins, parents, network, prediction, residual, scale)
@@ -169,7 +172,7 @@ def _unpack_prediction(reader: Reader, columns: Sequence[Column]) -> tuple[Predi
     if count > MAX_TERMS:
         raise Corrupt(f"a prediction of {count} terms has more than {MAX_TERMS}")
     residual, low, turn = reader.unsigned(), reader.signed(), reader.unsigned()
-    if residual > 1 or abs(low) > LARGEST or turn > LARGEST:
+    if residual > 1 or abs(low) > LARGEST or turn > LARGEST or (low and not turn):
         raise Corrupt("a prediction is outside the limits of the format")
     terms = tuple(_unpack_term(reader, columns) for _ in range(count))
     return Prediction(terms, (low, turn) if turn else None), bool(residual)
