@@ -3,7 +3,6 @@ every arithmetic gives the same logits."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,12 +23,8 @@ torch = pytest.importorskip("torch")
 
 from flowtuple.training import train as training  # noqa: E402 - torch has to be there
 from flowtuple.training.choose import flow_bits  # noqa: E402
-from flowtuple.training.conditioners import Conditioners, _loss  # noqa: E402
+from flowtuple.training.conditioners import Conditioners, float_bits  # noqa: E402
 from flowtuple.training.plan import Task  # noqa: E402
-
-# Bits per value over the float model where the limit of 0.05 % + 0.005 is not met: weights of 6 bits cost one column of rare
-# symbols 0.037. With weights of 7 bits every column meets it.
-KNOWN_EXCESS = {"Jet_partonFlavour": 0.05}
 
 
 @dataclass(frozen=True)
@@ -49,8 +44,8 @@ class Trained:
     def networks(self) -> Iterator[tuple[str, Network, np.ndarray]]:
         """Every trained network with the features that it was trained on."""
         for task, model in self.trainings:
-            for d, c in enumerate(task.candidates):
-                yield c.name, model.network(d, c), task.features[list(c.inputs)]
+            for c, network in zip(task.candidates, training.exported(model, task), strict=True):
+                yield c.name, network, task.features[list(c.inputs)]
 
 
 @pytest.fixture(scope="module")
@@ -85,25 +80,17 @@ class TestCost:
     def test_integers_cost_next_to_nothing_over_floats(self, trained: Trained) -> None:
         over, total, limits = {}, 0.0, 0.0
         for task, model in trained.trainings:
-            floats = float_bits(task, model)
+            floats = float_bits(model, task, slice(None))
+            networks = training.exported(model, task)
             for d, c in enumerate(task.candidates):
-                flow = replace(c.flow, network=model.network(d, c))
+                flow = replace(c.flow, network=networks[d])
                 integers = flow_bits(flow, c.coded, task.features[list(c.inputs)]) / len(c.coded)
                 limit = 0.0005 * floats[d] + 0.005
                 total, limits = total + (integers - floats[d]) * len(c.coded), limits + limit * len(c.coded)
-                if integers - floats[d] > KNOWN_EXCESS.get(c.name, limit):
+                if integers - floats[d] > limit:
                     over[c.name] = integers - floats[d]
         assert over == {}
         assert total <= limits
-
-
-def float_bits(task: Task, model: Conditioners) -> np.ndarray:
-    """Bits per value of each candidate under the float model."""
-    pairs = [(c.flow.bins, c.coded) for c in task.candidates]
-    symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in pairs]))
-    with torch.no_grad():
-        nats = _loss(model(torch.from_numpy(np.ascontiguousarray(task.features.T))), symbols).numpy()
-    return nats / math.log(2) + [np.log2(b.spans.astype("float64") + 1)[b.symbol(q)].mean() for b, q in pairs]
 
 
 def torch_logits(network: Network, features: np.ndarray, batch: int, device: str) -> np.ndarray:

@@ -126,9 +126,9 @@ def probe() -> None:
     Raises:
         Unsupported: This machine's float32 sums round where they must not (a reduced-precision mode).
     """
-    row = np.arange(64)[:, None]
-    weights = (127 - (np.arange(MAX_INPUTS + 1) < row)) * np.where(row % 2, 1, -1)  # sums of every remainder
-    shifts = np.full(64, 11, np.uint8)
+    row, width = np.arange(2048)[:, None], MAX_INPUTS + 1
+    weights = (127 - row // width - (np.arange(width) < row % width)) * np.where(row % 2, 1, -1)  # sums of every remainder
+    shifts = np.full(len(row), 11, np.uint8)
     found = Network((Layer(weights.astype(np.int8), shifts),)).logits(np.full((MAX_INPUTS, 16), 255, np.uint8))
     exact = ((weights * 255).sum(axis=1) + 2**10) >> 11
     if not np.array_equal(found, np.tile(exact, (16, 1))):

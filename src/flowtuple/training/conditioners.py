@@ -19,7 +19,7 @@ UNIT = 128.0  # activation 1.0 is stored as 128
 LARGEST = 255 / UNIT
 LOGIT_UNITS = 16 / math.log(2) / UNIT  # nats of a logit, per unit of activation, in sixteenths of a bit
 HELD_OUT = 0.05
-WEIGHT_LIMIT = 31  # of 127 that the format allows: coarser weights cost 0.03 % of the data and save a quarter of the model
+WEIGHT_LIMITS = (31, 63, 127)  # tried in this order; training sees the first, which saves a quarter of the model's bytes
 
 Progress = Callable[[int, float], None]
 """Called with steps done and the held-out loss so far, in bits per value."""
@@ -36,14 +36,14 @@ class Schedule:
     patience: int = 8
 
 
-def integer_weights(weights: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Weights of shape (..., inputs, outputs) as whole numbers within +-31, and the shift of each output.
+def integer_weights(weights: Tensor, scale: float, limit: int = WEIGHT_LIMITS[0]) -> tuple[Tensor, Tensor]:
+    """Weights of shape (..., inputs, outputs) as whole numbers within +-limit, and the shift of each output.
 
     An output's shift is the largest that keeps its weights within range: w_int = w scale 2^shift.
     """
     largest = (weights.detach() * scale).abs().amax(dim=-2, keepdim=True).clamp_min(1e-12)
-    shift = torch.floor(torch.log2(WEIGHT_LIMIT / largest)).clamp(1, MAX_SHIFT)
-    return torch.clamp(torch.round(weights.detach() * scale * 2**shift), -WEIGHT_LIMIT, WEIGHT_LIMIT), shift
+    shift = torch.floor(torch.log2(limit / largest)).clamp(1, MAX_SHIFT)
+    return torch.clamp(torch.round(weights.detach() * scale * 2**shift), -limit, limit), shift
 
 
 class Conditioners(torch.nn.Module):
@@ -102,15 +102,15 @@ class Conditioners(torch.nn.Module):
                 x = x + (torch.floor(x * UNIT + 0.5) / UNIT - x).detach() if quantised else x
         return x + self.absent
 
-    def network(self, d: int, candidate: Candidate) -> Network:
-        """The integer network of candidate d."""
+    def network(self, d: int, candidate: Candidate, limit: int = WEIGHT_LIMITS[0]) -> Network:
+        """The integer network of candidate d, with weights within +-limit."""
         layers = []
         rows = [*range(len(candidate.inputs)), self.inputs.shape[1]]
         for k, weights in enumerate(self.weights):
             last = k == len(self.weights) - 1
             used = weights[d][rows] if k == 0 else weights[d]
             used = used[:, : candidate.flow.bins.symbols] if last else used
-            whole, shift = integer_weights(used, LOGIT_UNITS if last else 1.0)
+            whole, shift = integer_weights(used, LOGIT_UNITS if last else 1.0, limit)
             layers.append(Layer(whole.T.contiguous().numpy().astype(np.int8), shift[0].numpy().astype(np.uint8)))
         return Network(tuple(layers))
 
@@ -151,6 +151,17 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
 def _loss(logits: Tensor, symbols: Tensor) -> Tensor:
     """Mean nats of each column, shape (D,)."""
     return cross_entropy(logits.flatten(0, 1), symbols.flatten(), reduction="none").view(symbols.shape).mean(dim=1)
+
+
+def float_bits(model: Conditioners, task: Task, rows: slice) -> np.ndarray:
+    """Bits per value of each candidate under the float model, on some of the rows: shape (D,)."""
+    pairs = [(c.flow.bins, c.coded[rows]) for c in task.candidates]
+    symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in pairs]))
+    with torch.no_grad():
+        nats = _loss(model(torch.from_numpy(np.ascontiguousarray(task.features[:, rows].T))), symbols).numpy()
+    within = [np.log2(b.spans.astype(np.float64) + 1)[b.symbol(q)].mean() for b, q in pairs]
+    bits: np.ndarray = nats / math.log(2) + within
+    return bits
 
 
 def _bits_within_bins(task: Task) -> float:

@@ -41,7 +41,8 @@ def linear_terms(
     matrix = np.stack([_usable(_evaluate(sample, term, column)[rows]) for term in terms], axis=1)
     chosen = _pursue(target, matrix)
     coefficients = _robust_fit(target, matrix[:, chosen])
-    weight = np.abs(coefficients) * matrix[:, chosen].std(axis=0) / (target.std() + 1e-300)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # beside columns of 1e30, a constant one
+        weight = np.abs(coefficients) * matrix[:, chosen].std(axis=0) / target.std()
     near = np.where(np.abs(coefficients - np.rint(coefficients)) < _NEARLY, np.rint(coefficients), 0.0)
     signs = np.where((weight > _SIGNIFICANT) & (np.abs(coefficients) > _NEARLY), np.sign(coefficients), 0.0)
     for whole in (near, signs):
