@@ -125,6 +125,7 @@ def _chunks(source: TableSource) -> Iterator[Table]:
     widest = max((math.prod(c.shape) for c in source.columns), default=1)
     count = max(1, -(-source.num_entries // CHUNK_ENTRIES), source.num_entries * widest // CHUNK_VALUES)
     names = [c.name for c in source.columns]
+    count += count % 2 if count > 1 else 0  # so that two cores end together
     for start, stop in ranges(source.num_entries, -(-source.num_entries // count) or 1):
         yield source.read(names, start, stop)
     if not source.num_entries and any(c.is_opaque for c in source.columns):

@@ -78,8 +78,10 @@ def _encode(q: Any, symbols: Any, below: Any, frequency: Any, starts: Any, spans
 def _decode(logits: Any, exp2: Any, starts: Any, spans: Any, states: Any, words: Any, used: Any, odd: Any, q: Any) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
+    reciprocal = np.uint64(0)
     for i in range(len(q)):
-        reciprocal = weigh(logits[i], exp2, weights)
+        if i < len(logits):
+            reciprocal = weigh(logits[i], exp2, weights)
         lane = (i + odd) & 1
         state = states[lane]
         slot = state & np.uint64(65535)
@@ -154,9 +156,9 @@ class Decoder:
         self._used = np.full(1, len(self._words), np.int64)
         self._rows = 0
 
-    def take(self, logits: Array, starts: Array, spans: Array) -> Array:
-        """The next rows: int64 indices, shape (n,), for int16 logits of shape (n, K)."""
-        q = np.empty(len(logits), np.int64)
+    def take(self, logits: Array, starts: Array, spans: Array, rows: int | None = None) -> Array:
+        """The next rows: int64 indices, shape (n,), for int16 logits of shape (n, K), or (1, K) for n equal `rows`."""
+        q = np.empty(len(logits) if rows is None else rows, np.int64)
         odd = np.int64(self._rows & 1)
         _decode(np.ascontiguousarray(logits), EXP2, starts, spans, self._states, self._words, self._used, odd, q)
         self._rows += len(q)

@@ -168,8 +168,11 @@ def _predict(flow: ColumnFlow, lattice: Lattice, name: str, part: slice, context
 
 
 def _logits(flow: ColumnFlow, name: str, part: slice, predicted: Array | None, context: Context) -> Array:
+    """Logits of a part of the rows; of one row where the column reads nothing, so that all are alike."""
     if flow.network is None:
         raise Corrupt(f"column {name!r} is stored by a flow that the file does not hold")
+    if not flow.parents:
+        return flow.network.logits(np.empty((0, 1), np.uint8))
     levels = None if predicted is None else flow.levels.level(predicted)
     return flow.network.logits(context.gather(flow.parents, context.collection[name], part, levels))
 
@@ -231,7 +234,8 @@ def _decode_rows(stored: StoredColumn, column: Column, coding: TableCoding, cont
     for part in _parts(rows, itself):
         predicted = _predict(flow, lattice, name, part, context)
         if stream is not None:
-            coded = stream.take(_logits(flow, name, part, predicted, context), flow.bins.starts, flow.bins.spans)
+            logits = _logits(flow, name, part, predicted, context)
+            coded = stream.take(logits, flow.bins.starts, flow.bins.spans, part.stop - part.start)
         else:
             coded = residuals[part]  # type: ignore[index]
         subtracted = flow.prediction is not None and predicted is not None and (flow.residual or stream is None)

@@ -57,8 +57,10 @@ def share(weight: Any, reciprocal: Any) -> Any:
 def _fill_intervals(logits: Any, exp2: Any, symbols: Any, below: Any, frequency: Any) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
-    for i in range(len(logits)):
-        reciprocal = weigh(logits[i], exp2, weights)
+    reciprocal = np.uint64(0)
+    for i in range(len(symbols)):
+        if i < len(logits):
+            reciprocal = weigh(logits[i], exp2, weights)
         begin = np.uint64(0)
         for k in range(symbols[i]):
             begin += share(weights[k], reciprocal)
@@ -70,7 +72,8 @@ def intervals(logits: Array, symbols: Array) -> tuple[Array, Array]:
     """Where each row's symbol begins in [0, 2^16), and its frequency.
 
     Args:
-        logits: int16, shape (n, K). K is at least 2: every column has its outside symbol beside at least one other.
+        logits: int16, shape (n, K), or (1, K) for n equal rows. K is at least 2: every column has its outside symbol
+            beside at least one other.
         symbols: int64, shape (n,), from 0 to K - 1.
 
     Returns:
@@ -80,6 +83,6 @@ def intervals(logits: Array, symbols: Array) -> tuple[Array, Array]:
         >>> intervals(np.zeros((2, 4), np.int16), np.array([0, 3]))
         (array([    0, 49152], dtype=uint32), array([16384, 16384], dtype=uint32))
     """
-    below, frequency = np.empty(len(logits), np.uint32), np.empty(len(logits), np.uint32)
+    below, frequency = np.empty(len(symbols), np.uint32), np.empty(len(symbols), np.uint32)
     _fill_intervals(np.ascontiguousarray(logits), EXP2, symbols, below, frequency)
     return below, frequency

@@ -8,7 +8,7 @@ Rescaling is a power of two and a floor. The formulas are normative in docs/form
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numba
@@ -120,16 +120,18 @@ class Network:
         return out
 
 
+@cache
 def probe() -> None:
     """Refuse float32 arithmetic that is not exact on the largest sums the format allows.
 
     Raises:
         Unsupported: This machine's float32 sums round where they must not (a reduced-precision mode).
     """
-    row, width = np.arange(2048)[:, None], MAX_INPUTS + 1
-    weights = (127 - row // width - (np.arange(width) < row % width)) * np.where(row % 2, 1, -1)  # sums of every remainder
-    shifts = np.full(len(row), 11, np.uint8)
-    found = Network((Layer(weights.astype(np.int8), shifts),)).logits(np.full((MAX_INPUTS, 16), 255, np.uint8))
+    total = np.array([n + 2048 * k for k in range(10, 28) for n in (767, 1024, 1281)])  # 255 n is 1025, 1024, 1023 mod 2048
+    weights = total[:, None] // (MAX_INPUTS + 1) + (np.arange(MAX_INPUTS + 1) < total[:, None] % (MAX_INPUTS + 1))
+    weights = np.concatenate([weights, -weights])
+    network = Network((Layer(weights.astype(np.int8), np.full(len(weights), 11, np.uint8)),))
+    found = network.logits(np.full((MAX_INPUTS, 4), 255, np.uint8))
     exact = ((weights * 255).sum(axis=1) + 2**10) >> 11
-    if not np.array_equal(found, np.tile(exact, (16, 1))):
+    if not np.array_equal(found, np.tile(exact, (4, 1))):
         raise Unsupported("float32 sums are not exact on this machine: switch off its reduced-precision modes")
