@@ -13,6 +13,9 @@ from flowtuple.assemble import add_chunks, add_models, description, provenance, 
 from flowtuple.codec import coder
 from flowtuple.codec.frequencies import intervals
 from flowtuple.container.file import File, create
+from flowtuple.lattice.bins import Bins
+from flowtuple.lattice.context import Context, Parent, Rows
+from flowtuple.lattice.network import probe
 from flowtuple.prepare import prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
 from flowtuple.rivals.rival import Layout, Promise
@@ -45,10 +48,13 @@ class Flowtuple:
         """Import the trainer and run the compiled kernels once, which loads them or, the first time, compiles them."""
         if self.model is None:
             importlib.import_module("flowtuple.training.train")
-        logits, symbols = np.zeros((4, 2), np.int16), np.zeros(4, np.int64)
-        starts, spans = np.array([0, 8]), np.array([7, 7], np.uint64)
-        coded = coder.encode(np.arange(4), symbols, *intervals(logits, symbols), starts, spans)
-        coder.Decoder(coded).take(logits, starts, spans)
+        probe()
+        logits, bins = np.zeros((4, 2), np.int16), Bins(np.array([0]), np.array([7]))
+        symbols, levels = bins.symbol(np.arange(4)), bins.level(np.arange(4))
+        coded = coder.encode(np.arange(4), symbols, *intervals(logits, symbols), bins.starts, bins.spans)
+        coder.Decoder(coded).take(logits, bins.starts, bins.spans)
+        context = Context(lambda key: Rows(np.array([4])), {"x": "#n"}, {"x": levels})
+        context.gather([Parent("previous", "x")], "#n", slice(0, 4))
 
     def encode(self, tables: Sequence[Table], layouts: Sequence[Layout], path: Path) -> None:
         """One file, every value checked against its bound before it is written."""
