@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 import flowtuple as ft
+from flowtuple.lattice.bins import Bins
+from flowtuple.lattice.flow import ColumnFlow
+from flowtuple.lattice.network import Layer, Network
 from flowtuple.training import train
 from flowtuple.training.checkpoint import Checkpoint
+from flowtuple.training.plan import Candidate, Task
 
 BOUND = {"*": "abs:1e-2"}
 
@@ -53,4 +57,16 @@ def test_parts_of_other_data_are_not_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no archive"], ids=["empty", "no archive"])
 def test_damaged_parts_are_trained_again(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "key.npz").write_bytes(damage)
-    assert Checkpoint(tmp_path).load("key") is None
+    assert Checkpoint(tmp_path).load("key", Task((), np.empty((0, 3), np.uint8), np.arange(3))) is None
+
+
+def test_parts_for_another_task_are_trained_again(tmp_path: Path) -> None:
+    task = Task(
+        (Candidate("x", ColumnFlow(Bins(np.array([0]), np.array([5]))), np.arange(3), (0,)),), np.empty((1, 3)), np.arange(3)
+    )
+    fitting = Network((Layer(np.zeros((2, 2), np.int8), np.ones(2, np.uint8)),))
+    Checkpoint(tmp_path).save("key", [fitting])
+    assert len(Checkpoint(tmp_path).load("key", task) or []) == 1
+    for others in ([], [fitting, fitting], [Network((Layer(np.zeros((3, 2), np.int8), np.ones(3, np.uint8)),))]):
+        Checkpoint(tmp_path).save("key", others)
+        assert Checkpoint(tmp_path).load("key", task) is None

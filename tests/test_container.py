@@ -281,7 +281,7 @@ def test_model_file_has_a_flow_and_no_events(model):
 def test_flow_file_codes_by_flow_and_holds_its_bounds(flowing):
     with ft.File(flowing) as file:
         table = file.tables["events"]
-        assert len(table.chunks) == 3
+        assert len(table.chunks) == 4
         chunks = list(table.stored())
         for name in ("b", "Jet_pt", "Jet_eta"):
             assert Method.FLOW in [chunk[name].method for chunk in chunks]

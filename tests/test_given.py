@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import numpy as np
 import pytest
 import uproot
@@ -15,6 +16,10 @@ from hand_made import dependent_events
 import flowtuple as ft
 from flowtuple import assemble, cli
 from flowtuple.codec.column import Method
+from flowtuple.describe import report_input
+from flowtuple.errors import InvalidArgument
+from flowtuple.evaluate.report import totals
+from flowtuple.events.source import open_dataset
 
 EVENTS = 300
 Events = dict[str, Any]
@@ -68,8 +73,8 @@ REFUSED = [
     (one_sign_of_zero, "column 'a' is not the one that was given"),
     (one_event_less, r"the given events end after \d+ of the \d+ of a chunk"),
     (no_events, r"the given events end after 0 of the \d+ of a chunk"),
-    (another_type, r"column 'a' holds float64\(\), not float32\(\)"),
-    (without_it, "the given file lacks column 'a'; name the one that has it with --given"),
+    (another_type, "column 'a' is float64, not float32"),
+    (without_it, "does not fit as --given: it lacks column 'a'"),
     (lambda events: None, "column 'a' was given when it was compressed; name the file that has it with --given"),
 ]
 NAMES = [change.__name__.strip("<>") for change, _ in REFUSED[:-1]] + ["none"]
@@ -199,3 +204,36 @@ class TestHiddenCounters:
     def test_none_given(self, jets: Path) -> None:
         with pytest.raises(ft.InvalidArgument, match="name the file that has it with --given"):
             ft.decompress(jets, columns=["Jet_copy"])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_column_that_shares_a_hidden_counter_with_a_given_one(tmp_path: Path, workers: int) -> None:
+    lists = ak.Array([[0.5, 1.5], [], [2.5]] * 200)
+    data = {"X": lists, "Y": lists * 2}
+    ft.compress(data, tmp_path / "h.ftup", given=["X"])
+    found = ft.decompress(tmp_path / "h.ftup", given=data, columns=["Y"], workers=workers)
+    assert found["Y"].tolist() == (lists * 2).tolist()
+
+
+def test_a_given_column_of_another_structure_is_refused(tmp_path: Path) -> None:
+    lists = ak.Array([[0.5, 1.5], [], [2.5]])
+    ft.compress({"X": lists, "Y": lists}, tmp_path / "h.ftup", given=["X"])
+    with pytest.raises(InvalidArgument, match="column 'X' holds lists in one and single values in the other"):
+        ft.decompress(tmp_path / "h.ftup", given={"X": np.zeros(3)})
+
+
+def test_a_bound_on_a_given_column_is_refused(tmp_path: Path) -> None:
+    data = {"X": np.arange(5.0), "Y": np.arange(5.0)}
+    with pytest.raises(InvalidArgument, match="column 'X' is given, so it cannot be bounded"):
+        ft.compress(data, tmp_path / "h.ftup", given=["X"], tolerance={"X": "abs:1"})
+    ft.compress(data, tmp_path / "h.ftup", given=["X"], tolerance={"*": "abs:1"})
+
+
+def test_the_report_counts_given_columns_for_nobody(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    data = {"X": draw.normal(size=500), "Y": draw.normal(size=500)}
+    ft.compress(data, tmp_path / "h.ftup", given=["X"])
+    dataset = open_dataset(data)
+    with ft.File(tmp_path / "h.ftup", given=dataset) as file:
+        found = totals(report_input(dataset, file, ""))
+    assert (found["values"], found["raw"]) == (500, 4000)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+import awkward as ak
 import numpy as np
 import pytest
 
+import flowtuple as ft
 from flowtuple.codec.chunk import decode_chunk, encode_chunk, methods
 from flowtuple.codec.column import TableCoding
 from flowtuple.container.model import pack_flow, unpack_flow
@@ -375,3 +378,14 @@ class TestCoded:
         m = made["copies lossless"]
         decoded = decode_chunk(m.data, "Events", EVENTS, m.coding, ["again"])
         assert decoded["again"].tobytes() == m.table["again"].tobytes()
+
+
+def test_references_of_events_into_collections_are_left_alone(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    counts = draw.integers(1, 5, 400)
+    jets = ak.unflatten(draw.normal(50, 10, counts.sum()).astype("f4"), counts)
+    first = draw.integers(0, counts)
+    best = ak.to_numpy(jets[np.arange(400), first])
+    data = {"jetIdx": first.astype("i4"), "best_pt": best, "Jet_pt": jets}
+    ft.compress(data, tmp_path / "r.ftup")
+    assert ft.decompress(tmp_path / "r.ftup")["best_pt"].tolist() == best.tolist()

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flowtuple as ft
+from flowtuple.describe import report_input
 from flowtuple.events.memory import table_from_arrays
+from flowtuple.events.source import open_dataset
 from flowtuple.prepare import prepare
 from flowtuple.progress import silent
 from flowtuple.schema import Bound
@@ -137,3 +139,16 @@ def test_never_wider(seed: int, amounts: list[float], special: list[float]) -> N
         assert bound.kind == "abs"
         assert bound.amount < bounds[name].amount <= 2 * bound.amount
         assert bound.amount in amounts
+
+
+def test_rivals_are_measured_at_the_bounds_that_were_asked_for(tmp_path: Path) -> None:
+    draw = np.random.default_rng(2)
+    a = draw.normal(0, 1, 3000)
+    data = {"a": a.astype("f4"), "b": np.where(draw.random(3000) < 0.5, a, draw.normal(0, 2, 3000)).astype("f4")}
+    ft.compress(data, tmp_path / "t.ftup", tolerance={"*": "std:1e-2"})
+    dataset = open_dataset(data)
+    with ft.File(tmp_path / "t.ftup") as file:
+        about = report_input(dataset, file, "")
+    bounds = about.rival_bounds["events"]
+    assert bounds["b"].amount == pytest.approx(1e-2 * data["b"].astype("f8").std(), rel=1e-9)
+    assert about.bounds["events"]["b"].amount < bounds["b"].amount

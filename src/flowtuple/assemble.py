@@ -22,6 +22,7 @@ from flowtuple.events.location import expand, is_url, split_tree
 from flowtuple.events.source import FORMATS, Source
 from flowtuple.execute import ordered_map
 from flowtuple.lattice.flow import LatticeFlow
+from flowtuple.lattice.network import probe
 from flowtuple.prepare import SCAN_STEP, Prepared
 from flowtuple.progress import Progress
 from flowtuple.table import Table, TableSource, column_bytes, concatenate, ranges
@@ -32,7 +33,12 @@ TRAINING_BLOCKS = 64  # blocks of SCAN_STEP events that training reads at most, 
 
 
 def with_flows(
-    prepared: list[Prepared], effort: str, seed: int, progress: Progress, checkpoint: str | os.PathLike[str] | None = None
+    prepared: list[Prepared],
+    effort: str,
+    seed: int,
+    progress: Progress,
+    checkpoint: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
 ) -> list[Prepared]:
     """Find relations, and train where there is enough to learn from; PyTorch is loaded only then.
 
@@ -42,13 +48,15 @@ def with_flows(
         seed: Equal seeds give equal flows.
         progress: Told of each training.
         checkpoint: A folder for finished parts of the training, and where those of an interrupted one are found.
+        workers: Threads; `None` for one per core. The flows do not depend on it.
     """
-    flows = [_flow(table, effort, seed, progress, checkpoint) for table in prepared]
+    probe()
+    flows = [_flow(table, effort, seed, progress, checkpoint, workers) for table in prepared]
     return [replace(table, coding=replace(table.coding, flow=flow)) for table, flow in zip(prepared, flows, strict=True)]
 
 
 def _flow(
-    table: Prepared, effort: str, seed: int, progress: Progress, checkpoint: str | os.PathLike[str] | None
+    table: Prepared, effort: str, seed: int, progress: Progress, checkpoint: str | os.PathLike[str] | None, workers: int | None
 ) -> LatticeFlow:
     from flowtuple.training.checkpoint import Checkpoint
     from flowtuple.training.choose import choose
@@ -57,7 +65,7 @@ def _flow(
 
     sample, coding = _training_sample(table.source, table.coding), table.coding
     predictions = find_predictions(sample, coding.lattices, coding.given)
-    if max((len(v) for v in sample.data.values()), default=0) < MIN_ROWS:
+    if max((v.size for v in sample.data.values()), default=0) < MIN_ROWS:
         return choose(make_plan(sample, coding.lattices, predictions, coding.given), {})
     stage = f"train {table.source.name}"
 
@@ -65,7 +73,7 @@ def _flow(
         progress(stage, share, f"{bits:.3f} bits per value" if math.isfinite(bits) else "")
 
     parts = None if checkpoint is None else Checkpoint(Path(checkpoint))
-    flow: LatticeFlow = _trainer()(sample, coding, predictions, effort, seed, report, parts)
+    flow: LatticeFlow = _trainer()(sample, coding, predictions, effort, seed, report, parts, workers)
     progress(stage, 1.0, "")
     return flow
 
@@ -110,14 +118,14 @@ def add_chunks(writer: Writer, prepared: list[Prepared], workers: int | None, pr
             size = sum(chunk.data[c.name].size if not c.is_opaque else chunk.num_entries for c in stored)
             return chunk.num_entries, column_bytes(chunk, stored), size, encode_chunk(chunk, coding)
 
-        for entries, nbytes, size, data in ordered_map(encode, _chunks(table.source), workers):
+        for entries, nbytes, size, data in ordered_map(encode, chunks(table.source), workers):
             writer.add(SectionKind.CHUNK, number, data, entries)
             raw_bytes, values, done = raw_bytes + nbytes, values + size, done + entries
             progress(f"compress {table.source.name}", done / max(1, total), "")
     return raw_bytes, values
 
 
-def _chunks(source: TableSource) -> Iterator[Table]:
+def chunks(source: TableSource) -> Iterator[Table]:
     """Equal chunks of 8k to 16k events: smaller ones would cost methods without a model their tables, larger ones threads.
 
     Large fixed arrays make them smaller: 2^24 values of one column are enough for any method.

@@ -21,11 +21,12 @@ from flowtuple.events.root_writer import type_changes
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
+from flowtuple.lattice.lattice import resolve_std
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.prepare import sentinel_spread_in_words, std_without_sentinels, survey
 from flowtuple.progress import Progress, silent
-from flowtuple.schema import Column
+from flowtuple.schema import Bound, Column
 from flowtuple.table import Dataset, Table, TableSource, read_all, read_like
 
 _NEXT = "compare with the file that was compressed"
@@ -198,9 +199,10 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
     for name, stored in file.tables.items():
         source, decoded, files = original.table(name), read_all(stored), f"{original.description} against {file.path}"
         check_comparable(source, stored, files)
-        pairs.append((read_like(source, stored.columns, 0, stored.num_entries), decoded))
-        check_comparable(*pairs[-1], files)
-        sizes += _column_sizes(stored, decoded)
+        whole = read_like(source, stored.columns, 0, stored.num_entries), decoded
+        check_comparable(*whole, files)
+        pairs.append((_without_given(whole[0], stored), _without_given(whole[1], stored)))
+        sizes += [size for size in _column_sizes(stored, decoded) if size.column not in stored.given]
     return ReportInput(
         title=title,
         original_path=Path(original.description).name,
@@ -210,9 +212,31 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         model_bytes=sum(t.model_bytes for t in file.tables.values()),
         index_bytes=file.index_size,
         tables=pairs,
-        bounds={name: {c: lattice.bound for c, lattice in t.lattices.items()} for name, t in file.tables.items()},
+        bounds={
+            name: {c: lattice.bound for c, lattice in t.lattices.items() if c not in t.given} for name, t in file.tables.items()
+        },
+        rival_bounds={table.name: _asked_bounds(table, file.tables[table.name]) for table, _ in pairs},
         sizes=sizes,
     )
+
+
+def _without_given(table: Table, stored: StoredTable) -> Table:
+    """What the file itself holds of a table."""
+    return Table(table.name, tuple(c for c in table.columns if c.name not in stored.given), table.num_entries, table.data)
+
+
+def _asked_bounds(original: Table, stored: StoredTable) -> dict[str, Bound]:
+    """The bounds as they were asked for, `std` resolved on the original: rivals know nothing of grids shared by columns."""
+    bounds = {}
+    for column in original.columns:
+        if column.name in stored.lattices:
+            asked = Bound.parse(stored.asked.get(column.name, "lossless"))
+            if asked.kind == "std":
+                statistics = Statistics(column.dtype)
+                statistics.update(original.data[column.name].reshape(-1))
+                asked = resolve_std(asked, statistics)
+            bounds[column.name] = asked
+    return bounds
 
 
 def check_comparable(original: TableSource, decoded: TableSource, files: str) -> None:

@@ -26,7 +26,8 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], worke
     """
     count = default_workers() if workers is None else workers
     if count <= 1:
-        yield from map(function, items)
+        for item in items:  # not map: a StopIteration of the function must not end it in silence
+            yield function(item)
         return
     with ThreadPoolExecutor(count) as pool:
         waiting: deque[Future[Result]] = deque()

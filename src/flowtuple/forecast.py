@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flowtuple.assemble import with_flows
+from flowtuple.assemble import chunks, with_flows
 from flowtuple.codec.chunk import encode_chunk
 from flowtuple.container.model import pack_flow
+from flowtuple.lattice.lattice import resolve_std
+from flowtuple.lattice.statistics import Statistics
 from flowtuple.prepare import Prepared, prepare
 from flowtuple.progress import Progress, silent
 from flowtuple.rivals.sizes import PCODEC, rival_bytes
-from flowtuple.schema import Bound
-from flowtuple.table import Dataset, Table
+from flowtuple.schema import Array, Bound
+from flowtuple.table import Dataset
 
 SAMPLE_VALUES = 2_000_000  # about a minute of training at effort fast on two cores
 LEAST_EVENTS = 200
@@ -49,22 +51,19 @@ class Forecast:
         return vars(self) | {"ratio": self.ratio}
 
 
-def forecast(
-    dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Progress = silent, given: Iterable[str] = ()
-) -> list[Forecast]:
+def forecast(dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Progress = silent) -> list[Forecast]:
     """The forecast for every table with events enough to hold some out.
 
     Args:
         dataset: The events.
         tolerance: Bound by column name or glob.
         progress: Told of each stage.
-        given: Names or globs of columns that whoever reads will supply.
 
     Raises:
         InvalidArgument: A name, glob or bound is not what it should be.
         MissingExtra: PyTorch is not installed.
     """
-    tables = prepare(dataset, tolerance, progress, given)
+    tables = prepare(dataset, tolerance, progress)
     return [_forecast(table, progress) for table in tables if table.source.num_entries >= LEAST_EVENTS]
 
 
@@ -76,17 +75,22 @@ def _forecast(table: Prepared, progress: Progress) -> Forecast:
     trained = with_flows([replace(table, source=sample)], "fast", 0, progress)[0].coding
     scale = events / held.num_entries
     model = len(pack_flow(trained.flow, trained.columns)) if trained.flow.columns else 0
-    stored = [c for c in held.columns if c.name not in trained.given]
-    bounds = {name: lattice.bound for name, lattice in trained.lattices.items()}
-    rival = rival_bytes(Table(held.name, tuple(stored), held.num_entries, held.data), bounds) if stored else {}
+    rival = rival_bytes(held, {name: _asked(bound, held.data[name]) for name, bound in table.asked.items()})
     return Forecast(
         table=table.source.name,
         events=events,
         trained_on=edge,
         judged_on=held.num_entries,
-        flowtuple=model + len(encode_chunk(held, trained)) * scale,
+        flowtuple=model + sum(len(encode_chunk(chunk, trained)) for chunk in chunks(held)) * scale,
         rival=sum(sizes[PCODEC] for sizes in rival.values()) * scale,
     )
+
+
+def _asked(bound: Bound, values: Array) -> Bound:
+    """A bound as it was asked for, `std` resolved: the rival knows nothing of grids that columns share."""
+    statistics = Statistics(values.dtype.name)
+    statistics.update(values.reshape(-1))
+    return resolve_std(bound, statistics)
 
 
 def _events_of(table: Prepared, values: int) -> int:

@@ -70,6 +70,7 @@ def prepare(
     prepared = []
     for name, source in dataset.tables.items():
         statistics = survey(source, progress)
+        _check_given_bounds(dataset, tolerance, supplied[name])
         asked = {c: b for c, b in bounds[name].items() if c not in supplied[name]}
         spreads = {c: resolve_std(b, statistics[c]) for c, b in asked.items() if b.kind == "std"}
         known = asked | tie(source, {c: b for c, b in spreads.items() if b.kind == "abs"})
@@ -99,6 +100,13 @@ def _given(dataset: Dataset, patterns: Iterable[str]) -> dict[str, frozenset[str
                     raise InvalidArgument(f"column {column.name!r} is carried as it is and cannot be given; leave it out")
                 found[table] |= {column.name, column.counter or column.name}
     return {name: frozenset(names) for name, names in found.items()}
+
+
+def _check_given_bounds(dataset: Dataset, tolerance: Mapping[str, str | Bound], given: frozenset[str]) -> None:
+    """A bound on a given column means nothing: globs pass over it, a full name is a mistake."""
+    for pattern, bound in tolerance.items():
+        if pattern.rpartition("/")[2] in given and str(bound) != "lossless":
+            raise InvalidArgument(f"{dataset.description}: column {pattern!r} is given, so it cannot be bounded by {bound}")
 
 
 def _warning(column: str, bound: Bound, statistics: Statistics) -> str | None:

@@ -166,6 +166,25 @@ def read_all(source: TableSource, columns: Sequence[str] | None = None) -> Table
     return source.read(names, 0, source.num_entries)
 
 
+def check_same_columns(wanted: Iterable[Column], found: Iterable[Column], where: str) -> None:
+    """Refuse columns that are missing elsewhere or of another type there; hidden counters are known by what they count.
+
+    Raises:
+        InvalidArgument: One is; the message begins with `where`.
+    """
+    there = {c.name: c for c in found}
+    for column in wanted:
+        if column.hidden:
+            continue
+        other = there.get(column.name)
+        if other is None:
+            raise InvalidArgument(f"{where}: it lacks column {column.name!r}; {nearest(column.name, there)}")
+        if (other.counter is None) != (column.counter is None):
+            raise InvalidArgument(f"{where}: column {column.name!r} holds lists in one and single values in the other")
+        if (other.dtype, other.shape) != (column.dtype, column.shape):
+            raise InvalidArgument(f"{where}: column {column.name!r} is {other.dtype}, not {column.dtype}")
+
+
 def read_like(source: TableSource, columns: tuple[Column, ...], start: int, stop: int) -> Table:
     """Events of a table under another schema for the same columns: hidden counters under the names that this gives them."""
     table = source.read([c.name for c in columns if not c.hidden], start, stop)

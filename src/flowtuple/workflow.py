@@ -189,7 +189,9 @@ def compress(
     models: dict[str, str] = {}
     with create(path) as writer:
         if model is None:
-            prepared = with_flows(prepare(dataset, tolerance or {}, progress, given), effort, seed, progress, checkpoint)
+            prepared = with_flows(
+                prepare(dataset, tolerance or {}, progress, given), effort, seed, progress, checkpoint, workers
+            )
         else:
             with File(model) as trained:
                 prepared = prepare_with_model(dataset, trained, tolerance or {}, progress)

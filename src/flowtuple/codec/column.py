@@ -20,6 +20,7 @@ from flowtuple.schema import Array, Column
 
 SMALL = 4096  # raw bytes up to which a column may share one zstd frame with others
 _HASH_BYTES = 8
+MAX_OBJECTS = 4096  # of an event, up to which a column may read itself at objects before
 BLOCK_ROWS = 2**15  # rows whose logits are held at once
 
 
@@ -96,6 +97,7 @@ def encode_column(
     r = None
     if flow is not None:
         _publish(column.name, slice(0, len(rows)), in_rows, escapes, coding, context)
+    if flow is not None and may_read_itself(flow, column.name, rows):
         predicted = _predict(flow, lattice, column.name, slice(0, len(rows)), context)
         if flow.prediction is not None and predicted is not None:
             r = flow.prediction.residual(in_rows, predicted, flow.kept)
@@ -130,6 +132,11 @@ def check_given(values: Array, stored: StoredColumn, column: Column) -> None:
 
 def _fingerprint(values: Array) -> bytes:
     return int(xxhash.xxh3_64_intdigest(np.ascontiguousarray(values).tobytes())).to_bytes(_HASH_BYTES, "little")
+
+
+def may_read_itself(flow: ColumnFlow, name: str, rows: Rows) -> bool:
+    """Whether a column is worth decoding object after object, or need not be."""
+    return not flow.reads(name) or int(rows.counts.max(initial=0)) <= MAX_OBJECTS
 
 
 def _of_indices(q: Array, exact: bytes, residual: bool) -> list[StoredColumn]:
@@ -225,6 +232,8 @@ def _decode_rows(stored: StoredColumn, column: Column, coding: TableCoding, cont
     if flow is None or (stored.residual and flow.prediction is None):
         raise Corrupt(f"column {name!r} is stored by a flow that the file does not hold")
     rows = context.rows(context.collection[name])
+    if not may_read_itself(flow, name, rows):
+        raise Corrupt(f"column {name!r} reads itself where an event has more than {MAX_OBJECTS} objects")
     stream = coder.Decoder(stored.payload) if stored.method is Method.FLOW else None
     residuals = None if stream else _unpack_indices(stored, len(rows))
     itself = flow.reads(name)

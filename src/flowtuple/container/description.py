@@ -15,7 +15,7 @@ from flowtuple.lattice.lattice import Lattice
 from flowtuple.schema import OPAQUE, ROLES, Column
 
 _INTEGERS = frozenset(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64))
-_HASH = re.compile("[0-9a-f]{16}$")
+_HASH = re.compile("[0-9a-f]{16}")
 _DTYPES = _INTEGERS | set(MANTISSA_BITS) | {"bool", OPAQUE}
 
 
@@ -55,7 +55,7 @@ def parse_table(description: Any) -> DescribedTable:
     for column in columns:
         _check_lattice(column, lattices)
     _check_given(columns, lattices, given)
-    if not isinstance(model, str) or (model and not _HASH.match(model)):
+    if not isinstance(model, str) or (model and not _HASH.fullmatch(model)):
         raise Corrupt(f"refers to the model {str(model)[:40]!r}, which is no hash")
     return DescribedTable(name, entries, columns, lattices, asked, given, model)
 

@@ -27,7 +27,7 @@ from flowtuple.execute import ordered_map
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.network import probe
 from flowtuple.schema import Column
-from flowtuple.table import Dataset, Table, concatenate, read_like, with_counters
+from flowtuple.table import Dataset, Table, check_same_columns, concatenate, read_like, with_counters
 
 
 class Writer:
@@ -153,13 +153,15 @@ class StoredTable:
         kept = with_counters(self.columns, columns)
         if not jobs and self.chunks:  # no events, but the types of opaque columns are known in the chunks only
             jobs = [(self.chunks[0], 0, 0, 0)]
-        pieces = list(ordered_map(lambda job: self._read_chunk(kept, *job), jobs, self._file.workers))
+        coding = self.coding
+        pieces = list(ordered_map(lambda job: self._read_chunk(coding, kept, *job), jobs, self._file.workers))
         return concatenate(pieces) if pieces else _empty(self.name, kept)
 
-    def _read_chunk(self, kept: tuple[Column, ...], section: Section, begin: int, start: int, stop: int) -> Table:
+    def _read_chunk(
+        self, coding: TableCoding, kept: tuple[Column, ...], section: Section, begin: int, start: int, stop: int
+    ) -> Table:
         names = [c.name for c in kept]
         data = self._file.read_section(section)
-        coding = self.coding
         try:
             table = decode_chunk(data, self.name, section.entries, coding, names, self._given(begin, section.entries))
         except Corrupt as error:
@@ -172,14 +174,15 @@ class StoredTable:
         """Reads the given columns of a chunk, one thread at a time."""
         if self._file.given is None or not self.given:
             return None
-        source = self._file.given.table(self.name)
+        given, hidden = self._file.given, {c.name for c in self.columns if c.hidden}
+        source = given.table(self.name)
 
         def read(names: Sequence[str]) -> Table:
-            missing = sorted(set(names) - {c.name for c in source.columns} - {c.name for c in self.columns if c.hidden})
-            if missing:
-                raise InvalidArgument(f"the given file lacks column {missing[0]!r}; name the one that has it with --given")
+            counted = [next(c for c in self.columns if c.counter == n and c.name in self.given) for n in names if n in hidden]
+            wanted = with_counters(self.columns, {*names, *(c.name for c in counted)})
+            check_same_columns(wanted, source.columns, f"{given.description} does not fit as --given")
             with self._file.given_lock:
-                return read_like(source, with_counters(self.columns, names), begin, begin + entries)
+                return read_like(source, wanted, begin, begin + entries)
 
         return read
 

@@ -30,7 +30,7 @@ class Flowtuple:
 
     Attributes:
         effort: Of the training.
-        threads: Of coding; training takes one.
+        threads: Of training and coding.
         model: A compressed file or a model whose flow is taken instead of training one.
         progress: Told of each stage.
     """
@@ -62,7 +62,9 @@ class Flowtuple:
         dataset = Dataset("bench", {table.name: table for table in tables})
         with create(path) as writer:
             if self.model is None:
-                prepared = with_flows(prepare(dataset, tolerance, self.progress), self.effort, 0, self.progress)
+                prepared = with_flows(
+                    prepare(dataset, tolerance, self.progress), self.effort, 0, self.progress, workers=self.threads
+                )
             else:
                 with File(self.model) as trained:
                     prepared = prepare_with_model(dataset, trained, tolerance, self.progress)

@@ -65,6 +65,7 @@ class ReportInput:
         tables: Pairs (original, decoded) with equal schemas.
         bounds: Bound by column name for each table's name, `std` resolved to `abs`.
         sizes: Bytes of the columns.
+        rival_bounds: The same for the rivals, as they were asked for; `None`: those of `bounds`.
     """
 
     title: str
@@ -77,6 +78,7 @@ class ReportInput:
     tables: list[tuple[Table, Table]]
     bounds: Mapping[str, Mapping[str, Bound]]
     sizes: list[ColumnSize]
+    rival_bounds: Mapping[str, Mapping[str, Bound]] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,9 @@ def _measure(report_input: ReportInput) -> _Measured:
     fidelity, rivals = {}, {}
     for original, decoded in report_input.tables:
         bounds = report_input.bounds.get(original.name, {})
+        rival_bounds = bounds if report_input.rival_bounds is None else report_input.rival_bounds.get(original.name, {})
         fidelity.update({(f.table, f.column): f for f in compare_tables(original, decoded, bounds)})
-        rivals.update({(original.name, name): sizes for name, sizes in rival_bytes(original, bounds).items()})
+        rivals.update({(original.name, name): sizes for name, sizes in rival_bytes(original, rival_bounds).items()})
     return _Measured(fidelity, rivals)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from flowtuple.lattice.bins import APART, Bins
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.grid import ATOM
@@ -46,6 +48,8 @@ class ColumnFlow:
     @cached_property
     def kept(self) -> Array:
         """Indices, increasing, that have a symbol of their own among residuals."""
+        if not self.residual:
+            return np.empty(0, np.int64)
         points = self.bins.first[self.bins.first == self.bins.last]
         kept: Array = points[(points >= APART) & (points < ATOM)] - ABSOLUTE
         return kept

@@ -27,6 +27,7 @@ def fingerprint(task: Task, *settings: object) -> str:
     digest.update(task.event.astype(np.int64).tobytes())
     for candidate in task.candidates:
         bins = candidate.flow.bins
+        digest.update(repr((len(bins.first), candidate.inputs, candidate.coded.shape, task.features.shape)).encode())
         for part in (candidate.coded, bins.first, bins.last, np.array(candidate.inputs, np.int64)):
             digest.update(np.ascontiguousarray(part).tobytes())
     digest.update(repr(settings).encode())
@@ -53,8 +54,8 @@ class Checkpoint:
         with atomic_path(self._path(key)) as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
-    def load(self, key: str) -> list[Network] | None:
-        """The networks of a training that was finished before, if it was; a damaged file counts as none."""
+    def load(self, key: str, task: Task) -> list[Network] | None:
+        """The networks of a training of a task that was finished before, if it was; a damaged file counts as none."""
         try:
             with open(self._path(key), "rb") as stream, np.load(stream) as stored:
                 layers: dict[int, list[Layer]] = {}
@@ -62,9 +63,16 @@ class Checkpoint:
                     number, place, kind = name.split(".")
                     if kind == "weights":
                         layers.setdefault(int(number), []).append(Layer(stored[name], stored[f"{number}.{place}.shifts"]))
-        except (OSError, EOFError, ValueError, KeyError, Corrupt, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, Corrupt, zipfile.BadZipFile):
             return None
-        return [Network(tuple(layers[n])) for n in sorted(layers)]
+        networks = [Network(tuple(layers[n])) for n in sorted(layers)]
+        return networks if _fit(networks, task) else None
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
+
+
+def _fit(networks: list[Network], task: Task) -> bool:
+    """Whether these are networks for the candidates of a task."""
+    shapes = [(n.layers[0].weights.shape[1] - 1, n.outputs) for n in networks]
+    return shapes == [(len(c.inputs), c.flow.bins.symbols) for c in task.candidates]

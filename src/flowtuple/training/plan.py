@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flowtuple.codec.chunk import make_context
+from flowtuple.codec.column import MAX_OBJECTS
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.context import Context, Parent, Relation, collection_of
@@ -203,8 +204,9 @@ class _Builder:
         ragged = self._context.rows(key).number.any()
         own = [c for c in earlier if collection_of(c) == key]
         if ragged:
+            itself = [column] if self._context.rows(key).counts.max() <= MAX_OBJECTS else []
             found.append(Parent("index"))
-            found += [Parent(relation, c.name) for c in [*own, column] for relation in _AROUND]
+            found += [Parent(relation, c.name) for c in [*own, *itself] for relation in _AROUND]
         found += [Parent("row", c.name) for c in own]
         if key:
             found += [Parent("event", c.name) for c in earlier if collection_of(c) == ""]

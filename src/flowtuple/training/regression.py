@@ -15,6 +15,7 @@ from flowtuple.training.sample import Sample, as_floats
 MAX_TERMS = 8
 _ROWS = 2048
 _ROUNDS = 12
+_TELLING = 1e-6  # share of the target's squares that the next term has to explain
 _LEAST_ROWS = 64
 _NEARLY = 0.15  # distance from a whole number up to which a coefficient is taken for one
 _SIGNIFICANT = 0.05  # share of the target's spread from which on a term counts
@@ -81,7 +82,7 @@ def _pursue(target: Array, matrix: Array) -> list[int]:
         strength = np.abs(unit.T @ rest)
         strength[chosen] = 0.0
         best = int(strength.argmax())
-        if strength[best] ** 2 < 1e-4 * scale * 0.01:
+        if strength[best] ** 2 < _TELLING * scale:
             break
         chosen.append(best)
         rest = target - matrix[:, chosen] @ np.linalg.lstsq(matrix[:, chosen], target, rcond=None)[0]

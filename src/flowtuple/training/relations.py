@@ -120,7 +120,7 @@ def _by_reference(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
 def references(columns: Sequence[Column], reader: Column) -> Iterator[tuple[Column, list[Column]]]:
     """The references beside a column, each with the columns of the collection that its name points to."""
     key = collection_of(reader)
-    for through in columns:
+    for through in columns if key else ():  # event columns are decoded before any object
         if through.role != "reference" or collection_of(through) != key or through.name == reader.name:
             continue
         stem = through.name.rpartition("_")[2].split("Idx")[0].lower()

@@ -36,7 +36,7 @@ class Sample:
     @classmethod
     def of(cls, table: Table, lattices: Mapping[str, Lattice]) -> Sample:
         """A sample of at most about `SAMPLE_ROWS` rows of the largest collection, and all of the counters."""
-        most = max((len(v) for v in table.data.values()), default=0)
+        most = max((v.size for v in table.data.values()), default=0)
         part = table.read([c.name for c in table.columns], 0, -(-table.num_entries * SAMPLE_ROWS // max(most, SAMPLE_ROWS)))
         context = make_context(part.columns, part.num_entries, part.data)
         q, kept = {}, []

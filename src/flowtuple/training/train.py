@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -58,12 +59,13 @@ def train_flow(
     seed: int,
     report: Report,
     checkpoint: Checkpoint | None = None,
+    workers: int | None = None,
 ) -> LatticeFlow:
     """Fit a flow to the events of a table.
 
     For each column the smallest description wins, model bytes counted: no model, its prediction alone, a table of
     frequencies, or a conditioner of one of the sizes that the effort tries. Trainings run side by side, each on one
-    thread of its own, so that the result depends neither on the number of cores nor on the environment.
+    thread of its own, so that they do not depend on the number of cores or on PyTorch's settings.
     """
     plan, recipe = make_plan(table, coding.lattices, predictions, coding.given), RECIPES[effort]
     groups = [group for task in plan.tasks for group in _groups(task)]
@@ -74,7 +76,7 @@ def train_flow(
             table_flow = replace(c.flow, parents=(), network=frequency_table(c.flow.bins, c.coded))
             table_flow = table_flow if table_flow.residual else replace(table_flow, prediction=None)
             choices.setdefault(c.name, []).append(Choice(table_flow, c.coded, task.features[:0]))
-    for job, networks in zip(jobs, ordered_map(_run, _reporting(jobs, report)), strict=True):
+    for job, networks in zip(jobs, ordered_map(_run, _reporting(jobs, report), workers), strict=True):
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
             choices[c.name].append(Choice(flow, c.coded, job.task.features[list(c.inputs)]))
@@ -114,8 +116,8 @@ def _run(job_and_listener: tuple[_Job, Progress]) -> list[Network]:
     job, listener = job_and_listener
     if job.checkpoint is None:
         return _train(job, listener)
-    key = fingerprint(job.task, job.hidden, job.schedule, job.seed, torch.__version__)
-    networks = job.checkpoint.load(key)
+    key = fingerprint(job.task, job.hidden, job.schedule, job.seed, torch.__version__, version("flowtuple"))
+    networks = job.checkpoint.load(key, job.task)
     if networks is None:
         networks = _train(job, listener)
         job.checkpoint.save(key, networks)
