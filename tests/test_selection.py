@@ -99,10 +99,10 @@ class TestNothing:
         rng = np.random.default_rng(seed)
         assert select_parents(noise(rng, 1, SAMPLE_ROWS)[0], np.stack(noise(rng, 30, SAMPLE_ROWS))) == []
 
-    @pytest.mark.parametrize(("rows", "few"), [(4000, 8), (ROWS, 2)])
+    @pytest.mark.parametrize(("rows", "few"), [(4000, 2), (ROWS, 1)])
     @pytest.mark.parametrize("seed", range(5))
     def test_noise_of_few_rows(self, seed: int, rows: int, few: int) -> None:
-        """The estimate's own noise is 0.004 bits at 4000 rows: some of 30 pass the threshold, most do not."""
+        """The threshold grows as rows get fewer, with the noise of the estimate: hardly one of 30 passes."""
         rng = np.random.default_rng(seed)
         assert len(select_parents(noise(rng, 1, rows)[0], np.stack(noise(rng, 30, rows)))) <= few
 
