@@ -9,7 +9,7 @@ import numpy as np
 from flowtuple.assemble import add_models, description
 from flowtuple.codec.chunk import make_context
 from flowtuple.codec.column import TableCoding
-from flowtuple.container.file import create
+from flowtuple.container.writer import create
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.context import Parent, Relation, collection_of
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
@@ -94,8 +94,9 @@ def write_model(
     coding = replace(prepared.coding, flow=flow)
     prepared = replace(prepared, coding=coding)
     with create(path) as writer:
+        writer.describe(description([prepared], [], {"flowtuple": "by hand"}, entries=False))
         add_models(writer, [prepared])
-        writer.finish(description([prepared], [], {"flowtuple": "by hand"}, entries=False))
+        writer.finish()
     return flow
 
 

@@ -288,7 +288,7 @@ def test_missing_file_is_one_line(call: Callable[..., tuple[int, str, str]], nan
 
 
 def test_folder_that_is_a_file_is_refused_before_anything_runs(nano: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowtuple.workflow.run", None)
+    monkeypatch.setattr("flowtuple.workflow.measuring.run", None)
     with pytest.raises(InvalidArgument, match="cannot be made"):
         ft.bench(nano, codecs=["pcodec"], folder=nano)
     with pytest.raises(InvalidArgument, match="0 threads cannot work"):

@@ -22,9 +22,23 @@ import uproot
 
 import flowtuple as ft
 from flowtuple import cli, workflow
+from flowtuple.container.layout import SectionKind
 from flowtuple.training import train as training
 
-COMMANDS = ["demo", "inspect", "compress", "train", "decompress", "verify", "info", "report", "bench"]
+COMMANDS = [
+    "demo",
+    "inspect",
+    "compress",
+    "train",
+    "decompress",
+    "recompress",
+    "verify",
+    "info",
+    "report",
+    "merge",
+    "recover",
+    "bench",
+]
 HEADER_SIZE = 16
 
 
@@ -107,7 +121,11 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "cut.ftup").write_bytes(packed[: len(packed) // 2])
     (folder / "cut_early.ftup").write_bytes(packed[:5])
     (folder / "empty.ftup").touch()
-    (folder / "flipped.ftup").write_bytes(changed(packed, HEADER_SIZE + 100))
+    with ft.File(folder / "nano.ftup") as file:
+        chunk = next(s for s in file.sections if s.kind is SectionKind.CHUNK)
+    (folder / "flipped.ftup").write_bytes(changed(packed, chunk.begin + chunk.head // 2))
+    (folder / "flipped_body.ftup").write_bytes(changed(packed, chunk.stop - 1))
+    (folder / "flipped_description.ftup").write_bytes(changed(packed, HEADER_SIZE + 100))
     (folder / "flipped_index.ftup").write_bytes(changed(packed, -60))
     (folder / "newer.ftup").write_bytes(changed(packed, 8, 0x40))
     (folder / "table.csv").write_text("pt,eta\n" + "1.5,2.5\n" * 20)
@@ -276,9 +294,14 @@ BAD_FILES = {
     "empty": ("empty.ftup", "empty.ftup: "),
     "cut": ("cut.ftup", "cut.ftup: does not end with the flowtuple end mark", "fetch or copy it again"),
     "cut early": ("cut_early.ftup", "cut_early.ftup: ", "fetch or copy it again"),
-    "flipped": ("flipped.ftup", "flipped.ftup: chunk section at bytes 16 to", "restore it from a copy"),
+    "flipped": ("flipped.ftup", "flipped.ftup: chunk section at bytes ", "is damaged", "restore it from a copy"),
+    "flipped description": (
+        "flipped_description.ftup",
+        "flipped_description.ftup: description section at bytes 16 to",
+        "restore it from a copy",
+    ),
     "flipped index": ("flipped_index.ftup", "flipped_index.ftup: its index is damaged", "restore it from a copy"),
-    "newer": ("newer.ftup", "newer.ftup: has format version 64.1", "update flowtuple"),
+    "newer": ("newer.ftup", "newer.ftup: has format version 65.0", "update flowtuple"),
 }
 
 
@@ -293,6 +316,18 @@ def test_bad_file_is_refused(run: Callable[..., Ended], tmp_path: Path, command:
         "report": ["nano.root", path, "-o", tmp_path / "report"],
     }
     assert_refused(run(command, *arguments[command]), *words)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["decompress", "verify", "report"])
+def test_damaged_column_is_refused_by_its_name(run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
+    path = "flipped_body.ftup"
+    arguments: dict[str, list[str | Path]] = {
+        "decompress": [path, "-o", tmp_path / "out.root"],
+        "verify": ["nano.root", path],
+        "report": ["nano.root", path, "-o", tmp_path / "report"],
+    }
+    assert_refused(run(command, *arguments[command]), f"{path}: column '", "is damaged; restore the file from a copy")
     assert not list(tmp_path.iterdir())
 
 
@@ -427,7 +462,7 @@ class TestOutputThatCannotBeWritten:
         def fail(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("flowtuple.container.file.Writer.finish", fail)
+        monkeypatch.setattr("flowtuple.container.writer.Writer.finish", fail)
         ended = run("compress", "nano.root", "-o", tmp_path / "out.ftup")
         assert_refused(ended, "out.ftup: cannot be written (No space left on device)")
         assert not list(tmp_path.iterdir())

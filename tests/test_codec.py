@@ -11,14 +11,16 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import pytest
+from dissect import join, methods, with_block_checksums
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from flowtuple.codec import chunk, coder, packing
 from flowtuple.codec import column as column_module
-from flowtuple.codec.chunk import decode_chunk, encode_chunk, methods
+from flowtuple.codec.chunk import decode_chunk, encode_chunk
 from flowtuple.codec.column import Method, StoredColumn, TableCoding
+from flowtuple.codec.directory import read_directory
 from flowtuple.codec.frequencies import EXP2, intervals
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned
 from flowtuple.errors import BoundViolated, Corrupt
@@ -753,13 +755,13 @@ def coded() -> tuple[bytes, TableCoding]:
 
 class TestCorruptChunk:
     def test_too_long(self, coded: tuple[bytes, TableCoding]) -> None:
-        with pytest.raises(Corrupt, match="3 bytes more than its columns"):
+        with pytest.raises(Corrupt, match=r"a chunk has \d+ bytes where its directory lists \d+"):
             decode_chunk(coded[0] + b"abc", "Events", 200, coded[1])
 
     def test_cut(self, coded: tuple[bytes, TableCoding]) -> None:
         data, coding = coded
         for length in range(0, len(data), len(data) // 60):
-            with pytest.raises(Corrupt, match=r"past the end|does not decode|declares"):
+            with pytest.raises(Corrupt, match=r"past the end|does not decode|declares|where its directory lists"):
                 decode_chunk(data[:length], "Events", 200, coding)
 
     @pytest.mark.parametrize(
@@ -791,17 +793,22 @@ class TestCorruptChunk:
         coding = TableCoding(table.columns, {"x": lattice}, LatticeFlow())
         stored = methods(encode_chunk(table, coding), table.columns)["x"]
         assert stored.escapes
-        data = chunk._join([replace(stored, escapes=b"")])
+        data = join([replace(stored, escapes=b"")])
         with pytest.raises(Corrupt, match="0 exact values for 1 escapes"):
             decode_chunk(data, "t", 3, coding)
 
     @given(data=st.data())
     def test_changed_bytes(self, data: st.DataObject, coded: tuple[bytes, TableCoding]) -> None:
+        """Under right checksums of the blocks, so that the payloads themselves are decoded."""
         good, coding = coded
         damaged = bytearray(good)
-        damaged[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
+        place = data.draw(st.integers(0, len(good) - 1))
+        damaged[place] = data.draw(st.integers(0, 255))
+        in_head = place < read_directory(good, coding.columns).head
         try:
-            found = decode_chunk(bytes(damaged), "Events", 200, coding)
+            found = decode_chunk(
+                bytes(damaged) if in_head else with_block_checksums(bytes(damaged), coding.columns), "Events", 200, coding
+            )
         except Corrupt:
             return
         assert found.num_entries == 200

@@ -11,20 +11,21 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 import pytest
-import xxhash
+from dissect import assemble, pieces
 from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flowtuple as ft
-from flowtuple import assemble, workflow
+from flowtuple import workflow
 from flowtuple.codec.column import Method
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_signed
 from flowtuple.container import layout
-from flowtuple.container.file import create
-from flowtuple.container.layout import Section, SectionKind
+from flowtuple.container.layout import SectionKind
 from flowtuple.container.model import pack_flow, unpack_flow
+from flowtuple.container.storage import Storage
+from flowtuple.container.writer import create
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated
 from flowtuple.events.memory import dataset_from_memory
 from flowtuple.lattice.bins import Bins
@@ -37,7 +38,7 @@ from flowtuple.selection import select
 from flowtuple.table import Table, difference, read_all
 
 DAMAGED = (Corrupt, Truncated, TooNew)
-ANY_DAMAGE = "damaged|restore it from a copy|ends |does not end|does not fit|signature|format version"
+ANY_DAMAGE = "damaged|restore it from a copy|ends |does not end|does not fit|signature|format version|draft format"
 
 
 def small_events(events=40, seed=0):
@@ -59,7 +60,7 @@ def plain(folder):
     """A small file in three chunks, without a flow."""
     path = folder / "plain.ftup"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assemble, "CHUNK_ENTRIES", 12)
+        patch.setattr("flowtuple.assemble.CHUNK_ENTRIES", 12)
         workflow.compress(small_events(), path, tolerance={"x": "abs:1e-2"})
     return path
 
@@ -77,7 +78,7 @@ def flowing(folder, model):
     """A small file in three chunks whose columns a flow codes."""
     path = folder / "flowing.ftup"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assemble, "CHUNK_ENTRIES", 200)
+        patch.setattr("flowtuple.assemble.CHUNK_ENTRIES", 200)
         workflow.compress(dependent_events(600, 2), path, model=model)
     return path
 
@@ -91,18 +92,8 @@ def read_everything(path):
         return tables, file.carried
 
 
-def rewritten(path, change_meta=None, change_sections=None):
-    """The bytes of a file with another description or index and a right checksum over them."""
-    data = path.read_bytes()
-    offset, length, _ = layout.unpack_trailer(data[-layout.TRAILER_SIZE :], len(data), "file")
-    meta, sections = layout.unpack_footer(data[offset : offset + length], offset, "file")
-    meta = change_meta(meta) if change_meta else meta
-    sections = change_sections(sections) if change_sections else sections
-    return data[:offset] + layout.pack_footer(meta, sections)
-
-
 def test_header_is_16_bytes_of_magic_versions_and_flags():
-    assert layout.pack_header().hex() == "89465455500d0a1a" + "0000" + "0100" + "00000000"
+    assert layout.pack_header().hex() == "89465455500d0a1a" + "0100" + "0000" + "00000000"
     layout.check_header(layout.pack_header(), "file")
 
 
@@ -110,12 +101,32 @@ def test_header_is_16_bytes_of_magic_versions_and_flags():
 def test_later_format_is_too_new(plain, folder, major, flags):
     path = folder / "later.ftup"
     header = struct.pack("<8sHHI", layout.MAGIC, major, 3, flags)
+    found = f" with the unknown feature flags {flags:#x}" if flags else ", this flowtuple reads up to 1.x"
     path.write_bytes(header + plain.read_bytes()[16:])
-    with pytest.raises(TooNew, match=rf"later\.ftup: has format version {major}\.3, .*update flowtuple"):
+    with pytest.raises(TooNew, match=rf"later\.ftup: has format version {major}\.3{found}; update flowtuple"):
         ft.File(path)
 
 
-def test_trailer_finds_the_footer():
+def test_later_minor_version_is_read(plain, folder):
+    path = folder / "minor.ftup"
+    data = plain.read_bytes()
+    offset, length, _ = layout.unpack_trailer(data[-layout.TRAILER_SIZE :], len(data), "file")
+    header, index = struct.pack("<8sHHI", layout.MAGIC, layout.MAJOR, layout.MINOR + 7, 0), data[offset : offset + length]
+    trailer = struct.pack("<QQQ8s", offset, length, layout.checksum(header + index), layout.END_MAGIC)
+    path.write_bytes(header + data[16:offset] + index + trailer)
+    for name, table in read_everything(path)[0].items():
+        assert difference(table, read_everything(plain)[0][name]) is None
+
+
+@pytest.mark.parametrize("minor", [0, 1, 2, 65535])
+def test_draft_is_refused_as_what_it_is(plain, folder, minor):
+    path = folder / "draft.ftup"
+    path.write_bytes(struct.pack("<8sHHI", layout.MAGIC, 0, minor, 0) + plain.read_bytes()[16:])
+    with pytest.raises(Corrupt, match=rf"draft\.ftup: has the draft format 0\.{minor}, .*; compress again"):
+        ft.File(path)
+
+
+def test_trailer_finds_the_index():
     data = struct.pack("<QQQ8s", 100, 50, 7, layout.END_MAGIC)
     assert layout.unpack_trailer(data, 182, "file") == (100, 50, 7)
     with pytest.raises(Corrupt, match="end mark points to a place that does not fit its size of 183 bytes"):
@@ -124,43 +135,6 @@ def test_trailer_finds_the_footer():
         layout.unpack_trailer(struct.pack("<QQQ8s", 8, 0, 7, layout.END_MAGIC), 40, "file")
     with pytest.raises(Truncated, match="does not end with the flowtuple end mark"):
         layout.unpack_trailer(data[:-1], 181, "file")
-
-
-counts = st.integers(0, 2**64 - 1)
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from(SectionKind), st.integers(0, 9), st.integers(0, 10**6), st.integers(0, 10**9), counts)),
-    st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()),
-)
-def test_footer_round_trip(rows, meta):
-    sections = [Section(*row) for row in rows]
-    data = layout.pack_footer(meta, sections)
-    offset = layout.HEADER_SIZE + sum(s.length for s in sections)
-    found = layout.unpack_trailer(data[-layout.TRAILER_SIZE :], offset + len(data), "file")
-    footer = data[: -layout.TRAILER_SIZE]
-    assert found == (offset, len(footer), xxhash.xxh3_64_intdigest(layout.pack_header() + footer))
-    back_meta, back = layout.unpack_footer(footer, offset, "file")
-    assert back_meta == meta
-    assert [(s.kind, s.owner, s.entries, s.length, s.checksum) for s in back] == rows
-    assert [s.offset for s in back] == [layout.HEADER_SIZE + sum(s.length for s in sections[:k]) for k in range(len(rows))]
-
-
-def test_footer_that_contradicts_itself_is_corrupt():
-    good = layout.pack_footer({}, [Section(SectionKind.CHUNK, 0, 5, 10, 1)])[: -layout.TRAILER_SIZE]
-    content = unzstd(good)
-    with pytest.raises(Corrupt, match="index does not add up"):
-        layout.unpack_footer(good, 27, "file")
-    with pytest.raises(Corrupt, match="index does not add up"):
-        layout.unpack_footer(zstd(content + b"\0"), 26, "file")
-    with pytest.raises(Corrupt, match="section of unknown kind 9"):
-        layout.unpack_footer(zstd(content.replace(b"\x01\x02\x00\x05", b"\x01\x09\x00\x05")), 26, "file")
-    with pytest.raises(Corrupt, match="runs past the end"):
-        layout.unpack_footer(zstd(content[:-1]), 26, "file")
-    with pytest.raises(Corrupt, match="description does not parse"):
-        layout.unpack_footer(zstd(content.replace(b"{}", b"{]")), 26, "file")
-    with pytest.raises(Corrupt, match="zstd frame"):
-        layout.unpack_footer(content, 26, "file")
 
 
 @pytest.mark.parametrize(
@@ -209,16 +183,14 @@ def test_flipped_bits_are_found_in_every_region(folder, request, which, mask):
 
 def test_damage_names_its_section(folder, plain):
     with ft.File(plain) as file:
-        section = file.tables["events"].chunks[-1]
-        before = file.tables["events"].num_entries - section.entries
-    data = bytearray(plain.read_bytes())
-    data[section.offset] ^= 1
-    path = folder / "named.ftup"
-    path.write_bytes(data)
-    with pytest.raises(Corrupt, match=rf"named\.ftup: chunk section at bytes {section.offset} to .* is damaged"):
-        read_everything(path)
-    with ft.File(path) as file:  # the chunks beside it are still there
-        assert file.tables["events"].read(["x"], 0, before).num_entries == before > 0
+        chunk = file.tables["events"].chunks[-1]
+    data, path = plain.read_bytes(), folder / "named.ftup"
+    for place in (chunk.section.offset, chunk.section.begin, chunk.section.begin + chunk.section.head - 1):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(Corrupt, match=rf"named\.ftup: chunk section at bytes {chunk.section.offset} to .* is damaged"):
+            read_everything(path)
+        with ft.File(path) as file:  # the chunks beside it are still there
+            assert file.tables["events"].read(["x"], 0, chunk.begin).num_entries == chunk.begin > 0
 
 
 @pytest.mark.parametrize("extra", [b"\0", b"\n", b"appended text" * 9])
@@ -239,29 +211,26 @@ def test_second_trailer_is_corrupt(folder, plain):
 
 
 def test_chunk_entries_that_contradict_the_description_are_corrupt(folder, plain):
-    def more(meta):
-        meta["tables"][0]["entries"] += 1
-        return meta
-
-    path = folder / "more.ftup"
-    path.write_bytes(rewritten(plain, more))
-    with pytest.raises(Corrupt, match="declares 41 events, its chunks hold others"):
-        ft.File(path)
+    meta, sections, contents = pieces(plain)
+    meta["tables"][0]["entries"] += 1
+    assemble(folder / "more.ftup", meta, sections, contents)
+    with pytest.raises(Corrupt, match="declares 41 events, its chunks hold 40"):
+        ft.File(folder / "more.ftup")
 
 
 def test_description_without_a_key_is_corrupt(folder, plain):
+    meta, sections, contents = pieces(plain)
     path = folder / "less.ftup"
     for key in ("name", "entries", "columns"):
-        path.write_bytes(
-            rewritten(plain, lambda meta, key=key: {"tables": [{k: v for k, v in meta["tables"][0].items() if k != key}]})
-        )
-        with pytest.raises(Corrupt, match=rf"description of table 0.*'{key}'"):
+        less = {k: v for k, v in meta["tables"][0].items() if k != key}
+        assemble(path, meta | {"tables": [less]}, sections, contents)
+        with pytest.raises(Corrupt, match=rf"less\.ftup: the description of table 0 lacks '{key}'"):
             ft.File(path)
 
 
 def test_rewritten_as_it_is_reads_as_it_was(folder, plain):
     path = folder / "same.ftup"
-    path.write_bytes(rewritten(plain))
+    assemble(path, *pieces(plain))
     assert path.read_bytes() == plain.read_bytes()
 
 
@@ -273,8 +242,8 @@ def test_model_file_has_a_flow_and_no_events(model):
         assert not table.flow.coded("a")
         assert table.flow.coded("b")
         assert read_all(table).num_entries == 0
-        assert {s.kind for s in file.sections} == {SectionKind.MODEL}
-        assert table.model_bytes == sum(s.length for s in file.sections)
+        assert [s.kind for s in file.sections] == [SectionKind.DESCRIPTION, SectionKind.MODEL]
+        assert table.model_bytes == file.sections[1].length
         assert file.meta["tables"][0]["entries"] == 0
 
 
@@ -305,12 +274,17 @@ def test_ranges_are_slices(request, which):
         assert table.read(names, n, n + 5).num_entries == 0
 
 
-def test_range_reads_only_the_chunks_it_touches(flowing):
+def test_range_reads_only_the_chunks_it_touches(flowing, monkeypatch):
+    monkeypatch.setattr("flowtuple.container.reader.PREFIX", 1000)
     with ft.File(flowing, workers=1) as file:
         table, read = file.tables["events"], []
-        file.read_section = lambda section, take=file.read_section: read.append(section) or take(section)
-        table.read(["a"], 250, 260)
-    assert [s for s in read if s.kind is SectionKind.CHUNK] == [table.chunks[1]]
+        assert table.flow.columns
+        take = Storage.read
+        monkeypatch.setattr(Storage, "read", lambda self, *span: read.append(span) or take(self, *span))
+        table.read(["a"], 170, 290)
+    section = table.chunks[1].section
+    assert (table.chunks[1].begin, table.chunks[1].stop) == (150, 300)
+    assert read == [(section.offset, section.length)]
 
 
 def test_some_columns_are_the_same_as_in_the_whole(plain, flowing):
@@ -375,9 +349,10 @@ def test_events_without_objects(folder):
 def test_carried_objects_come_back(folder):
     path = folder / "carried.ftup"
     with create(path) as writer:
+        writer.describe({"tables": [], "carried": ["h", "empty"]})
         writer.add(SectionKind.CARRIED, 0, zstd(b"a histogram"))
         writer.add(SectionKind.CARRIED, 1, zstd(b""))
-        writer.finish({"tables": [], "carried": ["h", "empty"]})
+        writer.finish()
     with ft.File(path) as file:
         assert file.carried == {"h": b"a histogram", "empty": b""}
         assert file.tables == {}
@@ -388,7 +363,7 @@ def test_nothing_is_left_by_a_block_that_fails(tmp_path):
 
     def fail():
         with create(path) as writer:
-            writer.add(SectionKind.CHUNK, 0, b"much" * 1000, 1)
+            writer.add(SectionKind.CHUNK, 0, b"much" * 1000, b"more" * 1000, 1)
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
@@ -435,7 +410,7 @@ def test_absent_file_names_the_nearest(plain):
 
 
 def test_same_input_and_seed_give_the_same_bytes_for_any_workers(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(assemble, "CHUNK_ENTRIES", 30)
+    monkeypatch.setattr("flowtuple.assemble.CHUNK_ENTRIES", 30)
     for number, source in enumerate((small_events(100), dependent_events(400, 2))):
         given_model = model if number else None
         paths = [tmp_path / f"{number}_{k}.ftup" for k in range(3)]
@@ -459,6 +434,7 @@ def test_sections_follow_one_another_without_gaps(plain):
     with ft.File(plain) as file:
         assert [s.offset for s in file.sections[1:]] == [s.offset + s.length for s in file.sections[:-1]]
         assert file.sections[0].offset == layout.HEADER_SIZE
+        assert [(s.begin, s.stop) for s in file.sections] == [(s.offset + 48, s.offset + s.length) for s in file.sections]
         assert sum(s.length for s in file.sections) + file.index_size == file.size == plain.stat().st_size
 
 

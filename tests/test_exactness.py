@@ -13,11 +13,11 @@ import pytest
 from test_network import random_network, slow_logits
 
 import flowtuple as ft
-from flowtuple import workflow
 from flowtuple.codec import coder
 from flowtuple.codec.column import Method
 from flowtuple.lattice.network import LOGIT_LIMIT, MAX_INPUTS, Network
 from flowtuple.samples import sample_path
+from flowtuple.workflow.measuring import DEMO_TOLERANCE
 
 torch = pytest.importorskip("torch")
 
@@ -38,8 +38,10 @@ class Trained:
     def streams(self) -> Iterator[tuple[str, bytes]]:
         with ft.File(self.path) as file:
             for table in file.tables.values():
-                for chunk in table.stored():
-                    yield from ((name, s.payload) for name, s in chunk.items() if s.method is Method.FLOW)
+                for chunk in table.chunks:
+                    directory, fetch = table.directory(chunk)
+                    flowing = [name for name, entry in directory.entries.items() if entry.method is Method.FLOW]
+                    yield from ((name, s.payload) for name, s in directory.take(flowing, fetch).items())
 
     def networks(self) -> Iterator[tuple[str, Network, np.ndarray]]:
         """Every trained network with the features that it was trained on."""
@@ -66,7 +68,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "train_conditioners", keep_training)
         patch.setattr(coder, "encode", keep_bits)
-        ft.compress(sample_path(), made.path, tolerance=workflow.DEMO_TOLERANCE, effort="fast", workers=1)
+        ft.compress(sample_path(), made.path, tolerance=DEMO_TOLERANCE, effort="fast", workers=1)
     return made
 
 

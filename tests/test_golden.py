@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import odd_made
 import pytest
 
 import flowtuple as ft
@@ -11,16 +12,22 @@ from flowtuple.events.memory import dataset_from_memory
 from flowtuple.lattice.context import RELATIONS
 from flowtuple.lattice.prediction import FUNCTIONS
 from flowtuple.schema import bit_patterns
-from flowtuple.table import read_all
+from flowtuple.table import Dataset, read_all
 
 FOLDER = Path(__file__).parent / "golden"
-NAMES = ("plain", "bounds", "flow", "given")
+NAMES = ("plain", "bounds", "flow", "given", "parts", "awkward")
 
 
 def open_golden(name):
-    """A golden file, with the column that one of them needs to be read."""
+    """A golden file, with the columns that two of them need to be read."""
     with np.load(FOLDER / "given.npz", allow_pickle=False) as expected:
-        return ft.File(FOLDER / f"{name}.ftup", given=dataset_from_memory({"a": expected["a"]}))
+        events = dataset_from_memory({"a": expected["a"]}).tables
+    return ft.File(FOLDER / f"{name}.ftup", given=Dataset("given", events | odd_made.given().tables))
+
+
+def texts(entries):
+    """Entries of an opaque column as the arrays beside the golden files have them."""
+    return entries if all(isinstance(e, str) for e in entries) else [repr(e) for e in entries]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,21 +42,29 @@ def test_nothing_else_is_there():
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_golden_file_is_of_this_format(name):
+    assert (FOLDER / f"{name}.ftup").read_bytes()[:16].hex() == "89465455500d0a1a" + "0100" + "0000" + "00000000"
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_golden_file_decodes_to_the_same_bits(name):
     with open_golden(name) as file, np.load(FOLDER / f"{name}.npz", allow_pickle=False) as expected:
-        (stored,) = file.tables.values()
-        table = read_all(stored)
-        assert set(expected.files) == {c.name for c in table.columns}
-        for column in table.columns:
-            values, known = table[column.name], expected[column.name]
-            if column.is_opaque:
-                assert values.to_list() == known.tolist(), column.name
-            else:
-                assert (values.dtype, values.shape) == (known.dtype, known.shape), column.name
-                assert np.array_equal(bit_patterns(values), bit_patterns(known)), column.name
-            part = stored.read([column.name], 3, 5)[column.name]
-            if column.counter is None:
-                assert part.to_list() == known[3:5].tolist() if column.is_opaque else part.tobytes() == known[3:5].tobytes()
+        tables = {"" if name == "events" else f"{name}/": read_all(stored) for name, stored in file.tables.items()}
+        assert set(expected.files) == {f"{place}{c.name}" for place, table in tables.items() for c in table.columns}
+        for place, table in tables.items():
+            stored = file.tables[table.name]
+            for column in table.columns:
+                values, known = table[column.name], expected[f"{place}{column.name}"]
+                if column.is_opaque:
+                    assert texts(values.to_list()) == known.tolist(), column.name
+                else:
+                    assert (values.dtype, values.shape) == (known.dtype, known.shape), column.name
+                    assert np.array_equal(bit_patterns(values), bit_patterns(known)), column.name
+                part = stored.read([column.name], 3, 5)[column.name]
+                if column.is_opaque:
+                    assert texts(part.to_list()) == known[3:5].tolist()
+                elif column.counter is None:
+                    assert part.tobytes() == known[3:5].tobytes()
 
 
 def test_golden_files_hold_every_grid_method_and_relation():
@@ -67,11 +82,11 @@ def test_golden_files_hold_every_grid_method_and_relation():
                     functions |= {term.function for term in terms}
                 for chunk in table.stored():
                     methods |= {(stored.method, stored.residual) for stored in chunk.values()}
-                    escapes += sum(len(stored.escapes) > 0 for stored in chunk.values())
+                    escapes += sum(stored.escapes > 0 for stored in chunk.values())
     assert kinds == {"ordered", "integers", "uniform", "decimal", "mantissas", "binades"}
     assert methods == {(m, False) for m in Method} | {(m, True) for m in (Method.CONSTANT, Method.INDICES, Method.GROUP)}
     assert read == set(RELATIONS)
-    assert predicted >= {"row", "event"}
+    assert predicted == set(RELATIONS) - {"index", "prediction"}
     assert functions == set(FUNCTIONS)
     assert escapes >= 3
     assert atoms >= 6
@@ -125,6 +140,33 @@ def test_golden_given_is_read_by_a_network_and_a_prediction():
     assert all(chunk["copy"].residual for chunk in chunks)
 
 
+def test_golden_parts_have_their_own_ranges_and_blocks():
+    with open_golden("parts") as file:
+        (table,) = file.tables.values()
+        assert [c.begin for c in table.chunks] == [0, 8200, 8210, 8220, 8230, 8240, 8250]
+        assert len({(c.part.lattices["x"].low, c.part.lattices["x"].high) for c in table.chunks}) == 3
+        assert [len(table.directory(chunk)[0].blocks) > 1 for chunk in table.chunks] == [True] + [False] * 6
+
+
 def test_golden_given_is_refused_without_it():
     with ft.File(FOLDER / "given.ftup") as file, pytest.raises(ft.InvalidArgument, match="--given"):
         read_all(file.tables["events"])
+
+
+def test_golden_awkward_holds_what_others_lack():
+    with open_golden("awkward") as file:
+        held = {name: table.num_entries for name, table in file.tables.items()}
+        chunks = {name: list(table.stored()) for name, table in file.tables.items()}
+        flows = {name: table.flow.columns for name, table in file.tables.items()}
+        assert list(file.carried) == ["note"]
+    assert (held["empty"], len(chunks["empty"]), held["nothing"], len(chunks["nothing"])) == (0, 1, 0, 0)
+    values = {c.dtype for c in file.tables["values"].columns if c.name in chunks["values"][0]}
+    assert {"int8", "uint64", "float16", "opaque"} <= values
+    (given,), (objects,) = chunks["given"], chunks["objects"]
+    assert [name for name, entry in given.items() if entry.method is Method.GIVEN] == ["n", "g", "m"]
+    assert objects["A_self"].method is objects["B_all"].method is Method.FLOW
+    assert objects["A_self"].escapes > 0
+    assert {len(flow.network.layers) for flow in (flows["objects"]["A_self"], flows["raw"]["q"])} == {1, 3}
+    spans = flows["raw"]["q"].bins.spans[:-1].tolist()
+    assert [span.bit_length() - 16 for span in spans] == list(odd_made.RAW_BITS)
+    assert {entry.residual for entry in chunks["formulas"][0].values()} == {True, False}

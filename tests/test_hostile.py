@@ -4,20 +4,23 @@ import contextlib
 import copy
 import struct
 import tracemalloc
+from dataclasses import replace
 
 import awkward as ak
 import numpy as np
 import pytest
+from dissect import assemble, join, methods, pieces, with_block_checksums
 from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
 
 import flowtuple as ft
 from flowtuple import workflow
 from flowtuple.codec import packing
-from flowtuple.codec.chunk import _join, decode_chunk, encode_chunk, methods
+from flowtuple.codec.chunk import decode_chunk, encode_chunk
 from flowtuple.codec.column import Method, StoredColumn, TableCoding
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import write_signed, write_unsigned
 from flowtuple.container import layout
+from flowtuple.container.description import unpack_description
 from flowtuple.container.layout import Section, SectionKind
 from flowtuple.container.model import pack_flow, unpack_flow
 from flowtuple.errors import Corrupt, TooNew, Truncated
@@ -69,18 +72,6 @@ def path(tmp_path_factory):
     return folder / "small.ftup"
 
 
-def parts(path):
-    data = path.read_bytes()
-    offset, length, _ = layout.unpack_trailer(data[-layout.TRAILER_SIZE :], len(data), "file")
-    meta, sections = layout.unpack_footer(data[offset : offset + length], offset, "file")
-    return meta, sections, [data[s.offset : s.offset + s.length] for s in sections]
-
-
-def write(path, meta, sections, contents):
-    indexed = [Section(s.kind, s.owner, s.entries, len(c), layout.checksum(c)) for s, c in zip(sections, contents, strict=True)]
-    path.write_bytes(layout.pack_header() + b"".join(contents) + layout.pack_footer(meta, indexed))
-
-
 def ends_well(path):
     """Whether the file reads; any error but the three typed ones goes through."""
     try:
@@ -114,13 +105,13 @@ def changed(value, at, new):
 
 
 def test_every_place_of_the_description_may_hold_anything(path, tmp_path):
-    meta, sections, contents = parts(path)
+    meta, sections, contents = pieces(path)
     del meta["provenance"]
     refused = 0
     target = tmp_path / "meta.ftup"
     for at in places(meta):
         for new in HOSTILE:
-            write(target, changed(meta, at, new), sections, contents)
+            assemble(target, changed(meta, at, new), sections, contents)
             refused += not ends_well(target)
         if at and isinstance(at[-1], str):
             missing = copy.deepcopy(meta)
@@ -128,7 +119,7 @@ def test_every_place_of_the_description_may_hold_anything(path, tmp_path):
             for key in at[:-1]:
                 inner = inner[key]
             del inner[at[-1]]
-            write(target, missing, sections, contents)
+            assemble(target, missing, sections, contents)
             refused += not ends_well(target)
     assert refused > 100
     assert UNNAMED == []
@@ -136,26 +127,31 @@ def test_every_place_of_the_description_may_hold_anything(path, tmp_path):
 
 @pytest.mark.parametrize("kind", [SectionKind.CHUNK, SectionKind.MODEL])
 def test_damage_under_a_right_checksum_ends_well(path, tmp_path, kind):
-    meta, sections, contents = parts(path)
-    target = tmp_path / "damage.ftup"
+    meta, sections, contents = pieces(path)
+    target, read = tmp_path / "damage.ftup", 0
     (number,) = (k for k, s in enumerate(sections) if s.kind is kind)
     content = unzstd(contents[number]) if kind is SectionKind.MODEL else contents[number]
+    with ft.File(path) as file:
+        columns = file.table().columns
     draw = np.random.default_rng(int(kind))
     for position in range(0, len(content), 5):
         damaged = bytearray(content)
         damaged[position] ^= int(draw.integers(1, 256))
         damaged = zstd(bytes(damaged)) if kind is SectionKind.MODEL else bytes(damaged)
-        write(target, meta, sections, [*contents[:number], damaged, *contents[number + 1 :]])
-        ends_well(target)
+        if kind is SectionKind.CHUNK and position >= sections[number].head:
+            damaged = with_block_checksums(damaged, columns)
+        assemble(target, meta, sections, [*contents[:number], damaged, *contents[number + 1 :]])
+        read += bool(ends_well(target))
     assert UNNAMED == []
+    assert read > 0  # some are other values: the decoders were reached
 
 
 def test_damage_of_each_payload_ends_well(path):
     """As above with the damage inside the frames: every method's own bytes."""
     with ft.File(path) as file:
         table = file.tables["events"]
-        coding, section = table.coding, table.chunks[0]
-        stored = methods(file.read_section(section), table.columns)
+        coding, section = table.coding, table.chunks[0].section
+        stored = methods(file.raw(section)[layout.FRAME_SIZE :], table.columns)
     draw = np.random.default_rng(1)
     seen = set()
     for column in coding.columns:
@@ -166,35 +162,35 @@ def test_damage_of_each_payload_ends_well(path):
             payload = bytearray(unzstd(bytes(payload))) if framed else payload
             payload[int(draw.integers(len(payload)))] ^= int(draw.integers(1, 256))
             payload = zstd(bytes(payload)) if framed else bytes(payload)
-            other = stored | {column.name: StoredColumn(stored[column.name].method, payload, stored[column.name].escapes)}
+            other = stored | {column.name: replace(stored[column.name], payload=payload)}
             with contextlib.suppress(Corrupt):
-                decode_chunk(_join([other[c.name] for c in coding.columns]), "events", section.entries, coding)
+                decode_chunk(join([other[c.name] for c in coding.columns]), "events", section.entries, coding)
     assert len(seen) >= 4
 
 
-@pytest.mark.parametrize("owner", [1, 2**40])
+@pytest.mark.parametrize("owner", [1, 2**32 - 1])
 @pytest.mark.parametrize("kind", SectionKind)
 def test_section_without_an_owner_is_corrupt(path, tmp_path, kind, owner):
-    meta, sections, contents = parts(path)
+    meta, sections, contents = pieces(path)
     target = tmp_path / "owner.ftup"
-    write(target, meta, [*sections, Section(kind, owner, 0, 0, 0)], [*contents, b""])
+    assemble(target, meta, [*sections, Section(kind, owner, 0, 0, 0, 0)], [*contents, b""])
     with pytest.raises(Corrupt, match=r"owner\.ftup: has a section of a table or object that its description lacks"):
         ft.File(target)
 
 
 def test_chunks_that_are_gone_are_missed(path, tmp_path):
-    meta, sections, contents = parts(path)
+    meta, sections, contents = pieces(path)
     target = tmp_path / "gone.ftup"
-    write(target, meta, sections[:1], contents[:1])
-    with pytest.raises(Corrupt, match="declares 70 events, its chunks hold others"):
+    assemble(target, meta, sections[:1], contents[:1])
+    with pytest.raises(Corrupt, match="declares 70 events, its chunks hold 0"):
         ft.File(target)
 
 
 def test_two_tables_of_one_name_are_corrupt(path, tmp_path):
-    meta, sections, contents = parts(path)
+    meta, sections, contents = pieces(path)
     target = tmp_path / "twice.ftup"
     empty = meta["tables"][0] | {"entries": 0}
-    write(target, meta | {"tables": [*meta["tables"], empty]}, sections, contents)
+    assemble(target, meta | {"tables": [*meta["tables"], empty]}, sections, contents)
     with pytest.raises(Corrupt, match="two tables of one name"):
         ft.File(target)
 
@@ -202,7 +198,7 @@ def test_two_tables_of_one_name_are_corrupt(path, tmp_path):
 def test_nested_description_is_corrupt():
     text = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
     with pytest.raises(Corrupt, match="description does not parse"):
-        layout.unpack_footer(zstd(write_unsigned([len(text)]) + text + b"\0"), 16, "file")
+        unpack_description(zstd(text), "file")
 
 
 def test_frame_that_declares_a_terabyte_takes_no_memory():
@@ -247,7 +243,7 @@ EXACT = {"n": Lattice("int64", Bound(), Integers("int64")), "x": Lattice("int64"
 
 
 def chunk_of(*stored):
-    return _join([StoredColumn(method, payload) for method, payload in stored])
+    return join([StoredColumn(method, payload) for method, payload in stored])
 
 
 @pytest.mark.parametrize("count", [-1, 2**40, 2**62, 2**28])
@@ -273,9 +269,9 @@ def test_directory_and_group_hold_nothing_more():
         decode_chunk(data, "t", 1, coding)
     directory, group = zstd(write_unsigned([Method.GROUP, 2, 0] * 2)), zstd(bytes([1, 1, 1, 1, 9]))
     data = write_unsigned([len(directory), len(group)]) + directory + group
-    with pytest.raises(Corrupt, match="the group of a chunk has 1 bytes more than its columns"):
+    with pytest.raises(Corrupt, match="a zstd frame of 14 bytes declares 5 bytes where 4 are due"):
         decode_chunk(data, "t", 1, coding)
-    with pytest.raises(Corrupt, match="a chunk has 1 bytes more than its columns"):
+    with pytest.raises(Corrupt, match=r"a chunk has \d+ bytes where its directory lists \d+"):
         decode_chunk(chunk_of(*[(Method.CONSTANT, b"\0")] * 2) + b"\0", "t", 1, coding)
 
 
@@ -290,7 +286,7 @@ def test_directory_and_group_hold_nothing_more():
 )
 def test_methods_fit_their_columns(dtype, method, escapes, message):
     lattices = {} if dtype == "opaque" else {"n": EXACT["n"]}
-    data = _join([StoredColumn(method, b"\0", escapes)])
+    data = join([StoredColumn(method, b"\0", escapes)])
     with pytest.raises(Corrupt, match=message):
         decode_chunk(data, "t", 1, TableCoding((Column("n", dtype),), lattices, LatticeFlow()))
 
@@ -467,13 +463,6 @@ def test_arrays_without_elements_come_back(tmp_path):
     workflow.compress({"x": np.arange(4), "none": np.empty((4, 2, 0), np.float32)}, tmp_path / "none.ftup")
     with ft.File(tmp_path / "none.ftup") as file:
         assert read_all(file.tables["events"])["none"].shape == (4, 2, 0)
-
-
-def test_later_draft_is_too_new():
-    header = bytearray(layout.pack_header())
-    header[10] += 1
-    with pytest.raises(TooNew, match=r"has format version 0\.2, this flowtuple reads up to 0\.1; update flowtuple"):
-        layout.check_header(bytes(header), "file")
 
 
 def test_short_file_of_another_kind_is_not_called_truncated(tmp_path):

@@ -8,9 +8,10 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 import pytest
+from dissect import methods
 
 import flowtuple as ft
-from flowtuple.codec.chunk import decode_chunk, encode_chunk, methods
+from flowtuple.codec.chunk import decode_chunk, encode_chunk
 from flowtuple.codec.column import TableCoding
 from flowtuple.container.model import pack_flow, unpack_flow
 from flowtuple.lattice.bins import Bins

@@ -66,7 +66,8 @@ def slow_holds(bound, x, y, same):
     if bound.kind == "abs":
         return difference <= Fraction(bound.amount)
     if bound.kind == "rel":
-        return difference <= Fraction(bound.amount * abs(x))
+        limit = bound.amount * abs(x)
+        return difference <= Fraction(limit if limit >= 2.0**-1022 else math.nextafter(limit, 0))
     if x == 0:
         return difference == 0
     exponent = math.frexp(x)[1] - 1  # 2^exponent <= |x|
@@ -94,6 +95,13 @@ def test_float_bounds_hold_as_the_reference_says(bound, dtype, data):
     x, y = (np.array([b], dtype=f"u{size}").view(dtype) for b in (first, second))
     expected = slow_holds(bound, float(x[0]), float(y[0]), first == second)
     assert bound.holds(x, y).tolist() == [expected]
+
+
+def test_a_product_among_subnormal_numbers_is_not_rounded_up():
+    """2^-32 of the original is 5.1806e-318, between two subnormal numbers; the next above is what it moved by."""
+    x, y = np.array([2.225073857989136e-308]), np.array([2.2250738585072014e-308])
+    assert abs(Fraction(y[0]) - Fraction(x[0])) > Fraction(2) ** -32 * Fraction(x[0])
+    assert not Bound("rel", 2.0**-32).holds(x, y).any()
 
 
 def test_zero_has_no_mantissa_to_round():

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dissect import methods
 
-from flowtuple.codec.chunk import decode_chunk, encode_chunk, make_context, methods
+from flowtuple.codec.chunk import decode_chunk, encode_chunk, make_context
 from flowtuple.codec.column import Method, TableCoding
 from flowtuple.codec.packing import pack_indices
 from flowtuple.container.model import pack_flow, unpack_flow

@@ -90,6 +90,12 @@ class TestWhatIsTied:
     def test_hardly_any_rows(self, rows: int) -> None:
         assert set(bounds_of(copies(0.9, rows=rows), {"*": f"std:{STD}"})) == {"a", "b"}
 
+    def test_signalling_nans(self) -> None:
+        data = copies(0.9)
+        data["a"].view(np.uint32)[7] = 0x7F800001
+        found = bounds_of(data, {"*": f"std:{STD}"})
+        assert found["a"] == found["b"]
+
 
 class TestSharedGrids:
     def test_equal_values_have_equal_indices(self) -> None:

@@ -24,8 +24,21 @@ from flowtuple.errors import (
     Truncated,
     Unsupported,
 )
+from flowtuple.merging import merge
+from flowtuple.recovery import recover
 from flowtuple.schema import Bound
-from flowtuple.workflow import Compressed, Selection, bench, compress, decompress, report, train, verify
+from flowtuple.workflow import (
+    Compressed,
+    Selection,
+    bench,
+    compress,
+    decompress,
+    recompress,
+    report,
+    snap,
+    train,
+    verify,
+)
 
 __all__ = [
     "Bound",
@@ -45,8 +58,12 @@ __all__ = [
     "compress",
     "decompress",
     "info",
+    "merge",
     "open",
+    "recompress",
+    "recover",
     "report",
+    "snap",
     "train",
     "verify",
 ]

@@ -1,99 +1,68 @@
-"""From events to the sections of a file: train the flows, encode the chunks, describe the whole."""
+"""From tables with their flows to the sections of a file: describe the whole, encode the chunks."""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import xxhash
-
+from flowtuple.budget import CHUNK, MEMORY
 from flowtuple.codec.chunk import encode_chunk
 from flowtuple.codec.column import TableCoding
-from flowtuple.container.file import Writer
+from flowtuple.codec.directory import read_directory
+from flowtuple.codec.packing import zstd
 from flowtuple.container.layout import SectionKind
 from flowtuple.container.model import pack_flow
-from flowtuple.errors import MissingExtra
-from flowtuple.events.location import expand, is_url, split_tree
-from flowtuple.events.source import FORMATS, Source
+from flowtuple.container.writer import Writer
 from flowtuple.execute import ordered_map
-from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.lattice.network import probe
-from flowtuple.prepare import SCAN_STEP, Prepared
-from flowtuple.progress import Progress
-from flowtuple.table import Table, TableSource, column_bytes, concatenate, ranges
+from flowtuple.prepare import Prepared
+from flowtuple.progress import Progress, silent
+from flowtuple.table import Table, TableSource, column_bytes, ranges
 
 CHUNK_ENTRIES = 16384
 CHUNK_VALUES = 2**24
-TRAINING_BLOCKS = 64  # blocks of SCAN_STEP events that training reads at most, spread evenly
 
 
-def with_flows(
+@dataclass(frozen=True)
+class Written:
+    """What went into a file: bytes of its models, bytes of the raw columns, and the number of values."""
+
+    model_bytes: int
+    raw_bytes: int
+    values: int
+
+
+def write_events(
+    writer: Writer,
     prepared: list[Prepared],
-    effort: str,
-    seed: int,
-    progress: Progress,
-    checkpoint: str | os.PathLike[str] | None = None,
+    carried: Mapping[str, bytes],
+    origin: Mapping[str, Any],
+    *,
+    models: Mapping[str, str] | None = None,
     workers: int | None = None,
-) -> list[Prepared]:
-    """Find relations, and train where there is enough to learn from; PyTorch is loaded only then.
+    memory: int = MEMORY,
+    progress: Progress = silent,
+) -> Written:
+    """A whole file: description, models unless they are kept elsewhere, chunks, carried objects.
 
     Args:
+        writer: Of the file.
         prepared: The tables.
-        effort: `fast`, `default` or `best`.
-        seed: Equal seeds give equal flows.
-        progress: Told of each training.
-        checkpoint: A folder for finished parts of the training, and where those of an interrupted one are found.
-        workers: Threads; `None` for one per core. The flows do not depend on it.
+        carried: Objects that travel along, by name.
+        origin: How the file came about.
+        models: Hashes of models that are kept elsewhere, by table name; `None` to embed the models.
+        workers: Threads; `None` for one per core. The file does not depend on it.
+        memory: Bytes to keep within; chunks of very large events are smaller in a small one.
+        progress: Told of each table.
     """
-    probe()
-    flows = [_flow(table, effort, seed, progress, checkpoint, workers) for table in prepared]
-    return [replace(table, coding=replace(table.coding, flow=flow)) for table, flow in zip(prepared, flows, strict=True)]
-
-
-def _flow(
-    table: Prepared, effort: str, seed: int, progress: Progress, checkpoint: str | os.PathLike[str] | None, workers: int | None
-) -> LatticeFlow:
-    from flowtuple.training.checkpoint import Checkpoint
-    from flowtuple.training.choose import choose
-    from flowtuple.training.plan import MIN_ROWS, make_plan
-    from flowtuple.training.relations import find_predictions
-
-    sample, coding = _training_sample(table.source, table.coding), table.coding
-    predictions = find_predictions(sample, coding.lattices, coding.given)
-    if max((v.size for v in sample.data.values()), default=0) < MIN_ROWS:
-        return choose(make_plan(sample, coding.lattices, predictions, coding.given), {})
-    stage = f"train {table.source.name}"
-
-    def report(share: float, bits: float) -> None:
-        progress(stage, share, f"{bits:.3f} bits per value" if math.isfinite(bits) else "")
-
-    parts = None if checkpoint is None else Checkpoint(Path(checkpoint))
-    flow: LatticeFlow = _trainer()(sample, coding, predictions, effort, seed, report, parts, workers)
-    progress(stage, 1.0, "")
-    return flow
-
-
-def _trainer() -> Any:
-    try:
-        from flowtuple.training.train import train_flow
-    except ImportError as error:
-        if error.name == "torch":
-            raise MissingExtra("train", "training a flow") from None
-        raise
-    return train_flow
-
-
-def _training_sample(source: TableSource, coding: TableCoding) -> Table:
-    names = [c.name for c in coding.columns if not c.is_opaque]
-    blocks = list(ranges(source.num_entries, SCAN_STEP))
-    stride = -(-len(blocks) // TRAINING_BLOCKS)
-    pieces = [source.read(names, start, stop) for start, stop in blocks[:: max(1, stride)]]
-    return concatenate(pieces) if pieces else source.read(names, 0, 0)
+    writer.describe(description(prepared, list(carried), origin, entries=True, models=models))
+    model_bytes = add_models(writer, prepared) if models is None else 0
+    raw_bytes, values = add_chunks(writer, prepared, workers, memory, progress)
+    for number, content in enumerate(carried.values()):
+        writer.add(SectionKind.CARRIED, number, zstd(content))
+    writer.finish()
+    return Written(model_bytes, raw_bytes, values)
 
 
 def add_models(writer: Writer, prepared: list[Prepared]) -> int:
@@ -107,31 +76,36 @@ def add_models(writer: Writer, prepared: list[Prepared]) -> int:
     return total
 
 
-def add_chunks(writer: Writer, prepared: list[Prepared], workers: int | None, progress: Progress) -> tuple[int, int]:
+def add_chunks(
+    writer: Writer, prepared: list[Prepared], workers: int | None, memory: int, progress: Progress
+) -> tuple[int, int]:
     """Encode, check and write every table chunk by chunk; the bytes of the raw columns, and the number of values."""
     raw_bytes = values = 0
     for number, table in enumerate(prepared):
         done, total = 0, table.source.num_entries
 
-        def encode(chunk: Table, coding: TableCoding = table.coding) -> tuple[int, int, int, bytes]:
+        def encode(chunk: Table, coding: TableCoding = table.coding) -> tuple[int, int, int, bytes, bytes]:
             stored = [c for c in chunk.columns if c.name not in coding.given]
             size = sum(chunk.data[c.name].size if not c.is_opaque else chunk.num_entries for c in stored)
-            return chunk.num_entries, column_bytes(chunk, stored), size, encode_chunk(chunk, coding)
+            data = encode_chunk(chunk, coding)
+            head = read_directory(data, coding.columns).head
+            return chunk.num_entries, column_bytes(chunk, stored), size, data[:head], data[head:]
 
-        for entries, nbytes, size, data in ordered_map(encode, chunks(table.source), workers):
-            writer.add(SectionKind.CHUNK, number, data, entries)
+        for entries, nbytes, size, head, body in ordered_map(encode, chunks(table.source, table.event_bytes, memory), workers):
+            writer.add(SectionKind.CHUNK, number, head, body, entries)
             raw_bytes, values, done = raw_bytes + nbytes, values + size, done + entries
             progress(f"compress {table.source.name}", done / max(1, total), "")
     return raw_bytes, values
 
 
-def chunks(source: TableSource) -> Iterator[Table]:
+def chunks(source: TableSource, event_bytes: float = 0.0, memory: int = MEMORY) -> Iterator[Table]:
     """Equal chunks of 8k to 16k events: smaller ones would cost methods without a model their tables, larger ones threads.
 
-    Large fixed arrays make them smaller: 2^24 values of one column are enough for any method.
+    Large events make them smaller: 2^24 values of one column are enough for any method, and memory has to hold some chunks.
     """
     widest = max((math.prod(c.shape) for c in source.columns), default=1)
-    count = max(1, -(-source.num_entries // CHUNK_ENTRIES), source.num_entries * widest // CHUNK_VALUES)
+    needed = source.num_entries * widest // CHUNK_VALUES, int(source.num_entries * event_bytes * CHUNK / memory)
+    count = max(1, -(-source.num_entries // CHUNK_ENTRIES), *needed)
     names = [c.name for c in source.columns]
     count += count % 2 if count > 1 else 0  # so that two cores end together
     for start, stop in ranges(source.num_entries, -(-source.num_entries // count) or 1):
@@ -153,7 +127,7 @@ def description(
     Args:
         prepared: The tables.
         carried: Names of the carried objects.
-        origin: From `provenance`.
+        origin: How the file came about.
         entries: Whether the file holds events; without them it is a model.
         models: Hashes of models that are kept elsewhere, by table name.
     """
@@ -175,24 +149,3 @@ def description(
         tables.append(named | ({"model": reference} if reference else {}))
     alone = {} if entries else {"model": True}
     return {"tables": tables, "carried": carried, "provenance": dict(origin)} | alone
-
-
-def provenance(effort: str, seed: int, source: Source) -> dict[str, Any]:
-    """How a file came about: version, options, size and XXH3 of each input on disk.
-
-    No time, user or path, so that equal inputs give equal files.
-    """
-    out: dict[str, Any] = {"flowtuple": version("flowtuple"), "effort": effort, "seed": seed}
-    sources = source if isinstance(source, (list, tuple)) else [source]
-    texts = [os.fspath(s) for s in sources if isinstance(s, (str, os.PathLike))]
-    patterns = [split_tree(text, FORMATS)[0] for text in texts]
-    paths = [path for pattern in patterns if not is_url(pattern) for path in expand(pattern)]
-    return out | {"source": [_fingerprint(Path(path)) for path in paths]}
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    digest = xxhash.xxh3_64()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return {"bytes": path.stat().st_size, "xxh3": digest.hexdigest()}

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.codec.column import StoredColumn
+from flowtuple.codec.directory import Entry
 from flowtuple.container import layout
-from flowtuple.container.file import File, StoredTable
+from flowtuple.container.file import File
 from flowtuple.container.layout import SectionKind
 from flowtuple.container.model import pack_column
+from flowtuple.container.stored import StoredTable
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.evaluate.report import ColumnSize, ReportInput
 from flowtuple.events.root_writer import type_changes
@@ -135,7 +136,7 @@ def _table_info(table: StoredTable, *, known: bool) -> dict[str, Any]:
 def _column_info(
     table: StoredTable,
     column: Column,
-    chunks: list[dict[str, StoredColumn]],
+    chunks: list[dict[str, Entry]],
     model: Mapping[str, int],
     flow: ColumnFlow | None,
 ) -> dict[str, Any]:
@@ -154,7 +155,7 @@ def _column_info(
     }
 
 
-def _method(stored: StoredColumn) -> str:
+def _method(stored: Entry) -> str:
     return stored.method.name.lower() + (" of residuals" if stored.residual else "")
 
 

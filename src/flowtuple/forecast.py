@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flowtuple.assemble import chunks, with_flows
+from flowtuple.assemble import chunks
 from flowtuple.codec.chunk import encode_chunk
 from flowtuple.container.model import pack_flow
+from flowtuple.fitting import with_flows
 from flowtuple.lattice.lattice import resolve_std
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.prepare import Prepared, prepare

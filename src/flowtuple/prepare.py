@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from flowtuple.budget import BLOCK, MEMORY, entries_within
 from flowtuple.codec.column import TableCoding
-from flowtuple.container.file import File, StoredTable
+from flowtuple.container.file import File
+from flowtuple.container.stored import StoredTable
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.lattice import Lattice, resolve, resolve_std
@@ -32,19 +34,21 @@ class Prepared:
         coding: Schema, lattices and flow; the flow is empty where one is still to be trained.
         asked: The bound that was asked for each column that has one.
         warnings: What a person should know before trusting these bounds.
+        event_bytes: Of the columns of numbers, on average.
     """
 
     source: TableSource
     coding: TableCoding
     asked: Mapping[str, Bound]
     warnings: tuple[str, ...] = field(default=())
+    event_bytes: float = 0.0
 
 
-def survey(source: TableSource, progress: Progress) -> dict[str, Statistics]:
+def survey(source: TableSource, progress: Progress, memory: int = MEMORY) -> dict[str, Statistics]:
     """Statistics of every column of numbers, in one pass over the table."""
     statistics = {c.name: Statistics(c.dtype) for c in source.columns if not c.is_opaque}
     names = list(statistics)
-    for start, stop in ranges(source.num_entries, SCAN_STEP):
+    for start, stop in ranges(source.num_entries, entries_within(source, names, memory // BLOCK, SCAN_STEP)):
         table = source.read(names, start, stop)
         for name in names:
             statistics[name].update(table.data[name].reshape(-1))
@@ -53,7 +57,11 @@ def survey(source: TableSource, progress: Progress) -> dict[str, Statistics]:
 
 
 def prepare(
-    dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Progress, given: Iterable[str] = ()
+    dataset: Dataset,
+    tolerance: Mapping[str, str | Bound],
+    progress: Progress,
+    given: Iterable[str] = (),
+    memory: int = MEMORY,
 ) -> list[Prepared]:
     """Every table of a data set with the bounds that were asked for and no flow yet.
 
@@ -62,6 +70,7 @@ def prepare(
         tolerance: Bound by column name or glob.
         progress: Told of the scan.
         given: Names or globs of columns that whoever reads will supply.
+        memory: Bytes to keep within.
 
     Raises:
         InvalidArgument: A name, glob or bound is not what it should be.
@@ -69,7 +78,7 @@ def prepare(
     bounds, supplied = _asked(dataset, tolerance), _given(dataset, given)
     prepared = []
     for name, source in dataset.tables.items():
-        statistics = survey(source, progress)
+        statistics = survey(source, progress, memory)
         _check_given_bounds(dataset, tolerance, supplied[name])
         asked = {c: b for c, b in bounds[name].items() if c not in supplied[name]}
         spreads = {c: resolve_std(b, statistics[c]) for c, b in asked.items() if b.kind == "std"}
@@ -80,8 +89,13 @@ def prepare(
         coding = TableCoding(source.columns, lattices, LatticeFlow(), supplied[name])
         named = {column: bound for column, bound in asked.items() if bound.kind != "lossless"}
         warned = [_warning(column, bound, statistics[column]) for column, bound in named.items()]
-        prepared.append(Prepared(source, coding, named, tuple(w for w in warned if w)))
+        warnings = tuple(w for w in warned if w)
+        prepared.append(Prepared(source, coding, named, warnings, _event_bytes(statistics, source)))
     return prepared
+
+
+def _event_bytes(statistics: Mapping[str, Statistics], source: TableSource) -> float:
+    return sum(s.count * np.dtype(s.dtype).itemsize for s in statistics.values()) / max(1, source.num_entries)
 
 
 def _asked(dataset: Dataset, tolerance: Mapping[str, str | Bound]) -> dict[str, dict[str, Bound]]:
@@ -137,7 +151,7 @@ def sentinel_spread_in_words(statistics: Statistics, spread: float) -> str:
 
 
 def prepare_with_model(
-    dataset: Dataset, model: File, tolerance: Mapping[str, str | Bound], progress: Progress
+    dataset: Dataset, model: File, tolerance: Mapping[str, str | Bound], progress: Progress, memory: int = MEMORY
 ) -> list[Prepared]:
     """Every table of a data set with the lattices and flow of a model; tables that it does not know are lossless.
 
@@ -153,7 +167,7 @@ def prepare_with_model(
     bounds = _asked(dataset, tolerance)
     prepared = []
     for name, source in dataset.tables.items():
-        statistics, known = survey(source, progress), model.tables.get(name)
+        statistics, known = survey(source, progress, memory), model.tables.get(name)
         if known is not None:
             _check_fit(source, known, bounds[name], model.path)
         lattices = {
@@ -165,9 +179,8 @@ def prepare_with_model(
         asked = {c: b for c, b in bounds[name].items() if b.kind != "lossless"}
         if known:
             asked |= {c: Bound.parse(text) for c, text in known.asked.items() if c in lattices}
-        prepared.append(
-            Prepared(source, TableCoding(source.columns, lattices, flow, known.given if known else frozenset()), asked)
-        )
+        coding = TableCoding(source.columns, lattices, flow, known.given if known else frozenset())
+        prepared.append(Prepared(source, coding, asked, event_bytes=_event_bytes(statistics, source)))
     return prepared
 
 

@@ -18,6 +18,7 @@ Array: TypeAlias = NDArray[Any]
 Role = Literal["value", "angle", "id", "weight", "label", "counter", "reference"]
 ROLES: tuple[Role, ...] = get_args(Role)
 OPAQUE = "opaque"
+MAX_AXES = 31  # of a fixed shape: NumPy before 2 has 32, one of which is the events
 
 BoundKind = Literal["lossless", "abs", "rel", "std", "bits"]
 
@@ -75,6 +76,10 @@ class Column:
     def __post_init__(self) -> None:
         if not self.name:
             raise InvalidArgument(f"a column of type {self.dtype} has no name; give it one")
+        if len(self.shape) > MAX_AXES:
+            raise InvalidArgument(
+                f"column {self.name!r} has {len(self.shape)} axes per event; reshape it to {MAX_AXES} or fewer"
+            )
 
     @property
     def is_opaque(self) -> bool:
@@ -167,6 +172,19 @@ class Bound:
         whole = self.amount == int(self.amount) and self.amount < 2**53
         return f"{self.kind}:{int(self.amount) if whole else self.amount!r}"
 
+    def after(self, before: Bound) -> str:
+        """How far a value may lie from its original when this bound was kept on top of another, in words.
+
+        Example:
+            >>> Bound("abs", 0.25).after(Bound("abs", 0.5)), Bound("rel", 1e-3).after(Bound("abs", 0.5))
+            ('abs:0.75', 'abs:0.5, then rel:0.001')
+        """
+        if before.kind == "lossless" or self.kind == "lossless":
+            return str(self if before.kind == "lossless" else before)
+        if self.kind == before.kind == "abs":
+            return str(Bound("abs", math.nextafter(self.amount + before.amount, math.inf)).short)
+        return f"{before.short}, then {self.short}"
+
     @property
     def short(self) -> str:
         """The bound as text of four digits, for tables."""
@@ -218,7 +236,8 @@ class Bound:
             return np.full(x.shape, self.amount)
         if self.kind == "rel":
             relative: Array = self.amount * np.abs(x)
-            return relative
+            coarse = relative < np.finfo(np.float64).tiny  # a subnormal product may be rounded up by a part that counts
+            return np.where(coarse, np.nextafter(relative, 0.0), relative) if coarse.any() else relative
         if self.kind != "bits":
             raise InvalidArgument(f"a {self} bound is no unit for a difference: give abs, rel or bits")
         rounded = np.isfinite(x) & (x != 0)

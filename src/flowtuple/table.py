@@ -336,3 +336,9 @@ def table_to_awkward(table: Table) -> ak.Array:
     if not fields:
         return ak.Array(ak.contents.RecordArray([], [], length=table.num_entries))
     return ak.zip(fields, depth_limit=1)
+
+
+def tables_to_awkward(tables: Mapping[str, Table]) -> ak.Array | dict[str, ak.Array]:
+    """A record array, or a dict of them by table name where there are several."""
+    arrays = {name: table_to_awkward(table) for name, table in tables.items()}
+    return arrays if len(arrays) > 1 else next(iter(arrays.values()))

@@ -14,11 +14,13 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table as RichTable
 
 from flowtuple import progress as reporting
+from flowtuple.container.wreck import Damage
 from flowtuple.contest import pages
 from flowtuple.contest.result import Bench
 from flowtuple.evaluate.metrics import ColumnFidelity
 from flowtuple.evaluate.report import format_bytes, format_number
 from flowtuple.schema import Bound
+from flowtuple.workflow import Compressed
 
 
 @contextmanager
@@ -147,6 +149,33 @@ def show_inspection(found: Mapping[str, Any]) -> None:
         )
     for name, reason in found["refused"].items():
         warn(f"{name} cannot be carried: {reason}")
+
+
+def show_compressed(result: Compressed) -> None:
+    """One line of sizes."""
+    ratio = format_number(result.raw_bytes / result.file_bytes)
+    sys.stdout.write(
+        f"{result.path}: {format_bytes(result.file_bytes)} for {result.events} events, {ratio} times smaller than "
+        f"{format_bytes(result.raw_bytes)} raw, {format_number(result.bits_per_value)} bits per value "
+        f"(model {format_bytes(result.model_bytes)} included)\n"
+    )
+
+
+def show_damage(path: str, damage: Sequence[Damage]) -> None:
+    """What of a file is damaged or missing, by events and columns."""
+    if not damage:
+        sys.stdout.write(f"{path}: every checksum is right\n")
+        return
+    rows = [
+        [
+            d.table or "(file)",
+            "" if d.events is None else f"{d.events[0]}:{d.events[1]}",
+            ", ".join(d.columns) or ("all" if d.events else ""),
+            d.reason,
+        ]
+        for d in damage
+    ]
+    show_table(f"{path} is damaged", ["table", "events", "columns", "what"], rows, text_columns=4)
 
 
 def show_fidelity(title: str, found: Sequence[ColumnFidelity]) -> None:

@@ -36,7 +36,8 @@ def tie(source: TableSource, bounds: Mapping[str, Bound]) -> dict[str, Bound]:
     table = source.read([c.name for columns in groups.values() for c in columns], 0, _EVENTS)
     tied: dict[str, Bound] = {}
     for columns in groups.values():
-        rows = np.stack([table.data[c.name].reshape(-1)[:_ROWS].astype(np.float64) for c in columns])
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            rows = np.stack([table.data[c.name].reshape(-1)[:_ROWS].astype(np.float64) for c in columns])
         tied |= _tie_rows([c.name for c in columns], rows, bounds)
     return tied
 

@@ -1,11 +1,12 @@
 """Make the golden files: `python tests/golden/make_golden.py`. It never overwrites one: remove a file by hand to remake it.
 
-A golden file stands for all files of its format version that people hold. Remake one only while the format is a draft.
+A golden file stands for all files of its format version that people hold. Once a release reads it, it is never remade.
 """
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -15,11 +16,14 @@ from flowtuple import assemble
 from flowtuple.container.file import File
 from flowtuple.events.memory import dataset_from_memory
 from flowtuple.lattice.prediction import Prediction, Term
-from flowtuple.table import read_all
+from flowtuple.schema import Column
+from flowtuple.table import Dataset, read_all
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+import odd_made  # noqa: E402
+from dissect import merge  # noqa: E402
 from hand_made import (  # noqa: E402
     DEPENDENT_TOLERANCE,
     RELATED_PARENTS,
@@ -117,7 +121,39 @@ def given(path: Path) -> None:
         model.unlink(missing_ok=True)
 
 
-GOLDEN: dict[str, Callable[[Path], None]] = {"plain": plain, "bounds": bounds, "flow": flow, "given": given}
+def parts(path: Path) -> None:
+    """Three parts whose ranges lie elsewhere and within a step of the lattice; columns in several blocks of a chunk."""
+    made = [path.with_suffix(f".{number}.part") for number in range(3)]
+    draw = np.random.default_rng(11)
+    try:
+        for number, (part, count) in enumerate(zip(made, (8200, 40, 20), strict=True)):
+            noise = draw.integers(0, 2**32, count, dtype=np.uint32)
+            x = (100 * number + np.linspace(0.1, 9.85, count)).astype(np.float32)
+            events = {"x": x, "noise": noise, "n": (np.arange(count) % 7).astype(np.uint8)}
+            assemble.CHUNK_ENTRIES = 16384 if number == 0 else 16
+            ft.compress(events, part, tolerance={"x": "abs:0.5"})
+        merge(path, made)
+    finally:
+        for part in made:
+            part.unlink(missing_ok=True)
+
+
+GOLDEN: dict[str, Callable[[Path], None]] = {
+    "plain": plain,
+    "bounds": bounds,
+    "flow": flow,
+    "given": given,
+    "parts": parts,
+    "awkward": odd_made.write,
+}
+
+
+def plain_content(content: Any, column: Column) -> np.ndarray:
+    """What an array of numbers or texts can hold of a column; nested entries as texts."""
+    if not column.is_opaque:
+        return content
+    entries = content.to_list()
+    return np.array(entries if all(isinstance(e, str) for e in entries) else [repr(e) for e in entries], dtype=str)
 
 
 def main() -> int:
@@ -129,9 +165,12 @@ def main() -> int:
             continue
         assemble.CHUNK_ENTRIES = 16384
         make(path)
-        with File(path, given=dataset_from_memory(given_events(130, 2))) as file:
-            decoded = read_all(file.tables["events"])
-        contents = {c.name: np.array(decoded[c.name].to_list()) if c.is_opaque else decoded[c.name] for c in decoded.columns}
+        contents = {}
+        given_tables = dataset_from_memory(given_events(130, 2)).tables | odd_made.given().tables
+        with File(path, given=Dataset("given", given_tables)) as file:
+            for table in map(read_all, file.tables.values()):
+                place = "" if table.name == "events" else f"{table.name}/"
+                contents |= {f"{place}{c.name}": plain_content(table[c.name], c) for c in table.columns}
         np.savez(expected, **contents)
         sys.stdout.write(f"{path}: {path.stat().st_size} bytes, {sum(v.size for v in contents.values())} values\n")
         made += 1

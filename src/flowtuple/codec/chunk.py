@@ -13,7 +13,7 @@ import numpy as np
 
 from flowtuple.codec import packing
 from flowtuple.codec.column import Method, StoredColumn, TableCoding, check_given, decode_column, encode_column, note_given
-from flowtuple.codec.varint import Reader, write_unsigned
+from flowtuple.codec.directory import Directory, Fetch, join, read_directory
 from flowtuple.errors import BoundViolated, Corrupt, InvalidArgument
 from flowtuple.lattice.context import Context, Rows, coding_order, collection_counts, collection_of
 from flowtuple.schema import Array, Column, bit_patterns
@@ -21,7 +21,6 @@ from flowtuple.table import Table, with_counters
 
 MAX_ENTRIES = 2**20
 MAX_ROWS = 2**28  # a constant column takes no bytes however many rows it claims: something has to say stop
-_RESIDUAL = 8  # added to a method's number
 
 
 class _RowSets:
@@ -49,13 +48,13 @@ def make_context(columns: Sequence[Column], num_entries: int, counters: Mapping[
 
 
 def encode_chunk(table: Table, coding: TableCoding) -> bytes:
-    """Bytes of a chunk.
+    """Bytes of a chunk; `read_directory` tells how many of them are its head.
 
     Raises:
         BoundViolated: A value did not come back within its bound; nothing may be written then.
     """
     stored = _encode_columns(table, coding)
-    data = _join([stored[c.name] for c in coding.columns])
+    data = b"".join(join([stored[c.name] for c in coding.columns]))
     decoded = decode_chunk(
         data, table.name, table.num_entries, coding, given=lambda names: table.read(names, 0, table.num_entries)
     )
@@ -90,54 +89,6 @@ def _group_small(stored: dict[str, StoredColumn], small: dict[str, StoredColumn]
     return stored | small if together < alone else stored
 
 
-def _join(stored: Sequence[StoredColumn]) -> bytes:
-    """Directory (method, payload length, escape length of each column), shared frame of small columns, payloads."""
-    group = b"".join(s.payload for s in stored if s.method is Method.GROUP)
-    numbers = [n for s in stored for n in (s.method + _RESIDUAL * s.residual, len(s.payload), len(s.escapes))]
-    directory = packing.zstd(write_unsigned(numbers))
-    frame = packing.zstd(group) if group else b""
-    head = write_unsigned([len(directory), len(frame)])
-    rest = (b"" if s.method is Method.GROUP else s.payload for s in stored)
-    return b"".join([head, directory, frame, *(p + s.escapes for p, s in zip(rest, stored, strict=True))])
-
-
-def _split(data: bytes, columns: Sequence[Column]) -> dict[str, StoredColumn]:
-    reader = Reader(data)
-    directory_length, frame_length = reader.unsigned(), reader.unsigned()
-    numbers = Reader(packing.unzstd(reader.take(directory_length)))
-    frame = reader.take(frame_length)
-    group = Reader(packing.unzstd(frame) if frame else b"")
-    stored = {}
-    for column in columns:
-        method, residual = _method(numbers.unsigned(), column)
-        length, escapes = numbers.unsigned(), numbers.unsigned()
-        if escapes and method in (Method.OPAQUE, Method.VALUES, Method.GIVEN):
-            raise Corrupt(f"column {column.name!r} is stored by the method {method.name} and has escapes")
-        source = group if method == Method.GROUP else reader
-        stored[column.name] = StoredColumn(method, source.take(length), reader.take(escapes), residual)
-    for part, what in ((reader, "a chunk"), (numbers, "the directory of a chunk"), (group, "the group of a chunk")):
-        part.end(what)
-    return stored
-
-
-def _method(number: int, column: Column) -> tuple[Method, bool]:
-    residual = number >= _RESIDUAL
-    number -= _RESIDUAL * residual
-    if number not in tuple(Method):
-        raise Corrupt(f"column {column.name!r} is stored by the unknown method {number}")
-    method = Method(number)
-    if (method is Method.OPAQUE) != column.is_opaque:
-        raise Corrupt(f"column {column.name!r} of type {column.dtype} is stored by the method {method.name}")
-    if residual and method not in (Method.CONSTANT, Method.INDICES, Method.GROUP):
-        raise Corrupt(f"column {column.name!r} is stored by residuals under the method {method.name}")
-    return method, residual
-
-
-def methods(data: bytes, columns: Sequence[Column]) -> dict[str, StoredColumn]:
-    """How each column of a chunk is stored, by name."""
-    return _split(data, columns)
-
-
 Given = Callable[[Sequence[str]], Table]
 """Reads the given columns of a chunk's events."""
 
@@ -150,7 +101,7 @@ def decode_chunk(
     wanted: Iterable[str] | None = None,
     given: Given | None = None,
 ) -> Table:
-    """The events of a chunk.
+    """The events of a chunk that is at hand as a whole.
 
     Args:
         data: What `encode_chunk` returned.
@@ -164,32 +115,67 @@ def decode_chunk(
         Corrupt: The bytes are not what `encode_chunk` makes for this coding.
         InvalidArgument: Given columns are missing or not those of the encoder.
     """
+    directory = read_directory(data, coding.columns)
+    if len(data) != directory.head + directory.body:
+        raise Corrupt(f"a chunk has {len(data)} bytes where its directory lists {directory.head + directory.body}")
+    body = data[directory.head :]
+    return decode_columns(directory, lambda spans: slices(body, 0, spans), name, num_entries, coding, wanted, given)
+
+
+def slices(data: bytes, base: int, spans: Iterable[tuple[int, int]]) -> list[bytes]:
+    """Ranges of bytes at hand, counted from `base`: what `Fetch` means where nothing has to be read."""
+    return [data[base + begin : base + stop] for begin, stop in spans]
+
+
+def decode_columns(
+    directory: Directory,
+    fetch: Fetch,
+    name: str,
+    num_entries: int,
+    coding: TableCoding,
+    wanted: Iterable[str] | None = None,
+    given: Given | None = None,
+) -> Table:
+    """The events of a chunk of which only the needed bytes are read; arguments and errors as those of `decode_chunk`."""
     if num_entries > MAX_ENTRIES:
         raise Corrupt(f"a chunk of {num_entries} events is larger than any that the format allows")
-    stored = _split(data, coding.columns)
     kept = coding.columns if wanted is None else with_counters(coding.columns, wanted)
-    needed = coding.flow.ancestors(c.name for c in kept)
-    needed |= {c.counter for c in coding.columns if c.name in needed and c.counter is not None}
-    needed = coding.flow.ancestors(needed)
-    contents: dict[str, Any] = {}
-    context = make_context(coding.columns, num_entries, contents)
-    supplied = _supply(sorted(needed & coding.given), given, num_entries)
-    for column in coding_order(coding.columns, tuple(coding.flow.columns)):
-        if column.name in needed:
-            if (stored[column.name].method is Method.GIVEN) != (column.name in coding.given):
-                raise Corrupt(f"column {column.name!r} is stored and given, or neither")
-            if column.name in coding.given:
-                values = supplied[column.name].reshape(-1)
-                check_given(values, stored[column.name], column)
-                contents[column.name] = values
-                note_given(values, column, coding, context)
-            else:
-                values = decode_column(stored[column.name], column, coding, context)
-            contents[column.name] = values.reshape(num_entries, *column.shape) if column.shape else values
+    needed = needed_columns(coding, kept)
+    stored = directory.take([c.name for c in coding.columns if c.name in needed], fetch)
+    contents = _decode_numbers(stored, needed, num_entries, coding, given)
     for column in kept:
         if column.is_opaque:
             contents[column.name] = packing.unpack_opaque(stored[column.name].payload, num_entries)
     return Table(name, kept, num_entries, {c.name: contents[c.name] for c in kept})
+
+
+def needed_columns(coding: TableCoding, kept: Iterable[Column]) -> set[str]:
+    """All columns that decoding some takes: what they read, what that reads, and the counters of all these."""
+    needed = coding.flow.ancestors(c.name for c in kept)
+    needed |= {c.counter for c in coding.columns if c.name in needed and c.counter is not None}
+    return coding.flow.ancestors(needed)
+
+
+def _decode_numbers(
+    stored: Mapping[str, StoredColumn], needed: set[str], num_entries: int, coding: TableCoding, given: Given | None
+) -> dict[str, Any]:
+    contents: dict[str, Any] = {}
+    context = make_context(coding.columns, num_entries, contents)
+    supplied = _supply(sorted(needed & coding.given), given, num_entries)
+    for column in coding_order(coding.columns, tuple(coding.flow.columns)):
+        if column.name not in needed:
+            continue
+        if (stored[column.name].method is Method.GIVEN) != (column.name in coding.given):
+            raise Corrupt(f"column {column.name!r} is stored and given, or neither")
+        if column.name in coding.given:
+            values = supplied[column.name].reshape(-1)
+            check_given(values, stored[column.name], column)
+            contents[column.name] = values
+            note_given(values, column, coding, context)
+        else:
+            values = decode_column(stored[column.name], column, coding, context)
+        contents[column.name] = values.reshape(num_entries, *column.shape) if column.shape else values
+    return contents
 
 
 def _supply(names: Sequence[str], given: Given | None, num_entries: int) -> Mapping[str, Any]:

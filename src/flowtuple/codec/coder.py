@@ -114,6 +114,8 @@ def _decode(logits: Any, exp2: Any, starts: Any, spans: Any, states: Any, words:
             piece = state & ((np.uint64(1) << take) - np.uint64(1))
             state = _pop(state, piece, np.uint64(1), take, words, used)
             place |= piece << done
+        if place > span:
+            used[0] = -1  # no word brings this up again: `end` refuses the stream
         states[lane] = state
         q[i] = np.int64(np.uint64(starts[k]) + place)
 
@@ -154,6 +156,8 @@ class Decoder:
         self._states = np.frombuffer(data[:_HEADER], "<u8").astype(np.uint64)
         self._words = np.frombuffer(data[_HEADER:], "<u4").astype(np.uint32)
         self._used = np.full(1, len(self._words), np.int64)
+        if ((self._states < START) | (self._states >= 2**63)).any():
+            self._used[0] = -1  # no encoder leaves these: `end` refuses the stream
         self._rows = 0
 
     def take(self, logits: Array, starts: Array, spans: Array, rows: int | None = None) -> Array:

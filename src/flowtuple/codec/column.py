@@ -13,6 +13,8 @@ from flowtuple.codec import coder, packing
 from flowtuple.codec.frequencies import intervals
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.lattice.context import Context, Rows
+from flowtuple.lattice.evaluation import logits as logits_of
+from flowtuple.lattice.evaluation import predict, publish
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
@@ -96,9 +98,9 @@ def encode_column(
         candidates.append(StoredColumn(Method.VALUES, packing.pack_values(values)))
     r = None
     if flow is not None:
-        _publish(column.name, slice(0, len(rows)), in_rows, escapes, coding, context)
+        publish(column.name, slice(0, len(rows)), in_rows, escapes, lattice, coding.flow, context)
     if flow is not None and may_read_itself(flow, column.name, rows):
-        predicted = _predict(flow, lattice, column.name, slice(0, len(rows)), context)
+        predicted = predict(flow, lattice, column.name, slice(0, len(rows)), context)
         if flow.prediction is not None and predicted is not None:
             r = flow.prediction.residual(in_rows, predicted, flow.kept)
             candidates += _of_indices(r, exact, residual=True) if r is not None else []
@@ -113,7 +115,7 @@ def note_given(values: Array, column: Column, coding: TableCoding, context: Cont
     """A column that whoever reads supplies: only the hash of its values, in stored order, is kept."""
     rows, lattice = context.rows(context.collection[column.name]), coding.lattices[column.name]
     q = lattice.encode(rows.sort(values))
-    _publish(column.name, slice(0, len(rows)), q, rows.sort(values)[q == ESCAPE], coding, context)
+    publish(column.name, slice(0, len(rows)), q, rows.sort(values)[q == ESCAPE], lattice, coding.flow, context)
     return StoredColumn(Method.GIVEN, _fingerprint(values))
 
 
@@ -155,40 +157,11 @@ def _for_group(best: StoredColumn, coded: Array, exact: bytes) -> StoredColumn |
     return StoredColumn(Method.GROUP, raw, exact, best.residual)
 
 
-def _publish(name: str, part: slice, q: Array, escapes: Array, coding: TableCoding, context: Context) -> None:
-    """Let other columns, and later objects, read what is known of a part of the rows."""
-    count = len(context.rows(context.collection[name]))
-    if name in coding.flow.level_columns:
-        context.levels.setdefault(name, np.zeros(count, np.uint8))[part] = coding.flow.columns[name].levels.level(q)
-    if name in coding.flow.value_columns:
-        values = coding.lattices[name].decode(q, escapes)
-        context.values.setdefault(name, np.zeros(count, values.dtype))[part] = values
-
-
-def _predict(flow: ColumnFlow, lattice: Lattice, name: str, part: slice, context: Context) -> Array | None:
-    """Predicted indices of a part of the rows, `None` without a prediction."""
-    if flow.prediction is None:
-        return None
-    key = context.collection[name]
-    predicted = flow.prediction.index(lambda parent: context.fetch(parent, key, part), lattice)
-    return np.broadcast_to(predicted, part.stop - part.start)
-
-
-def _logits(flow: ColumnFlow, name: str, part: slice, predicted: Array | None, context: Context) -> Array:
-    """Logits of a part of the rows; of one row where the column reads nothing, so that all are alike."""
-    if flow.network is None:
-        raise Corrupt(f"column {name!r} is stored by a flow that the file does not hold")
-    if not flow.parents:
-        return flow.network.logits(np.empty((0, 1), np.uint8))
-    levels = None if predicted is None else flow.levels.level(predicted)
-    return flow.network.logits(context.gather(flow.parents, context.collection[name], part, levels))
-
-
 def _encode_flow(coded: Array, flow: ColumnFlow, name: str, predicted: Array | None, context: Context) -> bytes:
     symbols = flow.bins.symbol(coded)
     below, frequency = np.empty(len(coded), np.uint32), np.empty(len(coded), np.uint32)
     for part in _blocks(slice(0, len(coded))):
-        logits = _logits(flow, name, part, None if predicted is None else predicted[part], context)
+        logits = logits_of(flow, name, part, None if predicted is None else predicted[part], context)
         below[part], frequency[part] = intervals(logits, symbols[part])
     return coder.encode(coded, symbols, below, frequency, flow.bins.starts, flow.bins.spans)
 
@@ -212,9 +185,9 @@ def decode_column(stored: StoredColumn, column: Column, coding: TableCoding, con
         values = packing.unpack_values(stored.payload, len(rows), column.dtype)
         if flow is not None:
             q = lattice.encode(rows.sort(values))
-            _publish(column.name, slice(0, len(rows)), q, rows.sort(values)[q == ESCAPE], coding, context)
+            publish(column.name, slice(0, len(rows)), q, rows.sort(values)[q == ESCAPE], lattice, coding.flow, context)
         return values
-    escapes = _exact_values(stored, column)
+    escapes = _exact_values(stored, column, len(rows))
     if stored.method is Method.FLOW or stored.residual:
         q = _decode_rows(stored, column, coding, context, escapes)
     else:
@@ -222,7 +195,7 @@ def decode_column(stored: StoredColumn, column: Column, coding: TableCoding, con
     if len(escapes) != np.count_nonzero(q == ESCAPE):
         raise Corrupt(f"column {column.name!r}: {len(escapes)} exact values for {np.count_nonzero(q == ESCAPE)} escapes")
     if flow is not None:
-        _publish(column.name, slice(0, len(rows)), q, escapes, coding, context)
+        publish(column.name, slice(0, len(rows)), q, escapes, lattice, coding.flow, context)
     return rows.unsort(lattice.decode(q, escapes))
 
 
@@ -239,11 +212,11 @@ def _decode_rows(stored: StoredColumn, column: Column, coding: TableCoding, cont
     itself = flow.reads(name)
     q, used = np.empty(len(rows), np.int64), 0
     if itself:  # the first objects find nothing yet
-        _publish(name, slice(0, 0), q[:0], escapes[:0], coding, context)
+        publish(name, slice(0, 0), q[:0], escapes[:0], lattice, coding.flow, context)
     for part in _parts(rows, itself):
-        predicted = _predict(flow, lattice, name, part, context)
+        predicted = predict(flow, lattice, name, part, context)
         if stream is not None:
-            logits = _logits(flow, name, part, predicted, context)
+            logits = logits_of(flow, name, part, predicted, context)
             coded = stream.take(logits, flow.bins.starts, flow.bins.spans, part.stop - part.start)
         else:
             coded = residuals[part]  # type: ignore[index]
@@ -253,7 +226,7 @@ def _decode_rows(stored: StoredColumn, column: Column, coding: TableCoding, cont
             count = int(np.count_nonzero(q[part] == ESCAPE))
             if used + count > len(escapes):
                 raise Corrupt(f"column {name!r}: too few exact values for its escapes")
-            _publish(name, part, q[part], escapes[used : used + count], coding, context)
+            publish(name, part, q[part], escapes[used : used + count], lattice, coding.flow, context)
             used += count
     if stream is not None:
         stream.end()
@@ -275,8 +248,10 @@ def _unpack_indices(stored: StoredColumn, count: int) -> Array:
     raise Corrupt(f"a column of numbers is stored by the method {stored.method.name}")
 
 
-def _exact_values(stored: StoredColumn, column: Column) -> Array:
-    dtype, escapes = np.dtype(column.dtype), packing.unzstd(stored.escapes) if stored.escapes else b""
-    if len(escapes) % dtype.itemsize:
-        raise Corrupt(f"column {column.name!r}: {len(escapes)} bytes of exact values of type {column.dtype}")
-    return np.frombuffer(escapes, dtype)
+def _exact_values(stored: StoredColumn, column: Column, rows: int) -> Array:
+    escapes = b""
+    if stored.escapes:
+        escapes = packing.unzstd(stored.escapes, most=rows * np.dtype(column.dtype).itemsize)
+        if not escapes:
+            raise Corrupt(f"column {column.name!r} has a frame of no exact values")
+    return packing.from_bytes(escapes, column.dtype)

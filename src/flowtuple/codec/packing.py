@@ -11,37 +11,70 @@ import zstandard
 from pcodec import ChunkConfig, standalone
 
 from flowtuple.codec.varint import Reader, write_signed
-from flowtuple.errors import Corrupt
-from flowtuple.lattice.grid import ATOM
+from flowtuple.errors import Corrupt, Unsupported
+from flowtuple.lattice.grid import ATOM, ESCAPE
 from flowtuple.schema import Array
 
 ZSTD_LEVEL = 19
 _HOPELESS = 1.5  # a fast zstd this much larger than pcodec: the slow one will not win, it seldom saves a third
 _PCODEC = ChunkConfig(compression_level=8)
+_MOST = 2**30  # bytes of a frame's content
 _LARGEST_RATIO = 2**15  # four bytes of zstd are a block of 128 KiB at most: a frame that declares more is made to mislead
 
 
 def zstd(data: bytes) -> bytes:
-    """One zstd frame that states its content size."""
+    """One zstd frame that states its content size.
+
+    Raises:
+        Unsupported: It would be larger than the format allows.
+    """
+    if len(data) > _MOST:
+        raise Unsupported(
+            f"{len(data)} bytes of one column, model or object are more than the {_MOST} of the format; leave it out"
+        )
     return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(data)
 
 
-def unzstd(data: bytes, length: int | None = None) -> bytes:
-    """The content of one zstd frame; exactly `length` bytes of it where that is known.
+def unzstd(data: bytes, length: int | None = None, most: int | None = None) -> bytes:
+    """The content of one zstd frame: exactly `length` bytes of it, or at most `most`, where these are known.
 
     Raises:
         Corrupt: It is no frame, or holds another number of bytes.
     """
     try:
         declared = zstandard.frame_content_size(data)
-        if declared < 0 or (length is not None and declared != length) or declared > _LARGEST_RATIO * len(data):
-            due = "few" if length is None else length
+        limit = min(_MOST if most is None else most, _LARGEST_RATIO * len(data))
+        if not 0 <= declared <= limit or (length is not None and declared != length):
+            due = f"at most {limit}" if length is None else length
             raise Corrupt(f"a zstd frame of {len(data)} bytes declares {declared} bytes where {due} are due")
-        return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+        return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False) if declared else _empty(data)
     except zstandard.ZstdError as error:
         raise Corrupt(f"a zstd frame does not decode ({error})") from None
     except MemoryError:
         raise Corrupt("a zstd frame declares more bytes than fit into memory") from None
+
+
+def _empty(data: bytes) -> bytes:
+    """The content of a frame of nothing, of which `decompress` looks at the first bytes only."""
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    content = frame.decompress(data)
+    if content or not frame.eof or frame.unused_data:
+        raise Corrupt(f"a zstd frame of no bytes has {len(data)} of them")
+    return content
+
+
+def from_bytes(data: bytes, dtype: str) -> Array:
+    """Values that lie one after another.
+
+    Raises:
+        Corrupt: They end within one, or a bool is neither 0 nor 1.
+    """
+    kind = np.dtype(dtype)
+    if len(data) % kind.itemsize:
+        raise Corrupt(f"{len(data)} bytes are no values of type {dtype}")
+    if kind.kind == "b" and np.frombuffer(data, np.uint8).max(initial=0) > 1:
+        raise Corrupt("a bool is neither 0 nor 1")
+    return np.frombuffer(data, kind)
 
 
 def pack_constant(q: Array) -> bytes | None:
@@ -89,6 +122,8 @@ def unpack_indices(data: bytes, rows: int) -> Array:
     if not 0 <= above <= ATOM:
         raise Corrupt(f"special indices cannot begin at {above}")
     q = _unpco(data[reader.position :], rows, "i").astype(np.int64)
+    if above and int(q.max(initial=0)) - above > ESCAPE - ATOM:
+        raise Corrupt(f"no special index has the number {q.max() - above}")
     if above:
         q = np.where(q >= above, ATOM + (q - above), q)
     return q
@@ -121,11 +156,11 @@ def unpack_values(data: bytes, rows: int, dtype: str) -> Array:
     """
     kind = np.dtype(dtype)
     if data[:1] == b"\x00":
-        return np.frombuffer(unzstd(data[1:], rows * kind.itemsize), kind).copy()
+        return from_bytes(unzstd(data[1:], rows * kind.itemsize), dtype).copy()
     if data[:1] != b"\x01":
         raise Corrupt(f"a column of values does not decode: it begins with {data[:1].hex() or 'nothing'}")
-    values = _unpco(data[1:], rows, kind.kind)
-    if values.dtype != kind:
+    values = _unpco(data[1:], rows, kind.kind) if rows else _unpco(data[1:], 0, "").astype(kind)
+    if values.dtype != kind or kind.itemsize == 1:
         raise Corrupt(f"a column of type {dtype} is stored as {values.dtype}")
     return values
 
@@ -140,7 +175,7 @@ def _unpco(data: bytes, rows: int, kinds: str) -> Array:
     except (RuntimeError, ValueError, TypeError) as error:
         raise Corrupt(f"a pcodec stream does not decode ({error})") from None
     found = np.empty(0, np.int64) if values is None else np.asarray(values)
-    if len(found) != rows or (rows and found.dtype.kind not in kinds):
+    if len(found) != rows or (rows and (found.dtype.kind not in kinds or found.dtype.itemsize == 1)):
         raise Corrupt(f"a pcodec stream holds {len(found)} values of type {found.dtype} where {rows} are due")
     return found
 
@@ -211,13 +246,13 @@ def unpack_opaque(data: bytes, rows: int) -> ak.Array:
     """
     reader = Reader(unzstd(data))
     try:
-        head: dict[str, Any] = json.loads(reader.take(int.from_bytes(reader.take(4), "little")))
+        head: dict[str, Any] = json.loads(reader.take(int.from_bytes(reader.take(4), "little")).decode("utf-8"))
         buffers = {
             name: _buffer(name, np.dtype(dtype), reader.take(size * np.dtype(dtype).itemsize))
             for name, dtype, size in head["buffers"]
         }
         reader.end("an opaque column", "its buffers")
-        array = ak.from_buffers(ak.forms.from_dict(head["form"]), head["length"], buffers)
+        array = ak.from_buffers(ak.forms.from_dict(dict(head["form"])), head["length"], buffers)
         sound = ak.is_valid(array)
     except _OPAQUE_ERRORS as error:
         raise Corrupt(f"an opaque column does not decode ({type(error).__name__}: {error})") from None

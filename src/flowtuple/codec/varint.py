@@ -80,7 +80,7 @@ class Reader:
         Raises:
             Corrupt: There are fewer.
         """
-        if length > len(self.data) - self.position:
+        if not 0 <= length <= len(self.data) - self.position:
             raise Corrupt(f"a block of {length} bytes runs past the end of its section")
         self.position += length
         return self.data[self.position - length : self.position]

@@ -1,211 +1,50 @@
-"""A flowtuple file on disk or behind a URL: written section by section, read piece by piece."""
+"""A flowtuple file on disk or behind a URL, read piece by piece."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any, BinaryIO
+from operator import index
+from typing import Any
 
 import awkward as ak
-import fsspec
-import numpy as np
 
-from flowtuple.atomic import atomic_path
-from flowtuple.codec.chunk import Given, decode_chunk, methods
-from flowtuple.codec.column import StoredColumn, TableCoding
 from flowtuple.codec.packing import unzstd
-from flowtuple.container import layout
 from flowtuple.container.description import parse_table
 from flowtuple.container.layout import Section, SectionKind
-from flowtuple.container.model import unpack_flow
-from flowtuple.errors import Corrupt, InvalidArgument, Truncated, nearest
-from flowtuple.execute import ordered_map
-from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.lattice.network import probe
-from flowtuple.schema import Column
-from flowtuple.table import Dataset, Table, check_same_columns, concatenate, read_like, with_counters
+from flowtuple.container.reader import SectionReader
+from flowtuple.container.stored import StoredTable
+from flowtuple.errors import Corrupt, InvalidArgument, nearest
+from flowtuple.schema import matches
+from flowtuple.table import Dataset, ranges, table_to_awkward
 
-
-class Writer:
-    """Appends sections to an open file; `finish` adds the index that makes it readable.
-
-    Every method raises InvalidArgument where the file at `path` cannot be written.
-    """
-
-    def __init__(self, out: BinaryIO, path: str | os.PathLike[str]) -> None:
-        self._out = out
-        self._path = path
-        self._sections: list[Section] = []
-        self._write(layout.pack_header())
-
-    def _write(self, data: bytes) -> None:
-        try:
-            self._out.write(data)
-            self._out.flush()
-        except OSError as error:
-            raise InvalidArgument(f"{self._path}: cannot be written ({error.strerror}); choose another disk") from None
-
-    def add(self, kind: SectionKind, owner: int, data: bytes, entries: int = 0) -> None:
-        """Write one section's bytes."""
-        self._write(data)
-        self._sections.append(Section(kind, owner, entries, len(data), layout.checksum(data)))
-
-    def finish(self, meta: dict[str, Any]) -> None:
-        """Write description and index; nothing may follow."""
-        self._write(layout.pack_footer(meta, self._sections))
-
-
-@contextmanager
-def create(path: str | os.PathLike[str]) -> Iterator[Writer]:
-    """A writer whose file appears at `path` when the block ends without an error, and not otherwise.
-
-    Raises:
-        InvalidArgument: The path cannot be written, or the disk is full.
-    """
-    with atomic_path(path) as temporary, open(temporary, "wb") as out:
-        yield Writer(out, path)
-
-
-class StoredTable:
-    """One table of an open file, a `TableSource`: reads and decodes the chunks that a range touches, and no others."""
-
-    def __init__(self, file: File, number: int, description: Mapping[str, Any]) -> None:
-        self._file = file
-        self._number = number
-        try:
-            described = parse_table(description)
-        except Corrupt as error:
-            raise Corrupt(f"{file.path}: the description of table {number} {error}") from None
-        self.name, self.num_entries, self.columns = described.name, described.num_entries, described.columns
-        self.lattices, self.asked, self.given = described.lattices, described.asked, described.given
-        self.model_reference = described.model
-        self.chunks = [s for s in file.sections if s.kind is SectionKind.CHUNK and s.owner == number]
-        if self.model_reference and self.model_section is not None:
-            raise Corrupt(f"{file.path}: table {self.name!r} has a model and refers to another")
-        if sum(s.entries for s in self.chunks) != self.num_entries:
-            raise Corrupt(f"{file.path}: table {self.name!r} declares {self.num_entries} events, its chunks hold others")
-
-    @cached_property
-    def flow(self) -> LatticeFlow:
-        """The flow of this table, without columns where there is none.
-
-        Raises:
-            InvalidArgument: The file refers to a model kept elsewhere, which it was not opened with.
-        """
-        if self.model_reference:
-            referred = self._file.referred_table(self.name, self.model_reference)
-            self._check_schema(referred)
-            return referred.flow
-        section = self.model_section
-        if section is None:
-            return LatticeFlow()
-        probe()
-        data = self._file.read_section(section)
-        try:
-            return unpack_flow(data, self.columns)
-        except Corrupt as error:
-            raise Corrupt(f"{self._file.path}: {error}") from None
-
-    def _check_schema(self, other: StoredTable) -> None:
-        """Refuse the model of a table whose columns are not like this one's."""
-        own = {c.name: (c.dtype, c.counter, c.shape) for c in self.columns}
-        for column in other.columns:
-            if column.name in other.flow.columns and own.get(column.name) != (column.dtype, column.counter, column.shape):
-                raise Corrupt(f"{self._file.path}: its model was made for another column {column.name!r}")
-
-    @property
-    def model_section(self) -> Section | None:
-        """Where its own model lies in the file."""
-        own = (s for s in self._file.sections if s.kind is SectionKind.MODEL and s.owner == self._number)
-        return next(own, None)
-
-    @property
-    def model_hash(self) -> str:
-        """What another file refers to its model by: 16 hexadecimal digits, empty without a model."""
-        section = self.model_section
-        return self.model_reference if section is None else f"{section.checksum:016x}"
-
-    @property
-    def coding(self) -> TableCoding:
-        """What encoding and decoding its chunks takes."""
-        return TableCoding(self.columns, self.lattices, self.flow, self.given)
-
-    @property
-    def model_bytes(self) -> int:
-        """Bytes of its model in the file."""
-        return 0 if self.model_section is None else self.model_section.length
-
-    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Events `start` to `stop` of some columns, decoded in as many threads as the file was opened for."""
-        for name in columns:
-            if name not in {c.name for c in self.columns}:
-                raise InvalidArgument(f"{self._file.path}: no column {name!r}; {nearest(name, [c.name for c in self.columns])}")
-        start, stop = max(0, start), min(stop, self.num_entries)
-        jobs, begin = [], 0
-        for section in self.chunks:
-            if begin < stop and begin + section.entries > start:
-                jobs.append((section, begin, max(start - begin, 0), min(stop - begin, section.entries)))
-            begin += section.entries
-        kept = with_counters(self.columns, columns)
-        if not jobs and self.chunks:  # no events, but the types of opaque columns are known in the chunks only
-            jobs = [(self.chunks[0], 0, 0, 0)]
-        coding = self.coding
-        pieces = list(ordered_map(lambda job: self._read_chunk(coding, kept, *job), jobs, self._file.workers))
-        return concatenate(pieces) if pieces else _empty(self.name, kept)
-
-    def _read_chunk(
-        self, coding: TableCoding, kept: tuple[Column, ...], section: Section, begin: int, start: int, stop: int
-    ) -> Table:
-        names = [c.name for c in kept]
-        data = self._file.read_section(section)
-        try:
-            table = decode_chunk(data, self.name, section.entries, coding, names, self._given(begin, section.entries))
-        except Corrupt as error:
-            raise Corrupt(f"{self._file.path}: {error}") from None
-        except InvalidArgument as error:
-            raise InvalidArgument(f"{self._file.path}: events {begin} to {begin + section.entries}: {error}") from None
-        return table if (start, stop) == (0, section.entries) else table.read(names, start, stop)
-
-    def _given(self, begin: int, entries: int) -> Given | None:
-        """Reads the given columns of a chunk, one thread at a time."""
-        if self._file.given is None or not self.given:
-            return None
-        given, hidden = self._file.given, {c.name for c in self.columns if c.hidden}
-        source = given.table(self.name)
-
-        def read(names: Sequence[str]) -> Table:
-            counted = [next(c for c in self.columns if c.counter == n and c.name in self.given) for n in names if n in hidden]
-            wanted = with_counters(self.columns, {*names, *(c.name for c in counted)})
-            check_same_columns(wanted, source.columns, f"{given.description} does not fit as --given")
-            with self._file.given_lock:
-                return read_like(source, wanted, begin, begin + entries)
-
-        return read
-
-    def stored(self) -> Iterator[dict[str, StoredColumn]]:
-        """How each chunk stores each column."""
-        for section in self.chunks:
-            yield methods(self._file.read_section(section), self.columns)
-
-
-def _empty(name: str, columns: tuple[Column, ...]) -> Table:
-    contents = {c.name: ak.Array([]) if c.is_opaque else np.empty((0, *c.shape), c.dtype) for c in columns}
-    return Table(name, columns, 0, contents)
+Key = str | tuple[str, "slice | int"]
 
 
 class File:
-    """An open flowtuple file; opening reads the description and the index only.
+    """An open flowtuple file; opening reads the description and the index only, and reading what is asked for.
+
+    Threads may share it. A file of one tree needs no `tree` anywhere below.
 
     Attributes:
         path: Path or URL.
         tables: Its tables by name.
-        meta: The description as it is stored.
+
+    Args:
+        path: Path or URL of any fsspec file system.
         workers: Threads that decode; `None` for one per core.
         given: Has the columns that were given when the file was compressed, if any were.
+        model: The model that the file refers to, if it does.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.ftup"
+        >>> result = ft.compress({"x": [1.5, 2.5, 3.5], "Jet_pt": [[50.1, 20.2], [], [30.3]]}, path)
+        >>> with ft.open(path) as f:
+        ...     f.keys(), f["x", 1:].tolist(), f.arrays(["Jet_*"], entry_stop=2).tolist()
+        (['x', 'Jet_pt'], [2.5, 3.5], [{'Jet_pt': [50.1, 20.2]}, {'Jet_pt': []}])
     """
 
     def __init__(
@@ -216,81 +55,68 @@ class File:
         given: Dataset | None = None,
         model: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.path = os.fspath(path)
-        self.workers = workers
-        self.given = given
-        self.given_lock = threading.Lock()
         self._model_path = model
-        self._lock = threading.Lock()
-        self._stream, self.size = _open(self.path)
+        self._reader = SectionReader(path)
         try:
-            self._read_index()
+            tables = self._describe(workers, given)
         except BaseException:
             self.close()
             raise
-
-    def _read_index(self) -> None:
-        header = self._read(0, min(self.size, layout.HEADER_SIZE))
-        layout.check_header(header, self.path)
-        tail = self._read(max(0, self.size - layout.TRAILER_SIZE), min(self.size, layout.TRAILER_SIZE))
-        offset, length, expected = layout.unpack_trailer(tail, self.size, self.path)
-        footer = self._read(offset, length)
-        if layout.checksum(header + footer) != expected:
-            raise Corrupt(f"{self.path}: its index is damaged (checksum differs); restore it from a copy")
-        self.meta, self.sections = layout.unpack_footer(footer, offset, self.path)
-        self.index_size = len(footer) + layout.HEADER_SIZE + layout.TRAILER_SIZE
-        described, names = self.meta.get("tables", []), self.meta.get("carried", [])
-        if not isinstance(described, list) or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-            raise Corrupt(f"{self.path}: its description lists neither tables nor carried objects")
-        limits = {SectionKind.CARRIED: len(names), SectionKind.CHUNK: len(described), SectionKind.MODEL: len(described)}
-        if any(s.owner >= limits[s.kind] for s in self.sections):
-            raise Corrupt(f"{self.path}: has a section of a table or object that its description lacks")
-        owners = sorted(s.owner for s in self.sections if s.kind is SectionKind.CARRIED)
-        models = [s.owner for s in self.sections if s.kind is SectionKind.MODEL]
-        if owners != list(range(len(set(names)))) or len(set(models)) != len(models):
-            raise Corrupt(f"{self.path}: its sections do not fit its description")
-        tables = [StoredTable(self, k, d) for k, d in enumerate(described)]
         self.tables = {t.name: t for t in tables}
         if len(self.tables) != len(tables):
+            self.close()
             raise Corrupt(f"{self.path}: has two tables of one name")
+
+    def _describe(self, workers: int | None, given: Dataset | None) -> list[StoredTable]:
+        tables = []
+        for number, described in enumerate(self.meta["tables"]):
+            try:
+                table = parse_table(described)
+            except Corrupt as error:
+                raise Corrupt(f"{self.path}: the description of table {number} {error}") from None
+            tables.append(StoredTable(self._reader, number, table, workers=workers, given=given, referred=self._referred_table))
+        return tables
+
+    @property
+    def path(self) -> str:
+        """Path or URL."""
+        return self._reader.path
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._reader.storage.size
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The description as it is stored."""
+        return self._reader.meta
+
+    @property
+    def sections(self) -> list[Section]:
+        """All sections, in the order of the file."""
+        return self._reader.sections
+
+    @property
+    def index_size(self) -> int:
+        """Bytes that are in no section: header, index and trailer."""
+        return self._reader.index_size
 
     @cached_property
     def _model(self) -> File | None:
         return None if self._model_path is None else File(self._model_path)
 
-    def referred_table(self, name: str, reference: str) -> StoredTable:
-        """The table of another file that holds the model of one of this file's.
-
-        Raises:
-            InvalidArgument: The file was opened without that model.
-        """
+    def _referred_table(self, name: str, reference: str) -> StoredTable:
+        """The table of another file that holds the model of one of this file's."""
         if self._model is None:
             raise InvalidArgument(f"{self.path}: needs the model {reference}, kept elsewhere; name it with --model")
         table = self._model.tables.get(name)
-        if table is None or table.model_hash != reference:
+        if table is None or table.model_hash != reference or table.model_section is None:
             found = "no model of this table" if table is None else f"the model {table.model_hash or 'of no table'}"
+            if table is not None and table.model_reference:
+                found = f"only the hash {table.model_reference} of a model"
             raise InvalidArgument(f"{self.path}: needs the model {reference}, {self._model.path} has {found}")
         return table
-
-    def read_section(self, section: Section) -> bytes:
-        """A section's bytes, checked.
-
-        Raises:
-            Corrupt: They are not the bytes that were written.
-        """
-        data = self._read(section.offset, section.length)
-        if layout.checksum(data) != section.checksum:
-            place = f"bytes {section.offset} to {section.offset + section.length}"
-            raise Corrupt(f"{self.path}: {section.kind.name.lower()} section at {place} is damaged; restore it from a copy")
-        return data
-
-    def _read(self, offset: int, length: int) -> bytes:
-        with self._lock:
-            self._stream.seek(offset)
-            data = self._stream.read(length)
-        if len(data) != length:
-            raise Truncated(f"{self.path}: ends at byte {offset + len(data)}, within its contents; fetch or copy it again")
-        return data
 
     @property
     def is_model(self) -> bool:
@@ -300,17 +126,113 @@ class File:
     @property
     def carried(self) -> dict[str, bytes]:
         """Objects that travel along, by name."""
-        names = self.meta.get("carried", [])
+        names = self.meta["carried"]
         sections = [s for s in self.sections if s.kind is SectionKind.CARRIED]
-        return {names[s.owner]: unzstd(self.read_section(s)) for s in sections}
+        return {names[s.owner]: unzstd(self._reader.read(s)) for s in sections}
 
     def dataset(self) -> Dataset:
         """The whole file as a data set that can be written in any format."""
         return Dataset(self.path, dict(self.tables), self.carried, {}, self.size)
 
+    def raw(self, section: Section) -> bytes:
+        """All bytes of a section, its frame among them, as they are in the file."""
+        return self._reader.raw(section)
+
+    def read_head(self, section: Section) -> bytes:
+        """The head of a section, checked: all of it but for chunks.
+
+        Raises:
+            Corrupt: It is not what was written.
+        """
+        return self._reader.read(section)
+
+    def table(self, tree: str | None = None) -> StoredTable:
+        """One table; without a name the only one.
+
+        Raises:
+            InvalidArgument: There is no such table, or there are several.
+        """
+        if tree is None and len(self.tables) == 1:
+            return next(iter(self.tables.values()))
+        if tree is None:
+            raise InvalidArgument(f"{self.path}: holds {len(self.tables)} trees ({', '.join(self.tables)}); name one as tree=")
+        if tree not in self.tables:
+            raise InvalidArgument(f"{self.path}: no tree {tree!r}; {nearest(tree, self.tables)}")
+        return self.tables[tree]
+
+    def keys(self, tree: str | None = None) -> list[str]:
+        """Names of the columns."""
+        return [c.name for c in self.table(tree).columns if not c.hidden]
+
+    def __getitem__(self, key: Key) -> ak.Array:
+        """One column, `f["Jet_pt"]`, or some events of it, `f["Jet_pt", 1000:2000]`; only what these need is read."""
+        name, part = key if isinstance(key, tuple) else (key, slice(None))
+        tree, _, column = name.rpartition("/")
+        table = self.table(tree or None)
+        if not isinstance(part, slice):
+            number = index(part)
+            return self[name, number : number + 1 or None][0]
+        names = self.keys(table.name)
+        if column not in names:
+            raise InvalidArgument(f"{self.path}: no column {column!r}; {nearest(column, names)}")
+        start, stop, step = part.indices(table.num_entries)
+        if step != 1:
+            raise InvalidArgument(f"{self.path}: cannot read every {step}th event; slice the array instead")
+        return table_to_awkward(table.read([column], start, max(start, stop)))[column]
+
+    def arrays(
+        self,
+        columns: str | Iterable[str] | None = None,
+        *,
+        entry_start: int | None = None,
+        entry_stop: int | None = None,
+        tree: str | None = None,
+    ) -> ak.Array:
+        """Events as a record array, one field a column.
+
+        Args:
+            columns: Names or globs; `None` for all.
+            entry_start: First event; negative ones count from the end, as in a slice.
+            entry_stop: Event after the last.
+            tree: Name of the table.
+
+        Raises:
+            InvalidArgument: A name matches nothing.
+        """
+        table = self.table(tree)
+        start, stop, _ = slice(entry_start, entry_stop).indices(table.num_entries)
+        return self._arrays(table, self._names(table, columns), start, max(start, stop))
+
+    def _arrays(self, table: StoredTable, names: Sequence[str], start: int, stop: int) -> ak.Array:
+        events = table_to_awkward(table.read(names, start, stop))
+        fields = [name for name in events.fields if name in names]
+        return events if fields == events.fields else events[fields]  # awkward would take no fields for no events
+
+    def _names(self, table: StoredTable, columns: str | Iterable[str] | None) -> list[str]:
+        patterns = [columns] if isinstance(columns, str) else columns
+        visible = {table.name: [c for c in table.columns if not c.hidden]}
+        if patterns is None:
+            return self.keys(table.name)
+        try:
+            return list(dict.fromkeys(c.name for p in patterns for _, c in matches(p, visible)))
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{self.path}: {error}") from None
+
+    def iterate(
+        self, columns: str | Iterable[str] | None = None, *, step_size: int | None = None, tree: str | None = None
+    ) -> Iterator[ak.Array]:
+        """Record arrays of consecutive events, one chunk or `step_size` events at a time."""
+        table = self.table(tree)
+        names = self._names(table, columns)
+        if step_size is not None and step_size < 1:
+            raise InvalidArgument(f"{self.path}: steps of {step_size} events lead nowhere; take 1 or more")
+        chunks = [(c.begin, c.stop) for c in table.chunks]
+        for start, stop in chunks if step_size is None else ranges(table.num_entries, step_size):
+            yield self._arrays(table, names, start, stop)
+
     def close(self) -> None:
         """Close the file; tables taken from it read no more."""
-        self._stream.close()
+        self._reader.storage.close()
         if "_model" in self.__dict__ and self._model is not None:
             self._model.close()
 
@@ -319,16 +241,3 @@ class File:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _open(path: str) -> tuple[BinaryIO, int]:
-    try:
-        stream = fsspec.open(path, "rb").open() if "://" in path else open(path, "rb")  # noqa: SIM115 (File closes it)
-        stream.seek(0, os.SEEK_END)
-    except FileNotFoundError:
-        folder = Path(path).parent
-        names = [p.name for p in folder.iterdir()] if "://" not in path and folder.is_dir() else []
-        raise InvalidArgument(f"{path}: no such file; {nearest(Path(path).name, names)}") from None
-    except (OSError, ImportError, ValueError) as error:
-        raise InvalidArgument(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    return stream, stream.tell()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 import xxhash
 
@@ -16,20 +14,26 @@ from flowtuple.codec.varint import Reader, write_unsigned
 from flowtuple.errors import Corrupt, TooNew, Truncated
 
 MAGIC = b"\x89FTUP\r\n\x1a"
+MARKER = b"\x89SEC"
 END_MAGIC = b"\x1aFTUPEND"
-MAJOR, MINOR = 0, 1
+MAJOR, MINOR = 1, 0
 
 _HEADER = struct.Struct("<8sHHI")
+_FRAME = struct.Struct("<4sIIIQQQ")
 _TRAILER = struct.Struct("<QQQ8s")
+_CHECKSUM = struct.Struct("<Q")
 HEADER_SIZE = _HEADER.size
+FRAME_SIZE = _FRAME.size + _CHECKSUM.size
 TRAILER_SIZE = _TRAILER.size
 _KNOWN_FLAGS = 0
-_CHECKSUM = struct.Struct("<Q")
+_LARGEST = 2**32 - 1  # owner or entries that a frame can hold
+_INDEX_ROW = 5 * 10 + 8  # bytes of a section's row in the index at most
 
 
 class SectionKind(IntEnum):
     """What a section holds."""
 
+    DESCRIPTION = 0
     MODEL = 1
     CHUNK = 2
     CARRIED = 3
@@ -43,17 +47,34 @@ class Section:
         kind: What it holds.
         owner: Number of its table, or of the carried object.
         entries: Events of a chunk, 0 for others.
-        length: Bytes.
-        checksum: XXH3-64 of its bytes.
-        offset: First byte in the file; sections follow one another from the end of the header.
+        head: Bytes that `checksum` covers.
+        body: Bytes after these, of a chunk only; the head has their checksums.
+        checksum: XXH3-64 of the head.
+        offset: First byte of its frame in the file; sections follow one another from the end of the header.
     """
 
     kind: SectionKind
     owner: int
     entries: int
-    length: int
+    head: int
+    body: int
     checksum: int
     offset: int = 0
+
+    @property
+    def length(self) -> int:
+        """Bytes in the file, its frame among them."""
+        return FRAME_SIZE + self.head + self.body
+
+    @property
+    def begin(self) -> int:
+        """First byte after its frame."""
+        return self.offset + FRAME_SIZE
+
+    @property
+    def stop(self) -> int:
+        """First byte after it."""
+        return self.offset + self.length
 
 
 def checksum(data: bytes) -> int:
@@ -78,65 +99,78 @@ def check_header(data: bytes, name: str) -> None:
         raise Corrupt(f"{name}: is not a flowtuple file (it lacks the flowtuple signature); try flowtuple inspect")
     if len(data) < HEADER_SIZE:
         raise Truncated(f"{name}: ends after {len(data)} bytes, within its header; fetch or copy it again")
-    _, major, minor, flags = _HEADER.unpack(data)
-    is_other_draft = 0 in (major, MAJOR) and (major, minor) != (MAJOR, MINOR)  # drafts promise nothing to one another
-    if major > MAJOR or is_other_draft:
-        known = f"{MAJOR}.{MINOR}" if MAJOR == 0 else f"{MAJOR}.x"
-        raise TooNew(f"{name}: has format version {major}.{minor}, this flowtuple reads up to {known}; update flowtuple")
+    _, major, minor, flags = _HEADER.unpack(data[:HEADER_SIZE])
+    if major == 0:
+        raise Corrupt(f"{name}: has the draft format {major}.{minor}, which nothing reads any more; compress again")
+    if major > MAJOR:
+        raise TooNew(f"{name}: has format version {major}.{minor}, this flowtuple reads up to {MAJOR}.x; update flowtuple")
     if flags & ~_KNOWN_FLAGS:
         raise TooNew(f"{name}: has format version {major}.{minor} with the unknown feature flags {flags:#x}; update flowtuple")
 
 
-def pack_footer(meta: dict[str, Any], sections: Sequence[Section]) -> bytes:
-    """The JSON description and the index of sections, with the trailer that finds them from the end of the file."""
-    numbers = [n for s in sections for n in (s.kind, s.owner, s.entries, s.length)]
-    index = write_unsigned([len(sections), *numbers]) + b"".join(_CHECKSUM.pack(s.checksum) for s in sections)
-    text = json.dumps(meta, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
-    footer = zstd(write_unsigned([len(text)]) + text + index)
+def pack_frame(section: Section) -> bytes:
+    """What stands before a section: enough to find and check it without the index."""
+    s = section
+    fixed = _FRAME.pack(MARKER, s.kind, s.owner, s.entries, s.head, s.body, s.checksum)
+    return fixed + _CHECKSUM.pack(checksum(fixed))
+
+
+def unpack_frame(data: bytes, offset: int) -> Section | None:
+    """The section whose frame these bytes are, `None` where they are none."""
+    if len(data) < FRAME_SIZE or not data.startswith(MARKER):
+        return None
+    _, kind, owner, entries, head, body, digest = _FRAME.unpack(data[: _FRAME.size])
+    if _CHECKSUM.unpack(data[_FRAME.size : FRAME_SIZE])[0] != checksum(data[: _FRAME.size]) or kind not in tuple(SectionKind):
+        return None
+    if kind != SectionKind.CHUNK and (body or entries):
+        return None
+    return Section(SectionKind(kind), owner, entries, head, body, digest, offset)
+
+
+def pack_index(sections: Sequence[Section]) -> bytes:
+    """The index of sections, with the trailer that finds it from the end of the file."""
+    numbers = [n for s in sections for n in (s.kind, s.owner, s.entries, s.head, s.body)]
+    content = write_unsigned([len(sections), *numbers]) + b"".join(_CHECKSUM.pack(s.checksum) for s in sections)
+    index = zstd(content)
     offset = HEADER_SIZE + sum(s.length for s in sections)
-    return footer + _TRAILER.pack(offset, len(footer), checksum(pack_header() + footer), END_MAGIC)
+    return index + _TRAILER.pack(offset, len(index), checksum(pack_header() + index), END_MAGIC)
 
 
 def unpack_trailer(data: bytes, size: int, name: str) -> tuple[int, int, int]:
-    """Offset, length and checksum of the footer, from the last bytes of a file of `size` bytes.
+    """Offset, length and checksum of the index, from the last bytes of a file of `size` bytes.
 
     Raises:
         Truncated: The file does not end as every complete file does.
         Corrupt: The trailer contradicts the size of the file.
     """
     if len(data) < TRAILER_SIZE or data[-len(END_MAGIC) :] != END_MAGIC:
-        raise Truncated(f"{name}: does not end with the flowtuple end mark; it is cut short or damaged, fetch or copy it again")
-    offset, length, expected, _ = _TRAILER.unpack(data)
+        raise Truncated(
+            f"{name}: does not end with the flowtuple end mark; it is cut short or damaged: fetch or copy it again, "
+            "or save what is whole with flowtuple recover"
+        )
+    offset, length, expected, _ = _TRAILER.unpack(data[-TRAILER_SIZE:])
     if offset < HEADER_SIZE or offset + length + TRAILER_SIZE != size:
         raise Corrupt(f"{name}: its end mark points to a place that does not fit its size of {size} bytes")
     return offset, length, expected
 
 
-def unpack_footer(data: bytes, offset: int, name: str) -> tuple[dict[str, Any], list[Section]]:
-    """The JSON description and the sections, from the footer that begins at `offset`.
+def unpack_index(data: bytes, offset: int, name: str) -> list[Section]:
+    """The sections, from the index that begins at `offset`.
 
     Raises:
         Corrupt: The parts contradict each other.
     """
-    reader = Reader(unzstd(data))
-    try:
-        meta = json.loads(reader.take(reader.unsigned()).decode("utf-8"), parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise Corrupt(f"{name}: its description does not parse ({error})") from None
-    if not isinstance(meta, dict):
-        raise Corrupt(f"{name}: its description is no JSON object")
-    rows = [[reader.unsigned() for _ in range(4)] for _ in range(reader.unsigned())]
+    reader = Reader(unzstd(data, most=10 + _INDEX_ROW * (offset // FRAME_SIZE)))
+    rows = [[reader.unsigned() for _ in range(5)] for _ in range(reader.unsigned())]
     sections, position = [], HEADER_SIZE
-    for kind, owner, entries, length in rows:
+    for kind, owner, entries, head, body in rows:
         if kind not in tuple(SectionKind):
             raise Corrupt(f"{name}: has a section of unknown kind {kind}")
+        if max(owner, entries) > _LARGEST or (kind != SectionKind.CHUNK and (body or entries)):
+            raise Corrupt(f"{name}: has a {SectionKind(kind).name.lower()} section of numbers that none can have")
         digest = _CHECKSUM.unpack(reader.take(_CHECKSUM.size))[0]
-        sections.append(Section(SectionKind(kind), owner, entries, length, digest, position))
-        position += length
+        sections.append(Section(SectionKind(kind), owner, entries, head, body, digest, position))
+        position = sections[-1].stop
     if position != offset or reader.position != len(reader.data):
         raise Corrupt(f"{name}: its index does not add up to its size")
-    return meta, sections
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
+    return sections

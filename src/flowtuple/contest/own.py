@@ -9,15 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from flowtuple.assemble import add_chunks, add_models, description, provenance, with_flows
+from flowtuple.assemble import write_events
 from flowtuple.codec import coder
 from flowtuple.codec.frequencies import intervals
-from flowtuple.container.file import File, create
+from flowtuple.container.file import File
+from flowtuple.container.writer import create
+from flowtuple.fitting import with_flows
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import Context, Parent, Rows
 from flowtuple.lattice.network import probe
 from flowtuple.prepare import prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
+from flowtuple.provenance import provenance
 from flowtuple.rivals.rival import Layout, Promise
 from flowtuple.table import Dataset, Table, read_all
 
@@ -68,9 +71,7 @@ class Flowtuple:
             else:
                 with File(self.model) as trained:
                     prepared = prepare_with_model(dataset, trained, tolerance, self.progress)
-            add_models(writer, prepared)
-            add_chunks(writer, prepared, self.threads, self.progress)
-            writer.finish(description(prepared, [], provenance(self.effort, 0, {}), entries=True))
+            write_events(writer, prepared, {}, provenance(self.effort, 0, {}), workers=self.threads, progress=self.progress)
 
     def decode(self, path: Path, layouts: Sequence[Layout]) -> list[Table]:
         """Every event of every table."""

@@ -294,7 +294,7 @@ class _Runs:
         begin = top
         while begin < 2 * top:
             centre = int(begin * relative)
-            width = int((begin + centre) / (1 - relative)) - begin
+            width = min(int((begin + centre) / (1 - relative)), 2 * top) - begin  # what lies beyond the binade is no matter
             if width < 1:
                 raise ValueError(f"a relative bound of {float(relative)} is finer than 2^-{unit_bits}")
             rows.append((begin - top, width, centre, cell))
@@ -328,8 +328,9 @@ def grid_from_json(data: dict[str, Any]) -> Grid:
         kind, dtype = data["kind"], data["dtype"]
         name, least, most = _PARAMETERS[kind]
         parameter = data[name]
-        whole = isinstance(parameter, int) and not isinstance(parameter, bool)
-        fits = least <= parameter <= most and (whole or name in ("half_width", "relative"))
+        real = name in ("half_width", "relative")
+        parameter = float(parameter) if real and type(parameter) is int else parameter
+        fits = type(parameter) is (float if real else int) and least <= parameter <= most
         if kind == "integers":
             fits = fits and parameter % 2 == 1 and (parameter == 1 or dtype != "bool")
         if not fits or (dtype in MANTISSA_BITS) == (kind == "integers"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,8 @@ from flowtuple.lattice.grid import (
 )
 from flowtuple.lattice.statistics import Statistics, log_spacing
 from flowtuple.schema import Array, Bound, Column, bit_patterns
+
+_BOUND = re.compile(r"lossless|(abs|rel|bits):(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,12 @@ class Lattice:
                 values[q == ESCAPE] = escapes
         return values
 
+    def snap(self, x: Array) -> Array:
+        """What decoding gives for values of any shape."""
+        flat = x.reshape(-1)
+        q = self.encode(flat)
+        return self.decode(q, flat[q == ESCAPE]).reshape(x.shape)
+
     def _grid_value(self, q: Array) -> Array:
         values = self.grid.value(np.where(q >= ATOM, 0, q))
         if self.bound.kind != "lossless" and self.low is not None and self.high is not None:
@@ -92,6 +101,20 @@ class Lattice:
     def with_range(self, statistics: Statistics) -> Lattice:
         """The same lattice for other data: the range to stay in is theirs."""
         return self if self.bound.kind == "lossless" else replace(self, low=statistics.low, high=statistics.high)
+
+    def within(self, low: Any, high: Any) -> Lattice:
+        """The same lattice with a range as it stands in a file.
+
+        Raises:
+            Corrupt: It is no range of this type, or the lattice needs none.
+        """
+        try:
+            low, high = _range(self.dtype, low, high)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise Corrupt(f"the file describes a range that does not exist ({error})") from None
+        if self.bound.kind == "lossless":
+            raise Corrupt("the file gives a range to a lossless column")
+        return replace(self, low=low, high=high)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` turns back into an equal lattice."""
@@ -113,10 +136,11 @@ class Lattice:
             grid = grid_from_json(data["grid"])
             dtype, bound, atoms = str(data["grid"]["dtype"]), Bound.parse(data["bound"]), tuple(data.get("atoms", ()))
             low, high = _range(dtype, *data.get("range", (None, None)))
-            patterns = np.array(sorted(set(atoms)), dtype=f"u{np.dtype(dtype).itemsize}")
+            most = 1 if dtype == "bool" else 2 ** (8 * np.dtype(dtype).itemsize) - 1
+            sound = all(type(a) is int and 0 <= a <= most for a in atoms) and len(set(atoms)) == len(atoms) <= ESCAPE - ATOM
         except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise Corrupt(f"the file describes a lattice that does not exist: {str(data)[:200]} ({error})") from None
-        if bound.kind == "std" or len(patterns) != len(atoms) or len(atoms) > ESCAPE - ATOM:
+        if not sound or not _BOUND.fullmatch(data["bound"]) or (bound.kind == "lossless") == ("range" in data):
             raise Corrupt(f"the file describes a lattice that does not exist: {str(data)[:200]}")
         return cls(dtype, bound, grid, atoms, low, high)
 
@@ -131,8 +155,11 @@ def _range(dtype: str, low: Any, high: Any) -> tuple[float | int | None, float |
         return None, None
     for end in (low, high):
         with np.errstate(over="ignore", invalid="ignore"):
-            if isinstance(end, bool) or not isinstance(end, (int, float)) or np.asarray(end, dtype).item() != end:
+            kinds = (int, float) if "float" in dtype else (int,)
+            if type(end) not in kinds or np.asarray(end, dtype).item() != end:
                 raise ValueError(f"no range of {dtype}: {low} to {high}")
+    if low > high:
+        raise ValueError(f"no range of {dtype}: {low} to {high}")
     return low, high
 
 

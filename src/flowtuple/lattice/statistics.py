@@ -122,23 +122,25 @@ class Statistics:
         return decimal if log_spacing(decimal, self.sample) >= log_spacing(patterns, self.sample) else patterns
 
     def sentinels(self, grid: Grid | None = None) -> list[int]:
-        """Bit patterns of finite values repeated so often that they stand out from their neighbours, at most 32.
+        """Bit patterns of finite values repeated so often that they stand out from their neighbours, in their order.
 
         A value counts as one where at least 0.5 % of the sample (and 8 values) hold it, eight times as many as lie
         in a typical occupied cell near it: points of a coarse lattice are frequent, but alike. Judged by cells of
         the `grid` that will be used (the exact one where none is given), so that decoded values give the same answer.
+        Shares of 0.5 % leave room for 200 at most. A lower limit would break that sameness: values brought to an end of
+        the range become frequent there, and would take the place of another.
         """
         sample, used = np.sort(self.sample), grid or self.exact_grid()
         values, counts = np.unique(sample, return_counts=True)
         cells, occupants = np.unique(used.index(sample), return_counts=True)
         frequent = np.flatnonzero((counts >= max(8, 0.005 * len(sample))) & self._moved(values, grid))
         found = []
-        for k in frequent[np.argsort(-counts[frequent], kind="stable")]:
+        for k in frequent:
             place = int(np.searchsorted(cells, used.index(values[k : k + 1])[0]))
             around = np.delete(occupants[max(0, place - 4) : place + 5], min(place, 4))
             if len(around) and counts[k] > 8 * np.median(around):
                 found.append(int(bit_patterns(values[k : k + 1])[0]))
-        return sorted(found[:32])
+        return sorted(found)
 
     def _moved(self, values: Array, grid: Grid | None) -> Array:
         """Whether a grid would move each value: grid points need no atom. Without a grid all count."""

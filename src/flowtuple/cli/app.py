@@ -1,0 +1,29 @@
+"""The command line: arguments in, a workflow called, results shown; no work is done here."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from flowtuple.errors import FlowtupleError
+
+app = typer.Typer(
+    help="Compress high-energy-physics ntuples with a bound on every value. ROOT in, ROOT out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line on standard error and exit code 2."""
+    try:
+        app()
+    except FlowtupleError as error:
+        sys.stderr.write(f"flowtuple: {error}\n")
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)

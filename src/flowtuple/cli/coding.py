@@ -1,0 +1,211 @@
+"""Commands that code events: train, compress, decompress, recompress."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowtuple.cli.app import app
+from flowtuple.cli.options import (
+    BoundsFile,
+    CheckpointFolder,
+    Columns,
+    Compressed,
+    Drop,
+    EffortOption,
+    Exclude,
+    GivenColumns,
+    GivenFile,
+    Inputs,
+    Json,
+    Memory,
+    ModelFile,
+    Names,
+    Roles,
+    Seed,
+    Threads,
+    Tolerances,
+    make_selection,
+    one_or_many,
+    print_json,
+    read_entries,
+    read_memory,
+    read_tolerance,
+)
+from flowtuple.evaluate.report import format_bytes
+from flowtuple.terminal import show_compressed, shown_progress, warn
+
+
+@app.command()
+def train(
+    source: Inputs,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="M.flow", help="The model to write.")],
+    tolerance: Tolerances = [],  # noqa: B006
+    bounds: BoundsFile = None,
+    columns: Columns = [],  # noqa: B006
+    exclude: Exclude = [],  # noqa: B006
+    role: Roles = [],  # noqa: B006
+    names: Names = "",
+    drop: Drop = False,
+    given: GivenColumns = [],  # noqa: B006
+    effort: EffortOption = "default",
+    seed: Seed = 0,
+    checkpoint: CheckpointFolder = None,
+    memory: Memory = "2GB",
+) -> None:
+    """Fit a model alone, to be shared across files by compress --model.
+
+    Example: flowtuple train run1.root -o jets.flow -t 'Jet_*=rel:1e-3'
+    """
+    from flowtuple import workflow
+
+    with shown_progress() as progress:
+        workflow.train(
+            one_or_many(source),
+            output,
+            tolerance=read_tolerance(tolerance, bounds),
+            selection=make_selection(columns, exclude, role, names, drop),
+            given=given,
+            effort=effort,
+            seed=seed,
+            checkpoint=checkpoint,
+            memory=read_memory(memory),
+            progress=progress,
+        )
+    sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")
+
+
+@app.command()
+def compress(
+    source: Inputs,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")],
+    tolerance: Tolerances = [],  # noqa: B006 (typer reads it once)
+    bounds: BoundsFile = None,
+    columns: Columns = [],  # noqa: B006
+    exclude: Exclude = [],  # noqa: B006
+    role: Roles = [],  # noqa: B006
+    names: Names = "",
+    drop: Drop = False,
+    effort: EffortOption = "default",
+    given: GivenColumns = [],  # noqa: B006
+    model: Annotated[Path | None, typer.Option("--model", metavar="M.flow", help="Use and embed this model.")] = None,
+    refer: Annotated[
+        bool, typer.Option("--model-ref", help="Keep only the hash of --model; readers then need it, too.")
+    ] = False,
+    seed: Seed = 0,
+    checkpoint: CheckpointFolder = None,
+    threads: Threads = None,
+    memory: Memory = "2GB",
+    as_json: Json = False,
+) -> None:
+    """Compress events into one self-contained file; every value keeps its bound.
+
+    Example: flowtuple compress nano.root -o nano.ftup -t 'Jet_*=rel:1e-3' -t 'Jet_phi=abs:1e-3'
+    """
+    from flowtuple import workflow
+
+    with shown_progress() as progress:
+        result = workflow.compress(
+            one_or_many(source),
+            output,
+            tolerance=read_tolerance(tolerance, bounds),
+            selection=make_selection(columns, exclude, role, names, drop),
+            given=given,
+            effort=effort,
+            model=model,
+            refer=refer,
+            seed=seed,
+            checkpoint=checkpoint,
+            workers=threads,
+            memory=read_memory(memory),
+            progress=progress,
+        )
+    for message in result.warnings:
+        warn(message)
+    if as_json:
+        print_json(vars(result) | {"bits_per_value": result.bits_per_value})
+        return
+    show_compressed(result)
+
+
+@app.command()
+def decompress(
+    path: Annotated[str, typer.Argument(metavar="IN.ftup[:TREE]", help="A flowtuple file or URL.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz].")],
+    columns: Columns = [],  # noqa: B006
+    entries: Annotated[str, typer.Option("--entries", metavar="A:B", help="Events A to B, B left out.")] = "",
+    compression: Annotated[str | None, typer.Option("--compression", metavar="NAME:LEVEL", help="Of ROOT output.")] = None,
+    basket: Annotated[int, typer.Option("--basket", min=1, help="Events per basket or row group.")] = 16384,
+    drop: Drop = False,
+    given: GivenFile = [],  # noqa: B006
+    model: ModelFile = None,
+    threads: Threads = None,
+    memory: Memory = "2GB",
+) -> None:
+    """Write the events back as ROOT, Parquet, HDF5, npz or CSV; needs neither PyTorch nor the original.
+
+    Example: flowtuple decompress nano.ftup -o nano.root --entries 0:1000
+    """
+    from flowtuple import workflow
+    from flowtuple.events.source import WriteOptions
+
+    options = WriteOptions(compression=compression, step=basket, drop=drop)
+    workflow.decompress(
+        path,
+        output,
+        columns=columns,
+        entries=read_entries(entries),
+        given=one_or_many(given) if given else None,
+        model=model,
+        workers=threads,
+        memory=read_memory(memory),
+        options=options,
+    )
+
+
+@app.command()
+def recompress(
+    path: Compressed,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")],
+    tolerance: Tolerances = [],  # noqa: B006
+    bounds: BoundsFile = None,
+    effort: EffortOption = "default",
+    given: GivenFile = [],  # noqa: B006
+    model: ModelFile = None,
+    seed: Seed = 0,
+    checkpoint: CheckpointFolder = None,
+    threads: Threads = None,
+    memory: Memory = "2GB",
+    as_json: Json = False,
+) -> None:
+    """Compress a file again to wider bounds; each adds to the one that its values already kept, and is shown so.
+
+    Example: flowtuple recompress fine.ftup -o coarse.ftup -t 'Jet_*=rel:1e-2'
+    """
+    from flowtuple import workflow
+
+    with shown_progress() as progress:
+        found = workflow.recompress(
+            path,
+            output,
+            tolerance=read_tolerance(tolerance, bounds),
+            effort=effort,
+            given=one_or_many(given) if given else None,
+            model=model,
+            seed=seed,
+            checkpoint=checkpoint,
+            workers=threads,
+            memory=read_memory(memory),
+            progress=progress,
+        )
+    for message in found.result.warnings:
+        warn(message)
+    if as_json:
+        print_json(vars(found.result) | {"bounds": found.bounds})
+        return
+    show_compressed(found.result)
+    for column, bound in found.bounds.items():
+        sys.stdout.write(f"{column}: now within {bound} of its original\n")

@@ -1,0 +1,164 @@
+"""Commands for files that are there: verify, info, report, merge, recover."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowtuple.cli.app import app
+from flowtuple.cli.options import (
+    Columns,
+    Compressed,
+    Drop,
+    GivenFile,
+    Json,
+    ModelFile,
+    Names,
+    Originals,
+    one_or_many,
+    print_json,
+    split_names,
+)
+from flowtuple.container.wreck import examine
+from flowtuple.evaluate.report import format_bytes
+from flowtuple.terminal import show_damage, show_fidelity, show_info, shown_progress
+
+
+@app.command()
+def verify(
+    files: Annotated[
+        list[str], typer.Argument(metavar="[ORIGINAL...] IN.ftup", help="The file; before it the inputs that it was made from.")
+    ],
+    names: Names = "",
+    model: ModelFile = None,
+    as_json: Json = False,
+) -> None:
+    """Check every value against its original and bound, or without the original every checksum; exit code 1 where one fails.
+
+    Example: flowtuple verify nano.root nano.ftup
+    """
+    *original, path = files
+    if original:
+        _verify_values(original, path, names, model, as_json)
+        return
+    with shown_progress() as progress:
+        damage = examine(path, progress)
+    if as_json:
+        print_json({"damage": [vars(d) for d in damage]})
+    else:
+        show_damage(path, damage)
+    if damage:
+        raise typer.Exit(1)
+
+
+def _verify_values(original: list[str], path: str, names: str, model: Path | None, as_json: bool) -> None:
+    from flowtuple import workflow
+
+    with shown_progress() as progress:
+        found = workflow.verify(one_or_many(original), path, names=split_names(names), model=model, progress=progress)
+    violations = sum(column.violations for column in found)
+    if as_json:
+        print_json({"violations": violations, "columns": [column.to_json() for column in found]})
+    else:
+        show_fidelity(f"{path} against {', '.join(original)}", found)
+    if violations:
+        raise typer.Exit(1)
+
+
+@app.command()
+def info(path: Compressed, model: ModelFile = None, as_json: Json = False) -> None:
+    """Show schema, bounds, sizes per column and section, model, checksums and provenance.
+
+    Example: flowtuple info nano.ftup
+    """
+    from flowtuple.describe import info as describe
+
+    found = describe(path, model)
+    if as_json:
+        print_json(found)
+        return
+    show_info(found)
+
+
+@app.command()
+def report(
+    original: Originals,
+    path: Compressed,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html.")],
+    names: Names = "",
+    model: ModelFile = None,
+) -> None:
+    """Write a self-contained HTML page: bounds, sizes against rivals, histograms with ratios.
+
+    Example: flowtuple report nano.root nano.ftup -o report
+    """
+    from flowtuple import workflow
+
+    with shown_progress() as progress:
+        page = workflow.report(one_or_many(original), path, output, names=split_names(names), model=model, progress=progress)
+    sys.stdout.write(f"{page}\n")
+
+
+@app.command()
+def merge(
+    files: Annotated[list[str], typer.Argument(metavar="A.ftup B.ftup...", help="Files of one schema and model, in order.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")],
+    drop: Annotated[bool, typer.Option("--drop", help="Leave out carried objects that differ.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Join files that were compressed with one model, without coding anything again.
+
+    Example: flowtuple merge run1.ftup run2.ftup -o both.ftup
+    """
+    from flowtuple.merging import merge as join
+
+    with shown_progress() as progress:
+        size = join(files, output, drop=drop, progress=progress)
+    if as_json:
+        print_json({"path": str(output), "file_bytes": size})
+        return
+    sys.stdout.write(f"{output}: {format_bytes(size)} from {len(files)} files\n")
+
+
+@app.command()
+def recover(
+    path: Compressed,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="OUT", help="OUT.ftup: whole chunks; OUT.root and others: what decodes."),
+    ],
+    columns: Columns = [],  # noqa: B006
+    given: GivenFile = [],  # noqa: B006
+    model: Annotated[Path | None, typer.Option("--model", metavar="M.flow", help="In place of a damaged model.")] = None,
+    drop: Drop = False,
+    as_json: Json = False,
+) -> None:
+    """Save what is whole of a damaged file and list what is missing; exit code 1 where something is.
+
+    Example: flowtuple recover broken.ftup -o saved.ftup
+    """
+    from flowtuple.events.source import WriteOptions, open_dataset
+    from flowtuple.recovery import recover as save
+
+    supplied = open_dataset(one_or_many(given)) if given else None
+    with shown_progress() as progress:
+        found = save(
+            path,
+            output,
+            columns=columns,
+            given=supplied,
+            model=model,
+            options=WriteOptions(drop=drop),
+            progress=progress,
+        )
+    if as_json:
+        print_json({"path": found.path, "events": found.events, "missing": [vars(d) for d in found.missing]})
+    else:
+        show_damage(path, found.missing)
+        for name, (saved, held) in found.events.items():
+            sys.stdout.write(f"{found.path}: {saved} of {held} events of {name}\n")
+    if found.missing:
+        raise typer.Exit(1)

@@ -1,0 +1,197 @@
+"""Where each column of a chunk lies: the chunk's head, and the columns' bytes after it in blocks with checksums.
+
+A column can so be read and checked without the rest of its chunk.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import xxhash
+
+from flowtuple.codec import packing
+from flowtuple.codec.column import SMALL, Method, StoredColumn
+from flowtuple.codec.varint import Reader, write_unsigned
+from flowtuple.errors import Corrupt, Truncated
+from flowtuple.schema import Column
+
+BLOCK = 2**15  # bytes from which on a block ends with its column: a checksum costs nothing beside it
+_RESIDUAL = 8  # added to a method's number
+_NUMBER = 10  # bytes of a number at most
+_CHECKSUM = 8
+
+Fetch = Callable[[Sequence[tuple[int, int]]], Sequence[bytes]]
+"""Reads ranges (first byte, byte after the last) of a chunk's body."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A column as the directory lists it.
+
+    Attributes:
+        method: How it is stored.
+        residual: Whether its payload holds residuals.
+        begin: First byte in the body.
+        payload: Bytes of the payload; of GROUP in the group and not in the body.
+        escapes: Bytes of the escapes, after the payload.
+    """
+
+    method: Method
+    residual: bool
+    begin: int
+    payload: int
+    escapes: int
+
+    def __len__(self) -> int:
+        return self.payload + self.escapes
+
+    @property
+    def stop(self) -> int:
+        """First byte in the body after it."""
+        return self.begin + self.escapes + (0 if self.method is Method.GROUP else self.payload)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive bytes of the body with one checksum."""
+
+    begin: int
+    stop: int
+    checksum: int
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The head of a chunk.
+
+    Attributes:
+        head: Its bytes.
+        body: Bytes that follow it.
+        entries: The columns by name.
+        blocks: The body, block after block.
+        group: Payloads of the columns that share a frame, by name.
+    """
+
+    head: int
+    body: int
+    entries: Mapping[str, Entry]
+    blocks: tuple[Block, ...]
+    group: Mapping[str, bytes]
+
+    def damaged(self, fetch: Fetch) -> list[str]:
+        """The columns whose bytes are damaged or missing."""
+        bad = [block for block in self.blocks if not _is_whole(block, fetch)]
+        return [n for n, e in self.entries.items() if any(e.begin < b.stop and e.stop > b.begin for b in bad)]
+
+    def take(self, names: Iterable[str], fetch: Fetch) -> dict[str, StoredColumn]:
+        """Some columns, from the blocks that they lie in.
+
+        Raises:
+            Corrupt: A block is not what was written.
+        """
+        entries = {name: self.entries[name] for name in names}
+        starts = [b.begin for b in self.blocks]
+        home = {name: bisect_right(starts, e.begin) - 1 for name, e in entries.items() if e.stop > e.begin}
+        blocks = [self.blocks[k] for k in sorted(set(home.values()))]
+        contents = dict(zip(blocks, fetch([(b.begin, b.stop) for b in blocks]), strict=True))
+        taken = {}
+        for name, entry in entries.items():
+            data = b""
+            if name in home:
+                block = self.blocks[home[name]]
+                data = contents[block][entry.begin - block.begin : entry.stop - block.begin]
+                if _checksum(contents[block]) != block.checksum:
+                    raise Corrupt(f"column {name!r} is damaged; restore the file from a copy")
+            payload = self.group.get(name, data[: entry.payload])
+            taken[name] = StoredColumn(entry.method, payload, data[len(data) - entry.escapes :], entry.residual)
+        return taken
+
+
+def _is_whole(block: Block, fetch: Fetch) -> bool:
+    try:
+        return _checksum(fetch([(block.begin, block.stop)])[0]) == block.checksum
+    except Truncated:
+        return False
+
+
+def _checksum(data: bytes) -> int:
+    return int(xxhash.xxh3_64_intdigest(data))
+
+
+def join(stored: Sequence[StoredColumn]) -> tuple[bytes, bytes]:
+    """Head and body of a chunk of these columns, which are all of the schema, in its order."""
+    group = b"".join(s.payload for s in stored if s.method is Method.GROUP)
+    numbers = [n for s in stored for n in (s.method + _RESIDUAL * s.residual, len(s.payload), len(s.escapes))]
+    directory = packing.zstd(write_unsigned(numbers))
+    frame = packing.zstd(group) if group else b""
+    parts = [(b"" if s.method is Method.GROUP else s.payload) + s.escapes for s in stored]
+    body = b"".join(parts)
+    sums = [_checksum(body[begin:stop]) for begin, stop in _blocks(map(len, parts))]
+    head = write_unsigned([len(directory), len(frame)])
+    return b"".join([head, directory, frame, *(c.to_bytes(_CHECKSUM, "little") for c in sums)]), body
+
+
+def _blocks(lengths: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """A block ends with the column that makes it long enough, and with the last one."""
+    begin = stop = 0
+    for length in lengths:
+        stop += length
+        if stop - begin >= BLOCK:
+            yield begin, stop
+            begin = stop
+    if stop > begin:
+        yield begin, stop
+
+
+def read_directory(data: bytes, columns: Sequence[Column]) -> Directory:
+    """The directory from a chunk's head, or from the whole chunk.
+
+    Raises:
+        Corrupt: The bytes describe no chunk of these columns.
+    """
+    reader = Reader(data)
+    directory_length, frame_length = reader.unsigned(), reader.unsigned()
+    numbers = Reader(packing.unzstd(reader.take(directory_length), most=3 * _NUMBER * len(columns)))
+    frame = reader.take(frame_length)
+    entries, begin = {}, 0
+    for column in columns:
+        entries[column.name] = _entry(numbers, column, begin)
+        begin = entries[column.name].stop
+    numbers.end("the directory of a chunk")
+    blocks = []
+    for first, stop in _blocks(e.stop - e.begin for e in entries.values()):
+        blocks.append(Block(first, stop, int.from_bytes(reader.take(_CHECKSUM), "little")))
+    return Directory(reader.position, begin, entries, tuple(blocks), _group(frame, entries))
+
+
+def _entry(numbers: Reader, column: Column, begin: int) -> Entry:
+    method, residual = _method(numbers.unsigned(), column)
+    payload, escapes = numbers.unsigned(), numbers.unsigned()
+    if escapes and method in (Method.OPAQUE, Method.VALUES, Method.GIVEN):
+        raise Corrupt(f"column {column.name!r} is stored by the method {method.name} and has escapes")
+    if method is Method.GROUP and payload > SMALL:
+        raise Corrupt(f"column {column.name!r} shares a frame and takes {payload} bytes of it")
+    return Entry(method, residual, begin, payload, escapes)
+
+
+def _group(frame: bytes, entries: Mapping[str, Entry]) -> dict[str, bytes]:
+    lengths = {name: e.payload for name, e in entries.items() if e.method is Method.GROUP}
+    reader = Reader(packing.unzstd(frame, length=sum(lengths.values())) if frame else b"")
+    group = {name: reader.take(length) for name, length in lengths.items()}
+    reader.end("the group of a chunk")
+    return group
+
+
+def _method(number: int, column: Column) -> tuple[Method, bool]:
+    residual = number >= _RESIDUAL
+    number -= _RESIDUAL * residual
+    if number not in tuple(Method):
+        raise Corrupt(f"column {column.name!r} is stored by the unknown method {number}")
+    method = Method(number)
+    if (method is Method.OPAQUE) != column.is_opaque:
+        raise Corrupt(f"column {column.name!r} of type {column.dtype} is stored by the method {method.name}")
+    if residual and method not in (Method.CONSTANT, Method.INDICES, Method.GROUP):
+        raise Corrupt(f"column {column.name!r} is stored by residuals under the method {method.name}")
+    return method, residual

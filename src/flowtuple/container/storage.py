@@ -1,0 +1,113 @@
+"""Bytes of a file on disk or behind a URL, by ranges: few large contiguous reads, from any number of threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import fsspec
+
+from flowtuple.errors import InvalidArgument, Truncated, nearest
+
+GAP = 2**16  # bytes between two ranges that are read rather than asked for apart
+_REMOTE_ERRORS = (OSError, ImportError, ValueError, RuntimeError, EOFError)  # what file systems of fsspec raise
+
+
+class Storage:
+    """A file of known size that is read by ranges.
+
+    Attributes:
+        path: Path or URL.
+        size: Bytes.
+
+    Raises:
+        InvalidArgument: There is no such file, or it cannot be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self._close: Callable[[], None] = lambda: None
+        self._pread: Callable[[int, int], bytes]
+        if "://" in self.path:
+            self.size = self._open_url()
+        else:
+            self.size = self._open_file()
+
+    def _open_file(self) -> int:
+        try:
+            stream = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
+        except FileNotFoundError:
+            folder = Path(self.path).parent
+            names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+            raise InvalidArgument(f"{self.path}: no such file; {nearest(Path(self.path).name, names)}") from None
+        except OSError as error:
+            raise InvalidArgument(f"{self.path}: cannot be read ({error.strerror})") from None
+        self._close = stream.close
+        self._pread = lambda offset, length: _pread(stream.fileno(), offset, length)
+        return os.fstat(stream.fileno()).st_size
+
+    def _open_url(self) -> int:
+        try:
+            system, name = fsspec.core.url_to_fs(self.path)
+            self._pread = lambda offset, length: bytes(system.cat_file(name, start=offset, end=offset + length))
+            return int(system.size(name))
+        except FileNotFoundError:
+            raise InvalidArgument(f"{self.path}: no such file") from None
+        except (*_REMOTE_ERRORS, TypeError) as error:  # a size that the server does not tell is None
+            raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(error)})") from None
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes from `offset` on.
+
+        Raises:
+            Truncated: The file ends before.
+            InvalidArgument: It cannot be read any more.
+        """
+        try:
+            data = self._pread(offset, length) if length else b""
+        except _REMOTE_ERRORS as error:
+            raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(error)})") from None
+        if len(data) != length:
+            raise Truncated(f"{self.path}: ends at byte {offset + len(data)}, within its contents; fetch or copy it again")
+        return data
+
+    def read_ranges(self, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Ranges (first byte, byte after the last) in increasing order, close ones in one read."""
+        found = {}
+        for group in _joined(spans):
+            begin, data = group[0][0], self.read(group[0][0], group[-1][1] - group[0][0])
+            found.update({span: data[span[0] - begin : span[1] - begin] for span in group})
+        return [found[span] for span in spans]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._close()
+
+
+def _pread(handle: int, offset: int, length: int) -> bytes:
+    """One range whole, however little the system hands out at a time (2 GiB at most)."""
+    parts: list[bytes] = []
+    while length > 0:
+        part = os.pread(handle, length, offset)
+        if not part:
+            break
+        parts.append(part)
+        offset, length = offset + len(part), length - len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    groups: list[list[tuple[int, int]]] = []
+    for span in spans:
+        if groups and 0 <= span[0] - groups[-1][-1][1] <= GAP:
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    return groups
+
+
+def _in_words(error: BaseException) -> str:
+    """The error in one line."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text.splitlines()[0]

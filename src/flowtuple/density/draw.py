@@ -1,0 +1,89 @@
+"""Random numbers by counter: the draw for a column of an object depends on seed, column, event and object, and on nothing else.
+
+So the same seed gives the same events on any machine, in any block, by any number of threads. The mixing function is the
+finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014); all arithmetic is that of 64-bit integers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import xxhash
+
+from flowtuple.codec.frequencies import EXP2, share, weigh
+from flowtuple.schema import Array
+
+_GAMMA = 0x9E3779B97F4A7C15
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _mix(x: Any) -> Any:
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _below(u: Any, most: Any) -> Any:
+    """floor(u most / 2^64) for a uniform 64-bit u: a uniform whole number below `most`, 0 where that is 2^64 itself."""
+    low, high = u & np.uint64(0xFFFFFFFF), u >> np.uint64(32)
+    a, b = most & np.uint64(0xFFFFFFFF), most >> np.uint64(32)
+    middle = high * a + ((low * a) >> np.uint64(32))
+    carry = (middle & np.uint64(0xFFFFFFFF)) + low * b
+    return high * b + (middle >> np.uint64(32)) + (carry >> np.uint64(32))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _draw(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, key: Any, event: Any, number: Any, q: Any) -> None:
+    last = logits.shape[1] - 1
+    weights = np.empty(last + 1, np.int32)
+    reciprocal = np.uint64(0)
+    for i in range(len(q)):
+        if i < len(logits):
+            reciprocal = weigh(logits[i], exp2, weights)
+        total = np.uint64(0)
+        for k in range(last):
+            if not banned[k]:
+                total += share(weights[k], reciprocal)
+        u = _mix(_mix(key + np.uint64(event[i]) * np.uint64(_GAMMA)) + np.uint64(number[i]) * np.uint64(_GAMMA))
+        slot, symbol = _below(u, total), 0
+        for k in range(last):
+            if banned[k]:
+                continue
+            symbol = k
+            frequency = share(weights[k], reciprocal)
+            if slot < frequency:
+                break
+            slot -= frequency
+        place = _below(_mix(u + np.uint64(_GAMMA)), spans[symbol] + np.uint64(1))
+        q[i] = np.int64(np.uint64(starts[symbol]) + place)
+
+
+def column_key(seed: int, table: str, column: str) -> int:
+    """Where the random numbers of a column begin."""
+    return int(xxhash.xxh3_64_intdigest(f"{table}/{column}".encode(), seed=seed))
+
+
+def draw(logits: Array, starts: Array, spans: Array, banned: Array, key: int, event: Array, number: Array) -> Array:
+    """Indices drawn from the conditioner's distributions, uniformly within their bins.
+
+    The outside symbol, which stands for any index whatever, is never drawn.
+
+    Args:
+        logits: int16, shape (n, K), or (1, K) for n equal rows.
+        starts: int64 first index of each symbol, shape (K,).
+        spans: uint64 width - 1 of each symbol, shape (K,).
+        banned: Which symbols are not to be drawn, bool, shape (K,); at least one but the last may be.
+        key: From `column_key`.
+        event: Number of each row's event, counted over all that are drawn, shape (n,).
+        number: Number of each row's object in its event, shape (n,).
+
+    Returns:
+        int64, shape (n,).
+    """
+    q = np.empty(len(event), np.int64)
+    arguments = np.uint64(key), event.astype(np.uint64), number.astype(np.uint64), q
+    _draw(np.ascontiguousarray(logits), EXP2, starts, spans, banned, *arguments)
+    return q

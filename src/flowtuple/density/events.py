@@ -1,0 +1,145 @@
+"""Events drawn from a flow, as a table that is made while it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from flowtuple.codec.chunk import make_context, needed_columns
+from flowtuple.codec.column import TableCoding
+from flowtuple.density.draw import column_key, draw
+from flowtuple.errors import Unsupported
+from flowtuple.execute import ordered_map
+from flowtuple.lattice import evaluation
+from flowtuple.lattice.context import Context, Rows, coding_order, collection_of
+from flowtuple.lattice.flow import ColumnFlow
+from flowtuple.lattice.grid import ATOM, ESCAPE
+from flowtuple.lattice.lattice import Lattice
+from flowtuple.schema import Array, Column
+from flowtuple.table import Table, TableSource, concatenate, ranges, read_like, with_counters
+
+BLOCK = 8192  # events made at a time by one thread
+_CONSTANT_IDS = ("run", "lumi")
+
+
+class Drawn:
+    """Events drawn from a flow, a `TableSource`: any range of them may be read, in any order, and is the same each time.
+
+    Attributes:
+        name: Name of the table.
+        columns: The schema without opaque columns, which have no density.
+        num_entries: Events.
+
+    Args:
+        name: Name of the table; a seed gives other events under another name.
+        coding: Schema, lattices and flow.
+        num_entries: Events to draw.
+        seed: From 0 to 2^63 - 1.
+        given: Has the columns that are given, as many events as are drawn; the others are drawn conditionally on them.
+        first: Number of the first event.
+        workers: Threads; `None` for one per core. The events do not depend on it.
+
+    Raises:
+        Unsupported: A column has no density: it was stored by other means because these are smaller.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        coding: TableCoding,
+        num_entries: int,
+        seed: int,
+        given: TableSource | None = None,
+        first: int = 0,
+        workers: int | None = None,
+    ) -> None:
+        self.name = name
+        self.columns = tuple(c for c in coding.columns if not c.is_opaque)
+        self.num_entries = num_entries
+        self._coding, self._seed, self._given, self._first, self._workers = coding, seed, given, first, workers
+        supplied = {c.name for c in given.columns} if given is not None else set()
+        self._supplied = {c.name for c in self.columns if c.name in supplied or (c.name in coding.given and c.hidden)}
+        missing = [c.name for c in self.columns if not self._has_density(c)]
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise Unsupported(
+                f"column {missing[0]!r}{more} of table {name!r} has no density in this model; train one with flowtuple train"
+            )
+
+    def _has_density(self, column: Column) -> bool:
+        flow = self._coding.flow.columns.get(column.name)
+        known = flow is not None and (flow.network is not None or flow.prediction is not None)
+        return known or column.role == "id" or column.name in self._supplied
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events `start` to `stop` of some columns and their counters; only what these read is drawn."""
+        stop = min(stop, self.num_entries)
+        kept = with_counters(self.columns, columns)
+        needed = needed_columns(self._coding, kept)
+        blocks = [(a + start, b + start) for a, b in ranges(max(0, stop - start), BLOCK)] or [(start, start)]
+        pieces = ordered_map(lambda block: self._block(needed, *block), blocks, self._workers)
+        return concatenate([Table(self.name, kept, t.num_entries, {c.name: t.data[c.name] for c in kept}) for t in pieces])
+
+    def _block(self, needed: set[str], start: int, stop: int) -> Table:
+        contents: dict[str, Any] = {}
+        context = make_context(self._coding.columns, stop - start, contents)
+        ordered = coding_order(self.columns, tuple(self._coding.flow.columns))
+        kept = tuple(c for c in self.columns if c.name in needed)
+        if self._given is not None:
+            wanted = tuple(c for c in kept if c.name in self._supplied)
+            contents |= {n: v.reshape(-1) for n, v in read_like(self._given, wanted, start, stop).data.items()}
+        for column in ordered:
+            if column.name in needed:
+                values = self._values(column, context, contents, self._first + start)
+                contents[column.name] = values.reshape(stop - start, *column.shape) if column.shape else values
+        return Table(self.name, kept, stop - start, {c.name: contents[c.name] for c in kept})
+
+    def _values(self, column: Column, context: Context, contents: Mapping[str, Any], first: int) -> Array:
+        """All values of a column in stored order, given or drawn."""
+        name, lattice = column.name, self._coding.lattices[column.name]
+        rows = context.rows(collection_of(column))
+        if name in self._supplied:
+            values = rows.sort(contents[name].reshape(-1))
+            q = lattice.encode(values)
+            evaluation.publish(name, slice(0, len(rows)), q, values[q == ESCAPE], lattice, self._coding.flow, context)
+            return np.asarray(contents[name])
+        if column.role == "id":
+            return _fresh(column, rows, first)
+        q = np.empty(len(rows), np.int64)
+        flow = self._coding.flow.columns[name]
+        itself = flow.reads(name)
+        if itself:  # the first objects find nothing yet
+            evaluation.publish(name, slice(0, 0), q[:0], _nothing(lattice), lattice, self._coding.flow, context)
+        for part in rows.parts if itself else [slice(0, len(rows))]:
+            q[part] = self._indices(flow, lattice, name, part, context, first)
+            escapes = np.zeros(int(np.count_nonzero(q[part] == ESCAPE)), lattice.dtype)
+            evaluation.publish(name, part, q[part], escapes, lattice, self._coding.flow, context)
+        return rows.unsort(lattice.decode(q, np.zeros(int(np.count_nonzero(q == ESCAPE)), lattice.dtype)))
+
+    def _indices(self, flow: ColumnFlow, lattice: Lattice, name: str, part: slice, context: Context, first: int) -> Array:
+        rows = context.rows(context.collection[name])
+        predicted = evaluation.predict(flow, lattice, name, part, context)
+        if flow.network is None:
+            return np.array(predicted)
+        logits = evaluation.logits(flow, name, part, predicted, context)
+        banned = flow.bins.starts == ESCAPE
+        key, event = column_key(self._seed, self.name, name), rows.event[part] + first
+        drawn = draw(logits, flow.bins.starts, flow.bins.spans, banned, key, event, rows.number[part])
+        if not flow.residual or flow.prediction is None or predicted is None:
+            return drawn
+        q = flow.prediction.restore(drawn, predicted)
+        return np.where((q >= ATOM + len(lattice.atoms)) & (q != ESCAPE), ESCAPE, q)
+
+
+def _nothing(lattice: Lattice) -> Array:
+    return np.empty(0, lattice.dtype)
+
+
+def _fresh(column: Column, rows: Rows, first: int) -> Array:
+    """Ids that were never in the data: events numbered from 1 on, runs and luminosity blocks all 1."""
+    constant = any(word in column.name.lower() for word in _CONSTANT_IDS)
+    numbers = np.ones(len(rows), np.int64) if constant else rows.event + first + 1
+    with np.errstate(over="ignore"):
+        return rows.unsort(numbers).astype(column.dtype)

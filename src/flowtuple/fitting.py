@@ -1,0 +1,95 @@
+"""Flows for tables that have none yet: events to learn from, relations between columns, training."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flowtuple.budget import MEMORY, TRAINING, entries_within
+from flowtuple.codec.column import TableCoding
+from flowtuple.errors import MissingExtra
+from flowtuple.lattice.flow import LatticeFlow
+from flowtuple.lattice.network import probe
+from flowtuple.prepare import SCAN_STEP, Prepared
+from flowtuple.progress import Progress
+from flowtuple.table import Table, TableSource, concatenate, ranges
+
+TRAINING_BLOCKS = 64  # blocks of at most SCAN_STEP events that training reads at most, spread evenly
+
+
+def with_flows(
+    prepared: list[Prepared],
+    effort: str,
+    seed: int,
+    progress: Progress,
+    checkpoint: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    memory: int = MEMORY,
+) -> list[Prepared]:
+    """Find relations, and train where there is enough to learn from; PyTorch is loaded only then.
+
+    Args:
+        prepared: The tables.
+        effort: `fast`, `default` or `best`.
+        seed: Equal seeds give equal flows.
+        progress: Told of each training.
+        checkpoint: A folder for finished parts of the training, and where those of an interrupted one are found.
+        workers: Threads; `None` for one per core. The flows do not depend on it.
+        memory: Bytes to keep within; of long tables a part is trained on.
+    """
+    probe()
+    flows = [_flow(table, effort, seed, progress, checkpoint, workers, memory) for table in prepared]
+    return [replace(table, coding=replace(table.coding, flow=flow)) for table, flow in zip(prepared, flows, strict=True)]
+
+
+def _flow(
+    table: Prepared,
+    effort: str,
+    seed: int,
+    progress: Progress,
+    checkpoint: str | os.PathLike[str] | None,
+    workers: int | None,
+    memory: int,
+) -> LatticeFlow:
+    from flowtuple.training.checkpoint import Checkpoint
+    from flowtuple.training.choose import choose
+    from flowtuple.training.plan import MIN_ROWS, make_plan
+    from flowtuple.training.relations import find_predictions
+
+    sample, coding = _training_sample(table.source, table.coding, memory // TRAINING), table.coding
+    predictions = find_predictions(sample, coding.lattices, coding.given)
+    if max((v.size for v in sample.data.values()), default=0) < MIN_ROWS:
+        return choose(make_plan(sample, coding.lattices, predictions, coding.given), {})
+    stage = f"train {table.source.name}"
+
+    def report(share: float, bits: float) -> None:
+        progress(stage, share, f"{bits:.3f} bits per value" if math.isfinite(bits) else "")
+
+    parts = None if checkpoint is None else Checkpoint(Path(checkpoint))
+    flow: LatticeFlow = _trainer()(sample, coding, predictions, effort, seed, report, parts, workers)
+    progress(stage, 1.0, "")
+    return flow
+
+
+def _trainer() -> Any:
+    try:
+        from flowtuple.training.train import train_flow
+    except ImportError as error:
+        if error.name == "torch":
+            raise MissingExtra("train", "training a flow") from None
+        raise
+    return train_flow
+
+
+def _training_sample(source: TableSource, coding: TableCoding, nbytes: int) -> Table:
+    """All events of the columns of numbers, or blocks of them spread evenly where they take more bytes."""
+    names = [c.name for c in coding.columns if not c.is_opaque]
+    size = min(SCAN_STEP, -(-entries_within(source, names, nbytes, source.num_entries or 1) // TRAINING_BLOCKS))
+    size = max(size, min(SCAN_STEP, source.num_entries) if source.num_entries <= SCAN_STEP else 1)
+    blocks = list(ranges(source.num_entries, size))
+    stride = -(-len(blocks) // TRAINING_BLOCKS)
+    pieces = [source.read(names, start, stop) for start, stop in blocks[:: max(1, stride)]]
+    return concatenate(pieces) if pieces else source.read(names, 0, 0)

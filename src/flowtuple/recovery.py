@@ -1,0 +1,200 @@
+"""What is whole of a damaged file, saved into a new one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from flowtuple.codec.column import Method
+from flowtuple.codec.packing import zstd
+from flowtuple.container.description import Part, with_parts
+from flowtuple.container.file import File
+from flowtuple.container.layout import SectionKind
+from flowtuple.container.stored import StoredChunk, StoredTable
+from flowtuple.container.wreck import Damage, Wreck
+from flowtuple.container.writer import Writer, create
+from flowtuple.errors import Corrupt, InvalidArgument
+from flowtuple.events.source import FORMATS, WriteOptions, write_dataset
+from flowtuple.lattice.flow import LatticeFlow
+from flowtuple.progress import Progress, silent
+from flowtuple.selection import select
+from flowtuple.table import Dataset, Table, TableSource, concatenate
+
+Lost = list[frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What was saved, and what was not.
+
+    Attributes:
+        path: The file written.
+        events: By table, how many events were saved and how many the damaged file had.
+        missing: What could not be saved.
+    """
+
+    path: str
+    events: dict[str, tuple[int, int]]
+    missing: tuple[Damage, ...]
+
+
+def recover(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    columns: Iterable[str] = (),
+    given: Dataset | None = None,
+    model: str | os.PathLike[str] | None = None,
+    options: WriteOptions | None = None,
+    progress: Progress = silent,
+) -> Recovered:
+    """Save all intact chunks of a damaged file.
+
+    Args:
+        path: Path or URL of the file.
+        output: A new flowtuple file, into which chunks that are whole in all columns are copied bit by bit; or a path
+            whose suffix names another format, into which the events are written of which all the columns asked for can be
+            decoded.
+        columns: For another format, globs of the columns to save; none means all that are not lost everywhere.
+        given: Has the columns that were given when the file was compressed, if any were.
+        model: The model, where that in the file is damaged or kept elsewhere.
+        options: For another format.
+        progress: Told of the chunks looked at.
+
+    Raises:
+        Corrupt, Truncated: Not even the description can be read: nothing can be saved.
+        InvalidArgument: The model is damaged, and `model` is missing or another.
+    """
+    with Wreck(path, given, progress) as wreck:
+        models = _take_models(wreck, model)
+        declared = {d["name"]: int(d["entries"]) for d in wreck.reader.meta["tables"]}
+        missing = wreck.damage
+        if os.fspath(output).lower().endswith(tuple(FORMATS)):
+            lost = {name: _lost(table, wreck.damaged[name]) for name, table in wreck.tables.items()}
+            missing = [*missing, *_read_in_vain(wreck, lost)]
+            saved = _salvage(wreck, lost, columns)
+            write_dataset(saved, output, options or WriteOptions())
+            events = {name: table.num_entries for name, table in saved.tables.items()}
+        else:
+            with create(output) as writer:
+                events = _copy(wreck, models, writer)
+    return Recovered(os.fspath(output), {name: (count, declared[name]) for name, count in events.items()}, tuple(missing))
+
+
+def _take_models(wreck: Wreck, path: str | os.PathLike[str] | None) -> dict[str, bytes]:
+    """Flows from elsewhere where the file has none that is whole, and the bytes of the models that hold them."""
+    wanting = [t for t in wreck.tables.values() if t.model_reference or t.name in wreck.lost_models]
+    if path is None:
+        for table in wanting:
+            table.flow = LatticeFlow()
+        return {}
+    with File(path) as file:
+        return {table.name: _take_model(table, file) for table in wanting}
+
+
+def _take_model(table: StoredTable, file: File) -> bytes:
+    other = file.tables.get(table.name)
+    if other is None or other.model_section is None or other.model_hash != table.model_hash:
+        raise InvalidArgument(f"{file.path}: is not the model {table.model_hash} of table {table.name!r}")
+    table.flow = other.flow
+    return file.read_head(other.model_section)
+
+
+def _lost(table: StoredTable, damaged: Iterable[frozenset[str]]) -> Lost:
+    """Chunk by chunk the columns that cannot be decoded: damaged ones, and what reads them."""
+    needs = {c.name: table.needed([c.name]) for c in table.columns}
+    without_flow = bool(table.model_hash) and not table.flow.columns
+    found = []
+    for chunk, gone in zip(table.chunks, damaged, strict=True):
+        if without_flow and len(gone) < len(needs):
+            entries = table.directory(chunk)[0].entries
+            gone |= {name for name, e in entries.items() if e.method is Method.FLOW or e.residual}
+        found.append(frozenset(name for name, needed in needs.items() if needed & gone))
+    return found
+
+
+def _read_in_vain(wreck: Wreck, lost: Mapping[str, Lost]) -> Iterator[Damage]:
+    """Columns that are whole, and lost with what they read."""
+    for name, table in wreck.tables.items():
+        for chunk, damaged, gone in zip(table.chunks, wreck.damaged[name], lost[name], strict=True):
+            if gone - damaged:
+                span = None if wreck.has_gap else (chunk.begin, chunk.stop)
+                named = tuple(c.name for c in table.columns if c.name in gone - damaged)
+                yield Damage(name, span, named, "whole, but decoded from what is lost")
+
+
+class _Salvaged:
+    """The events of a table of which some columns can be decoded, a `TableSource`."""
+
+    def __init__(self, table: StoredTable, names: frozenset[str], lost: Lost) -> None:
+        self._table = table
+        self._kept = [c for c, gone in zip(table.chunks, lost, strict=True) if not names & gone]
+        self.name = table.name
+        self.columns = tuple(c for c in table.columns if c.name in names)
+        self.num_entries = sum(c.section.entries for c in self._kept)
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events counted among those that were saved."""
+        pieces, begin = [], 0
+        for chunk in self._kept:
+            first, last = max(start - begin, 0), min(stop - begin, chunk.section.entries)
+            if first < last:
+                pieces.append(self._table.read(columns, chunk.begin + first, chunk.begin + last))
+            begin += chunk.section.entries
+        return concatenate(pieces) if pieces else self._table.read(columns, 0, 0)
+
+
+def _salvage(wreck: Wreck, lost: Mapping[str, Lost], columns: Iterable[str]) -> Dataset:
+    """What can be decoded: of the columns asked for, or of all that are not lost everywhere."""
+    asked = tuple(columns)
+    dataset = select(Dataset(wreck.reader.path, dict(wreck.tables), wreck.carried), asked)
+    tables: dict[str, TableSource] = {}
+    for name, view in dataset.tables.items():
+        everywhere = frozenset.intersection(*lost[name]) if lost[name] else frozenset()
+        names = frozenset(c.name for c in view.columns)
+        saved = _Salvaged(wreck.tables[name], names if asked else names - everywhere, lost[name])
+        if saved.columns:
+            tables[name] = saved
+    return replace(dataset, tables=tables)
+
+
+def _copy(wreck: Wreck, models: Mapping[str, bytes], writer: Writer) -> dict[str, int]:
+    """Write the chunks that are whole, bit for bit; how many events of each table these have."""
+    for name in wreck.lost_models - set(models):
+        raise Corrupt(
+            f"{wreck.reader.path}: the model of table {name!r} is damaged; name the model that it was compressed with by "
+            "--model, or write what needs none to OUT.root"
+        )
+    kept = {n: [c for c, bad in zip(t.chunks, wreck.damaged[n], strict=True) if not bad] for n, t in wreck.tables.items()}
+    meta = dict(wreck.reader.meta) | {"carried": list(wreck.carried)}
+    meta["tables"] = [with_parts(d, _parts(kept[d["name"]])) for d in meta["tables"]]
+    for described in meta["tables"]:
+        if wreck.tables[described["name"]].given and described["entries"] != wreck.tables[described["name"]].num_entries:
+            raise InvalidArgument(
+                f"{wreck.reader.path}: without the lost events of table {described['name']!r} its given columns would not "
+                "line up; write OUT.root with --given"
+            )
+    writer.describe(meta)
+    for number, (name, table) in enumerate(wreck.tables.items()):
+        section = table.model_section
+        if section is not None:
+            writer.add(SectionKind.MODEL, number, models.get(name) or wreck.reader.read(section))
+    for chunks in kept.values():
+        for chunk in chunks:
+            writer.copy(chunk.section, wreck.reader.raw(chunk.section))
+    for number, content in enumerate(wreck.carried.values()):
+        writer.add(SectionKind.CARRIED, number, zstd(content))
+    writer.finish()
+    return {name: sum(c.section.entries for c in chunks) for name, chunks in kept.items()}
+
+
+def _parts(chunks: Iterable[StoredChunk]) -> list[Part]:
+    """The parts that chunks belong to, with the events of these chunks only."""
+    parts: list[tuple[Part, int]] = []
+    for chunk in chunks:
+        if parts and parts[-1][0] is chunk.part:
+            parts[-1] = (chunk.part, parts[-1][1] + chunk.section.entries)
+        else:
+            parts.append((chunk.part, chunk.section.entries))
+    return [Part(entries, part.lattices) for part, entries in parts]

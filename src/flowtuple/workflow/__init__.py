@@ -1,0 +1,24 @@
+"""Each use of a file as one function; the command line calls nothing else."""
+
+from flowtuple.workflow.checking import report, verify
+from flowtuple.workflow.compressing import Compressed, compress, train
+from flowtuple.workflow.measuring import bench, demo
+from flowtuple.workflow.reading import decompress
+from flowtuple.workflow.recompressing import Recompressed, recompress
+from flowtuple.workflow.request import Selection
+from flowtuple.workflow.snapping import snap
+
+__all__ = [
+    "Compressed",
+    "Recompressed",
+    "Selection",
+    "bench",
+    "compress",
+    "decompress",
+    "demo",
+    "recompress",
+    "report",
+    "snap",
+    "train",
+    "verify",
+]

@@ -1,0 +1,74 @@
+"""A file beside its original: every value against its bound, and a page that shows it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from flowtuple.container.file import File
+from flowtuple.describe import check_comparable, report_input
+from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, merge_columns
+from flowtuple.evaluate.report import write_report
+from flowtuple.events.source import ReadOptions, Source, open_dataset
+from flowtuple.prepare import SCAN_STEP
+from flowtuple.progress import Progress, silent
+from flowtuple.table import ranges, read_like
+
+
+def verify(
+    original: Source,
+    path: str | os.PathLike[str],
+    *,
+    names: tuple[str, ...] | None = None,
+    model: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> list[ColumnFidelity]:
+    """Compare every value of a file with its original, column by column; given columns are taken from the original.
+
+    Raises:
+        InvalidArgument: The original lacks a table or column of the file, or has another number of events.
+    """
+    dataset = open_dataset(original, ReadOptions(names=names))
+    found: list[ColumnFidelity] = []
+    with File(path, workers, given=dataset, model=model) as file:
+        for name, stored in file.tables.items():
+            source, files = dataset.table(name), f"{dataset.description} against {file.path}"
+            check_comparable(source, stored, files)
+            bounds = {c: lattice.bound for c, lattice in stored.lattices.items()}
+            columns = [c.name for c in stored.columns]
+            chunks = []
+            for start, stop in list(ranges(stored.num_entries, SCAN_STEP)) or [(0, 0)]:
+                pair = read_like(source, stored.columns, start, stop), stored.read(columns, start, stop)
+                check_comparable(*pair, files)
+                chunks.append(compare_tables(*pair, bounds))
+                progress(f"verify {name}", stop / max(1, stored.num_entries), "")
+            found += merge_columns(chunks)
+        found += [_compare_carried(name, dataset.carried.get(name), content) for name, content in file.carried.items()]
+    return found
+
+
+def _compare_carried(name: str, original: bytes | None, content: bytes) -> ColumnFidelity:
+    """A carried object is the same bytes or it is not: equal objects give equal bytes."""
+    same = int(original == content)
+    return ColumnFidelity("carried", name, "lossless", 1, exact=same, violations=1 - same)
+
+
+def report(
+    original: Source,
+    path: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    names: tuple[str, ...] | None = None,
+    model: str | os.PathLike[str] | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Write one self-contained HTML page about a file beside its original: bounds, sizes, histograms.
+
+    Returns:
+        The path of the page, `report.html` in the folder.
+    """
+    dataset = open_dataset(original, ReadOptions(names=names))
+    with File(path, given=dataset, model=model) as file:
+        about = report_input(dataset, file, f"{Path(dataset.description).name} compressed")
+    return write_report(about, Path(folder), lambda what: progress("report", 0.0, what))

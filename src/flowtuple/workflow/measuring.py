@@ -1,0 +1,117 @@
+"""The codec beside others, and the whole of the main job on the embedded sample."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flowtuple.atomic import make_folder
+from flowtuple.container.file import File
+from flowtuple.contest.codecs import choose
+from flowtuple.contest.pages import write_bench
+from flowtuple.contest.result import Bench
+from flowtuple.contest.run import run
+from flowtuple.describe import report_input
+from flowtuple.errors import InvalidArgument
+from flowtuple.evaluate.plots import require_plots
+from flowtuple.evaluate.report import summary_rows, totals, write_report
+from flowtuple.events.source import Source, open_dataset
+from flowtuple.progress import Progress, silent
+from flowtuple.samples import sample_path
+from flowtuple.schema import Bound
+from flowtuple.workflow.checking import verify
+from flowtuple.workflow.compressing import Compressed, compress
+from flowtuple.workflow.reading import decompress
+from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, read
+
+
+def bench(
+    source: Source,
+    *,
+    tolerance: Tolerance | None = None,
+    scan: Iterable[str | Bound] = (),
+    selection: Selection = EVERYTHING,
+    codecs: Iterable[str] | None = None,
+    effort: str = "default",
+    threads: int = 1,
+    folder: str | os.PathLike[str] | None = None,
+    command: str = "",
+    progress: Progress = silent,
+) -> Bench:
+    """Measure flowtuple and other codecs on the same events at the same bounds, each in fresh processes.
+
+    Args:
+        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
+        tolerance: Bound by column name or glob, as in `compress`.
+        scan: Bounds for `*`, each measured in turn; the patterns of `tolerance` come after and win.
+        selection: Part of the input to take.
+        codecs: Names of codecs; `None` for all that are installed.
+        effort: Of flowtuple's training.
+        threads: That each codec may use where it can use several.
+        folder: Where `bench.json`, `bench.md` and `rate_distortion.png` go, if anywhere.
+        command: The command line that asks, for the record.
+        progress: Told of each stage.
+
+    Returns:
+        Bytes, errors, speeds and memory of each codec at each bound.
+
+    Raises:
+        InvalidArgument: A name, bound or path is not what it should be.
+        MissingExtra: A codec asked for is not installed, or `folder` is given without the extra 'plots'.
+    """
+    check_request("", effort, 0)
+    if threads < 1:
+        raise InvalidArgument(f"{threads} threads cannot work; give 1 or more")
+    chosen, notes = choose(None if codecs is None else list(codecs))
+    asked = tolerance or {}
+    bounds = [bound if isinstance(bound, Bound) else Bound.parse(bound) for bound in scan]
+    points: dict[str, Tolerance] = {str(bound): {"*": bound, **asked} for bound in bounds} or {_in_words(asked): asked}
+    if folder is not None:
+        require_plots()
+        make_folder(Path(folder))
+    found = run(read(source, selection), points, chosen, effort, threads, command, progress)
+    found = replace(found, notes=(*notes, *found.notes))
+    if folder is not None:
+        write_bench(found, Path(folder))
+    return found
+
+
+def _in_words(tolerance: Tolerance) -> str:
+    """A tolerance as a heading: the bound where one pattern means all columns."""
+    if set(tolerance) == {"*"}:
+        return str(tolerance["*"])
+    return ", ".join(f"{pattern}={bound}" for pattern, bound in tolerance.items()) or str(Bound())
+
+
+DEMO_TOLERANCE = {"Jet_*": "rel:1e-3", "Jet_eta": "abs:1e-3", "Jet_phi": "abs:1e-3", "MET_*": "rel:1e-3", "MET_phi": "abs:1e-3"}
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What the demo made: where, how large, values outside their bound, and row by row what became of each column."""
+
+    compressed: Compressed
+    decompressed: Path
+    report: Path
+    violations: int
+    rows: list[dict[str, Any]]
+    totals: dict[str, Any]
+
+
+def demo(folder: str | os.PathLike[str], *, effort: str = "default", progress: Progress = silent) -> Demonstration:
+    """The main job on the embedded sample: train, compress, decompress, verify, report."""
+    target = Path(folder)
+    check_request(target / "jets.ftup", effort, 0)
+    make_folder(target)
+    sample, packed, unpacked = sample_path(), target / "jets.ftup", target / "jets.root"
+    compressed = compress(sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, progress=progress)
+    decompress(packed, unpacked)
+    found = verify(sample, packed, progress=progress)
+    with File(packed) as file:
+        about = report_input(open_dataset(sample), file, "The flowtuple demo: jets in events")
+    page = write_report(about, target, lambda what: progress("report", 0.0, what))
+    violations = sum(column.violations for column in found)
+    return Demonstration(compressed, unpacked, page, violations, summary_rows(about), totals(about))

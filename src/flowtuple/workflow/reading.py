@@ -1,0 +1,66 @@
+"""A file back into events, in memory or in another format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+
+import awkward as ak
+
+from flowtuple.budget import BLOCK, MEMORY, entries_within
+from flowtuple.container.file import File
+from flowtuple.errors import InvalidArgument
+from flowtuple.events.location import split_tree
+from flowtuple.events.source import STORED, Source, WriteOptions, open_dataset, write_dataset
+from flowtuple.selection import select
+from flowtuple.table import Dataset, read_all, tables_to_awkward
+
+
+def decompress(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    columns: Iterable[str] = (),
+    entries: tuple[int | None, int | None] = (None, None),
+    given: Source | None = None,
+    model: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    memory: int = MEMORY,
+    options: WriteOptions | None = None,
+) -> ak.Array | dict[str, ak.Array] | None:
+    """Read a file back, into memory or into another file.
+
+    Args:
+        path: A flowtuple file or URL, with `:TREE` for one of its tables.
+        output: A path whose suffix names the format; `None` to return the events.
+        columns: Globs of the columns to decode; none means all.
+        entries: First event and event after the last, of each table.
+        given: Has the columns that were given when the file was compressed, if any were.
+        model: The model that the file refers to, if it does.
+        workers: Threads; `None` for one per core. The result does not depend on it.
+        memory: Bytes to keep within where there is an `output`; large events are then written fewer at a time.
+        options: For the output.
+
+    Returns:
+        An awkward record array, or a dict of them by table name where there are several; nothing with an `output`.
+    """
+    name, tree = split_tree(os.fspath(path), STORED)
+    with File(name, workers, given=None if given is None else open_dataset(given), model=model) as file:
+        if file.is_model:
+            raise InvalidArgument(
+                f"{name}: is a model and holds no events; use it with: flowtuple compress FILE --model {name}"
+            )
+        dataset = file.dataset() if tree is None else file.dataset().only(tree)
+        dataset = select(dataset, columns, (), entries)
+        if output is not None:
+            write_dataset(dataset, output, _within(memory, dataset, options or WriteOptions()))
+            return None
+        return tables_to_awkward({name: read_all(table) for name, table in dataset.tables.items()})
+
+
+def _within(memory: int, dataset: Dataset, options: WriteOptions) -> WriteOptions:
+    """Fewer events at a time where they are large."""
+    tables = dataset.tables.values()
+    steps = [entries_within(t, [c.name for c in t.columns], memory // BLOCK, options.step) for t in tables]
+    return replace(options, step=min([options.step, *steps]))
