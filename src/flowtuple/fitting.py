@@ -28,6 +28,8 @@ def with_flows(
     checkpoint: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     memory: int = MEMORY,
+    *,
+    complete: bool = False,
 ) -> list[Prepared]:
     """Find relations, and train where there is enough to learn from; PyTorch is loaded only then.
 
@@ -39,9 +41,10 @@ def with_flows(
         checkpoint: A folder for finished parts of the training, and where those of an interrupted one are found.
         workers: Threads; `None` for one per core. The flows do not depend on it.
         memory: Bytes to keep within; of long tables a part is trained on.
+        complete: Give every column but ids a density, as drawing and scoring need, also where that gains no bytes.
     """
     probe()
-    flows = [_flow(table, effort, seed, progress, checkpoint, workers, memory) for table in prepared]
+    flows = [_flow(table, effort, seed, progress, checkpoint, workers, memory, complete) for table in prepared]
     return [replace(table, coding=replace(table.coding, flow=flow)) for table, flow in zip(prepared, flows, strict=True)]
 
 
@@ -53,6 +56,7 @@ def _flow(
     checkpoint: str | os.PathLike[str] | None,
     workers: int | None,
     memory: int,
+    complete: bool,
 ) -> LatticeFlow:
     from flowtuple.training.checkpoint import Checkpoint
     from flowtuple.training.choose import choose
@@ -61,7 +65,7 @@ def _flow(
 
     sample, coding = _training_sample(table.source, table.coding, memory // TRAINING), table.coding
     predictions = find_predictions(sample, coding.lattices, coding.given)
-    if max((v.size for v in sample.data.values()), default=0) < MIN_ROWS:
+    if not complete and max((v.size for v in sample.data.values()), default=0) < MIN_ROWS:
         return choose(make_plan(sample, coding.lattices, predictions, coding.given), {})
     stage = f"train {table.source.name}"
 
@@ -69,7 +73,7 @@ def _flow(
         progress(stage, share, f"{bits:.3f} bits per value" if math.isfinite(bits) else "")
 
     parts = None if checkpoint is None else Checkpoint(Path(checkpoint))
-    flow: LatticeFlow = _trainer()(sample, coding, predictions, effort, seed, report, parts, workers)
+    flow: LatticeFlow = _trainer()(sample, coding, predictions, effort, seed, report, parts, workers, complete=complete)
     progress(stage, 1.0, "")
     return flow
 

@@ -1,6 +1,6 @@
 """The command line, one module for each kind of command."""
 
-from flowtuple.cli import coding, files, looking
+from flowtuple.cli import coding, density, files, looking
 from flowtuple.cli.app import app, main
 
-__all__ = ["app", "coding", "files", "looking", "main"]
+__all__ = ["app", "coding", "density", "files", "looking", "main"]

@@ -55,6 +55,9 @@ def train(
     seed: Seed = 0,
     checkpoint: CheckpointFolder = None,
     memory: Memory = "2GB",
+    lean: Annotated[
+        bool, typer.Option("--lean", help="Only what gains bytes; cannot sample all columns.")
+    ] = False,
 ) -> None:
     """Fit a model alone, to be shared across files by compress --model.
 
@@ -73,6 +76,7 @@ def train(
             seed=seed,
             checkpoint=checkpoint,
             memory=read_memory(memory),
+            lean=lean,
             progress=progress,
         )
     sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")

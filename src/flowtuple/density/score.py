@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,7 @@ class Scores:
     @property
     def log_prob(self) -> Array:
         """Natural logarithm of each event's probability on the lattice, shape (events,)."""
-        return -np.log(2.0) * self.total
+        return -math.log(2.0) * self.total
 
 
 def score(events: Table, coding: TableCoding) -> Scores:
@@ -94,7 +95,6 @@ def _column_bits(stored: Array, column: Column, coding: TableCoding, context: Co
         part = slice(start, min(start + _BLOCK, len(coded)))
         logits = evaluation.logits(flow, name, part, None if predicted is None else predicted[part], context)
         frequency[part] = intervals(logits, symbols[part])[1]
-    bits: Array = (
-        FREQUENCY_BITS - np.log2(frequency.astype(np.float64)) + np.log2(flow.bins.spans.astype(np.float64) + 1)[symbols]
-    )
+    widths = np.log2(flow.bins.spans.astype(np.float64) + 1)
+    bits: Array = FREQUENCY_BITS - np.log2(frequency.astype(np.float64)) + widths[symbols]
     return bits

@@ -37,11 +37,14 @@ class Choice:
     features: Array
 
 
-def choose(plan: Plan, choices: Mapping[str, Sequence[Choice]]) -> LatticeFlow:
-    """The flow of least bytes; columns for which no model is smaller than none are left out unless others read them."""
+def choose(plan: Plan, choices: Mapping[str, Sequence[Choice]], *, complete: bool = False) -> LatticeFlow:
+    """The flow of least bytes; columns for which no model is smaller than none are left out unless others read them.
+
+    With `complete` no column with a choice is left out: each gets a density.
+    """
     chosen: dict[str, ColumnFlow] = {}
     for name in plan.order:
-        flow = None if name in plan.given else _shortest(name, plan, choices.get(name, ()))
+        flow = None if name in plan.given else _shortest(name, plan, choices.get(name, ()), complete)
         if flow is not None:
             chosen[name] = flow
     levels, values = LatticeFlow(chosen).level_columns, LatticeFlow(chosen).value_columns
@@ -61,15 +64,16 @@ def _with_scale(name: str, flow: ColumnFlow, plan: Plan, read: set[str]) -> Colu
     return replace(flow, scale=plan.scales[name] if needed and not own else None)
 
 
-def _shortest(name: str, plan: Plan, choices: Sequence[Choice]) -> ColumnFlow | None:
+def _shortest(name: str, plan: Plan, choices: Sequence[Choice], complete: bool) -> ColumnFlow | None:
     q, prediction = plan.indices[name], plan.predictions.get(name)
     step = max(1, len(q) // _JUDGED_ROWS)
     scale = len(q) / max(1, len(q[::step]))
-    best, least = None, packed_bytes(q[::step]) * scale
+    best, least = None, np.inf if complete and choices else packed_bytes(q[::step]) * scale
     if prediction is not None:
         r = prediction.residual(q, plan.predicted[name], np.empty(0, np.int64))
         alone = ColumnFlow(_NO_BINS, (), None, prediction)
-        if r is not None and (total := packed_bytes(r[::step]) * scale + model_bytes(alone)) < least:
+        usable = r is not None and not (complete and r.any())  # residuals without a network have no density
+        if usable and r is not None and (total := packed_bytes(r[::step]) * scale + model_bytes(alone)) < least:
             best, least = alone, total
     for choice in choices:
         total = model_bytes(choice.flow) + flow_bits(choice.flow, choice.coded[::step], choice.features[:, ::step]) * scale / 8

@@ -12,8 +12,8 @@ import torch
 
 from flowtuple.codec.column import TableCoding
 from flowtuple.execute import ordered_map
-from flowtuple.lattice.bins import Bins
-from flowtuple.lattice.flow import LatticeFlow
+from flowtuple.lattice.bins import Bins, fit_bins
+from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.schema import Array
@@ -31,7 +31,7 @@ from flowtuple.training.conditioners import (
     integer_weights,
     train_conditioners,
 )
-from flowtuple.training.plan import RECIPES, Recipe, Task, make_plan
+from flowtuple.training.plan import RECIPES, Recipe, Task, bin_count, make_plan
 
 EXPORT_ROWS = 32_768  # rows on which integers are held against floats
 LARGEST_GROUP = 20  # candidates trained as one batch of matrices
@@ -60,12 +60,15 @@ def train_flow(
     report: Report,
     checkpoint: Checkpoint | None = None,
     workers: int | None = None,
+    *,
+    complete: bool = False,
 ) -> LatticeFlow:
     """Fit a flow to the events of a table.
 
     For each column the smallest description wins, model bytes counted: no model, its prediction alone, a table of
     frequencies, or a conditioner of one of the sizes that the effort tries. Trainings run side by side, each on one
-    thread of its own, so that they do not depend on the number of cores or on PyTorch's settings.
+    thread of its own, so that they do not depend on the number of cores or on PyTorch's settings. With `complete` every
+    column but ids gets a density, whether or not it is worth its bytes.
     """
     plan, recipe = make_plan(table, coding.lattices, predictions, coding.given), RECIPES[effort]
     groups = [group for task in plan.tasks for group in _groups(task)]
@@ -76,11 +79,22 @@ def train_flow(
             table_flow = replace(c.flow, parents=(), network=frequency_table(c.flow.bins, c.coded))
             table_flow = table_flow if table_flow.residual else replace(table_flow, prediction=None)
             choices.setdefault(c.name, []).append(Choice(table_flow, c.coded, task.features[:0]))
+    if complete:
+        ids = {c.name for c in table.columns if c.role == "id"}
+        for name in plan.order:
+            if name not in choices and name not in ids | set(plan.given):
+                choices[name] = [_marginal(plan.indices[name])]
     for job, networks in zip(jobs, ordered_map(_run, _reporting(jobs, report), workers), strict=True):
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
             choices[c.name].append(Choice(flow, c.coded, job.task.features[list(c.inputs)]))
-    return choose(plan, choices)
+    return choose(plan, choices, complete=complete)
+
+
+def _marginal(q: Array) -> Choice:
+    """The frequencies of a column that is constant, short, or follows from others."""
+    bins = fit_bins(q, bin_count(len(q)))
+    return Choice(ColumnFlow(bins, (), frequency_table(bins, q)), q, np.empty((0, len(q)), np.uint8))
 
 
 def _groups(task: Task) -> Iterator[Task]:

@@ -2,6 +2,7 @@
 
 from flowtuple.workflow.checking import report, verify
 from flowtuple.workflow.compressing import Compressed, compress, train
+from flowtuple.workflow.generating import sample, score
 from flowtuple.workflow.measuring import bench, demo
 from flowtuple.workflow.reading import decompress
 from flowtuple.workflow.recompressing import Recompressed, recompress
@@ -18,6 +19,8 @@ __all__ = [
     "demo",
     "recompress",
     "report",
+    "sample",
+    "score",
     "snap",
     "train",
     "verify",

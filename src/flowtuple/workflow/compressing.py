@@ -61,6 +61,7 @@ def train(
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
     memory: int = MEMORY,
+    lean: bool = False,
     progress: Progress = silent,
 ) -> None:
     """Fit a model to events and write it alone, to be shared by many files.
@@ -75,6 +76,7 @@ def train(
         seed: The same input, options and seed give the same model on one machine.
         checkpoint: A folder that keeps finished parts of the training; a second run takes up from there, to the same model.
         memory: Bytes to keep within; a long input is trained on in part.
+        lean: Leave out what gains no bytes in compression; such a model can neither `sample` nor `score` all columns.
         progress: Told of each stage.
     """
     check_request(path, effort, seed)
@@ -82,7 +84,7 @@ def train(
     dataset = read(source, selection, given)
     with create(path) as writer:
         prepared = prepare(dataset, tolerance or {}, progress, given, memory)
-        prepared = with_flows(prepared, effort, seed, progress, checkpoint, memory=memory)
+        prepared = with_flows(prepared, effort, seed, progress, checkpoint, memory=memory, complete=not lean)
         writer.describe(description(prepared, [], provenance(effort, seed, source), entries=False))
         add_models(writer, prepared)
         writer.finish()

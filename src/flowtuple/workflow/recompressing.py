@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from flowtuple.assemble import write_events
 from flowtuple.budget import MEMORY
@@ -14,10 +17,11 @@ from flowtuple.container.writer import create
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.source import Source, open_dataset
 from flowtuple.fitting import with_flows
-from flowtuple.prepare import prepare
+from flowtuple.lattice.lattice import Lattice
+from flowtuple.prepare import Prepared, prepare
 from flowtuple.progress import Progress, silent
 from flowtuple.provenance import provenance
-from flowtuple.schema import Bound, asked_bounds
+from flowtuple.schema import Bound, asked_bounds, bit_patterns
 from flowtuple.workflow.compressing import Compressed, compressed
 from flowtuple.workflow.request import Tolerance, check_request
 
@@ -51,7 +55,8 @@ def recompress(
 ) -> Recompressed:
     """Compress a file's events again; a new bound adds to the one that its values already kept.
 
-    Columns that no pattern matches, or whose bound is asked for as before, keep their values bit for bit.
+    Columns that no pattern matches, or whose bound is asked for as before, keep their values bit for bit. The provenance of
+    the new file tells of every column how far it may now lie from its original, and so does that of a file made from it.
 
     Args:
         path: A flowtuple file or URL.
@@ -86,9 +91,10 @@ def recompress(
         bounds = {f"{n}/{c}": b for n, t in file.tables.items() for c, b in _bounds(t, asked[n]).items()}
         supplied = [f"{name}/{column}" for name, table in file.tables.items() for column in table.given]
         prepared = prepare(dataset, bounds, progress, supplied, memory)
+        prepared = [_with_kept(p, file.tables[p.source.name], bounds) for p in prepared]
         prepared = with_flows(prepared, effort, seed, progress, checkpoint, workers, memory)
-        moved = _moved(file, {t.source.name: {n: k.bound for n, k in t.coding.lattices.items()} for t in prepared})
-        origin = provenance(effort, seed, {}) | {"recompressed": file.meta.get("provenance", {}), "bounds": moved}
+        before, moved = _distances(file), _moved(file, prepared)
+        origin = provenance(effort, seed, {}) | {"recompressed": file.meta.get("provenance", {}), "bounds": before | moved}
         written = write_events(writer, prepared, dataset.carried, origin, workers=workers, memory=memory, progress=progress)
     return Recompressed(compressed(output, dataset, prepared, written), moved)
 
@@ -103,10 +109,50 @@ def _bounds(table: StoredTable, asked: Mapping[str, Bound]) -> dict[str, Bound]:
     return {name: bound for name, bound in bounds.items() if name not in table.given}
 
 
-def _moved(file: File, bounds: Mapping[str, Mapping[str, Bound]]) -> dict[str, str]:
-    return {
-        f"{name}/{column}": bound.after(file.tables[name].lattices[column].bound)
-        for name, columns in bounds.items()
-        for column, bound in columns.items()
-        if bound.kind != "lossless" and bound != file.tables[name].lattices[column].bound
-    }
+def _with_kept(prepared: Prepared, table: StoredTable, bounds: Mapping[str, Bound]) -> Prepared:
+    """The lattices of the file where the bound stays: other data may have made other atoms or another range of them."""
+    lattices, asked = dict(prepared.coding.lattices), dict(prepared.asked)
+    for name, lattice in table.lattices.items():
+        if lattice.bound.kind != "lossless" and bounds.get(f"{table.name}/{name}") == lattice.bound:
+            lattices[name] = _with_ends(lattice, [part.lattices[name] for part in table.parts])
+            asked[name] = Bound.parse(table.asked.get(name, str(lattice.bound)))
+    return replace(prepared, coding=replace(prepared.coding, lattices=lattices), asked=asked)
+
+
+def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
+    """A lattice that holds the values to which parts of a merged file were clipped, wherever these lie."""
+    ends = np.array([end for part in parts for end in (part.low, part.high) if end is not None], lattice.dtype)
+    moved = ends[bit_patterns(lattice.snap(ends)) != bit_patterns(ends)]
+    return replace(lattice, atoms=tuple(sorted({*lattice.atoms, *bit_patterns(moved).tolist()})))
+
+
+def _distances(file: File) -> dict[str, str]:
+    """How far columns may lie from their originals: as the file says that was compressed again, else by their bounds."""
+    known = _said(file.meta.get("provenance"))
+    columns = [(f"{name}/{column}", k.bound) for name, table in file.tables.items() for column, k in table.lattices.items()]
+    return {c: known.get(c, str(bound)) for c, bound in columns if c in known or bound.kind != "lossless"}
+
+
+def _said(origin: Any) -> dict[str, str]:
+    """What provenance tells of distances; of merged files it may tell several."""
+    if not isinstance(origin, dict):
+        return {}
+    files = origin.get("merged")
+    if not isinstance(files, list):
+        said = origin.get("bounds")
+        return {str(c): str(bound) for c, bound in said.items()} if isinstance(said, dict) else {}
+    told = [_said(file) for file in files]
+    named = dict.fromkeys(c for said in told for c in said)
+    return {c: " or ".join(dict.fromkeys(said[c] for said in told if c in said)) for c in named}
+
+
+def _moved(file: File, prepared: Sequence[Prepared]) -> dict[str, str]:
+    """For the columns whose bound is a new one, how far they may lie from their originals."""
+    before, moved = _distances(file), {}
+    for table in prepared:
+        known = file.tables[table.source.name].lattices
+        for name, lattice in table.coding.lattices.items():
+            column = f"{table.source.name}/{name}"
+            if lattice.bound.kind != "lossless" and lattice.bound != known[name].bound:
+                moved[column] = lattice.bound.after(before.get(column, "lossless"))
+    return moved

@@ -1,0 +1,61 @@
+"""Commands that use a model as a density: sample, score."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowtuple.cli.app import app
+from flowtuple.cli.options import Drop, Inputs, Seed, Threads, one_or_many
+
+Model = Annotated[str, typer.Argument(metavar="M.flow", help="A model, or a compressed file.")]
+Tree = Annotated[str | None, typer.Option("--tree", metavar="NAME", help="Table of the model, where it has several.")]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz].")]
+
+
+@app.command()
+def sample(
+    model: Model,
+    output: Output,
+    number: Annotated[int | None, typer.Option("--number", "-n", min=0, help="Events; with --given all of these.")] = None,
+    seed: Seed = 0,
+    given: Annotated[list[str], typer.Option("--given", metavar="FILE", help="Has columns to draw the others from.")] = [],  # noqa: B006
+    tree: Tree = None,
+    threads: Threads = None,
+    drop: Drop = False,
+) -> None:
+    """Draw whole events from a model; the same seed gives the same events anywhere.
+
+    Example: flowtuple sample jets.flow -n 100000 -o more.root
+    """
+    from flowtuple import workflow
+    from flowtuple.events.source import WriteOptions
+
+    begin = time.perf_counter()
+    supplied = one_or_many(given) if given else None
+    options = WriteOptions(drop=drop)
+    workflow.sample(model, number, output, seed=seed, given=supplied, tree=tree, workers=threads, options=options)
+    sys.stdout.write(f"{output}: written in {time.perf_counter() - begin:.1f} s\n")
+
+
+@app.command()
+def score(
+    model: Model,
+    source: Inputs,
+    output: Output,
+    against: Annotated[str | None, typer.Option("--against", metavar="OTHER.flow", help="Add the likelihood ratio.")] = None,
+    by_column: Annotated[bool, typer.Option("--by-column", help="Add the bits of each column.")] = False,
+    tree: Tree = None,
+) -> None:
+    """Write how likely a model finds each event: log-density, bits, surprise.
+
+    Example: flowtuple score background.flow data.root -o scores.parquet --against signal.flow
+    """
+    from flowtuple import workflow
+
+    workflow.score(model, one_or_many(source), output, against=against, columns=by_column, tree=tree)
+    sys.stdout.write(f"{output}\n")

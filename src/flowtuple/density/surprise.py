@@ -1,0 +1,46 @@
+"""How surprising an event is: not its bits, which mostly count its objects, but those beyond what the model expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowtuple.codec.column import TableCoding
+from flowtuple.density.events import Drawn
+from flowtuple.density.score import Scores, score
+from flowtuple.schema import Array
+from flowtuple.table import read_all
+
+EVENTS = 4096
+_SEED = 0x5EED
+
+
+@dataclass(frozen=True, eq=False)
+class Expectation:
+    """Mean and variance of each column's bits, over events that the model itself has drawn.
+
+    Attributes:
+        mean: float64, shape (columns,).
+        variance: The same.
+    """
+
+    mean: Array
+    variance: Array
+
+    def surprise(self, scores: Scores) -> Array:
+        """sum_d (b_d - H_d) / sqrt(sum_d Var_d) of each event, shape (events,); 0 where nothing ever varies."""
+        spread = float(np.sqrt(self.variance.sum()))
+        total: Array = (scores.bits - self.mean).sum(axis=1)
+        return total / spread if spread > 0 else np.zeros_like(total)
+
+
+def expectation(name: str, coding: TableCoding) -> Expectation:
+    """What a model expects of its own events.
+
+    Raises:
+        Unsupported: A column has no density, so that none can be drawn.
+    """
+    drawn = Drawn(name, coding, EVENTS, _SEED)
+    bits = score(read_all(drawn), coding).bits
+    return Expectation(bits.mean(axis=0), bits.var(axis=0))
