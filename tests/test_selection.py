@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from flowtuple.lattice.context import Parent
+from flowtuple.training.ancestry import MAX_ANCESTORS, Ancestry
 from flowtuple.training.selection import MAX_PARENTS, SAMPLE_ROWS, select_parents
 
 ROWS = 12_000
@@ -125,3 +127,49 @@ def test_same_answer_again() -> None:
     candidates = np.stack([levels(p) for p in parts])
     target = levels(parts[3] + parts[11] * parts[5])
     assert select_parents(target, candidates) == select_parents(target.copy(), candidates.copy())
+
+
+class TestAncestors:
+    """New ancestors have a price, and there are no more than `MAX_ANCESTORS`."""
+
+    def test_what_would_be_too_many_is_passed_over(self) -> None:
+        rng = np.random.default_rng(10)
+        a, b = rng.normal(size=(2, ROWS))
+        target, candidates = levels(2 * a + b), np.stack([levels(a), levels(b)])
+        far, near = {f"x{k}" for k in range(MAX_ANCESTORS + 1)}, {"b"}
+        assert select_parents(target, candidates, needs=[far, near]) == [1]
+        assert select_parents(target, candidates, above=far, needs=[far, far]) == [0, 1]  # nothing new
+
+    def test_of_two_that_tell_the_same_the_one_that_asks_for_less(self) -> None:
+        a = np.random.default_rng(11).normal(size=ROWS)
+        candidates = np.stack([levels(a)] * 2)
+        assert select_parents(levels(a), candidates, needs=[{"a", "b", "c"}, {"a"}]) == [1]
+
+    def test_little_gain_is_not_worth_many_columns(self) -> None:
+        rng = np.random.default_rng(12)
+        a = rng.normal(size=SAMPLE_ROWS)
+        target, candidates = levels(0.35 * a + rng.normal(size=SAMPLE_ROWS)), levels(a)[None]
+        assert select_parents(target, candidates) == [0]
+        assert select_parents(target, candidates, needs=[{"a"}]) == [0]
+        assert select_parents(target, candidates, needs=[{f"x{k}" for k in range(30)}]) == []
+
+    def test_counters_do_not_count_and_references_do(self) -> None:
+        found = Ancestry({"nJet"})
+        found.add("nJet", [])
+        found.add("met", [Parent("row", "nJet")])
+        found.add("genIdx", [])
+        found.add("gen", [Parent("event", "met")])
+        found.add("pt", [Parent("index"), Parent("previous", "pt"), Parent("reference", "gen", "genIdx")])
+        assert found.above("pt") == {"met", "gen", "genIdx"}
+        assert found.needs(Parent("row", "pt")) == {"pt", "met", "gen", "genIdx"}
+
+    def test_room(self) -> None:
+        found = Ancestry(frozenset())
+        for k in range(MAX_ANCESTORS + 1):
+            found.add(f"x{k}", [Parent("row", f"x{k - 1}")] if k else [])
+        assert found.has_room([Parent("row", f"x{MAX_ANCESTORS - 1}")])
+        assert not found.has_room([Parent("row", f"x{MAX_ANCESTORS}")])
+
+    def test_what_predictions_read_may_have_fewer(self) -> None:
+        found = Ancestry(frozenset(), {"a"})
+        assert (found.limit("a"), found.limit("b")) == (MAX_ANCESTORS * 2 // 3, MAX_ANCESTORS)

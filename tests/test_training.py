@@ -369,6 +369,23 @@ class TestRelations:
         assert pack_flow(again, table.columns) == pack_flow(flow, table.columns)
 
 
+def test_no_column_of_a_wide_table_needs_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain, each column the one before it and noise; every tenth is a sum, which is predicted."""
+    monkeypatch.setattr("flowtuple.training.plan.MAX_ANCESTORS", 5)
+    monkeypatch.setattr("flowtuple.training.selection.MAX_ANCESTORS", 5)
+    monkeypatch.setattr("flowtuple.training.ancestry.MAX_ANCESTORS", 5)
+    rng, data = np.random.default_rng(3), {"x0": np.arange(5000, dtype=np.int64) % 100}
+    for k in range(1, 30):
+        noise = rng.integers(0, 50, 5000)
+        data[f"x{k}"] = data[f"x{k - 1}"] // 2 + (data[f"x{k - 3}"] if k % 10 == 9 else noise)
+    table = table_of(**data)
+    lattices = lattices_of(table, "lossless")
+    plan = make_plan(table, lattices, find_predictions(table, lattices))
+    flow = LatticeFlow({c.name: c.flow for task in plan.tasks for c in task.candidates})
+    assert max(len(flow.ancestors([name])) - 1 for name in data) in (4, 5)
+    assert any(c.flow.parents for task in plan.tasks for c in task.candidates if c.name == "x29")
+
+
 class TestSizes:
     def test_widths_grow_with_the_data(self) -> None:
         rows = [0 + 10**k for k in range(2, 9)]

@@ -51,6 +51,7 @@ class Flowtuple:
         """Import the trainer and run the compiled kernels once, which loads them or, the first time, compiles them."""
         if self.model is None:
             importlib.import_module("flowtuple.training.train")
+            importlib.import_module("torch._dynamo")  # which the first optimiser of a process imports
         probe()
         logits, bins = np.zeros((4, 2), np.int16), Bins(np.array([0]), np.array([7]))
         symbols, levels = bins.symbol(np.arange(4)), bins.level(np.arange(4))

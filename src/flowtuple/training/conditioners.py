@@ -88,7 +88,8 @@ class Conditioners(torch.nn.Module):
 
     def forward(self, features: Tensor, quantised: bool = False) -> Tensor:
         """Logits of shape (D, n, symbols) from uint8 features of shape (n, C)."""
-        x = features[:, self.inputs].permute(1, 0, 2).to(torch.float32) / UNIT
+        levels = features.T.contiguous().index_select(0, self.inputs.flatten())  # row by row, not value by value
+        x = levels.view(*self.inputs.shape, -1).transpose(1, 2).to(torch.float32) / UNIT
         last = len(self.weights) - 1
         for k, weights in enumerate(self.weights):
             used = weights * self.mask if k == 0 else weights

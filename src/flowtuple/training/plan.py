@@ -18,6 +18,7 @@ from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.schema import Array, Column
 from flowtuple.table import Table
+from flowtuple.training.ancestry import MAX_ANCESTORS, Ancestry
 from flowtuple.training.relations import decoding_order, references, residuals, worth_subtracting
 from flowtuple.training.selection import SAMPLE_ROWS, select_parents
 
@@ -110,13 +111,17 @@ def make_plan(
     table: Table, lattices: Mapping[str, Lattice], predictions: Mapping[str, Prediction], given: Set[str] = frozenset()
 ) -> Plan:
     """Bins and parents for the columns of a table that a flow could code: not constant, not ids, rows enough."""
-    builder = _Builder(make_context(table.columns, table.num_entries, table.data), lattices, predictions)
-    order = decoding_order(table.columns, predictions, given)
+    context = make_context(table.columns, table.num_entries, table.data)
+    order, predictions = decoding_order(table.columns, predictions, given), dict(predictions)
+    builder = _Builder(table.columns, context, lattices, predictions)
     for column in order:
         builder.add(column, table.data[column.name].reshape(-1))
     earlier: list[Column] = []
     wanted: dict[str, list[_Wanted]] = {}
     for column in order:
+        if column.name in predictions and not builder.ancestry.has_room(predictions[column.name].inputs):
+            del predictions[column.name]
+        builder.ancestry.add(column.name, predictions[column.name].inputs if column.name in predictions else ())
         for way in builder.ways(column, earlier) if column.name not in given else ():
             wanted.setdefault(collection_of(column), []).append(way)
         if column.name in builder.scales and not (column.name in predictions and predictions[column.name].is_copy):
@@ -146,10 +151,18 @@ class _Wanted:
 class _Builder:
     """Gathers what a plan needs, column by column, in coding order."""
 
-    def __init__(self, context: Context, lattices: Mapping[str, Lattice], predictions: Mapping[str, Prediction]) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        context: Context,
+        lattices: Mapping[str, Lattice],
+        predictions: Mapping[str, Prediction],
+    ) -> None:
         self._context = context
         self._lattices = lattices
         self._predictions = predictions
+        predicting = {c for prediction in predictions.values() for p in prediction.inputs for c in (p.column, p.through)}
+        self.ancestry = Ancestry({c.counter for c in columns if c.counter is not None}, predicting)
         self.indices: dict[str, Array] = {}
         self.predicted: dict[str, Array] = {}
         self.scales: dict[str, Bins] = {}
@@ -195,8 +208,12 @@ class _Builder:
         target = bins.level(coded[::stride])
         levels = np.stack([self._level(parent, name)[::stride] for parent in candidates]) if candidates else np.empty((0, 1))
         own = np.array([p.column == name for p in candidates], bool)  # object after object, not all at once
-        chosen = select_parents(target, np.ascontiguousarray(levels, np.uint8), own) if candidates else []
-        return _Wanted(name, coded, bins, residual, tuple(candidates[k] for k in chosen))
+        above, limit = self.ancestry.above(name), self.ancestry.limit(name)
+        needs = [self.ancestry.needs(p) - {name} for p in candidates] if len(self.indices) > MAX_ANCESTORS else None
+        chosen = select_parents(target, np.ascontiguousarray(levels, np.uint8), own, above, needs, limit) if candidates else []
+        parents = tuple(candidates[k] for k in chosen)
+        self.ancestry.add(name, parents)
+        return _Wanted(name, coded, bins, residual, parents)
 
     def _readable(self, column: Column, earlier: Sequence[Column]) -> list[Parent]:
         """Everything that a column may read."""

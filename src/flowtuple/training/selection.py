@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numba
 import numpy as np
 
 from flowtuple.schema import Array
+from flowtuple.training.ancestry import MAX_ANCESTORS
 
 MAX_PARENTS = 16
 SAMPLE_ROWS = 16384
 _SHORTLIST = 40
 _LEAST_INFORMATION = 0.003  # bits at SAMPLE_ROWS, in inverse proportion to the rows: so the noise of the estimate goes
 _COSTLY = 8.0
+_PER_ANCESTOR = 0.01  # bits that a candidate has to tell more for each column that is decoded for it and would not be else
 _CELLS = 16
 _COARSE = 8
 
@@ -58,7 +61,14 @@ def information(target: Array, candidates: Array) -> Array:
     return bits
 
 
-def select_parents(target: Array, candidates: Array, costly: Array | None = None) -> list[int]:
+def select_parents(
+    target: Array,
+    candidates: Array,
+    costly: Array | None = None,
+    above: Set[str] = frozenset(),
+    needs: Sequence[Set[str]] | None = None,
+    limit: int = MAX_ANCESTORS,
+) -> list[int]:
     """The candidates that tell most about a target beside each other, at most `MAX_PARENTS`, in increasing order.
 
     After the first, each is the one with the largest gain that no single parent chosen before explains away:
@@ -68,6 +78,9 @@ def select_parents(target: Array, candidates: Array, costly: Array | None = None
         target: uint8 levels, shape (n,).
         candidates: uint8 levels, shape (C, n).
         costly: Which candidates make decoding slower and have to tell clearly more: bool, shape (C,).
+        above: Names of the target's ancestors without any candidate.
+        needs: Names of the columns that each candidate asks for; each new ancestor has its price. `None` for no price.
+        limit: Ancestors that there may be.
     """
     if not len(candidates):
         return []
@@ -77,12 +90,16 @@ def select_parents(target: Array, candidates: Array, costly: Array | None = None
     least = np.full(len(shortlist), _LEAST_INFORMATION / min(1.0, len(target) / SAMPLE_ROWS))
     if costly is not None:
         least[costly[shortlist]] *= _COSTLY
+    brought = [above if needs is None else needs[k] for k in shortlist]
     chosen: list[int] = []
     while len(chosen) < min(MAX_PARENTS, len(shortlist)):
-        best = int((scores - least).argmax())
-        if scores[best] < least[best]:
+        new = np.array([len(names - above) for names in brought])
+        net = np.where(len(above) + new <= max(limit, len(above)), scores - least - _PER_ANCESTOR * new, -1.0)
+        best = int(net.argmax())
+        if net[best] < 0:
             break
         chosen.append(best)
+        above = above | brought[best]
         beside = _information(coarse_target, coarse, coarse[best], _COARSE, _COARSE, _COARSE) / math.log(2)
         scores = np.minimum(scores, beside)
         scores[chosen] = -1.0
