@@ -1,11 +1,13 @@
 """How well a model's events pass for real ones, and how fast they come.
 
-usage: python bench/generate.py FILE.root[:TREE] [--columns 'Jet_*'] [--bound std:2.88e-3] [--effort default] [--rows 20000] [--repeat 3]
+usage: python bench/generate.py FILE.root[:TREE] [--columns 'Jet_*'] [--bound std:2.88e-3] [--effort default] [--rows 20000]
+           [--repeat 3]
 
-The model is trained on the first half of the events; a classifier (gradient-boosted trees, 200 rounds, learning rate 0.05, half of the rows to
-train on, half to judge by) then has to tell the second half from events drawn. Its accuracy is 0.5 where it cannot. Beside it: real rows
-against real ones, and real rows against rows whose columns were shuffled. The rate is that of whole events drawn in memory; the rival is
-an autoregressive rational-quadratic spline flow of zuko (3 transforms, 64 x 64), which an untrained network does not make slower.
+The model is trained on the first half of the events; a classifier (gradient-boosted trees, 200 rounds, learning rate 0.05,
+half of the rows to train on, half to judge by) then has to tell the second half from events drawn. Its accuracy is 0.5 where
+it cannot. Beside it: real rows against real ones, and real rows against rows whose columns were shuffled. The rate is that of
+whole events drawn in memory; the rival is an autoregressive rational-quadratic spline flow of zuko (3 transforms, 64 x 64),
+which an untrained network does not make slower.
 """
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ def main() -> None:
     out = [f"trained in {trained:.1f} s, model {size} bytes, {len(names)} columns"]
     for label, pair in pairs.items():
         found = [accuracy(*pair, a.rows, seed) for seed in range(a.repeat)]
-        out.append(f"{label}: accuracy {np.mean(found):.4f} +- {np.std(found):.4f} ({a.repeat} times)")
+        out.append(f"real against {label}: accuracy {np.mean(found):.4f} +- {np.std(found):.4f} ({a.repeat} times)")
     rate = len(y) / seconds
     out.append(f"drawn: {rate:.0f} rows/s of {len(names)} columns; zuko's spline flow: {spline_rate(len(names)):.0f} rows/s")
     sys.stdout.write("\n".join(out) + "\n")

@@ -40,11 +40,12 @@ class Choice:
 def choose(plan: Plan, choices: Mapping[str, Sequence[Choice]], *, complete: bool = False) -> LatticeFlow:
     """The flow of least bytes; columns for which no model is smaller than none are left out unless others read them.
 
-    With `complete` no column with a choice is left out: each gets a density.
+    With `complete` no column with a choice is left out, and the likeliest choice is taken whatever its bytes.
     """
     chosen: dict[str, ColumnFlow] = {}
     for name in plan.order:
-        flow = None if name in plan.given else _shortest(name, plan, choices.get(name, ()), complete)
+        way = _likeliest if complete else _shortest
+        flow = None if name in plan.given else way(name, plan, choices.get(name, ()))
         if flow is not None:
             chosen[name] = flow
     levels, values = LatticeFlow(chosen).level_columns, LatticeFlow(chosen).value_columns
@@ -64,22 +65,31 @@ def _with_scale(name: str, flow: ColumnFlow, plan: Plan, read: set[str]) -> Colu
     return replace(flow, scale=plan.scales[name] if needed and not own else None)
 
 
-def _shortest(name: str, plan: Plan, choices: Sequence[Choice], complete: bool) -> ColumnFlow | None:
+def _shortest(name: str, plan: Plan, choices: Sequence[Choice]) -> ColumnFlow | None:
     q, prediction = plan.indices[name], plan.predictions.get(name)
     step = max(1, len(q) // _JUDGED_ROWS)
     scale = len(q) / max(1, len(q[::step]))
-    best, least = None, np.inf if complete and choices else packed_bytes(q[::step]) * scale
+    best, least = None, packed_bytes(q[::step]) * scale
     if prediction is not None:
         r = prediction.residual(q, plan.predicted[name], np.empty(0, np.int64))
         alone = ColumnFlow(_NO_BINS, (), None, prediction)
-        usable = r is not None and not (complete and r.any())  # residuals without a network have no density
-        if usable and r is not None and (total := packed_bytes(r[::step]) * scale + model_bytes(alone)) < least:
+        if r is not None and (total := packed_bytes(r[::step]) * scale + model_bytes(alone)) < least:
             best, least = alone, total
     for choice in choices:
         total = model_bytes(choice.flow) + flow_bits(choice.flow, choice.coded[::step], choice.features[:, ::step]) * scale / 8
         if total < least:
             best, least = choice.flow, total
     return best
+
+
+def _likeliest(name: str, plan: Plan, choices: Sequence[Choice]) -> ColumnFlow | None:
+    """The choice of fewest bits on the rows that the choices bring, which were held out of their training."""
+    prediction = plan.predictions.get(name)
+    if prediction is not None:
+        r = prediction.residual(plan.indices[name], plan.predicted[name], np.empty(0, np.int64))
+        if r is not None and not r.any():  # residuals without a network have no density otherwise
+            return ColumnFlow(_NO_BINS, (), None, prediction)
+    return min(choices, key=lambda c: flow_bits(c.flow, c.coded, c.features)).flow if choices else None
 
 
 def packed_bytes(q: Array) -> float:

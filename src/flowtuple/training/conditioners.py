@@ -124,7 +124,7 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
     model = Conditioners(task, hidden, seed)
     features = torch.from_numpy(np.ascontiguousarray(task.features.T))
     symbols = torch.from_numpy(np.stack([c.flow.bins.symbol(c.coded) for c in task.candidates]))
-    held = torch.from_numpy(_held_out(task.event, seed))
+    held = torch.from_numpy(held_out(task.event, seed))
     training, looked_at = torch.nonzero(~held)[:, 0], torch.nonzero(held)[:8192, 0]
     draw = torch.Generator().manual_seed(seed + 1)
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.rate, betas=(0.9, 0.98))
@@ -171,7 +171,8 @@ def _bits_within_bins(task: Task) -> float:
     return float(np.mean([np.log2(b.spans.astype(np.float64) + 1)[b.symbol(q)].mean() for b, q in pairs]))
 
 
-def _held_out(event: np.ndarray, seed: int) -> np.ndarray:
+def held_out(event: np.ndarray, seed: int) -> np.ndarray:
+    """Which rows belong to the twentieth of the events that training does not see: bool, shape of `event`."""
     chosen = np.random.default_rng(seed).random(int(event.max()) + 1) < HELD_OUT
     held: np.ndarray = chosen[event]
     return held if held.any() and not held.all() else np.arange(len(event)) == 0

@@ -108,12 +108,24 @@ class Plan:
 
 
 def make_plan(
-    table: Table, lattices: Mapping[str, Lattice], predictions: Mapping[str, Prediction], given: Set[str] = frozenset()
+    table: Table,
+    lattices: Mapping[str, Lattice],
+    predictions: Mapping[str, Prediction],
+    given: Set[str] = frozenset(),
+    detail: int = 1,
 ) -> Plan:
-    """Bins and parents for the columns of a table that a flow could code: not constant, not ids, rows enough."""
+    """Bins and parents for the columns of a table that a flow could code: not constant, not ids, rows enough.
+
+    Args:
+        table: Events to learn from.
+        lattices: By column name.
+        predictions: Relations by column name.
+        given: Names of columns that are not to be coded.
+        detail: Times the number of bins that pays for its bytes.
+    """
     context = make_context(table.columns, table.num_entries, table.data)
     order, predictions = decoding_order(table.columns, predictions, given), dict(predictions)
-    builder = _Builder(table.columns, context, lattices, predictions)
+    builder = _Builder(table.columns, context, lattices, predictions, detail)
     for column in order:
         builder.add(column, table.data[column.name].reshape(-1))
     earlier: list[Column] = []
@@ -157,7 +169,9 @@ class _Builder:
         context: Context,
         lattices: Mapping[str, Lattice],
         predictions: Mapping[str, Prediction],
+        detail: int,
     ) -> None:
+        self._detail = detail
         self._context = context
         self._lattices = lattices
         self._predictions = predictions
@@ -174,7 +188,7 @@ class _Builder:
         q = self.indices[name] = lattice.encode(values)
         self._context.values[name] = lattice.decode(q, values[q == ESCAPE])
         if len(q) >= MIN_ROWS and column.role != "id" and (q != q[0]).any():
-            self.scales[name] = fit_bins(q, bin_count(len(q)), binade_of(lattice.grid))
+            self.scales[name] = fit_bins(q, self._detail * bin_count(len(q)), binade_of(lattice.grid))
             self._context.levels[name] = self.scales[name].level(q)
         if name in self._predictions:
             part, key = slice(0, len(q)), collection_of(column)
@@ -203,7 +217,7 @@ class _Builder:
         return worth_subtracting(q[::stride], r[::stride], classes)
 
     def _way(self, name: str, coded: Array, candidates: Sequence[Parent], *, residual: bool) -> _Wanted:
-        bins = fit_bins(coded, bin_count(len(coded))) if residual else self.scales[name]
+        bins = fit_bins(coded, self._detail * bin_count(len(coded))) if residual else self.scales[name]
         stride = max(1, len(coded) // SAMPLE_ROWS)
         target = bins.level(coded[::stride])
         levels = np.stack([self._level(parent, name)[::stride] for parent in candidates]) if candidates else np.empty((0, 1))

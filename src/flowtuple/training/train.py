@@ -28,12 +28,15 @@ from flowtuple.training.conditioners import (
     Progress,
     Schedule,
     float_bits,
+    held_out,
     integer_weights,
     train_conditioners,
 )
 from flowtuple.training.plan import RECIPES, Recipe, Task, bin_count, make_plan
 
 EXPORT_ROWS = 32_768  # rows on which integers are held against floats
+DETAIL = 2  # times as many bins where events are to be drawn: within a bin all are alike
+GENEROUS = 4.0  # times the width that pays for its bytes, where events are to be drawn
 LARGEST_GROUP = 20  # candidates trained as one batch of matrices
 
 Report = Callable[[float, float], None]
@@ -70,15 +73,17 @@ def train_flow(
     thread of its own, so that they do not depend on the number of cores or on PyTorch's settings. With `complete` every
     column but ids gets a density, whether or not it is worth its bytes.
     """
-    plan, recipe = make_plan(table, coding.lattices, predictions, coding.given), RECIPES[effort]
+    plan = make_plan(table, coding.lattices, predictions, coding.given, DETAIL if complete else 1)
+    recipe = RECIPES[effort]
     groups = [group for task in plan.tasks for group in _groups(task)]
-    jobs = [_job(group, size, recipe, seed, checkpoint) for group in groups for size in recipe.sizes]
+    sizes = [size * GENEROUS for size in recipe.sizes] if complete else recipe.sizes
+    jobs = [_job(group, size, recipe, seed, checkpoint) for group in groups for size in sizes]
     choices: dict[str, list[Choice]] = {}
     for task in plan.tasks:
         for c in task.candidates:
             table_flow = replace(c.flow, parents=(), network=frequency_table(c.flow.bins, c.coded))
             table_flow = table_flow if table_flow.residual else replace(table_flow, prediction=None)
-            choices.setdefault(c.name, []).append(Choice(table_flow, c.coded, task.features[:0]))
+            choices.setdefault(c.name, []).append(_choice(table_flow, c.coded, task.features[:0], task, seed, complete))
     if complete:
         ids = {c.name for c in table.columns if c.role == "id"}
         for name in plan.order:
@@ -87,8 +92,15 @@ def train_flow(
     for job, networks in zip(jobs, ordered_map(_run, _reporting(jobs, report), workers), strict=True):
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
-            choices[c.name].append(Choice(flow, c.coded, job.task.features[list(c.inputs)]))
+            features = job.task.features[list(c.inputs)]
+            choices[c.name].append(_choice(flow, c.coded, features, job.task, seed, complete))
     return choose(plan, choices, complete=complete)
+
+
+def _choice(flow: ColumnFlow, coded: Array, features: Array, task: Task, seed: int, held: bool) -> Choice:
+    """A choice judged by all rows, which its bytes go with, or by those held out of training alone."""
+    rows = held_out(task.event, seed) if held else slice(None)
+    return Choice(flow, coded[rows], features[:, rows])
 
 
 def _marginal(q: Array) -> Choice:
