@@ -32,3 +32,12 @@ def core(session: nox.Session) -> None:
     """Reading a file with nothing but the light core installed."""
     session.install("-c", "constraints.txt", "-e", ".", "pytest", "pytest-xdist", "hypothesis")
     session.run("python", "-m", "pytest", "tests/test_golden.py", "tests/test_container.py", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """A minute of fuzzing the reader, from the corpus that is kept; new inputs stay in a folder of their own."""
+    session.install("-c", "constraints.txt", "-e", ".[fuzz]")
+    found = session.create_tmp()
+    options = ["-max_total_time=60", f"-artifact_prefix={found}/"]
+    session.run("python", "fuzz/read_file.py", found, "fuzz/corpus", *options, *session.posargs)

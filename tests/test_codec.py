@@ -319,10 +319,16 @@ class TestPacking:
 
     def test_values_of_another_type(self) -> None:
         data = packing.pack_values(np.random.default_rng(0).normal(size=900))
-        with pytest.raises(Corrupt, match="type float32 is stored as float64"):
+        with pytest.raises(Corrupt, match=r"900 values of type float32 does not decode .* does not match"):
             packing.unpack_values(data, 900, "float32")
-        with pytest.raises(Corrupt, match="values of type float64 where"):
+        with pytest.raises(Corrupt, match=r"900 values of type int64 does not decode .* does not match"):
             packing.unpack_values(data, 900, "int64")
+
+    @pytest.mark.parametrize(("rows", "found"), [(899, "more"), (901, "900"), (0, "more")])
+    def test_values_of_another_number(self, rows: int, found: str) -> None:
+        data = packing.pack_values(np.random.default_rng(0).normal(size=900))
+        with pytest.raises(Corrupt, match=f"a pcodec stream holds {found} values where {rows} are due"):
+            packing.unpack_values(data, rows, "float64")
 
     @given(content=st.binary(max_size=200))
     def test_zstd(self, content: bytes) -> None:

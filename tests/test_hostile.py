@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import json
 import struct
 import tracemalloc
 from dataclasses import replace
@@ -23,6 +24,9 @@ from flowtuple.container import layout
 from flowtuple.container.description import unpack_description
 from flowtuple.container.layout import Section, SectionKind
 from flowtuple.container.model import pack_flow, unpack_flow
+from flowtuple.container.scan import scan
+from flowtuple.container.storage import Storage
+from flowtuple.container.wreck import examine
 from flowtuple.errors import Corrupt, TooNew, Truncated
 from flowtuple.events.memory import dataset_from_memory
 from flowtuple.lattice.flow import LatticeFlow
@@ -214,6 +218,23 @@ def test_frame_of_zeros_is_within_the_ratio():
     assert unzstd(zstd(bytes(1 << 26))) == bytes(1 << 26)
 
 
+def test_stream_of_many_more_numbers_takes_no_memory():
+    one, two = (bytes(packing._pco(np.zeros(2**k, np.int64))) for k in (18, 19))
+    again = two[len(one) - 1 : -1]  # a chunk of 2^18 numbers, in a few bytes
+    stream = two[:-1] + again * 10_000 + two[-1:]
+    for rows, found in [(5, "more"), (2**18, "more"), (2**18 + 1, "more")]:
+        with pytest.raises(Corrupt, match=f"a pcodec stream holds {found} values where {rows} are due"):
+            packing.unpack_indices(b"\0" + stream, rows)
+
+
+@pytest.mark.parametrize("dtype", ["i4,,", "(2,i4", "(2,3)i4", "O", "V8", "<U3", "<M8[s", "", "f", "i99", "<i8,<i8"])
+def test_buffer_of_no_type_is_corrupt(dtype):
+    """NumPy reads some of these as Python, and ends in other errors."""
+    head = json.dumps({"form": {"class": "EmptyArray"}, "length": 0, "buffers": [["node0-data", dtype, 0]]}).encode()
+    with pytest.raises(Corrupt, match=r"an opaque column does not decode \((Value|Type)Error: "):
+        packing.unpack_opaque(zstd(len(head).to_bytes(4, "little") + head), 0)
+
+
 def test_bytes_after_a_frame_are_corrupt():
     with pytest.raises(Corrupt, match="zstd frame does not decode"):
         unzstd(zstd(b"content") + b"more")
@@ -392,6 +413,8 @@ CANNOT = "lets column '{}' read '{}', which it cannot"
         ([bare(A, prediction=term(0, ROW, N)), bare(N)], CANNOT.format("a", "n")),
         ([bare(A, prediction=term(0, ROW, A))], CANNOT.format("a", "a")),
         ([bare(N), bare(A, prediction=term(8, ROW, N, ROW, A))], CANNOT.format("a", "a")),
+        ([bare(PT)[:3] + write_unsigned([480]) + bytes([INDEX] * 480 + [0, 0])], "480 parents"),
+        ([bare(A, layers=[65, *[1, 1, 1, 0] * 65])], "of 65 layers, more than 64"),
         ([bare(A, layers=[1, 0, 0])], "network layer of shape"),
         ([bare(A, layers=[1, 0, *[0x80] * 8, 1])], "network layer of shape"),
     ],
@@ -470,3 +493,43 @@ def test_short_file_of_another_kind_is_not_called_truncated(tmp_path):
     target.write_bytes(b"a,b\n1,2\n")
     with pytest.raises(Corrupt, match="is not a flowtuple file"):
         ft.File(target)
+
+
+def test_chunk_of_no_events_without_an_index_is_found(tmp_path):
+    column = {"name": "x", "dtype": "int8", "lattice": {"bound": "lossless", "grid": Integers("int8").to_json()}}
+    meta = {"tables": [{"name": "t", "entries": 5, "columns": [column]}], "carried": []}
+    target = tmp_path / "empty.ftup"
+    head = chunk_of((Method.GROUP, b"\1"))
+    assemble(target, meta, [Section(SectionKind.CHUNK, 0, 0, 0, 0, 0)], [head], [len(head)])
+    target.write_bytes(target.read_bytes()[:-8])
+    assert [d.reason for d in examine(target)][1:] == ["5 events are missing"]
+
+
+def test_frame_of_more_bytes_than_fit_into_memory_is_damage(path, tmp_path):
+    with ft.File(path) as file:
+        section, events = file.table().chunks[0].section, file.table().num_entries
+    data, target = path.read_bytes(), tmp_path / "far.ftup"
+    for head, body in [(2**62, 0), (2**63, 0), (2**64 - 1, 2**64 - 1), (section.head, 2**62)]:
+        frame = layout.pack_frame(replace(section, head=head, body=body))
+        target.write_bytes(data[: section.offset] + frame + data[section.begin : -8])  # its end mark is gone
+        assert [(d.table, d.events, d.reason) for d in examine(target)[1:]] == [("events", (0, events), "damaged")]
+
+
+def test_search_for_frames_reads_each_byte_a_few_times(tmp_path, monkeypatch):
+    target, read = tmp_path / "markers.ftup", []
+    target.write_bytes(layout.pack_header() + layout.MARKER * 2**15)
+    storage = Storage(target)
+    pread = storage._pread
+    monkeypatch.setattr(storage, "_pread", lambda offset, length: read.append(length) or pread(offset, length))
+    assert list(scan(storage)) == []
+    storage.close()
+    assert target.stat().st_size <= sum(read) < 3 * target.stat().st_size
+
+
+@pytest.mark.parametrize("gap", [0, 1, 47, 48, 49, 190, 191, 192, 5000])
+def test_frames_are_found_after_a_gap(tmp_path, gap):
+    target, frame = tmp_path / "gap.ftup", layout.pack_frame(Section(SectionKind.CHUNK, 0, 1, 5, 0, 3))
+    target.write_bytes(layout.pack_header() + frame + bytes(5) + (layout.MARKER * gap)[:gap] + frame + frame[:47])
+    storage = Storage(target)
+    assert [s.offset for s in scan(storage)] == [16, 16 + 48 + 5 + gap]
+    storage.close()

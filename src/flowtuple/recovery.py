@@ -11,7 +11,7 @@ from flowtuple.codec.packing import zstd
 from flowtuple.container.description import Part, with_parts
 from flowtuple.container.file import File
 from flowtuple.container.layout import SectionKind
-from flowtuple.container.stored import StoredChunk, StoredTable
+from flowtuple.container.stored import StoredChunk, StoredTable, no_events
 from flowtuple.container.wreck import Damage, Wreck
 from flowtuple.container.writer import Writer, create
 from flowtuple.errors import Corrupt, InvalidArgument
@@ -19,7 +19,7 @@ from flowtuple.events.source import FORMATS, WriteOptions, write_dataset
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.progress import Progress, silent
 from flowtuple.selection import select
-from flowtuple.table import Dataset, Table, TableSource, concatenate
+from flowtuple.table import Dataset, Table, TableSource, concatenate, with_counters
 
 Lost = list[frozenset[str]]
 
@@ -64,14 +64,18 @@ def recover(
 
     Raises:
         Corrupt, Truncated: Not even the description can be read: nothing can be saved.
-        InvalidArgument: The model is damaged, and `model` is missing or another.
+        InvalidArgument: The model is damaged, and `model` is missing or another; or `columns` are asked for in vain.
     """
+    other_format = os.fspath(output).lower().endswith(tuple(FORMATS))
+    columns = tuple(columns)
+    if columns and not other_format:
+        raise InvalidArgument(f"{output}: takes whole chunks of all columns; write OUT.root for some, or leave out --columns")
     with Wreck(path, given, progress) as wreck:
         models = _take_models(wreck, model)
         declared = {d["name"]: int(d["entries"]) for d in wreck.reader.meta["tables"]}
         missing = wreck.damage
-        if os.fspath(output).lower().endswith(tuple(FORMATS)):
-            lost = {name: _lost(table, wreck.damaged[name]) for name, table in wreck.tables.items()}
+        if other_format:
+            lost = {name: _lost(wreck, table) for name, table in wreck.tables.items()}
             missing = [*missing, *_read_in_vain(wreck, lost)]
             saved = _salvage(wreck, lost, columns)
             write_dataset(saved, output, options or WriteOptions())
@@ -94,6 +98,8 @@ def _take_models(wreck: Wreck, path: str | os.PathLike[str] | None) -> dict[str,
 
 
 def _take_model(table: StoredTable, file: File) -> bytes:
+    if not table.model_hash:
+        raise InvalidArgument(f"{file.path}: may be another model than that of table {table.name!r}, which is missing")
     other = file.tables.get(table.name)
     if other is None or other.model_section is None or other.model_hash != table.model_hash:
         raise InvalidArgument(f"{file.path}: is not the model {table.model_hash} of table {table.name!r}")
@@ -101,12 +107,12 @@ def _take_model(table: StoredTable, file: File) -> bytes:
     return file.read_head(other.model_section)
 
 
-def _lost(table: StoredTable, damaged: Iterable[frozenset[str]]) -> Lost:
+def _lost(wreck: Wreck, table: StoredTable) -> Lost:
     """Chunk by chunk the columns that cannot be decoded: damaged ones, and what reads them."""
     needs = {c.name: table.needed([c.name]) for c in table.columns}
-    without_flow = bool(table.model_hash) and not table.flow.columns
+    without_flow = (table.name in wreck.lost_models or bool(table.model_reference)) and not table.flow.columns
     found = []
-    for chunk, gone in zip(table.chunks, damaged, strict=True):
+    for chunk, gone in zip(table.chunks, wreck.damaged[table.name], strict=True):
         if without_flow and len(gone) < len(needs):
             entries = table.directory(chunk)[0].entries
             gone |= {name for name, e in entries.items() if e.method is Method.FLOW or e.residual}
@@ -119,9 +125,8 @@ def _read_in_vain(wreck: Wreck, lost: Mapping[str, Lost]) -> Iterator[Damage]:
     for name, table in wreck.tables.items():
         for chunk, damaged, gone in zip(table.chunks, wreck.damaged[name], lost[name], strict=True):
             if gone - damaged:
-                span = None if wreck.has_gap else (chunk.begin, chunk.stop)
                 named = tuple(c.name for c in table.columns if c.name in gone - damaged)
-                yield Damage(name, span, named, "whole, but decoded from what is lost")
+                yield Damage(name, wreck.span(table, chunk), named, "whole, but decoded from what is lost")
 
 
 class _Salvaged:
@@ -142,7 +147,11 @@ class _Salvaged:
             if first < last:
                 pieces.append(self._table.read(columns, chunk.begin + first, chunk.begin + last))
             begin += chunk.section.entries
-        return concatenate(pieces) if pieces else self._table.read(columns, 0, 0)
+        if pieces:
+            return concatenate(pieces)
+        for chunk in self._kept[:1]:  # it tells the types of opaque columns
+            return self._table.read(columns, chunk.begin, chunk.stop).read(columns, 0, 0)
+        return no_events(self.name, with_counters(self.columns, columns))
 
 
 def _salvage(wreck: Wreck, lost: Mapping[str, Lost], columns: Iterable[str]) -> Dataset:
@@ -152,8 +161,10 @@ def _salvage(wreck: Wreck, lost: Mapping[str, Lost], columns: Iterable[str]) -> 
     tables: dict[str, TableSource] = {}
     for name, view in dataset.tables.items():
         everywhere = frozenset.intersection(*lost[name]) if lost[name] else frozenset()
-        names = frozenset(c.name for c in view.columns)
-        saved = _Salvaged(wreck.tables[name], names if asked else names - everywhere, lost[name])
+        kept = {c.name for c in view.columns} - (set() if asked else everywhere)
+        counting = {c.counter for c in view.columns if c.name in kept}
+        names = frozenset(c.name for c in view.columns if c.name in kept and (not c.hidden or c.name in counting))
+        saved = _Salvaged(wreck.tables[name], names, lost[name])
         if saved.columns:
             tables[name] = saved
     return replace(dataset, tables=tables)

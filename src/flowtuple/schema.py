@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -26,6 +27,7 @@ _ID_NAMES = frozenset(["run", "runnumber", "event", "eventnumber", "evt", "lumin
 _ANGLE = re.compile(r"(^|[_. ])phi\d*$|Phi\d*$", re.IGNORECASE)
 _REFERENCE = re.compile(r"Idx[G\d]*$")
 _LABEL = re.compile(r"^(class_)?labels?$|^target$", re.IGNORECASE)
+_ABS = re.compile(r"abs:[0-9]{1,40}(\.[0-9]{1,40})?(e[+-]?[0-9]{1,2})?")
 _GLOB_CHARACTERS = frozenset("*?[")
 
 
@@ -172,18 +174,20 @@ class Bound:
         whole = self.amount == int(self.amount) and self.amount < 2**53
         return f"{self.kind}:{int(self.amount) if whole else self.amount!r}"
 
-    def after(self, before: Bound) -> str:
+    def after(self, before: Bound | str) -> str:
         """How far a value may lie from its original when this bound was kept on top of another, in words.
 
         Example:
-            >>> Bound("abs", 0.25).after(Bound("abs", 0.5)), Bound("rel", 1e-3).after(Bound("abs", 0.5))
+            >>> Bound("abs", 0.25).after(Bound("abs", 0.5)), Bound("rel", 1e-3).after("abs:0.5")
             ('abs:0.75', 'abs:0.5, then rel:0.001')
         """
-        if before.kind == "lossless" or self.kind == "lossless":
-            return str(self if before.kind == "lossless" else before)
-        if self.kind == before.kind == "abs":
-            return str(Bound("abs", math.nextafter(self.amount + before.amount, math.inf)).short)
-        return f"{before.short}, then {self.short}"
+        words = str(before)
+        if words == "lossless" or self.kind == "lossless":
+            return str(self) if words == "lossless" else words
+        if self.kind == "abs" and _ABS.fullmatch(words):
+            exact, amount = Fraction(self.amount) + Fraction(float(words[4:])), self.amount + float(words[4:])
+            return str(Bound("abs", amount if Fraction(amount) >= exact else math.nextafter(amount, math.inf)))
+        return f"{words}, then {self}"
 
     @property
     def short(self) -> str:

@@ -172,9 +172,9 @@ def check_same_columns(wanted: Iterable[Column], found: Iterable[Column], where:
     Raises:
         InvalidArgument: One is; the message begins with `where`.
     """
-    there = {c.name: c for c in found}
+    wanted, there = tuple(wanted), {c.name: c for c in found}
     for column in wanted:
-        if column.hidden:
+        if _counted(column, wanted):
             continue
         other = there.get(column.name)
         if other is None:
@@ -185,13 +185,19 @@ def check_same_columns(wanted: Iterable[Column], found: Iterable[Column], where:
             raise InvalidArgument(f"{where}: column {column.name!r} is {other.dtype}, not {column.dtype}")
 
 
+def _counted(column: Column, columns: Iterable[Column]) -> str:
+    """A column that a hidden counter counts; empty for other columns, and hidden ones that count nothing."""
+    return next((c.name for c in columns if column.hidden and c.counter == column.name), "")
+
+
 def read_like(source: TableSource, columns: tuple[Column, ...], start: int, stop: int) -> Table:
     """Events of a table under another schema for the same columns: hidden counters under the names that this gives them."""
-    table = source.read([c.name for c in columns if not c.hidden], start, stop)
-    data = {c.name: table.data[c.name] for c in columns if not c.hidden}
+    names = [c.name for c in columns if not _counted(c, columns)]
+    table = source.read(names, start, stop)
+    data = {name: table.data[name] for name in names}
     for column in columns:
-        if column.hidden:
-            counted = next(c.name for c in columns if c.counter == column.name)
+        counted = _counted(column, columns)
+        if counted:
             data[column.name] = table.data[table.column(counted).counter or ""].astype(column.dtype)
     return Table(table.name, columns, table.num_entries, data)
 

@@ -55,9 +55,7 @@ def train(
     seed: Seed = 0,
     checkpoint: CheckpointFolder = None,
     memory: Memory = "2GB",
-    lean: Annotated[
-        bool, typer.Option("--lean", help="Only what gains bytes; cannot sample all columns.")
-    ] = False,
+    lean: Annotated[bool, typer.Option("--lean", help="Only what gains bytes; cannot sample all columns.")] = False,
 ) -> None:
     """Fit a model alone, to be shared across files by compress --model.
 

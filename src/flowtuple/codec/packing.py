@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import awkward as ak
@@ -19,6 +21,7 @@ ZSTD_LEVEL = 19
 _HOPELESS = 1.5  # a fast zstd this much larger than pcodec: the slow one will not win, it seldom saves a third
 _PCODEC = ChunkConfig(compression_level=8)
 _MOST = 2**30  # bytes of a frame's content
+_DTYPE = re.compile(r"[<>|=]?([biufc][0-9]{1,2}|[mM]8(\[[0-9]{0,9}[a-zA-Z]{1,2}\])?)")
 _LARGEST_RATIO = 2**15  # four bytes of zstd are a block of 128 KiB at most: a frame that declares more is made to mislead
 
 
@@ -121,7 +124,7 @@ def unpack_indices(data: bytes, rows: int) -> Array:
     above = reader.signed()
     if not 0 <= above <= ATOM:
         raise Corrupt(f"special indices cannot begin at {above}")
-    q = _unpco(data[reader.position :], rows, "i").astype(np.int64)
+    q = _unpco(data[reader.position :], rows, ("int64", "int32", "int16")).astype(np.int64)
     if above and int(q.max(initial=0)) - above > ESCAPE - ATOM:
         raise Corrupt(f"no special index has the number {q.max() - above}")
     if above:
@@ -159,25 +162,30 @@ def unpack_values(data: bytes, rows: int, dtype: str) -> Array:
         return from_bytes(unzstd(data[1:], rows * kind.itemsize), dtype).copy()
     if data[:1] != b"\x01":
         raise Corrupt(f"a column of values does not decode: it begins with {data[:1].hex() or 'nothing'}")
-    values = _unpco(data[1:], rows, kind.kind) if rows else _unpco(data[1:], 0, "").astype(kind)
-    if values.dtype != kind or kind.itemsize == 1:
-        raise Corrupt(f"a column of type {dtype} is stored as {values.dtype}")
-    return values
+    if kind.itemsize == 1:
+        raise Corrupt(f"a column of type {dtype} is stored by pcodec, which is not for types of one byte")
+    return _unpco(data[1:], rows, (dtype,))
 
 
 def _pco(values: Array) -> bytes:
     return bytes(standalone.simple_compress(np.ascontiguousarray(values), _PCODEC))
 
 
-def _unpco(data: bytes, rows: int, kinds: str) -> Array:
-    try:
-        values = standalone.simple_decompress(data)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise Corrupt(f"a pcodec stream does not decode ({error})") from None
-    found = np.empty(0, np.int64) if values is None else np.asarray(values)
-    if len(found) != rows or (rows and (found.dtype.kind not in kinds or found.dtype.itemsize == 1)):
-        raise Corrupt(f"a pcodec stream holds {len(found)} values of type {found.dtype} where {rows} are due")
-    return found
+def _unpco(data: bytes, rows: int, dtypes: Sequence[str]) -> Array:
+    """Exactly `rows` numbers of the one of some types that the stream has; one that holds more costs nothing."""
+    reason = ""
+    for dtype in dtypes:
+        values = np.empty(rows, dtype)
+        try:
+            progress = standalone.simple_decompress_into(data, values)
+        except (RuntimeError, ValueError, TypeError) as error:  # also of another type
+            reason = str(error)
+            continue
+        if progress.n_processed != rows or not progress.finished:
+            found = progress.n_processed if progress.finished else "more"
+            raise Corrupt(f"a pcodec stream holds {found} values where {rows} are due")
+        return values
+    raise Corrupt(f"a pcodec stream of {rows} values of type {' or '.join(dtypes)} does not decode ({reason})")
 
 
 def pack_raw(q: Array) -> bytes:
@@ -231,6 +239,13 @@ def _buffer(name: str, dtype: np.dtype[Any], data: bytes) -> Array:
     return offsets
 
 
+def _dtype(text: str) -> np.dtype[Any]:
+    """The type of a buffer; what else NumPy would parse, even as Python, is none."""
+    if not _DTYPE.fullmatch(text):
+        raise ValueError(f"no buffer has the type {text[:40]!r}")
+    return np.dtype(text)
+
+
 def _is_offsets(name: str, dtype: np.dtype[Any]) -> bool:
     return name.endswith("-offsets") and dtype.kind in "iu"
 
@@ -248,8 +263,8 @@ def unpack_opaque(data: bytes, rows: int) -> ak.Array:
     try:
         head: dict[str, Any] = json.loads(reader.take(int.from_bytes(reader.take(4), "little")).decode("utf-8"))
         buffers = {
-            name: _buffer(name, np.dtype(dtype), reader.take(size * np.dtype(dtype).itemsize))
-            for name, dtype, size in head["buffers"]
+            name: _buffer(name, dtype, reader.take(size * dtype.itemsize))
+            for name, dtype, size in ((name, _dtype(text), size) for name, text, size in head["buffers"])
         }
         reader.end("an opaque column", "its buffers")
         array = ak.from_buffers(ak.forms.from_dict(dict(head["form"])), head["length"], buffers)

@@ -11,6 +11,7 @@ from typing import Any
 import awkward as ak
 
 from flowtuple.codec.packing import unzstd
+from flowtuple.container.columns import Columns
 from flowtuple.container.description import parse_table
 from flowtuple.container.layout import Section, SectionKind
 from flowtuple.container.reader import SectionReader
@@ -229,6 +230,26 @@ class File:
         chunks = [(c.begin, c.stop) for c in table.chunks]
         for start, stop in chunks if step_size is None else ranges(table.num_entries, step_size):
             yield self._arrays(table, names, start, stop)
+
+    def mapping(self, columns: str | Iterable[str] | None = None, *, tree: str | None = None) -> Columns:
+        """The columns by name, as awkward arrays that are read when they are touched.
+
+        Args:
+            columns: Names or globs; `None` for all.
+            tree: Name of the table.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> import flowtuple as ft
+            >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.ftup"
+            >>> result = ft.compress({"x": [1.5, 2.5], "Jet_pt": [[50.1, 20.2], []]}, path)
+            >>> with ft.open(path) as f:
+            ...     columns = f.mapping()
+            ...     list(columns), columns["Jet_pt"].tolist()
+            (['x', 'Jet_pt'], [[50.1, 20.2], []])
+        """
+        table = self.table(tree)
+        return Columns(table, self._names(table, columns), self.path)
 
     def close(self) -> None:
         """Close the file; tables taken from it read no more."""

@@ -20,6 +20,7 @@ from flowtuple.lattice.prediction import FUNCTIONS, LARGEST, Prediction, Term
 from flowtuple.schema import Array, Column
 
 MAX_TERMS = 64
+MAX_LAYERS = 64
 _FUNCTION_NAMES = tuple(FUNCTIONS)
 _WITHOUT_COLUMN = ("index", "prediction")
 _DOUBLE = struct.Struct("<d")
@@ -106,15 +107,23 @@ def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
     bins = _unpack_bins(reader)
     scaled = reader.unsigned()
     scale = _unpack_bins(reader) if scaled else None
-    parents = tuple(_unpack_parent(reader, columns) for _ in range(reader.unsigned()))
+    parents = tuple(_unpack_parent(reader, columns) for _ in range(_count(reader, MAX_INPUTS, "parents")))
     prediction, residual = _unpack_prediction(reader, columns)
-    layers = tuple(_unpack_layer(reader) for _ in range(reader.unsigned()))
+    layers = tuple(_unpack_layer(reader) for _ in range(_count(reader, MAX_LAYERS, "layers")))
     network = _network(layers, bins, parents) if layers else None
     if scaled > 1:
         raise Corrupt("a model has a column with more than one scale")
     if any(p.relation == "prediction" for p in parents) and prediction is None:
         raise Corrupt("a model reads the prediction of a column that has none")
     return ColumnFlow(bins, parents, network, prediction, residual, scale)
+
+
+def _count(reader: Reader, most: int, what: str) -> int:
+    """A number of parts of a few bytes each, of which a small frame could declare a great many."""
+    count = reader.unsigned()
+    if count > most:
+        raise Corrupt(f"a model has a column of {count} {what}, more than {most}")
+    return count
 
 
 def _check_order(flows: Mapping[str, ColumnFlow], columns: Sequence[Column]) -> None:

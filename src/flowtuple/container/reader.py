@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from flowtuple.codec.chunk import slices
@@ -44,7 +45,7 @@ class SectionReader:
             self._prefix = self.storage.read(0, min(self.storage.size, PREFIX))
             self.sections = self._read_index() if sections is None else sections
             self.meta = self._read_description()
-            self._check_owners()
+            self._check_owners(complete=sections is None)
         except BaseException:
             self.storage.close()
             raise
@@ -71,7 +72,7 @@ class SectionReader:
             raise Corrupt(f"{self.path}: does not begin with its description")
         return unpack_description(self.read(self.sections[0]), self.path)
 
-    def _check_owners(self) -> None:
+    def _check_owners(self, *, complete: bool) -> None:
         tables, names = len(self.meta["tables"]), self.meta["carried"]
         limits = {
             SectionKind.DESCRIPTION: 1,
@@ -85,8 +86,22 @@ class SectionReader:
         single = all(len(set(owners[k])) == len(owners[k]) for k in SectionKind if k is not SectionKind.CHUNK)
         if self.meta.get("model", False) and (owners[SectionKind.CHUNK] or owners[SectionKind.CARRIED]):
             raise Corrupt(f"{self.path}: is a model and holds events or objects")
-        if not single or sorted(owners[SectionKind.CARRIED]) != list(range(len(set(names)))):
+        if not single or (complete and sorted(owners[SectionKind.CARRIED]) != list(range(len(set(names))))):
             raise Corrupt(f"{self.path}: its sections do not fit its description")
+
+    @cached_property
+    def chunks(self) -> dict[int, list[Section]]:
+        """The chunks of each table, by its number."""
+        found: dict[int, list[Section]] = {}
+        for section in self.sections:
+            if section.kind is SectionKind.CHUNK:
+                found.setdefault(section.owner, []).append(section)
+        return found
+
+    @cached_property
+    def models(self) -> dict[int, Section]:
+        """The model of each table that has one, by its number."""
+        return {s.owner: s for s in self.sections if s.kind is SectionKind.MODEL}
 
     def read(self, section: Section) -> bytes:
         """The head of a section, which is all of it but for chunks.
@@ -114,7 +129,7 @@ class SectionReader:
         Raises:
             Corrupt: Its head is not what was written.
         """
-        at_once = whole or section.length <= WHOLE
+        at_once = (whole or section.length <= WHOLE) and section.stop <= self.storage.size
         data = self._bytes(section.offset, section.length if at_once else layout.FRAME_SIZE + section.head)
         directory = read_directory(self._checked(section, data), columns)
         if (directory.head, directory.body) != (section.head, section.body):

@@ -8,7 +8,7 @@ from flowtuple.container import layout
 from flowtuple.container.layout import Section
 from flowtuple.container.storage import Storage
 
-_WINDOW = 2**24  # bytes searched at a time
+_WINDOW = 2**24  # bytes searched at a time; fewer at first, for the next frame is seldom far
 
 
 def scan(storage: Storage) -> Iterator[Section]:
@@ -16,24 +16,23 @@ def scan(storage: Storage) -> Iterator[Section]:
 
     Each frame is followed by its section and the next frame; where there is none, the search goes on from byte to byte.
     """
-    position = layout.HEADER_SIZE
+    section = _next_frame(storage, layout.HEADER_SIZE)
+    while section is not None:
+        yield section
+        section = _next_frame(storage, section.stop)
+
+
+def _next_frame(storage: Storage, position: int) -> Section | None:
+    """The first section whose frame begins at a byte or after it."""
+    window = layout.FRAME_SIZE
     while position + layout.FRAME_SIZE <= storage.size:
-        section = layout.unpack_frame(storage.read(position, layout.FRAME_SIZE), position)
-        if section is None:
-            position = _next_marker(storage, position + 1)
-        else:
-            yield section
-            position = section.stop
-
-
-def _next_marker(storage: Storage, position: int) -> int:
-    """Where the next frame may begin, or the end of the file."""
-    while position < storage.size:
-        data = storage.read(position, min(_WINDOW, storage.size - position))
+        data = storage.read(position, min(window, storage.size - position))
         found = data.find(layout.MARKER)
-        if found >= 0:
-            return position + found
-        if position + len(data) == storage.size:
-            break
-        position += len(data) - len(layout.MARKER) + 1  # a marker may lie across two windows
-    return storage.size
+        while found >= 0:
+            section = layout.unpack_frame(data[found : found + layout.FRAME_SIZE], position + found)
+            if section is not None:
+                return section
+            found = data.find(layout.MARKER, found + 1)
+        position += len(data) - layout.FRAME_SIZE + 1  # a frame may lie across two windows
+        window = min(4 * window, _WINDOW)
+    return None

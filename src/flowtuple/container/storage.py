@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
 from pathlib import Path
 
 import fsspec
@@ -11,7 +12,6 @@ import fsspec
 from flowtuple.errors import InvalidArgument, Truncated, nearest
 
 GAP = 2**16  # bytes between two ranges that are read rather than asked for apart
-_REMOTE_ERRORS = (OSError, ImportError, ValueError, RuntimeError, EOFError)  # what file systems of fsspec raise
 
 
 class Storage:
@@ -52,9 +52,12 @@ class Storage:
             system, name = fsspec.core.url_to_fs(self.path)
             self._pread = lambda offset, length: bytes(system.cat_file(name, start=offset, end=offset + length))
             return int(system.size(name))
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            cause = error.__cause__  # fsspec says so of every server that does not answer as it should
+            if cause is not None and getattr(cause, "status", None) != HTTPStatus.NOT_FOUND:
+                raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(cause)})") from None
             raise InvalidArgument(f"{self.path}: no such file") from None
-        except (*_REMOTE_ERRORS, TypeError) as error:  # a size that the server does not tell is None
+        except Exception as error:  # file systems raise what they like; a size that the server does not tell is None
             raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(error)})") from None
 
     def read(self, offset: int, length: int) -> bytes:
@@ -64,10 +67,14 @@ class Storage:
             Truncated: The file ends before.
             InvalidArgument: It cannot be read any more.
         """
+        if offset + length > self.size:  # a frame may speak of more bytes than fit into memory
+            raise Truncated(f"{self.path}: ends at byte {max(offset, self.size)}, within its contents; fetch or copy it again")
         try:
             data = self._pread(offset, length) if length else b""
-        except _REMOTE_ERRORS as error:
+        except Exception as error:
             raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(error)})") from None
+        if len(data) > length:
+            raise InvalidArgument(f"{self.path}: cannot be read by ranges, the server sends all of it; download it first")
         if len(data) != length:
             raise Truncated(f"{self.path}: ends at byte {offset + len(data)}, within its contents; fetch or copy it again")
         return data

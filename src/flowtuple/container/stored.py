@@ -14,7 +14,7 @@ from flowtuple.codec.chunk import Given, decode_columns, needed_columns
 from flowtuple.codec.column import TableCoding
 from flowtuple.codec.directory import Directory, Entry, Fetch
 from flowtuple.container.description import DescribedTable, Part
-from flowtuple.container.layout import FRAME_SIZE, Section, SectionKind
+from flowtuple.container.layout import FRAME_SIZE, Section
 from flowtuple.container.model import unpack_flow
 from flowtuple.container.reader import SectionReader
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
@@ -80,7 +80,7 @@ class StoredTable:
 
     def _place(self, parts: Sequence[Part]) -> list[StoredChunk]:
         """Chunks with their events; each lies within one part."""
-        sections = [s for s in self._reader.sections if s.kind is SectionKind.CHUNK and s.owner == self._number]
+        sections = self._reader.chunks.get(self._number, [])
         path, held = self._reader.path, sum(s.entries for s in sections)
         if held != self.num_entries:
             raise Corrupt(f"{path}: table {self.name!r} declares {self.num_entries} events, its chunks hold {held}")
@@ -128,8 +128,7 @@ class StoredTable:
     @property
     def model_section(self) -> Section | None:
         """Where its own model lies in the file."""
-        own = (s for s in self._reader.sections if s.kind is SectionKind.MODEL and s.owner == self._number)
-        return next(own, None)
+        return self._reader.models.get(self._number)
 
     @property
     def model_hash(self) -> str:
@@ -160,7 +159,7 @@ class StoredTable:
             touched = self.chunks[:1]
         coding = self.coding
         pieces = list(ordered_map(lambda c: self._read_chunk(c, coding, kept, start, stop), touched, self._workers))
-        return concatenate(pieces) if pieces else _empty(self.name, kept)
+        return concatenate(pieces) if pieces else no_events(self.name, kept)
 
     def _read_chunk(self, chunk: StoredChunk, coding: TableCoding, kept: tuple[Column, ...], start: int, stop: int) -> Table:
         start, stop = max(0, start - chunk.begin), max(0, min(stop, chunk.stop) - chunk.begin)
@@ -192,8 +191,9 @@ class StoredTable:
         source = given.table(self.name)
 
         def read(names: Sequence[str]) -> Table:
-            counted = [next(c for c in self.columns if c.counter == n and c.name in self.given) for n in names if n in hidden]
-            wanted = with_counters(self.columns, {*names, *(c.name for c in counted)})
+            by_counter = {c.counter: c.name for c in self.columns if c.name in self.given}
+            counted = {by_counter[n] for n in names if n in hidden and n in by_counter}  # a counter of none is not shown
+            wanted = with_counters(self.columns, {*names, *counted})
             check_same_columns(wanted, source.columns, f"{given.description} does not fit as --given")
             with self._lock:
                 return read_like(source, wanted, chunk.begin, chunk.stop)
@@ -234,6 +234,7 @@ class StoredTable:
             yield dict(self.directory(chunk)[0].entries)
 
 
-def _empty(name: str, columns: tuple[Column, ...]) -> Table:
+def no_events(name: str, columns: tuple[Column, ...]) -> Table:
+    """A table of no events, where not even a chunk tells the types of opaque columns."""
     contents = {c.name: ak.Array([]) if c.is_opaque else np.empty((0, *c.shape), c.dtype) for c in columns}
     return Table(name, columns, 0, contents)

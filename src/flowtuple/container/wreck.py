@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from flowtuple.codec.column import Method
 from flowtuple.codec.packing import unzstd
 from flowtuple.container.description import DescribedTable, Part, parse_table
 from flowtuple.container.layout import SectionKind
@@ -45,9 +46,8 @@ class Wreck:
         damage: What of it is damaged.
         tables: The tables, with the chunks that were found.
         damaged: Of every table and every chunk, the columns with damaged bytes.
-        lost_models: Names of the tables whose model is damaged.
+        lost_models: Names of the tables whose model is damaged or missing.
         carried: Objects that travel along, by name.
-        has_gap: Whether a hole hides the numbers of the events after it.
 
     Args:
         path: Path or URL.
@@ -61,8 +61,9 @@ class Wreck:
 
     def __init__(self, path: str | os.PathLike[str], given: Dataset | None = None, progress: Progress = silent) -> None:
         self.damage: list[Damage] = []
-        self.has_gap = False
         self._has_index = True
+        self._hole: int | None = None
+        self._holed: set[str] = set()
         self.reader = self._open(path)
         self.tables: dict[str, StoredTable] = {}
         self.damaged: dict[str, list[frozenset[str]]] = {}
@@ -71,8 +72,8 @@ class Wreck:
             for number, described in enumerate(self.reader.meta["tables"]):
                 table = StoredTable(self.reader, number, self._found(number, parse_table(described)), given=given)
                 self.tables[table.name] = table
-                self._check_model(table)
                 self.damaged[table.name] = list(self._check_chunks(table, progress))
+                self._check_model(table)
             self.carried = dict(self._read_carried())
         except BaseException:
             self.close()
@@ -95,18 +96,27 @@ class Wreck:
         """A table as far as its chunks were found: without an index some may be missing."""
         if self._has_index:
             return described
-        reader = self.reader
+        reader, chunks = self.reader, self.reader.chunks.get(number, [])
         edges = zip(reader.sections, reader.sections[1:], strict=False)
-        gap = next((s.stop for s, after in edges if s.stop != after.offset), None)
-        self.has_gap = gap is not None
-        if gap is not None and len(described.parts) > 1:  # which part an event after the gap belongs to is not known
-            reader.sections = [s for s in reader.sections if s.offset < gap]
-        found = sum(s.entries for s in reader.sections if s.kind is SectionKind.CHUNK and s.owner == number)
+        self._hole = self._hole or next((s.stop for s, after in edges if s.stop != after.offset), None)
+        found = sum(s.entries for s in chunks)
+        if self._hole is not None and found < described.num_entries and (len(described.parts) > 1 or described.given):
+            # which part, or which given event, one after the hole belongs to is not known
+            chunks = [s for s in chunks if s.offset < self._hole]
+            reader.chunks[number] = chunks
+            found = sum(s.entries for s in chunks)
         missing = described.num_entries - found
         if missing > 0:
-            span = None if self.has_gap else (found, described.num_entries)
+            hidden = self._hole is not None and any(s.offset > self._hole for s in chunks)
+            self._holed |= {described.name} if hidden else set()
+            span = None if hidden else (found, described.num_entries)
             self.damage.append(Damage(described.name, span, (), f"{missing} events are missing"))
         return replace(described, num_entries=found, parts=tuple(_cut(described.parts, found)))
+
+    def span(self, table: StoredTable, chunk: StoredChunk) -> tuple[int, int] | None:
+        """First event of a chunk and event after the last; `None` where a hole hides how many come before."""
+        hidden = table.name in self._holed and self._hole is not None and chunk.section.offset >= self._hole
+        return None if hidden else (chunk.begin, chunk.stop)
 
     def _check_model(self, table: StoredTable) -> None:
         section = table.model_section
@@ -115,7 +125,8 @@ class Wreck:
                 self.reader.read(section)
         except DAMAGE:
             self.lost_models.add(table.name)
-            self.damage.append(Damage(table.name, None, (), "its model is damaged"))
+        if table.name in self.lost_models:
+            self.damage.append(Damage(table.name, None, (), "its model is damaged" if section else "its model is missing"))
 
     def _check_chunks(self, table: StoredTable, progress: Progress) -> Iterator[frozenset[str]]:
         """Chunk by chunk the columns with damaged bytes."""
@@ -123,17 +134,17 @@ class Wreck:
             damaged = self._check_chunk(table, chunk)
             if damaged:
                 named = () if len(damaged) == len(table.columns) else tuple(damaged)
-                span = None if self.has_gap else (chunk.begin, chunk.stop)
-                self.damage.append(Damage(table.name, span, named, "damaged"))
+                self.damage.append(Damage(table.name, self.span(table, chunk), named, "damaged"))
             progress(f"check {table.name}", chunk.stop / max(1, table.num_entries), "")
             yield frozenset(damaged)
 
-    @staticmethod
-    def _check_chunk(table: StoredTable, chunk: StoredChunk) -> list[str]:
+    def _check_chunk(self, table: StoredTable, chunk: StoredChunk) -> list[str]:
         try:
             directory, fetch = table.directory(chunk)
         except DAMAGE:
             return [c.name for c in table.columns]
+        if any(e.method is Method.FLOW or e.residual for e in directory.entries.values()) and not table.model_hash:
+            self.lost_models.add(table.name)
         return directory.damaged(fetch)
 
     def _read_carried(self) -> Iterator[tuple[str, bytes]]:
@@ -144,6 +155,9 @@ class Wreck:
                     yield names[section.owner], unzstd(self.reader.read(section))
                 except DAMAGE:
                     self.damage.append(Damage("", None, (names[section.owner],), "a carried object is damaged"))
+        there = {section.owner for section in self.reader.sections if section.kind is SectionKind.CARRIED}
+        lost = [name for number, name in enumerate(names) if number not in there]
+        self.damage += [Damage("", None, (name,), "a carried object is missing") for name in lost]
 
     def close(self) -> None:
         """Close the file."""
@@ -167,11 +181,11 @@ def examine(path: str | os.PathLike[str], progress: Progress = silent) -> list[D
 
 
 def _cut(parts: Iterable[Part], entries: int) -> Iterator[Part]:
-    """Parts of the first events only."""
-    for part in parts:
+    """Parts of the first events only; of none the first, for a chunk without events lies in it."""
+    for number, part in enumerate(parts):
         kept = min(part.entries, entries)
         entries -= kept
-        if kept:
+        if kept or not number:
             yield Part(kept, part.lattices)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import bisect
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -227,7 +226,7 @@ class Binades:
     _runs: _Runs = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_runs", _Runs.cut(Fraction(self.relative), self._unit_bits))
+        object.__setattr__(self, "_runs", _Runs.cut(self.relative, self._unit_bits))
 
     @property
     def cells(self) -> int:
@@ -284,19 +283,21 @@ class _Runs:
     cells: int
 
     @classmethod
-    def cut(cls, relative: Fraction, unit_bits: int) -> _Runs:
-        """Fill the binade from below, in exact arithmetic.
+    def cut(cls, relative: float, unit_bits: int) -> _Runs:
+        """Fill the binade from below, in exact arithmetic: the bound is a quotient of whole numbers.
 
         Raises:
             ValueError: A cell would be narrower than a unit.
         """
-        top, length, rows, cell = 2**unit_bits, 1 + int(1 / (2 * relative)) // 4096, [], 0
+        above, below = relative.as_integer_ratio()
+        top, length, rows, cell = 2**unit_bits, 1 + below // (2 * above) // 4096, [], 0
         begin = top
         while begin < 2 * top:
-            centre = int(begin * relative)
-            width = min(int((begin + centre) / (1 - relative)), 2 * top) - begin  # what lies beyond the binade is no matter
+            centre = begin * above // below
+            end = (begin + centre) * below // (below - above)
+            width = min(end, 2 * top) - begin  # what lies beyond the binade is no matter
             if width < 1:
-                raise ValueError(f"a relative bound of {float(relative)} is finer than 2^-{unit_bits}")
+                raise ValueError(f"a relative bound of {relative} is finer than 2^-{unit_bits}")
             rows.append((begin - top, width, centre, cell))
             count = min(length, -((begin - 2 * top) // width))
             begin, cell = begin + count * width, cell + count

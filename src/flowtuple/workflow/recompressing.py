@@ -88,6 +88,7 @@ def recompress(
             raise InvalidArgument(f"{file.path}: is a model and holds no events to compress again")
         dataset = file.dataset()
         asked = asked_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance or {})
+        _check_given(file, tolerance or {})
         bounds = {f"{n}/{c}": b for n, t in file.tables.items() for c, b in _bounds(t, asked[n]).items()}
         supplied = [f"{name}/{column}" for name, table in file.tables.items() for column in table.given]
         prepared = prepare(dataset, bounds, progress, supplied, memory)
@@ -97,6 +98,14 @@ def recompress(
         origin = provenance(effort, seed, {}) | {"recompressed": file.meta.get("provenance", {}), "bounds": before | moved}
         written = write_events(writer, prepared, dataset.carried, origin, workers=workers, memory=memory, progress=progress)
     return Recompressed(compressed(output, dataset, prepared, written), moved)
+
+
+def _check_given(file: File, tolerance: Tolerance) -> None:
+    """A bound on a given column means nothing: globs pass over it, a full name is a mistake."""
+    given = {name for n, table in file.tables.items() for c in table.given for name in (c, f"{n}/{c}")}
+    for pattern, bound in tolerance.items():
+        if pattern in given and str(bound) != "lossless":
+            raise InvalidArgument(f"{file.path}: column {pattern!r} is given, so it cannot be bounded by {bound}")
 
 
 def _bounds(table: StoredTable, asked: Mapping[str, Bound]) -> dict[str, Bound]:

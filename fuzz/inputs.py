@@ -1,0 +1,209 @@
+"""What the fuzzer varies: a file as it is, or its parts with all frames and checksums left out.
+
+The first byte says which. After 0 the rest is a file. After any other, pieces follow, each a varint length and so many bytes,
+of which there may be fewer:
+
+- the description as JSON text;
+- the content of the index, empty for the one that is right;
+- for each section numbers as varints, kind, owner, entries and n, and then n pieces; after n there may be two lengths, those of
+  head and body that frame and index tell in place of the right ones.
+
+A chunk of four pieces is the content of its directory, the content of its group, its body, and bytes that its head has more
+than it should. Any other chunk has a piece with one number a column, as a directory lists methods, and two pieces a column,
+payload and escapes. A piece of these begins with how it is wrapped: 0 as it is, 1 in a zstd frame, 2 in a frame after a zero
+byte. Whatever the bytes, `file_of` makes a file of them whose frames and checksums are right, so that what stands behind them
+is reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from flowtuple.codec import directory
+from flowtuple.codec.chunk import slices
+from flowtuple.codec.column import Method, StoredColumn
+from flowtuple.codec.packing import unzstd, zstd
+from flowtuple.codec.varint import Reader, write_unsigned
+from flowtuple.container import layout
+from flowtuple.container.file import File
+from flowtuple.container.layout import Section, SectionKind
+from flowtuple.errors import Corrupt
+from flowtuple.schema import Column
+
+RAW, IN_PARTS = 0, 1
+AS_IT_IS, FRAMED, FRAMED_AFTER_ZERO = range(3)
+_MOST_PARTS = 1000
+
+
+@dataclass
+class Part:
+    """A section: its numbers, and its pieces as above."""
+
+    kind: int
+    owner: int
+    entries: int
+    pieces: list[bytes]
+    lengths: tuple[int, ...] = ()
+
+
+@dataclass
+class Parts:
+    """A file without frames and checksums."""
+
+    description: bytes
+    index: bytes = b""
+    sections: list[Part] = field(default_factory=list)
+
+
+def pack(parts: Parts) -> bytes:
+    """An input of parts."""
+    pieces = [parts.description, parts.index]
+    for part in parts.sections:
+        pieces += [write_unsigned([part.kind, part.owner, part.entries, len(part.pieces), *part.lengths]), *part.pieces]
+    return bytes([IN_PARTS]) + b"".join(write_unsigned([len(piece)]) + piece for piece in pieces)
+
+
+def unpack(data: bytes) -> Parts:
+    """The parts of an input that is no file as it is; of any bytes whatever."""
+    reader = Reader(data, 1)
+    parts = Parts(_piece(reader), _piece(reader))
+    while reader.position < len(data) and len(parts.sections) < _MOST_PARTS:
+        numbers = Reader(_piece(reader))
+        kind, owner, entries, count = (_number(numbers) for _ in range(4))
+        pieces = [_piece(reader) for _ in range(min(count, _MOST_PARTS)) if reader.position < len(data)]
+        lengths = (_number(numbers), _number(numbers)) if numbers.position < len(numbers.data) else ()
+        parts.sections.append(Part(kind, owner, entries, pieces, lengths))
+    return parts
+
+
+def _piece(reader: Reader) -> bytes:
+    return reader.take(min(_number(reader), len(reader.data) - reader.position))
+
+
+def _number(reader: Reader) -> int:
+    try:
+        return reader.unsigned()
+    except Corrupt:
+        return 0
+
+
+def file_of(data: bytes) -> bytes:
+    """The bytes of the file that an input stands for."""
+    if data[:1] in (b"", bytes([RAW])):
+        return data[1:]
+    parts = unpack(data)
+    sections = [_section(SectionKind.DESCRIPTION, 0, 0, zstd(parts.description))]
+    sections += [_told(part, *_placed(part)) for part in parts.sections]
+    placed = b"".join(layout.pack_frame(section) + content for section, content in sections)
+    index = zstd(parts.index or _index([section for section, _ in sections]))
+    offset = layout.HEADER_SIZE + len(placed)
+    digest = layout.checksum(layout.pack_header() + index)
+    trailer = b"".join(n.to_bytes(8, "little") for n in (offset, len(index), digest)) + layout.END_MAGIC
+    return layout.pack_header() + placed + index + trailer
+
+
+def _index(sections: Sequence[Section]) -> bytes:
+    numbers = [n for s in sections for n in (s.kind, s.owner, s.entries, s.head, s.body)]
+    return write_unsigned([len(sections), *numbers]) + b"".join(s.checksum.to_bytes(8, "little") for s in sections)
+
+
+def _told(part: Part, section: Section, content: bytes) -> tuple[Section, bytes]:
+    """A section that tells the lengths asked for."""
+    head, body = part.lengths or (section.head, section.body)
+    return replace(section, head=head, body=body), content
+
+
+def _placed(part: Part) -> tuple[Section, bytes]:
+    kind, owner, entries = (n % 2**32 for n in (part.kind, part.owner, part.entries))
+    if kind != SectionKind.CHUNK:
+        return _section(kind, owner, entries, zstd(b"".join(part.pieces)))
+    head, body = _listed(*part.pieces) if len(part.pieces) == 4 else directory.join(_columns(part.pieces))
+    return _section(kind, owner, entries, head, body)
+
+
+def _section(kind: int, owner: int, entries: int, head: bytes, body: bytes = b"") -> tuple[Section, bytes]:
+    section = Section(kind, owner, entries, len(head), len(body), layout.checksum(head))  # type: ignore[arg-type]
+    return section, head + body
+
+
+def _listed(numbers: bytes, group: bytes, body: bytes, more: bytes) -> tuple[bytes, bytes]:
+    """Head and body of a chunk whose directory is given, with the checksums of the blocks that it speaks of."""
+    reader, lengths = Reader(numbers), []
+    while reader.position < len(numbers):
+        method, payload, escapes = (_number(reader) for _ in range(3))
+        lengths.append(escapes + payload * (method % 8 != Method.GROUP))
+    sums = [layout.checksum(block).to_bytes(8, "little") for block in slices(body, 0, directory._blocks(lengths))]
+    frames = zstd(numbers), zstd(group) if group else b""
+    return write_unsigned(map(len, frames)) + b"".join([*frames, *sums, more]), body
+
+
+def _columns(pieces: Sequence[bytes]) -> list[StoredColumn]:
+    numbers = Reader(pieces[0] if pieces else b"")
+    columns = []
+    for k in range(1, len(pieces), 2):
+        number = _number(numbers)
+        method = Method(number % 8) if number % 8 in tuple(Method) else number % 8
+        columns.append(StoredColumn(method, _wrapped(pieces[k]), _wrapped(b"".join(pieces[k + 1 : k + 2])), number >= 8))  # type: ignore[arg-type]
+    return columns
+
+
+def _wrapped(piece: bytes) -> bytes:
+    way, content = piece[:1], piece[1:]
+    if way == bytes([FRAMED]):
+        return zstd(content)
+    return b"\0" + zstd(content) if way == bytes([FRAMED_AFTER_ZERO]) else content
+
+
+def parts_of(path: Path, *, listed: bool = False) -> Parts:
+    """A file taken apart.
+
+    Args:
+        path: Of a whole file.
+        listed: Chunks as directory, group and body.
+    """
+    with File(path, workers=1) as file:
+        sections = []
+        for section in file.sections[1:]:
+            if section.kind is SectionKind.CHUNK:
+                table = list(file.tables.values())[section.owner]
+                raw = file.raw(section)[layout.FRAME_SIZE :]
+                pieces = _list_pieces(raw) if listed else list(_chunk_pieces(raw, table.columns))
+            else:
+                pieces = [unzstd(file.read_head(section))]
+            sections.append(Part(section.kind, section.owner, section.entries, pieces))
+        return Parts(unzstd(file.read_head(file.sections[0])), b"", sections)
+
+
+def _list_pieces(raw: bytes) -> list[bytes]:
+    reader = Reader(raw)
+    frames = [reader.take(n) for n in (reader.unsigned(), reader.unsigned())]
+    numbers, group = (unzstd(frame) if frame else b"" for frame in frames)
+    rest = Reader(numbers)
+    length = 0
+    while rest.position < len(numbers):
+        method, payload, escapes = rest.unsigned(), rest.unsigned(), rest.unsigned()
+        length += escapes + payload * (method % 8 != Method.GROUP)
+    return [numbers, group, raw[len(raw) - length :], b""]
+
+
+def _chunk_pieces(raw: bytes, columns: Sequence[Column]) -> Iterator[bytes]:
+    found = directory.read_directory(raw, columns)
+    stored = found.take([c.name for c in columns], lambda spans: slices(raw, found.head, spans))
+    yield write_unsigned(s.method + 8 * s.residual for s in stored.values())
+    for column in stored.values():
+        yield _unwrapped(column.payload)
+        yield _unwrapped(column.escapes)
+
+
+def _unwrapped(data: bytes) -> bytes:
+    """Bytes with the content of their frame in its place, where they are one."""
+    for way, begin in ((FRAMED, 0), (FRAMED_AFTER_ZERO, 1)):
+        try:
+            content = unzstd(data[begin:])
+        except Corrupt:
+            continue
+        if way == FRAMED or data[:1] == b"\0":
+            return bytes([way]) + content
+    return bytes([AS_IT_IS]) + data
