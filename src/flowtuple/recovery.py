@@ -81,9 +81,22 @@ def recover(
             write_dataset(saved, output, options or WriteOptions())
             events = {name: table.num_entries for name, table in saved.tables.items()}
         else:
+            missing = [_whole_chunk(d) for d in wreck.damage]
             with create(output) as writer:
                 events = _copy(wreck, models, writer)
     return Recovered(os.fspath(output), {name: (count, declared[name]) for name, count in events.items()}, tuple(missing))
+
+
+def _whole_chunk(damage: Damage) -> Damage:
+    """What damage of some columns means where only whole chunks are copied: all columns of these events are lost."""
+    if not damage.table or not damage.columns:
+        return damage
+    first, more = damage.columns[0], len(damage.columns) - 1
+    return replace(
+        damage,
+        columns=(),
+        reason=f"left out, for {first!r}{f' and {more} more' if more else ''} {'are' if more else 'is'} damaged",
+    )
 
 
 def _take_models(wreck: Wreck, path: str | os.PathLike[str] | None) -> dict[str, bytes]:
