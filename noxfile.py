@@ -35,6 +35,13 @@ def core(session: nox.Session) -> None:
 
 
 @nox.session
+def large(session: nox.Session) -> None:
+    """A file of 5 GB compressed and read back within 2 GB of memory; takes a sample as its argument, and half an hour."""
+    session.install("-c", "constraints.txt", "-e", ".[train]")
+    session.run("python", "bench/large.py", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """A minute of fuzzing the reader, from the corpus that is kept; new inputs stay in a folder of their own."""
     session.install("-c", "constraints.txt", "-e", ".[fuzz]")

@@ -92,6 +92,23 @@ def test_events_are_whole(model: Path) -> None:
     assert np.corrcoef(drawn.a, drawn.b)[0, 1] > 0.99
 
 
+def test_references_point_at_objects_that_are_there(tmp_path: Path) -> None:
+    draw = np.random.default_rng(5)
+    jets, muons = draw.integers(0, 4, EVENTS), draw.integers(0, 3, EVENTS)
+    index = draw.integers(-1, np.maximum(np.repeat(jets, muons), 1))
+    made = {
+        "Jet_pt": ak.unflatten(draw.exponential(30, jets.sum()), jets),
+        "Muon_jetIdx": ak.unflatten(index.astype(np.int16), muons),
+    }
+    ft.train(made, tmp_path / "m.flow", tolerance={"*": "abs:0.1"}, effort="fast")
+    drawn = ft.sample(tmp_path / "m.flow", 5000, seed=1)
+    assert ak.all(drawn.Muon_jetIdx < ak.num(drawn.Jet_pt))
+    assert set(ak.flatten(drawn.Muon_jetIdx).tolist()) == {-1, 0, 1, 2}
+    with ft.open(tmp_path / "m.flow") as file:
+        alone = Drawn("events", file.table().coding, 5000, 1).read(["Muon_jetIdx"], 0, 5000)
+    assert alone["Muon_jetIdx"].tolist() == ak.flatten(drawn.Muon_jetIdx).tolist()
+
+
 def test_values_lie_on_the_lattice_of_the_model(model: Path) -> None:
     with ft.open(model) as file:
         lattices = file.table().lattices

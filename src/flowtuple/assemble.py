@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flowtuple.budget import CHUNK, MEMORY
+from flowtuple.budget import CHUNK, LARGEST_CHUNK, MEMORY
 from flowtuple.codec.chunk import encode_chunk
 from flowtuple.codec.column import TableCoding
 from flowtuple.codec.directory import read_directory
@@ -104,7 +104,10 @@ def chunks(source: TableSource, event_bytes: float = 0.0, memory: int = MEMORY) 
     Large events make them smaller: 2^24 values of one column are enough for any method, and memory has to hold some chunks.
     """
     widest = max((math.prod(c.shape) for c in source.columns), default=1)
-    needed = source.num_entries * widest // CHUNK_VALUES, int(source.num_entries * event_bytes * CHUNK / memory)
+    needed = (
+        source.num_entries * widest // CHUNK_VALUES,
+        int(source.num_entries * event_bytes / min(memory // CHUNK, LARGEST_CHUNK)),
+    )
     count = max(1, -(-source.num_entries // CHUNK_ENTRIES), *needed)
     names = [c.name for c in source.columns]
     count += count % 2 if count > 1 else 0  # so that two cores end together

@@ -162,9 +162,13 @@ def _decode_numbers(
     contents: dict[str, Any] = {}
     context = make_context(coding.columns, num_entries, contents)
     supplied = _supply(sorted(needed & coding.given), given, num_entries)
+    rows = 0
     for column in coding_order(coding.columns, tuple(coding.flow.columns)):
         if column.name not in needed:
             continue
+        rows += len(context.rows(collection_of(column)))
+        if rows > MAX_ROWS:
+            raise Corrupt(f"column {column.name!r}: a chunk cannot hold more than {MAX_ROWS} values")
         if (stored[column.name].method is Method.GIVEN) != (column.name in coding.given):
             raise Corrupt(f"column {column.name!r} is stored and given, or neither")
         if column.name in coding.given:

@@ -61,6 +61,7 @@ class Drawn:
         self._coding, self._seed, self._given, self._first, self._workers = coding, seed, given, first, workers
         supplied = {c.name for c in given.columns} if given is not None else set()
         self._supplied = {c.name for c in self.columns if c.name in supplied or (c.name in coding.given and c.hidden)}
+        self._targets = {c.name: target for c in self.columns if (target := _target(c, self.columns))}
         missing = [c.name for c in self.columns if not self._has_density(c)]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -78,6 +79,8 @@ class Drawn:
         stop = min(stop, self.num_entries)
         kept = with_counters(self.columns, columns)
         needed = needed_columns(self._coding, kept)
+        counting = {self._targets[name] for name in needed if name in self._targets}
+        needed |= needed_columns(self._coding, [c for c in self.columns if c.name in counting])
         blocks = [(a + start, b + start) for a, b in ranges(max(0, stop - start), BLOCK)] or [(start, start)]
         pieces = ordered_map(lambda block: self._block(needed, *block), blocks, self._workers)
         return concatenate([Table(self.name, kept, t.num_entries, {c.name: t.data[c.name] for c in kept}) for t in pieces])
@@ -114,6 +117,8 @@ class Drawn:
             evaluation.publish(name, slice(0, 0), q[:0], _nothing(lattice), lattice, self._coding.flow, context)
         for part in rows.parts if itself else [slice(0, len(rows))]:
             q[part] = self._indices(flow, lattice, name, part, context, first)
+            if name in self._targets:
+                q[part] = _existing(q[part], lattice, contents[self._targets[name]][rows.event[part]])
             escapes = np.zeros(int(np.count_nonzero(q[part] == ESCAPE)), lattice.dtype)
             evaluation.publish(name, part, q[part], escapes, lattice, self._coding.flow, context)
         return rows.unsort(lattice.decode(q, np.zeros(int(np.count_nonzero(q == ESCAPE)), lattice.dtype)))
@@ -131,6 +136,20 @@ class Drawn:
             return drawn
         q = flow.prediction.restore(drawn, predicted)
         return np.where((q >= ATOM + len(lattice.atoms)) & (q != ESCAPE), ESCAPE, q)
+
+
+def _target(column: Column, columns: Sequence[Column]) -> str | None:
+    """The counter of the collection that a column of references points to, by its name: of Muon_jetIdx that of Jet."""
+    if column.role != "reference":
+        return None
+    stem = column.name.rpartition("_")[2].split("Idx")[0].lower()
+    return next((c.counter for c in columns if c.counter is not None and c.name.partition("_")[0].lower() == stem), None)
+
+
+def _existing(q: Array, lattice: Lattice, counts: Array) -> Array:
+    """References to objects that their event does not have become -1, which refers to none."""
+    none = lattice.nearest(np.array([-1]).astype(lattice.dtype))
+    return np.where(lattice.decode(q) >= counts, none, q)
 
 
 def _nothing(lattice: Lattice) -> Array:
