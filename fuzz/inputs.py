@@ -6,7 +6,8 @@ of which there may be fewer:
 - the description as JSON text;
 - the content of the index, empty for the one that is right;
 - for each section numbers as varints, kind, owner, entries and n, and then n pieces; after n there may be two lengths, those of
-  head and body that frame and index tell in place of the right ones.
+  head and body that frame and index tell in place of the right ones, and after these or in their place the number of the first
+  event that the frame tells.
 
 A chunk of four pieces is the content of its directory, the content of its group, its body, and bytes that its head has more
 than it should. Any other chunk has a piece with one number a column, as a directory lists methods, and two pieces a column,
@@ -17,7 +18,7 @@ is reached.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class Part:
     entries: int
     pieces: list[bytes]
     lengths: tuple[int, ...] = ()
+    first: int | None = None
 
 
 @dataclass
@@ -61,8 +63,12 @@ def pack(parts: Parts) -> bytes:
     """An input of parts."""
     pieces = [parts.description, parts.index]
     for part in parts.sections:
-        pieces += [write_unsigned([part.kind, part.owner, part.entries, len(part.pieces), *part.lengths]), *part.pieces]
+        pieces += [write_unsigned([part.kind, part.owner, part.entries, len(part.pieces), *_optional(part)]), *part.pieces]
     return bytes([IN_PARTS]) + b"".join(write_unsigned([len(piece)]) + piece for piece in pieces)
+
+
+def _optional(part: Part) -> tuple[int, ...]:
+    return part.lengths if part.first is None else (*part.lengths, part.first)
 
 
 def unpack(data: bytes) -> Parts:
@@ -73,8 +79,9 @@ def unpack(data: bytes) -> Parts:
         numbers = Reader(_piece(reader))
         kind, owner, entries, count = (_number(numbers) for _ in range(4))
         pieces = [_piece(reader) for _ in range(min(count, _MOST_PARTS)) if reader.position < len(data)]
-        lengths = (_number(numbers), _number(numbers)) if numbers.position < len(numbers.data) else ()
-        parts.sections.append(Part(kind, owner, entries, pieces, lengths))
+        told = [_number(numbers) for _ in range(3) if numbers.position < len(numbers.data)]
+        lengths, first = tuple(told[: len(told) // 2 * 2]), told[-1] if len(told) % 2 else None
+        parts.sections.append(Part(kind, owner, entries, pieces, lengths, first))
     return parts
 
 
@@ -95,7 +102,12 @@ def file_of(data: bytes) -> bytes:
         return data[1:]
     parts = unpack(data)
     sections = [_section(SectionKind.DESCRIPTION, 0, 0, zstd(parts.description))]
-    sections += [_told(part, *_placed(part)) for part in parts.sections]
+    events: dict[int, int] = {}
+    for part in parts.sections:
+        section, content = _told(part, *_placed(part), events)
+        if section.kind == SectionKind.CHUNK:
+            events[section.owner] = events.get(section.owner, 0) + section.entries
+        sections.append((section, content))
     placed = b"".join(layout.pack_frame(section) + content for section, content in sections)
     index = zstd(parts.index or _index([section for section, _ in sections]))
     offset = layout.HEADER_SIZE + len(placed)
@@ -109,10 +121,11 @@ def _index(sections: Sequence[Section]) -> bytes:
     return write_unsigned([len(sections), *numbers]) + b"".join(s.checksum.to_bytes(8, "little") for s in sections)
 
 
-def _told(part: Part, section: Section, content: bytes) -> tuple[Section, bytes]:
-    """A section that tells the lengths asked for."""
+def _told(part: Part, section: Section, content: bytes, events: Mapping[int, int]) -> tuple[Section, bytes]:
+    """A section that tells the lengths and first event asked for, else the right ones after so many events of each table."""
     head, body = part.lengths or (section.head, section.body)
-    return replace(section, head=head, body=body), content
+    first = events.get(section.owner, 0) if section.kind == SectionKind.CHUNK else 0
+    return replace(section, head=head, body=body, first=first if part.first is None else part.first), content
 
 
 def _placed(part: Part) -> tuple[Section, bytes]:

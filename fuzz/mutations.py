@@ -80,7 +80,7 @@ def _likely(part: Part, random: Random) -> int:
 
 def _change_sections(sections: list[Part], random: Random) -> None:
     k = random.randrange(len(sections))
-    part, action = sections[k], random.randrange(7)
+    part, action = sections[k], random.randrange(8)
     if action == 0:
         sections.insert(random.randint(0, len(sections)), Part(part.kind, part.owner, part.entries, list(part.pieces)))
     elif action == 1:
@@ -94,6 +94,8 @@ def _change_sections(sections: list[Part], random: Random) -> None:
         part.owner = random.choice(NUMBERS[:4])
     elif action == 5:
         part.kind = random.randrange(5)
+    elif action == 6:
+        part.first = random.choice([0, part.entries, *NUMBERS])
     else:
         part.lengths = (random.choice([0, 1, 20, 100, *NUMBERS]), random.choice([0, 0, 100, *NUMBERS]))
 

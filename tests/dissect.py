@@ -52,7 +52,7 @@ def assemble(
     Args:
         path: To write.
         meta: The description.
-        sections: Of which kind, owner and entries count, be they impossible.
+        sections: Of which kind, owner and entries count, be they impossible; chunks are numbered in this order.
         contents: Their bytes.
         heads: How many of these are head; by default as many as before of chunks, and all of others.
     """
@@ -66,9 +66,12 @@ def assemble(
 
 def write(path: Path, sections: Sequence[Section], contents: Sequence[bytes], heads: Sequence[int]) -> None:
     """As `assemble`, of all sections."""
-    indexed, parts = [], [layout.pack_header()]
+    indexed, parts, events = [], [layout.pack_header()], dict[int, int]()
     for section, content, head in zip(sections, contents, heads, strict=True):
-        placed = replace(section, head=head, body=len(content) - head, checksum=layout.checksum(content[:head]))
+        first = events.get(section.owner, 0) if section.kind is SectionKind.CHUNK else 0
+        if section.kind is SectionKind.CHUNK:
+            events[section.owner] = first + section.entries
+        placed = replace(section, head=head, body=len(content) - head, checksum=layout.checksum(content[:head]), first=first)
         indexed.append(placed)
         parts += [frame_of(placed), content]
     path.write_bytes(b"".join(parts) + layout.pack_index(indexed))
@@ -76,7 +79,8 @@ def write(path: Path, sections: Sequence[Section], contents: Sequence[bytes], he
 
 def frame_of(section: Section) -> bytes:
     """The frame of a section, of whose numbers those that no frame can hold are cut."""
-    return layout.pack_frame(replace(section, owner=section.owner % 2**32, entries=section.entries % 2**32))
+    owner, entries, first = section.owner % 2**32, section.entries % 2**32, section.first % 2**64
+    return layout.pack_frame(replace(section, owner=owner, entries=entries, first=first))
 
 
 def merge(path: Path, parts: Sequence[Path]) -> None:

@@ -20,6 +20,7 @@ from flowtuple.codec.varint import Reader, write_unsigned
 from flowtuple.container.layout import SectionKind
 from flowtuple.container.model import pack_flow
 from flowtuple.container.writer import create
+from flowtuple.lattice import evaluation
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import Context, Parent, Relation, coding_order
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
@@ -126,8 +127,8 @@ def _store(way: Way, values: Array, column: Column, coding: TableCoding, context
     escapes = rows.sort(values)[in_rows == ESCAPE]
     predicted = None
     if flow is not None:
-        coding_of._publish(name, slice(0, len(rows)), in_rows, escapes, coding, context)
-        predicted = coding_of._predict(flow, lattice, name, slice(0, len(rows)), context)
+        evaluation.publish(name, slice(0, len(rows)), in_rows, escapes, lattice, coding.flow, context)
+        predicted = evaluation.predict(flow, lattice, name, slice(0, len(rows)), context)
     if way.residual or (way.method is Method.FLOW and flow.residual):
         coded = flow.prediction.residual(in_rows, predicted, flow.kept)
         assert coded is not None, f"{name} cannot be stored by residuals"

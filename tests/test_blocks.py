@@ -235,7 +235,7 @@ class TestInFiles:
         assert difference(found, table.read(names, 0, ROWS)) is None
         bytes_of_blocks = sum(cut[k].stop - cut[k].begin for k in blocks)
         head, *rest = reads
-        assert head == (chunk.section.offset, 48 + chunk.section.head)
+        assert head == (chunk.section.offset, 56 + chunk.section.head)
         assert sum(length for _, length in rest) == bytes_of_blocks
         assert [offset for offset, _ in rest] == [begin + cut[k].begin for k in blocks if k - 1 not in blocks]
 

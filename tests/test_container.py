@@ -397,7 +397,7 @@ def test_sections_follow_one_another_without_gaps(plain):
     with ft.File(plain) as file:
         assert [s.offset for s in file.sections[1:]] == [s.offset + s.length for s in file.sections[:-1]]
         assert file.sections[0].offset == layout.HEADER_SIZE
-        assert [(s.begin, s.stop) for s in file.sections] == [(s.offset + 48, s.offset + s.length) for s in file.sections]
+        assert [(s.begin, s.stop) for s in file.sections] == [(s.offset + 56, s.offset + s.length) for s in file.sections]
         assert sum(s.length for s in file.sections) + file.index_size == file.size == plain.stat().st_size
 
 

@@ -163,6 +163,18 @@ def _scored(table):
     return [*made.items(), ("counter", made["a"])]
 
 
+def test_scores_do_not_depend_on_neighbours(tmp_path: Path) -> None:
+    """Not even on one whose index is too large to be counted from its prediction."""
+    draw = np.random.default_rng(1)
+    x = draw.integers(0, 1000, 6000)
+    ft.train({"x": x, "y": x + draw.integers(0, 3, 6000)}, tmp_path / "m.flow", effort="fast")
+    some = {"x": x[:5], "y": x[:5] + 1}
+    beside = {"x": np.append(x[:5], 7), "y": np.append(some["y"], 2**60)}
+    alone, together = (ft.score(tmp_path / "m.flow", events).bits.to_numpy() for events in (some, beside))
+    assert np.array_equal(alone, together[:5])
+    assert together[5] > 50
+
+
 def test_probabilities_of_a_column_add_up_to_one(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     n = draw.integers(0, 7, 5000).astype(np.int8)

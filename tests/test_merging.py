@@ -18,7 +18,7 @@ from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, 
 
 import flowtuple as ft
 from flowtuple import cli
-from flowtuple.container.layout import SectionKind
+from flowtuple.container.layout import FRAME_SIZE, SectionKind
 from flowtuple.container.wreck import examine
 from flowtuple.errors import Corrupt, InvalidArgument, Truncated
 from flowtuple.events.memory import dataset_from_memory
@@ -83,7 +83,8 @@ class TestEvents:
 
     def test_are_copied_byte_by_byte(self, folder: Path, tmp_path: Path) -> None:
         merge(paths(folder, 0, 1, 2), tmp_path / "merged.ftup")
-        assert chunks(tmp_path / "merged.ftup") == [c for path in paths(folder, 0, 1, 2) for c in chunks(path)]
+        made = [c for path in paths(folder, 0, 1, 2) for c in chunks(path)]
+        assert [c[FRAME_SIZE:] for c in chunks(tmp_path / "merged.ftup")] == [c[FRAME_SIZE:] for c in made]
 
     def test_keep_their_bounds_and_ranges(self, folder: Path, tmp_path: Path) -> None:
         merge(paths(folder, 0, 1, 2), tmp_path / "merged.ftup")
@@ -316,3 +317,10 @@ class TestTreesAndObjects:
         assert found == {"path": str(target), "file_bytes": target.stat().st_size}
         assert run(0, *files, "-o", target, "--drop").endswith(" from 2 files\n")
         assert_concatenates(target, files)
+
+
+def test_the_name_of_another_format_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "keep.root").write_bytes(b"events")
+    with pytest.raises(InvalidArgument, match="keep.root: has the suffix of another format"):
+        merge(paths(folder, 0, 1), tmp_path / "keep.root")
+    assert (tmp_path / "keep.root").read_bytes() == b"events"

@@ -138,8 +138,18 @@ class TestEnds:
         assert_saved(Path(found.path), whole, without())
 
     @pytest.mark.parametrize("place", [8, 9, 12, 15])
-    def test_header_of_another_version(self, path: Path, place: int) -> None:
+    def test_version_and_flags(self, whole: ak.Array, path: Path, place: int) -> None:
+        """The index goes with the header that this version writes: it is no file of a later one."""
         flip(path, place)
+        found = save(path)
+        assert [(d.table, d.events, d.columns) for d in found.missing] == [("", None, ())]
+        assert_saved(Path(found.path), whole, without())
+
+    @pytest.mark.parametrize("place", [8, 9, 12, 15])
+    @pytest.mark.parametrize("other", [-1, -9, -17, -32, -40])
+    def test_header_of_another_version(self, path: Path, place: int, other: int) -> None:
+        """Nothing says that it is damaged rather than of a later version."""
+        flip(path, place, other)
         with pytest.raises(TooNew, match=r"broken\.ftup: has format version"):
             save(path)
 
@@ -231,7 +241,8 @@ class TestModel:
 
 
 def of_npz(path: Path) -> ak.Array:
-    return table_to_awkward(read_all(open_dataset(path).tables["Events"]))
+    (table,) = open_dataset(path).tables.values()
+    return table_to_awkward(read_all(table))
 
 
 class TestChunk:
@@ -379,9 +390,8 @@ class TestWithoutAnIndex:
         flip(path, section.offset + 9, -1)
         found = save(path)
         assert found.events == {"Events": (EVENTS - STEP, EVENTS), "Runs": (2, 2)}
-        assert [(d.table, d.events, d.columns, d.reason) for d in found.missing[1:]] == [
-            ("Events", None, (), "100 events are missing")
-        ]
+        assert found.missing[0].table == ""
+        assert found.missing[1:] == (Damage("Events", (number * STEP, number * STEP + STEP), (), "missing"),)
         assert_saved(Path(found.path), whole, without((number * STEP, number * STEP + STEP)))
         recover(path, path.with_name("saved.npz"), columns=["Events/*"])
         lost = without((number * STEP, number * STEP + STEP))
@@ -390,16 +400,19 @@ class TestWithoutAnIndex:
         )
 
     def test_the_last_chunk_of_a_table(self, whole: ak.Array, path: Path) -> None:
-        """Nothing of it comes after, so that the numbers are known."""
         section = sections(path, SectionKind.CHUNK)[3]
         flip(path, section.offset + 9, -1)
-        assert examine(path)[1:] == [Damage("Events", (300, 400), (), "100 events are missing")]
+        assert examine(path)[1:] == [Damage("Events", (300, 400), (), "missing")]
         assert_saved(Path(save(path).path), whole, range(300))
 
     def test_damage_before_and_after_a_hole(self, whole: ak.Array, path: Path) -> None:
         first, second, _, last = sections(path, SectionKind.CHUNK)
         flip(path, first.begin + 9, second.offset + 9, last.begin + 9, -1)
-        assert [d.events for d in examine(path)[1:]] == [None, (0, STEP), None]
+        assert sorted((d.events, d.columns, d.reason) for d in examine(path)[1:]) == [
+            ((0, 100), (), "damaged"),
+            ((100, 200), (), "missing"),
+            ((300, 400), (), "damaged"),
+        ]
         found = save(path)
         assert found.events["Events"] == (STEP, EVENTS)
         assert_saved(Path(found.path), whole, range(200, 300))
@@ -409,7 +422,8 @@ class TestWithoutAnIndex:
         blank(path, second.offset + 99, third.offset + 99)
         blank(path, path.stat().st_size - 20, path.stat().st_size)
         found = save(path)
-        assert [d.events for d in found.missing[1:]] == [None, None] or found.events["Events"][0] == 200
+        assert found.events["Events"] == (200, EVENTS)
+        assert sorted((d.events, d.reason) for d in found.missing[1:]) == [((100, 200), "damaged"), ((200, 300), "missing")]
         assert_saved(Path(found.path), whole, without((100, 300)))
 
     def test_an_empty_table_of_texts(self, tmp_path: Path) -> None:
@@ -444,22 +458,84 @@ class TestParts:
         assert found.events == {"events": (100, 120)}
         assert ft.decompress(found.path).to_list() == whole[kept].to_list()
 
-    @pytest.mark.parametrize("number", range(5))
-    def test_what_comes_after_a_hole_belongs_to_no_known_part(self, merged: Path, number: int) -> None:
+    def assert_saved_but(self, whole: ak.Array, merged: Path, *lost: tuple[int, int], reason: str = "missing") -> None:
+        """All other events are saved as they were, and just these are listed."""
+        kept = [k for k in range(120) if not any(a <= k < b for a, b in lost)]
+        for name in ("saved.ftup", "saved.npz"):
+            found = recover(merged, merged.with_name(name))
+            assert found.events == {"events": (len(kept), 120)}
+            assert tuple(d for d in found.missing if d.table) == tuple(Damage("events", span, (), reason) for span in lost)
+            assert [(d.events, d.columns) for d in found.missing if not d.table] == [(None, ())]
+        for saved in (ft.decompress(merged.with_name("saved.ftup")), of_npz(merged.with_name("saved.npz"))):
+            assert saved["k"].to_list() == kept
+            assert ak.to_numpy(saved["x"]).tobytes() == ak.to_numpy(whole["x"][kept]).tobytes()
+        assert examine(merged.with_name("saved.ftup")) == []
+
+    @pytest.mark.parametrize("number", range(6))
+    def test_what_comes_after_a_hole_keeps_its_part(self, merged: Path, number: int) -> None:
         whole = ft.decompress(merged)
         flip(merged, sections(merged, SectionKind.CHUNK)[number].offset + 9, -1)
+        self.assert_saved_but(whole, merged, (20 * number, 20 * number + 20))
+
+    def test_two_holes(self, merged: Path) -> None:
+        whole, chunks = ft.decompress(merged), sections(merged, SectionKind.CHUNK)
+        flip(merged, chunks[1].offset + 9, chunks[4].offset + 9, -1)
+        self.assert_saved_but(whole, merged, (20, 40), (80, 100))
+
+    def rearrange(self, merged: Path, order: Iterable[int], *, index: bool = True) -> None:
+        """The chunks in another order, each frame right after the section before."""
+        data, chunks = merged.read_bytes(), sections(merged, SectionKind.CHUNK)
+        placed = b"".join(data[chunks[k].offset : chunks[k].stop] for k in order)
+        merged.write_bytes(data[: chunks[0].offset] + placed + data[chunks[-1].stop : None if index else -1])
+
+    @pytest.mark.parametrize("index", [True, False])
+    @pytest.mark.parametrize("number", range(6))
+    def test_a_chunk_cut_out(self, merged: Path, number: int, index: bool) -> None:
+        whole = ft.decompress(merged)
+        self.rearrange(merged, [k for k in range(6) if k != number], index=index)
+        self.assert_saved_but(whole, merged, (20 * number, 20 * number + 20))
+
+    @pytest.mark.parametrize("index", [True, False])
+    @pytest.mark.parametrize(
+        "order", [(0, 0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 1, 4, 5), (0, 1, 2, 3, 4, 5, 2), (5, 0, 1, 2, 3, 4, 5)]
+    )
+    def test_a_chunk_twice(self, merged: Path, order: tuple[int, ...], index: bool) -> None:
+        whole = ft.decompress(merged)
+        self.rearrange(merged, order, index=index)
+        self.assert_saved_but(whole, merged)
+
+    def test_a_chunk_in_place_of_another(self, merged: Path) -> None:
+        whole = ft.decompress(merged)
+        self.rearrange(merged, (0, 1, 2, 1, 4, 5), index=False)
+        self.assert_saved_but(whole, merged, (60, 80))
+
+    @pytest.mark.parametrize("order", [(1, 0, 2, 3, 4, 5), (0, 1, 2, 4, 3, 5), (5, 1, 2, 3, 4, 0), (5, 4, 3, 2, 1, 0)])
+    def test_chunks_swapped(self, merged: Path, order: tuple[int, ...]) -> None:
+        whole = ft.decompress(merged)
+        self.rearrange(merged, order, index=False)
+        self.assert_saved_but(whole, merged)
+
+    def test_chunks_swapped_behind_a_whole_index(self, merged: Path) -> None:
+        """They lie where the index has others: whatever is not saved is listed, and the rest is right."""
+        whole = ft.decompress(merged)
+        self.rearrange(merged, (0, 1, 4, 3, 2, 5))
         found = recover(merged, merged.with_name("saved.ftup"))
-        kept = 20 * number
-        assert found.events == {"events": (kept, 120)}
-        assert found.missing[1:] == (Damage("events", (kept, 120), (), f"{120 - kept} events are missing"),)
-        assert ft.decompress(found.path).to_list() == whole[:kept].to_list()
+        lost = {k for d in found.missing if d.events for k in range(*d.events)}
+        kept = [k for k in range(120) if k not in lost]
+        assert found.missing
+        assert set(range(40)) | set(range(100, 120)) <= set(kept)
+        assert found.events == {"events": (len(kept), 120)}
+        assert ft.decompress(found.path).to_list() == whole[kept].to_list()
+
+    def test_last_byte_lost(self, merged: Path) -> None:
+        whole = ft.decompress(merged)
+        cut(merged, 1)
+        self.assert_saved_but(whole, merged)
 
     def test_cut(self, merged: Path) -> None:
         whole, chunk = ft.decompress(merged), sections(merged, SectionKind.CHUNK)[3]
         merged.write_bytes(merged.read_bytes()[: chunk.stop])
-        found = recover(merged, merged.with_name("saved.ftup"))
-        assert found.missing[1:] == (Damage("events", (80, 120), (), "40 events are missing"),)
-        assert ft.decompress(found.path).to_list() == whole[:80].to_list()
+        self.assert_saved_but(whole, merged, (80, 120))
 
 
 class TestGiven:
@@ -492,12 +568,19 @@ class TestGiven:
             assert saved["a"].tolist() == self.events["a"][kept].tolist()
             assert saved["b"].tolist() == self.events["b"][kept].tolist()
 
-    def test_a_hole_hides_which_given_events_follow(self, path: Path) -> None:
-        flip(path, sections(path, SectionKind.CHUNK)[1].offset + 9, -1)
+    @pytest.mark.parametrize("number", range(4))
+    def test_a_hole(self, path: Path, number: int) -> None:
+        """What follows it is decoded with the given events that are its own."""
+        lost = 50 * number, 50 * number + 50
+        kept = [k for k in range(200) if not lost[0] <= k < lost[1]]
+        whole = ft.decompress(path, given=self.events)
+        flip(path, sections(path, SectionKind.CHUNK)[number].offset + 9, -1)
         found = recover(path, path.with_name("saved.npz"), given=open_dataset(self.events), columns=["a", "b"])
-        assert found.missing[1:] == (Damage("events", (50, 200), (), "150 events are missing"),)
+        assert found.events == {"events": (150, 200)}
+        assert found.missing[1:] == (Damage("events", lost, (), "missing"),)
         with np.load(path.with_name("saved.npz")) as saved:
-            assert saved["b"].tolist() == self.events["b"][:50].tolist()
+            for name in "ab":
+                assert saved[name].tobytes() == ak.to_numpy(whole[name][kept]).tobytes() == self.events[name][kept].tobytes()
 
 
 def test_any_damage_saves_right_values_or_says_so(whole: ak.Array, path: Path) -> None:
@@ -523,9 +606,8 @@ def test_any_damage_saves_right_values_or_says_so(whole: ak.Array, path: Path) -
         assert sorted(set(events)) == events
         assert (len(events), EVENTS) == found.events["Events"]
         assert found.missing
-        spans = [d.events for d in found.missing if d.table == "Events" and d.reason != "its model is damaged"]
-        if None not in spans:
-            assert events == without(*spans)
+        assert events == without(*(d.events for d in found.missing if d.table == "Events" and d.events))
+        assert all(d.events for d in found.missing if d.table == "Events" and not d.reason.startswith("its model"))
     assert saved > 20
     assert saved + refused == 60
 

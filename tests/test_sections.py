@@ -47,21 +47,29 @@ def read_everything(path):
 
 class TestFrames:
     def test_bytes(self):
-        found = layout.pack_frame(Section(SectionKind.CHUNK, 3, 1000, 40, 2**33, 0x0123456789ABCDEF))
+        found = layout.pack_frame(Section(SectionKind.CHUNK, 3, 1000, 40, 2**33, 0x0123456789ABCDEF, 2**40 + 7))
         fixed = "89534543" + "02000000" + "03000000" + "e8030000" + "2800000000000000" + "0000000002000000" + "efcdab8967452301"
-        assert found[:40].hex() == fixed
-        assert found[40:] == xxhash.xxh3_64_intdigest(found[:40]).to_bytes(8, "little")
-        assert len(found) == FRAME_SIZE == 48
+        assert found[:48].hex() == fixed + "0700000000010000"
+        assert found[48:] == xxhash.xxh3_64_intdigest(found[:48]).to_bytes(8, "little")
+        assert len(found) == FRAME_SIZE == 56
 
-    @given(st.sampled_from(SectionKind), SHORT, SHORT, LONG, LONG, LONG, st.integers(0, 2**40), st.binary(max_size=9))
-    def test_round_trip(self, kind, owner, entries, head, body, checksum, offset, after):
-        entries, body = (entries, body) if kind is SectionKind.CHUNK else (0, 0)  # no other has either
-        section = Section(kind, owner, entries, head, body, checksum, offset)
+    @given(st.sampled_from(SectionKind), SHORT, SHORT, LONG, LONG, LONG, LONG, st.integers(0, 2**40), st.binary(max_size=9))
+    def test_round_trip(self, kind, owner, entries, head, body, checksum, first, offset, after):
+        entries, body, first = (entries, body, first) if kind is SectionKind.CHUNK else (0, 0, 0)  # no other has any
+        section = Section(kind, owner, entries, head, body, checksum, first, offset)
         assert layout.unpack_frame(layout.pack_frame(section) + after, offset) == section
-        assert (section.begin, section.stop) == (offset + 48, offset + 48 + head + body)
+        assert (section.begin, section.stop) == (offset + 56, offset + 56 + head + body)
+
+    @pytest.mark.parametrize("kind", [k for k in SectionKind if k is not SectionKind.CHUNK])
+    @pytest.mark.parametrize("name", ["entries", "body", "first"])
+    def test_what_only_a_chunk_has_makes_none_of_another(self, kind, name):
+        section = Section(kind, 0, 0, 5, 0, 1)
+        assert layout.unpack_frame(layout.pack_frame(section), 0) == section
+        assert layout.unpack_frame(layout.pack_frame(replace(section, **{name: 1})), 0) is None
+        assert layout.unpack_frame(layout.pack_frame(replace(section, kind=SectionKind.CHUNK, **{name: 1})), 0) is not None
 
     def test_every_change_is_seen(self):
-        frame = layout.pack_frame(Section(SectionKind.CHUNK, 0, 5, 40, 70, 2**60))
+        frame = layout.pack_frame(Section(SectionKind.CHUNK, 0, 5, 40, 70, 2**60, 300))
         for place in range(FRAME_SIZE):
             for mask in (*(1 << bit for bit in range(8)), 0xFF):
                 assert layout.unpack_frame(frame[:place] + bytes([frame[place] ^ mask]) + frame[place + 1 :], 0) is None
@@ -113,7 +121,10 @@ class TestIndex:
         index = data[:-TRAILER_SIZE]
         assert found == (offset, len(index), xxhash.xxh3_64_intdigest(layout.pack_header() + index))
         back = layout.unpack_index(index, offset, "file")
-        assert [replace(s, offset=0) for s in back] == sections
+        assert [replace(s, first=0, offset=0) for s in back] == sections
+        chunks = [(s.owner, s.entries * (s.kind is SectionKind.CHUNK)) for s in sections]
+        before = [sum(n for owner, n in chunks[:k] if owner == chunks[k][0]) for k in range(len(rows))]
+        assert [s.first for s in back] == [n * (s.kind is SectionKind.CHUNK) for n, s in zip(before, back, strict=True)]
         assert [s.offset for s in back] == [HEADER_SIZE + sum(s.length for s in sections[:k]) for k in range(len(rows))]
 
     @pytest.mark.parametrize(
@@ -146,11 +157,11 @@ class TestIndex:
             layout.unpack_index(index, offset, "file")
 
     def test_of_many_rows_in_a_small_file_takes_no_memory(self):
-        """Each row stands for a frame of 48 bytes at least: what a small file cannot have is refused before it is unpacked."""
+        """Each row stands for a frame of 56 bytes at least: what a small file cannot have is refused before it is unpacked."""
         index = zstd(write_unsigned([2**22]) + bytes(13 * 2**22))
         assert len(index) < 10_000
         tracemalloc.start()
-        with pytest.raises(Corrupt, match="declares 54525956 bytes where at most 12074 are due"):
+        with pytest.raises(Corrupt, match="declares 54525956 bytes where at most 10334 are due"):
             layout.unpack_index(index, 10_000, "file")
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
         tracemalloc.stop()

@@ -16,6 +16,7 @@ from flowtuple.container.layout import SectionKind
 from flowtuple.container.stored import StoredTable
 from flowtuple.container.writer import create
 from flowtuple.errors import InvalidArgument
+from flowtuple.events.source import check_stored_name
 from flowtuple.progress import Progress, silent
 
 
@@ -36,6 +37,7 @@ def merge(
     Raises:
         InvalidArgument: The files do not fit one another; the message names the first difference.
     """
+    check_stored_name(output)
     if len(paths) < 2:
         raise InvalidArgument(f"{output}: is to be merged of {len(paths)} files; name two or more")
     with ExitStack() as stack, create(output) as writer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from flowtuple.codec.column import Method
 from flowtuple.codec.packing import zstd
@@ -68,6 +69,8 @@ def recover(
     """
     other_format = os.fspath(output).lower().endswith(tuple(FORMATS))
     columns = tuple(columns)
+    if Path(output).exists() and "://" not in os.fspath(path) and Path(output).samefile(path):
+        raise InvalidArgument(f"{output}: is the damaged file itself, of which more may be saved another time; write elsewhere")
     if columns and not other_format:
         raise InvalidArgument(f"{output}: takes whole chunks of all columns; write OUT.root for some, or leave out --columns")
     with Wreck(path, given, progress) as wreck:
@@ -139,7 +142,7 @@ def _read_in_vain(wreck: Wreck, lost: Mapping[str, Lost]) -> Iterator[Damage]:
         for chunk, damaged, gone in zip(table.chunks, wreck.damaged[name], lost[name], strict=True):
             if gone - damaged:
                 named = tuple(c.name for c in table.columns if c.name in gone - damaged)
-                yield Damage(name, wreck.span(table, chunk), named, "whole, but decoded from what is lost")
+                yield Damage(name, (chunk.begin, chunk.stop), named, "whole, but decoded from what is lost")
 
 
 class _Salvaged:
@@ -204,9 +207,9 @@ def _copy(wreck: Wreck, models: Mapping[str, bytes], writer: Writer) -> dict[str
         section = table.model_section
         if section is not None:
             writer.add(SectionKind.MODEL, number, models.get(name) or wreck.reader.read(section))
-    for chunks in kept.values():
+    for number, (name, chunks) in enumerate(kept.items()):
         for chunk in chunks:
-            writer.copy(chunk.section, wreck.reader.raw(chunk.section))
+            writer.add(SectionKind.CHUNK, number, *wreck.tables[name].copy(chunk), entries=chunk.section.entries)
     for number, content in enumerate(wreck.carried.values()):
         writer.add(SectionKind.CARRIED, number, zstd(content))
     writer.finish()

@@ -12,7 +12,7 @@ MAGIC = b"\x89FTUP\r\n\x1a"
 MARKER = b"\x89SEC"
 END_MAGIC = b"\x1aFTUPEND"
 MAJOR = 1
-HEADER, FRAME, TRAILER = 16, 48, 32  # bytes
+HEADER, FRAME, TRAILER = 16, 56, 32  # bytes
 DESCRIPTION, MODEL, CHUNK, CARRIED = range(4)
 FLOW, CONSTANT, INDICES, VALUES, GROUP, OPAQUE, GIVEN = range(7)
 BLOCK = 2**15
@@ -30,6 +30,7 @@ class Section:
     head: bytes
     body: bytes
     checksum: int
+    first: int
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,13 @@ def open_container(data: bytes) -> list[Section]:
     checksums = [reader.u64() for _ in range(count)]
     reader.finish()
     content = Reader(data[HEADER : len(data) - TRAILER - len(index)])
-    sections = []
+    sections: list[Section] = []
     for (kind, owner, entries, head, body), checksum in zip(rows, checksums, strict=True):
         require(kind <= CARRIED, "a reserved kind of section")
         require(kind == CHUNK or body == entries == 0, "a section with events or a body that is no chunk")
         frame = content.take(FRAME)
-        sections.append(Section(kind, owner, entries, frame, content.take(head), content.take(body), checksum))
+        first = sum(s.entries for s in sections if s.kind == kind == CHUNK and s.owner == owner)
+        sections.append(Section(kind, owner, entries, frame, content.take(head), content.take(body), checksum, first))
     content.finish()
     require(sections != [] and sections[0].kind == DESCRIPTION, "a file that does not begin with its description")
     require(sum(s.kind == DESCRIPTION for s in sections) == 1, "two descriptions")
@@ -91,10 +93,10 @@ def check_frame(section: Section) -> None:
     """Section 2.2: the frame says the same as the index, and its own checksum is right."""
     fields = Reader(section.frame)
     require(fields.take(4) == MARKER, "a frame without the marker")
-    numbers = [fields.u32(), fields.u32(), fields.u32(), fields.u64(), fields.u64(), fields.u64()]
+    numbers = [fields.u32(), fields.u32(), fields.u32(), fields.u64(), fields.u64(), fields.u64(), fields.u64()]
     s = section
-    require(numbers == [s.kind, s.owner, s.entries, len(s.head), len(s.body), s.checksum], "frame and index differ")
-    require(fields.u64() == xxh3(section.frame[:40]), "the checksum of a frame differs")
+    require(numbers == [s.kind, s.owner, s.entries, len(s.head), len(s.body), s.checksum, s.first], "frame and index differ")
+    require(fields.u64() == xxh3(section.frame[:48]), "the checksum of a frame differs")
 
 
 def head_of(section: Section) -> bytes:

@@ -121,7 +121,7 @@ def read_memory(text: str) -> int:
     scale = {"M": 10**6, "G": 10**9}.get(number[-1:], 0)
     try:
         size = int(float(number[:-1]) * scale)
-    except ValueError:
+    except (ValueError, OverflowError):
         size = 0
     if size < _LEAST_MEMORY:
         raise InvalidArgument(f"--memory {text!r} is no size from 256MB on, such as 2GB")

@@ -19,7 +19,7 @@ END_MAGIC = b"\x1aFTUPEND"
 MAJOR, MINOR = 1, 0
 
 _HEADER = struct.Struct("<8sHHI")
-_FRAME = struct.Struct("<4sIIIQQQ")
+_FRAME = struct.Struct("<4sIIIQQQQ")
 _TRAILER = struct.Struct("<QQQ8s")
 _CHECKSUM = struct.Struct("<Q")
 HEADER_SIZE = _HEADER.size
@@ -50,6 +50,7 @@ class Section:
         head: Bytes that `checksum` covers.
         body: Bytes after these, of a chunk only; the head has their checksums.
         checksum: XXH3-64 of the head.
+        first: Number of a chunk's first event in its table, 0 for others; so that a chunk has its place by itself.
         offset: First byte of its frame in the file; sections follow one another from the end of the header.
     """
 
@@ -59,6 +60,7 @@ class Section:
     head: int
     body: int
     checksum: int
+    first: int = 0
     offset: int = 0
 
     @property
@@ -111,7 +113,7 @@ def check_header(data: bytes, name: str) -> None:
 def pack_frame(section: Section) -> bytes:
     """What stands before a section: enough to find and check it without the index."""
     s = section
-    fixed = _FRAME.pack(MARKER, s.kind, s.owner, s.entries, s.head, s.body, s.checksum)
+    fixed = _FRAME.pack(MARKER, s.kind, s.owner, s.entries, s.head, s.body, s.checksum, s.first)
     return fixed + _CHECKSUM.pack(checksum(fixed))
 
 
@@ -119,12 +121,12 @@ def unpack_frame(data: bytes, offset: int) -> Section | None:
     """The section whose frame these bytes are, `None` where they are none."""
     if len(data) < FRAME_SIZE or not data.startswith(MARKER):
         return None
-    _, kind, owner, entries, head, body, digest = _FRAME.unpack(data[: _FRAME.size])
+    _, kind, owner, entries, head, body, digest, first = _FRAME.unpack(data[: _FRAME.size])
     if _CHECKSUM.unpack(data[_FRAME.size : FRAME_SIZE])[0] != checksum(data[: _FRAME.size]) or kind not in tuple(SectionKind):
         return None
-    if kind != SectionKind.CHUNK and (body or entries):
+    if kind != SectionKind.CHUNK and (body or entries or first):
         return None
-    return Section(SectionKind(kind), owner, entries, head, body, digest, offset)
+    return Section(SectionKind(kind), owner, entries, head, body, digest, first, offset)
 
 
 def pack_index(sections: Sequence[Section]) -> bytes:
@@ -162,14 +164,17 @@ def unpack_index(data: bytes, offset: int, name: str) -> list[Section]:
     """
     reader = Reader(unzstd(data, most=10 + _INDEX_ROW * (offset // FRAME_SIZE)))
     rows = [[reader.unsigned() for _ in range(5)] for _ in range(reader.unsigned())]
-    sections, position = [], HEADER_SIZE
+    sections, position, events = [], HEADER_SIZE, dict[int, int]()
     for kind, owner, entries, head, body in rows:
         if kind not in tuple(SectionKind):
             raise Corrupt(f"{name}: has a section of unknown kind {kind}")
         if max(owner, entries) > _LARGEST or (kind != SectionKind.CHUNK and (body or entries)):
             raise Corrupt(f"{name}: has a {SectionKind(kind).name.lower()} section of numbers that none can have")
         digest = _CHECKSUM.unpack(reader.take(_CHECKSUM.size))[0]
-        sections.append(Section(SectionKind(kind), owner, entries, head, body, digest, position))
+        first = events.get(owner, 0) if kind == SectionKind.CHUNK else 0
+        sections.append(Section(SectionKind(kind), owner, entries, head, body, digest, first, position))
+        if kind == SectionKind.CHUNK:
+            events[owner] = first + entries
         position = sections[-1].stop
     if position != offset or reader.position != len(reader.data):
         raise Corrupt(f"{name}: its index does not add up to its size")

@@ -109,9 +109,14 @@ class SectionReader:
         Raises:
             Corrupt: It is not what was written.
         """
-        return self._checked(section, self._bytes(section.offset, layout.FRAME_SIZE + section.head))
+        return self.checked(section, self._bytes(section.offset, layout.FRAME_SIZE + section.head))
 
-    def _checked(self, section: Section, data: bytes) -> bytes:
+    def checked(self, section: Section, data: bytes) -> bytes:
+        """The head among the first bytes of a section.
+
+        Raises:
+            Corrupt: Frame or head are not what was written.
+        """
         head = data[layout.FRAME_SIZE : layout.FRAME_SIZE + section.head]
         if data[: layout.FRAME_SIZE] != layout.pack_frame(section) or layout.checksum(head) != section.checksum:
             place = f"bytes {section.offset} to {section.stop}"
@@ -131,7 +136,7 @@ class SectionReader:
         """
         at_once = (whole or section.length <= WHOLE) and section.stop <= self.storage.size
         data = self._bytes(section.offset, section.length if at_once else layout.FRAME_SIZE + section.head)
-        directory = read_directory(self._checked(section, data), columns)
+        directory = read_directory(self.checked(section, data), columns)
         if (directory.head, directory.body) != (section.head, section.body):
             raise Corrupt(f"{self.path}: a chunk at byte {section.offset} does not fit its directory")
         return directory, self._fetch(section, data if at_once else None)

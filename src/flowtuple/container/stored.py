@@ -10,9 +10,9 @@ from functools import cached_property
 import awkward as ak
 import numpy as np
 
-from flowtuple.codec.chunk import Given, decode_columns, needed_columns
+from flowtuple.codec.chunk import Given, decode_columns, needed_columns, slices
 from flowtuple.codec.column import TableCoding
-from flowtuple.codec.directory import Directory, Entry, Fetch
+from flowtuple.codec.directory import Directory, Entry, Fetch, read_directory
 from flowtuple.container.description import DescribedTable, Part
 from flowtuple.container.layout import FRAME_SIZE, Section
 from flowtuple.container.model import unpack_flow
@@ -63,6 +63,7 @@ class StoredTable:
         workers: int | None = None,
         given: Dataset | None = None,
         referred: Callable[[str, str], StoredTable] | None = None,
+        partial: bool = False,
     ) -> None:
         self._reader = reader
         self._number = number
@@ -76,22 +77,21 @@ class StoredTable:
         self.model_reference, self.parts = described.model, described.parts
         if self.model_reference and self.model_section is not None:
             raise Corrupt(f"{reader.path}: table {self.name!r} has a model and refers to another")
-        self.chunks = self._place(described.parts)
+        self.chunks = self._place(described.parts, partial)
 
-    def _place(self, parts: Sequence[Part]) -> list[StoredChunk]:
-        """Chunks with their events; each lies within one part."""
+    def _place(self, parts: Sequence[Part], partial: bool) -> list[StoredChunk]:
+        """Chunks with their events; each lies within one part. With `partial` some of them may be missing."""
         sections = self._reader.chunks.get(self._number, [])
         path, held = self._reader.path, sum(s.entries for s in sections)
-        if held != self.num_entries:
+        if held != self.num_entries and not partial:
             raise Corrupt(f"{path}: table {self.name!r} declares {self.num_entries} events, its chunks hold {held}")
-        chunks, begin = [], 0
+        chunks = []
         ends = np.cumsum([part.entries for part in parts], dtype=np.int64)
         for section in sections:
-            number = min(int(np.searchsorted(ends, begin, "right")), len(parts) - 1)
-            if begin + section.entries > ends[number]:
+            number = min(int(np.searchsorted(ends, section.first, "right")), len(parts) - 1)
+            if section.first + section.entries > ends[number]:
                 raise Corrupt(f"{path}: table {self.name!r} has a chunk that lies in two parts")
-            chunks.append(StoredChunk(section, begin, parts[number]))
-            begin += section.entries
+            chunks.append(StoredChunk(section, section.first, parts[number]))
         return chunks
 
     @cached_property
@@ -217,12 +217,14 @@ class StoredTable:
         Raises:
             Corrupt: They are not what was written.
         """
-        directory, fetch = self.directory(chunk)
-        damaged = directory.damaged(fetch)
-        if damaged:
-            raise Corrupt(f"{self._reader.path}: events {chunk.begin} to {chunk.stop}: column {damaged[0]!r} is damaged")
-        data = self._reader.raw(chunk.section)[FRAME_SIZE:]
-        return data[: directory.head], data[directory.head :]
+        data = self._reader.raw(chunk.section)
+        head = self._reader.checked(chunk.section, data)
+        body, directory = data[FRAME_SIZE + len(head) :], read_directory(head, self.columns)
+        damaged = directory.damaged(lambda spans: slices(body, 0, spans))
+        if len(body) != directory.body or damaged:
+            column = (damaged or [self.columns[0].name])[0]
+            raise Corrupt(f"{self._reader.path}: events {chunk.begin} to {chunk.stop}: column {column!r} is damaged")
+        return head, body
 
     def needed(self, columns: Sequence[str]) -> set[str]:
         """All columns that decoding some takes."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flowtuple.codec.column import Method
 from flowtuple.codec.packing import unzstd
-from flowtuple.container.description import DescribedTable, Part, parse_table
-from flowtuple.container.layout import SectionKind
+from flowtuple.container import layout
+from flowtuple.container.description import DescribedTable, parse_table
+from flowtuple.container.layout import Section, SectionKind
 from flowtuple.container.reader import SectionReader
 from flowtuple.container.scan import scan
 from flowtuple.container.storage import Storage
 from flowtuple.container.stored import StoredChunk, StoredTable
-from flowtuple.errors import Corrupt, Truncated
+from flowtuple.errors import Corrupt, TooNew, Truncated
 from flowtuple.progress import Progress, silent
 from flowtuple.table import Dataset
 
@@ -27,7 +28,7 @@ class Damage:
 
     Attributes:
         table: The tree; empty where it is no event data.
-        events: First event and event after the last; `None` where other damage hides the numbers, or of what is no events.
+        events: First event and event after the last; `None` of what is no events.
         columns: Names of the lost columns; empty for all.
         reason: What was found, in words.
     """
@@ -62,15 +63,16 @@ class Wreck:
     def __init__(self, path: str | os.PathLike[str], given: Dataset | None = None, progress: Progress = silent) -> None:
         self.damage: list[Damage] = []
         self._has_index = True
-        self._hole: int | None = None
-        self._holed: set[str] = set()
         self.reader = self._open(path)
         self.tables: dict[str, StoredTable] = {}
         self.damaged: dict[str, list[frozenset[str]]] = {}
         self.lost_models: set[str] = set()
         try:
             for number, described in enumerate(self.reader.meta["tables"]):
-                table = StoredTable(self.reader, number, self._found(number, parse_table(described)), given=given)
+                parsed = parse_table(described)
+                if not self._has_index:
+                    self._find_chunks(number, parsed)
+                table = StoredTable(self.reader, number, parsed, given=given, partial=True)
                 self.tables[table.name] = table
                 self.damaged[table.name] = list(self._check_chunks(table, progress))
                 self._check_model(table)
@@ -82,41 +84,32 @@ class Wreck:
     def _open(self, path: str | os.PathLike[str]) -> SectionReader:
         try:
             return SectionReader(path)
-        except DAMAGE as error:
+        except (*DAMAGE, TooNew) as error:
             storage = Storage(path)
-            sections = list(scan(storage))
+            sections = list(_first_of_each(scan(storage)))
+            later = isinstance(error, TooNew) and not _header_is_damaged(storage)
             storage.close()
-            if not sections or sections[0].kind is not SectionKind.DESCRIPTION:
+            if later or not sections or sections[0].kind is not SectionKind.DESCRIPTION:
                 raise
             self._has_index = False
             self.damage.append(Damage("", None, (), _reason(error, storage.path)))
             return SectionReader(path, sections)
 
-    def _found(self, number: int, described: DescribedTable) -> DescribedTable:
-        """A table as far as its chunks were found: without an index some may be missing."""
-        if self._has_index:
-            return described
-        reader, chunks = self.reader, self.reader.chunks.get(number, [])
-        edges = zip(reader.sections, reader.sections[1:], strict=False)
-        self._hole = self._hole or next((s.stop for s, after in edges if s.stop != after.offset), None)
-        found = sum(s.entries for s in chunks)
-        if self._hole is not None and found < described.num_entries and (len(described.parts) > 1 or described.given):
-            # which part, or which given event, one after the hole belongs to is not known
-            chunks = [s for s in chunks if s.offset < self._hole]
-            reader.chunks[number] = chunks
-            found = sum(s.entries for s in chunks)
-        missing = described.num_entries - found
-        if missing > 0:
-            hidden = self._hole is not None and any(s.offset > self._hole for s in chunks)
-            self._holed |= {described.name} if hidden else set()
-            span = None if hidden else (found, described.num_entries)
-            self.damage.append(Damage(described.name, span, (), f"{missing} events are missing"))
-        return replace(described, num_entries=found, parts=tuple(_cut(described.parts, found)))
-
-    def span(self, table: StoredTable, chunk: StoredChunk) -> tuple[int, int] | None:
-        """First event of a chunk and event after the last; `None` where a hole hides how many come before."""
-        hidden = table.name in self._holed and self._hole is not None and chunk.section.offset >= self._hole
-        return None if hidden else (chunk.begin, chunk.stop)
+    def _find_chunks(self, number: int, described: DescribedTable) -> None:
+        """The chunks of a table that were found, by the events that their frames name; the rest is missing."""
+        chunks: list[Section] = []
+        end = 0
+        for section in sorted(self.reader.chunks.get(number, []), key=lambda s: s.first):
+            after = section.first + section.entries
+            if section.first < end or after > described.num_entries or (chunks and not section.entries):
+                continue  # there twice, or of another file
+            if section.first > end:
+                self.damage.append(Damage(described.name, (end, section.first), (), "missing"))
+            chunks.append(section)
+            end = after
+        if end < described.num_entries:
+            self.damage.append(Damage(described.name, (end, described.num_entries), (), "missing"))
+        self.reader.chunks[number] = chunks
 
     def _check_model(self, table: StoredTable) -> None:
         section = table.model_section
@@ -134,7 +127,7 @@ class Wreck:
             damaged = self._check_chunk(table, chunk)
             if damaged:
                 named = () if len(damaged) == len(table.columns) else tuple(damaged)
-                self.damage.append(Damage(table.name, self.span(table, chunk), named, "damaged"))
+                self.damage.append(Damage(table.name, (chunk.begin, chunk.stop), named, "damaged"))
             progress(f"check {table.name}", chunk.stop / max(1, table.num_entries), "")
             yield frozenset(damaged)
 
@@ -180,13 +173,26 @@ def examine(path: str | os.PathLike[str], progress: Progress = silent) -> list[D
         return wreck.damage
 
 
-def _cut(parts: Iterable[Part], entries: int) -> Iterator[Part]:
-    """Parts of the first events only; of none the first, for a chunk without events lies in it."""
-    for number, part in enumerate(parts):
-        kept = min(part.entries, entries)
-        entries -= kept
-        if kept or not number:
-            yield Part(kept, part.lattices)
+def _first_of_each(sections: Iterable[Section]) -> Iterator[Section]:
+    """All chunks, and the first section of each other kind and owner; a second description begins another file."""
+    seen = set()
+    for section in sections:
+        key = section.kind, section.owner
+        if section.kind is SectionKind.DESCRIPTION and key in seen:
+            return
+        if section.kind is SectionKind.CHUNK or key not in seen:
+            yield section
+        seen.add(key)
+
+
+def _header_is_damaged(storage: Storage) -> bool:
+    """Whether the index goes with the header that this version writes, and so not with the one that stands there."""
+    try:
+        tail = storage.read(max(0, storage.size - layout.TRAILER_SIZE), min(storage.size, layout.TRAILER_SIZE))
+        offset, length, expected = layout.unpack_trailer(tail, storage.size, storage.path)
+        return layout.checksum(layout.pack_header() + storage.read(offset, length)) == expected
+    except DAMAGE:
+        return False
 
 
 def _reason(error: Exception, path: str) -> str:

@@ -24,6 +24,7 @@ class Writer:
         self._out = out
         self._path = path
         self._sections: list[Section] = []
+        self._events: dict[int, int] = {}
         self._write(layout.pack_header())
 
     def _write(self, data: bytes) -> None:
@@ -39,13 +40,12 @@ class Writer:
 
     def add(self, kind: SectionKind, owner: int, head: bytes, body: bytes = b"", entries: int = 0) -> None:
         """Write one section."""
-        section = Section(kind, owner, entries, len(head), len(body), layout.checksum(head))
-        self.copy(section, layout.pack_frame(section) + head + body)
-
-    def copy(self, section: Section, data: bytes) -> None:
-        """Write a section from its bytes, frame and all."""
-        self._write(data)
+        first = self._events.get(owner, 0) if kind is SectionKind.CHUNK else 0
+        section = Section(kind, owner, entries, len(head), len(body), layout.checksum(head), first)
+        self._write(layout.pack_frame(section) + head + body)
         self._sections.append(section)
+        if kind is SectionKind.CHUNK:
+            self._events[owner] = first + entries
 
     def finish(self) -> None:
         """Write the index; nothing may follow."""

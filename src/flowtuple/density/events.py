@@ -21,7 +21,7 @@ from flowtuple.schema import Array, Column
 from flowtuple.table import Table, TableSource, concatenate, ranges, read_like, with_counters
 
 BLOCK = 8192  # events made at a time by one thread
-_CONSTANT_IDS = ("run", "lumi")
+_CONSTANT_IDS = frozenset(["run", "runnumber", "lumi", "luminosityblock", "lumiblock"])
 
 
 class Drawn:
@@ -158,7 +158,7 @@ def _nothing(lattice: Lattice) -> Array:
 
 def _fresh(column: Column, rows: Rows, first: int) -> Array:
     """Ids that were never in the data: events numbered from 1 on, runs and luminosity blocks all 1."""
-    constant = any(word in column.name.lower() for word in _CONSTANT_IDS)
+    constant = column.name.lower() in _CONSTANT_IDS
     numbers = np.ones(len(rows), np.int64) if constant else rows.event + first + 1
     with np.errstate(over="ignore"):
         return rows.unsort(numbers).astype(column.dtype)

@@ -82,14 +82,13 @@ def _column_bits(stored: Array, column: Column, coding: TableCoding, context: Co
     q, whole = lattice.encode(values), slice(0, len(rows))
     evaluation.publish(name, whole, q, values[q == ESCAPE], lattice, coding.flow, context)
     predicted = evaluation.predict(flow, lattice, name, whole, context)
-    coded = q
+    coded, countable = q, np.ones(len(q), bool)
     if flow.prediction is not None and predicted is not None and (flow.residual or flow.network is None):
-        r = flow.prediction.residual(q, predicted, flow.kept)
-        if r is None:
-            return np.full(len(q), IMPOSSIBLE)
-        coded = r
+        countable = flow.prediction.countable(q, predicted)
+        r = flow.prediction.residual(np.where(countable, q, 0), np.where(countable, predicted, 0), flow.kept)
+        coded = q if r is None else r
     if flow.network is None:
-        return np.where(coded == 0, 0.0, IMPOSSIBLE)
+        return np.where(countable & (coded == 0), 0.0, IMPOSSIBLE)
     symbols, frequency = flow.bins.symbol(coded), np.empty(len(coded), np.uint32)
     for start in range(0, len(coded), _BLOCK):
         part = slice(start, min(start + _BLOCK, len(coded)))
@@ -97,4 +96,5 @@ def _column_bits(stored: Array, column: Column, coding: TableCoding, context: Co
         frequency[part] = intervals(logits, symbols[part])[1]
     widths = np.log2(flow.bins.spans.astype(np.float64) + 1)
     bits: Array = FREQUENCY_BITS - np.log2(frequency.astype(np.float64)) + widths[symbols]
+    bits[~countable] = IMPOSSIBLE
     return bits

@@ -62,6 +62,18 @@ FORMATS: dict[str, str] = {
     ".dat": "flowtuple.events.delimited",
 }
 STORED = (".ftup", ".flow")  # what compressed files and models end in by custom
+
+
+def check_stored_name(path: str | os.PathLike[str]) -> None:
+    """Refuse the name of another format for a flowtuple file.
+
+    Raises:
+        InvalidArgument: It has the suffix of one.
+    """
+    if os.fspath(path).lower().endswith(tuple(FORMATS)):
+        raise InvalidArgument(f"{path}: has the suffix of another format; end it in .ftup, or in .flow for a model alone")
+
+
 _DEFAULT_READ = ReadOptions()
 _DEFAULT_WRITE = WriteOptions()
 

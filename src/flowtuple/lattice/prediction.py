@@ -183,6 +183,12 @@ class Prediction:
         present = present & np.isfinite(total)
         return np.where(present, total, 0.0), present
 
+    def countable(self, q: Array, predicted: Array) -> Array:
+        """Which indices can be counted from their predictions: bool, shape of q."""
+        same = (q == predicted) & (q != ESCAPE)
+        countable: Array = _near(q) | (q >= ATOM) | same
+        return countable
+
     def residual(self, q: Array, predicted: Array, kept: Array) -> Array | None:
         """What is left to code: int64, shape of q; `None` where an index cannot be counted from its prediction.
 
@@ -193,7 +199,7 @@ class Prediction:
         """
         usable = _near(predicted)
         same = (q == predicted) & (q != ESCAPE)
-        if (~_near(q) & (q < ATOM) & ~same).any():
+        if not self.countable(q, predicted).all():
             return None
         itself = ~usable | np.isin(q, kept)
         if self.period is None:

@@ -12,6 +12,7 @@ from flowtuple.evaluate.report import write_report
 from flowtuple.events.source import ReadOptions, Source, open_dataset
 from flowtuple.prepare import SCAN_STEP
 from flowtuple.progress import Progress, silent
+from flowtuple.schema import Bound
 from flowtuple.table import ranges, read_like
 
 
@@ -35,7 +36,7 @@ def verify(
         for name, stored in file.tables.items():
             source, files = dataset.table(name), f"{dataset.description} against {file.path}"
             check_comparable(source, stored, files)
-            bounds = {c: lattice.bound for c, lattice in stored.lattices.items()}
+            bounds = {c: lattice.bound for c, lattice in stored.lattices.items()} | _said(file, name)
             columns = [c.name for c in stored.columns]
             chunks = []
             for start, stop in list(ranges(stored.num_entries, SCAN_STEP)) or [(0, 0)]:
@@ -46,6 +47,13 @@ def verify(
             found += merge_columns(chunks)
         found += [_compare_carried(name, dataset.carried.get(name), content) for name, content in file.carried.items()]
     return found
+
+
+def _said(file: File, table: str) -> dict[str, Bound]:
+    """Bounds that a file which was compressed again keeps of the first original, where these are one number."""
+    said = file.meta.get("provenance", {}).get("bounds", {})
+    columns = ((key.removeprefix(f"{table}/"), text) for key, text in said.items() if key.startswith(f"{table}/"))
+    return {column: Bound.parse(text) for column, text in columns if "," not in text and " or " not in text}
 
 
 def _compare_carried(name: str, original: bytes | None, content: bytes) -> ColumnFidelity:

@@ -89,6 +89,7 @@ def recompress(
         dataset = file.dataset()
         asked = asked_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance or {})
         _check_given(file, tolerance or {})
+        _check_wider(file, asked)
         bounds = {f"{n}/{c}": b for n, t in file.tables.items() for c, b in _bounds(t, asked[n]).items()}
         supplied = [f"{name}/{column}" for name, table in file.tables.items() for column in table.given]
         prepared = prepare(dataset, bounds, progress, supplied, memory)
@@ -106,6 +107,19 @@ def _check_given(file: File, tolerance: Tolerance) -> None:
     for pattern, bound in tolerance.items():
         if pattern in given and str(bound) != "lossless":
             raise InvalidArgument(f"{file.path}: column {pattern!r} is given, so it cannot be bounded by {bound}")
+
+
+def _check_wider(file: File, asked: Mapping[str, Mapping[str, Bound]]) -> None:
+    """What was lost does not come back: a tighter bound of the same kind would promise what is not so."""
+    for name, bounds in asked.items():
+        for column, new in bounds.items():
+            old = file.tables[name].lattices[column].bound
+            finer = new.amount > old.amount if new.kind == "bits" else new.amount < old.amount
+            if new.kind == old.kind != "lossless" and finer:
+                raise InvalidArgument(
+                    f"{file.path}: column {column!r} is within {old} of its original, {new} cannot bring it nearer; "
+                    "compress the original"
+                )
 
 
 def _bounds(table: StoredTable, asked: Mapping[str, Bound]) -> dict[str, Bound]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowtuple.errors import InvalidArgument, Unsupported
-from flowtuple.events.source import FORMATS, ReadOptions, Source, open_dataset
+from flowtuple.events.source import ReadOptions, Source, check_stored_name, open_dataset
 from flowtuple.schema import Bound
 from flowtuple.selection import select, with_roles
 from flowtuple.table import Dataset
@@ -60,5 +60,4 @@ def check_request(path: str | os.PathLike[str], effort: str, seed: int) -> None:
     check_effort(effort)
     if not 0 <= seed < 2**63:
         raise InvalidArgument(f"the seed {seed} is not a whole number from 0 to 2^63 - 1")
-    if os.fspath(path).lower().endswith(tuple(FORMATS)):
-        raise InvalidArgument(f"{path}: has the suffix of another format; end it in .ftup, or in .flow for a model alone")
+    check_stored_name(path)
