@@ -321,6 +321,6 @@ class TestTreesAndObjects:
 
 def test_the_name_of_another_format_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "keep.root").write_bytes(b"events")
-    with pytest.raises(InvalidArgument, match="keep.root: has the suffix of another format"):
+    with pytest.raises(InvalidArgument, match=r"keep\.root: has the suffix of another format"):
         merge(paths(folder, 0, 1), tmp_path / "keep.root")
     assert (tmp_path / "keep.root").read_bytes() == b"events"
