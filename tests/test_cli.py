@@ -37,6 +37,9 @@ COMMANDS = [
     "report",
     "merge",
     "recover",
+    "sample",
+    "score",
+    "compare",
     "bench",
 ]
 HEADER_SIZE = 16

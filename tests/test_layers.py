@@ -28,6 +28,7 @@ RANKS = {
     "container": 7,
     "rivals": 7,
     "evaluate": 8,
+    "referee": 8,
     "training": 8,
     "tying": 7,
     "prepare": 8,

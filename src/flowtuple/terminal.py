@@ -19,6 +19,7 @@ from flowtuple.contest import pages
 from flowtuple.contest.result import Bench
 from flowtuple.evaluate.metrics import ColumnFidelity
 from flowtuple.evaluate.report import format_bytes, format_number
+from flowtuple.referee.result import Comparison, Outcome
 from flowtuple.schema import Bound
 from flowtuple.workflow import Compressed
 
@@ -239,3 +240,36 @@ def _special_in_words(column: dict[str, Any]) -> str:
 
 def _range_end(value: Any) -> str:
     return str(value) if isinstance(value, int) else format_number(value, digits=5)
+
+
+def show_comparison(found: Comparison) -> None:
+    """The joint tests, the worst of each column, what was left out and the verdict."""
+    made = [o for o in found.outcomes if o.p is not None]
+    joint = [o for o in made if not o.column]
+    worst = [min((o for o in made if o.column == name), key=lambda o: o.p or 0, default=None) for name in found.columns]
+    rows = [_outcome_row(o) for o in (*joint, *(o for o in worst if o is not None))]
+    title = f"{found.other.source} against {found.reference.source}: {found.other.rows} and {found.reference.rows} rows"
+    headings = ["test", "column (its smallest p)", "statistic", "95 %", "p", "adjusted"]
+    show_table(title, headings, rows, text_columns=2)
+    for sample in (found.reference, found.other):
+        if sample.dropped:
+            warn(f"{sample.source}: {sample.dropped} rows with NaN or infinite values dropped")
+    if found.constant:
+        warn(f"one value throughout, not tested: {', '.join(found.constant)}")
+    for note in (*(f"{o.test}: {o.note}" for o in found.outcomes if o.note), *found.notes):
+        warn(note)
+    if found.copies is not None:
+        c = found.copies
+        sys.stdout.write(
+            f"{c.share:.3f} of {c.rows} rows lie nearest to a training row, {c.expected:.3f} expected: p = {c.p:.3g} "
+            f"(binomial {c.binomial_p:.3g}); {c.identical} equal one\n"
+        )
+    sys.stdout.write(f"{found.verdict}\n")
+
+
+def _outcome_row(outcome: Outcome) -> list[str]:
+    interval = outcome.details.get("interval_95")
+    between = "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+    numbers = (format_number(value) for value in (outcome.p, outcome.adjusted))
+    mark = " *" if outcome.rejected else ""
+    return [outcome.test + mark, outcome.column, format_number(outcome.statistic, 4), between, *numbers]

@@ -187,7 +187,7 @@ def write_report(report_input: ReportInput, folder: Path, progress: Callable[[st
         MissingExtra: The extra 'plots' is not installed.
     """
     tell = progress or _silent
-    environment = _environment()
+    environment = page_environment()
     plots.require_plots()
     make_folder(folder)  # before the drawing, which takes a while and would be lost
     tell("comparing the decompressed events with the original")
@@ -214,7 +214,12 @@ def _silent(message: str) -> None:
     """Progress that nobody asked for."""
 
 
-def _environment() -> Any:
+def page_environment() -> Any:
+    """Templates that escape what they are given, with numbers, bytes and shares formatted as in every report.
+
+    Raises:
+        MissingExtra: The extra 'plots' is not installed.
+    """
     try:
         jinja2 = importlib.import_module("jinja2")
     except ImportError as error:

@@ -1,6 +1,7 @@
 """Each use of a file as one function; the command line calls nothing else."""
 
 from flowtuple.workflow.checking import report, verify
+from flowtuple.workflow.comparing import compare
 from flowtuple.workflow.compressing import Compressed, compress, train
 from flowtuple.workflow.generating import sample, score
 from flowtuple.workflow.measuring import bench, demo
@@ -14,6 +15,7 @@ __all__ = [
     "Recompressed",
     "Selection",
     "bench",
+    "compare",
     "compress",
     "decompress",
     "demo",

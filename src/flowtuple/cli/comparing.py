@@ -1,0 +1,66 @@
+"""The command that compares two samples."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowtuple.cli.app import app
+from flowtuple.cli.options import Columns, Json, Names, Seed, print_json, split_names
+from flowtuple.terminal import show_comparison, shown_progress
+
+
+@app.command()
+def compare(
+    reference: Annotated[str, typer.Argument(metavar="REFERENCE[:TREE]", help="One sample.")],
+    other: Annotated[str, typer.Argument(metavar="OTHER[:TREE]", help="Another with the same columns.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="For compare.json and compare.html.")
+    ] = None,
+    columns: Columns = [],  # noqa: B006
+    weights: Annotated[str | None, typer.Option("--weights", metavar="COL", help="Column of weights in both.")] = None,
+    tests: Annotated[str, typer.Option("--tests", metavar="A,B,...", help="Default: all.")] = "",
+    train: Annotated[
+        str | None, typer.Option("--train", metavar="FILE", help="Look for copies of these rows; REFERENCE was not trained on.")
+    ] = None,
+    names: Names = "",
+    level: Annotated[float, typer.Option("--level", help="Of the verdict, over all tests together.")] = 0.01,
+    permutations: Annotated[
+        int | None, typer.Option("--permutations", min=1, help="Default: as many as the number of tests asks for.")
+    ] = None,
+    seed: Seed = 0,
+    fail: Annotated[bool, typer.Option("--fail", help="Exit code 1 where the samples differ or rows are copied.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Test whether two samples are of one kind: p-values from permuting events, one verdict.
+
+    Example: flowtuple compare held_out.root generated.root -o compare --columns 'Jet_*' --train train.root
+    """
+    from flowtuple import workflow
+
+    with shown_progress() as progress:
+        found = workflow.compare(
+            reference,
+            other,
+            output,
+            columns=columns,
+            weights=weights,
+            tests=[name.strip() for name in tests.split(",")] if tests else (),
+            train=train,
+            names=split_names(names),
+            level=level,
+            permutations=permutations,
+            seed=seed,
+            progress=progress,
+        )
+    if as_json:
+        print_json(found.to_json())
+    else:
+        show_comparison(found)
+        if output:
+            sys.stdout.write(f"{output / 'compare.html'}\n")
+    if fail and found.rejected:
+        raise typer.Exit(1)
