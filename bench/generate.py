@@ -89,9 +89,9 @@ def main() -> None:
     shuffled = np.stack([draw.permutation(x[:, k]) for k in range(x.shape[1])], axis=1)
     split = draw.permutation(len(x))
     pairs = {
-        "real against real": (x[split[::2]], x[split[1::2]]),
-        "real against drawn": (x, y),
-        "real against shuffled": (x, shuffled),
+        "real": (x[split[::2]], x[split[1::2]]),
+        "drawn": (x, y),
+        "shuffled": (x, shuffled),
     }
     out = [f"trained in {trained:.1f} s, model {size} bytes, {len(names)} columns"]
     for label, pair in pairs.items():

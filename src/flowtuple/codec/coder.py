@@ -17,7 +17,6 @@ from flowtuple.errors import Corrupt
 from flowtuple.schema import Array
 
 START = 1 << 31
-PLACE_BITS = 24
 _HEADER = 16
 
 

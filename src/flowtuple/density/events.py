@@ -38,7 +38,6 @@ class Drawn:
         num_entries: Events to draw.
         seed: From 0 to 2^63 - 1.
         given: Has the columns that are given, as many events as are drawn; the others are drawn conditionally on them.
-        first: Number of the first event.
         workers: Threads; `None` for one per core. The events do not depend on it.
 
     Raises:
@@ -52,13 +51,12 @@ class Drawn:
         num_entries: int,
         seed: int,
         given: TableSource | None = None,
-        first: int = 0,
         workers: int | None = None,
     ) -> None:
         self.name = name
         self.columns = tuple(c for c in coding.columns if not c.is_opaque)
         self.num_entries = num_entries
-        self._coding, self._seed, self._given, self._first, self._workers = coding, seed, given, first, workers
+        self._coding, self._seed, self._given, self._workers = coding, seed, given, workers
         supplied = {c.name for c in given.columns} if given is not None else set()
         self._supplied = {c.name for c in self.columns if c.name in supplied or (c.name in coding.given and c.hidden)}
         self._targets = {c.name: target for c in self.columns if (target := _target(c, self.columns))}
@@ -95,7 +93,7 @@ class Drawn:
             contents |= {n: v.reshape(-1) for n, v in read_like(self._given, wanted, start, stop).data.items()}
         for column in ordered:
             if column.name in needed:
-                values = self._values(column, context, contents, self._first + start)
+                values = self._values(column, context, contents, start)
                 contents[column.name] = values.reshape(stop - start, *column.shape) if column.shape else values
         return Table(self.name, kept, stop - start, {c.name: contents[c.name] for c in kept})
 

@@ -1,4 +1,4 @@
-"""Each use of a file as one function; the command line calls nothing else."""
+"""Each use of events, models and files as one function."""
 
 from flowtuple.workflow.checking import report, verify
 from flowtuple.workflow.comparing import compare
