@@ -1,9 +1,12 @@
 """Seconds and bytes per value as a table grows wider: objects of a ragged file pivoted to one row per event.
 
 usage: python bench/wide.py FILE.root[:TREE] [--columns 10 100 1000] [--rows 20000] [--bound std:2.88e-3] [--effort default]
+           [--first]
 
-Objects that an event does not have are 0. Each width runs in a process of its own; memory is the peak of that process. The
-clock starts with packages imported and compiled kernels loaded, as in every other measurement.
+Objects that an event does not have are 0. The narrower tables are columns of the widest one, evenly spread over it, so that
+they hold the same mix of full and nearly empty columns; with `--first` they are its first columns, which are all full.
+Each width runs in a process of its own; memory is the peak of that process. The clock starts with packages imported and
+compiled kernels loaded, as in every other measurement.
 """
 
 from __future__ import annotations
@@ -46,14 +49,20 @@ def pivot(source: str, columns: int, rows: int) -> dict[str, Any]:
     return flat
 
 
-def measure(source: str, columns: int, rows: int, bound: str, effort: str) -> dict[str, Any]:
+def spread(data: dict[str, Any], columns: int) -> dict[str, Any]:
+    """So many of the columns, evenly spaced."""
+    names = list(data)
+    return {names[k * len(names) // columns]: data[names[k * len(names) // columns]] for k in range(columns)}
+
+
+def measure(a: argparse.Namespace, columns: int) -> dict[str, Any]:
     """One width: bytes against quantise+pcodec, seconds for each part, peak memory."""
-    data = pivot(source, columns, rows)
+    data = pivot(a.source, columns, a.rows) if a.first else spread(pivot(a.source, max(a.widest, columns), a.rows), columns)
     Flowtuple().load()
     with tempfile.TemporaryDirectory() as folder:
         model, packed = Path(folder) / "m.flow", Path(folder) / "w.ftup"
         times = [time.perf_counter()]
-        ft.train(data, model, tolerance={"*": bound}, effort=effort)
+        ft.train(data, model, tolerance={"*": a.bound}, effort=a.effort, lean=True)
         times.append(time.perf_counter())
         ft.compress(data, packed, model=model)
         times.append(time.perf_counter())
@@ -74,15 +83,17 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20000)
     parser.add_argument("--bound", default="std:2.88e-3")
     parser.add_argument("--effort", default="default")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--first", action="store_true")
+    parser.add_argument("--widest", type=int, default=0, help=argparse.SUPPRESS)
     a = parser.parse_args()
-    if a.one:
-        print(json.dumps(measure(a.source, a.columns[0], a.rows, a.bound, a.effort)))
+    if a.widest:
+        print(json.dumps(measure(a, a.columns[0])))
         return
     print("| columns | train us/value | compress us/value | decompress us/value | peak GiB | bytes | ours / q+pcodec |")
     print("|---:|" + "---:|" * 6)
     for columns in a.columns:
-        options = ["--columns", str(columns), "--rows", str(a.rows), "--bound", a.bound, "--effort", a.effort, "--one"]
+        options = ["--columns", str(columns), "--rows", str(a.rows), "--bound", a.bound, "--effort", a.effort]
+        options += ["--widest", str(max(a.columns))] + ["--first"] * a.first
         done = subprocess.run([sys.executable, __file__, a.source, *options], check=True, capture_output=True, text=True)
         row = json.loads(done.stdout)
         times = " | ".join(f"{1e6 * row[t] / row['values']:.3f}" for t in ("train", "compress", "decompress"))

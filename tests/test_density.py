@@ -11,6 +11,7 @@ import flowtuple as ft
 from flowtuple.codec.chunk import encode_chunk
 from flowtuple.density.draw import column_key, draw
 from flowtuple.density.events import Drawn
+from flowtuple.density.pick import at_random
 from flowtuple.density.score import score
 from flowtuple.density.surprise import expectation
 from flowtuple.errors import InvalidArgument, Unsupported
@@ -67,14 +68,14 @@ def test_draws_depend_on_seed_column_event_and_object_alone() -> None:
 def test_any_range_block_and_number_of_threads_gives_the_same_events(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ft.open(model) as file:
         coding = file.table().coding
-    whole = read_all(Drawn("events", coding, 500, 9, workers=1))
+    whole = read_all(Drawn("events", coding, 500, at_random(9, "events"), workers=1))
     names = [c.name for c in whole.columns]
     monkeypatch.setattr("flowtuple.density.events.BLOCK", 77)
-    again = Drawn("events", coding, 500, 9, workers=2)
+    again = Drawn("events", coding, 500, at_random(9, "events"), workers=2)
     assert difference(read_all(again), whole) is None
     assert difference(again.read(names, 123, 345), whole.read(names, 123, 345)) is None
     assert difference(again.read(["Jet_eta"], 10, 20), whole.read(["Jet_eta"], 10, 20)) is None
-    assert difference(read_all(Drawn("events", coding, 500, 10)), whole) is not None
+    assert difference(read_all(Drawn("events", coding, 500, at_random(10, "events"))), whole) is not None
 
 
 def test_events_are_whole(model: Path) -> None:
@@ -105,7 +106,7 @@ def test_references_point_at_objects_that_are_there(tmp_path: Path) -> None:
     assert ak.all(drawn.Muon_jetIdx < ak.num(drawn.Jet_pt))
     assert set(ak.flatten(drawn.Muon_jetIdx).tolist()) == {-1, 0, 1, 2}
     with ft.open(tmp_path / "m.flow") as file:
-        alone = Drawn("events", file.table().coding, 5000, 1).read(["Muon_jetIdx"], 0, 5000)
+        alone = Drawn("events", file.table().coding, 5000, at_random(1, "events")).read(["Muon_jetIdx"], 0, 5000)
     assert alone["Muon_jetIdx"].tolist() == ak.flatten(drawn.Muon_jetIdx).tolist()
 
 
@@ -187,7 +188,9 @@ def test_probabilities_of_a_column_add_up_to_one(tmp_path: Path) -> None:
 def test_surprise_of_the_models_own_events_is_standard(model: Path) -> None:
     with ft.open(model) as file:
         coding = file.table().coding
-    found = expectation("events", coding).surprise(score(read_all(Drawn("events", coding, 3000, 77)), coding))
+    found = expectation("events", coding).surprise(
+        score(read_all(Drawn("events", coding, 3000, at_random(77, "events"))), coding).bits
+    )
     assert abs(found.mean()) < 0.1
     assert 0.5 < found.std() < 2
 
@@ -215,7 +218,7 @@ def test_a_model_without_densities_is_refused_by_column(tmp_path: Path) -> None:
         ({"n": 5, "seed": -1}, "seed -1 is not"),
         ({"given": {"x": [1.0]}}, "has no column of"),
         ({"given": {"a": [1]}}, "column 'a' is int64, not float32"),
-        ({"given": {"a": np.ones(3, np.float32)}, "n": 4}, "cannot draw 4 events from fewer"),
+        ({"given": {"a": np.ones(3, np.float32)}, "n": 4}, "cannot draw 4 events from 3 given ones"),
         ({"n": 5, "tree": "Evnts"}, "no tree 'Evnts'; nearest: events"),
     ],
 )

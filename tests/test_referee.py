@@ -24,8 +24,9 @@ from flowtuple.referee.copies import find_copies
 from flowtuple.referee.family import Arrangements
 from flowtuple.referee.judge import TESTS, judge
 from flowtuple.referee.permuting import Ranking, arrangements, holm, permutations_for
-from flowtuple.referee.pooled import Pooled, Rows, pool
+from flowtuple.referee.pooled import Pooled, pool
 from flowtuple.referee.result import Comparison
+from flowtuple.rows import Rows
 
 PAIRS = 200
 COLUMN_TESTS = ["ks", "w1", "chi2", "kl", "chi2-div", "hellinger"]

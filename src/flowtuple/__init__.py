@@ -24,16 +24,19 @@ from flowtuple.errors import (
     Truncated,
     Unsupported,
 )
+from flowtuple.generative.options import RowFlow, Shape, Training
 from flowtuple.merging import merge
 from flowtuple.recovery import recover
 from flowtuple.schema import Bound
 from flowtuple.workflow import (
     Compressed,
+    Model,
     Selection,
     bench,
     compare,
     compress,
     decompress,
+    load,
     recompress,
     report,
     sample,
@@ -52,8 +55,12 @@ __all__ = [
     "FlowtupleError",
     "InvalidArgument",
     "MissingExtra",
+    "Model",
+    "RowFlow",
     "Selection",
+    "Shape",
     "TooNew",
+    "Training",
     "Truncated",
     "Unsupported",
     "__version__",
@@ -62,6 +69,7 @@ __all__ = [
     "compress",
     "decompress",
     "info",
+    "load",
     "merge",
     "open",
     "recompress",

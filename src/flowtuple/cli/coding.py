@@ -1,4 +1,4 @@
-"""Commands that code events: train, compress, decompress, recompress."""
+"""Commands that code events: compress, decompress, recompress."""
 
 from __future__ import annotations
 
@@ -35,49 +35,7 @@ from flowtuple.cli.options import (
     read_memory,
     read_tolerance,
 )
-from flowtuple.evaluate.report import format_bytes
 from flowtuple.terminal import show_compressed, shown_progress, warn
-
-
-@app.command()
-def train(
-    source: Inputs,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="M.flow", help="The model to write.")],
-    tolerance: Tolerances = [],  # noqa: B006
-    bounds: BoundsFile = None,
-    columns: Columns = [],  # noqa: B006
-    exclude: Exclude = [],  # noqa: B006
-    role: Roles = [],  # noqa: B006
-    names: Names = "",
-    drop: Drop = False,
-    given: GivenColumns = [],  # noqa: B006
-    effort: EffortOption = "default",
-    seed: Seed = 0,
-    checkpoint: CheckpointFolder = None,
-    memory: Memory = "2GB",
-    lean: Annotated[bool, typer.Option("--lean", help="Only what gains bytes; cannot sample all columns.")] = False,
-) -> None:
-    """Fit a model alone, to be shared across files by compress --model.
-
-    Example: flowtuple train run1.root -o jets.flow -t 'Jet_*=rel:1e-3'
-    """
-    from flowtuple import workflow
-
-    with shown_progress() as progress:
-        workflow.train(
-            one_or_many(source),
-            output,
-            tolerance=read_tolerance(tolerance, bounds),
-            selection=make_selection(columns, exclude, role, names, drop),
-            given=given,
-            effort=effort,
-            seed=seed,
-            checkpoint=checkpoint,
-            memory=read_memory(memory),
-            lean=lean,
-            progress=progress,
-        )
-    sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")
 
 
 @app.command()

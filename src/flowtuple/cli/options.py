@@ -59,8 +59,38 @@ def make_selection(columns: list[str], exclude: list[str], roles: list[str], nam
     """What part of an input to take."""
     from flowtuple.workflow import Selection
 
-    assigned = dict(_pair(text, "--role", "GLOB=ROLE", "'*_hash=id'") for text in roles)
+    assigned = read_pairs(roles, "--role", "GLOB=ROLE", "'*_hash=id'")
     return Selection(tuple(columns), tuple(exclude), assigned, split_names(names), drop)
+
+
+def read_pairs(texts: list[str], option: str, form: str, example: str) -> dict[str, str]:
+    """What stands right of the last equals sign by what stands left of it."""
+    return dict(_pair(text, option, form, example) for text in texts)
+
+
+def read_mix(sources: list[str]) -> tuple[list[str], tuple[float, ...]]:
+    """Inputs, and what the events of each count for where one of them says so: `A.root B.root:0.3`."""
+    split = [text.rpartition(":") for text in sources]
+    factors = [_factor(right) if colon else None for _, colon, right in split]
+    if all(factor is None for factor in factors):
+        return sources, ()
+    paths = [text if factor is None else left for text, factor, (left, _, _) in zip(sources, factors, split, strict=True)]
+    return paths, tuple(1.0 if factor is None else factor for factor in factors)
+
+
+def _factor(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None  # a tree
+
+
+def read_sizes(text: str, option: str) -> tuple[int, ...]:
+    """Whole numbers between commas."""
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise InvalidArgument(f"{option} {text!r} is not whole numbers between commas, such as 64,64") from None
 
 
 def _pair(text: str, option: str, form: str, example: str) -> tuple[str, str]:

@@ -177,13 +177,14 @@ class Decoder:
             raise Corrupt("an entropy-coded stream does not end where its rows end")
 
 
-def code_length(frequency: Array, symbols: Array, spans: Array) -> float:
+def code_length(frequency: Array, symbols: Array, spans: Array, weight: Array | None = None) -> float:
     """Bits that the model assigns to rows: what `encode` takes, but for its 16 bytes and rounding.
 
     Args:
         frequency: uint32 frequency of each row's symbol, shape (n,).
         symbols: int64 symbol of each row, shape (n,).
         spans: uint64 width - 1 of each symbol, shape (K,).
+        weight: How often each row counts, shape (n,); `None` for once.
     """
     bits = 16 - np.log2(frequency.astype(np.float64)) + np.log2(spans.astype(np.float64) + 1)[symbols]
-    return float(bits.sum())
+    return float(bits.sum() if weight is None else weight @ bits)

@@ -61,6 +61,49 @@ def _draw(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, key: Any
         q[i] = np.int64(np.uint64(starts[symbol]) + place)
 
 
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _allowed(logits: Any, exp2: Any, banned: Any, symbols: Any, below: Any, frequency: Any, total: Any) -> None:
+    last = logits.shape[1] - 1
+    weights = np.empty(last + 1, np.int32)
+    reciprocal = np.uint64(0)
+    for i in range(len(symbols)):
+        if i < len(logits):
+            reciprocal = weigh(logits[i], exp2, weights)
+        for k in range(last):
+            if not banned[k]:
+                f = share(weights[k], reciprocal)
+                total[i] += f
+                below[i] += f if k < symbols[i] else np.uint64(0)
+                frequency[i] += f if k == symbols[i] else np.uint64(0)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any, q: Any) -> None:
+    last = logits.shape[1] - 1
+    weights = np.empty(last + 1, np.int32)
+    reciprocal = np.uint64(0)
+    for i in range(len(q)):
+        if i < len(logits):
+            reciprocal = weigh(logits[i], exp2, weights)
+        total = np.uint64(0)
+        for k in range(last):
+            if not banned[k]:
+                total += share(weights[k], reciprocal)
+        slot, symbol, part = u[i] * np.float64(total), 0, 0.0
+        for k in range(last):
+            if banned[k]:
+                continue
+            symbol = k
+            frequency = np.float64(share(weights[k], reciprocal))
+            part = min(slot / frequency, 1.0)
+            if slot < frequency:
+                break
+            slot -= frequency
+        width = spans[symbol]
+        place = np.uint64(part * (np.float64(width) + 1.0))
+        q[i] = np.int64(np.uint64(starts[symbol]) + min(place, width))
+
+
 def column_key(seed: int, table: str, column: str) -> int:
     """Where the random numbers of a column begin."""
     return int(xxhash.xxh3_64_intdigest(f"{table}/{column}".encode(), seed=seed))
@@ -86,4 +129,33 @@ def draw(logits: Array, starts: Array, spans: Array, banned: Array, key: int, ev
     q = np.empty(len(event), np.int64)
     arguments = np.uint64(key), event.astype(np.uint64), number.astype(np.uint64), q
     _draw(np.ascontiguousarray(logits), EXP2, starts, spans, banned, *arguments)
+    return q
+
+
+def position(logits: Array, starts: Array, spans: Array, banned: Array, q: Array, symbols: Array) -> Array:
+    """Where indices lie in the conditioner's distributions: the u in (0, 1) that `locate` leads back from, NaN where none does.
+
+    Args:
+        logits: int16, shape (n, K), or (1, K) for n equal rows.
+        starts: int64 first index of each symbol, shape (K,).
+        spans: uint64 width - 1 of each symbol, shape (K,).
+        banned: Which symbols are never drawn, bool, shape (K,).
+        q: int64 indices, shape (n,).
+        symbols: Their symbols, int64, shape (n,).
+
+    Returns:
+        float64, shape (n,): the middle of each index's interval.
+    """
+    below, frequency, total = (np.zeros(len(q), np.uint64) for _ in range(3))
+    _allowed(np.ascontiguousarray(logits), EXP2, banned, symbols, below, frequency, total)
+    place = (q - starts[symbols]).astype(np.float64) + 0.5
+    inside = place / (spans[symbols].astype(np.float64) + 1)
+    u: Array = (below + inside * frequency) / total
+    return np.where(frequency > 0, u, np.nan)
+
+
+def locate(logits: Array, starts: Array, spans: Array, banned: Array, u: Array) -> Array:
+    """The inverse of the conditioner's distribution functions: int64 indices from u in [0, 1), shape (n,); see `position`."""
+    q = np.empty(len(u), np.int64)
+    _locate(np.ascontiguousarray(logits), EXP2, starts, spans, banned, u, q)
     return q

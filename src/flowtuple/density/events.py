@@ -9,7 +9,7 @@ import numpy as np
 
 from flowtuple.codec.chunk import make_context, needed_columns
 from flowtuple.codec.column import TableCoding
-from flowtuple.density.draw import column_key, draw
+from flowtuple.density.pick import Distribution, Pick
 from flowtuple.errors import Unsupported
 from flowtuple.execute import ordered_map
 from flowtuple.lattice import evaluation
@@ -33,10 +33,10 @@ class Drawn:
         num_entries: Events.
 
     Args:
-        name: Name of the table; a seed gives other events under another name.
+        name: Name of the table.
         coding: Schema, lattices and flow.
         num_entries: Events to draw.
-        seed: From 0 to 2^63 - 1.
+        pick: How an index is chosen from a distribution.
         given: Has the columns that are given, as many events as are drawn; the others are drawn conditionally on them.
         workers: Threads; `None` for one per core. The events do not depend on it.
 
@@ -49,14 +49,14 @@ class Drawn:
         name: str,
         coding: TableCoding,
         num_entries: int,
-        seed: int,
+        pick: Pick,
         given: TableSource | None = None,
         workers: int | None = None,
     ) -> None:
         self.name = name
         self.columns = tuple(c for c in coding.columns if not c.is_opaque)
         self.num_entries = num_entries
-        self._coding, self._seed, self._given, self._workers = coding, seed, given, workers
+        self._coding, self._pick, self._given, self._workers = coding, pick, given, workers
         supplied = {c.name for c in given.columns} if given is not None else set()
         self._supplied = {c.name for c in self.columns if c.name in supplied or (c.name in coding.given and c.hidden)}
         self._targets = {c.name: target for c in self.columns if (target := _target(c, self.columns))}
@@ -128,8 +128,7 @@ class Drawn:
             return np.array(predicted)
         logits = evaluation.logits(flow, name, part, predicted, context)
         banned = flow.bins.starts == ESCAPE
-        key, event = column_key(self._seed, self.name, name), rows.event[part] + first
-        drawn = draw(logits, flow.bins.starts, flow.bins.spans, banned, key, event, rows.number[part])
+        drawn = self._pick(name, Distribution(logits, flow.bins.starts, flow.bins.spans, banned), rows, part, first)
         if not flow.residual or flow.prediction is None or predicted is None:
             return drawn
         q = flow.prediction.restore(drawn, predicted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from flowtuple.codec.chunk import make_context
 from flowtuple.codec.column import TableCoding
 from flowtuple.codec.frequencies import FREQUENCY_BITS, intervals
 from flowtuple.lattice import evaluation
-from flowtuple.lattice.context import Context, coding_order, collection_of
+from flowtuple.lattice.context import Context, Rows, coding_order, collection_of
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.schema import Array, Column
 from flowtuple.table import Table
@@ -74,27 +75,61 @@ def _has_density(column: Column, coding: TableCoding) -> bool:
     return flow is not None and (flow.network is not None or flow.prediction is not None)
 
 
-def _column_bits(stored: Array, column: Column, coding: TableCoding, context: Context) -> Array:
-    """Bits of each row of a column; what others read of it is noted."""
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A column's rows as its flow codes them.
+
+    Attributes:
+        rows: Their order.
+        coded: int64 indices, or residuals of a prediction, shape (n,).
+        countable: Where the flow can code them at all, bool, shape (n,).
+        blocks: Slices of the rows with their logits; none where the column has no network.
+    """
+
+    rows: Rows
+    coded: Array
+    countable: Array
+    blocks: Iterator[tuple[slice, Array]]
+
+
+def coded(stored: Array, column: Column, coding: TableCoding, context: Context) -> Coded:
+    """What a flow makes of a column's values in stored order; what others read of it is noted.
+
+    Args:
+        stored: The values, flat.
+        column: One with a flow.
+        coding: Schema, lattices and flow.
+        context: Of the events, with the columns before this one.
+    """
     name, lattice, flow = column.name, coding.lattices[column.name], coding.flow.columns[column.name]
     rows = context.rows(collection_of(column))
     values = rows.sort(stored)
     q, whole = lattice.encode(values), slice(0, len(rows))
     evaluation.publish(name, whole, q, values[q == ESCAPE], lattice, coding.flow, context)
     predicted = evaluation.predict(flow, lattice, name, whole, context)
-    coded, countable = q, np.ones(len(q), bool)
+    result, countable = q, np.ones(len(q), bool)
     if flow.prediction is not None and predicted is not None and (flow.residual or flow.network is None):
         countable = flow.prediction.countable(q, predicted)
         r = flow.prediction.residual(np.where(countable, q, 0), np.where(countable, predicted, 0), flow.kept)
-        coded = q if r is None else r
+        result = q if r is None else r
+
+    def blocks() -> Iterator[tuple[slice, Array]]:
+        for start in range(0, len(result) if flow.network else 0, _BLOCK):
+            part = slice(start, min(start + _BLOCK, len(result)))
+            yield part, evaluation.logits(flow, name, part, None if predicted is None else predicted[part], context)
+
+    return Coded(rows, result, countable, blocks())
+
+
+def _column_bits(stored: Array, column: Column, coding: TableCoding, context: Context) -> Array:
+    """Bits of each row of a column."""
+    found, flow = coded(stored, column, coding, context), coding.flow.columns[column.name]
     if flow.network is None:
-        return np.where(countable & (coded == 0), 0.0, IMPOSSIBLE)
-    symbols, frequency = flow.bins.symbol(coded), np.empty(len(coded), np.uint32)
-    for start in range(0, len(coded), _BLOCK):
-        part = slice(start, min(start + _BLOCK, len(coded)))
-        logits = evaluation.logits(flow, name, part, None if predicted is None else predicted[part], context)
+        return np.where(found.countable & (found.coded == 0), 0.0, IMPOSSIBLE)
+    symbols, frequency = flow.bins.symbol(found.coded), np.empty(len(found.coded), np.uint32)
+    for part, logits in found.blocks:
         frequency[part] = intervals(logits, symbols[part])[1]
     widths = np.log2(flow.bins.spans.astype(np.float64) + 1)
     bits: Array = FREQUENCY_BITS - np.log2(frequency.astype(np.float64)) + widths[symbols]
-    bits[~countable] = IMPOSSIBLE
+    bits[~found.countable] = IMPOSSIBLE
     return bits

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from flowtuple.codec.column import TableCoding
 from flowtuple.density.events import Drawn
-from flowtuple.density.score import Scores, score
+from flowtuple.density.pick import at_random
+from flowtuple.density.score import score
 from flowtuple.schema import Array
 from flowtuple.table import read_all
 
@@ -28,10 +30,15 @@ class Expectation:
     mean: Array
     variance: Array
 
-    def surprise(self, scores: Scores) -> Array:
-        """sum_d (b_d - H_d) / sqrt(sum_d Var_d) of each event, shape (events,); 0 where nothing ever varies."""
+    @classmethod
+    def of(cls, bits: Array) -> Self:
+        """From the bits of rows that the model has drawn, shape (n, columns)."""
+        return cls(bits.mean(axis=0), bits.var(axis=0))
+
+    def surprise(self, bits: Array) -> Array:
+        """sum_d (b_d - H_d) / sqrt(sum_d Var_d) of each row of shape (n, columns); 0 where nothing ever varies."""
         spread = float(np.sqrt(self.variance.sum()))
-        total: Array = (scores.bits - self.mean).sum(axis=1)
+        total: Array = (bits - self.mean).sum(axis=1)
         return total / spread if spread > 0 else np.zeros_like(total)
 
 
@@ -41,6 +48,5 @@ def expectation(name: str, coding: TableCoding) -> Expectation:
     Raises:
         Unsupported: A column has no density, so that none can be drawn.
     """
-    drawn = Drawn(name, coding, EVENTS, _SEED)
-    bits = score(read_all(drawn), coding).bits
-    return Expectation(bits.mean(axis=0), bits.var(axis=0))
+    drawn = Drawn(name, coding, EVENTS, at_random(_SEED, name))
+    return Expectation.of(score(read_all(drawn), coding).bits)

@@ -8,7 +8,8 @@ import numpy as np
 
 from flowtuple.referee.family import extra
 from flowtuple.referee.permuting import Ranking, arrangements
-from flowtuple.referee.pooled import Pooled, Rows, pool
+from flowtuple.referee.pooled import Pooled, pool
+from flowtuple.rows import Rows
 from flowtuple.schema import Array
 
 _QUERIES = 5000

@@ -12,8 +12,9 @@ from flowtuple.progress import Progress, silent
 from flowtuple.referee import classifier, joint, one_column
 from flowtuple.referee.family import Family, Prepared, Test
 from flowtuple.referee.permuting import MOST, Ranking, arrangements, holm, permutations_for
-from flowtuple.referee.pooled import Pooled, Rows, pool
+from flowtuple.referee.pooled import Pooled, pool
 from flowtuple.referee.result import Comparison, Outcome, Sample
+from flowtuple.rows import Rows
 from flowtuple.schema import Array
 
 FAMILIES: tuple[Family, ...] = (one_column.FAMILY, *joint.FAMILIES, *classifier.FAMILIES)

@@ -2,57 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.rows import Rows
 from flowtuple.schema import Array
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Objects or events of one sample as numbers.
-
-    Attributes:
-        source: What the sample is called in messages.
-        columns: Names of d columns.
-        values: float64 of shape (n, d), all finite.
-        event: The event of each row, int64 of shape (n,), from 0 to `events` - 1.
-        events: Number of events; some may be without rows.
-        weights: float64 of shape (n,); `None` where every row counts once.
-        dropped: Rows that were left out because a value was NaN or infinite.
-    """
-
-    source: str
-    columns: tuple[str, ...]
-    values: Array
-    event: Array
-    events: int
-    weights: Array | None = None
-    dropped: int = 0
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def like(self, other: Rows) -> Rows:
-        """The same rows with the columns of another sample, in its order.
-
-        Raises:
-            InvalidArgument: One is missing here; the message names the nearest.
-        """
-        for name in other.columns:
-            if name not in self.columns:
-                close = nearest(name, self.columns)
-                raise InvalidArgument(f"{self.source}: it lacks column {name!r} of {other.source}; {close}")
-        return self.only(other.columns)
-
-    def only(self, columns: Sequence[str]) -> Rows:
-        """The same rows with some of their columns."""
-        places = [self.columns.index(name) for name in columns]
-        return replace(self, columns=tuple(columns), values=self.values[:, places])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from flowtuple.referee.copies import Copies
-from flowtuple.referee.pooled import Rows
+from flowtuple.rows import Rows
 
 
 @dataclass(frozen=True)

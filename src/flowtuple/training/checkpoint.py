@@ -25,6 +25,7 @@ def fingerprint(task: Task, *settings: object) -> str:
     digest = xxhash.xxh3_64()
     digest.update(np.ascontiguousarray(task.features).tobytes())
     digest.update(task.event.astype(np.int64).tobytes())
+    digest.update(b"" if task.weight is None else task.weight.tobytes())
     for candidate in task.candidates:
         bins = candidate.flow.bins
         digest.update(repr((len(bins.first), candidate.inputs, candidate.coded.shape, task.features.shape)).encode())

@@ -30,11 +30,13 @@ class Choice:
         flow: With its network.
         coded: What the network codes: int64, shape (n,).
         features: What its parents say: uint8, shape (parents, n).
+        weight: Of each row, shape (n,); `None` where all count alike.
     """
 
     flow: ColumnFlow
     coded: Array
     features: Array
+    weight: Array | None = None
 
 
 def choose(plan: Plan, choices: Mapping[str, Sequence[Choice]], *, complete: bool = False) -> LatticeFlow:
@@ -89,7 +91,7 @@ def _likeliest(name: str, plan: Plan, choices: Sequence[Choice]) -> ColumnFlow |
         r = prediction.residual(plan.indices[name], plan.predicted[name], np.empty(0, np.int64))
         if r is not None and not r.any():  # residuals without a network have no density otherwise
             return ColumnFlow(_NO_BINS, (), None, prediction)
-    return min(choices, key=lambda c: flow_bits(c.flow, c.coded, c.features)).flow if choices else None
+    return min(choices, key=lambda c: flow_bits(c.flow, c.coded, c.features, c.weight)).flow if choices else None
 
 
 def packed_bytes(q: Array) -> float:
@@ -107,13 +109,13 @@ def model_bytes(flow: ColumnFlow) -> int:
     return max(1, len(zstd(pack_column(flow, numbers))) - _FRAME)
 
 
-def flow_bits(flow: ColumnFlow, coded: Array, features: Array) -> float:
-    """Code length under the integer model, in bits."""
+def flow_bits(flow: ColumnFlow, coded: Array, features: Array, weight: Array | None = None) -> float:
+    """Code length under the integer model, in bits, each row times its weight where there are weights."""
     if flow.network is None:
         raise InvalidArgument("a column without a network has no density")
     symbols, total = flow.bins.symbol(coded), 0.0
     for start in range(0, len(coded), 2**16):
         part = slice(start, start + 2**16)
         _, frequency = intervals(flow.network.logits(features[:, part]), symbols[part])
-        total += code_length(frequency, symbols[part], flow.bins.spans)
+        total += code_length(frequency, symbols[part], flow.bins.spans, None if weight is None else weight[part])
     return total

@@ -46,6 +46,13 @@ def integer_weights(weights: Tensor, scale: float, limit: int = WEIGHT_LIMITS[0]
     return torch.clamp(torch.round(weights.detach() * scale * 2**shift), -limit, limit), shift
 
 
+def log_shares(symbols: np.ndarray, count: int, weight: np.ndarray | None) -> np.ndarray:
+    """Logarithm of each symbol's share over the largest one, shape (count,); where weights cancel it is hardly there."""
+    counts = np.maximum(np.bincount(symbols, weight, minlength=count), 0.0) + 0.1
+    shares: np.ndarray = np.log(counts / counts.max())
+    return shares
+
+
 class Conditioners(torch.nn.Module):
     """D networks of two hidden layers side by side; inputs and symbols are padded to the largest.
 
@@ -74,16 +81,15 @@ class Conditioners(torch.nn.Module):
         with torch.no_grad():
             self.weights[-1].zero_()
             for d in range(columns):
-                self._set_up(d, task.candidates[d])
+                self._set_up(d, task.candidates[d], task.weight)
 
-    def _set_up(self, d: int, candidate: Candidate) -> None:
+    def _set_up(self, d: int, candidate: Candidate, weight: np.ndarray | None) -> None:
         used, bins = len(candidate.inputs), candidate.flow.bins
         self.inputs[d, :used] = torch.tensor(candidate.inputs, dtype=torch.long)
         self.mask[d, :used] = 1
         self.mask[d, -1] = 1
         self.absent[d, 0, bins.symbols :] = -1e4
-        counts = np.bincount(bins.symbol(candidate.coded), minlength=bins.symbols) + 0.1
-        marginal = np.log(counts / counts.max())
+        marginal = log_shares(bins.symbol(candidate.coded), bins.symbols, weight)
         self.weights[-1][d, -1, : bins.symbols] = torch.from_numpy(marginal / LARGEST)
 
     def forward(self, features: Tensor, quantised: bool = False) -> Tensor:
@@ -125,6 +131,7 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
     features = torch.from_numpy(np.ascontiguousarray(task.features.T))
     symbols = torch.from_numpy(np.stack([c.flow.bins.symbol(c.coded) for c in task.candidates]))
     held = torch.from_numpy(held_out(task.event, seed))
+    weight = None if task.weight is None else torch.from_numpy(task.weight.astype(np.float32))
     training, looked_at = torch.nonzero(~held)[:, 0], torch.nonzero(held)[:8192, 0]
     draw = torch.Generator().manual_seed(seed + 1)
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.rate, betas=(0.9, 0.98))
@@ -133,7 +140,7 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
     for step in range(schedule.steps):
         quantised = step >= schedule.steps * (1 - schedule.quantised_share)
         batch = training[torch.randint(len(training), (schedule.batch,), generator=draw)]
-        loss = _loss(model(features[batch], quantised), symbols[:, batch]).sum()
+        loss = _loss(model(features[batch], quantised), symbols[:, batch], None if weight is None else weight[batch]).sum()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0 * math.sqrt(len(task.candidates)))
@@ -141,7 +148,8 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
         cosine.step()
         if (step + 1) % look == 0:
             with torch.no_grad():
-                bits = float(_loss(model(features[looked_at], quantised), symbols[:, looked_at]).mean()) / math.log(2)
+                some = None if weight is None else weight[looked_at]
+                bits = float(_loss(model(features[looked_at], quantised), symbols[:, looked_at], some).mean()) / math.log(2)
             progress(step + 1, bits + within)
             best, waited = (bits, 0) if bits < best - 1e-4 else (best, waited + 1)
             if waited >= schedule.patience and quantised:
@@ -149,9 +157,10 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
     return model
 
 
-def _loss(logits: Tensor, symbols: Tensor) -> Tensor:
-    """Mean nats of each column, shape (D,)."""
-    return cross_entropy(logits.flatten(0, 1), symbols.flatten(), reduction="none").view(symbols.shape).mean(dim=1)
+def _loss(logits: Tensor, symbols: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean nats of each column, shape (D,), each row times its weight where there are weights."""
+    nats = cross_entropy(logits.flatten(0, 1), symbols.flatten(), reduction="none").view(symbols.shape)
+    return (nats if weight is None else nats * weight).mean(dim=1)
 
 
 def float_bits(model: Conditioners, task: Task, rows: slice) -> np.ndarray:

@@ -77,11 +77,13 @@ class Task:
         candidates: D ways to code columns; a column may have two.
         features: uint8, shape (C, n), every level that any of them reads.
         event: The event of each row, to hold out whole events.
+        weight: Of each row, shape (n,), of mean 1; `None` where all count alike.
     """
 
     candidates: tuple[Candidate, ...]
     features: Array
     event: Array
+    weight: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +115,7 @@ def make_plan(
     predictions: Mapping[str, Prediction],
     given: Set[str] = frozenset(),
     detail: int = 1,
+    weight: Array | None = None,
 ) -> Plan:
     """Bins and parents for the columns of a table that a flow could code: not constant, not ids, rows enough.
 
@@ -122,6 +125,7 @@ def make_plan(
         predictions: Relations by column name.
         given: Names of columns that are not to be coded.
         detail: Times the number of bins that pays for its bytes.
+        weight: Of each event, shape (events,); `None` where all count alike.
     """
     context = make_context(table.columns, table.num_entries, table.data)
     order, predictions = decoding_order(table.columns, predictions, given), dict(predictions)
@@ -139,7 +143,7 @@ def make_plan(
         if column.name in builder.scales and not (column.name in predictions and predictions[column.name].is_copy):
             earlier.append(column)
     return Plan(
-        tasks=tuple(builder.task(key, ways) for key, ways in wanted.items()),
+        tasks=tuple(builder.task(key, ways, weight) for key, ways in wanted.items()),
         order=tuple(c.name for c in order),
         indices=builder.indices,
         predictions=predictions,
@@ -264,7 +268,7 @@ class _Builder:
         level: Array = self._context.gather([parent], key, part, predicted)[0]
         return level
 
-    def task(self, key: str, ways: Sequence[_Wanted]) -> Task:
+    def task(self, key: str, ways: Sequence[_Wanted], weight: Array | None) -> Task:
         """The features that the candidates of a collection read between them."""
         places: dict[tuple[Parent, str], int] = {}
         for way in ways:
@@ -273,7 +277,9 @@ class _Builder:
         features = np.empty((max(1, len(places)), len(ways[0].coded)), np.uint8)
         for (parent, name), place in places.items():
             features[place] = self._level(parent, name or ways[0].name)
-        return Task(tuple(self._candidate(way, places) for way in ways), features, self._context.rows(key).event)
+        event = self._context.rows(key).event
+        weights = None if weight is None else weight[event] / weight[event].mean()
+        return Task(tuple(self._candidate(way, places) for way in ways), features, event, weights)
 
     def _candidate(self, way: _Wanted, places: Mapping[tuple[Parent, str], int]) -> Candidate:
         reads_prediction = any(p.relation == "prediction" for p in way.parents)

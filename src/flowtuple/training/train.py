@@ -30,6 +30,7 @@ from flowtuple.training.conditioners import (
     float_bits,
     held_out,
     integer_weights,
+    log_shares,
     train_conditioners,
 )
 from flowtuple.training.plan import RECIPES, Recipe, Task, bin_count, make_plan
@@ -65,15 +66,16 @@ def train_flow(
     workers: int | None = None,
     *,
     complete: bool = False,
+    weight: Array | None = None,
 ) -> LatticeFlow:
     """Fit a flow to the events of a table.
 
     For each column the smallest description wins, model bytes counted: no model, its prediction alone, a table of
     frequencies, or a conditioner of one of the sizes that the effort tries. Trainings run side by side, each on one
     thread of its own, so that they do not depend on the number of cores or on PyTorch's settings. With `complete` every
-    column but ids gets a density, whether or not it is worth its bytes.
+    column but ids gets a density, whether or not it is worth its bytes. Events may have weights, of shape (events,).
     """
-    plan = make_plan(table, coding.lattices, predictions, coding.given, DETAIL if complete else 1)
+    plan = make_plan(table, coding.lattices, predictions, coding.given, DETAIL if complete else 1, weight)
     recipe = RECIPES[effort]
     groups = [group for task in plan.tasks for group in _groups(task)]
     sizes = [size * GENEROUS for size in recipe.sizes] if complete else recipe.sizes
@@ -81,7 +83,7 @@ def train_flow(
     choices: dict[str, list[Choice]] = {}
     for task in plan.tasks:
         for c in task.candidates:
-            table_flow = replace(c.flow, parents=(), network=frequency_table(c.flow.bins, c.coded))
+            table_flow = replace(c.flow, parents=(), network=frequency_table(c.flow.bins, c.coded, task.weight))
             table_flow = table_flow if table_flow.residual else replace(table_flow, prediction=None)
             choices.setdefault(c.name, []).append(_choice(table_flow, c.coded, task.features[:0], task, seed, complete))
     if complete:
@@ -100,7 +102,7 @@ def train_flow(
 def _choice(flow: ColumnFlow, coded: Array, features: Array, task: Task, seed: int, held: bool) -> Choice:
     """A choice judged by all rows, which its bytes go with, or by those held out of training alone."""
     rows = held_out(task.event, seed) if held else slice(None)
-    return Choice(flow, coded[rows], features[:, rows])
+    return Choice(flow, coded[rows], features[:, rows], None if task.weight is None else task.weight[rows])
 
 
 def _marginal(q: Array) -> Choice:
@@ -191,9 +193,8 @@ def batch_size(rows: int) -> int:
     return 512 if rows < 50_000 else 1024 if rows < 100_000 else 2048
 
 
-def frequency_table(bins: Bins, q: Array) -> Network:
+def frequency_table(bins: Bins, q: Array, weight: Array | None = None) -> Network:
     """A conditioner that reads nothing: the marginal distribution as one layer of biases."""
-    counts = np.bincount(bins.symbol(q), minlength=bins.symbols) + 0.1
-    biases = torch.from_numpy(np.log(counts / counts.max()) * UNIT / 255)[None, :]
+    biases = torch.from_numpy(log_shares(bins.symbol(q), bins.symbols, weight) * UNIT / 255)[None, :]
     whole, shift = integer_weights(biases, LOGIT_UNITS)
     return Network((Layer(whole.T.contiguous().numpy().astype(np.int8), shift[0].numpy().astype(np.uint8)),))

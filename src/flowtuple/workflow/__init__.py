@@ -2,16 +2,18 @@
 
 from flowtuple.workflow.checking import report, verify
 from flowtuple.workflow.comparing import compare
-from flowtuple.workflow.compressing import Compressed, compress, train
-from flowtuple.workflow.generating import sample, score
+from flowtuple.workflow.compressing import Compressed, compress
+from flowtuple.workflow.generating import Model, load, sample, score
 from flowtuple.workflow.measuring import bench, demo
 from flowtuple.workflow.reading import decompress
 from flowtuple.workflow.recompressing import Recompressed, recompress
 from flowtuple.workflow.request import Selection
 from flowtuple.workflow.snapping import snap
+from flowtuple.workflow.training import train
 
 __all__ = [
     "Compressed",
+    "Model",
     "Recompressed",
     "Selection",
     "bench",
@@ -19,6 +21,7 @@ __all__ = [
     "compress",
     "decompress",
     "demo",
+    "load",
     "recompress",
     "report",
     "sample",

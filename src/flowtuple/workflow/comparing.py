@@ -18,9 +18,8 @@ from flowtuple.events.source import ReadOptions, Source, open_dataset
 from flowtuple.progress import Progress, silent
 from flowtuple.referee.copies import find_copies
 from flowtuple.referee.judge import judge
-from flowtuple.referee.pooled import Rows
 from flowtuple.referee.result import Comparison
-from flowtuple.referee.rows import read_rows
+from flowtuple.rows import Rows, read_rows
 
 
 def compare(

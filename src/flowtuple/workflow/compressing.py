@@ -1,4 +1,4 @@
-"""Events into a file: train a model, compress with it or with one of their own."""
+"""Events into a file, with a model of their own or one that is at hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowtuple.assemble import Written, add_models, description, write_events
+from flowtuple.assemble import Written, write_events
 from flowtuple.budget import MEMORY
 from flowtuple.container.file import File
 from flowtuple.container.writer import create
@@ -48,46 +48,6 @@ class Compressed:
     @property
     def bits_per_value(self) -> float:
         return 8 * self.file_bytes / self.values if self.values else 0.0
-
-
-def train(
-    source: Source,
-    path: str | os.PathLike[str],
-    *,
-    tolerance: Tolerance | None = None,
-    selection: Selection = EVERYTHING,
-    given: Iterable[str] = (),
-    effort: str = "default",
-    seed: int = 0,
-    checkpoint: str | os.PathLike[str] | None = None,
-    memory: int = MEMORY,
-    lean: bool = False,
-    progress: Progress = silent,
-) -> None:
-    """Fit a model to events and write it alone, to be shared by many files.
-
-    Args:
-        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
-        path: Where the model goes, by custom ending in `.flow`.
-        tolerance: Bound by column name or glob, as in `compress`; the model fixes it.
-        selection: Part of the input to take.
-        given: Names or globs of columns that are not stored: whoever reads a file of this model supplies them.
-        effort: `fast`, `default` or `best`.
-        seed: The same input, options and seed give the same model on one machine.
-        checkpoint: A folder that keeps finished parts of the training; a second run takes up from there, to the same model.
-        memory: Bytes to keep within; a long input is trained on in part.
-        lean: Leave out what gains no bytes in compression; such a model can neither `sample` nor `score` all columns.
-        progress: Told of each stage.
-    """
-    check_request(path, effort, seed)
-    given = tuple(given)
-    dataset = read(source, selection, given)
-    with create(path) as writer:
-        prepared = prepare(dataset, tolerance or {}, progress, given, memory)
-        prepared = with_flows(prepared, effort, seed, progress, checkpoint, memory=memory, complete=not lean)
-        writer.describe(description(prepared, [], provenance(effort, seed, source), entries=False))
-        add_models(writer, prepared)
-        writer.finish()
 
 
 def compress(

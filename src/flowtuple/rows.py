@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
-from flowtuple.referee.pooled import Rows
 from flowtuple.schema import Array, Column
 from flowtuple.selection import select
 from flowtuple.table import Dataset, Table, TableSource
@@ -15,13 +16,64 @@ from flowtuple.table import Dataset, Table, TableSource
 _NOT_COMPARED = ("id", "weight")
 
 
-def read_rows(dataset: Dataset, columns: Sequence[str] = (), weights: str | None = None) -> Rows:
+@dataclass(frozen=True)
+class Rows:
+    """Objects or events of one sample as numbers.
+
+    Attributes:
+        source: What the sample is called in messages.
+        columns: Names of d columns.
+        values: float64 of shape (n, d), all finite.
+        event: The event of each row, int64 of shape (n,), from 0 to `events` - 1.
+        events: Number of events; some may be without rows.
+        weights: float64 of shape (n,); `None` where every row counts once.
+        dropped: Rows that were left out because a value was NaN or infinite.
+        dtypes: NumPy names of the columns' stored types; empty where nobody has said.
+        counter: Name of the collection's counter; `None` where rows are events.
+    """
+
+    source: str
+    columns: tuple[str, ...]
+    values: Array
+    event: Array
+    events: int
+    weights: Array | None = None
+    dropped: int = 0
+    dtypes: tuple[str, ...] = ()
+    counter: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def like(self, other: Rows) -> Rows:
+        """The same rows with the columns of another sample, in its order.
+
+        Raises:
+            InvalidArgument: One is missing here; the message names the nearest.
+        """
+        for name in other.columns:
+            if name not in self.columns:
+                close = nearest(name, self.columns)
+                raise InvalidArgument(f"{self.source}: it lacks column {name!r} of {other.source}; {close}")
+        return self.only(other.columns)
+
+    def only(self, columns: Sequence[str]) -> Rows:
+        """The same rows with some of their columns."""
+        places = [self.columns.index(name) for name in columns]
+        dtypes = tuple(self.dtypes[k] for k in places) if self.dtypes else ()
+        return replace(self, columns=tuple(columns), values=self.values[:, places], dtypes=dtypes)
+
+
+def read_rows(
+    dataset: Dataset, columns: Sequence[str] = (), weights: str | None = None, *, keep_undefined: bool = False
+) -> Rows:
     """The columns that the globs keep, as float64; ids, weights and what is no number stay out.
 
     Args:
         dataset: With one table, or with one that the globs leave.
         columns: Names or globs; none means all.
         weights: Name of the column of weights, one for each event or for each object.
+        keep_undefined: Keep rows with NaN or an infinity.
 
     Raises:
         InvalidArgument: A name or glob matches nothing, several tables or collections are left, or no row is.
@@ -47,8 +99,19 @@ def read_rows(dataset: Dataset, columns: Sequence[str] = (), weights: str | None
     per_row = None if weight is None else _weights(table, weight, event)
     labels, values = _matrix(table, chosen)
     keep = np.isfinite(values).all(axis=1) & (True if per_row is None else np.isfinite(per_row))
-    kept_weights = None if per_row is None else per_row[keep]
-    return Rows(described, labels, values[keep], event[keep], table.num_entries, kept_weights, int((~keep).sum()))
+    if keep_undefined:
+        keep = np.ones(len(values), bool)
+    return Rows(
+        described,
+        labels,
+        values[keep],
+        event[keep],
+        table.num_entries,
+        None if per_row is None else per_row[keep],
+        int((~keep).sum()),
+        tuple(c.dtype for c in chosen for _ in range(math.prod(c.shape))),
+        counter,
+    )
 
 
 def _is_compared(column: Column, weights: str | None) -> bool:
@@ -64,11 +127,11 @@ def _one_collection(columns: list[Column], described: str) -> list[Column]:
     counters = {c.counter for c in columns if c.counter is not None}
     columns = [c for c in columns if c.name not in counters]
     if not columns:
-        raise InvalidArgument(f"{described}: holds no number to compare: widen --columns")
+        raise InvalidArgument(f"{described}: holds no number that could be looked at: widen --columns")
     if len({c.counter for c in columns}) > 1:
         collection = next(c.name.partition("_")[0] for c in columns if c.counter is not None)
         what = f"one collection at a time, such as --columns '{collection}_*'"
-        raise InvalidArgument(f"{described}: holds numbers of events and of their objects: compare {what}")
+        raise InvalidArgument(f"{described}: holds numbers of events and of their objects: take {what}")
     return columns
 
 

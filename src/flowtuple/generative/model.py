@@ -1,0 +1,112 @@
+"""A flow over rows with its preprocessing: rows drawn, rows scored, rows to latent ones and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from flowtuple.generative.bijection import Bijection
+from flowtuple.generative.draw import normal_rows
+from flowtuple.generative.options import Shape
+from flowtuple.schema import Array
+from flowtuple.transforms import Chain
+
+BLOCK = 4096  # rows at a time: what a row comes to does not depend on it, but memory does
+POINTS = 4  # places in the cell at which a value that stands for one is looked at
+
+
+@dataclass(frozen=True, eq=False)
+class RowModel:
+    """A trained flow over the rows of events, or of objects of one collection.
+
+    Densities of integers and repeated values are probabilities; those of other columns are per unit of the column.
+
+    Attributes:
+        columns: Names of d columns.
+        dtypes: NumPy names of their types.
+        counter: Name of the collection's counter; `None` where rows are events.
+        chains: Preprocessing of each column.
+        kind: Of the flow.
+        shape: Its size.
+        flow: The flow itself, in float64.
+        about: How it was trained, as JSON.
+    """
+
+    columns: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    counter: str | None
+    chains: tuple[Chain, ...]
+    kind: str
+    shape: Shape
+    flow: Bijection
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def to_latent(self, values: Array, u: Array | float = 0.5) -> tuple[Array, Array]:
+        """Latent rows, and what each column adds to ln|det|, preprocessing included.
+
+        Args:
+            values: Shape (n, d), in the order of `columns`.
+            u: Where in their cells values lie that stand for one, shape (n, d); a number for all.
+        """
+        place = np.broadcast_to(u, values.shape)
+        y, ladj = np.empty(values.shape), np.empty(values.shape)
+        for k, chain in enumerate(self.chains):
+            y[:, k] = chain.forward(values[:, k], place[:, k])
+            ladj[:, k] = chain.log_det(values[:, k], place[:, k])
+        z = np.empty(values.shape)
+        for start in range(0, len(values), BLOCK):
+            part = slice(start, start + BLOCK)
+            latent, found = self.flow(torch.from_numpy(y[part]))
+            z[part], ladj[part] = latent.numpy(), ladj[part] + found.numpy()
+        return z, ladj
+
+    @torch.no_grad()
+    def from_latent(self, z: Array) -> Array:
+        """Rows of shape (n, d) in the columns' types, as float64."""
+        parts = [self.flow.inverse(torch.from_numpy(z[k : k + BLOCK])).numpy() for k in range(0, len(z), BLOCK)]
+        y = np.concatenate(parts) if parts else np.empty(z.shape)
+        values = [_typed(chain.inverse(y[:, k]), self.dtypes[k]) for k, chain in enumerate(self.chains)]
+        return np.stack(values, axis=1)
+
+    def bits(self, values: Array) -> Array:
+        """-log2 p of each column given those that the flow puts before it, shape (n, d); NaN for a row with a NaN.
+
+        They add up to -log2 p of the row; where values stand for cells, to its mean over places in the cells, which is at
+        least that.
+        """
+        total = np.zeros(values.shape)
+        defined = np.isfinite(values).all(axis=1)
+        places = _places(len(self.columns)) if any(chain.has_cells for chain in self.chains) else np.full((1, 1), 0.5)
+        for place in places:
+            z, ladj = self.to_latent(values[defined], place)
+            total[defined] += 0.5 * np.square(z) + 0.5 * math.log(2 * math.pi) - ladj
+        total[~defined] = np.nan
+        bits: Array = total / (len(places) * math.log(2.0))
+        return bits
+
+    def draw(self, seed: int, start: int, stop: int) -> Array:
+        """Rows `start` to `stop` of all that a seed gives, shape (stop - start, d)."""
+        return self.from_latent(normal_rows(seed, start, stop, len(self.columns)))
+
+
+def _places(columns: int) -> Array:
+    """A Latin hypercube: along each column every part of the cell once; shape (POINTS, columns)."""
+    middles = np.tile((np.arange(POINTS)[:, None] + 0.5) / POINTS, columns)
+    places: Array = np.random.default_rng(0).permuted(middles, axis=0)
+    return places
+
+
+def _typed(values: Array, dtype: str) -> Array:
+    """As the type would hold them: rounded, within its range."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        with np.errstate(over="ignore"):
+            return values.astype(kind).astype(np.float64)
+    low, high = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
+    return np.clip(np.rint(values), low, high).astype(np.float64)

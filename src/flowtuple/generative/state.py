@@ -1,0 +1,96 @@
+"""A training between two epochs, as one safetensors file: weights, best weights, optimiser and schedule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from flowtuple.atomic import atomic_path, make_folder
+from flowtuple.errors import InvalidArgument
+
+NAME = "training.safetensors"
+
+
+@dataclass
+class Progressed:
+    """Where a training is.
+
+    Attributes:
+        fingerprint: Of data, options and seed: what the training depends on.
+        epoch: Epochs done.
+        best: Smallest loss on held-out events, and the epoch it was found after.
+        history: Of each epoch the learning rate, the loss in training and the one on held-out events.
+    """
+
+    fingerprint: str
+    epoch: int = 0
+    best: tuple[float, int] = (float("inf"), 0)
+    history: list[tuple[float, float, float]] = field(default_factory=list)
+
+
+def save(
+    folder: Path,
+    where: Progressed,
+    module: torch.nn.Module,
+    best: Mapping[str, torch.Tensor],
+    optimiser: torch.optim.Optimizer,
+    scheduler: Any,
+) -> None:
+    """Replace the folder's checkpoint once the new one is complete."""
+    make_folder(folder)
+    tensors = {f"now/{name}": value for name, value in module.state_dict().items()}
+    tensors |= {f"best/{name}": value for name, value in best.items()}
+    kept = optimiser.state_dict()
+    for number, entries in kept["state"].items():
+        tensors |= {f"optimiser/{number}/{name}": torch.as_tensor(value) for name, value in entries.items()}
+    content = {"where": asdict(where), "groups": kept["param_groups"], "schedule": scheduler.state_dict()}
+    contiguous = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
+    with atomic_path(folder / NAME) as temporary:
+        save_file(contiguous, temporary, {"training": json.dumps(content)})
+
+
+def load(
+    folder: Path,
+    fingerprint: str,
+    module: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    scheduler: Any,
+) -> tuple[Progressed, dict[str, torch.Tensor]] | None:
+    """Take up a training where the folder's checkpoint left it; `None` where it holds none.
+
+    Raises:
+        InvalidArgument: The checkpoint is of another training, or is damaged.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "pt") as stored:
+            content = json.loads(stored.metadata()["training"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (it is no mapping)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        raise InvalidArgument(f"{path}: is no checkpoint; remove it or name another folder") from None
+    where = Progressed(**content["where"])
+    if where.fingerprint != fingerprint:
+        raise InvalidArgument(f"{path}: is of another input, flow or option; name another folder for this training")
+    module.load_state_dict(_below("now/", tensors))
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in _below("optimiser/", tensors).items():
+        number, _, key = name.partition("/")
+        state.setdefault(int(number), {})[key] = value
+    optimiser.load_state_dict({"state": state, "param_groups": content["groups"]})
+    scheduler.load_state_dict(content["schedule"])
+    where.best = (where.best[0], where.best[1])
+    where.history = [(rate, loss, held) for rate, loss, held in where.history]
+    return where, _below("best/", tensors)
+
+
+def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,72 @@
+"""A `RowModel` as one file: safetensors for the weights, JSON in its header for all else."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from flowtuple.atomic import atomic_path
+from flowtuple.errors import Corrupt, InvalidArgument, TooNew
+from flowtuple.generative.model import RowModel
+from flowtuple.generative.options import KINDS, Shape
+from flowtuple.generative.zoo import build
+from flowtuple.transforms import Chain
+
+VERSION = 1
+_KEY = "flowtuple rows"
+
+
+def save_model(model: RowModel, path: str | os.PathLike[str]) -> None:
+    """Write a model; it appears whole or not at all."""
+    content = {
+        "version": VERSION,
+        "columns": model.columns,
+        "dtypes": model.dtypes,
+        "counter": model.counter,
+        "chains": [chain.config() for chain in model.chains],
+        "kind": model.kind,
+        "shape": asdict(model.shape),
+        "about": model.about,
+    }
+    tensors = {name: value.float() if value.is_floating_point() else value for name, value in model.flow.state_dict().items()}
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save({k: v.contiguous() for k, v in tensors.items()}, {_KEY: json.dumps(content)}))
+
+
+def load_model(path: str | os.PathLike[str]) -> RowModel:
+    """Read a model.
+
+    Raises:
+        Corrupt: The file is no model of rows, or a damaged one.
+        TooNew: It was written by a later flowtuple.
+    """
+    where = os.fspath(path)
+    try:
+        with safe_open(where, "pt") as stored:
+            content = json.loads(stored.metadata()[_KEY])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (it is no mapping)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise Corrupt(f"{where}: is no model of flowtuple ({error}); train it again") from None
+    if content.get("version", 0) > VERSION:
+        raise TooNew(f"{where}: is a model of version {content['version']}, this flowtuple reads {VERSION}; update flowtuple")
+    try:
+        return _model(content, tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError, InvalidArgument) as error:
+        raise Corrupt(f"{where}: describes no model ({str(error).splitlines()[0]}); train it again") from None
+
+
+def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
+    columns, dtypes = tuple(content["columns"]), tuple(content["dtypes"])
+    chains = tuple(Chain.from_config(config) for config in content["chains"])
+    if not len(columns) == len(dtypes) == len(chains) or content["kind"] not in KINDS:
+        raise ValueError("columns, types and transforms do not fit")
+    shape = Shape(**(content["shape"] | {"hidden": tuple(content["shape"]["hidden"])}))
+    flow = build(content["kind"], len(columns), shape, seed=0)
+    flow.load_state_dict(dict(tensors))
+    return RowModel(columns, dtypes, content["counter"], chains, content["kind"], shape, flow.double(), content["about"])

@@ -1,0 +1,96 @@
+"""`train_rows`: preprocessing fitted, a flow built and trained, a model returned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+
+from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.generative.fit import Report, Sample, fit
+from flowtuple.generative.model import RowModel
+from flowtuple.generative.options import RowFlow
+from flowtuple.generative.zoo import build
+from flowtuple.rows import Rows
+from flowtuple.schema import Array
+from flowtuple.transforms import Chain
+
+WHOLE = "dequantise,gauss-rank"
+REAL = "gauss-rank"
+
+
+def train_rows(
+    rows: Rows,
+    asked: RowFlow,
+    seed: int,
+    report: Report,
+    checkpoint: Path | None = None,
+    like: RowModel | None = None,
+) -> RowModel:
+    """Fit a flow to rows.
+
+    Args:
+        rows: Finite, with the types of their columns; weights may be negative where their sum is not.
+        asked: Kind and size of the flow, training, preprocessing.
+        seed: The same rows, options and seed give the same model on one machine.
+        report: Told of each epoch.
+        checkpoint: A folder for the state of the training, from which an interrupted one goes on.
+        like: A model whose columns and preprocessing this one takes over.
+
+    Raises:
+        InvalidArgument: Too few rows, a transform that does not fit its column, weights that sum to nothing.
+    """
+    weight = np.ones(len(rows)) if rows.weights is None else rows.weights
+    if not weight.sum() > 0:
+        raise InvalidArgument(f"{rows.source}: the weights sum to {weight.sum():g}; a density needs more than 0")
+    if like is None:
+        chains = tuple(_chain(rows, k, recipe) for k, recipe in enumerate(_recipes(rows, asked.transforms)))
+    else:
+        rows, chains = _like(rows, like, asked), like.chains
+
+    def spread(u: Array) -> Array:
+        return np.stack([c.forward(rows.values[:, k], u[:, k]) for k, c in enumerate(chains)], axis=1)
+
+    flow = build(asked.kind, len(rows.columns), asked.shape, seed)
+    sample = Sample(spread, rows.values.shape, rows.event, weight / weight.mean())
+    fitted = fit(flow, sample, asked.training, seed, report, checkpoint, Path(asked.log) if asked.log else None)
+    about = {
+        "training": asdict(asked.training),
+        "seed": seed,
+        "rows": len(rows),
+        "best_epoch": fitted.best_epoch,
+        "history": [[float(f"{number:.6g}") for number in row] for row in fitted.history],
+    }
+    return RowModel(rows.columns, rows.dtypes, rows.counter, chains, asked.kind, asked.shape, flow.double(), about)
+
+
+def _like(rows: Rows, model: RowModel, asked: RowFlow) -> Rows:
+    """The rows with a model's columns."""
+    if asked.transforms:
+        raise InvalidArgument("--like takes over the transforms of a model; leave out --transform")
+    for name in model.columns:
+        if name not in rows.columns:
+            raise InvalidArgument(f"{rows.source}: lacks column {name!r} of the model; {nearest(name, rows.columns)}")
+    return rows.only(model.columns)
+
+
+def _recipes(rows: Rows, asked: Mapping[str, str]) -> list[str]:
+    """Preprocessing of each column, the last match winning."""
+    recipes = [WHOLE if np.dtype(dtype).kind in "iub" else REAL for dtype in rows.dtypes]
+    for pattern, recipe in asked.items():
+        hits = [k for k, name in enumerate(rows.columns) if fnmatchcase(name, pattern)]
+        if not hits:
+            raise InvalidArgument(f"{rows.source}: no column of these rows matches {pattern!r} of --transform")
+        for k in hits:
+            recipes[k] = recipe
+    return recipes
+
+
+def _chain(rows: Rows, k: int, recipe: str) -> Chain:
+    try:
+        return Chain.fit(recipe, rows.values[:, k])
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{rows.source}: column {rows.columns[k]!r}: {error}") from None

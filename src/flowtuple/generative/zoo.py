@@ -1,0 +1,34 @@
+"""Every kind of flow by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from flowtuple.generative.autoregressive import coupling, maf, nsf, realnvp
+from flowtuple.generative.bijection import Bijection
+from flowtuple.generative.matching import flow_matching
+from flowtuple.generative.options import Shape
+
+FLOWS: dict[str, Callable[[int, Shape], Bijection]] = {
+    "maf": maf,
+    "nsf": nsf,
+    "coupling": coupling,
+    "realnvp": realnvp,
+    "flow-matching": flow_matching,
+}
+
+
+def build(kind: str, features: int, shape: Shape, seed: int) -> Bijection:
+    """A flow with random weights, the same for a seed.
+
+    Example:
+        >>> flow = build("nsf", 3, Shape(transforms=1, hidden=(8,), bins=4), seed=1)
+        >>> z, ladj = flow(torch.zeros(5, 3))
+        >>> z.shape, ladj.shape
+        (torch.Size([5, 3]), torch.Size([5, 3]))
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return FLOWS[kind](features, shape)

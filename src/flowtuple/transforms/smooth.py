@@ -1,0 +1,180 @@
+"""Smooth transforms: one formula each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from flowtuple.errors import InvalidArgument
+from flowtuple.schema import Array
+
+_ALMOST = 1e-9  # how near to the edge of an open range an inverse goes
+
+
+class _Smooth:
+    """No value stands for a cell; the fields are the configuration."""
+
+    has_cells = False
+
+    def config(self) -> Mapping[str, Any]:
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True)
+class Affine(_Smooth):
+    """y = (x - shift) / scale.
+
+    Example:
+        >>> Affine.standard(np.array([1.0, 2.0, 3.0])).forward(np.array([2.0])).tolist()
+        [0.0]
+    """
+
+    shift: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.shift) and np.isfinite(self.scale) and self.scale > 0):
+            raise InvalidArgument(f"(x - {self.shift:g}) / {self.scale:g} cannot be undone: the scale must be above 0")
+
+    @classmethod
+    def divide(cls, x: Array, by: float = 1.0) -> Self:
+        """The quotient x / c."""
+        return cls(0.0, by)
+
+    @classmethod
+    def standard(cls, x: Array) -> Self:
+        """Mean 0, standard deviation 1; the scale is 1 where x does not vary."""
+        return cls(float(x.mean()), float(x.std()) or 1.0)
+
+    @classmethod
+    def min_max(cls, x: Array) -> Self:
+        """From 0 to 1."""
+        return cls(float(x.min()), float(np.ptp(x)) or 1.0)
+
+    @classmethod
+    def robust(cls, x: Array) -> Self:
+        """Median 0, distance of the quartiles 1; where these meet, as `standard`."""
+        low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
+        return cls(float(middle), float(high - low) or float(x.std()) or 1.0)
+
+    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
+        return (x.astype(np.float64) - self.shift) / self.scale
+
+    def inverse(self, y: Array) -> Array:
+        return y * self.scale + self.shift
+
+    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
+        return np.full(len(x), -np.log(self.scale))
+
+
+@dataclass(frozen=True)
+class Log(_Smooth):
+    """y = log_base(x + offset); values at or below -offset are outside the domain and give NaN.
+
+    Example:
+        >>> Log.ten(np.array([1.0])).forward(np.array([0.01, 100.0])).tolist()
+        [-2.0, 2.0]
+    """
+
+    offset: float = 0.0
+    base: float = float(np.e)
+
+    @classmethod
+    def natural(cls, x: Array, offset: float = 0.0) -> Self:
+        """ln(x + offset)."""
+        return cls(offset)
+
+    @classmethod
+    def ten(cls, x: Array, offset: float = 0.0) -> Self:
+        """log10(x + offset)."""
+        return cls(offset, 10.0)
+
+    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
+        shifted = x.astype(np.float64) + self.offset
+        inside = np.where(shifted > 0, shifted, np.nan)
+        y: Array = np.log10(inside) if self.base == 10.0 else np.log(inside) / np.log(self.base)
+        return y
+
+    def inverse(self, y: Array) -> Array:
+        with np.errstate(over="ignore"):
+            x: Array = np.minimum(np.power(self.base, y), np.finfo(np.float64).max) - self.offset
+        return x
+
+    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
+        shifted = x.astype(np.float64) + self.offset
+        ladj: Array = -np.log(np.where(shifted > 0, shifted, np.nan)) - np.log(np.log(self.base))
+        return ladj
+
+
+@dataclass(frozen=True)
+class Atan(_Smooth):
+    """y = atan(scale x): long tails become edges.
+
+    Example:
+        >>> t = Atan(100.0)
+        >>> t.inverse(t.forward(np.array([0.25]))).round(12).tolist()
+        [0.25]
+    """
+
+    scale: float = 1.0
+
+    @classmethod
+    def scaled(cls, x: Array, scale: float = 1.0) -> Self:
+        return cls(scale)
+
+    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
+        y: Array = np.arctan(self.scale * x.astype(np.float64))
+        return y
+
+    def inverse(self, y: Array) -> Array:
+        edge = np.pi / 2 * (1 - _ALMOST)
+        x: Array = np.tan(np.clip(y, -edge, edge)) / self.scale
+        return x
+
+    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
+        ladj: Array = np.log(self.scale) - np.log1p(np.square(self.scale * x.astype(np.float64)))
+        return ladj
+
+
+@dataclass(frozen=True)
+class Logit(_Smooth):
+    """y = ln(p / (1 - p)) with p = beta + (1 - 2 beta) (x - low) / (high - low), which keeps the ends of the range finite.
+
+    Papamakarios et al., "Masked autoregressive flow for density estimation" (2017), with beta = 1e-6.
+
+    Example:
+        >>> Logit(0.0, 1.0).inverse(Logit(0.0, 1.0).forward(np.array([0.0, 0.5, 1.0]))).round(9).tolist()
+        [0.0, 0.5, 1.0]
+    """
+
+    low: float
+    high: float
+    beta: float = 1e-6
+
+    @classmethod
+    def fitted(cls, x: Array, beta: float = 1e-6) -> Self:
+        """The range of x is the range."""
+        low, high = float(x.min()), float(x.max())
+        return cls(low, high if high > low else low + 1.0, beta)
+
+    def _share(self, x: Array) -> Array:
+        p = self.beta + (1 - 2 * self.beta) * (x.astype(np.float64) - self.low) / (self.high - self.low)
+        return np.where((p > 0) & (p < 1), p, np.nan)
+
+    def forward(self, x: Array, u: Array | float = 0.5) -> Array:
+        p = self._share(x)
+        y: Array = np.log(p) - np.log1p(-p)
+        return y
+
+    def inverse(self, y: Array) -> Array:
+        p = 0.5 * (1 + np.tanh(0.5 * y))
+        x: Array = self.low + (p - self.beta) / (1 - 2 * self.beta) * (self.high - self.low)
+        return np.clip(x, self.low, self.high)
+
+    def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
+        p = self._share(x)
+        ladj: Array = np.log((1 - 2 * self.beta) / (self.high - self.low)) - np.log(p) - np.log1p(-p)
+        return ladj

@@ -1,0 +1,164 @@
+"""A model fitted to events: the lattice flow, or one of the flows over rows."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from flowtuple.assemble import add_models, description
+from flowtuple.budget import MEMORY
+from flowtuple.container.file import File
+from flowtuple.container.writer import create
+from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.events.source import ReadOptions, Source, open_dataset
+from flowtuple.fitting import with_flows
+from flowtuple.generative.options import RowFlow
+from flowtuple.prepare import Prepared, prepare, prepare_with_model
+from flowtuple.progress import Progress, silent
+from flowtuple.provenance import provenance
+from flowtuple.rows import read_rows
+from flowtuple.selection import select
+from flowtuple.table import Dataset
+from flowtuple.weighting import Weighting
+from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, read
+
+
+def train(
+    source: Source,
+    path: str | os.PathLike[str],
+    *,
+    tolerance: Tolerance | None = None,
+    selection: Selection = EVERYTHING,
+    given: Iterable[str] = (),
+    effort: str = "default",
+    seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
+    memory: int = MEMORY,
+    lean: bool = False,
+    flow: RowFlow | None = None,
+    like: str | os.PathLike[str] | None = None,
+    weights: str | None = None,
+    mix: Sequence[float] = (),
+    progress: Progress = silent,
+) -> None:
+    """Fit a model to events and write it alone, to be shared by many files.
+
+    Args:
+        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
+        path: Where the model goes, by custom ending in `.flow`.
+        tolerance: Bound by column name or glob, as in `compress`; the model fixes it.
+        selection: Part of the input to take.
+        given: Names or globs of columns that are not stored: whoever reads a file of this model supplies them.
+        effort: `fast`, `default` or `best`.
+        seed: The same input, options and seed give the same model on one machine.
+        checkpoint: A folder that keeps finished parts of the training; a second run takes up from there, to the same model.
+        memory: Bytes to keep within; a long input is trained on in part.
+        lean: Leave out what gains no bytes in compression; such a model can neither `sample` nor `score` all columns.
+        flow: A flow over rows in place of the lattice flow, to `sample` and `score` with; it compresses nothing.
+        like: A model whose lattices, or transforms, this one takes over, so that the two can be divided (`score`).
+        weights: Name of a column of weights, one an event (of a flow over rows: or one an object); it is not itself learned.
+            Negative ones are allowed where they sum to more than 0.
+        mix: What the events of each path in `source` count for.
+        progress: Told of each stage.
+
+    Raises:
+        InvalidArgument: A name, bound or path is not what it should be, or there is too little to learn from.
+    """
+    check_request(path, effort, seed)
+    given = tuple(given)
+    dataset, lengths = _mixed(source, selection, given, mix)
+    if flow is not None:
+        _refuse_for_rows(tolerance, given, lean)
+        _train_rows(dataset, path, flow, seed, checkpoint, like, weights, (lengths, mix), progress)
+        return
+    weightings = {name: Weighting(table, weights or "", lengths[name], tuple(mix)) for name, table in dataset.tables.items()}
+    if weights is not None:
+        dataset = select(dataset, (), (weights,))
+    with create(path) as writer:
+        prepared = _prepared(dataset, tolerance or {}, given, like, memory, progress)
+        prepared = with_flows(
+            prepared,
+            effort,
+            seed,
+            progress,
+            checkpoint,
+            memory=memory,
+            complete=not lean,
+            weightings=weightings if weights or mix else None,
+        )
+        writer.describe(description(prepared, [], provenance(effort, seed, source), entries=False))
+        add_models(writer, prepared)
+        writer.finish()
+
+
+def _mixed(
+    source: Source, selection: Selection, given: tuple[str, ...], mix: Sequence[float]
+) -> tuple[Dataset, dict[str, tuple[int, ...]]]:
+    """The events, and by table how many each path brings, where these count for different numbers."""
+    dataset = read(source, selection, given)
+    if not mix:
+        return dataset, dict.fromkeys(dataset.tables, ())
+    paths = list(source) if isinstance(source, (list, tuple)) else [source]
+    if len(paths) != len(mix) or not all(math.isfinite(factor) for factor in mix):
+        raise InvalidArgument(f"{dataset.description}: {len(paths)} sources are mixed by {len(mix)} numbers; give one for each")
+    parts = [open_dataset(part, ReadOptions(names=selection.names)) for part in paths]
+    return dataset, {name: tuple(part.tables[name].num_entries for part in parts) for name in dataset.tables}
+
+
+def _prepared(
+    dataset: Dataset,
+    tolerance: Tolerance,
+    given: tuple[str, ...],
+    like: str | os.PathLike[str] | None,
+    memory: int,
+    progress: Progress,
+) -> list[Prepared]:
+    if like is None:
+        return prepare(dataset, tolerance, progress, given, memory)
+    if given:
+        raise InvalidArgument(f"{like}: fixes which columns are given; leave out --given")
+    with File(like) as model:
+        return prepare_with_model(dataset, model, tolerance, progress, memory)
+
+
+def _refuse_for_rows(tolerance: Tolerance | None, given: tuple[str, ...], lean: bool) -> None:
+    for name, asked in (("--tolerance", bool(tolerance)), ("--given", bool(given)), ("--lean", lean)):
+        if asked:
+            raise InvalidArgument(f"{name} is for the lattice flow; leave it out, or --flow")
+
+
+def _train_rows(
+    dataset: Dataset,
+    path: str | os.PathLike[str],
+    flow: RowFlow,
+    seed: int,
+    checkpoint: str | os.PathLike[str] | None,
+    like: str | os.PathLike[str] | None,
+    weights: str | None,
+    mixed: tuple[Mapping[str, Sequence[int]], Sequence[float]],
+    progress: Progress,
+) -> None:
+    try:
+        from flowtuple.generative.stored import load_model, save_model
+        from flowtuple.generative.train import train_rows
+    except ImportError as error:
+        if error.name in ("torch", "zuko", "safetensors"):
+            raise MissingExtra("train", "training a flow") from None
+        raise
+    rows = read_rows(dataset, (), weights)
+    lengths, factors = mixed
+    if factors:
+        number = np.searchsorted(np.cumsum(next(iter(lengths.values()))), rows.event, side="right")
+        rows = replace(rows, weights=np.array(factors)[number] * (1.0 if rows.weights is None else rows.weights))
+    known = None if like is None else load_model(like)
+
+    def report(share: float, loss: float) -> None:
+        progress(f"train {flow.kind}", share, f"held-out loss {loss:.4f} per row")
+
+    model = train_rows(rows, flow, seed, report, None if checkpoint is None else Path(checkpoint), known)
+    save_model(model, path)
