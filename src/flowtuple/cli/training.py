@@ -59,7 +59,9 @@ def train(
     like: Annotated[
         str | None, typer.Option("--like", metavar="M.flow", help="Take over this model's lattices, to be divided by it.")
     ] = None,
-    weights: Annotated[str | None, typer.Option("--weights", metavar="COL", help="Column of weights; it is not learned.")] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="COL", help="Column of weights; it is not learned.")
+    ] = None,
     flow: Annotated[
         str, typer.Option("--flow", help="lattice, or over rows: maf, nsf, coupling, realnvp, flow-matching.")
     ] = "lattice",
@@ -68,7 +70,9 @@ def train(
         typer.Option("--transform", metavar="GLOB=STEPS", help="Such as 'Jet_pt=log:10,standard'.", rich_help_panel=_ROWS),
     ] = [],  # noqa: B006
     transforms: Annotated[int, typer.Option("--steps", min=1, help="Of the flow.", rich_help_panel=_ROWS)] = _SHAPE.transforms,
-    hidden: Annotated[str, typer.Option("--hidden", metavar="N,N", help="Widths of hidden layers.", rich_help_panel=_ROWS)] = "64,64",
+    hidden: Annotated[
+        str, typer.Option("--hidden", metavar="N,N", help="Widths of hidden layers.", rich_help_panel=_ROWS)
+    ] = "64,64",
     bins: Annotated[int, typer.Option("--bins", min=2, help="Of splines.", rich_help_panel=_ROWS)] = _SHAPE.bins,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="At most.", rich_help_panel=_ROWS)] = _TRAINING.epochs,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Rows of a step.", rich_help_panel=_ROWS)] = _TRAINING.batch,
@@ -81,7 +85,9 @@ def train(
     schedule: Annotated[
         str, typer.Option("--schedule", help="constant, plateau, cosine, warm-restarts or one-cycle.", rich_help_panel=_ROWS)
     ] = _TRAINING.schedule,
-    clip: Annotated[float, typer.Option("--clip", help="Largest norm of a gradient; 0: any.", rich_help_panel=_ROWS)] = _TRAINING.clip,
+    clip: Annotated[
+        float, typer.Option("--clip", help="Largest norm of a gradient; 0: any.", rich_help_panel=_ROWS)
+    ] = _TRAINING.clip,
     patience: Annotated[
         int, typer.Option("--patience", min=0, help="Epochs without gain before the end; 0: none.", rich_help_panel=_ROWS)
     ] = _TRAINING.patience,

@@ -69,15 +69,11 @@ class FlowMatching(Bijection):
 
     def _with_divergence(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Velocity v and its dv_i/dx_i, each of shape (n, d)."""
-
-        def field(rows: Tensor) -> Tensor:
-            return self.velocity(rows, t)
-
-        shares = []
-        for k, direction in enumerate(torch.eye(x.shape[1], dtype=x.dtype, device=x.device)):
-            v, change = torch.func.jvp(field, (x,), (direction.expand_as(x),))[:2]
-            shares.append(change[:, k])
-        return v, torch.stack(shares, dim=1)
+        with torch.enable_grad():
+            rows = x.detach().requires_grad_()
+            parts = self.velocity(rows, t).sum(dim=0)
+            slopes = [torch.autograd.grad(part, rows, retain_graph=True)[0][:, k] for k, part in enumerate(parts)]
+        return self.velocity(x, t), torch.stack(slopes, dim=1)
 
     def _integrate(self, slope: Callable[[Tensor, Tensor], Tensor], state: Tensor, start: float, stop: float) -> Tensor:
         """Runge-Kutta; `slope` is called with the state and the time."""

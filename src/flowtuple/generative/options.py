@@ -80,7 +80,7 @@ class RowFlow:
         shape: Its size.
         training: How it is trained.
         transforms: Preprocessing by column name or glob, such as `{"Jet_pt": "log:10,standard"}`; the last match wins.
-            Without one, integers are dequantised, and every column goes to its normal quantile by rank.
+            Without one, integers of many values are dequantised, and every column goes to its normal quantile by rank.
         log: A folder for TensorBoard.
     """
 

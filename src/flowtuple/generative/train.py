@@ -17,8 +17,9 @@ from flowtuple.generative.zoo import build
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
 from flowtuple.transforms import Chain
+from flowtuple.transforms.discrete import FEW
 
-WHOLE = "dequantise,gauss-rank"
+MANY = "dequantise,gauss-rank"  # of whole numbers
 REAL = "gauss-rank"
 
 
@@ -79,7 +80,7 @@ def _like(rows: Rows, model: RowModel, asked: RowFlow) -> Rows:
 
 def _recipes(rows: Rows, asked: Mapping[str, str]) -> list[str]:
     """Preprocessing of each column, the last match winning."""
-    recipes = [WHOLE if np.dtype(dtype).kind in "iub" else REAL for dtype in rows.dtypes]
+    recipes = [MANY if _many(rows, k) else REAL for k in range(len(rows.columns))]
     for pattern, recipe in asked.items():
         hits = [k for k, name in enumerate(rows.columns) if fnmatchcase(name, pattern)]
         if not hits:
@@ -87,6 +88,11 @@ def _recipes(rows: Rows, asked: Mapping[str, str]) -> list[str]:
         for k in hits:
             recipes[k] = recipe
     return recipes
+
+
+def _many(rows: Rows, k: int) -> bool:
+    """Whether a column is of whole numbers, of which there are many."""
+    return np.dtype(rows.dtypes[k]).kind in "iu" and len(np.unique(rows.values[:, k])) > FEW
 
 
 def _chain(rows: Rows, k: int, recipe: str) -> Chain:

@@ -126,6 +126,7 @@ def _fit(word: str, y: Array, after_cells: bool) -> Transform:
     if name == "gauss-rank" and after_cells:
         return Ranks.of_cells(y)
     try:
-        return FITTERS[name][0](y, *([float(number)] if colon else []))
+        numbers = [float(number)] if colon else []
     except ValueError:
         raise InvalidArgument(f"transform {word!r}: {number!r} is no number; write for example {name}:10") from None
+    return FITTERS[name][0](y, *numbers)

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any, Self
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
+from flowtuple.errors import InvalidArgument
 from flowtuple.schema import Array
 
 KNOTS = 256  # of ranks, at most about
 _REPEATED = 0.002  # share from which on a value of a float column is one that repeats
+FEW = 64  # whole numbers that are told apart
+_UPRIGHT = 1e6
 _TIMES = 10  # and how often it has to be there
+_ROWS = 8  # at least between two knots
+_EDGE = 2.0**-20  # how near to the edge of a cell a place in it goes, so that rounding cannot carry it over
+
+
+def _place(u: Array | float) -> Array:
+    return np.clip(u, _EDGE, 1 - _EDGE)
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Dequantise:
         return cls()
 
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        return x.astype(np.float64) + np.minimum(u, 1 - 2**-20)
+        return x.astype(np.float64) + _place(u)
 
     def inverse(self, y: Array) -> Array:
         x: Array = np.floor(y)
@@ -49,14 +58,15 @@ class Dequantise:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Gauss-rank: a piecewise linear map between knots that makes the data's distribution about a standard normal one.
+    """Gauss-rank: y is the normal quantile of the share of the data below x, taken as linear between knots.
 
-    A value that the data repeat is two knots at one x: a step of the map, on which u says where. Beyond the outermost
-    knots the map goes on with the slope of the outermost pieces that rise.
+    A value that the data repeat is two knots at one x: a step of the share, on which u says where; of whole numbers of which
+    there are few every one is. Beyond the outermost knots y goes on with the slope that it has there, and beyond a step
+    almost upright: such values are next to impossible, and `inverse` does not give them.
 
     Attributes:
         x: Knots, non-decreasing, at least two different ones.
-        y: Their images, non-decreasing.
+        share: Of the data below, non-decreasing, above 0 and below 1.
 
     Example:
         >>> t = Ranks.fitted(np.repeat([0.0, 1.0, 2.0], 50))
@@ -67,7 +77,13 @@ class Ranks:
     """
 
     x: tuple[float, ...]
-    y: tuple[float, ...]
+    share: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        knots, share = np.array(self.x), np.array(self.share)
+        fine = len(knots) == len(share) and len(set(self.x)) > 1 and bool((np.diff(knots) >= 0).all())
+        if not (fine and (np.diff(share) >= 0).all() and share[0] > 0 and share[-1] < 1 and np.isfinite(knots).all()):
+            raise InvalidArgument("ranks need two or more knots in order")
 
     @property
     def has_cells(self) -> bool:
@@ -75,12 +91,15 @@ class Ranks:
 
     @classmethod
     def fitted(cls, x: Array) -> Self:
-        """Knots at quantiles of the data, and around every value that repeats."""
+        """Knots at quantiles of the data, also far out, and around every value that repeats."""
         values, counts = np.unique(x.astype(np.float64), return_counts=True)
+        if len(values) == 1:  # a step, and a slope on either side of it
+            return cls((values[0] - 1, values[0], values[0], values[0] + 1), (1e-4, 1e-3, 1 - 1e-3, 1 - 1e-4))
         below = np.concatenate([[0], np.cumsum(counts)])
-        repeated = counts >= max(_TIMES, _REPEATED * len(x))
+        few = len(values) <= FEW and bool((values == np.rint(values)).all())
+        repeated = (counts >= max(_TIMES, _REPEATED * len(x))) | few
         chosen = np.zeros(len(values), bool)
-        chosen[np.searchsorted(below[1:], np.linspace(0, len(x), KNOTS, endpoint=False), side="right")] = True
+        chosen[np.searchsorted(below[1:], _wanted_ranks(len(x)), side="right").clip(0, len(values) - 1)] = True
         chosen[[0, -1]] = True
         single, step = np.flatnonzero(chosen & ~repeated), np.flatnonzero(repeated)
         knots = np.concatenate([values[single], values[step], values[step]])
@@ -95,64 +114,68 @@ class Ranks:
         below = np.concatenate([[0], np.cumsum(counts)])
         edges = np.unique(np.concatenate([cells, cells + 1]))
         if len(edges) > KNOTS:
-            places = np.unique(np.searchsorted(below[1:], np.linspace(0, len(y), KNOTS), side="left").clip(0, len(cells) - 1))
-            edges = np.unique(np.concatenate([cells[places], cells[places[-1:]] + 1]))
+            places = np.searchsorted(below[1:], _wanted_ranks(len(y)), side="right").clip(0, len(cells) - 1)
+            edges = np.unique(np.concatenate([cells[places], cells[:1], cells[-1:] + 1]))
         ranks = below[np.searchsorted(cells, edges)] + 0.1 * np.arange(len(edges))  # an empty cell keeps a little
         return cls._of(edges, ranks, ranks[-1])
 
     @classmethod
     def _of(cls, x: Array, ranks: Array, count: float) -> Self:
-        normal = NormalDist()
-        y = [normal.inv_cdf(float(share)) for share in (ranks + 0.5) / (count + 1)]
-        if x[0] == x[-1]:  # one value: a step and a slope on either side of it
-            return cls((float(x[0]) - 1, float(x[0]), float(x[0]), float(x[0]) + 1), (-4.0, -3.0, 3.0, 4.0))
-        return cls(tuple(x.tolist()), tuple(y))
+        return cls(tuple(x.tolist()), tuple(((ranks + 0.5) / (count + 1)).tolist()))
 
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        knots, images = np.array(self.x), np.array(self.y)
-        x = x.astype(np.float64)
-        left, right = np.searchsorted(knots, x, "left"), np.searchsorted(knots, x, "right")
-        on_step = right > left + 1
-        y = np.interp(x, knots, images)
-        low, high = images[np.minimum(left, len(knots) - 1)], images[np.maximum(right - 1, 0)]
-        y = np.where(on_step, low + np.broadcast_to(u, x.shape) * (high - low), y)
+        knots, share, x = np.array(self.x), np.array(self.share), x.astype(np.float64)
+        low, high = self._step(x)
+        inside = np.where(high > low, low + _place(u) * (high - low), np.interp(x, knots, share))
+        y: Array = ndtri(inside)
         first, last = self._outer_slopes()
-        y = np.where(x < knots[0], images[0] + (x - knots[0]) * first, y)
-        result: Array = np.where(x > knots[-1], images[-1] + (x - knots[-1]) * last, y)
-        return result
+        y += np.minimum(x - knots[0], 0) * first + np.maximum(x - knots[-1], 0) * last
+        return y
 
     def inverse(self, y: Array) -> Array:
-        knots, images = np.array(self.x), np.array(self.y)
-        x = np.interp(y, images, knots)
-        first, last = self._outer_slopes()
-        x = np.where(y < images[0], knots[0] + (y - images[0]) / first, x)
-        result: Array = np.where(y > images[-1], knots[-1] + (y - images[-1]) / last, x)
-        return result
+        knots, (low, high) = np.array(self.x), ndtri(np.array(self.share)[[0, -1]])
+        x: Array = np.interp(ndtr(y), self.share, knots)
+        first, last = (0.0 if slope == _UPRIGHT else 1 / slope for slope in self._outer_slopes())
+        x += np.minimum(y - low, 0) * first + np.maximum(y - high, 0) * last
+        return x
 
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        knots, images = np.array(self.x), np.array(self.y)
-        x = x.astype(np.float64)
-        left, right = np.searchsorted(knots, x, "left"), np.searchsorted(knots, x, "right")
-        on_step = right > left + 1
-        rise = images[np.minimum(np.maximum(right - 1, 0), len(knots) - 1)] - images[np.minimum(left, len(knots) - 1)]
-        piece = np.clip(right - 1, 0, len(knots) - 2)
+        knots, share, x = np.array(self.x), np.array(self.share), x.astype(np.float64)
+        low, high = self._step(x)
+        piece = np.clip(np.searchsorted(knots, x, "right") - 1, 0, len(knots) - 2)
         run = knots[piece + 1] - knots[piece]
-        slope = np.where(run > 0, (images[piece + 1] - images[piece]) / np.where(run > 0, run, 1), 0)
+        density = np.where(high > low, high - low, (share[piece + 1] - share[piece]) / np.where(run > 0, run, np.inf))
+        y = self.forward(np.clip(x, knots[0], knots[-1]), u)
         first, last = self._outer_slopes()
-        slope = np.where(x < knots[0], first, np.where(x >= knots[-1], last, slope))
         with np.errstate(divide="ignore"):
-            ladj: Array = np.log(np.where(on_step, rise, slope))
-        return ladj
+            ladj = np.log(density) + 0.5 * np.square(y) + 0.5 * np.log(2 * np.pi)
+        outside = np.where(x < knots[0], np.log(first), np.log(last))
+        return np.where((x < knots[0]) | ((x > knots[-1]) | ((x == knots[-1]) & (high == low))), outside, ladj)
+
+    def _step(self, x: Array) -> tuple[Array, Array]:
+        """Shares below and up to values that repeat; two equal numbers for others."""
+        share = np.array(self.share)
+        left, right = np.searchsorted(self.x, x, "left"), np.searchsorted(self.x, x, "right")
+        on_step = right > left + 1
+        return np.where(on_step, share[np.minimum(left, len(share) - 1)], 0.0), np.where(on_step, share[right - 1], 0.0)
 
     def _outer_slopes(self) -> tuple[float, float]:
-        """Slopes of the first and the last piece that rises over more than one x."""
-        run, rise = np.diff(self.x), np.diff(self.y)
-        slopes = (rise[run > 0] / run[run > 0])[[0, -1]]
-        first, last = (float(s) if s > 0 else 1.0 for s in slopes)
+        """Slopes of y at the outermost knots."""
+        run, rise = np.diff(self.x)[[0, -1]], np.diff(self.share)[[0, -1]]
+        images = ndtri(np.array(self.share)[[0, -1]])
+        slopes = rise / np.where(run > 0, run, np.inf) * np.sqrt(2 * np.pi) * np.exp(0.5 * np.square(images))
+        first, last = (float(slope) if slope > 0 else _UPRIGHT for slope in slopes)
         return first, last
 
     def config(self) -> Mapping[str, Any]:
         return asdict(self)
+
+
+def _wanted_ranks(count: int) -> Array:
+    """Ranks for knots: evenly spaced in share and, for the tails, in the normal quantile; never fewer than 8 rows apart."""
+    even = np.linspace(0, 1, KNOTS // 2)
+    ranks = np.sort(np.concatenate([even, ndtr(np.linspace(-4.5, 4.5, KNOTS // 2))])) * count
+    return np.unique(np.round(ranks / _ROWS) * _ROWS)
 
 
 @dataclass(frozen=True)

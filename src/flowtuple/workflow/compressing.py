@@ -18,7 +18,7 @@ from flowtuple.prepare import Prepared, prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
 from flowtuple.provenance import provenance
 from flowtuple.table import Dataset
-from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, read
+from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, read, refuse_rows
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ def compress(
     given = tuple(given)
     if model is None and refer:
         raise InvalidArgument(f"{path}: has no model to refer to; name one with --model")
+    if model is not None:
+        refuse_rows(model)
     if model is not None and given:
         raise InvalidArgument(f"{model}: fixes which columns are given; leave --given to flowtuple train")
     dataset = read(source, selection, given)

@@ -14,8 +14,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.events.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.schema import Array
 from flowtuple.table import Dataset, Table, TableSource, read_all, table_to_awkward
-
-_SAFETENSORS = 8  # bytes of the header's length, behind which its JSON begins
+from flowtuple.workflow.request import is_of_rows
 
 
 class Density(Protocol):
@@ -92,7 +91,7 @@ def load(path: Path, tree: str | None = None) -> Model:
 
 
 def _open(path: Path, tree: str | None) -> Density:
-    if _is_safetensors(path):
+    if is_of_rows(path):
         from flowtuple.generative.stored import load_model
         from flowtuple.generative.tables import RowsModel
 
@@ -100,14 +99,6 @@ def _open(path: Path, tree: str | None) -> Density:
     with File(path) as file:
         table = file.table(tree)
         return EventModel(file.path, table.name, table.coding)
-
-
-def _is_safetensors(path: Path) -> bool:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(_SAFETENSORS + 1)[_SAFETENSORS:] == b"{"
-    except OSError:
-        return False  # a URL, or something to complain of when it is opened
 
 
 def _seed(seed: int) -> int:

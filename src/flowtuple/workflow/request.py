@@ -61,3 +61,22 @@ def check_request(path: str | os.PathLike[str], effort: str, seed: int) -> None:
     if not 0 <= seed < 2**63:
         raise InvalidArgument(f"the seed {seed} is not a whole number from 0 to 2^63 - 1")
     check_stored_name(path)
+
+
+def is_of_rows(path: str | os.PathLike[str]) -> bool:
+    """Whether a model is one of a flow over rows: a safetensors file, whose JSON begins behind 8 bytes of its length."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(9)[8:] == b"{"
+    except OSError:
+        return False  # a URL, or something to complain of when it is opened
+
+
+def refuse_rows(path: str | os.PathLike[str]) -> None:
+    """Of a model that is to code events.
+
+    Raises:
+        InvalidArgument: It is a flow over rows.
+    """
+    if is_of_rows(path):
+        raise InvalidArgument(f"{os.fspath(path)}: is a flow over rows, which codes nothing; train one without --flow")

@@ -25,7 +25,7 @@ from flowtuple.rows import read_rows
 from flowtuple.selection import select
 from flowtuple.table import Dataset
 from flowtuple.weighting import Weighting
-from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, read
+from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, read, refuse_rows
 
 
 def train(
@@ -122,6 +122,7 @@ def _prepared(
         return prepare(dataset, tolerance, progress, given, memory)
     if given:
         raise InvalidArgument(f"{like}: fixes which columns are given; leave out --given")
+    refuse_rows(like)
     with File(like) as model:
         return prepare_with_model(dataset, model, tolerance, progress, memory)
 

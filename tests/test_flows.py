@@ -1,0 +1,409 @@
+"""Laws of every flow over rows, by name; preprocessing, training, files and tables around them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("zuko")
+
+import flowtuple as ft  # noqa: E402
+from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Unsupported  # noqa: E402
+from flowtuple.generative.bijection import Bijection  # noqa: E402
+from flowtuple.generative.draw import normal_rows  # noqa: E402
+from flowtuple.generative.model import RowModel  # noqa: E402
+from flowtuple.generative.options import KINDS, SCHEDULES, RowFlow, Shape, Training  # noqa: E402
+from flowtuple.generative.schedule import SCHEDULES as MADE_SCHEDULES  # noqa: E402
+from flowtuple.generative.stored import load_model, save_model  # noqa: E402
+from flowtuple.generative.zoo import FLOWS, build  # noqa: E402
+from flowtuple.transforms import Chain  # noqa: E402
+
+SMALL = Shape(transforms=2, hidden=(16, 16), bins=6, steps=16)
+
+
+def shaken(kind: str, features: int, dtype: torch.dtype = torch.float64) -> Bijection:
+    """A flow whose weights are far from where they start, so that no law holds by accident."""
+    flow = build(kind, features, SMALL, seed=3).to(dtype)
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for weights in flow.parameters():
+            weights.add_(0.1 * torch.randn(weights.shape, generator=draw, dtype=dtype))
+    return flow
+
+
+def rows(n: int, features: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return 1.2 * torch.randn((n, features), generator=torch.Generator().manual_seed(2), dtype=dtype)
+
+
+def test_the_names_are_those_that_exist() -> None:
+    assert tuple(FLOWS) == KINDS
+    assert tuple(MADE_SCHEDULES) == SCHEDULES
+
+
+@pytest.mark.parametrize("features", [1, 2, 5])
+@pytest.mark.parametrize("kind", KINDS)
+def test_inverse(kind: str, features: int) -> None:
+    flow, x = shaken(kind, features), rows(200, features)
+    with torch.no_grad():
+        z, _ = flow(x)
+        assert float((flow.inverse(z) - x).abs().max()) < (1e-3 if kind == "flow-matching" else 1e-6)
+        assert float((z - x).abs().max()) > 0.05
+
+
+@pytest.mark.parametrize("features", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_log_det_against_autograd(kind: str, features: int) -> None:
+    flow, x = shaken(kind, features), rows(20, features)
+    _, ladj = flow(x)
+    for k in range(len(x)):
+        jacobian = torch.autograd.functional.jacobian(lambda row: flow(row[None])[0][0], x[k])
+        truth = float(torch.linalg.slogdet(jacobian)[1])
+        assert float(ladj[k].detach().sum()) == pytest.approx(truth, abs=2e-3 if kind == "flow-matching" else 1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_density_integrates_to_one(kind: str) -> None:
+    flow = shaken(kind, 2)
+    axis = torch.linspace(-9, 9, 361, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    with torch.no_grad():
+        z, ladj = flow(grid)
+    density = torch.exp((ladj - 0.5 * z.square() - 0.5 * np.log(2 * np.pi)).sum(dim=1))
+    assert float(density.sum()) * float(axis[1] - axis[0]) ** 2 == pytest.approx(1, abs=5e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_does_not_depend_on_the_rows_beside_it(kind: str, dtype: torch.dtype) -> None:
+    flow, x = shaken(kind, 3, dtype), rows(64, 3, dtype)
+    with torch.no_grad():
+        z, ladj = flow(x)
+        assert z.dtype == ladj.dtype == flow.inverse(z).dtype == dtype
+        for part in (slice(0, 1), slice(5, 12)):
+            alone, alone_ladj = flow(x[part])
+            assert torch.allclose(alone, z[part], atol=1e-5)
+            assert torch.allclose(alone_ladj, ladj[part], atol=1e-5)
+            assert torch.allclose(flow.inverse(z[part]), flow.inverse(z)[part], atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_device_gives_the_same(kind: str) -> None:
+    flow, x = shaken(kind, 3), rows(64, 3)
+    with torch.no_grad():
+        z, ladj = flow(x)
+        there = flow.to("cuda")(x.to("cuda"))
+    assert torch.allclose(there[0].cpu(), z, atol=1e-8)
+    assert torch.allclose(there[1].cpu(), ladj, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_loss_falls_in_training(kind: str) -> None:
+    from flowtuple.generative.fit import Sample, fit
+
+    draw = np.random.default_rng(0)
+    x = draw.normal(0, 1, (4000, 2)) @ np.array([[1.0, 0.9], [0.0, 0.4]])
+    flow = build(kind, 2, SMALL, seed=0)
+    sample = Sample(lambda u: x, x.shape, np.arange(len(x)), np.ones(len(x)))
+    fitted = fit(flow, sample, Training(epochs=8, batch=256, learning_rate=5e-3), 0, lambda share, loss: None)
+    losses = [held for _, _, held in fitted.history]
+    assert losses[-1] < losses[0] - 0.02
+    assert fitted.best_epoch == int(np.argmin(losses)) + 1
+
+
+def events(n: int = 3000, seed: int = 1) -> ak.Array:
+    draw = np.random.default_rng(seed)
+    counts = draw.poisson(1.5, n)
+    pt = draw.exponential(30, counts.sum()) + 20
+    eta = draw.normal(0, 1 + 20 / pt)
+    charge = np.where(draw.random(len(pt)) < 0.3 + pt / 400, 1, -1)
+    score = np.where(draw.random(len(pt)) < 0.2, -1.0, draw.random(len(pt)) ** 2)
+    columns = {
+        "Jet_pt": pt.astype(np.float32),
+        "Jet_eta": eta.astype(np.float32),
+        "Jet_charge": charge.astype(np.int8),
+        "Jet_score": score.astype(np.float32),
+    }
+    record = {name: ak.unflatten(values, counts) for name, values in columns.items()}
+    return ak.zip(
+        {**record, "MET": draw.exponential(20, n).astype(np.float32), "w": np.where(np.arange(n) % 2, 0.5, 2.0)}, depth_limit=1
+    )
+
+
+JETS = ft.Selection(columns=("Jet_*",))
+
+
+@pytest.fixture(scope="module")
+def nsf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("flows") / "m.flow"
+    ft.train(events(), path, selection=JETS, flow=RowFlow("nsf", SMALL, Training(epochs=12, batch=256, learning_rate=5e-3)))
+    return path
+
+
+def test_rows_drawn_have_types_values_and_shares_of_the_data(nsf: Path) -> None:
+    data, drawn = events(), ft.sample(nsf, 20_000, seed=4)
+    assert [str(drawn[name].type.content) for name in drawn.fields] == ["float32", "float32", "int8", "float32"]
+    assert set(np.unique(drawn["Jet_charge"])) == {-1, 1}
+    assert float(np.mean(drawn["Jet_score"] == -1)) == pytest.approx(0.2, abs=0.04)
+    for name in drawn.fields:
+        real = ak.to_numpy(ak.flatten(data[name])).astype(float)
+        assert float(np.mean(drawn[name])) == pytest.approx(real.mean(), abs=0.15 * real.std())
+    pt, charge = (ak.to_numpy(drawn[name]).astype(float) for name in ("Jet_pt", "Jet_charge"))
+    assert np.corrcoef(pt, charge)[0, 1] > 0.05  # the dependence is there
+
+
+def test_the_same_seed_gives_the_same_rows_in_any_block(nsf: Path) -> None:
+    model = load_model(nsf)
+    whole = model.draw(7, 0, 300)
+    assert np.allclose(model.draw(7, 100, 200), whole[100:200], rtol=1e-6)
+    assert not np.allclose(model.draw(8, 0, 300), whole)
+    assert np.array_equal(normal_rows(7, 5, 9, 3), normal_rows(7, 0, 20, 3)[5:9])
+    assert abs(normal_rows(1, 0, 50_000, 3).std() - 1) < 0.01
+
+
+def test_latent_rows_lead_back(nsf: Path) -> None:
+    model, data = ft.load(nsf), events(500, seed=9)
+    z = model.to_latent(data)
+    back = model.from_latent(z)
+    for name in z.fields:
+        values = ak.to_numpy(ak.flatten(data[name]))
+        assert np.allclose(ak.to_numpy(back[name]), values, rtol=1e-4, atol=1e-4)
+        assert back[name].type.content == ak.flatten(data[name]).type.content
+    assert np.array_equal(ak.to_numpy(back["Jet_charge"]), ak.to_numpy(ak.flatten(data["Jet_charge"])))
+    assert abs(float(np.mean(z["Jet_pt"]))) < 0.15
+
+
+def test_scores(nsf: Path) -> None:
+    data = events(400, seed=9)
+    scores = ft.score(nsf, data, columns=True)
+    assert scores.fields[:4] == ["event", "log_prob", "bits", "surprise"]
+    assert np.array_equal(
+        scores["event"], ak.flatten(ak.local_index(data["Jet_pt"], axis=0) + ak.zeros_like(data["Jet_pt"], dtype=np.int64))
+    )
+    assert np.allclose(sum(scores[f"bits_{n}"] for n in ("Jet_pt", "Jet_eta", "Jet_charge", "Jet_score")), scores["bits"])
+    assert abs(float(np.mean(scores["surprise"]))) < 0.5
+    some = ft.score(nsf, data[:100])
+    assert np.allclose(some["log_prob"], scores["log_prob"][: len(some)], atol=1e-5)
+    assert np.allclose(ft.load(nsf).log_prob(data), scores["log_prob"])
+    shuffled = ak.zip({n: data[n] for n in data.fields}, depth_limit=1)
+    shuffled["Jet_eta"] = ak.unflatten(5 * ak.to_numpy(ak.flatten(data["Jet_eta"])), ak.num(data["Jet_eta"]))
+    assert float(np.mean(ft.score(nsf, shuffled)["surprise"])) > 0.5
+
+
+def test_log_det_of_a_column_without_a_flow_is_that_of_its_preprocessing(nsf: Path) -> None:
+    model, data = ft.load(nsf), events(50, seed=9)
+    ladj, z = model.log_det(data), model.to_latent(data)
+    log_prob = model.log_prob(data)
+    total = sum(ak.to_numpy(ladj[n]) - 0.5 * ak.to_numpy(z[n]) ** 2 - 0.5 * np.log(2 * np.pi) for n in z.fields)
+    assert np.mean(np.abs(total - log_prob)) < 1.0  # at one place in each cell here, at the mean of several there
+
+
+def test_rows_with_nan_are_scored_nan(nsf: Path) -> None:
+    data = {"Jet_pt": [np.array([30.0, np.nan], np.float32)], "Jet_eta": [np.zeros(2, np.float32)]}
+    data |= {"Jet_charge": [np.array([1, -1], np.int8)], "Jet_score": [np.array([0.5, -1.0], np.float32)]}
+    assert np.isnan(ft.score(nsf, data)["log_prob"]).tolist() == [False, True]
+
+
+def test_a_file_reads_back_the_same(nsf: Path, tmp_path: Path) -> None:
+    model = load_model(nsf)
+    save_model(model, tmp_path / "again.flow")
+    assert (tmp_path / "again.flow").read_bytes() == nsf.read_bytes()
+    from safetensors import safe_open
+
+    with safe_open(nsf, "np") as stored:
+        assert json.loads(stored.metadata()["flowtuple rows"])["kind"] == "nsf"
+
+
+def change(content: dict) -> Callable[[str, object], dict]:
+    return lambda key, value: {**content, key: value}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error", "message"),
+    [
+        ("version", 99, TooNew, "version 99"),
+        ("kind", "exec", Corrupt, "describes no model"),
+        ("columns", ["a"], Corrupt, "describes no model"),
+        ("shape", {"transforms": 10**9, "hidden": [64], "bins": 8, "steps": 8}, Corrupt, "out of range"),
+        ("shape", {"transforms": 1, "hidden": [16, 16], "bins": 6, "steps": 16}, Corrupt, "describes no model"),
+        ("chains", [], Corrupt, "describes no model"),
+    ],
+)
+def test_a_model_that_describes_none(
+    nsf: Path, tmp_path: Path, key: str, value: object, error: type[Exception], message: str
+) -> None:
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    with safe_open(nsf, "np") as stored:
+        content = json.loads(stored.metadata()["flowtuple rows"])
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    save_file(tensors, tmp_path / "bad.flow", {"flowtuple rows": json.dumps({**content, key: value})})
+    with pytest.raises(error, match=message):
+        ft.load(tmp_path / "bad.flow")
+
+
+def test_damaged_files(nsf: Path, tmp_path: Path) -> None:
+    data, bad = nsf.read_bytes(), tmp_path / "bad.flow"
+    for size in (9, 100, len(data) // 2, len(data) - 1):
+        bad.write_bytes(data[:size])
+        with pytest.raises(Corrupt, match="is no model"):
+            ft.load(bad)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_an_interrupted_training_ends_with_the_same_model(tmp_path: Path, schedule: str) -> None:
+    whole, half = tmp_path / "whole.flow", tmp_path / "half.flow"
+    asked = RowFlow("maf", SMALL, Training(epochs=5, batch=256, schedule=schedule, weight_decay=1e-3))
+    ft.train(events(), whole, selection=JETS, flow=asked)
+
+    def stop(stage: str, share: float, detail: str) -> None:
+        if share >= 0.4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ft.train(events(), half, selection=JETS, flow=asked, checkpoint=tmp_path / "c", progress=stop)
+    assert not half.exists()
+    ft.train(events(), half, selection=JETS, flow=asked, checkpoint=tmp_path / "c")
+    assert half.read_bytes() == whole.read_bytes()
+    other = RowFlow("maf", SMALL, Training(epochs=6, batch=256, schedule=schedule))
+    with pytest.raises(InvalidArgument, match="of another input, flow or option"):
+        ft.train(events(), half, selection=JETS, flow=other, checkpoint=tmp_path / "c")
+
+
+def test_early_stop_and_clipping() -> None:
+    from flowtuple.generative.fit import Sample, fit
+
+    x = np.random.default_rng(0).normal(0, 1, (600, 2))
+    sample = Sample(lambda u: x, x.shape, np.arange(len(x)), np.ones(len(x)))
+    options = Training(epochs=200, batch=64, learning_rate=2e-2, patience=3, schedule="constant")
+    fitted = fit(build("nsf", 2, SMALL, 0), sample, options, 0, lambda share, loss: None)
+    assert len(fitted.history) == fitted.best_epoch + 3 < 200
+
+
+def test_a_log_for_tensorboard(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    ft.train(
+        events(), tmp_path / "m.flow", selection=JETS, flow=RowFlow("maf", SMALL, Training(epochs=2), log=str(tmp_path / "log"))
+    )
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(tmp_path / "log"))
+    log.Reload()
+    assert [point.step for point in log.Scalars("loss/held_out")] == [1, 2]
+
+
+def shares(path: Path) -> float:
+    return float(np.mean(ft.sample(path, 20_000, seed=1)["x"] > 5))
+
+
+@pytest.mark.parametrize(
+    "flow", [None, RowFlow("nsf", SMALL, Training(epochs=40, batch=256, learning_rate=1e-2))], ids=["lattice", "nsf"]
+)
+def test_mixes_and_weights(tmp_path: Path, flow: RowFlow | None) -> None:
+    draw = np.random.default_rng(0)
+    low, high = draw.normal(0, 1, 3000).astype(np.float32), draw.normal(10, 1, 3000).astype(np.float32)
+    for name, x in (("low", low), ("high", high)):
+        np.savez(tmp_path / f"{name}.npz", x=x)
+    paths = [tmp_path / "low.npz", tmp_path / "high.npz"]
+    options = {"effort": "fast", "flow": flow, "tolerance": None if flow else {"x": "abs:0.01"}}
+    ft.train(paths, tmp_path / "plain.flow", **options)
+    assert shares(tmp_path / "plain.flow") == pytest.approx(0.5, abs=0.04)
+    ft.train(paths, tmp_path / "mix.flow", mix=(1.0, 0.25), **options)
+    assert shares(tmp_path / "mix.flow") == pytest.approx(0.2, abs=0.04)
+    x = np.concatenate([low, high])
+    weighted = {"x": x, "w": np.where(x > 5, 0.25, 1.0)}
+    ft.train(weighted, tmp_path / "weighted.flow", weights="w", **options)
+    assert shares(tmp_path / "weighted.flow") == pytest.approx(0.2, abs=0.04)
+    assert ft.sample(tmp_path / "weighted.flow", 3).fields == ["x"]
+    negative = {"x": np.concatenate([x, high]), "w": np.concatenate([np.ones(6000), -0.75 * np.ones(3000)])}
+    ft.train(negative, tmp_path / "negative.flow", weights="w", **options)
+    assert shares(tmp_path / "negative.flow") == pytest.approx(0.2, abs=0.06)
+
+
+def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
+    small, wide = {"x": np.random.default_rng(0).normal(0, 1, 2000)}, {"x": np.random.default_rng(1).normal(1, 2, 2000)}
+    ft.train(small, tmp_path / "a.flow", tolerance={"x": "std:1e-2"}, effort="fast")
+    ft.train(wide, tmp_path / "b.flow", tolerance={"x": "std:1e-2"}, effort="fast")
+    with pytest.raises(InvalidArgument, match="on another grid; train it with --like"):
+        ft.score(tmp_path / "a.flow", small, against=tmp_path / "b.flow")
+    ft.train(wide, tmp_path / "b.flow", like=tmp_path / "a.flow", effort="fast")
+    ratio = ft.score(tmp_path / "b.flow", wide, against=tmp_path / "a.flow")["log_ratio"]
+    assert float(np.mean(ratio)) > 0.3
+    rows = RowFlow("maf", SMALL, Training(epochs=30, batch=128, learning_rate=2e-2))
+    ft.train(small, tmp_path / "c.flow", flow=rows)
+    ft.train(wide, tmp_path / "d.flow", flow=rows, like=tmp_path / "c.flow")
+    assert load_model(tmp_path / "d.flow").chains == load_model(tmp_path / "c.flow").chains
+    assert float(np.mean(ft.score(tmp_path / "d.flow", wide, against=tmp_path / "c.flow")["log_ratio"])) > 0.3
+    with pytest.raises(InvalidArgument, match="do not share a measure"):
+        ft.score(tmp_path / "a.flow", small, against=tmp_path / "c.flow")
+    with pytest.raises(InvalidArgument, match="has other columns"):
+        ft.score(tmp_path / "c.flow", small, against=nsf)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"flow": RowFlow("nsf"), "tolerance": {"x": "abs:1"}}, "--tolerance is for the lattice flow"),
+        ({"flow": RowFlow("nsf"), "lean": True}, "--lean is for the lattice flow"),
+        ({"flow": RowFlow("nsf", transforms={"y": "standard"})}, "matches 'y' of --transform"),
+        ({"flow": RowFlow("nsf", transforms={"x": "log"})}, "column 'x': transform 'log' is not defined"),
+        ({"flow": RowFlow("nsf"), "weights": "wieght"}, "no column of weights 'wieght'"),
+        ({"weights": "wieght"}, "no column of weights 'wieght'"),
+        ({"weights": "zero"}, "weights sum to 0"),
+        ({"flow": RowFlow("nsf"), "weights": "zero"}, "weights sum to 0"),
+        ({"mix": (1.0, 2.0)}, "1 sources are mixed by 2 numbers"),
+        ({"flow": RowFlow("maf", training=Training(epochs=2, learning_rate=1e9, clip=0))}, "the loss is"),
+    ],
+)
+def test_bad_requests(tmp_path: Path, arguments: dict, message: str) -> None:
+    x = np.random.default_rng(0).normal(0, 1, 1000)
+    with pytest.raises(InvalidArgument, match=message):
+        ft.train({"x": x, "zero": np.tile([1.0, -1.0], 500)}, tmp_path / "m.flow", **arguments)
+    assert not (tmp_path / "m.flow").exists()
+
+
+def test_bad_options() -> None:
+    for make, message in (
+        (lambda: RowFlow("nfs"), "no flow 'nfs'; nearest: nsf"),
+        (lambda: Training(schedule="cosin"), "no schedule 'cosin'; nearest: cosine"),
+        (lambda: Training(batch=0), "batch 0 is out of range; 1024 is usual"),
+        (lambda: Shape(hidden=()), "hidden .* is out of range"),
+    ):
+        with pytest.raises(InvalidArgument, match=message):
+            make()
+
+
+def test_too_few_rows(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="7 events with rows are too few to train a flow on; 20"):
+        ft.train({"x": np.arange(7.0)}, tmp_path / "m.flow", flow=RowFlow("maf"))
+
+
+def test_what_a_flow_over_rows_cannot_do(nsf: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="how many rows are to be drawn"):
+        ft.sample(nsf)
+    with pytest.raises(Unsupported, match="draws nothing for given ones"):
+        ft.sample(nsf, 5, given=events(5))
+    with pytest.raises(InvalidArgument, match="Jet_pt"):
+        ft.score(nsf, {"Jet_eta": [[1.0]]})
+    with pytest.raises(InvalidArgument, match="is a flow over rows"):
+        ft.compress(events(), tmp_path / "a.ftup", model=nsf)
+
+
+def test_transforms_that_a_person_names(tmp_path: Path) -> None:
+    asked = RowFlow("maf", SMALL, Training(epochs=2), transforms={"Jet_*": "gauss-rank", "Jet_pt": "log:10,standard"})
+    ft.train(events(), tmp_path / "m.flow", selection=JETS, flow=asked)
+    chains: tuple[Chain, ...] = load_model(tmp_path / "m.flow").chains
+    assert [type(t).__name__ for t in chains[0].transforms] == ["Log", "Affine"]
+    assert [type(t).__name__ for t in chains[2].transforms] == ["Ranks"]
+
+
+def test_a_model_is_of_its_columns(nsf: Path) -> None:
+    model: RowModel = load_model(nsf)
+    assert model.columns == ("Jet_pt", "Jet_eta", "Jet_charge", "Jet_score")
+    assert model.counter is not None
+    assert model.about["best_epoch"] >= 1
