@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from flowtuple.cli.app import app
-from flowtuple.cli.options import Drop, Inputs, Seed, Threads, one_or_many
+from flowtuple.cli.options import Drop, Inputs, Json, Seed, Threads, one_or_many, print_json
+from flowtuple.terminal import show_facts
 
 Model = Annotated[str, typer.Argument(metavar="M.flow", help="A model, or a compressed file.")]
 Tree = Annotated[str | None, typer.Option("--tree", metavar="NAME", help="Table of the model, where it has several.")]
@@ -46,16 +47,38 @@ def sample(
 def score(
     model: Model,
     source: Inputs,
-    output: Output,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz].")
+    ] = None,
     against: Annotated[str | None, typer.Option("--against", metavar="OTHER.flow", help="Add the likelihood ratio.")] = None,
     by_column: Annotated[bool, typer.Option("--by-column", help="Add the bits of each column.")] = False,
+    label: Annotated[
+        str | None, typer.Option("--label", metavar="COL", help="How well the scores tell its larger values from its smallest.")
+    ] = None,
+    roc: Annotated[Path | None, typer.Option("--roc", metavar="PNG", help="With --label: the ROC curves.")] = None,
     tree: Tree = None,
+    as_json: Json = False,
 ) -> None:
-    """Write how likely a model finds each event: log-density, bits, surprise.
+    """Write how likely a model finds each event: log-density, bits, surprise; with --label how well that finds signal.
 
     Example: flowtuple score background.flow data.root -o scores.parquet --against signal.flow
     """
     from flowtuple import workflow
+    from flowtuple.errors import InvalidArgument
 
-    workflow.score(model, one_or_many(source), output, against=against, columns=by_column, tree=tree)
-    sys.stdout.write(f"{output}\n")
+    if output is None and label is None:
+        raise InvalidArgument("say where the scores go with --output, or what they are to find with --label")
+    if roc is not None and label is None:
+        raise InvalidArgument("--roc needs --label, which says what is to be found")
+    if label is None:
+        workflow.score(model, one_or_many(source), output, against=against, columns=by_column, tree=tree)
+        sys.stdout.write(f"{output}\n")
+        return
+    scores = workflow.score(model, one_or_many(source), against=against, columns=by_column, label=label, tree=tree)
+    found = workflow.separation(scores, roc)
+    if output is not None:
+        workflow.write(scores, output)
+    if as_json:
+        print_json({name: vars(area) for name, area in found.items()})
+    else:
+        show_facts({"score": "area under the ROC curve (95 % interval)", **found})

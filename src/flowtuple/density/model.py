@@ -73,6 +73,18 @@ class EventModel:
         check_same_columns(self.coding.columns, source.columns, dataset.description)
         return source
 
+    def labels(self, dataset: Dataset, name: str) -> Array:
+        """A column with one number an event, shape (events,).
+
+        Raises:
+            InvalidArgument: There is no such column.
+        """
+        source = self._table(dataset)
+        names = [c.name for c in source.columns if c.counter is None and not c.is_opaque and not c.shape]
+        if name not in names:
+            raise InvalidArgument(f"{dataset.description}: no column {name!r} with one number an event; {nearest(name, names)}")
+        return np.asarray(source.read([name], 0, source.num_entries).data[name])
+
     def scored(self, dataset: Dataset, against: EventModel | None = None, *, by_column: bool = False) -> TableSource:
         """The scores of events, as a table that is made while it is read; see `flowtuple.score`.
 

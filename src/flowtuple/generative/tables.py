@@ -52,6 +52,15 @@ class RowsModel:
         rows = read_rows(dataset, self.model.columns, keep_undefined=True)
         return rows.only(self.model.columns)
 
+    def labels(self, dataset: Dataset, name: str) -> Array:
+        """A column with one number an event, or an object, for each row that is scored: shape (n,).
+
+        Raises:
+            InvalidArgument: There is no such column.
+        """
+        labels = read_rows(dataset, self.model.columns, name, keep_undefined=True).weights
+        return np.zeros(0) if labels is None else labels
+
     def scored(self, dataset: Dataset, against: RowsModel | None = None, *, by_column: bool = False) -> TableSource:
         """The scores of rows; see `flowtuple.score`.
 

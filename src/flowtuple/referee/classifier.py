@@ -6,7 +6,6 @@ scores that stay as they are; nothing is trained again.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from flowtuple.progress import Progress
 from flowtuple.referee.family import Arrangements, Family, Prepared, Test, extra
 from flowtuple.referee.pooled import Pooled
+from flowtuple.referee.ranking import area_under_roc, interval, weighted_ranks
 from flowtuple.schema import Array
 
 _LEAST = 100
@@ -52,7 +52,7 @@ def prepare(name: str, fit: Fit, settings: dict[str, Any], pooled: Pooled, names
         model = fit(rows[train], other[train], balanced[train] / balanced[train].mean(), seed)
         scores = model.predict_proba(rows[test])[:, 1]
     weight = pooled.weight[test]
-    ranks, right = _weighted_ranks(scores, weight), scores > 0.5
+    ranks, right = weighted_ranks(scores, weight), scores > 0.5
     sums = np.zeros((len(rows), 3))
     sums[test] = np.stack([weight, weight * ranks, weight * right], axis=1)
     by_event = pooled.by_event(sums)
@@ -72,35 +72,14 @@ def prepare(name: str, fit: Fit, settings: dict[str, Any], pooled: Pooled, names
     return Prepared([(n, "") for n in names], statistics, about)
 
 
-def _weighted_ranks(scores: Array, weight: Array) -> Array:
-    """Weight of both samples below each score and half of that at it, which makes the AUC a sum over rows."""
-    levels, place = np.unique(scores, return_inverse=True)
-    at = np.bincount(place, weights=weight, minlength=len(levels))
-    ranks: Array = (np.cumsum(at) - at / 2)[place]
-    return ranks
-
-
 def _intervals(
     name: str, scores: Array, right: Array, other: Array, weight: Array, event: Array
 ) -> dict[str, tuple[float, float]]:
-    """95 % intervals of AUC and accuracy from what each event adds to them.
-
-    DeLong, DeLong and Clarke-Pearson (1988), by clusters as Obuchowski (1997).
-    """
-    all_ranks, own = _weighted_ranks(scores, weight), np.empty(len(scores))
-    for sample in (other, ~other):
-        own[sample] = _weighted_ranks(scores[sample], weight[sample])
-    totals = np.where(other, weight[other].sum(), weight[~other].sum())
-    beaten = (all_ranks - own) / (weight.sum() - totals)  # share of the other sample that lies below a row
-    found = {}
-    for key, placement in ((name, np.where(other, beaten, 1 - beaten)), (f"{name}-accuracy", (right == other) * 1.0)):
-        means = [float(np.average(placement[s], weights=weight[s])) for s in (other, ~other)]
-        adds = weight / totals * (placement - np.where(other, *means))
-        if key != name:
-            adds = adds / 2
-        middle, reach = sum(means) / 2, 1.96 * math.sqrt(float(np.square(np.bincount(event, weights=adds)).sum()))
-        found[key] = (middle - reach, middle + reach)
-    return found
+    """95 % intervals of AUC and of balanced accuracy, the mean of two shares."""
+    area = area_under_roc(scores, other, weight, event)
+    half = interval((right == other) * 0.5, other, weight, event)  # of a sum of two halves, not of their mean
+    accuracy = (half.low + half.value, half.high + half.value)
+    return {name: (area.low, area.high), f"{name}-accuracy": accuracy}
 
 
 def _family(name: str, fit: Fit, settings: dict[str, Any], what: str) -> Family:

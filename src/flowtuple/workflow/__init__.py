@@ -3,7 +3,7 @@
 from flowtuple.workflow.checking import report, verify
 from flowtuple.workflow.comparing import compare
 from flowtuple.workflow.compressing import Compressed, compress
-from flowtuple.workflow.generating import Model, load, sample, score
+from flowtuple.workflow.generating import Model, load, sample, score, separation, write
 from flowtuple.workflow.measuring import bench, demo
 from flowtuple.workflow.reading import decompress
 from flowtuple.workflow.recompressing import Recompressed, recompress
@@ -26,7 +26,9 @@ __all__ = [
     "report",
     "sample",
     "score",
+    "separation",
     "snap",
     "train",
     "verify",
+    "write",
 ]

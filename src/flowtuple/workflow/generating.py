@@ -8,11 +8,14 @@ from typing import Any, Protocol, TypeAlias
 import awkward as ak
 import numpy as np
 
+from flowtuple.atomic import atomic_path
 from flowtuple.container.file import File
 from flowtuple.density.model import EventModel
 from flowtuple.errors import InvalidArgument
+from flowtuple.evaluate.roc import roc_png
 from flowtuple.events.source import Source, WriteOptions, open_dataset, write_dataset
-from flowtuple.schema import Array
+from flowtuple.referee.ranking import Area, area_under_roc
+from flowtuple.schema import Array, Column
 from flowtuple.table import Dataset, Table, TableSource, read_all, table_to_awkward
 from flowtuple.workflow.request import is_of_rows
 
@@ -24,6 +27,8 @@ class Density(Protocol):
     name: str
 
     def drawn(self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None) -> TableSource: ...
+
+    def labels(self, dataset: Dataset, name: str) -> Array: ...
 
     def scored(self, dataset: Dataset, against: Any = None, *, by_column: bool = False) -> TableSource: ...
 
@@ -160,6 +165,7 @@ def score(
     *,
     against: Path | None = None,
     columns: bool = False,
+    label: str | None = None,
     tree: str | None = None,
 ) -> ak.Array | None:
     """How likely a model finds events: one number, or several, for each of them.
@@ -174,12 +180,13 @@ def score(
         output: A path whose suffix names the format; `None` to return the scores.
         against: Another model of the same columns on the same lattices (`train(..., like=model)`); adds the likelihood ratio.
         columns: Add the bits of each column.
+        label: A column of the events to copy beside the scores, whether or not the model knows it; see `separation`.
         tree: Table of the model; may be left out where there is one.
 
     Returns:
         A record array of `log_prob` (natural logarithm), `bits` (code length), `surprise` (bits beyond what the model
         expects of its own events, column by column, in standard deviations), with `against` also `log_ratio` (log p of
-        `model` less log p of `against`), with `columns` also `bits_COLUMN`; of objects also `event`.
+        `model` less log p of `against`), with `columns` also `bits_COLUMN`; of objects also `event`; with `label` that.
 
     Raises:
         InvalidArgument: The events lack a column of the model, or the models do not share their lattices.
@@ -189,7 +196,54 @@ def score(
         raise InvalidArgument(f"{against} against {density.path}: flows of different kinds do not share a measure")
     dataset = open_dataset(source)
     scores = density.scored(dataset, rival, by_column=columns)
+    if label is not None:
+        scores = _labelled(read_all(scores), density.labels(dataset, label))
     if output is None:
         return table_to_awkward(read_all(scores))
     write_dataset(Dataset(dataset.description, {"scores": scores}), output, WriteOptions())
     return None
+
+
+def _labelled(scores: Table, labels: Array) -> Table:
+    column = Column("label", str(labels.dtype))
+    return Table(scores.name, (*scores.columns, column), scores.num_entries, {**scores.data, "label": labels})
+
+
+def separation(scores: ak.Array, plot: Path | None = None) -> dict[str, Area]:
+    """How well scores tell labelled rows from the others: the area under the ROC curve of each score, the best first to try.
+
+    Large means unlike the model: `-log_ratio` (with `against` the model of what is looked for, the best there can be),
+    `surprise`, and `-log_prob`, which mostly counts objects. Rows without a score are left out.
+
+    Args:
+        scores: From `score` with a label; rows whose label is above the smallest are those looked for.
+        plot: A PNG file for the ROC curves.
+
+    Raises:
+        InvalidArgument: There is no label, or one value of it.
+
+    Example:
+        >>> draw = np.random.default_rng(0)
+        >>> scores = ak.Array({"log_prob": draw.normal(0, 1, 100), "surprise": np.arange(100.0), "label": np.arange(100) > 50})
+        >>> separation(scores)["surprise"].value
+        1.0
+    """
+    if "label" not in scores.fields:
+        raise InvalidArgument("the scores have no label; name its column with label=")
+    labels = np.asarray(scores["label"], np.float64)
+    event = np.asarray(scores["event"]) if "event" in scores.fields else np.arange(len(scores))
+    kinds = {"-log_ratio": "log_ratio", "surprise": "surprise", "-log_prob": "log_prob"}
+    values = {n: np.asarray(scores[f]) * (-1 if n.startswith("-") else 1) for n, f in kinds.items() if f in scores.fields}
+    kept = ~np.isnan(np.stack([labels, *values.values()])).any(axis=0)
+    wanted = labels[kept] > labels[kept].min(initial=np.inf)
+    values = {name: numbers[kept] for name, numbers in values.items()}
+    found = {name: area_under_roc(numbers, wanted, None, event[kept]) for name, numbers in values.items()}
+    if plot is not None:
+        with atomic_path(plot) as temporary:
+            temporary.write_bytes(roc_png(values, wanted, {name: area.value for name, area in found.items()}))
+    return found
+
+
+def write(events: ak.Array, output: Path) -> None:
+    """Write records in memory to a file whose suffix names the format."""
+    write_dataset(open_dataset(events), output)
