@@ -13,13 +13,14 @@ import pytest
 pytest.importorskip("sklearn")
 pytest.importorskip("scipy.stats")
 
+import scipy.linalg
 import scipy.stats
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 import flowtuple as ft
 from flowtuple import cli
 from flowtuple.errors import InvalidArgument
-from flowtuple.referee import classifier, joint, one_column
+from flowtuple.referee import classifier, kernels, moments, one_column, sliced
 from flowtuple.referee.copies import find_copies
 from flowtuple.referee.family import Arrangements
 from flowtuple.referee.judge import TESTS, judge
@@ -134,24 +135,35 @@ class TestAgainstReferences:
         second = pooled.other[pooled.event]
         x, y = pooled.standardised[~second], pooled.standardised[second]
         for name in ("sliced", "max_sliced"):
-            expected = getattr(ot, f"{name}_wasserstein_distance")(x, y, p=1, projections=joint.directions(3, 7))
+            expected = getattr(ot, f"{name}_wasserstein_distance")(x, y, p=1, projections=sliced.directions(3, 7))
             assert statistic(found, f"{name.replace('_', '-')}-w1") == pytest.approx(expected, rel=1e-9)
 
     def test_mmd_by_its_definition(self) -> None:
         pooled = pool(self.a, self.b, seed=3)
-        prepared = joint.mmd(pooled, ["mmd"], 3, ft.progress.silent)
+        prepared = kernels.prepare(pooled, ["mmd", "kpd"], 3, ft.progress.silent)
         z, second = pooled.standardised, pooled.other[pooled.event]
         squared = np.square(z[:, None] - z[None]).sum(axis=2)
         kernel = np.exp(-0.5 * squared / prepared.details["mmd"]["kernel_width"] ** 2)
         signs = np.where(second, 1 / second.sum(), -1 / (~second).sum())
         assert prepared.statistics(as_they_are(pooled))[0, 0] == pytest.approx(signs @ kernel @ signs, rel=1e-9)
+        polynomial = (z @ z.T / z.shape[1] + 1) ** 4
+        assert prepared.statistics(as_they_are(pooled))[1, 0] == pytest.approx(signs @ polynomial @ signs, rel=1e-9)
 
     def test_correlation_by_numpy(self) -> None:
         pooled = pool(self.a, self.b, seed=3)
         ranks, second = scipy.stats.rankdata(pooled.values, axis=0), pooled.other[pooled.event]
         expected = np.abs(np.corrcoef(ranks[second].T) - np.corrcoef(ranks[~second].T)).max()
-        found = joint.correlation(pooled, ["correlation"], 3, ft.progress.silent)
+        found = moments.prepare(pooled, ["correlation", "fpd"], 3, ft.progress.silent)
         assert found.statistics(as_they_are(pooled))[0, 0] == pytest.approx(expected, rel=1e-4)
+
+    def test_frechet_distance_by_scipy(self) -> None:
+        pooled = pool(self.a, self.b, seed=3)
+        z, second = pooled.standardised, pooled.other[pooled.event]
+        m, c = [z[s].mean(axis=0) for s in (second, ~second)], [np.cov(z[s].T, bias=True) for s in (second, ~second)]
+        root = scipy.linalg.sqrtm(c[0] @ c[1]).real
+        expected = np.square(m[0] - m[1]).sum() + np.trace(c[0] + c[1] - 2 * root)
+        found = moments.prepare(pooled, ["correlation", "fpd"], 3, ft.progress.silent)
+        assert found.statistics(as_they_are(pooled))[1, 0] == pytest.approx(expected, rel=1e-3)
 
     @pytest.mark.parametrize("weighted", [False, True])
     def test_classifier_scores(self, weighted: bool) -> None:

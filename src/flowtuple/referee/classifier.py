@@ -17,7 +17,7 @@ from flowtuple.referee.pooled import Pooled
 from flowtuple.referee.ranking import area_under_roc, interval, weighted_ranks
 from flowtuple.schema import Array
 
-_LEAST = 100
+LEAST_ROWS = 100
 _SMALL = 5000  # rows
 # Trees of 8 leaves: with scikit-learn's 31 a shift of 0.1 sigma in one of 25 columns drowned in overfitting.
 _TREES: dict[str, Any] = {"max_iter": 200, "learning_rate": 0.05, "max_leaf_nodes": 8, "early_stopping": False}
@@ -27,7 +27,8 @@ _EPOCHS = 20
 Fit = Callable[[Array, Array, Array, int], Any]
 
 
-def _fit_trees(rows: Array, other: Array, weight: Array, seed: int) -> Any:
+def fit_trees(rows: Array, other: Array, weight: Array, seed: int) -> Any:
+    """Boosted trees fitted to rows of shape (n, d), labels and weights of shape (n,)."""
     trees = extra("sklearn.ensemble").HistGradientBoostingClassifier(**_TREES, random_state=seed)
     return trees.fit(rows, other, sample_weight=weight)
 
@@ -88,13 +89,13 @@ def _family(name: str, fit: Fit, settings: dict[str, Any], what: str) -> Family:
         return prepare(name, fit, settings, pooled, names, seed)
 
     tests = (
-        Test(name, f"AUC of {what} on held-out events", least=_LEAST),
-        Test(f"{name}-accuracy", f"accuracy of {what} on held-out events", least=_LEAST),
+        Test(name, f"AUC of {what} on held-out events", least=LEAST_ROWS),
+        Test(f"{name}-accuracy", f"accuracy of {what} on held-out events", least=LEAST_ROWS),
     )
     return Family(tests, prepared)
 
 
 FAMILIES = (
-    _family("c2st-trees", _fit_trees, {"classifier": "HistGradientBoostingClassifier", **_TREES}, "boosted trees"),
+    _family("c2st-trees", fit_trees, {"classifier": "HistGradientBoostingClassifier", **_TREES}, "boosted trees"),
     _family("c2st-network", _fit_network, {"classifier": "MLPClassifier", **_NETWORK, "epochs": _EPOCHS}, "a network"),
 )

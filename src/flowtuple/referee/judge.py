@@ -9,7 +9,7 @@ import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.progress import Progress, silent
-from flowtuple.referee import classifier, joint, one_column
+from flowtuple.referee import classifier, kernels, moments, one_column, sliced
 from flowtuple.referee.family import Family, Prepared, Test
 from flowtuple.referee.permuting import MOST, Ranking, arrangements, holm, permutations_for
 from flowtuple.referee.pooled import Pooled, pool
@@ -17,7 +17,7 @@ from flowtuple.referee.result import Comparison, Outcome, Sample
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
 
-FAMILIES: tuple[Family, ...] = (one_column.FAMILY, *joint.FAMILIES, *classifier.FAMILIES)
+FAMILIES: tuple[Family, ...] = (one_column.FAMILY, sliced.FAMILY, kernels.FAMILY, moments.FAMILY, *classifier.FAMILIES)
 TESTS: dict[str, Test] = {test.name: test for family in FAMILIES for test in family.tests}
 LEAST_EVENTS = 20
 _LEAST_WEIGHT = 5.0  # the sum of mixed weights, in units of its own standard deviation

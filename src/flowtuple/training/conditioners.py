@@ -34,6 +34,7 @@ class Schedule:
     rate: float = 0.012
     quantised_share: float = 0.25
     patience: int = 8
+    decay: float = 0.0
 
 
 def integer_weights(weights: Tensor, scale: float, limit: int = WEIGHT_LIMITS[0]) -> tuple[Tensor, Tensor]:
@@ -134,7 +135,7 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
     weight = None if task.weight is None else torch.from_numpy(task.weight.astype(np.float32))
     training, looked_at = torch.nonzero(~held)[:, 0], torch.nonzero(held)[:8192, 0]
     draw = torch.Generator().manual_seed(seed + 1)
-    optimiser = torch.optim.Adam(model.parameters(), lr=schedule.rate, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(model.parameters(), schedule.rate, betas=(0.9, 0.98), weight_decay=schedule.decay)
     cosine = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.1)
     look, best, waited, within = max(1, schedule.steps // 40), math.inf, 0, _bits_within_bins(task)
     for step in range(schedule.steps):

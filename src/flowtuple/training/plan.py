@@ -116,6 +116,7 @@ def make_plan(
     given: Set[str] = frozenset(),
     detail: int = 1,
     weight: Array | None = None,
+    least: int = MIN_ROWS,
 ) -> Plan:
     """Bins and parents for the columns of a table that a flow could code: not constant, not ids, rows enough.
 
@@ -126,10 +127,11 @@ def make_plan(
         given: Names of columns that are not to be coded.
         detail: Times the number of bins that pays for its bytes.
         weight: Of each event, shape (events,); `None` where all count alike.
+        least: Rows that a conditioner is worth.
     """
     context = make_context(table.columns, table.num_entries, table.data)
     order, predictions = decoding_order(table.columns, predictions, given), dict(predictions)
-    builder = _Builder(table.columns, context, lattices, predictions, detail)
+    builder = _Builder(table.columns, context, lattices, predictions, detail, least)
     for column in order:
         builder.add(column, table.data[column.name].reshape(-1))
     earlier: list[Column] = []
@@ -174,8 +176,9 @@ class _Builder:
         lattices: Mapping[str, Lattice],
         predictions: Mapping[str, Prediction],
         detail: int,
+        least: int,
     ) -> None:
-        self._detail = detail
+        self._detail, self._least = detail, least
         self._context = context
         self._lattices = lattices
         self._predictions = predictions
@@ -191,7 +194,7 @@ class _Builder:
         values = rows.sort(values)
         q = self.indices[name] = lattice.encode(values)
         self._context.values[name] = lattice.decode(q, values[q == ESCAPE])
-        if len(q) >= MIN_ROWS and column.role != "id" and (q != q[0]).any():
+        if len(q) >= self._least and column.role != "id" and (q != q[0]).any():
             self.scales[name] = fit_bins(q, self._detail * bin_count(len(q)), binade_of(lattice.grid))
             self._context.levels[name] = self.scales[name].level(q)
         if name in self._predictions:

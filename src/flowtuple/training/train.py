@@ -38,6 +38,9 @@ from flowtuple.training.plan import RECIPES, Recipe, Task, bin_count, make_plan
 EXPORT_ROWS = 32_768  # rows on which integers are held against floats
 DETAIL = 2  # times as many bins where events are to be drawn: within a bin all are alike
 GENEROUS = 4.0  # times the width that pays for its bytes, where events are to be drawn
+LEAST = 1000  # rows that a conditioner is trained on, where events are to be drawn
+EPOCHS = 100  # at most there: judged by rows held out, more only learns the rows by heart
+DECAY = 1000  # of the weights there, over the number of rows: what a prior of fixed strength comes to
 LARGEST_GROUP = 20  # candidates trained as one batch of matrices
 
 Report = Callable[[float, float], None]
@@ -75,11 +78,11 @@ def train_flow(
     thread of its own, so that they do not depend on the number of cores or on PyTorch's settings. With `complete` every
     column but ids gets a density, whether or not it is worth its bytes. Events may have weights, of shape (events,).
     """
-    plan = make_plan(table, coding.lattices, predictions, coding.given, DETAIL if complete else 1, weight)
+    plan = make_plan(table, coding.lattices, predictions, coding.given, *((DETAIL, weight, LEAST) if complete else (1, weight)))
     recipe = RECIPES[effort]
     groups = [group for task in plan.tasks for group in _groups(task)]
     sizes = [size * GENEROUS for size in recipe.sizes] if complete else recipe.sizes
-    jobs = [_job(group, size, recipe, seed, checkpoint) for group in groups for size in sizes]
+    jobs = [_job(group, size, recipe, seed, checkpoint, complete) for group in groups for size in sizes]
     choices: dict[str, list[Choice]] = {}
     for task in plan.tasks:
         for c in task.candidates:
@@ -119,9 +122,13 @@ def _groups(task: Task) -> Iterator[Task]:
         yield replace(task, candidates=tuple(candidates[k::count]))
 
 
-def _job(task: Task, size: float, recipe: Recipe, seed: int, checkpoint: Checkpoint | None) -> _Job:
+def _job(task: Task, size: float, recipe: Recipe, seed: int, checkpoint: Checkpoint | None, complete: bool) -> _Job:
     rows = len(task.event)
-    return _Job(task, hidden_widths(rows, size), Schedule(recipe.steps, batch_size(rows)), seed, checkpoint)
+    schedule = Schedule(recipe.steps, batch_size(rows))
+    if complete:
+        steps = min(recipe.steps, EPOCHS * rows // schedule.batch)
+        schedule = replace(schedule, steps=steps, decay=DECAY / rows)
+    return _Job(task, hidden_widths(rows, size), schedule, seed, checkpoint)
 
 
 def _reporting(jobs: list[_Job], report: Report) -> Iterator[tuple[_Job, Progress]]:
