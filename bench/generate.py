@@ -6,8 +6,8 @@ usage: python bench/generate.py FILE.root[:TREE] [--columns 'Jet_*'] [--bound st
 The model is trained on the first 80 % of the events; a classifier (gradient-boosted trees, 200 rounds, learning rate 0.05,
 half of the rows to train on, half to judge by) then has to tell the others from events drawn. Its accuracy is 0.5 where
 it cannot; every repetition draws other events. Beside it: real rows against real ones, and real rows against rows whose
-columns were shuffled. The rate is that of whole events drawn in memory; the rival is an autoregressive rational-quadratic spline flow of zuko (3 transforms, 64 x 64),
-which an untrained network does not make slower.
+columns were shuffled. The rate is that of whole events drawn in memory; the rival is an autoregressive rational-quadratic
+spline flow of zuko (3 transforms, 64 x 64), which an untrained network does not make slower.
 """
 
 from __future__ import annotations
