@@ -28,7 +28,8 @@ from flowtuple.evaluate.metrics import (
     dijet_masses,
     merge_columns,
 )
-from flowtuple.evaluate.report import ColumnSize, ReportInput, format_number, summary_rows, totals, write_report
+from flowtuple.evaluate.page import format_number
+from flowtuple.evaluate.report import ColumnSize, ReportInput, summary_rows, totals, write_report
 from flowtuple.rivals.plain_pcodec import pcodec_bytes
 from flowtuple.rivals.quantise import quantise, round_mantissa
 from flowtuple.rivals.sizes import rival_bytes
@@ -318,7 +319,7 @@ def test_a_missing_extra_is_named_with_its_install_line(monkeypatch: pytest.Monk
     with pytest.raises(MissingExtra, match=r"pip install 'flowtuple\[plots\]'"):
         plots.require_plots()
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(MissingExtra, match="writing a report"):
+    with pytest.raises(MissingExtra, match="drawing a report"):
         write_report(report_input(events(), events()), tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -25,6 +25,8 @@ RANKS = {
     "weighting": 3,
     "transforms": 4,
     "rows": 4,
+    "cut": 5,
+    "derived": 5,
     "lattice": 5,
     "codec": 6,
     "container": 7,

@@ -17,8 +17,10 @@ from flowtuple import progress as reporting
 from flowtuple.container.wreck import Damage
 from flowtuple.contest import pages
 from flowtuple.contest.result import Bench
+from flowtuple.cut import Cut
 from flowtuple.evaluate.metrics import ColumnFidelity
-from flowtuple.evaluate.report import format_bytes, format_number
+from flowtuple.evaluate.page import format_bytes, format_number
+from flowtuple.referee.ratio import Ratio
 from flowtuple.referee.result import Comparison, Outcome
 from flowtuple.schema import Bound
 from flowtuple.workflow import Compressed
@@ -264,7 +266,26 @@ def show_comparison(found: Comparison) -> None:
             f"{c.share:.3f} of {c.rows} rows lie nearest to a training row, {c.expected:.3f} expected: p = {c.p:.3g} "
             f"(binomial {c.binomial_p:.3g}); {c.identical} equal one\n"
         )
+    for cut in found.cuts:
+        _show_cut(cut)
+    if found.ratio is not None:
+        _show_ratio(found.ratio)
     sys.stdout.write(f"{found.verdict}\n")
+
+
+def _show_cut(cut: Cut) -> None:
+    shares = ((cut.reference, cut.reference_error), (cut.other, cut.other_error))
+    passed = ", ".join(f"{share:.5f} +- {error:.5f}" for share, error in shares)
+    rows = "" if cut.gained is None else f"; {cut.gained} rows gained, {cut.lost} lost"
+    numbers = {"efficiency": cut.efficiency, "purity": cut.purity}
+    purity = "".join(f", {name} {value:.5f}" for name, value in numbers.items() if value is not None)
+    sys.stdout.write(f"{cut.expression}: passed by {passed} (reference, other){rows}{purity}\n")
+
+
+def _show_ratio(ratio: Ratio) -> None:
+    named = ", ".join(f"{name} ({loss:.3f})" for name, loss in ratio.columns[:5])
+    sys.stdout.write(f"density ratio: AUC {ratio.auc} in {ratio.folds} folds, accuracy {ratio.accuracy:.4f}\n")
+    sys.stdout.write(f"given away by {named} (loss of AUC without)\n")
 
 
 def _outcome_row(outcome: Outcome) -> list[str]:

@@ -24,6 +24,7 @@ from flowtuple.cli.options import (
     Memory,
     ModelFile,
     Names,
+    Preset,
     Roles,
     Seed,
     Threads,
@@ -48,6 +49,7 @@ def compress(
     exclude: Exclude = [],  # noqa: B006
     role: Roles = [],  # noqa: B006
     names: Names = "",
+    preset: Preset = None,
     drop: Drop = False,
     effort: EffortOption = "default",
     given: GivenColumns = [],  # noqa: B006
@@ -72,7 +74,7 @@ def compress(
             one_or_many(source),
             output,
             tolerance=read_tolerance(tolerance, bounds),
-            selection=make_selection(columns, exclude, role, names, drop),
+            selection=make_selection(columns, exclude, role, names, drop, preset),
             given=given,
             effort=effort,
             model=model,

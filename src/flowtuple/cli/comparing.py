@@ -32,6 +32,14 @@ def compare(
         int | None, typer.Option("--permutations", min=1, help="Default: as many as the number of tests asks for.")
     ] = None,
     seed: Seed = 0,
+    derived: Annotated[
+        str | None, typer.Option("--derived", metavar="COLLECTION", help="Compare H_T, m_jj, ... of its objects instead.")
+    ] = None,
+    cuts: Annotated[
+        list[str], typer.Option("--cut", metavar="EXPR", help="Shares that pass, such as 'Jet_pt > 30 and abs(Jet_eta) < 2'.")
+    ] = [],  # noqa: B006
+    paired: Annotated[bool, typer.Option("--paired", help="Same rows in both: count what a cut gains and loses.")] = False,
+    ratio: Annotated[bool, typer.Option("--ratio", help="Learn the density ratio; say where it fails.")] = False,
     fail: Annotated[bool, typer.Option("--fail", help="Exit code 1 where the samples differ or rows are copied.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -54,6 +62,10 @@ def compare(
             level=level,
             permutations=permutations,
             seed=seed,
+            derived=derived,
+            cuts=cuts,
+            paired=paired,
+            ratio=ratio,
             progress=progress,
         )
     if as_json:

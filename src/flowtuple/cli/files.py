@@ -23,7 +23,7 @@ from flowtuple.cli.options import (
     split_names,
 )
 from flowtuple.container.wreck import examine
-from flowtuple.evaluate.report import format_bytes
+from flowtuple.evaluate.page import format_bytes
 from flowtuple.terminal import show_damage, show_fidelity, show_info, shown_progress
 
 

@@ -23,6 +23,9 @@ Columns = Annotated[list[str], typer.Option("--columns", metavar="GLOB", help="T
 Exclude = Annotated[list[str], typer.Option("--exclude", metavar="GLOB", help="Leave these columns out.")]
 Roles = Annotated[list[str], typer.Option("--role", metavar="GLOB=ROLE", help="value, angle, id, weight, label or reference.")]
 Names = Annotated[str, typer.Option("--names", metavar="A,B,...", help="Column names for inputs that have none.")]
+Preset = Annotated[
+    str | None, typer.Option("--preset", help="Columns of a known data set: higgs, jets4, jets24 or nanoaod-jets.")
+]
 Drop = Annotated[bool, typer.Option("--drop", help="Leave out what cannot be carried instead of refusing.")]
 EffortOption = Annotated[str, typer.Option("--effort", help="fast, default or best: training time for bytes.")]
 GivenColumns = Annotated[
@@ -55,12 +58,21 @@ def split_names(names: str) -> tuple[str, ...] | None:
     return tuple(n.strip() for n in names.split(",")) if names else None
 
 
-def make_selection(columns: list[str], exclude: list[str], roles: list[str], names: str, drop: bool) -> Any:
-    """What part of an input to take."""
-    from flowtuple.workflow import Selection
+def make_selection(
+    columns: list[str], exclude: list[str], roles: list[str], names: str, drop: bool, preset: str | None = None
+) -> Any:
+    """What part of an input to take; what is said in full goes before the preset."""
+    from flowtuple import workflow
 
+    base = workflow.EVERYTHING if preset is None else workflow.preset(preset)
     assigned = read_pairs(roles, "--role", "GLOB=ROLE", "'*_hash=id'")
-    return Selection(tuple(columns), tuple(exclude), assigned, split_names(names), drop)
+    return workflow.Selection(
+        tuple(columns) or base.columns,
+        (*base.exclude, *exclude),
+        {**(base.roles or {}), **assigned},
+        split_names(names) or base.names,
+        drop,
+    )
 
 
 def read_pairs(texts: list[str], option: str, form: str, example: str) -> dict[str, str]:

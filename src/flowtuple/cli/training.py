@@ -20,6 +20,7 @@ from flowtuple.cli.options import (
     Inputs,
     Memory,
     Names,
+    Preset,
     Roles,
     Seed,
     Tolerances,
@@ -31,7 +32,7 @@ from flowtuple.cli.options import (
     read_sizes,
     read_tolerance,
 )
-from flowtuple.evaluate.report import format_bytes
+from flowtuple.evaluate.page import format_bytes
 from flowtuple.generative.options import RowFlow, Shape, Training
 from flowtuple.terminal import shown_progress
 
@@ -49,6 +50,7 @@ def train(
     exclude: Exclude = [],  # noqa: B006
     role: Roles = [],  # noqa: B006
     names: Names = "",
+    preset: Preset = None,
     drop: Drop = False,
     given: GivenColumns = [],  # noqa: B006
     effort: EffortOption = "default",
@@ -62,6 +64,7 @@ def train(
     weights: Annotated[
         str | None, typer.Option("--weights", metavar="COL", help="Column of weights; it is not learned.")
     ] = None,
+    report: Annotated[Path | None, typer.Option("--report", metavar="DIR", help="For train.html.")] = None,
     flow: Annotated[
         str, typer.Option("--flow", help="lattice, or over rows: maf, nsf, coupling, realnvp, flow-matching.")
     ] = "lattice",
@@ -111,7 +114,7 @@ def train(
             one_or_many(sources),
             output,
             tolerance=read_tolerance(tolerance, bounds),
-            selection=make_selection(columns, exclude, role, names, drop),
+            selection=make_selection(columns, exclude, role, names, drop, preset),
             given=given,
             effort=effort,
             seed=seed,
@@ -122,6 +125,7 @@ def train(
             like=like,
             weights=weights,
             mix=mix,
+            report=report,
             progress=progress,
         )
     sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from flowtuple.atomic import atomic_path
 from flowtuple.contest.result import Bench, Measurement
+from flowtuple.evaluate.page import format_bytes, format_number
 from flowtuple.evaluate.rate_distortion import rate_distortion_png
-from flowtuple.evaluate.report import format_bytes, format_number
 
 HEADINGS = (
     "codec",

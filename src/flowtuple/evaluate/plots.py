@@ -49,7 +49,7 @@ def require_plots() -> None:
     Raises:
         MissingExtra: The extra 'plots' is not installed.
     """
-    for module in ("matplotlib", "hist", "mplhep"):
+    for module in ("matplotlib", "hist", "mplhep", "jinja2"):
         _extra(module)
 
 

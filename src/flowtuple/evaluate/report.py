@@ -5,28 +5,24 @@ The page carries everything it shows and fetches nothing. It needs the extra 'pl
 
 from __future__ import annotations
 
-import base64
-import importlib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowtuple.atomic import atomic_path, make_folder
-from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.atomic import make_folder
+from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate import plots
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, dijet_masses
+from flowtuple.evaluate.page import image, write_page
 from flowtuple.rivals.sizes import PCODEC, RAW, RIVALS, rival_bytes
 from flowtuple.schema import OPAQUE, Bound, bit_patterns
 from flowtuple.table import Table
 
 PLOTTED_COLUMNS = 24
 LEAST_DRAWN = 20  # fewer values make no histogram
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -187,7 +183,6 @@ def write_report(report_input: ReportInput, folder: Path, progress: Callable[[st
         MissingExtra: The extra 'plots' is not installed.
     """
     tell = progress or _silent
-    environment = page_environment()
     plots.require_plots()
     make_folder(folder)  # before the drawing, which takes a while and would be lost
     tell("comparing the decompressed events with the original")
@@ -195,91 +190,20 @@ def write_report(report_input: ReportInput, folder: Path, progress: Callable[[st
     rows = _rows(report_input, measured)
     drawable = (r for r in rows if r["dtype"] != OPAQUE and r["values"] >= LEAST_DRAWN)
     shown = sorted(drawable, key=lambda r: (not r["violations"], -r["bytes"]))[:PLOTTED_COLUMNS]
-    template = environment.from_string(resources.files("flowtuple.evaluate").joinpath("report.html.j2").read_text("utf-8"))
-    html = template.render(
-        report=report_input,
-        totals=_totals(report_input, measured),
-        rows=rows,
-        bits=_bits_figure(shown),
-        cards=_cards(report_input, shown, tell),
-        dijets=_dijets(report_input, tell),
-        several_tables=len(report_input.tables) > 1,
-    )
-    with atomic_path(folder / "report.html") as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return folder / "report.html"
+    content = {
+        "report": report_input,
+        "totals": _totals(report_input, measured),
+        "rows": rows,
+        "bits": _bits_figure(shown),
+        "cards": _cards(report_input, shown, tell),
+        "dijets": _dijets(report_input, tell),
+        "several_tables": len(report_input.tables) > 1,
+    }
+    return write_page("report", folder / "report.html", content)
 
 
 def _silent(message: str) -> None:
     """Progress that nobody asked for."""
-
-
-def page_environment() -> Any:
-    """Templates that escape what they are given, with numbers, bytes and shares formatted as in every report.
-
-    Raises:
-        MissingExtra: The extra 'plots' is not installed.
-    """
-    try:
-        jinja2 = importlib.import_module("jinja2")
-    except ImportError as error:
-        raise MissingExtra("plots", "writing a report") from error
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters.update(figures=format_number, size=format_bytes, percent=format_percent)
-    return environment
-
-
-def format_number(value: float | None, digits: int = 3) -> str:
-    """A number with a few significant digits; very small and very large ones in powers of ten, undefined ones a dash.
-
-    Example:
-        >>> format_number(0.00287996), format_number(32.0), format_number(1234.5)
-        ('0.00288', '32.0', '1234')
-    """
-    if value is None:
-        return "\N{EN DASH}"
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
-    exponent = int(power)
-    text = f"{value:.{max(0, digits - 1 - exponent)}f}"
-    if not -4 <= exponent < 6:
-        text = f"{mantissa}\N{MULTIPLICATION SIGN}10{str(exponent).translate(_SUPERSCRIPT)}"
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
-def format_bytes(nbytes: int) -> str:
-    """Bytes in powers of 1000.
-
-    Example:
-        >>> format_bytes(999), format_bytes(3503509)
-        ('999 B', '3.50 MB')
-    """
-    size = float(nbytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:
-            return f"{nbytes} B" if unit == "B" else f"{format_number(size)} {unit}"
-        size /= 1000
-    return f"{format_number(size)} TB"
-
-
-def format_percent(share: float) -> str:
-    """A share of one, rounded towards the middle so that 100 % means all and 0 % means none.
-
-    Example:
-        >>> format_percent(1.0), format_percent(0.99999), format_percent(0.00001)
-        ('100 %', '> 99.9 %', '< 0.1 %')
-    """
-    if share in (0, 1):
-        return f"{share:.0%}".replace("%", " %")
-    if not 0.001 <= share <= 0.999:
-        return "< 0.1 %" if share < 0.5 else "> 99.9 %"
-    return f"{100 * share:.1f} %"
-
-
-def _image(svg: str, description: str) -> dict[str, str]:
-    """As an image the drawing keeps its element ids to itself, which inline drawings on one page would share."""
-    return {"source": "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode(), "description": description}
 
 
 def _bits_figure(shown: list[dict[str, Any]]) -> dict[str, str] | None:
@@ -290,7 +214,7 @@ def _bits_figure(shown: list[dict[str, Any]]) -> dict[str, str] | None:
     keys = {"flowtuple": "bytes", PCODEC: PCODEC, RAW: RAW}
     bits = {method: [8 * r[key] / r["values"] for r in shown] for method, key in keys.items()}
     figure = plots.bits_svg(names, bits)
-    return _image(figure, "Bits per value of each column with flowtuple, with quantise+pcodec and raw; numbers in the table.")
+    return image(figure, "Bits per value of each column with flowtuple, with quantise+pcodec and raw; numbers in the table.")
 
 
 def _cards(report_input: ReportInput, shown: list[dict[str, Any]], tell: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -309,15 +233,15 @@ def _column_images(name: str, bound: Bound, original: Any, decoded: Any) -> list
     if not finite.size:
         return []
     overlay = f"Histogram of {name}, original against decompressed, with their ratio below."
-    images = [_image(plots.overlay_svg(original, decoded, name), overlay)]
+    images = [image(plots.overlay_svg(original, decoded, name), overlay)]
     if np.array_equal(bit_patterns(original), bit_patterns(decoded)):
         return images
     if bound.kind in ("abs", "rel", "bits"):
         difference = f"Histogram of the difference of {name} in units of its bound {bound}."
-        images.append(_image(plots.difference_svg(bound, original, decoded, name), difference))
+        images.append(image(plots.difference_svg(bound, original, decoded, name), difference))
     if np.count_nonzero(finite):
         response = f"Histogram of the response of {name}: difference over original."
-        images.append(_image(plots.response_svg(original, decoded, name), response))
+        images.append(image(plots.response_svg(original, decoded, name), response))
     return images
 
 
@@ -333,6 +257,6 @@ def _dijets(report_input: ReportInput, tell: Callable[[str], None]) -> list[dict
         shift = np.abs(masses - after[1])[both] / np.maximum(masses[both], np.finfo(np.float64).tiny)
         figure = plots.dijet_svg(collection, masses, after[1])
         alt = f"Invariant mass of the two leading {collection}, original against decompressed, with their ratio below."
-        found.append({"table": original.name, "collection": collection, "events": len(masses), "image": _image(figure, alt)})
+        found.append({"table": original.name, "collection": collection, "events": len(masses), "image": image(figure, alt)})
         found[-1]["median_shift"] = float(np.median(shift)) if shift.size else None
     return found

@@ -5,23 +5,20 @@ The page carries everything it shows and fetches nothing. It needs the extra 'pl
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowtuple.atomic import atomic_path
 from flowtuple.evaluate import plots
-from flowtuple.evaluate.report import page_environment
+from flowtuple.evaluate.page import image, write_page
 from flowtuple.schema import Array
 
 PLOTTED_COLUMNS = 24
 
 
-def write_page(found: Mapping[str, Any], samples: Sequence[tuple[Array, Array]], folder: Path) -> Path:
+def write_comparison(found: Mapping[str, Any], samples: Sequence[tuple[Array, Array]], folder: Path) -> Path:
     """Write `compare.html` into a folder that is there.
 
     Args:
@@ -35,15 +32,13 @@ def write_page(found: Mapping[str, Any], samples: Sequence[tuple[Array, Array]],
     Raises:
         MissingExtra: The extra 'plots' is not installed.
     """
-    environment = page_environment()
-    template = environment.from_string(resources.files(__package__).joinpath("compare.html.j2").read_text("utf-8"))
     shown = _most_different(found)
     reference, other = samples
-    images = [_image(overlay_png(_column(reference, found, k), _column(other, found, k), k), k) for k in shown]
-    html = template.render(found=found, images=images, columns=found["columns"])
-    with atomic_path(folder / "compare.html") as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return folder / "compare.html"
+    images = []
+    for name in shown:
+        drawing = overlay_png(_column(reference, found, name), _column(other, found, name), name)
+        images.append(image(drawing, f"Histogram of {name} in both samples, with their ratio below."))
+    return write_page("compare", folder / "compare.html", {"found": found, "images": images, "columns": found["columns"]})
 
 
 def _most_different(found: Mapping[str, Any]) -> list[str]:
@@ -58,11 +53,6 @@ def _most_different(found: Mapping[str, Any]) -> list[str]:
 def _column(sample: tuple[Array, Array], found: Mapping[str, Any], name: str) -> tuple[Array, Array]:
     values, weights = sample
     return values[:, list(found["columns"]).index(name)], weights
-
-
-def _image(image: bytes, name: str) -> dict[str, str]:
-    source = "data:image/png;base64," + base64.b64encode(image).decode()
-    return {"source": source, "column": name, "description": f"Histogram of {name} in both samples, with their ratio below."}
 
 
 def overlay_png(reference: tuple[Array, Array], other: tuple[Array, Array], label: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +64,11 @@ class Ratio:
     failures: tuple[Failure, ...]
     reference: Array
     other: Array
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the rows' own ratios."""
+        content = {key: value for key, value in vars(self).items() if key not in ("reference", "other")}
+        return {**content, "auc": vars(self.auc), "failures": [vars(failure) for failure in self.failures]}
 
 
 def density_ratio(reference: Rows, other: Rows, seed: int = 0, folds: int = FOLDS, progress: Progress = silent) -> Ratio:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from flowtuple.cut import Cut
 from flowtuple.referee.copies import Copies
+from flowtuple.referee.ratio import Ratio
 from flowtuple.rows import Rows
 
 
@@ -66,6 +68,8 @@ class Comparison:
         outcomes: Test by test.
         notes: What a person should know.
         copies: What was found of training rows, if they were given.
+        cuts: Shares that pass each cut asked for.
+        ratio: The density ratio, if it was asked for.
     """
 
     reference: Sample
@@ -79,6 +83,8 @@ class Comparison:
     outcomes: tuple[Outcome, ...]
     notes: tuple[str, ...] = ()
     copies: Copies | None = None
+    cuts: tuple[Cut, ...] = ()
+    ratio: Ratio | None = None
 
     @property
     def rejected(self) -> bool:
@@ -107,7 +113,9 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text for `json.dumps`; what is undefined is null."""
-        return {"verdict": self.verdict, "differ": self.differ, "copied": self.copied, **_plain(asdict(self))}
+        content = asdict(replace(self, ratio=None))
+        content["ratio"] = None if self.ratio is None else self.ratio.to_json()
+        return {"verdict": self.verdict, "differ": self.differ, "copied": self.copied, **_plain(content)}
 
 
 def _plain(content: Any) -> Any:

@@ -5,13 +5,15 @@ from flowtuple.workflow.comparing import compare
 from flowtuple.workflow.compressing import Compressed, compress
 from flowtuple.workflow.generating import Model, load, sample, score, separation, write
 from flowtuple.workflow.measuring import bench, demo
+from flowtuple.workflow.presets import preset
 from flowtuple.workflow.reading import decompress
 from flowtuple.workflow.recompressing import Recompressed, recompress
-from flowtuple.workflow.request import Selection
+from flowtuple.workflow.request import EVERYTHING, Selection
 from flowtuple.workflow.snapping import snap
 from flowtuple.workflow.training import train
 
 __all__ = [
+    "EVERYTHING",
     "Compressed",
     "Model",
     "Recompressed",
@@ -22,6 +24,7 @@ __all__ = [
     "decompress",
     "demo",
     "load",
+    "preset",
     "recompress",
     "report",
     "sample",

@@ -11,15 +11,20 @@ from pathlib import Path
 import numpy as np
 
 from flowtuple.atomic import atomic_path, make_folder
+from flowtuple.cut import Cut, apply_cut
+from flowtuple.derived import derived_rows
 from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.plots import require_plots
-from flowtuple.evaluate.two_samples import write_page
-from flowtuple.events.source import ReadOptions, Source, open_dataset
+from flowtuple.evaluate.two_samples import write_comparison
+from flowtuple.events.source import ReadOptions, Source, open_dataset, write_dataset
 from flowtuple.progress import Progress, silent
 from flowtuple.referee.copies import find_copies
 from flowtuple.referee.judge import judge
+from flowtuple.referee.ratio import Ratio, density_ratio
 from flowtuple.referee.result import Comparison
 from flowtuple.rows import Rows, read_rows
+from flowtuple.schema import Column
+from flowtuple.table import Dataset, Table
 
 
 def compare(
@@ -35,6 +40,10 @@ def compare(
     level: float = 0.01,
     permutations: int | None = None,
     seed: int = 0,
+    derived: str | None = None,
+    cuts: Iterable[str] = (),
+    paired: bool = False,
+    ratio: bool = False,
     progress: Progress = silent,
 ) -> Comparison:
     """Test whether two samples are of one kind, column by column and all columns together.
@@ -53,6 +62,10 @@ def compare(
         level: Probability of a wrong rejection that is accepted.
         permutations: For each p-value; `None` for as many as the number of tests asks for, at most 20,000.
         seed: The same inputs, options and seed give the same result on one machine.
+        derived: A collection, such as `Jet`, whose H_T, missing H_T, dijet mass, p_T and Delta R are compared.
+        cuts: Conditions such as `Jet_pt > 30 and abs(Jet_eta) < 2.4`, of which the shares that pass are compared.
+        paired: Row k of the one is row k of the other, as before and after compression: cuts then count rows gained and lost.
+        ratio: Learn the density ratio, fold by fold, and say at which columns and rows it fails.
         progress: Told of each stage.
 
     Raises:
@@ -71,8 +84,17 @@ def compare(
         require_plots()
         make_folder(Path(folder))
     globs, options = tuple(columns), ReadOptions(names=names)
-    samples = [read_rows(open_dataset(source, options), globs, weights) for source in (reference, other)]
+
+    def rows_of(source: Source) -> Rows:
+        dataset = open_dataset(source, options)
+        return read_rows(dataset, globs, weights) if derived is None else derived_rows(dataset, derived, weights)
+
+    if derived is not None and globs:
+        raise InvalidArgument("--derived compares quantities of its own; leave out --columns")
+    samples = [rows_of(reference), rows_of(other)]
     samples[0].like(samples[1])  # a column that only the second has is refused as well
+    samples[1] = samples[1].like(samples[0])
+    cut = _cuts(samples, tuple(cuts), paired)
     found = judge(
         *samples,
         tests=tuple(tests),
@@ -84,17 +106,36 @@ def compare(
     )
     if train is not None:
         progress("compare", 1.0, "looking for copies")
-        trained = read_rows(open_dataset(train, options), globs).like(samples[0])
-        found = replace(found, copies=find_copies(trained, samples[0], samples[1].like(samples[0]), seed))
+        found = replace(found, copies=find_copies(rows_of(train).like(samples[0]), samples[0], samples[1], seed))
+    found = replace(found, cuts=cut, ratio=density_ratio(samples[0], samples[1], seed, progress=progress) if ratio else None)
     if folder is not None:
         progress("compare", 1.0, "drawing")
         _write(found, samples, Path(folder))
     return found
 
 
+def _cuts(samples: list[Rows], expressions: tuple[str, ...], paired: bool) -> tuple[Cut, ...]:
+    reference, other = samples
+    if paired and not np.array_equal(reference.event, other.event):
+        raise InvalidArgument(f"{other.source}: does not hold the rows of {reference.source}; leave out --paired")
+    return tuple(apply_cut(expression, reference, other, paired=paired) for expression in expressions)
+
+
 def _write(found: Comparison, samples: list[Rows], folder: Path) -> None:
     content = found.to_json()
     kept = [sample.only(found.columns) for sample in samples]
-    write_page(content, [(s.values, np.ones(len(s)) if s.weights is None else s.weights) for s in kept], folder)
+    if found.ratio is not None:
+        write_dataset(_ratios(found.ratio, samples), folder / "ratio.npz")
+    write_comparison(content, [(s.values, np.ones(len(s)) if s.weights is None else s.weights) for s in kept], folder)
     with atomic_path(folder / "compare.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _ratios(ratio: Ratio, samples: list[Rows]) -> Dataset:
+    """Ln r of every row, with the number of its event."""
+    columns = (Column("event", "int64"), Column("log_ratio", "float64"))
+    tables = {
+        name: Table(name, columns, len(rows), {"event": rows.event.astype(np.int64), "log_ratio": values})
+        for name, rows, values in zip(("reference", "other"), samples, (ratio.reference, ratio.other), strict=True)
+    }
+    return Dataset("density ratio", dict(tables))

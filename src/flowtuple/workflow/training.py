@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from flowtuple.budget import MEMORY
 from flowtuple.container.file import File
 from flowtuple.container.writer import create
 from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.evaluate.plots import require_plots
+from flowtuple.evaluate.training_page import write_training
 from flowtuple.events.source import ReadOptions, Source, open_dataset
 from flowtuple.fitting import with_flows
 from flowtuple.generative.options import RowFlow
@@ -25,7 +28,11 @@ from flowtuple.rows import read_rows
 from flowtuple.selection import select
 from flowtuple.table import Dataset
 from flowtuple.weighting import Weighting
+from flowtuple.workflow.accounts import of_events, of_rows
 from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, read, refuse_rows
+
+if TYPE_CHECKING:
+    from flowtuple.generative.model import RowModel
 
 
 def train(
@@ -44,6 +51,7 @@ def train(
     like: str | os.PathLike[str] | None = None,
     weights: str | None = None,
     mix: Sequence[float] = (),
+    report: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> None:
     """Fit a model to events and write it alone, to be shared by many files.
@@ -64,17 +72,22 @@ def train(
         weights: Name of a column of weights, one an event (of a flow over rows: or one an object); it is not itself learned.
             Negative ones are allowed where they sum to more than 0.
         mix: What the events of each path in `source` count for.
+        report: A folder for `train.html`: what was learned of each column, or how the loss fell.
         progress: Told of each stage.
 
     Raises:
         InvalidArgument: A name, bound or path is not what it should be, or there is too little to learn from.
     """
     check_request(path, effort, seed)
+    if report is not None:
+        require_plots()
     given = tuple(given)
     dataset, lengths = _mixed(source, selection, given, mix)
     if flow is not None:
         _refuse_for_rows(tolerance, given, lean)
-        _train_rows(dataset, path, flow, seed, checkpoint, like, weights, (lengths, mix), progress)
+        model = _train_rows(dataset, flow, seed, checkpoint, like, weights, (lengths, mix), path, progress)
+        if report is not None:
+            write_training(of_rows(dataset.description, os.fspath(path), Path(path).stat().st_size, model), Path(report))
         return
     weightings = {name: Weighting(table, weights or "", lengths[name], tuple(mix)) for name, table in dataset.tables.items()}
     if weights is not None:
@@ -94,6 +107,9 @@ def train(
         writer.describe(description(prepared, [], provenance(effort, seed, source), entries=False))
         add_models(writer, prepared)
         writer.finish()
+    if report is not None:
+        trained = of_events(dataset.description, os.fspath(path), Path(path).stat().st_size, effort, prepared)
+        write_training(trained, Path(report))
 
 
 def _mixed(
@@ -135,15 +151,15 @@ def _refuse_for_rows(tolerance: Tolerance | None, given: tuple[str, ...], lean: 
 
 def _train_rows(
     dataset: Dataset,
-    path: str | os.PathLike[str],
     flow: RowFlow,
     seed: int,
     checkpoint: str | os.PathLike[str] | None,
     like: str | os.PathLike[str] | None,
     weights: str | None,
     mixed: tuple[Mapping[str, Sequence[int]], Sequence[float]],
+    path: str | os.PathLike[str],
     progress: Progress,
-) -> None:
+) -> RowModel:
     try:
         from flowtuple.generative.stored import load_model, save_model
         from flowtuple.generative.train import train_rows
@@ -163,3 +179,4 @@ def _train_rows(
 
     model = train_rows(rows, flow, seed, report, None if checkpoint is None else Path(checkpoint), known)
     save_model(model, path)
+    return model
