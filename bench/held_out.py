@@ -36,7 +36,8 @@ def main() -> None:
         ft.train(events[:cut], model, tolerance={"*": a.bound}, effort=a.effort)
         seconds = time.perf_counter() - begin
         bits = ft.score(model, events[cut:])["bits"]
-    print(f"{float(np.mean(bits)):.3f} +- {float(np.std(bits)) / len(bits) ** 0.5:.3f} bits per event, trained in {seconds:.1f} s")
+    mean, error = float(np.mean(bits)), float(np.std(bits)) / len(bits) ** 0.5
+    print(f"{mean:.3f} +- {error:.3f} bits per event, trained in {seconds:.1f} s")
 
 
 if __name__ == "__main__":
