@@ -1,0 +1,93 @@
+"""The lattice flow as a bijection: events to places in their distributions and back, exactly; its density adds up to one."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+import flowtuple as ft
+from flowtuple.errors import InvalidArgument
+from flowtuple.samples import sample_path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("latent") / "m.flow"
+    ft.train(f"{sample_path()}:Events", path, tolerance={"*": "rel:1e-3"}, effort="fast")
+    return path
+
+
+@pytest.fixture(scope="module")
+def events(model: Path) -> ak.Array:
+    return ft.snap(f"{sample_path()}:Events", model=model)
+
+
+def test_events_come_back_bit_for_bit(model: Path, events: ak.Array) -> None:
+    loaded = ft.load(model)
+    latent = loaded.to_latent(events)
+    back = loaded.from_latent(latent)
+    assert back.fields == events.fields == latent.fields
+    for name in events.fields:
+        before, after = (ak.to_numpy(ak.flatten(a[name], axis=None)) for a in (events, back))
+        assert before.dtype == after.dtype
+        assert np.array_equal(before, after), name
+    assert np.array_equal(latent["nJet"], events["nJet"])
+    assert np.array_equal(latent["event"], events["event"])
+
+
+def test_latent_values_are_uniform(model: Path) -> None:
+    """Of events that the model has drawn, so that the model is right; columns of few values are steps, not uniform."""
+    loaded = ft.load(model)
+    latent = loaded.to_latent(loaded.sample(4000, seed=3))
+    for name in ("Jet_pt", "Jet_eta", "Jet_mass", "MET_pt"):
+        u = ak.to_numpy(ak.flatten(latent[name], axis=None))
+        assert kstest(u, "uniform").pvalue > 1e-3, name
+    pt, mass = (ak.to_numpy(ak.flatten(latent[name])) for name in ("Jet_pt", "Jet_mass"))
+    assert abs(np.corrcoef(pt, mass)[0, 1]) < 0.05
+
+
+def test_events_do_not_depend_on_those_beside_them(model: Path, events: ak.Array) -> None:
+    loaded = ft.load(model)
+    whole, part = loaded.to_latent(events), loaded.to_latent(events[700:713])
+    for name in part.fields:
+        assert np.array_equal(ak.flatten(part[name], axis=None), ak.flatten(whole[name][700:713], axis=None)), name
+    some = loaded.from_latent(whole[700:713])
+    assert ak.array_equal(some["Jet_pt"], events["Jet_pt"][700:713])
+    assert np.array_equal(loaded.log_prob(events[700:713]), loaded.log_prob(events)[700:713])
+
+
+def test_log_dets_add_up(model: Path, events: ak.Array) -> None:
+    loaded = ft.load(model)
+    by_column = loaded.log_det(events[:200])
+    total = sum(ak.to_numpy(by_column[name]) for name in by_column.fields)
+    assert np.allclose(total, loaded.log_prob(events[:200]), rtol=1e-12)
+
+
+def test_the_density_adds_up_to_one(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    a = draw.integers(0, 4, 3000)
+    data = {"a": a, "b": (a + draw.integers(0, 3, 3000)) % 5}
+    ft.train(data, tmp_path / "m.flow", effort="fast")
+    grid = np.array(list(itertools.product(range(4), range(5))))
+    density = np.exp(ft.load(tmp_path / "m.flow").log_prob({"a": grid[:, 0], "b": grid[:, 1]}))
+    assert 0.995 < density.sum() <= 1  # what is left is for values never seen
+    seen = np.array([np.mean((data["a"] == p) & (data["b"] == q)) for p, q in grid])
+    assert np.abs(density - seen).max() < 0.02
+
+
+def test_a_value_off_the_lattice_has_no_place(tmp_path: Path) -> None:
+    ft.train({"x": np.repeat([1.0, 2.0, 3.0], 500)}, tmp_path / "m.flow", effort="fast")
+    loaded = ft.load(tmp_path / "m.flow")
+    latent = loaded.to_latent({"x": [2.0, 2.5]})
+    assert np.isnan(latent["x"]).tolist() == [False, True]
+    with pytest.raises(InvalidArgument, match="column 'x': a latent value is not from 0 to 1"):
+        loaded.from_latent(latent)
+    with pytest.raises(InvalidArgument, match="lacks column 'x'"):
+        loaded.from_latent({"y": [0.5]})
+    with pytest.raises(InvalidArgument, match=r"lacks|missing|no column"):
+        loaded.to_latent({"y": [2.0]})
