@@ -82,8 +82,13 @@ class TestColumn:
 
     @pytest.mark.parametrize("k", [EVENTS, -EVENTS - 1, 10**9])
     def test_single_events_that_are_not_there(self, file, k):
-        with pytest.raises(IndexError):
+        with pytest.raises(IndexError, match=rf"there is no event {k} among {EVENTS}"):
             file["x", k]
+
+    @pytest.mark.parametrize("key", [5, ("x", 1, 2), ("x", "a"), ("x", 1.5), (slice(0, 2), "x")])
+    def test_what_names_no_column(self, file, key):
+        with pytest.raises(InvalidArgument, match="names no column; write f"):
+            file[key]
 
     @pytest.mark.parametrize("step", [2, -1])
     def test_steps_are_refused(self, file, step):

@@ -167,12 +167,14 @@ class File:
 
     def __getitem__(self, key: Key) -> ak.Array:
         """One column, `f["Jet_pt"]`, or some events of it, `f["Jet_pt", 1000:2000]`; only what these need is read."""
-        name, part = key if isinstance(key, tuple) else (key, slice(None))
+        name, part = self._asked(key)
         tree, _, column = name.rpartition("/")
         table = self.table(tree or None)
         if not isinstance(part, slice):
-            number = index(part)
-            return self[name, number : number + 1 or None][0]
+            number = part if part >= 0 else part + table.num_entries
+            if not 0 <= number < table.num_entries:
+                raise IndexError(f"{self.path}: there is no event {part} among {table.num_entries}; the first is 0")
+            return self[name, number : number + 1][0]
         names = self.keys(table.name)
         if column not in names:
             raise InvalidArgument(f"{self.path}: no column {column!r}; {nearest(column, names)}")
@@ -180,6 +182,16 @@ class File:
         if step != 1:
             raise InvalidArgument(f"{self.path}: cannot read every {step}th event; slice the array instead")
         return table_to_awkward(table.read([column], start, max(start, stop)))[column]
+
+    def _asked(self, key: Key) -> tuple[str, slice | int]:
+        """The column and the events that a key names."""
+        name: object = key
+        part: object = slice(None)
+        if isinstance(key, tuple) and len(key) == 2:
+            name, part = key
+        if not isinstance(name, str) or not (isinstance(part, slice) or hasattr(part, "__index__")):
+            raise InvalidArgument(f"{self.path}: {key!r} names no column; write f['Jet_pt'] or f['Jet_pt', 0:1000]")
+        return name, part if isinstance(part, slice) else index(part)
 
     def arrays(
         self,

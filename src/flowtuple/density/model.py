@@ -13,7 +13,7 @@ from flowtuple.density.latent import is_kept, to_latent
 from flowtuple.density.pick import at_random, from_latent
 from flowtuple.density.score import score
 from flowtuple.density.surprise import expectation
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.errors import InvalidArgument, Unsupported, nearest
 from flowtuple.schema import Array, Column
 from flowtuple.selection import View
 from flowtuple.table import Dataset, Table, TableSource, check_same_columns, ranges, read_like
@@ -45,7 +45,10 @@ class EventModel:
         if count < 0 or (supplied is not None and count > supplied.num_entries):
             few = f" from {supplied.num_entries} given ones" if supplied is not None else ""
             raise InvalidArgument(f"{self.path}: cannot draw {count} events{few}")
-        return Drawn(self.name, self.coding, count, at_random(seed, self.name), supplied, workers=workers)
+        try:
+            return Drawn(self.name, self.coding, count, at_random(seed, self.name), supplied, workers=workers)
+        except Unsupported as error:
+            raise Unsupported(f"{self.path}: {error}") from None
 
     def _given(self, dataset: Dataset) -> TableSource:
         """Of a data set's table the columns that the model knows."""
