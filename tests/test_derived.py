@@ -45,6 +45,7 @@ class TestCuts:
             ("sqrt(x) != 2", [1, 1, 1, 0]),
             ("log(y) > 0", [0, 0, 0, 0]),
             ("exp(+x) > 20 and cos(y) < 1", [0, 0, 1, 1]),
+            ("1 < 2 < x", [0, 0, 1, 1]),
         ],
     )
     def test_values(self, expression: str, passes: list[int]) -> None:
@@ -65,12 +66,26 @@ class TestCuts:
             ("x is y", "cannot hold"),
             ("'a' == x", "cannot hold"),
             ("abs(x, y) > 1", "cannot hold"),
-            ("(" * 900 + "x" + ")" * 900, "cannot be read"),
+            ("(" * 900 + "x" + ")" * 900, "1801 characters is too long"),
+            ("(" * 400 + "x" + ")" * 400, "cannot be read"),
+            ("-" * 900 + "x > 1", "cannot be read"),
+            ("x > " + "9" * 400, "cannot be read"),
+            ("x > 0" + " " * 996 + "and x > 100", "too long"),
+            ("x > 1 & y < 2", "joins 'x > .*', which is no condition|joins '1', which is no condition"),
+            ("x > 1 and 1", "joins '1', which is no condition"),
+            ("-(x > 1)", "calculates with 'x > 1'"),
+            ("(x > 1) - (y > 1) > 0", "calculates with 'x > 1'"),
         ],
     )
     def test_what_is_no_cut(self, expression: str, message: str) -> None:
         with pytest.raises(InvalidArgument, match=message):
             evaluate(expression, COLUMNS, "a")
+
+    def test_weights_that_sum_to_nothing(self) -> None:
+        x = rows("a", np.array([1.0, 2.0]))
+        none = Rows("b", x.columns, x.values, x.event, x.events, np.zeros(2))
+        with pytest.raises(InvalidArgument, match="b: the weights sum to 0"):
+            apply_cut("x > 1", x, none, paired=False)
 
     def test_paired_rows_are_counted(self) -> None:
         before, after = rows("a", np.array([1.0, 2.0, 3.0, 4.0])), rows("b", np.array([2.5, 1.9, 3.0, 4.0]))
@@ -126,7 +141,7 @@ class TestDerived:
         with pytest.raises(InvalidArgument, match="no column 'Jet_mass'"):
             derived_rows(open_dataset(events[["Jet_pt", "Jet_eta", "Jet_phi"]]), "Jet")
         flat = {f"Jet_{k}": np.ones(3) for k in ("pt", "eta", "phi", "mass")}
-        with pytest.raises(InvalidArgument, match="takes a collection of objects"):
+        with pytest.raises(InvalidArgument, match="is no number of each Jet; --derived takes a collection"):
             derived_rows(open_dataset(flat), "Jet")
 
     def test_compared(self) -> None:
@@ -165,6 +180,18 @@ class TestRatio:
         few = rows("a", np.arange(50.0))
         with pytest.raises(InvalidArgument, match="a: has 50 rows; a density ratio needs 100"):
             density_ratio(few, few)
+        crowded = Rows("b", ("x",), np.arange(120.0)[:, None], np.zeros(120, np.int64), 30)
+        with pytest.raises(InvalidArgument, match="too few events with rows"):
+            density_ratio(crowded, crowded)
+        negative = Rows("c", ("x",), np.arange(120.0)[:, None], np.arange(120), 120, np.where(np.arange(120) % 9, 1.0, -1.0))
+        with pytest.raises(InvalidArgument, match="c: has negative weights"):
+            density_ratio(negative, negative)
+
+    def test_weights_count_in_what_the_other_sample_is_worth(self) -> None:
+        x = np.random.default_rng(0).normal(0, 1, 2000)
+        weights = np.where(np.arange(2000) % 2, 1000.0, 1.0)
+        weighted = Rows("b", ("x",), x[:, None], np.arange(2000), 2000, weights)
+        assert density_ratio(rows("a", -x), weighted).effective < 0.55
 
     def test_in_a_comparison(self, tmp_path: Path) -> None:
         draw = np.random.default_rng(1)
@@ -177,6 +204,10 @@ class TestRatio:
         assert np.array_equal(stored["other"].read(["log_ratio"], 0, 600).data["log_ratio"], found.ratio.other)
         with pytest.raises(InvalidArgument, match="leave out --paired"):
             ft.compare(a, {"x": b["x"][:500]}, cuts=["x > 1"], paired=True)
+        with pytest.raises(InvalidArgument, match="1 rows with NaN or infinite values were dropped; leave out --paired"):
+            ft.compare(a, {"x": np.append(b["x"][:599], np.nan)}, cuts=["x > 1"], paired=True)
+        with pytest.raises(InvalidArgument, match="--paired says how rows of a --cut are counted"):
+            ft.compare(a, b, paired=True)
 
 
 class TestSeparation:

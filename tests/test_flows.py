@@ -231,6 +231,10 @@ def change(content: dict) -> Callable[[str, object], dict]:
         ("shape", {"transforms": 10**9, "hidden": [64], "bins": 8, "steps": 8}, Corrupt, "out of range"),
         ("shape", {"transforms": 1, "hidden": [16, 16], "bins": 6, "steps": 16}, Corrupt, "describes no model"),
         ("chains", [], Corrupt, "describes no model"),
+        ("version", "x", Corrupt, "describes no model"),
+        ("dtypes", ["O"] * 4, Corrupt, "type is none of numbers"),
+        ("dtypes", ["zzz"] * 4, Corrupt, "describes no model"),
+        ("shape", {"transforms": 64, "hidden": [4096] * 16, "bins": 8, "steps": 8}, Corrupt, "larger than the file"),
     ],
 )
 def test_a_model_that_describes_none(
@@ -270,6 +274,10 @@ def test_an_interrupted_training_ends_with_the_same_model(tmp_path: Path, schedu
     assert not half.exists()
     ft.train(events(), half, selection=JETS, flow=asked, checkpoint=tmp_path / "c")
     assert half.read_bytes() == whole.read_bytes()
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "training.safetensors").write_bytes(b"none")
+    with pytest.raises(InvalidArgument, match="is no checkpoint"):
+        ft.train(events(), half, selection=JETS, flow=asked, checkpoint=tmp_path / "d")
     other = RowFlow("maf", SMALL, Training(epochs=6, batch=256, schedule=schedule))
     with pytest.raises(InvalidArgument, match="of another input, flow or option"):
         ft.train(events(), half, selection=JETS, flow=other, checkpoint=tmp_path / "c")
@@ -365,6 +373,29 @@ def test_bad_requests(tmp_path: Path, arguments: dict, message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         ft.train({"x": x, "zero": np.tile([1.0, -1.0], 500)}, tmp_path / "m.flow", **arguments)
     assert not (tmp_path / "m.flow").exists()
+
+
+def test_a_column_that_is_an_array_and_one_of_another_role(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    np.savez(tmp_path / "a.npz", v=draw.normal(0, 1, (500, 3)), event=np.arange(500), w=draw.random(500))
+    asked = ft.Selection(columns=("v", "event"), roles={"event": "value"})
+    flow = RowFlow("maf", SMALL, Training(epochs=2))
+    notes = ft.train(tmp_path / "a.npz", tmp_path / "m.flow", selection=asked, flow=flow, weights="w")
+    assert notes == ()
+    scores = ft.score(tmp_path / "m.flow", tmp_path / "a.npz", columns=True)
+    assert {"bits_v[0]", "bits_v[2]", "bits_event"} <= set(scores.fields)
+    assert np.isfinite(scores["bits"]).all()
+    with pytest.raises(InvalidArgument, match="no column of labels 'z'"):
+        ft.score(tmp_path / "m.flow", tmp_path / "a.npz", label="z")
+
+
+def test_rows_that_are_dropped_are_told(tmp_path: Path) -> None:
+    x = np.where(np.arange(300) % 3, 1.0 * np.arange(300), np.nan)
+    notes = ft.train({"x": x}, tmp_path / "m.flow", flow=RowFlow("maf", SMALL, Training(epochs=1)))
+    assert "100 rows with NaN or infinite values were dropped" in notes[0]
+    ft.train({"x": np.arange(300.0)}, tmp_path / "l.flow", effort="fast")
+    with pytest.raises(InvalidArgument, match="is no flow over rows"):
+        ft.train({"x": x}, tmp_path / "m.flow", flow=RowFlow("maf"), like=tmp_path / "l.flow")
 
 
 def test_bad_options() -> None:

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import kstest
 
 import flowtuple as ft
-from flowtuple.errors import InvalidArgument
+from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.samples import sample_path
 
 
@@ -78,6 +78,26 @@ def test_the_density_adds_up_to_one(tmp_path: Path) -> None:
     assert 0.995 < density.sum() <= 1  # what is left is for values never seen
     seen = np.array([np.mean((data["a"] == p) & (data["b"] == q)) for p, q in grid])
     assert np.abs(density - seen).max() < 0.02
+
+
+def test_columns_of_too_many_values_are_refused(tmp_path: Path) -> None:
+    ft.train({"x": np.random.default_rng(0).normal(0, 1, 3000)}, tmp_path / "m.flow", effort="fast")
+    loaded = ft.load(tmp_path / "m.flow")
+    with pytest.raises(Unsupported, match="column 'x' has more values than a latent number tells apart"):
+        loaded.to_latent(loaded.sample(5))
+
+
+def test_references_come_back_whatever_they_point_to(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    jets, muons = draw.integers(0, 3, 2000), draw.integers(0, 3, 2000)
+    events = {
+        "Jet_pt": ak.unflatten(draw.exponential(30, jets.sum()).astype(np.float32), jets),
+        "Muon_jetIdx": ak.unflatten(draw.integers(-1, 4, muons.sum()).astype(np.int32), muons),
+    }
+    ft.train(events, tmp_path / "m.flow", effort="fast", tolerance={"Jet_pt": "rel:1e-2"})
+    loaded = ft.load(tmp_path / "m.flow")
+    data = ft.snap(events, model=tmp_path / "m.flow")
+    assert ak.array_equal(loaded.from_latent(loaded.to_latent(data))["Muon_jetIdx"], data["Muon_jetIdx"])
 
 
 def test_a_value_off_the_lattice_has_no_place(tmp_path: Path) -> None:

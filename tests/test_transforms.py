@@ -147,6 +147,10 @@ def test_one_hot() -> None:
         ("log:x", "'x' is no number"),
         ("log", "not defined for 2 values"),
         ("divide:0", "cannot be undone"),
+        ("atan:0", "cannot be undone"),
+        ("atan:-1", "cannot be undone"),
+        ("logit:0.5", "cannot be undone"),
+        ("standard,dequantise", "is for whole numbers"),
     ],
 )
 def test_bad_recipes(recipe: str, message: str) -> None:

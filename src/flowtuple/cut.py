@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -20,8 +21,6 @@ _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: np.divide,
-    ast.BitAnd: np.logical_and,
-    ast.BitOr: np.logical_or,
 }
 _COMPARISONS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -66,7 +65,8 @@ def apply_cut(expression: str, reference: Rows, other: Rows, *, paired: bool) ->
     """Cut both samples.
 
     Args:
-        expression: Comparisons of columns and numbers, joined by `and`, `or`, `not`; `+ - * /` and abs, sqrt, log, exp, cos.
+        expression: Comparisons of columns and numbers, joined by `and`, `or`, `not` (or `&`, `|`, `~`, with brackets);
+            `+ - * /` and abs, sqrt, log, exp, cos.
         reference: One sample.
         other: Another with the same columns.
         paired: Whether row k of the one is row k of the other, as before and after compression.
@@ -100,6 +100,8 @@ def apply_cut(expression: str, reference: Rows, other: Rows, *, paired: bool) ->
 
 def _share(sample: Rows, kept: Array) -> tuple[float, float]:
     weight = np.ones(len(sample)) if sample.weights is None else sample.weights
+    if not weight.sum() > 0:
+        raise InvalidArgument(f"{sample.source}: the weights sum to {weight.sum():g}; a share needs more than 0")
     share = float(weight @ kept / weight.sum())
     adds = np.bincount(sample.event, weights=weight * (kept - share) / weight.sum())
     return share, math.sqrt(float(np.square(adds).sum()))
@@ -111,14 +113,18 @@ def evaluate(expression: str, columns: Mapping[str, Array], where: str) -> Array
     Raises:
         InvalidArgument: The expression is none.
     """
+    if len(expression) > _LONGEST:
+        raise InvalidArgument(f"a cut of {len(expression)} characters is too long; the most is {_LONGEST}")
     try:
-        tree = ast.parse(expression[:_LONGEST].strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = ast.parse(expression.strip(), mode="eval")
+        with np.errstate(all="ignore"):
+            passes = np.asarray(_Evaluator(columns, where).visit(tree.body))
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        if isinstance(error, InvalidArgument):
+            raise
         raise InvalidArgument(
             f"the cut {expression!r} cannot be read; write for example 'Jet_pt > 30 and abs(Jet_eta) < 2.4'"
         ) from None
-    with np.errstate(all="ignore"):
-        passes = np.asarray(_Evaluator(columns, where).visit(tree.body))
     if passes.dtype != np.bool_ or passes.ndim != 1:
         raise InvalidArgument(f"the cut {expression!r} is no condition on columns; write for example 'Jet_pt > 30'")
     return passes
@@ -140,29 +146,45 @@ class _Evaluator(ast.NodeVisitor):
         return self._columns[node.id]
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
+        join = {ast.BitAnd: np.logical_and, ast.BitOr: np.logical_or}.get(type(node.op))
+        if join is not None:
+            return join(self._condition(node.left), self._condition(node.right))
         known = _BINARY.get(type(node.op))
-        return known(self.visit(node.left), self.visit(node.right)) if known else self.generic_visit(node)
+        return known(self._number(node.left), self._number(node.right)) if known else self.generic_visit(node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
-        value = self.visit(node.operand)
-        if isinstance(node.op, ast.USub):
-            return -value
-        return np.logical_not(np.asarray(value, bool)) if isinstance(node.op, (ast.Not, ast.Invert)) else value
+        if isinstance(node.op, (ast.Not, ast.Invert)):
+            return np.logical_not(self._condition(node.operand))
+        value = self._number(node.operand)
+        return -value if isinstance(node.op, ast.USub) else value
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Any:
         join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-        return join.reduce([np.asarray(self.visit(part), bool) for part in node.values])
+        return functools.reduce(join, [self._condition(part) for part in node.values])
 
     def visit_Compare(self, node: ast.Compare) -> Any:
-        sides = [self.visit(part) for part in (node.left, *node.comparators)]
+        sides = [self._number(part) for part in (node.left, *node.comparators)]
         known = [_COMPARISONS.get(type(op)) or self.generic_visit(node) for op in node.ops]
-        return np.logical_and.reduce([compare(a, b) for compare, a, b in zip(known, sides, sides[1:], strict=False)])
+        held = [np.asarray(compare(a, b)) for compare, a, b in zip(known, sides, sides[1:], strict=False)]
+        return functools.reduce(np.logical_and, held)
 
     def visit_Call(self, node: ast.Call) -> Any:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if name not in _FUNCTIONS or len(node.args) != 1 or node.keywords:
             return self.generic_visit(node)
-        return _FUNCTIONS[name](self.visit(node.args[0]))
+        return _FUNCTIONS[name](self._number(node.args[0]))
+
+    def _condition(self, node: ast.expr) -> Any:
+        value = np.asarray(self.visit(node))
+        if value.dtype != np.bool_:
+            raise InvalidArgument(f"the cut joins {ast.unparse(node)!r}, which is no condition; put conditions in brackets")
+        return value
+
+    def _number(self, node: ast.expr) -> Any:
+        value = self.visit(node)
+        if np.asarray(value).dtype == np.bool_:
+            raise InvalidArgument(f"the cut calculates with {ast.unparse(node)!r}, which is a condition and no number")
+        return value
 
     def generic_visit(self, node: ast.AST) -> Any:
         what = "comparisons, and, or, not, + - * / and " + ", ".join(_FUNCTIONS)

@@ -42,13 +42,15 @@ def derived_rows(dataset: Dataset, collection: str, weights: str | None = None) 
     source = next(iter(dataset.tables.values()))
     names = [_named(f"{collection}_{part}", source.columns, dataset.description) for part in ("pt", "eta", "phi")]
     names.append(_mass(collection, source.columns, dataset.description))
-    counter = source.read(names, 0, 0).column(names[0]).counter
-    if counter is None:
-        raise InvalidArgument(
-            f"{dataset.description}: {names[0]!r} is a column of events; --derived takes a collection of objects"
-        )
+    known = {c.name: c for c in source.columns}
+    counter = known[names[0]].counter
+    for name in names:
+        if counter is None or known[name].counter != counter or known[name].is_opaque:
+            raise InvalidArgument(
+                f"{dataset.description}: {name!r} is no number of each {collection}; --derived takes a collection"
+            )
     table = source.read(names, 0, source.num_entries)
-    counts = np.asarray(table.data[counter])
+    counts = np.asarray(table.data[str(counter)])
     content = {part: np.asarray(table.data[n], np.float64) for part, n in zip(("pt", "eta", "phi", "mass"), names, strict=True)}
     values = _quantities(counts, content)
     values = {f"n{collection}": counts.astype(np.float64)} | {f"{collection}_{name}": v for name, v in values.items()}
@@ -80,7 +82,8 @@ def _quantities(counts: Array, content: dict[str, Array]) -> dict[str, Array]:
 
 def _with_weights(made: Table, dataset: Dataset, weights: str) -> Table:
     source = next(iter(dataset.tables.values()))
-    column = _named(weights, source.columns, dataset.description)
+    numbers = tuple(c for c in source.columns if c.counter is None and not c.is_opaque and not c.shape)
+    column = _named(weights, numbers, dataset.description)
     values = np.asarray(source.read([column], 0, source.num_entries).data[column], np.float64)
     columns = (*made.columns, Column(weights, "float64", role="weight"))
     return Table(made.name, columns, made.num_entries, {**made.data, weights: values})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -65,7 +66,12 @@ class Rows:
 
 
 def read_rows(
-    dataset: Dataset, columns: Sequence[str] = (), weights: str | None = None, *, keep_undefined: bool = False
+    dataset: Dataset,
+    columns: Sequence[str] = (),
+    weights: str | None = None,
+    *,
+    keep_undefined: bool = False,
+    exactly: Sequence[str] = (),
 ) -> Rows:
     """The columns that the globs keep, as float64; ids, weights and what is no number stay out.
 
@@ -74,6 +80,7 @@ def read_rows(
         columns: Names or globs; none means all.
         weights: Name of the column of weights, one for each event or for each object.
         keep_undefined: Keep rows with NaN or an infinity.
+        exactly: Names, as in `Rows.columns`, of the columns to take, whatever their roles; in place of `columns`.
 
     Raises:
         InvalidArgument: A name or glob matches nothing, several tables or collections are left, or no row is.
@@ -84,13 +91,15 @@ def read_rows(
         >>> rows.event.tolist(), rows.events
         ([0, 0, 2], 3)
     """
-    kept = select(dataset, columns)
+    sources = {name.partition("[")[0] for name in exactly}
+    kept = select(dataset, [glob.escape(name) for name in sources] if exactly else columns)
     if len(kept.tables) != 1:
         raise InvalidArgument(
             f"{dataset.description}: choose one of its trees, such as FILE:{next(iter(kept.tables), 'Events')}"
         )
     (name, source), described = next(iter(kept.tables.items())), dataset.description
-    chosen = _one_collection([c for c in source.columns if _is_compared(c, weights)], described)
+    taken = [c for c in source.columns if c.name in sources or (not exactly and _is_compared(c, weights))]
+    chosen = _one_collection(taken, described)
     counter = chosen[0].counter
     whole = dataset.table(name)
     weight = None if weights is None else _weight_column(whole, weights, counter, described)

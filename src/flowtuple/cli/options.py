@@ -77,7 +77,11 @@ def make_selection(
 
 def read_pairs(texts: list[str], option: str, form: str, example: str) -> dict[str, str]:
     """What stands right of the last equals sign by what stands left of it."""
-    return dict(_pair(text, option, form, example) for text in texts)
+    pairs: dict[str, str] = {}
+    for left, right in (_pair(text, option, form, example) for text in texts):
+        pairs.pop(left, None)  # the last one is to come last
+        pairs[left] = right
+    return pairs
 
 
 def read_mix(sources: list[str]) -> tuple[list[str], tuple[float, ...]]:

@@ -32,9 +32,10 @@ from flowtuple.cli.options import (
     read_sizes,
     read_tolerance,
 )
+from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.page import format_bytes
 from flowtuple.generative.options import RowFlow, Shape, Training
-from flowtuple.terminal import shown_progress
+from flowtuple.terminal import shown_progress, warn
 
 _SHAPE, _TRAINING = Shape(), Training()
 _ROWS = "Flows over rows"
@@ -108,9 +109,11 @@ def train(
     shape = Shape(transforms, read_sizes(hidden, "--hidden"), bins)
     options = Training(epochs, batch, learning_rate, weight_decay, schedule, clip, patience)
     recipes = read_pairs(transform, "--transform", "GLOB=STEPS", "'Jet_pt=log:10,standard'")
+    if flow == "lattice" and (recipes or log or (shape, options) != (_SHAPE, _TRAINING)):
+        raise InvalidArgument("--transform, --steps, --epochs and the like are for flows over rows; name one with --flow")
     rows = RowFlow(flow, shape, options, recipes, None if log is None else str(log)) if flow != "lattice" else None
     with shown_progress() as progress:
-        workflow.train(
+        notes = workflow.train(
             one_or_many(sources),
             output,
             tolerance=read_tolerance(tolerance, bounds),
@@ -128,4 +131,6 @@ def train(
             report=report,
             progress=progress,
         )
+    for note in notes:
+        warn(note)
     sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")

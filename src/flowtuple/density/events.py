@@ -39,6 +39,7 @@ class Drawn:
         pick: How an index is chosen from a distribution.
         given: Has the columns that are given, as many events as are drawn; the others are drawn conditionally on them.
         workers: Threads; `None` for one per core. The events do not depend on it.
+        repair: References to objects that their event does not have become -1.
 
     Raises:
         Unsupported: A column has no density: it was stored by other means because these are smaller.
@@ -52,6 +53,8 @@ class Drawn:
         pick: Pick,
         given: TableSource | None = None,
         workers: int | None = None,
+        *,
+        repair: bool = True,
     ) -> None:
         self.name = name
         self.columns = tuple(c for c in coding.columns if not c.is_opaque)
@@ -59,7 +62,7 @@ class Drawn:
         self._coding, self._pick, self._given, self._workers = coding, pick, given, workers
         supplied = {c.name for c in given.columns} if given is not None else set()
         self._supplied = {c.name for c in self.columns if c.name in supplied or (c.name in coding.given and c.hidden)}
-        self._targets = {c.name: target for c in self.columns if (target := _target(c, self.columns))}
+        self._targets = {c.name: target for c in self.columns if repair and (target := _target(c, self.columns))}
         missing = [c.name for c in self.columns if not self._has_density(c)]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

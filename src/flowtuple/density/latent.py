@@ -10,15 +10,31 @@ from flowtuple.codec.chunk import make_context
 from flowtuple.codec.column import TableCoding
 from flowtuple.density.draw import position
 from flowtuple.density.score import coded
+from flowtuple.errors import Unsupported
 from flowtuple.lattice.context import Context, coding_order
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.schema import Array, Column
 from flowtuple.table import Table
 
+WIDEST = 2**35  # indices of a bin: 16 bits of frequency and these leave a bit of float64's 52 to spare
+
 
 def is_kept(column: Column, coding: TableCoding) -> bool:
     """Whether a column is itself in the latent table: ids, which have no density, counters, given columns."""
     return column.role in ("id", "counter") or column.name in coding.given
+
+
+def check_resolved(coding: TableCoding, where: str) -> None:
+    """Whether numbers from 0 to 1 in float64 can tell all places apart.
+
+    Raises:
+        Unsupported: A column's bins are too wide, as of lossless float64 or of integers beyond 2^35.
+    """
+    for name, flow in coding.flow.columns.items():
+        if flow.network is not None and int(flow.bins.spans[:-1].max(initial=0)) >= WIDEST:  # the last lies outside
+            raise Unsupported(
+                f"{where}: column {name!r} has more values than a latent number tells apart; train it with a bound"
+            )
 
 
 def to_latent(events: Table, coding: TableCoding) -> Table:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
 from flowtuple.codec.column import TableCoding
 from flowtuple.density.events import BLOCK, Drawn
-from flowtuple.density.latent import is_kept, to_latent
+from flowtuple.density.latent import check_resolved, is_kept, to_latent
 from flowtuple.density.pick import at_random, from_latent
 from flowtuple.density.score import score
-from flowtuple.density.surprise import expectation
+from flowtuple.density.surprise import Expectation, expectation
 from flowtuple.errors import InvalidArgument, Unsupported, nearest
 from flowtuple.schema import Array, Column
 from flowtuple.selection import View
@@ -118,6 +119,7 @@ class EventModel:
 
     def to_latent(self, dataset: Dataset) -> Table:
         """See `flowtuple.density.latent.to_latent`; the whole table in memory."""
+        check_resolved(self.coding, self.path)
         source = self.events(dataset)
         return to_latent(read_like(source, self.coding.columns, 0, source.num_entries), self.coding)
 
@@ -133,7 +135,8 @@ class EventModel:
             if column.name not in names and not column.is_opaque:
                 raise InvalidArgument(f"{dataset.description}: lacks column {column.name!r}; {nearest(column.name, names)}")
         kept = View(latent, [c for c in self.coding.columns if is_kept(c, self.coding)])
-        return Drawn(self.name, self.coding, latent.num_entries, from_latent(latent), kept, workers=workers)
+        check_resolved(self.coding, self.path)
+        return Drawn(self.name, self.coding, latent.num_entries, from_latent(latent), kept, workers=workers, repair=False)
 
 
 class _Scored:
@@ -142,14 +145,19 @@ class _Scored:
     def __init__(self, events: TableSource, model: EventModel, other: EventModel | None, by_column: bool) -> None:
         self._events, self._coding, self._by_column = events, model.coding, by_column
         self._other = None if other is None else other.coding
-        self._expected = expectation(model.name, model.coding)
+        self._name = model.name
         self.name, self.num_entries = "scores", events.num_entries
-        self.columns = tuple(Column(name, "float64") for name in self._score(0, 0))
+        self.columns = tuple(Column(name, "float64") for name in self._score(0, 0, surprise=False))
 
-    def _score(self, start: int, stop: int) -> dict[str, Array]:
+    @cached_property
+    def _expected(self) -> Expectation:
+        return expectation(self._name, self._coding)
+
+    def _score(self, start: int, stop: int, *, surprise: bool) -> dict[str, Array]:
         events = read_like(self._events, self._coding.columns, start, stop)
         found = score(events, self._coding)
-        out = {"log_prob": found.log_prob, "bits": found.total, "surprise": self._expected.surprise(found.bits)}
+        expected = self._expected.surprise(found.bits) if surprise else np.zeros(stop - start)
+        out = {"log_prob": found.log_prob, "bits": found.total, "surprise": expected}
         if self._other is not None:
             out["log_ratio"] = found.log_prob - score(events, self._other).log_prob
         if self._by_column:
@@ -160,6 +168,6 @@ class _Scored:
         """Scores of a range of events."""
         steps = list(ranges(max(0, min(stop, self.num_entries) - start), BLOCK)) or [(0, 0)]
         kept = tuple(c for c in self.columns if c.name in columns)
-        pieces = [self._score(start + a, start + b) for a, b in steps]
+        pieces = [self._score(start + a, start + b, surprise="surprise" in columns) for a, b in steps]
         data = {c.name: np.concatenate([piece[c.name] for piece in pieces]) for c in kept}
         return Table(self.name, kept, steps[-1][1], data)

@@ -107,7 +107,7 @@ class _Run:
     def go(self, report: Report) -> Fitted:
         where, best = self._begin()
         writer = _tensorboard(self.log)
-        judged = self._rows(np.full(self.sample.shape, 0.5))[self.judging]
+        judged = self._rows(np.random.default_rng([self.seed, 2]).random(self.sample.shape))[self.judging]
         while where.epoch < self.options.epochs and not self._tired(where):
             loss = self._epoch(where.epoch)
             held = self._judge(judged)

@@ -75,9 +75,9 @@ def load(
         with safe_open(path, "pt") as stored:
             content = json.loads(stored.metadata()["training"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (it is no mapping)
+        where = Progressed(**content["where"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         raise InvalidArgument(f"{path}: is no checkpoint; remove it or name another folder") from None
-    where = Progressed(**content["where"])
     if where.fingerprint != fingerprint:
         raise InvalidArgument(f"{path}: is of another input, flow or option; name another folder for this training")
     module.load_state_dict(_below("now/", tensors))

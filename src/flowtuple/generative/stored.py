@@ -6,13 +6,15 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from flowtuple.atomic import atomic_path
-from flowtuple.errors import Corrupt, InvalidArgument, TooNew
+from flowtuple.errors import Corrupt, TooNew
 from flowtuple.generative.model import RowModel
 from flowtuple.generative.options import KINDS, Shape
 from flowtuple.generative.zoo import build
@@ -51,13 +53,15 @@ def load_model(path: str | os.PathLike[str]) -> RowModel:
         with safe_open(where, "pt") as stored:
             content = json.loads(stored.metadata()[_KEY])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (it is no mapping)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise Corrupt(f"{where}: is no model of flowtuple ({error}); train it again") from None
-    if content.get("version", 0) > VERSION:
-        raise TooNew(f"{where}: is a model of version {content['version']}, this flowtuple reads {VERSION}; update flowtuple")
     try:
+        if int(content["version"]) > VERSION:
+            raise TooNew(
+                f"{where}: is a model of version {content['version']}, this flowtuple reads {VERSION}; update flowtuple"
+            )
         return _model(content, tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError, InvalidArgument) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, Corrupt) as error:
         raise Corrupt(f"{where}: describes no model ({str(error).splitlines()[0]}); train it again") from None
 
 
@@ -66,7 +70,13 @@ def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
     chains = tuple(Chain.from_config(config) for config in content["chains"])
     if not len(columns) == len(dtypes) == len(chains) or content["kind"] not in KINDS:
         raise ValueError("columns, types and transforms do not fit")
+    if any(np.dtype(dtype).kind not in "biuf" for dtype in dtypes):
+        raise ValueError("a column's type is none of numbers")
     shape = Shape(**(content["shape"] | {"hidden": tuple(content["shape"]["hidden"])}))
+    widths = shape.hidden
+    steps = 1 if content["kind"] == "flow-matching" else shape.transforms
+    if steps * sum(a * b for a, b in pairwise(widths)) > sum(tensor.numel() for tensor in tensors.values()):
+        raise ValueError("a flow larger than the file")
     flow = build(content["kind"], len(columns), shape, seed=0)
     flow.load_state_dict(dict(tensors))
     return RowModel(columns, dtypes, content["counter"], chains, content["kind"], shape, flow.double(), content["about"])

@@ -49,7 +49,7 @@ class RowsModel:
         Raises:
             InvalidArgument: A column of the model is missing, or one of its values has no place in the model.
         """
-        rows = read_rows(dataset, self.model.columns, keep_undefined=True)
+        rows = read_rows(dataset, keep_undefined=True, exactly=self.model.columns)
         return rows.only(self.model.columns)
 
     def labels(self, dataset: Dataset, name: str) -> Array:
@@ -58,7 +58,10 @@ class RowsModel:
         Raises:
             InvalidArgument: There is no such column.
         """
-        labels = read_rows(dataset, self.model.columns, name, keep_undefined=True).weights
+        try:
+            labels = read_rows(dataset, (), name, keep_undefined=True, exactly=self.model.columns).weights
+        except InvalidArgument as error:
+            raise InvalidArgument(str(error).replace("column of weights", "column of labels")) from None
         return np.zeros(0) if labels is None else labels
 
     def scored(self, dataset: Dataset, against: RowsModel | None = None, *, by_column: bool = False) -> TableSource:

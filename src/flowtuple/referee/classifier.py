@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from flowtuple.errors import InvalidArgument
 from flowtuple.progress import Progress
 from flowtuple.referee.family import Arrangements, Family, Prepared, Test, extra
 from flowtuple.referee.pooled import Pooled
@@ -48,6 +49,8 @@ def prepare(name: str, fit: Fit, settings: dict[str, Any], pooled: Pooled, names
     other, held_out = pooled.other[pooled.event], pooled.held_out[pooled.event]
     balanced = np.where(other, *(pooled.weight[~held_out & s].sum() for s in (~other, other))) * pooled.weight
     train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    if any(not (part & kind).any() for part in (held_out, ~held_out) for kind in (other, ~other)):
+        raise InvalidArgument(f"too few events with rows for {name}, which is trained on half of them; leave it out of --tests")
     rows = pooled.standardised
     with extra("threadpoolctl").threadpool_limits(1 if len(rows) < _SMALL else None):  # on few rows threads mostly wait
         model = fit(rows[train], other[train], balanced[train] / balanced[train].mean(), seed)

@@ -84,12 +84,14 @@ def _frechet(other: Array, rest: Array, d: int) -> Array:
     """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), shape (P,); the trace of the root is the sum of roots of eigenvalues."""
     (mean, covariance), (mean_rest, covariance_rest) = _moments(other, d), _moments(rest, d)
     a, b = _square(covariance, d), _square(covariance_rest, d)
+    defined = np.isfinite(a).all(axis=(1, 2)) & np.isfinite(b).all(axis=(1, 2))  # a sample may be left without events
+    a[~defined] = b[~defined] = 0
     values, vectors = np.linalg.eigh(a)
     half = vectors * np.sqrt(np.maximum(values, 0))[:, None, :] @ np.swapaxes(vectors, 1, 2)
     roots = np.sqrt(np.maximum(np.linalg.eigvalsh(half @ b @ half), 0)).sum(axis=1)
     traces = np.trace(a, axis1=1, axis2=2) + np.trace(b, axis1=1, axis2=2)
     found: Array = np.square(mean - mean_rest).sum(axis=0) + traces - 2 * roots
-    return found
+    return np.where(defined, found, np.nan)
 
 
 def _square(covariance: Array, d: int) -> Array:

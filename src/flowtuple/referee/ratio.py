@@ -49,7 +49,8 @@ class Ratio:
         folds: Parts of the events; each is scored by a classifier that was trained on the others.
         auc: Area under the ROC curve over all folds, with its 95 % interval.
         accuracy: Share of rows on the right side, both samples at equal weight.
-        effective: Share of its rows that the other sample is worth once weighted by r: (sum r)^2 / (n sum r^2).
+        effective: Share of its rows that the other sample, of weights w, is worth once weighted by r:
+            (sum w r)^2 / (n sum (w r)^2).
         columns: Names with what shuffling the column takes from the AUC, the largest first.
         failures: The rows with the largest |ln r|, at most ten of each sample.
         reference: ln r of the rows of the reference, shape (n,).
@@ -88,6 +89,8 @@ def density_ratio(reference: Rows, other: Rows, seed: int = 0, folds: int = FOLD
     for sample in (reference, other):
         if len(sample) < LEAST_ROWS or sample.events < folds:
             raise InvalidArgument(f"{sample.source}: has {len(sample)} rows; a density ratio needs {LEAST_ROWS} in each sample")
+        if sample.weights is not None and bool((sample.weights < 0).any()):
+            raise InvalidArgument(f"{sample.source}: has negative weights, for which a density ratio is not defined")
     pooled = pool(reference, other.like(reference), seed)
     wanted, draw = ~pooled.other[pooled.event], np.random.default_rng([seed, 5])
     fold = draw.integers(0, folds, len(pooled.other))[pooled.event]
@@ -95,9 +98,13 @@ def density_ratio(reference: Rows, other: Rows, seed: int = 0, folds: int = FOLD
     shuffled = np.empty((rows.shape[1], len(rows)))
     totals = np.where(wanted, pooled.weight[wanted].sum(), pooled.weight[~wanted].sum())
     for k in range(folds):
+        if any(not (part & kind).any() for part in (fold == k, fold != k) for kind in (wanted, ~wanted)):
+            raise InvalidArgument(
+                f"{other.source}: too few events with rows for {folds} folds of them; a density ratio needs more"
+            )
         train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         weight = pooled.weight[train] / totals[train] * len(train)
-        model = fit_trees(rows[train], wanted[train], np.maximum(weight, 0), seed)
+        model = fit_trees(rows[train], wanted[train], weight, seed)
         logit[test] = _logit(model.predict_proba(rows[test])[:, 1])
         for d in range(rows.shape[1]):
             mixed = rows[test].copy()
@@ -107,7 +114,7 @@ def density_ratio(reference: Rows, other: Rows, seed: int = 0, folds: int = FOLD
     auc = area_under_roc(logit, wanted, pooled.weight, pooled.event)
     without = [area_under_roc(scores, wanted, pooled.weight, pooled.event).value for scores in shuffled]
     importance = sorted(zip(pooled.columns, (auc.value - np.array(without)).tolist(), strict=True), key=lambda c: -c[1])
-    weight = np.exp(logit[~wanted])
+    weight = pooled.weight[~wanted] * np.exp(logit[~wanted])
     right = (logit > 0) == wanted
     accuracy = np.mean([np.average(right[kind], weights=pooled.weight[kind]) for kind in (wanted, ~wanted)])
     return Ratio(

@@ -64,7 +64,7 @@ class Chain:
         chain: list[Transform] = []
         y = x.astype(np.float64)
         for word in recipe.split(","):
-            fitted = _fit(word.strip(), y, after_cells=any(isinstance(t, Dequantise) for t in chain))
+            fitted = _fit(word.strip(), y, after_cells=bool(chain) and isinstance(chain[-1], Dequantise))
             y = fitted.forward(y)
             if not np.isfinite(y).all():
                 raise InvalidArgument(f"transform {word.strip()!r} is not defined for {int((~np.isfinite(y)).sum())} values")

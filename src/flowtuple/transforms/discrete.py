@@ -40,6 +40,9 @@ class Dequantise:
 
     @classmethod
     def fitted(cls, x: Array) -> Self:
+        """Nothing to fit; the values have to be whole."""
+        if not (x == np.rint(x)).all():
+            raise InvalidArgument("dequantise is for whole numbers; leave it out, or round before")
         return cls()
 
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
@@ -94,7 +97,8 @@ class Ranks:
         """Knots at quantiles of the data, also far out, and around every value that repeats."""
         values, counts = np.unique(x.astype(np.float64), return_counts=True)
         if len(values) == 1:  # a step, and a slope on either side of it
-            return cls((values[0] - 1, values[0], values[0], values[0] + 1), (1e-4, 1e-3, 1 - 1e-3, 1 - 1e-4))
+            value, reach = float(values[0]), max(1.0, abs(float(values[0])) * 1e-9)
+            return cls((value - reach, value, value, value + reach), (1e-4, 1e-3, 1 - 1e-3, 1 - 1e-4))
         below = np.concatenate([[0], np.cumsum(counts)])
         few = len(values) <= FEW and bool((values == np.rint(values)).all())
         repeated = (counts >= max(_TIMES, _REPEATED * len(x))) | few

@@ -82,6 +82,10 @@ class Log(_Smooth):
     offset: float = 0.0
     base: float = float(np.e)
 
+    def __post_init__(self) -> None:
+        if not (1 < self.base < np.inf and np.isfinite(self.offset)):
+            raise InvalidArgument(f"log to the base {self.base:g} of x + {self.offset:g} cannot be undone")
+
     @classmethod
     def natural(cls, x: Array, offset: float = 0.0) -> Self:
         """ln(x + offset)."""
@@ -121,6 +125,10 @@ class Atan(_Smooth):
 
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.scale < np.inf:
+            raise InvalidArgument(f"atan({self.scale:g} x) cannot be undone: the number must be above 0")
+
     @classmethod
     def scaled(cls, x: Array, scale: float = 1.0) -> Self:
         return cls(scale)
@@ -153,6 +161,10 @@ class Logit(_Smooth):
     low: float
     high: float
     beta: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if not (0 < self.beta < 0.5 and self.low < self.high and np.isfinite(self.high - self.low)):
+            raise InvalidArgument(f"a logit from {self.low:g} to {self.high:g} with beta {self.beta:g} cannot be undone")
 
     @classmethod
     def fitted(cls, x: Array, beta: float = 1e-6) -> Self:

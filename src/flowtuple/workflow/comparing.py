@@ -116,6 +116,11 @@ def compare(
 
 def _cuts(samples: list[Rows], expressions: tuple[str, ...], paired: bool) -> tuple[Cut, ...]:
     reference, other = samples
+    if paired and not expressions:
+        raise InvalidArgument("--paired says how rows of a --cut are counted; give one")
+    if paired and (reference.dropped or other.dropped):
+        rows = reference.dropped + other.dropped
+        raise InvalidArgument(f"{other.source}: {rows} rows with NaN or infinite values were dropped; leave out --paired")
     if paired and not np.array_equal(reference.event, other.event):
         raise InvalidArgument(f"{other.source}: does not hold the rows of {reference.source}; leave out --paired")
     return tuple(apply_cut(expression, reference, other, paired=paired) for expression in expressions)

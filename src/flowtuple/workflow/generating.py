@@ -81,7 +81,11 @@ class Model:
         return table_to_awkward(self.density.to_latent(open_dataset(events)))
 
     def from_latent(self, latent: Source) -> ak.Array:
-        """The events of latent ones: the inverse of `to_latent`, exactly for the lattice flow, to rounding for the others."""
+        """The events of latent ones: the inverse of `to_latent`, exactly for the lattice flow, to rounding for the others.
+
+        Raises:
+            Unsupported: A column has more values than latent numbers tell apart, as lossless float64 has.
+        """
         return table_to_awkward(read_all(self.density.from_latent(open_dataset(latent))))
 
 

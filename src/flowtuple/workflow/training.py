@@ -29,7 +29,7 @@ from flowtuple.selection import select
 from flowtuple.table import Dataset
 from flowtuple.weighting import Weighting
 from flowtuple.workflow.accounts import of_events, of_rows
-from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, read, refuse_rows
+from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, is_of_rows, read, refuse_rows
 
 if TYPE_CHECKING:
     from flowtuple.generative.model import RowModel
@@ -53,7 +53,7 @@ def train(
     mix: Sequence[float] = (),
     report: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
-) -> None:
+) -> tuple[str, ...]:
     """Fit a model to events and write it alone, to be shared by many files.
 
     Args:
@@ -75,6 +75,9 @@ def train(
         report: A folder for `train.html`: what was learned of each column, or how the loss fell.
         progress: Told of each stage.
 
+    Returns:
+        What a person should know, one sentence each.
+
     Raises:
         InvalidArgument: A name, bound or path is not what it should be, or there is too little to learn from.
     """
@@ -82,13 +85,13 @@ def train(
     if report is not None:
         require_plots()
     given = tuple(given)
-    dataset, lengths = _mixed(source, selection, given, mix)
+    dataset, lengths = _mixed(source, selection, (*given, *([weights] if weights else [])), mix)
     if flow is not None:
         _refuse_for_rows(tolerance, given, lean)
-        model = _train_rows(dataset, flow, seed, checkpoint, like, weights, (lengths, mix), path, progress)
+        model, notes = _train_rows(dataset, flow, seed, checkpoint, like, weights, (lengths, mix), path, progress)
         if report is not None:
             write_training(of_rows(dataset.description, os.fspath(path), Path(path).stat().st_size, model), Path(report))
-        return
+        return notes
     weightings = {name: Weighting(table, weights or "", lengths[name], tuple(mix)) for name, table in dataset.tables.items()}
     if weights is not None:
         dataset = select(dataset, (), (weights,))
@@ -110,6 +113,7 @@ def train(
     if report is not None:
         trained = of_events(dataset.description, os.fspath(path), Path(path).stat().st_size, effort, prepared)
         write_training(trained, Path(report))
+    return tuple(warning for table in prepared for warning in table.warnings)
 
 
 def _mixed(
@@ -159,7 +163,7 @@ def _train_rows(
     mixed: tuple[Mapping[str, Sequence[int]], Sequence[float]],
     path: str | os.PathLike[str],
     progress: Progress,
-) -> RowModel:
+) -> tuple[RowModel, tuple[str, ...]]:
     try:
         from flowtuple.generative.stored import load_model, save_model
         from flowtuple.generative.train import train_rows
@@ -172,6 +176,8 @@ def _train_rows(
     if factors:
         number = np.searchsorted(np.cumsum(next(iter(lengths.values()))), rows.event, side="right")
         rows = replace(rows, weights=np.array(factors)[number] * (1.0 if rows.weights is None else rows.weights))
+    if like is not None and not is_of_rows(like):
+        raise InvalidArgument(f"{os.fspath(like)}: is no flow over rows; leave out --flow, or name one that is")
     known = None if like is None else load_model(like)
 
     def report(share: float, loss: float) -> None:
@@ -179,4 +185,5 @@ def _train_rows(
 
     model = train_rows(rows, flow, seed, report, None if checkpoint is None else Path(checkpoint), known)
     save_model(model, path)
-    return model
+    dropped = f"{dataset.description}: {rows.dropped} rows with NaN or infinite values were dropped"
+    return model, (dropped,) if rows.dropped else ()
