@@ -91,7 +91,7 @@ def read_rows(
         >>> rows.event.tolist(), rows.events
         ([0, 0, 2], 3)
     """
-    sources = {name.partition("[")[0] for name in exactly}
+    sources = list(dict.fromkeys(name.partition("[")[0] for name in exactly))
     kept = select(dataset, [glob.escape(name) for name in sources] if exactly else columns)
     if len(kept.tables) != 1:
         raise InvalidArgument(

@@ -73,9 +73,9 @@ def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
     if any(np.dtype(dtype).kind not in "biuf" for dtype in dtypes):
         raise ValueError("a column's type is none of numbers")
     shape = Shape(**(content["shape"] | {"hidden": tuple(content["shape"]["hidden"])}))
-    widths = shape.hidden
-    steps = 1 if content["kind"] == "flow-matching" else shape.transforms
-    if steps * sum(a * b for a, b in pairwise(widths)) > sum(tensor.numel() for tensor in tensors.values()):
+    networks = 1 if content["kind"] == "flow-matching" else shape.transforms * (len(columns) > 1)
+    weights = networks * sum(a * b for a, b in pairwise(shape.hidden))
+    if weights > sum(tensor.numel() for tensor in tensors.values()):
         raise ValueError("a flow larger than the file")
     flow = build(content["kind"], len(columns), shape, seed=0)
     flow.load_state_dict(dict(tensors))
