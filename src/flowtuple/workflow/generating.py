@@ -49,7 +49,7 @@ class Model:
         >>> import pathlib, tempfile
         >>> import flowtuple as ft
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "m.flow"
-        >>> ft.train({"n": [1, 2, 2, 3, 3, 3] * 50}, path, effort="fast")
+        >>> notes = ft.train({"n": [1, 2, 2, 3, 3, 3] * 50}, path, effort="fast")
         >>> model = ft.load(path)
         >>> sorted(set(model.sample(1000, seed=1)["n"].tolist()))
         [1, 2, 3]
@@ -150,7 +150,7 @@ def sample(
         >>> import pathlib, tempfile
         >>> import flowtuple as ft
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "m.flow"
-        >>> ft.train({"n": [1, 2, 2, 3, 3, 3] * 50}, path, effort="fast")
+        >>> notes = ft.train({"n": [1, 2, 2, 3, 3, 3] * 50}, path, effort="fast")
         >>> sorted(set(ft.sample(path, 1000, seed=1)["n"].tolist()))
         [1, 2, 3]
     """
