@@ -248,6 +248,8 @@ class TestSeparation:
         assert open_dataset(tmp_path / "s.npz").table("events").num_entries == 4000
         with pytest.raises(InvalidArgument, match=r"no column 'lable'.*nearest: label"):
             ft.score(tmp_path / "b.flow", data, label="lable")
+        with pytest.raises(InvalidArgument, match="has learned the label 'x'; train it with --exclude x"):
+            ft.score(tmp_path / "b.flow", data, label="x")
         with pytest.raises(InvalidArgument, match="have no label"):
             ft.separation(ft.score(tmp_path / "b.flow", data))
         with pytest.raises(InvalidArgument, match="all rows have the same label"):

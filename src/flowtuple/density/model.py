@@ -32,6 +32,11 @@ class EventModel:
     def __init__(self, path: str, name: str, coding: TableCoding) -> None:
         self.path, self.name, self.coding = path, name, coding
 
+    @property
+    def names(self) -> list[str]:
+        """Of all columns that the model knows."""
+        return [c.name for c in self.coding.columns]
+
     def drawn(self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None) -> TableSource:
         """Events drawn from the model, as a table that is made while it is read.
 

@@ -28,6 +28,11 @@ class RowsModel:
         self.path, self.model = path, model
         self.name = "rows"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all columns that the model knows."""
+        return self.model.columns
+
     def drawn(self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None) -> TableSource:
         """Rows drawn from the model, as a table that is made while it is read.
 

@@ -107,7 +107,8 @@ class Comparison:
         if least is None:
             return "no test could be made"
         where = f"{least.test}{f' of {least.column}' if least.column else ''}, adjusted p = {least.adjusted:.3g}"
-        said = "the samples differ" if self.differ else "no difference was found"
+        weak = "undecided, for want of permutations," if self.notes else "no difference was found"
+        said = "the samples differ" if self.differ else weak
         count = sum(o.rejected for o in made)
         return f"{said} at level {self.level:g}: {count} of {len(made)} tests reject; least: {where}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
 import awkward as ak
@@ -25,6 +26,9 @@ class Density(Protocol):
 
     path: str
     name: str
+
+    @property
+    def names(self) -> Sequence[str]: ...
 
     def drawn(self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None) -> TableSource: ...
 
@@ -201,6 +205,8 @@ def score(
     dataset = open_dataset(source)
     scores = density.scored(dataset, rival, by_column=columns)
     if label is not None:
+        if label in density.names:
+            raise InvalidArgument(f"{density.path}: has learned the label {label!r}; train it with --exclude {label}")
         scores = _labelled(read_all(scores), density.labels(dataset, label))
     if output is None:
         return table_to_awkward(read_all(scores))
