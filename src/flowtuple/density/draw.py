@@ -36,6 +36,16 @@ def _below(u: Any, most: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
+    """The frequencies of the symbols that may be drawn, added up; the last one never may."""
+    total = np.uint64(0)
+    for k in range(len(weights) - 1):
+        if not banned[k]:
+            total += share(weights[k], reciprocal)
+    return total
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _draw(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, key: Any, event: Any, number: Any, q: Any) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
@@ -43,10 +53,7 @@ def _draw(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, key: Any
     for i in range(len(q)):
         if i < len(logits):
             reciprocal = weigh(logits[i], exp2, weights)
-        total = np.uint64(0)
-        for k in range(last):
-            if not banned[k]:
-                total += share(weights[k], reciprocal)
+        total = _allowed_total(weights, reciprocal, banned)
         u = _mix(_mix(key + np.uint64(event[i]) * np.uint64(_GAMMA)) + np.uint64(number[i]) * np.uint64(_GAMMA))
         slot, symbol = _below(u, total), 0
         for k in range(last):
@@ -85,10 +92,7 @@ def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any
     for i in range(len(q)):
         if i < len(logits):
             reciprocal = weigh(logits[i], exp2, weights)
-        total = np.uint64(0)
-        for k in range(last):
-            if not banned[k]:
-                total += share(weights[k], reciprocal)
+        total = _allowed_total(weights, reciprocal, banned)
         slot, symbol, part = u[i] * np.float64(total), 0, 0.0
         for k in range(last):
             if banned[k]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from flowtuple.assemble import add_models, description
 from flowtuple.budget import MEMORY
@@ -88,7 +86,9 @@ def train(
     dataset, lengths = _mixed(source, selection, (*given, *([weights] if weights else [])), mix)
     if flow is not None:
         _refuse_for_rows(tolerance, given, lean)
-        model, notes = _train_rows(dataset, flow, seed, checkpoint, like, weights, (lengths, mix), path, progress)
+        name, table = next(iter(dataset.tables.items()))
+        factors = Weighting(table, "", lengths[name], tuple(mix)) if mix else None
+        model, notes = _train_rows(dataset, flow, seed, checkpoint, like, weights, factors, path, progress)
         if report is not None:
             write_training(of_rows(dataset.description, os.fspath(path), Path(path).stat().st_size, model), Path(report))
         return notes
@@ -160,7 +160,7 @@ def _train_rows(
     checkpoint: str | os.PathLike[str] | None,
     like: str | os.PathLike[str] | None,
     weights: str | None,
-    mixed: tuple[Mapping[str, Sequence[int]], Sequence[float]],
+    factors: Weighting | None,
     path: str | os.PathLike[str],
     progress: Progress,
 ) -> tuple[RowModel, tuple[str, ...]]:
@@ -172,10 +172,9 @@ def _train_rows(
             raise MissingExtra("train", "training a flow") from None
         raise
     rows = read_rows(dataset, (), weights)
-    lengths, factors = mixed
-    if factors:
-        number = np.searchsorted(np.cumsum(next(iter(lengths.values()))), rows.event, side="right")
-        rows = replace(rows, weights=np.array(factors)[number] * (1.0 if rows.weights is None else rows.weights))
+    if factors is not None:
+        by_event = factors.read(0, rows.events)
+        rows = replace(rows, weights=by_event[rows.event] * (1.0 if rows.weights is None else rows.weights))
     if like is not None and not is_of_rows(like):
         raise InvalidArgument(f"{os.fspath(like)}: is no flow over rows; leave out --flow, or name one that is")
     known = None if like is None else load_model(like)
