@@ -46,6 +46,7 @@ RANKS = {
     "forecast": 10,
     "contest": 10,
     "generative": 10,
+    "simulation": 10,
     "workflow": 11,
     "": 12,
     "terminal": 12,

@@ -51,6 +51,16 @@ def infer_role(name: str, dtype: str) -> Role:
     return "value"
 
 
+def referred(name: str) -> str:
+    """What the name of a column of references says that it points to, in lower case.
+
+    Example:
+        >>> referred("Jet_genJetIdx"), referred("Electron_jetIdx")
+        ('genjet', 'jet')
+    """
+    return name.rpartition("_")[2].split("Idx")[0].lower()
+
+
 @dataclass(frozen=True)
 class Column:
     """One branch: its name, type and place in the event.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from flowtuple.errors import InvalidArgument
+from flowtuple.progress import Progress
 from flowtuple.schema import ROLES, Column, is_glob, matches, select_columns
 from flowtuple.table import Dataset, Table, TableSource
 
@@ -35,6 +36,21 @@ class View:
         table = self._source.read(columns, self._start + max(0, start), self._start + stop)
         shown = {c.name: c for c in self.columns}
         return Table(table.name, tuple(shown[c.name] for c in table.columns), table.num_entries, table.data)
+
+
+class Watched:
+    """A table source that tells how far reading it has come."""
+
+    def __init__(self, source: TableSource, stage: str, progress: Progress) -> None:
+        self._source, self._stage, self._progress = source, stage, progress
+        self.name, self.columns, self.num_entries = source.name, source.columns, source.num_entries
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events of the table."""
+        table = self._source.read(columns, start, stop)
+        if table.num_entries:
+            self._progress(self._stage, min(stop, self.num_entries) / self.num_entries, "")
+        return table
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Commands that use a model as a density: sample, score."""
+"""Commands that use a model as a density: sample, simulate, score."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from flowtuple.cli.app import app
 from flowtuple.cli.options import Drop, Inputs, Json, Seed, Threads, one_or_many, print_json
-from flowtuple.terminal import show_facts
+from flowtuple.terminal import show_facts, shown_progress, warn
 
 Model = Annotated[str, typer.Argument(metavar="M.flow", help="A model, or a compressed file.")]
 Tree = Annotated[str | None, typer.Option("--tree", metavar="NAME", help="Table of the model, where it has several.")]
@@ -40,6 +40,44 @@ def sample(
     supplied = one_or_many(given) if given else None
     options = WriteOptions(drop=drop)
     workflow.sample(model, number, output, seed=seed, given=supplied, tree=tree, workers=threads, options=options)
+    sys.stdout.write(f"{output}: written in {time.perf_counter() - begin:.1f} s\n")
+
+
+@app.command()
+def simulate(
+    model: Annotated[str, typer.Argument(metavar="M.flow", help="From train --target.")],
+    source: Inputs,
+    output: Output,
+    oversample: Annotated[int, typer.Option("--oversample", metavar="K", min=1, help="Simulate each event K times.")] = 1,
+    weight: Annotated[
+        str | None, typer.Option("--weight", metavar="COL", help="Divided by K; genWeight, where there is one.")
+    ] = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    drop: Drop = False,
+) -> None:
+    """Simulate generated events: objects found, their properties, the rest of the event; the same seed gives the same bits.
+
+    Example: flowtuple simulate sim.flow generated.root -o simulated.root
+    """
+    from flowtuple import workflow
+    from flowtuple.events.source import WriteOptions
+
+    begin = time.perf_counter()
+    with shown_progress() as progress:
+        notes = workflow.simulate(
+            model,
+            one_or_many(source),
+            output,
+            seed=seed,
+            oversample=oversample,
+            weight=weight,
+            workers=threads,
+            options=WriteOptions(drop=drop),
+            progress=progress,
+        )
+    for note in notes:
+        warn(note)
     sys.stdout.write(f"{output}: written in {time.perf_counter() - begin:.1f} s\n")
 
 

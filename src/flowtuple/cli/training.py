@@ -39,6 +39,7 @@ from flowtuple.terminal import shown_progress, warn
 
 _SHAPE, _TRAINING = Shape(), Training()
 _ROWS = "Flows over rows"
+_SIMULATION = "Simulation"
 
 
 @app.command()
@@ -66,6 +67,20 @@ def train(
         str | None, typer.Option("--weights", metavar="COL", help="Column of weights; it is not learned.")
     ] = None,
     report: Annotated[Path | None, typer.Option("--report", metavar="DIR", help="For train.html.")] = None,
+    target: Annotated[
+        list[str],
+        typer.Option("--target", metavar="GLOB", help="Columns to simulate from --given ones.", rich_help_panel=_SIMULATION),
+    ] = [],  # noqa: B006
+    match: Annotated[
+        list[str],
+        typer.Option("--match", metavar="COL[=COLLECTION]", help="Points to generated partners.", rich_help_panel=_SIMULATION),
+    ] = [],  # noqa: B006
+    derived: Annotated[
+        list[str],
+        typer.Option(
+            "--derived", metavar="COL=KIND", help="Learned as ratio, difference, turn or none.", rich_help_panel=_SIMULATION
+        ),
+    ] = [],  # noqa: B006
     flow: Annotated[
         str, typer.Option("--flow", help="lattice, or over rows: maf, nsf, coupling, realnvp, flow-matching.")
     ] = "lattice",
@@ -97,7 +112,9 @@ def train(
     ] = _TRAINING.patience,
     log: Annotated[Path | None, typer.Option("--log", metavar="DIR", help="For TensorBoard.", rich_help_panel=_ROWS)] = None,
 ) -> None:
-    """Fit a model alone: to compress many files with, to sample, to score.
+    """Fit a model alone: to compress many files with, to sample, to score, to simulate.
+
+    With --target it learns to simulate: train f.root -o sim.flow --target 'Jet_*' --given 'GenJet_*' --match Jet_genJetIdx.
 
     A number after a colon is what a file's events count for: background.root signal.root:0.3
 
@@ -129,6 +146,9 @@ def train(
             weights=weights,
             mix=mix,
             report=report,
+            target=target,
+            match=match,
+            derived=read_pairs(derived, "--derived", "COL=KIND", "Muon_dxy=difference"),
             progress=progress,
         )
     for note in notes:

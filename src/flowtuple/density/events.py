@@ -17,7 +17,7 @@ from flowtuple.lattice.context import Context, Rows, coding_order, collection_of
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import ATOM, ESCAPE
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.schema import Array, Column
+from flowtuple.schema import Array, Column, referred
 from flowtuple.table import Table, TableSource, concatenate, ranges, read_like, with_counters
 
 BLOCK = 8192  # events made at a time by one thread
@@ -142,7 +142,7 @@ def _target(column: Column, columns: Sequence[Column]) -> str | None:
     """The counter of the collection that a column of references points to, by its name: of Muon_jetIdx that of Jet."""
     if column.role != "reference":
         return None
-    stem = column.name.rpartition("_")[2].split("Idx")[0].lower()
+    stem = referred(column.name)
     return next((c.counter for c in columns if c.counter is not None and c.name.partition("_")[0].lower() == stem), None)
 
 

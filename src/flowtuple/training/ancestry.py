@@ -13,12 +13,12 @@ class Ancestry:
     """The ancestors of columns, gathered in coding order.
 
     Args:
-        counters: Names of counters, which are decoded for their collections anyway and do not count.
+        free: Names of counters, which are decoded for their collections anyway, and of given columns: they do not count.
         predicting: Names of columns that predictions read.
     """
 
-    def __init__(self, counters: Set[str], predicting: Set[str] = frozenset()) -> None:
-        self._counters, self._predicting = counters, predicting
+    def __init__(self, free: Set[str], predicting: Set[str] = frozenset()) -> None:
+        self._free, self._predicting = free, predicting
         self._above: dict[str, frozenset[str]] = {}
         self._with: dict[str, frozenset[str]] = {}
 
@@ -43,4 +43,4 @@ class Ancestry:
         """Note what a column reads, beside what it was known to read."""
         above = self.above(name).union(*(self.needs(parent) for parent in parents)) - {name}
         self._above[name] = above
-        self._with[name] = above | ({name} - self._counters)
+        self._with[name] = above | ({name} - self._free)

@@ -131,7 +131,7 @@ def make_plan(
     """
     context = make_context(table.columns, table.num_entries, table.data)
     order, predictions = decoding_order(table.columns, predictions, given), dict(predictions)
-    builder = _Builder(table.columns, context, lattices, predictions, detail, least)
+    builder = _Builder(table.columns, context, lattices, predictions, given, detail, least)
     for column in order:
         builder.add(column, table.data[column.name].reshape(-1))
     earlier: list[Column] = []
@@ -175,15 +175,17 @@ class _Builder:
         context: Context,
         lattices: Mapping[str, Lattice],
         predictions: Mapping[str, Prediction],
+        given: Set[str],
         detail: int,
         least: int,
     ) -> None:
         self._detail, self._least = detail, least
+        self._decoded = sum(c.name not in given for c in columns)
         self._context = context
         self._lattices = lattices
         self._predictions = predictions
         predicting = {c for prediction in predictions.values() for p in prediction.inputs for c in (p.column, p.through)}
-        self.ancestry = Ancestry({c.counter for c in columns if c.counter is not None}, predicting)
+        self.ancestry = Ancestry({c.counter for c in columns if c.counter is not None} | given, predicting)
         self.indices: dict[str, Array] = {}
         self.predicted: dict[str, Array] = {}
         self.scales: dict[str, Bins] = {}
@@ -230,7 +232,7 @@ class _Builder:
         levels = np.stack([self._level(parent, name)[::stride] for parent in candidates]) if candidates else np.empty((0, 1))
         own = np.array([p.column == name for p in candidates], bool)  # object after object, not all at once
         above, limit = self.ancestry.above(name), self.ancestry.limit(name)
-        needs = [self.ancestry.needs(p) - {name} for p in candidates] if len(self.indices) > MAX_ANCESTORS else None
+        needs = [self.ancestry.needs(p) - {name} for p in candidates] if self._decoded > MAX_ANCESTORS else None
         chosen = select_parents(target, np.ascontiguousarray(levels, np.uint8), own, above, needs, limit) if candidates else []
         parents = tuple(candidates[k] for k in chosen)
         self.ancestry.add(name, parents)

@@ -14,7 +14,7 @@ from flowtuple.lattice.context import Parent, Relation, coding_order, collection
 from flowtuple.lattice.grid import ATOM, Decimal, Uniform
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import LARGEST, Prediction, Term
-from flowtuple.schema import Array, Column
+from flowtuple.schema import Array, Column, referred
 from flowtuple.table import Table
 from flowtuple.training.kinematics import kinematic_terms
 from flowtuple.training.regression import linear_terms
@@ -123,7 +123,7 @@ def references(columns: Sequence[Column], reader: Column) -> Iterator[tuple[Colu
     for through in columns if key else ():  # event columns are decoded before any object
         if through.role != "reference" or collection_of(through) != key or through.name == reader.name:
             continue
-        stem = through.name.rpartition("_")[2].split("Idx")[0].lower()
+        stem = referred(through.name)
         others = [c for c in columns if c.counter is not None and c.name.partition("_")[0].lower() == stem]
         others = [c for c in others if collection_of(c) != key]
         if others:

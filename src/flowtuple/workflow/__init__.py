@@ -9,6 +9,7 @@ from flowtuple.workflow.presets import preset
 from flowtuple.workflow.reading import decompress
 from flowtuple.workflow.recompressing import Recompressed, recompress
 from flowtuple.workflow.request import EVERYTHING, Selection
+from flowtuple.workflow.simulating import simulate
 from flowtuple.workflow.snapping import snap
 from flowtuple.workflow.training import train
 
@@ -30,6 +31,7 @@ __all__ = [
     "sample",
     "score",
     "separation",
+    "simulate",
     "snap",
     "train",
     "verify",

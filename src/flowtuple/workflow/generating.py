@@ -19,6 +19,7 @@ from flowtuple.referee.ranking import Area, area_under_roc
 from flowtuple.schema import Array, Column
 from flowtuple.table import Dataset, Table, TableSource, read_all, table_to_awkward
 from flowtuple.workflow.request import is_of_rows
+from flowtuple.workflow.simulating import refuse_simulation
 
 
 class Density(Protocol):
@@ -110,6 +111,7 @@ def _open(path: Path, tree: str | None) -> Density:
 
         return RowsModel(os.fspath(path), load_model(path))
     with File(path) as file:
+        refuse_simulation(file)
         table = file.table(tree)
         return EventModel(file.path, table.name, table.coding)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from flowtuple.table import Dataset
 from flowtuple.weighting import Weighting
 from flowtuple.workflow.accounts import of_events, of_rows
 from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, is_of_rows, read, refuse_rows
+from flowtuple.workflow.simulating import learn
 
 if TYPE_CHECKING:
     from flowtuple.generative.model import RowModel
@@ -50,9 +51,14 @@ def train(
     weights: str | None = None,
     mix: Sequence[float] = (),
     report: str | os.PathLike[str] | None = None,
+    target: Iterable[str] = (),
+    match: Iterable[str] = (),
+    derived: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> tuple[str, ...]:
     """Fit a model to events and write it alone, to be shared by many files.
+
+    With `target` the model simulates: it learns these columns given others, object by object; see `flowtuple.simulate`.
 
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
@@ -71,6 +77,11 @@ def train(
             Negative ones are allowed where they sum to more than 0.
         mix: What the events of each path in `source` count for.
         report: A folder for `train.html`: what was learned of each column, or how the loss fell.
+        target: Names or globs of what is to be simulated from the `given` columns: collections, and numbers of the event.
+        match: With `target`: columns of references from simulated to given objects, as `Jet_genJetIdx` or
+            `Jet_genJetIdx=GenJet`; none means those whose names say so.
+        derived: With `target`: how columns of matched objects are learned, relative to the partner's `ratio`, `difference` or
+            `turn` (of angles), or `none`. Without it p_T is learned as a ratio, eta and phi as differences.
         progress: Told of each stage.
 
     Returns:
@@ -82,10 +93,17 @@ def train(
     check_request(path, effort, seed)
     if report is not None:
         require_plots()
-    given = tuple(given)
+    given, target = tuple(given), tuple(target)
+    if target:
+        refused = {"tolerance": tolerance, "flow": flow, "like": like, "weights": weights, "mix": mix, "report": report}
+        _refuse({f"--{name}": bool(asked) for name, asked in refused.items()} | {"--lean": lean}, "learns no simulation")
+        dataset, origin = read(source, selection, given), provenance(effort, seed, source)
+        return learn(dataset, path, target, given, match, derived or {}, effort, seed, checkpoint, memory, origin, progress)
+    _refuse({"--match": bool(match), "--derived": bool(derived)}, "is for simulations; name what to simulate with --target")
     dataset, lengths = _mixed(source, selection, (*given, *([weights] if weights else [])), mix)
     if flow is not None:
-        _refuse_for_rows(tolerance, given, lean)
+        asked = {"--tolerance": bool(tolerance), "--given": bool(given), "--lean": lean}
+        _refuse(asked, "is for the lattice flow; leave it out, or --flow")
         name, table = next(iter(dataset.tables.items()))
         factors = Weighting(table, "", lengths[name], tuple(mix)) if mix else None
         model, notes = _train_rows(dataset, flow, seed, checkpoint, like, weights, factors, path, progress)
@@ -147,10 +165,10 @@ def _prepared(
         return prepare_with_model(dataset, model, tolerance, progress, memory)
 
 
-def _refuse_for_rows(tolerance: Tolerance | None, given: tuple[str, ...], lean: bool) -> None:
-    for name, asked in (("--tolerance", bool(tolerance)), ("--given", bool(given)), ("--lean", lean)):
+def _refuse(options: Mapping[str, bool], reason: str) -> None:
+    for name, asked in options.items():
         if asked:
-            raise InvalidArgument(f"{name} is for the lattice flow; leave it out, or --flow")
+            raise InvalidArgument(f"{name} {reason}")
 
 
 def _train_rows(

@@ -1,0 +1,74 @@
+"""What the densities of a simulation may read: of an event, of a generated object, of an object about to be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from flowtuple.schema import Array
+from flowtuple.simulation.block import Block
+from flowtuple.simulation.recipe import Collection, Recipe, Target
+from flowtuple.simulation.surroundings import around, nearest_columns
+
+Conditions = dict[str, Array]
+
+
+def of_events(block: Block, recipe: Recipe, done: Iterable[Target] = ()) -> Conditions:
+    """One row an event: given numbers, size and scalar p_T sum of every collection, all of the first object simulated."""
+    out: Conditions = {name: block.values[name] for name in recipe.conditions}
+    for collection in recipe.given:
+        out |= _totals(block, collection)
+        if collection.axes:
+            out[f"first_{collection.axes[0]}"] = _first(block, collection, collection.axes[0])
+    for target in done:
+        out |= _totals(block, target.objects)
+        known = [n for n in target.objects.columns if n in block.values and n != target.through]
+        out |= {f"first_{name}": _first(block, target.objects, name) for name in known}
+    return out
+
+
+def of_partners(block: Block, recipe: Recipe, target: Target, events: Mapping[str, Array]) -> Conditions:
+    """One row a generated object: its columns and number, the nearest of each given collection, what is known of its event."""
+    own = recipe.collection(target.partners)
+    event = block.event(own.name)
+    out: Conditions = {name: content[event] for name, content in events.items()}
+    out |= {f"{name} of partner": block.values[name] for name in own.columns}
+    out["number of partner"] = block.number(own.name).astype(np.int32)
+    if own.axes:
+        _, eta, phi = (block.values[name] for name in own.axes)
+        for other in (c for c in recipe.given if c.axes):
+            itself = np.arange(len(event)) if other.name == own.name else None
+            found = around(block, event, eta, phi, other, itself)
+            out |= nearest_columns(found, block, other, f"{own.name}_{other.name}")
+    return out
+
+
+def of_neighbours(
+    block: Block, objects: Collection, event: Array, values: Mapping[str, Array], others: Iterable[Target]
+) -> Conditions:
+    """One row an object with known axes: the nearest of each collection that was simulated before."""
+    out: Conditions = {}
+    if objects.axes and all(name in values for name in objects.axes):
+        _, eta, phi = (values[name] for name in objects.axes)
+        for other in (t.objects for t in others if t.objects.axes):
+            found = around(block, event, eta, phi, other)
+            out |= nearest_columns(found, block, other, f"{objects.name}_{other.name}")
+    return out
+
+
+def _totals(block: Block, collection: Collection) -> Conditions:
+    out: Conditions = {f"n_{collection.name}": block.counts[collection.name].astype(np.int32)}
+    if collection.axes:
+        pt = block.values[collection.axes[0]].astype(np.float64)
+        total = np.bincount(block.event(collection.name), pt, block.events)
+        out[f"sum_{collection.axes[0]}"] = total.astype(np.float32)
+    return out
+
+
+def _first(block: Block, collection: Collection, name: str) -> Array:
+    """A column of the first object of each event, 0 where there is none."""
+    content, there = block.values[name], block.counts[collection.name] > 0
+    if not len(content):
+        return np.zeros(block.events, content.dtype)
+    return np.where(there, content[np.where(there, block.begin(collection.name), 0)], np.zeros(1, content.dtype))

@@ -1,0 +1,216 @@
+"""From globs to a recipe: which collections there are, which are partners, what is learned in place of what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.schema import Array, Column, matches, referred
+from flowtuple.simulation.block import Block
+from flowtuple.simulation.recipe import Collection, Recipe, Recoil, Target
+from flowtuple.simulation.recoil import fitted, positions
+from flowtuple.simulation.response import Response
+from flowtuple.simulation.shares import energy, find_shares, find_sums
+
+NONE = "none"  # a column that is learned as it is
+WIDE = 0.05  # half-width of a ratio from which on a threshold has to be kept sharp by counting from it
+_FEW = 64  # values of a given column that are listed
+_APART = ("id", "weight", "counter")
+
+
+def declare(
+    table: str,
+    columns: Sequence[Column],
+    target: Iterable[str],
+    given: Iterable[str],
+    match: Iterable[str] = (),
+    derived: Mapping[str, str] | None = None,
+) -> Recipe:
+    """What is to be simulated, from the schema alone; `fitted_recipe` adds what only events tell.
+
+    Args:
+        table: Name of the table.
+        columns: Its schema.
+        target: Names or globs of what is to be simulated.
+        given: Names or globs of what will be known.
+        match: Columns of references from simulated to given objects, as `COL` or `COL=COLLECTION`; none means those whose
+            names say so.
+        derived: By column, how it is learned: `ratio`, `difference`, `turn` or `none`; others by name.
+
+    Raises:
+        InvalidArgument: A name matches nothing, a column is both, or a match does not lead from one to the other.
+    """
+    wanted, known = _matched(target, table, columns), _matched(given, table, columns)
+    both = [c.name for c in columns if c.name in wanted and c.name in known]
+    if both:
+        raise InvalidArgument(f"column {both[0]!r} is both given and to be simulated; narrow one of the globs")
+    counters = {c.counter for c in columns if c.counter is not None}
+    plain = [c for c in columns if not c.is_opaque and not c.shape and c.role != "id" and c.name not in counters]
+    simulated = _collections([c for c in plain if c.name in wanted])
+    partners = _collections([c for c in plain if c.name in known])
+    clash = {c.counter for c in simulated} & {c.counter for c in partners}
+    if clash:
+        raise InvalidArgument(f"some columns counted by {clash.pop()!r} are given and others are not; take all of one kind")
+    links = _links(match, simulated, partners)
+    targets = [_target(c, links.get(c.name, ("", "")), [*simulated, *partners], columns, derived or {}) for c in simulated]
+    _check_derived(derived or {}, targets)
+    alone = [c for c in plain if c.counter is None and c.name in wanted]
+    recoils = _recoils(alone, [c for c in plain if c.counter is None and c.name in known])
+    vectors = {name for r in recoils for name in (r.pt, r.phi)}
+    if not targets and not alone:
+        raise InvalidArgument(f"table {table!r}: --target names no column that could be simulated")
+    kept = {c.name for c in columns if c.name in known} | {n for c in (*partners, *simulated) for n in (c.counter, *c.columns)}
+    kept |= {c.name for c in alone}
+    return Recipe(
+        table,
+        tuple(c for c in columns if c.name in kept and not c.is_opaque),
+        tuple(partners),
+        tuple(c.name for c in plain if c.counter is None and c.name in known and c.role not in (*_APART, "angle")),
+        tuple(targets),
+        tuple(c.name for c in alone if c.name not in vectors),
+        recoils,
+    )
+
+
+def _matched(patterns: Iterable[str], table: str, columns: Sequence[Column]) -> set[str]:
+    return {column.name for pattern in patterns for _, column in matches(pattern, {table: columns})}
+
+
+def _collections(columns: Iterable[Column]) -> list[Collection]:
+    """The collections of some columns, by their counters, named by what their columns begin with."""
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        if column.counter is not None:
+            found.setdefault(column.counter, []).append(column.name)
+    out = []
+    for counter, names in found.items():
+        stem = names[0].partition("_")[0]
+        axes = tuple(f"{stem}_{quantity}" for quantity in ("pt", "eta", "phi"))
+        out.append(Collection(stem, counter, tuple(names), axes if set(axes) <= set(names) else ()))
+    return out
+
+
+def _links(match: Iterable[str], simulated: Sequence[Collection], given: Sequence[Collection]) -> dict[str, tuple[str, str]]:
+    """By simulated collection, the column that points to partners and the given collection they are in."""
+    by_stem = {c.name.lower(): c.name for c in given}
+    asked = list(match)
+    if not asked:
+        asked = [n for c in simulated for n in c.columns if "Idx" in n and referred(n) in by_stem]
+    links: dict[str, tuple[str, str]] = {}
+    for text in asked:
+        column, _, named = text.partition("=")
+        owner = next((c for c in simulated if column in c.columns), None)
+        if owner is None:
+            names = [n for c in simulated for n in c.columns]
+            raise InvalidArgument(f"the match {column!r} is no column that is simulated; {nearest(column, names)}")
+        partners = by_stem.get((named or referred(column)).lower())
+        if partners is None:
+            close = nearest(named or referred(column), [c.name for c in given])
+            raise InvalidArgument(f"the match {column!r} points to no given collection; {close}; write {column}=COLLECTION")
+        links.setdefault(owner.name, (column, partners))
+    return links
+
+
+def _target(
+    objects: Collection,
+    link: tuple[str, str],
+    collections: Sequence[Collection],
+    columns: Sequence[Column],
+    derived: Mapping[str, str],
+) -> Target:
+    through, partners = link
+    by_stem = {c.name.lower(): c for c in collections if c.axes and c.name != objects.name}
+    references = {}
+    for column in columns:
+        if column.name in objects.columns and column.role == "reference" and column.name != through:
+            other = by_stem.get(referred(column.name))
+            if other is not None and objects.axes:
+                references[column.name] = other.name
+    responses: list[Response] = []
+    if through:
+        there = next(c for c in collections if c.name == partners)
+        responses = [r for name in objects.columns if (r := _response(name, objects, there, derived)) is not None]
+    return Target(objects, through, partners, tuple(responses), references)
+
+
+def _response(name: str, objects: Collection, partners: Collection, derived: Mapping[str, str]) -> Response | None:
+    """How a column is learned relative to the partner's of the same quantity: by what is asked, else axes alone."""
+    usual = dict(zip(objects.axes, ("ratio", "difference", "turn"), strict=True)) if objects.axes else {}
+    kind = derived.get(name, usual.get(name, NONE))
+    partner = next((n for n in partners.columns if n.rpartition("_")[2] == name.rpartition("_")[2]), None)
+    if kind == NONE or (partner is None and name not in derived):
+        return None
+    if partner is None:
+        raise InvalidArgument(f"column {name!r} cannot be learned as a {kind}: {partners.name} has no such quantity")
+    return Response(name, partner, kind)  # type: ignore[arg-type]
+
+
+def _check_derived(derived: Mapping[str, str], targets: Sequence[Target]) -> None:
+    names = [n for t in targets if t.through for n in t.objects.columns]
+    for name in derived:
+        if name not in names:
+            close = nearest(name, names)
+            raise InvalidArgument(f"the derived column {name!r} belongs to no simulated object with a partner; {close}")
+
+
+def _recoils(columns: Sequence[Column], given: Sequence[Column]) -> tuple[Recoil, ...]:
+    """Transverse vectors among simulated columns of the event, each with the given one of a like name."""
+    names, known = {c.name for c in columns if c.is_float}, {c.name for c in given if c.is_float}
+    found = []
+    for name in [c.name for c in columns if c.name in names]:
+        stem = re.fullmatch(r"(.+)_pt", name)
+        if stem and f"{stem[1]}_phi" in names:
+            pair = (f"Gen{stem[1]}_pt", f"Gen{stem[1]}_phi")
+            found.append(Recoil(name, f"{stem[1]}_phi", pair if set(pair) <= known else (), ()))
+    return tuple(found)
+
+
+def fitted_recipe(recipe: Recipe, block: Block) -> Recipe:
+    """The recipe with what only events tell: thresholds, coefficients of recoils, and what was seen of given columns."""
+    targets = tuple(replace(t, responses=tuple(_with_floor(t, r, block) for r in t.responses)) for t in recipe.targets)
+    targets = tuple(_with_sums(recipe, target, block) for target in targets)
+    recipe = replace(recipe, targets=targets)
+    recoils = tuple(replace(r, coefficients=fitted(block, recipe, r)) for r in recipe.recoils)
+    names = [c.name for c in recipe.given_columns if c.role not in _APART]
+    return replace(recipe, recoils=recoils, seen={name: _seen(block.values[name]) for name in names})
+
+
+def _with_sums(recipe: Recipe, target: Target, block: Block) -> Target:
+    """The target with the columns that follow from others, and with those that add up to the energy."""
+    apart = {*target.objects.axes, target.through, *target.references, *(r.column for r in target.responses)}
+    names = [n for n in target.objects.columns if n not in apart and recipe.dtype(n) != "bool"]
+    columns = {n: block.values[n] for n in names if np.isfinite(block.values[n]).all()}
+    sums = find_sums(columns)
+    mass = next((n for n in columns if n.rpartition("_")[2] in ("mass", "m")), "")
+    parts: tuple[str, ...] = ()
+    if mass and target.objects.axes:
+        total = energy([block.values[n] for n in (*target.objects.axes[:2], mass)])
+        floats = {n: v for n, v in columns.items() if v.dtype.kind == "f" and n not in sums and n != mass}
+        parts = find_shares(floats, total)
+    return replace(target, mass=mass if parts else "", shares=parts, sums=sums)
+
+
+def _with_floor(target: Target, response: Response, block: Block) -> Response:
+    if response.kind != "ratio":
+        return response
+    partner = positions(block, target.through, block.event(target.objects.name), target.partners)
+    reco = block.values[response.column][partner >= 0].astype(np.float64)
+    if not len(reco):
+        return response
+    ratio = reco / block.values[response.partner][partner[partner >= 0]]
+    low, high = np.quantile(ratio, [0.16, 0.84])
+    return replace(response, floor=float(reco.min()) if high - low > 2 * WIDE else 0.0)
+
+
+def _seen(values: Array) -> dict[str, list[float | int]]:
+    """The values met, where they are whole and few; else the smallest and the largest."""
+    if values.dtype.kind in "iub":
+        unique = np.unique(values)
+        if len(unique) <= _FEW:
+            return {"values": unique.astype(np.int64).tolist()}
+    finite = values[np.isfinite(values)]
+    return {"range": [float(finite.min(initial=np.inf)), float(finite.max(initial=-np.inf))]} if len(finite) else {"range": []}

@@ -1,0 +1,134 @@
+"""Simulated events as a table that is made while it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from flowtuple.codec.column import TableCoding
+from flowtuple.errors import InvalidArgument
+from flowtuple.execute import ordered_map
+from flowtuple.schema import Array, Column
+from flowtuple.simulation.block import Block, take_events
+from flowtuple.simulation.drawing import Draws
+from flowtuple.simulation.learning import check_finite, unfamiliar
+from flowtuple.simulation.program import run
+from flowtuple.simulation.recipe import Recipe
+from flowtuple.table import Table, TableSource, check_same_columns, concatenate, ranges, read_like
+
+BLOCK = 4096  # events made at a time by one thread
+FOLD = "fold"
+"""The column that tells the times apart that one event was simulated."""
+
+
+class Simulated:
+    """Events simulated from generated ones, a `TableSource`: any range of them may be read, and is the same each time.
+
+    Attributes:
+        name: Name of the table.
+        columns: Those of the generated events and the simulated ones, in the order of the events learned from; `fold` last,
+            where events are simulated several times.
+        num_entries: Events.
+        strange: How many values of each given column lay outside what was met in training, of all events made so far.
+
+    Args:
+        recipe: What is simulated from what.
+        codings: Lattices and flows by step.
+        generated: Generated events; what else they hold is copied.
+        seed: From 0 to 2^63 - 1.
+        times: How often each event is simulated; copies follow one another.
+        weight: A column of `generated` that is divided by `times`; empty for none.
+        workers: Threads; `None` for one per core. The events do not depend on it.
+
+    Raises:
+        InvalidArgument: The generated events lack a column, or hold another type.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        codings: Mapping[str, TableCoding],
+        generated: TableSource,
+        seed: int,
+        times: int = 1,
+        weight: str = "",
+        workers: int | None = None,
+        description: str = "",
+    ) -> None:
+        if times < 1:
+            raise InvalidArgument(f"events cannot be simulated {times} times; take 1 or more")
+        check_same_columns(recipe.given_columns, generated.columns, description or generated.name)
+        self._recipe, self._codings, self._generated = recipe, codings, generated
+        self._seed, self._times, self._weight, self._workers = seed, times, weight, workers
+        self.name, self.num_entries = generated.name, generated.num_entries * times
+        self._copied = _copied(recipe, generated.columns)
+        self.columns = _in_order(recipe, self._copied) + ((Column(FOLD, "int32"),) if times > 1 else ())
+        self.strange: dict[str, int] = {}
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events `start` to `stop` of some columns and their counters."""
+        stop = min(stop, self.num_entries)
+        wanted = set(columns) | {c.counter for c in self.columns if c.name in columns}
+        kept = tuple(c for c in self.columns if c.name in wanted)
+        blocks = [(a + start, b + start) for a, b in ranges(max(0, stop - start), BLOCK)] or [(start, start)]
+        return concatenate(list(ordered_map(lambda block: self._block(kept, *block), blocks, self._workers)))
+
+    def _block(self, kept: tuple[Column, ...], start: int, stop: int) -> Table:
+        first, last = start // self._times, -(-stop // self._times)
+        index = np.arange(start, stop)
+        copied = tuple(c for c in self._copied if c in kept or c.name in {k.counter for k in kept})
+        opaque = self._generated.read([c.name for c in copied if c.is_opaque], first, last)
+        recipe, drawn = self._recipe, any(c.name in self._recipe.simulated for c in kept)
+        needed = tuple({c.name: c for c in (*copied, *(recipe.given_columns if drawn else ()))}.values())
+        plain = tuple(c for c in needed if not c.is_opaque)
+        given = take_events(read_like(self._generated, plain, first, last), index // self._times - first)
+        data: dict[str, Any] = dict(given.data)
+        data |= {c.name: opaque.data[c.name][index // self._times - first] for c in copied if c.is_opaque}
+        if drawn:
+            data |= self._simulated(given, index)
+        if self._weight in data and self._times > 1:
+            data[self._weight] = (data[self._weight] / self._times).astype(data[self._weight].dtype)
+        data[FOLD] = (index % self._times).astype(np.int32)
+        return Table(self.name, kept, stop - start, {c.name: data[c.name] for c in kept})
+
+    def _simulated(self, given: Table, index: Array) -> dict[str, Array]:
+        recipe = self._recipe
+        block = Block.of(given, recipe.given)
+        check_finite(block, recipe, int(index[0]) // self._times if len(index) else 0)
+        for name, seen in recipe.seen.items():
+            strange = int(unfamiliar(block.values[name], seen).sum())
+            if strange:
+                self.strange[name] = self.strange.get(name, 0) + strange
+        run(block, recipe, Draws(recipe, self._codings, self._seed, index // self._times, index % self._times))
+        out = {name: block.values[name] for name in recipe.simulated if name in block.values}
+        for target in recipe.targets:
+            dtype = recipe.column(target.objects.counter).dtype
+            out[target.objects.counter] = block.counts[target.objects.name].astype(dtype)
+        return out
+
+
+def _copied(recipe: Recipe, columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Columns of the generated events that are handed on: all but what is simulated, counters under the recipe's names."""
+    made, known = set(recipe.simulated), {c.name: c for c in recipe.columns}
+    counters = {c.counter for c in columns if c.counter is not None}
+    kept = [known.get(c.name, c) for c in columns if c.name not in made and not (c.hidden and c.name in counters)]
+    kept = [c for c in kept if c.counter is None or c.counter not in made]
+    by_name = {c.name: c for c in columns} | known
+    hidden = {c.counter: by_name[c.counter] for c in kept if c.counter is not None and by_name[c.counter].hidden}
+    return (*hidden.values(), *(c for c in kept if c.name not in hidden))
+
+
+def _in_order(recipe: Recipe, copied: Sequence[Column]) -> tuple[Column, ...]:
+    """Copied and simulated columns in the order of the events learned from; others where they stood among the copied ones."""
+    rank = {c.name: k for k, c in enumerate(recipe.columns)}
+    made = [c for c in recipe.columns if c.name in recipe.simulated]
+    placed: list[tuple[float, int, Column]] = []
+    last = -1.0
+    for number, column in enumerate(copied):
+        last = float(rank.get(column.name, last))
+        placed.append((last, number, column))
+    placed += [(float(rank[c.name]), -1, replace(c)) for c in made]
+    return tuple(column for _, _, column in sorted(placed, key=lambda p: p[:2]))

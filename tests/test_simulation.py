@@ -1,0 +1,311 @@
+"""Events simulated from generated ones: the steps lose nothing, the same seed gives the same bits, the physics is learned."""
+
+import functools
+import operator
+
+import awkward as ak
+import numpy as np
+import pytest
+
+import flowtuple as ft
+from flowtuple.errors import Corrupt, InvalidArgument
+from flowtuple.events.source import open_dataset
+from flowtuple.progress import silent
+from flowtuple.simulation.block import Block, take_events
+from flowtuple.simulation.counters import OwnCounters
+from flowtuple.simulation.declare import declare, fitted_recipe
+from flowtuple.simulation.learning import lessons
+from flowtuple.simulation.program import run
+from flowtuple.simulation.recipe import Recipe
+from flowtuple.simulation.response import Response, as_angle
+from flowtuple.simulation.surroundings import around
+from flowtuple.simulation.truth import Truth
+from flowtuple.table import read_all
+
+TARGET = ["Jet_*", "Muon_*", "MET_*", "HLT_Jet40"]
+GIVEN = ["GenJet_*", "GenMuon_*", "GenMET_*", "Pileup_nPU"]
+EFFICIENCY, SCALE, WIDTH = 0.8, 0.9, 0.1
+
+
+def make_events(n: int, seed: int) -> ak.Array:
+    """Jets found with an efficiency, some twice, with a response; extra jets by pile-up; muons in jets; a recoiling MET."""
+    draw = np.random.default_rng(seed)
+
+    def objects(mean: float, low: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        counts = draw.poisson(mean, n)
+        size = counts.sum()
+        phi = draw.uniform(-np.pi, np.pi, size)
+        return counts, {"pt": low + draw.exponential(30, size), "eta": draw.normal(0, 1.5, size), "phi": phi}
+
+    npu = draw.poisson(10, n)
+    (gen_counts, gen), (mu_counts, mu) = objects(3.0, 10.0), objects(0.5, 5.0)
+    mu["pt"] = mu["pt"][np.lexsort((-mu["pt"], np.repeat(np.arange(n), mu_counts)))]
+    event = np.repeat(np.arange(n), gen_counts)
+    number = np.arange(len(event)) - np.repeat(np.cumsum(gen_counts) - gen_counts, gen_counts)
+    copies = np.where(draw.random(len(event)) < EFFICIENCY, 1 + (draw.random(len(event)) < 0.05), 0)
+    source = np.repeat(np.arange(len(event)), copies)
+    found = {
+        "event": event[source],
+        "pt": gen["pt"][source] * draw.normal(SCALE, WIDTH, len(source)),
+        "eta": gen["eta"][source] + draw.normal(0, 0.02, len(source)),
+        "phi": as_angle(gen["phi"][source] + draw.normal(0, 0.02, len(source))),
+        "genJetIdx": number[source],
+    }
+    extra = np.repeat(np.arange(n), draw.poisson(npu / 20))
+    more = {"event": extra, "pt": 5 + draw.exponential(5, len(extra)), "eta": draw.normal(0, 2, len(extra))}
+    more |= {"phi": draw.uniform(-np.pi, np.pi, len(extra)), "genJetIdx": np.full(len(extra), -1)}
+    jets = {name: np.concatenate([found[name], more[name]]) for name in found}
+    order = np.lexsort((-jets["pt"], jets["event"]))
+    jets = {name: content[order] for name, content in jets.items()}
+    counts = np.bincount(jets["event"], minlength=n)
+    mass = (0.1 * jets["pt"]).astype("f4")
+    jagged = {f"Jet_{q}": ak.unflatten(jets[q].astype("f4"), counts) for q in ("pt", "eta", "phi")}
+    jagged |= {"Jet_mass": ak.unflatten(mass, counts), "Jet_genJetIdx": ak.unflatten(jets["genJetIdx"].astype("i4"), counts)}
+    jagged |= {f"GenJet_{q}": ak.unflatten(v.astype("f4"), gen_counts) for q, v in gen.items()}
+    jagged |= {"GenJet_flavour": ak.unflatten(draw.integers(0, 6, len(event)).astype("i4"), gen_counts)}
+    jagged |= {f"GenMuon_{q}": ak.unflatten(v.astype("f4"), mu_counts) for q, v in mu.items()}
+    jagged |= {f"Muon_{q}": ak.unflatten(v.astype("f4"), mu_counts) for q, v in mu.items()}
+    jagged |= {"Muon_genMuonIdx": ak.values_astype(ak.local_index(jagged["Muon_pt"]), "i4")}
+    near = ak.cartesian({"m": jagged["Muon_eta"], "j": jagged["Jet_eta"]}, nested=True)
+    nearest = ak.fill_none(ak.argmin(abs(near["m"] - near["j"]), axis=-1), -1)
+    jagged |= {"Muon_jetIdx": ak.values_astype(nearest, "i4")}
+    met, direction = draw.exponential(20, n), draw.uniform(-np.pi, np.pi, n)
+    flat = {"run": np.ones(n, "u4"), "genWeight": draw.uniform(0.5, 2, n).astype("f4"), "Pileup_nPU": npu.astype("i4")}
+    flat |= {"GenMET_pt": met.astype("f4"), "GenMET_phi": direction.astype("f4")}
+    flat |= {"MET_pt": (met + draw.exponential(2, n)).astype("f4"), "MET_phi": direction.astype("f4")}
+    flat |= {"HLT_Jet40": ak.to_numpy(ak.fill_none(ak.max(jagged["Jet_pt"], axis=1), 0)) > 40}
+    return ak.Array({**flat, **jagged})
+
+
+def recipe_of(events: ak.Array) -> tuple[Recipe, Block, object]:
+    table = read_all(OwnCounters(open_dataset(events).table("events")))
+    recipe = declare("events", table.columns, TARGET, GIVEN)
+    block = Block.of(table, [*recipe.given, *(t.objects for t in recipe.targets)])
+    return fitted_recipe(recipe, block), block, table
+
+
+@pytest.fixture(scope="module")
+def events() -> ak.Array:
+    return make_events(4000, 1)
+
+
+@pytest.fixture(scope="module")
+def model(events: ak.Array, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("simulation") / "sim.flow"
+    assert ft.train(events, path, target=TARGET, given=GIVEN, effort="fast") == ()
+    return str(path)
+
+
+def generated(events: ak.Array) -> ak.Array:
+    return events[[name for name in events.fields if name.startswith(("Gen", "gen", "run", "Pileup"))]]
+
+
+def test_the_steps_lose_nothing(events: ak.Array) -> None:
+    """Told the truth at every step, the program gives back the very events: what is learned is all there is."""
+    recipe, true, _ = recipe_of(events[:1000])
+    given = {name: values for name, values in true.values.items() if name not in recipe.simulated}
+    block = Block(true.events, {c.name: true.counts[c.name] for c in recipe.given}, given)
+    run(block, recipe, Truth(true, recipe))
+    rounded = {r.column for t in recipe.targets for r in t.responses} | {n for r in recipe.recoils for n in (r.pt, r.phi)}
+    for name in recipe.simulated:
+        if name not in true.values or name.startswith("n("):
+            continue
+        if name in rounded:
+            assert np.allclose(block.values[name], true.values[name], rtol=1e-4, atol=1e-4), name
+        else:
+            assert np.array_equal(block.values[name], true.values[name]), name
+        assert block.values[name].dtype == true.values[name].dtype, name
+    for target in recipe.targets:
+        assert np.array_equal(block.counts[target.objects.name], true.counts[target.objects.name])
+
+
+def test_a_recipe_comes_back_from_json(events: ak.Array) -> None:
+    recipe, _, _ = recipe_of(events[:500])
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    with pytest.raises(Corrupt, match="simulation that does not exist"):
+        Recipe.from_json(recipe.to_json() | {"targets": [{}]})
+
+
+@pytest.mark.parametrize("kind", ["ratio", "difference", "turn"])
+def test_responses_are_inverted(kind: str) -> None:
+    draw = np.random.default_rng(0)
+    response = Response("Jet_x", "GenJet_x", kind, 0.5 if kind == "ratio" else 0.0)  # type: ignore[arg-type]
+    gen, reco = draw.uniform(-3, 3, 100), draw.uniform(-3, 3, 100)
+    assert np.allclose(response.inverse(response.forward(reco, gen), gen), reco)
+    if kind == "turn":
+        assert np.abs(response.forward(reco, gen)).max() <= np.pi
+
+
+def test_angles_stay_within_pi_in_float32() -> None:
+    angles = as_angle(np.array([np.pi, -np.pi, 3 * np.pi, np.nextafter(np.pi, 0), 7.0])).astype("f4")
+    assert (np.abs(angles.astype("f8")) <= np.pi).all()
+
+
+def test_neighbours_are_those_of_a_slow_search(events: ak.Array) -> None:
+    recipe, block, _ = recipe_of(events[:50])
+    jets = recipe.collection("GenJet")
+    event, eta, phi = block.event("GenJet"), block.values["GenJet_eta"], block.values["GenJet_phi"]
+    pairs = around(block, event, eta, phi, jets, np.arange(len(event)))
+    other, distance = pairs.nearest()
+    for k in range(len(event)):
+        candidates = [m for m in range(len(event)) if event[m] == event[k] and m != k]
+        apart = [np.hypot(eta[m] - eta[k], (phi[m] - phi[k] + np.pi) % (2 * np.pi) - np.pi) for m in candidates]
+        assert other[k] == (candidates[int(np.argmin(apart))] if candidates else -1)
+        assert not candidates or np.isclose(distance[k], min(apart), rtol=1e-5)
+    muons = around(block, block.event("Muon"), block.values["Muon_eta"], block.values["Muon_phi"], jets)
+    ranks = np.arange(len(block.values["Muon_eta"])) % 3
+    places, _ = muons.at_rank(ranks)
+    assert np.array_equal(muons.rank(places), np.where(places >= 0, ranks, -1))
+
+
+def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
+    given = generated(events)
+    whole = ft.simulate(model, given, seed=5)
+    pieces = ak.concatenate([ft.simulate(model, given[k:], seed=5)[:0] for k in (0, 1)])
+    assert len(pieces) == 0
+    assert ak.array_equal(whole, ft.simulate(model, given, seed=5, workers=1))
+    assert ak.array_equal(whole[:100], ft.simulate(model, given[:100], seed=5))
+    assert not ak.array_equal(whole["Jet_pt"], ft.simulate(model, given, seed=6)["Jet_pt"])
+
+
+def test_folds_begin_with_the_events_simulated_once(model: str, events: ak.Array) -> None:
+    given = generated(events[:200])
+    once, thrice = ft.simulate(model, given, seed=5), ft.simulate(model, given, seed=5, oversample=3)
+    assert thrice["fold"].tolist() == [0, 1, 2] * 200
+    for name in once.fields:
+        if name != "genWeight":
+            assert ak.array_equal(thrice[::3][name], once[name]), name
+    assert np.allclose(thrice["genWeight"], np.repeat(once["genWeight"], 3) / 3)
+    assert not ak.array_equal(thrice[1::3]["Jet_pt"], once["Jet_pt"])
+
+
+def test_physics_is_learned(model: str) -> None:
+    """Efficiency, response, extras against pile-up, and what follows from other columns, on events of another seed."""
+    true, made = make_events(4000, 2), None
+    made = ft.simulate(model, generated(true), seed=1)
+    assert abs(_efficiency(made) - _efficiency(true)) < 0.02
+    response = [_response(sample) for sample in (made, true)]
+    assert abs(response[0].mean() - response[1].mean()) < 0.01
+    assert abs(response[0].std() / response[1].std() - 1) < 0.15
+    busy = true["Pileup_nPU"] > 10
+    for part in (busy, ~busy):
+        extras = [ak.mean(ak.sum(sample[part]["Jet_genJetIdx"] < 0, axis=1)) for sample in (made, true)]
+        assert abs(extras[0] / extras[1] - 1) < 0.15
+    mass, pt = (ak.to_numpy(ak.flatten(made[name])) for name in ("Jet_mass", "Jet_pt"))
+    assert np.corrcoef(np.log(mass), np.log(pt))[0, 1] > 0.9
+    assert ak.all(made["Jet_pt"][:, :-1] >= made["Jet_pt"][:, 1:])
+    assert ak.all(abs(made["Jet_phi"]) <= np.pi)
+    assert ak.all(made["Muon_jetIdx"] < ak.num(made["Jet_pt"]))
+    leading = ak.to_numpy(ak.fill_none(ak.max(made["Jet_pt"], axis=1), 0))
+    assert np.mean((leading > 40) == ak.to_numpy(made["HLT_Jet40"])) > 0.97
+
+
+def _efficiency(events: ak.Array) -> float:
+    pairs = ak.cartesian({"g": ak.local_index(events["GenJet_pt"]), "j": events["Jet_genJetIdx"]}, nested=True)
+    return float(ak.mean(ak.any(pairs["g"] == pairs["j"], axis=-1)))
+
+
+def _response(events: ak.Array) -> np.ndarray:
+    has = events["Jet_genJetIdx"] >= 0
+    gen = events["GenJet_pt"][events["Jet_genJetIdx"][has]]
+    return ak.to_numpy(ak.flatten(events["Jet_pt"][has] / gen))
+
+
+def test_files_hold_what_the_events_learned_from_held(model: str, events: ak.Array, tmp_path) -> None:
+    import uproot
+
+    known = ["Jet_pt", "Jet_genJetIdx", "Muon_jetIdx", "GenJet_pt", "MET_pt", "HLT_Jet40", "genWeight"]
+    assert ft.simulate(model, generated(events), tmp_path / "s.root") == ()
+    with uproot.open(tmp_path / "s.root") as file:
+        tree = file["events"]
+        for name in known:
+            assert (
+                ak.type(tree[name].array()).content.content.primitive == events[name].type.content.content.primitive
+                if (events[name].ndim == 2)
+                else tree[name].array().type.content == events[name].type.content
+            )
+        assert ak.array_equal(tree["GenJet_pt"].array(), events["GenJet_pt"])
+
+
+def test_events_without_generated_objects(model: str, events: ak.Array) -> None:
+    given = generated(events)
+    nothing = given[ak.num(given["GenJet_pt"]) + ak.num(given["GenMuon_pt"]) == 0][:5]
+    made = ft.simulate(model, nothing)
+    assert len(made) == 5
+    assert ak.all(made["Jet_genJetIdx"] == -1)
+    assert ak.all(ak.num(made["Muon_pt"]) == 0)
+    assert len(ft.simulate(model, given[:0])) == 0
+
+
+def changed(events: ak.Array, name: str, values: ak.Array) -> ak.Array:
+    return ak.with_field(events, values, name)
+
+
+def test_gen_files_that_do_not_fit(model: str, events: ak.Array) -> None:
+    given = generated(events[:10])
+    with pytest.raises(InvalidArgument, match=r"lacks column 'GenJet_pt'.*did you mean|lacks column 'GenJet_pt'"):
+        ft.simulate(model, given[[name for name in given.fields if name != "GenJet_pt"]])
+    with pytest.raises(InvalidArgument, match="column 'GenJet_flavour' is int64, not int32"):
+        ft.simulate(model, changed(given, "GenJet_flavour", ak.values_astype(given["GenJet_flavour"], "i8")))
+    undefined = changed(given, "GenJet_eta", ak.values_astype(given["GenJet_eta"] * np.nan, "f4"))
+    with pytest.raises(InvalidArgument, match=r"column 'GenJet_eta': .* values are NaN or infinite, the first in event"):
+        ft.simulate(model, undefined)
+    with pytest.raises(InvalidArgument, match=r"no column of weights 'genWeigth'; nearest: genWeight"):
+        ft.simulate(model, given, weight="genWeigth")
+    with pytest.raises(InvalidArgument, match="0 times"):
+        ft.simulate(model, given, oversample=0)
+
+
+def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -> None:
+    given = generated(events[:10])
+    strange = changed(given, "GenJet_flavour", ak.values_astype(given["GenJet_flavour"] + 100, "i4"))
+    notes = ft.simulate(model, strange, tmp_path / "s.root")
+    count = ak.sum(ak.num(strange["GenJet_flavour"]))
+    assert any(f"column 'GenJet_flavour' holds {count} values outside" in note for note in notes)
+
+
+def test_references_that_point_outside_are_counted(events: ak.Array) -> None:
+    bad = changed(events[:100], "Jet_genJetIdx", ak.values_astype(events[:100]["Jet_genJetIdx"] + 50, "i4"))
+    table = read_all(OwnCounters(open_dataset(bad).table("events")))
+    recipe = declare("events", table.columns, TARGET, GIVEN)
+    _, found, notes = lessons(table, recipe, silent)
+    assert any("column 'Jet_genJetIdx'" in note and "point to no object" in note for note in notes)
+    assert "Jet properties" not in {lesson.table.name for lesson in found}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": ["Jett_*"], "given": GIVEN}, "Jett"),
+        ({"target": TARGET, "given": ()}, "say with --given"),
+        ({"target": TARGET, "given": ["Gen*", "Jet_pt"]}, "'Jet_pt' is both given and to be simulated"),
+        ({"target": ["Jet_pt"], "given": ["Gen*", "Jet_eta"]}, "some columns counted by"),
+        ({"target": TARGET, "given": GIVEN, "match": ["Jet_genJet"]}, "the match 'Jet_genJet' is no column.*Jet_genJetIdx"),
+        ({"target": TARGET, "given": GIVEN, "match": ["Jet_genJetIdx=GenJets"]}, "points to no given collection.*GenJet"),
+        ({"target": TARGET, "given": GIVEN, "derived": {"Jet_pt": "log"}}, "no response 'log'"),
+        ({"target": TARGET, "given": GIVEN, "derived": {"Jat_pt": "ratio"}}, "'Jat_pt' belongs to no simulated object"),
+        ({"target": TARGET, "given": GIVEN, "derived": {"Jet_mass": "ratio"}}, "has no such quantity"),
+        ({"target": TARGET, "given": GIVEN, "tolerance": {"*": "rel:1e-2"}}, "--tolerance learns no simulation"),
+        ({"match": ["Jet_genJetIdx"]}, "--match is for simulations"),
+    ],
+)
+def test_bad_requests_say_what_to_do(events: ak.Array, tmp_path, options: dict, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        ft.train(events[:50], tmp_path / "m.flow", **options)
+    assert not (tmp_path / "m.flow").exists()
+
+
+def test_models_of_other_kinds_are_told_apart(model: str, events: ak.Array, tmp_path) -> None:
+    with pytest.raises(InvalidArgument, match="use flowtuple simulate"):
+        ft.sample(model, 10)
+    ft.train({"x": np.arange(2000.0)}, tmp_path / "x.flow", effort="fast")
+    with pytest.raises(InvalidArgument, match="does not simulate"):
+        ft.simulate(tmp_path / "x.flow", events[:5])
+
+
+def test_events_are_taken_as_often_as_asked(events: ak.Array) -> None:
+    table = read_all(open_dataset(events[:4][["Jet_pt", "run"]]).table("events"))
+    taken = take_events(table, np.array([3, 0, 0]))
+    jets = [events["Jet_pt"][k].tolist() for k in (3, 0, 0)]
+    assert taken.data["Jet_pt"].tolist() == functools.reduce(operator.iadd, jets, [])
+    assert taken.num_entries == 3
