@@ -18,6 +18,7 @@ from flowtuple.simulation.learning import lessons
 from flowtuple.simulation.program import run
 from flowtuple.simulation.recipe import Recipe
 from flowtuple.simulation.response import Response, as_angle
+from flowtuple.simulation.shares import energy, find_hypots, find_scales, find_shares, find_sums, from_shares, to_shares
 from flowtuple.simulation.surroundings import around
 from flowtuple.simulation.truth import Truth
 from flowtuple.table import read_all
@@ -61,6 +62,11 @@ def make_events(n: int, seed: int) -> ak.Array:
     mass = (0.1 * jets["pt"]).astype("f4")
     jagged = {f"Jet_{q}": ak.unflatten(jets[q].astype("f4"), counts) for q in ("pt", "eta", "phi")}
     jagged |= {"Jet_mass": ak.unflatten(mass, counts), "Jet_genJetIdx": ak.unflatten(jets["genJetIdx"].astype("i4"), counts)}
+    parts, total = draw.dirichlet([2, 1, 2], len(mass)), energy([jets[q] for q in ("pt", "eta")] + [mass])
+    parts[draw.random(len(mass)) < 0.3, 1] = 0.0
+    parts = parts / parts.sum(axis=1, keepdims=True) * total[:, None]
+    jagged |= {f"Jet_{q}E": ak.unflatten(parts[:, k].astype("f4"), counts) for k, q in enumerate(("ch", "ne", "pho"))}
+    jagged |= {"Jet_neN": ak.unflatten((parts[:, 1] > 0).astype("i4"), counts)}
     jagged |= {f"GenJet_{q}": ak.unflatten(v.astype("f4"), gen_counts) for q, v in gen.items()}
     jagged |= {"GenJet_flavour": ak.unflatten(draw.integers(0, 6, len(event)).astype("i4"), gen_counts)}
     jagged |= {f"GenMuon_{q}": ak.unflatten(v.astype("f4"), mu_counts) for q, v in mu.items()}
@@ -107,6 +113,8 @@ def test_the_steps_lose_nothing(events: ak.Array) -> None:
     block = Block(true.events, {c.name: true.counts[c.name] for c in recipe.given}, given)
     run(block, recipe, Truth(true, recipe))
     rounded = {r.column for t in recipe.targets for r in t.responses} | {n for r in recipe.recoils for n in (r.pt, r.phi)}
+    rounded |= {n for t in recipe.targets for n in (*t.shares, *t.sums, *t.hypots, *t.scales)}
+    assert recipe.targets[0].shares == ("Jet_chE", "Jet_neE", "Jet_phoE")
     for name in recipe.simulated:
         if name not in true.values or name.startswith("n("):
             continue
@@ -134,6 +142,32 @@ def test_responses_are_inverted(kind: str) -> None:
     assert np.allclose(response.inverse(response.forward(reco, gen), gen), reco)
     if kind == "turn":
         assert np.abs(response.forward(reco, gen)).max() <= np.pi
+
+
+def test_relations_are_found() -> None:
+    draw = np.random.default_rng(0)
+    a, b, c = (draw.exponential(1, 500) * (draw.random(500) < 0.8) for _ in range(3))
+    noise = 1 + 0.1 * draw.normal(0, 1, 500)
+    assert find_sums({"a": a, "b": b, "copy": a, "sum": a + b, "c": c}) == {"copy": ("a",), "sum": ("a", "b")}
+    assert find_shares({"a": a, "b": b, "both": a + b, "c": c, "x": noise}, a + b + c) == ("a", "b", "c")
+    assert find_shares({"a": a, "b": b}, a + b + c) == ()
+    assert find_hypots({"a": -a, "b": b, "h": np.hypot(a, b), "c": c}) == {"h": ("a", "b")}
+    assert find_scales({"y": (a + 1) * np.exp(noise), "x": noise + 1}, {"a": a + 1}) == {"y": "a"}
+
+
+def test_shares_add_up_whatever_they_are() -> None:
+    draw = np.random.default_rng(0)
+    total = draw.exponential(100, 1000)
+    parts = draw.dirichlet([1, 1, 1], 1000) * (draw.random((1000, 3)) < 0.7)
+    parts = parts / np.where(parts.sum(axis=1) > 0, parts.sum(axis=1), 1)[:, None] * total[:, None]
+    shares = to_shares(list(parts.T), total)
+    assert np.allclose(from_shares(shares, total), parts.T, rtol=1e-3, atol=2e-4 * total.max())
+    last = np.where(parts[:, 2] > 0, 2, np.where(parts[:, 1] > 0, 1, 0))
+    some = parts.sum(axis=1) > 0
+    assert (np.stack(shares)[last, np.arange(1000)][some] == 1).all()  # the last part takes all that is left
+    drawn = from_shares([draw.uniform(-0.1, 1.1, 1000) for _ in range(3)], total)
+    assert (np.stack(drawn) >= 0).all()
+    assert (np.sum(drawn, axis=0) <= total * (1 + 1e-12)).all()
 
 
 def test_angles_stay_within_pi_in_float32() -> None:
@@ -191,8 +225,12 @@ def test_physics_is_learned(model: str) -> None:
     for part in (busy, ~busy):
         extras = [ak.mean(ak.sum(sample[part]["Jet_genJetIdx"] < 0, axis=1)) for sample in (made, true)]
         assert abs(extras[0] / extras[1] - 1) < 0.15
-    mass, pt = (ak.to_numpy(ak.flatten(made[name])) for name in ("Jet_mass", "Jet_pt"))
-    assert np.corrcoef(np.log(mass), np.log(pt))[0, 1] > 0.9
+    mass, pt = (np.log(ak.to_numpy(ak.flatten(made[name]))) for name in ("Jet_mass", "Jet_pt"))
+    assert np.corrcoef(mass, pt)[0, 1] > 0.9
+    parts = sum(ak.flatten(made[name]) for name in ("Jet_chE", "Jet_neE", "Jet_phoE"))
+    total = energy([ak.to_numpy(ak.flatten(made[f"Jet_{q}"])) for q in ("pt", "eta", "mass")])
+    assert np.allclose(parts, total, rtol=1e-4)
+    assert np.array_equal(ak.flatten(made["Jet_neN"]) == 0, ak.flatten(made["Jet_neE"]) == 0)
     assert ak.all(made["Jet_pt"][:, :-1] >= made["Jet_pt"][:, 1:])
     assert ak.all(abs(made["Jet_phi"]) <= np.pi)
     assert ak.all(made["Muon_jetIdx"] < ak.num(made["Jet_pt"]))

@@ -14,7 +14,7 @@ from flowtuple.simulation.block import Block
 from flowtuple.simulation.recipe import Collection, Recipe, Recoil, Target
 from flowtuple.simulation.recoil import fitted, positions
 from flowtuple.simulation.response import Response
-from flowtuple.simulation.shares import energy, find_shares, find_sums
+from flowtuple.simulation.shares import energy, find_hypots, find_scales, find_shares, find_sums
 
 NONE = "none"  # a column that is learned as it is
 WIDE = 0.05  # half-width of a ratio from which on a threshold has to be kept sharp by counting from it
@@ -191,7 +191,12 @@ def _with_sums(recipe: Recipe, target: Target, block: Block) -> Target:
         total = energy([block.values[n] for n in (*target.objects.axes[:2], mass)])
         floats = {n: v for n, v in columns.items() if v.dtype.kind == "f" and n not in sums and n != mass}
         parts = find_shares(floats, total)
-    return replace(target, mass=mass if parts else "", shares=parts, sums=sums)
+    target = replace(target, mass=mass if parts else "", shares=parts, sums=sums)
+    floats = {n: v for n, v in columns.items() if v.dtype.kind == "f" and n not in (*sums, *parts)}
+    hypots = find_hypots(floats)
+    scaled = {n: v for n, v in floats.items() if n not in hypots and n != target.mass}
+    others = {n: block.values[n] for n in (*target.objects.axes[:1], *hypots)}
+    return replace(target, hypots=hypots, scales=find_scales(scaled, others))
 
 
 def _with_floor(target: Target, response: Response, block: Block) -> Response:

@@ -15,7 +15,7 @@ import numpy as np
 from flowtuple.schema import Array
 from flowtuple.simulation.block import Block, spans
 from flowtuple.simulation.conditions import Conditions, of_events, of_neighbours, of_partners
-from flowtuple.simulation.recipe import Recipe, Target, share_of
+from flowtuple.simulation.recipe import Recipe, Target
 from flowtuple.simulation.recoil import restored
 from flowtuple.simulation.shares import energy, from_shares
 from flowtuple.simulation.surroundings import around
@@ -107,16 +107,20 @@ def _without_partner(block: Block, recipe: Recipe, target: Target, events: Condi
 
 
 def completed(recipe: Recipe, target: Target, values: Mapping[str, Array]) -> dict[str, Array]:
-    """The columns of objects from what was learned: parts from their shares, sums from their parts."""
+    """The columns of objects from what was learned: parts from their shares, sums from their parts, multiples."""
     out = dict(values)
     if target.shares:
         pt, eta, _ = target.objects.axes
-        shares = [out.pop(share_of(name)) for name in target.shares]
+        shares = [out.pop(target.learned(name)) for name in target.shares]
         parts = from_shares(shares, energy([out[name] for name in (pt, eta, target.mass)]))
         out |= {n: part.astype(recipe.dtype(n)) for n, part in zip(target.shares, parts, strict=True)}
     for name, summands in target.sums.items():
-        total = np.sum([out[n].astype(np.float64) for n in summands], axis=0)
-        out[name] = total.astype(recipe.dtype(name))
+        out[name] = np.sum([out[n].astype(np.float64) for n in summands], axis=0).astype(recipe.dtype(name))
+    for name, summands in target.hypots.items():
+        squares = np.sum([out[n].astype(np.float64) ** 2 for n in summands], axis=0)
+        out[name] = np.sqrt(squares).astype(recipe.dtype(name))
+    for name, scale in target.scales.items():
+        out[name] = (out.pop(target.learned(name)).astype(np.float64) * out[scale]).astype(recipe.dtype(name))
     return out
 
 

@@ -43,6 +43,8 @@ class Target:
         mass: Column of the mass, where `shares` need it.
         shares: Columns that add up to the energy, learned as shares of what is left of it.
         sums: Columns that are sums of others, by name, which follow from these.
+        hypots: The same for roots of sums of squares.
+        scales: Columns that are learned as multiples of others, by name.
     """
 
     objects: Collection
@@ -53,6 +55,8 @@ class Target:
     mass: str = ""
     shares: tuple[str, ...] = ()
     sums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hypots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    scales: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -61,14 +65,15 @@ class Target:
 
     @property
     def alone(self) -> tuple[str, ...]:
-        """What is learned of objects without a partner: columns, or the shares in their place."""
-        apart = (self.through, *self.references, *self.sums)
-        return tuple(share_of(n) if n in self.shares else n for n in self.objects.columns if n not in apart)
+        """What is learned of objects without a partner: columns, or what is learned in their place."""
+        apart = (self.through, *self.references, *self.sums, *self.hypots)
+        return tuple(self.learned(name) for name in self.objects.columns if name not in apart)
 
-
-def share_of(column: str) -> str:
-    """What the share is called that is learned in place of a column."""
-    return f"{column}Share"
+    def learned(self, column: str) -> str:
+        """What is learned in place of a column: its share, its multiple of another, or the column itself."""
+        if column in self.shares:
+            return f"{column}Share"
+        return f"{column}Over{self.scales[column].rpartition('_')[2]}" if column in self.scales else column
 
 
 @dataclass(frozen=True)
@@ -192,4 +197,6 @@ def _target(data: Mapping[str, Any]) -> Target:
         data["mass"],
         tuple(data["shares"]),
         {name: tuple(parts) for name, parts in data["sums"].items()},
+        {name: tuple(parts) for name, parts in data["hypots"].items()},
+        dict(data["scales"]),
     )

@@ -1,4 +1,7 @@
-"""Parts of an object's energy: learned as shares of what is left, so that whatever is drawn adds up and none is negative.
+"""Columns of an object that are bound to each other, learned so that whatever is drawn obeys.
+
+Parts of the energy are learned as shares of what is left; sums and quadratic sums follow from their parts; a column that
+goes with another is learned as a multiple of it.
 
 Breaking a stick: the first part is a share f_1 in [0, 1] of E, the next one a share f_2 of (1 - f_1) E, and so on. Where a
 part is the last one, f is 1 and nothing is left; E = sqrt((p_T cosh eta)^2 + m^2).
@@ -15,6 +18,7 @@ from flowtuple.schema import Array
 
 CLOSE = 1e-4  # of the energy, that sums of float32 numbers may miss it by
 _TYPICAL = 0.999  # share of the objects that a relation has to hold for
+_NARROWER = 0.5  # spread of the logarithm of a ratio, over that of the column, from which on the ratio is learned
 
 
 def energy(kinematics: Sequence[Array]) -> Array:
@@ -64,7 +68,7 @@ def find_shares(columns: Mapping[str, Array], total: Array) -> tuple[str, ...]:
     if len(names) < 2 or len(total) < 4 * len(names):
         return ()
     matrix = np.stack([columns[name].astype(np.float64) for name in names], axis=1)
-    weight = 1.0 / np.maximum(total, 1e-30)
+    weight = np.divide(1.0, total, out=np.zeros(len(total)), where=total > 0)
     coefficients = np.linalg.lstsq(matrix * weight[:, None], total * weight, rcond=None)[0]
     kept = [name for name, c in zip(names, coefficients, strict=True) if abs(c - 1.0) < 0.05]
     added = np.sum([columns[name].astype(np.float64) for name in kept], axis=0) if kept else np.zeros_like(total)
@@ -98,3 +102,32 @@ def _summands(target: Array, candidates: Mapping[str, Array]) -> tuple[str, ...]
     added = np.sum([varied[n] for n in parts], axis=0) if parts else np.zeros_like(target)
     exact = np.abs(added - target) <= 1e-5 * np.maximum(np.abs(target), np.abs(added))
     return parts if parts and bool(np.all(exact)) else ()
+
+
+def find_hypots(columns: Mapping[str, Array]) -> dict[str, tuple[str, ...]]:
+    """Columns that are, always, the root of the sum of squares of others: ip3d of dxy and dz."""
+    squares = {n: v.astype(np.float64) ** 2 for n, v in columns.items()}
+    positive = {n for n, v in columns.items() if np.all(v >= 0)}
+    found = {n: parts for n, parts in find_sums(squares).items() if len(parts) > 1}
+    return {n: parts for n, parts in found.items() if n in positive}
+
+
+def find_scales(columns: Mapping[str, Array], scales: Mapping[str, Array]) -> dict[str, str]:
+    """Positive columns that go with another: by name the one that leaves the narrowest ratio, where that is clearly narrower.
+
+    Args:
+        columns: Candidates, in the order in which they are restored; a column may go with one before it.
+        scales: Others that they may go with.
+    """
+    known = {n: np.log(v.astype(np.float64)) for n, v in scales.items() if len(v) and np.all(v > 0)}
+    found: dict[str, str] = {}
+    for name, values in columns.items():
+        if not len(values) or not np.all(values > 0):
+            continue
+        logarithm = np.log(values.astype(np.float64))
+        spread = {n: float(np.std(logarithm - other)) for n, other in known.items() if n != name}
+        best = min(spread, key=spread.__getitem__, default="")
+        if best and 0 < spread[best] < _NARROWER * np.std(logarithm):
+            found[name] = best
+        known[name] = logarithm
+    return found

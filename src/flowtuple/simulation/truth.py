@@ -9,7 +9,7 @@ import numpy as np
 from flowtuple.schema import Array, Column
 from flowtuple.simulation.block import Block
 from flowtuple.simulation.program import EXTRAS, FOUND, Step, falling_order
-from flowtuple.simulation.recipe import Recipe, Target, share_of
+from flowtuple.simulation.recipe import Recipe, Target
 from flowtuple.simulation.recoil import left, positions
 from flowtuple.simulation.shares import energy, to_shares
 from flowtuple.simulation.surroundings import around
@@ -83,12 +83,14 @@ def _of_objects(block: Block, recipe: Recipe, target: Target) -> Answers:
 
 
 def _learned(block: Block, target: Target) -> dict[str, Array]:
-    """The columns of a collection, and the shares learned in place of some."""
+    """The columns of a collection, and what is learned in place of some."""
     out = {name: block.values[name] for name in target.objects.columns}
     if target.shares:
         total = energy([out[name] for name in (*target.objects.axes[:2], target.mass)])
         shares = to_shares([out[name] for name in target.shares], total)
-        out |= {share_of(n): share.astype(np.float32) for n, share in zip(target.shares, shares, strict=True)}
+        out |= {target.learned(n): share.astype(np.float32) for n, share in zip(target.shares, shares, strict=True)}
+    for name, scale in target.scales.items():
+        out[target.learned(name)] = (out[name].astype(np.float64) / out[scale]).astype(np.float32)
     return out
 
 
