@@ -24,6 +24,7 @@ from flowtuple.errors import (
     Truncated,
     Unsupported,
 )
+from flowtuple.evaluate.folds import FoldHistogram, fold_histogram
 from flowtuple.generative.options import RowFlow, Shape, Training
 from flowtuple.merging import merge
 from flowtuple.recovery import recover
@@ -56,6 +57,7 @@ __all__ = [
     "Corrupt",
     "File",
     "FlowtupleError",
+    "FoldHistogram",
     "InvalidArgument",
     "MissingExtra",
     "Model",
@@ -71,6 +73,7 @@ __all__ = [
     "compare",
     "compress",
     "decompress",
+    "fold_histogram",
     "info",
     "load",
     "merge",
