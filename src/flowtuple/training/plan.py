@@ -117,6 +117,8 @@ def make_plan(
     detail: int = 1,
     weight: Array | None = None,
     least: int = MIN_ROWS,
+    *,
+    thorough: bool = False,
 ) -> Plan:
     """Bins and parents for the columns of a table that a flow could code: not constant, not ids, rows enough.
 
@@ -128,10 +130,11 @@ def make_plan(
         detail: Times the number of bins that pays for its bytes.
         weight: Of each event, shape (events,); `None` where all count alike.
         least: Rows that a conditioner is worth.
+        thorough: Let conditioners read what tells something only beside something else.
     """
     context = make_context(table.columns, table.num_entries, table.data)
     order, predictions = decoding_order(table.columns, predictions, given), dict(predictions)
-    builder = _Builder(table.columns, context, lattices, predictions, given, detail, least)
+    builder = _Builder(table.columns, context, lattices, predictions, given, detail, least, thorough)
     for column in order:
         builder.add(column, table.data[column.name].reshape(-1))
     earlier: list[Column] = []
@@ -178,8 +181,9 @@ class _Builder:
         given: Set[str],
         detail: int,
         least: int,
+        thorough: bool,
     ) -> None:
-        self._detail, self._least = detail, least
+        self._detail, self._least, self._thorough = detail, least, thorough
         self._decoded = sum(c.name not in given for c in columns)
         self._context = context
         self._lattices = lattices
@@ -233,7 +237,8 @@ class _Builder:
         own = np.array([p.column == name for p in candidates], bool)  # object after object, not all at once
         above, limit = self.ancestry.above(name), self.ancestry.limit(name)
         needs = [self.ancestry.needs(p) - {name} for p in candidates] if self._decoded > MAX_ANCESTORS else None
-        chosen = select_parents(target, np.ascontiguousarray(levels, np.uint8), own, above, needs, limit) if candidates else []
+        levels = np.ascontiguousarray(levels, np.uint8)
+        chosen = select_parents(target, levels, own, above, needs, limit, thorough=self._thorough) if candidates else []
         parents = tuple(candidates[k] for k in chosen)
         self.ancestry.add(name, parents)
         return _Wanted(name, coded, bins, residual, parents)

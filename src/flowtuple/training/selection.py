@@ -13,6 +13,7 @@ from flowtuple.schema import Array
 from flowtuple.training.ancestry import MAX_ANCESTORS
 
 MAX_PARENTS = 16
+EVERYTHING = 24  # candidates up to which all are read where every condition is to be heard
 SAMPLE_ROWS = 16384
 _SHORTLIST = 40
 _LEAST_INFORMATION = 0.003  # bits at SAMPLE_ROWS, in inverse proportion to the rows: so the noise of the estimate goes
@@ -68,6 +69,8 @@ def select_parents(
     above: Set[str] = frozenset(),
     needs: Sequence[Set[str]] | None = None,
     limit: int = MAX_ANCESTORS,
+    *,
+    thorough: bool = False,
 ) -> list[int]:
     """The candidates that tell most about a target beside each other, at most `MAX_PARENTS`, in increasing order.
 
@@ -81,7 +84,11 @@ def select_parents(
         above: Names of the target's ancestors without any candidate.
         needs: Names of the columns that each candidate asks for; each new ancestor has its price. `None` for no price.
         limit: Ancestors that there may be.
+        thorough: Take all of a few candidates; of more, fill the places that are left with those that tell most beside the
+            first, though alone they tell nothing: an efficiency that rises with eta at one p_T and falls at another.
     """
+    if thorough and len(candidates) <= EVERYTHING:
+        return list(range(len(candidates)))
     if not len(candidates):
         return []
     scores = information(target, candidates)
@@ -103,4 +110,7 @@ def select_parents(
         beside = _information(coarse_target, coarse, coarse[best], _COARSE, _COARSE, _COARSE) / math.log(2)
         scores = np.minimum(scores, beside)
         scores[chosen] = -1.0
+    if thorough and chosen:
+        beside = _information(coarse_target, coarse, coarse[chosen[0]], _COARSE, _COARSE, _COARSE)
+        chosen += [k for k in np.argsort(-beside, kind="stable").tolist() if k not in chosen][: MAX_PARENTS - len(chosen)]
     return sorted(int(shortlist[k]) for k in chosen)

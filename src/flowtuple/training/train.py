@@ -78,7 +78,9 @@ def train_flow(
     thread of its own, so that they do not depend on the number of cores or on PyTorch's settings. With `complete` every
     column but ids gets a density, whether or not it is worth its bytes. Events may have weights, of shape (events,).
     """
-    plan = make_plan(table, coding.lattices, predictions, coding.given, *((DETAIL, weight, LEAST) if complete else (1, weight)))
+    sizes_of_plan = (DETAIL, weight, LEAST) if complete else (1, weight)
+    thorough = complete and bool(coding.given)  # what is asked of such a model is the right answer to every condition
+    plan = make_plan(table, coding.lattices, predictions, coding.given, *sizes_of_plan, thorough=thorough)
     recipe = RECIPES[effort]
     groups = [group for task in plan.tasks for group in _groups(task)]
     sizes = [size * GENEROUS for size in recipe.sizes] if complete else recipe.sizes
