@@ -67,8 +67,8 @@ def area(one: tuple, other: tuple) -> float:
 def distances(one: tuple, other: tuple) -> np.ndarray:
     """Wasserstein-1 of each column in units of its std, where there is a value."""
     out = []
-    for a, b in zip(one[1].T, other[1].T, strict=True):
-        a, b = a[a != ABSENT], b[b != ABSENT]
+    for columns in zip(one[1].T, other[1].T, strict=True):
+        a, b = (column[column != ABSENT] for column in columns)
         out.append(wasserstein_distance(a, b) / max(b.std(), 1e-12))
     return np.array(out)
 
