@@ -74,9 +74,15 @@ class Simulated:
         wanted = set(columns) | {c.counter for c in self.columns if c.name in columns}
         kept = tuple(c for c in self.columns if c.name in wanted)
         blocks = [(a + start, b + start) for a, b in ranges(max(0, stop - start), BLOCK)] or [(start, start)]
-        return concatenate(list(ordered_map(lambda block: self._block(kept, *block), blocks, self._workers)))
+        pieces = []
+        for piece, strange in ordered_map(lambda block: self._block(kept, *block), blocks, self._workers):
+            pieces.append(piece)
+            for name, count in strange.items():
+                self.strange[name] = self.strange.get(name, 0) + count
+        return concatenate(pieces)
 
-    def _block(self, kept: tuple[Column, ...], start: int, stop: int) -> Table:
+    def _block(self, kept: tuple[Column, ...], start: int, stop: int) -> tuple[Table, dict[str, int]]:
+        """Some events, and how many values of each given column are strange."""
         first, last = start // self._times, -(-stop // self._times)
         index = np.arange(start, stop)
         copied = tuple(c for c in self._copied if c in kept or c.name in {k.counter for k in kept})
@@ -87,27 +93,26 @@ class Simulated:
         given = take_events(read_like(self._generated, plain, first, last), index // self._times - first)
         data: dict[str, Any] = dict(given.data)
         data |= {c.name: opaque.data[c.name][index // self._times - first] for c in copied if c.is_opaque}
+        strange: dict[str, int] = {}
         if drawn:
-            data |= self._simulated(given, index)
+            made, strange = self._simulated(given, index)
+            data |= made
         if self._weight in data and self._times > 1:
             data[self._weight] = (data[self._weight] / self._times).astype(data[self._weight].dtype)
         data[FOLD] = (index % self._times).astype(np.int32)
-        return Table(self.name, kept, stop - start, {c.name: data[c.name] for c in kept})
+        return Table(self.name, kept, stop - start, {c.name: data[c.name] for c in kept}), strange
 
-    def _simulated(self, given: Table, index: Array) -> dict[str, Array]:
+    def _simulated(self, given: Table, index: Array) -> tuple[dict[str, Array], dict[str, int]]:
         recipe = self._recipe
         block = Block.of(given, recipe.given)
         check_finite(block, recipe, int(index[0]) // self._times if len(index) else 0)
-        for name, seen in recipe.seen.items():
-            strange = int(unfamiliar(block.values[name], seen).sum())
-            if strange:
-                self.strange[name] = self.strange.get(name, 0) + strange
+        counts = {name: int(unfamiliar(block.values[name], seen).sum()) for name, seen in recipe.seen.items()}
         run(block, recipe, Draws(recipe, self._codings, self._seed, index // self._times, index % self._times))
         out = {name: block.values[name] for name in recipe.simulated if name in block.values}
         for target in recipe.targets:
             dtype = recipe.column(target.objects.counter).dtype
             out[target.objects.counter] = block.counts[target.objects.name].astype(dtype)
-        return out
+        return out, {name: count for name, count in counts.items() if count}
 
 
 def _copied(recipe: Recipe, columns: Sequence[Column]) -> tuple[Column, ...]:
