@@ -38,6 +38,7 @@ COMMANDS = [
     "merge",
     "recover",
     "sample",
+    "simulate",
     "score",
     "compare",
     "bench",

@@ -2,12 +2,18 @@
 
 import functools
 import operator
+import warnings
+from pathlib import Path
 
 import awkward as ak
 import numpy as np
 import pytest
+import uproot
+from click.testing import Result
+from typer.testing import CliRunner
 
 import flowtuple as ft
+from flowtuple.cli.app import app
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.events.source import open_dataset
 from flowtuple.progress import silent
@@ -250,8 +256,6 @@ def _response(events: ak.Array) -> np.ndarray:
 
 
 def test_files_hold_what_the_events_learned_from_held(model: str, events: ak.Array, tmp_path) -> None:
-    import uproot
-
     known = ["Jet_pt", "Jet_genJetIdx", "Muon_jetIdx", "GenJet_pt", "MET_pt", "HLT_Jet40", "genWeight"]
     assert ft.simulate(model, generated(events), tmp_path / "s.root") == ()
     with uproot.open(tmp_path / "s.root") as file:
@@ -347,3 +351,84 @@ def test_events_are_taken_as_often_as_asked(events: ak.Array) -> None:
     jets = [events["Jet_pt"][k].tolist() for k in (3, 0, 0)]
     assert taken.data["Jet_pt"].tolist() == functools.reduce(operator.iadd, jets, [])
     assert taken.num_entries == 3
+
+
+@pytest.fixture(scope="module")
+def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of ROOT files with counters, as NanoAOD has them: `both.root`, `gen.root` and their model."""
+    folder = tmp_path_factory.mktemp("nano")
+    events = make_events(1500, 3)
+    for name, part in (("both", events), ("gen", generated(events))):
+        collections: dict[str, dict[str, ak.Array]] = {}
+        for field in part.fields:
+            if part[field].ndim == 2:
+                stem, _, quantity = field.partition("_")
+                collections.setdefault(stem, {})[quantity] = part[field]
+        columns = {f: part[f] for f in part.fields if part[f].ndim == 1} | {n: ak.zip(c) for n, c in collections.items()}
+        with uproot.recreate(folder / f"{name}.root") as file:
+            file.mktree("Events", {n: c.type.content for n, c in columns.items()})
+            file["Events"].extend(columns)
+            file.mktree("Runs", {"genEventCount": "int64"})
+            file["Runs"].extend({"genEventCount": np.array([len(part)])})
+    arguments = ["train", str(folder / "both.root"), "-o", str(folder / "m.flow"), "--effort", "fast"]
+    arguments += [word for name in TARGET for word in ("--target", name)]
+    arguments += [word for name in GIVEN for word in ("--given", name)]
+    ended = CliRunner().invoke(app, [*arguments, "--match", "Jet_genJetIdx", "--match", "Muon_genMuonIdx"])
+    assert ended.exit_code == 0, ended.output
+    return folder
+
+
+def simulate_by_command(folder: Path, *options: str, source: str = "gen.root") -> Result:
+    return CliRunner().invoke(
+        app, ["simulate", str(folder / "m.flow"), str(folder / source), "-o", str(folder / "s.root"), *options]
+    )
+
+
+def test_commands_make_files_that_others_read(nano: Path) -> None:
+    ended = simulate_by_command(nano, "--oversample", "2", "--weight", "genWeight")
+    assert ended.exit_code == 0, ended.output
+    with uproot.open(nano / "s.root") as file, uproot.open(nano / "both.root") as both:
+        tree = file["Events"]
+        missing = set(both["Events"].keys()) - set(tree.keys())
+        assert not missing
+        for name in both["Events"].keys():  # noqa: SIM118 (it is no mapping)
+            assert tree[name].typename == both["Events"][name].typename, name
+        assert file["Runs/genEventCount"].array().tolist() == [1500]
+        assert np.isclose(ak.sum(tree["genWeight"].array()), ak.sum(both["Events/genWeight"].array()), rtol=1e-5)
+
+
+def test_coffea_follows_references_to_generated_objects(nano: Path) -> None:
+    nanoevents = pytest.importorskip("coffea.nanoevents")
+    assert simulate_by_command(nano).exit_code == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # coffea says that collections of the schema are not here
+        events = nanoevents.NanoEventsFactory.from_root(
+            {str(nano / "s.root"): "Events"}, schemaclass=nanoevents.NanoAODSchema, mode="eager"
+        ).events()
+    assert len(events) == 1500
+    gen = events.Jet.matched_gen
+    assert ak.all(ak.fill_none(abs(events.Jet.eta - gen.eta) < 1, True))
+
+
+def test_sums_are_multiplied_where_there_is_no_weight(nano: Path) -> None:
+    ended = simulate_by_command(nano, "--oversample", "3", "--weight", "")
+    assert ended.exit_code == 0, ended.output
+    with uproot.open(nano / "s.root") as file:
+        assert file["Runs/genEventCount"].array().tolist() == [4500]
+
+
+def test_a_command_that_cannot_be_done_writes_nothing(nano: Path) -> None:
+    before = (nano / "m.flow").read_bytes()
+    for words, message in (
+        (["train", str(nano / "both.root"), "-o", str(nano / "m.flow"), "--target", "Jet_*"], "say with --given"),
+        (
+            ["train", str(nano / "both.root"), "-o", str(nano / "m.flow"), "--target", "Jet_*", "--given", "GenJets_*"],
+            "GenJets",
+        ),
+        (["simulate", str(nano / "m.flow"), str(nano / "both.root"), "-o", str(nano / "x.root"), "--weight", "w"], "'w'"),
+    ):
+        ended = CliRunner().invoke(app, words)
+        assert isinstance(ended.exception, InvalidArgument)
+        assert message in str(ended.exception)
+    assert (nano / "m.flow").read_bytes() == before
+    assert not (nano / "x.root").exists()
