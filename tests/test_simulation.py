@@ -1,6 +1,7 @@
 """Events simulated from generated ones: the steps lose nothing, the same seed gives the same bits, the physics is learned."""
 
 import functools
+import json
 import operator
 import warnings
 from pathlib import Path
@@ -135,7 +136,7 @@ def test_the_steps_lose_nothing(events: ak.Array) -> None:
 
 def test_a_recipe_comes_back_from_json(events: ak.Array) -> None:
     recipe, _, _ = recipe_of(events[:500])
-    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json(), sort_keys=True))) == recipe
     with pytest.raises(Corrupt, match="simulation that does not exist"):
         Recipe.from_json(recipe.to_json() | {"targets": [{}]})
 
@@ -174,6 +175,71 @@ def test_shares_add_up_whatever_they_are() -> None:
     drawn = from_shares([draw.uniform(-0.1, 1.1, 1000) for _ in range(3)], total)
     assert (np.stack(drawn) >= 0).all()
     assert (np.sum(drawn, axis=0) <= total * (1 + 1e-12)).all()
+
+
+def test_columns_bound_to_bound_columns_come_back() -> None:
+    """Sums of multiples, multiples of multiples and of roots of squares, whatever order a file keeps them in."""
+    draw = np.random.default_rng(4)
+    gen, ones = draw.uniform(20, 200, 3000).astype("f4"), np.ones(3000, int)
+    jets = {"pt": gen * draw.normal(1, 0.1, 3000), "eta": draw.normal(0, 1, 3000), "phi": draw.uniform(-3, 3, 3000)}
+    jets |= {"z": jets["pt"] * draw.uniform(0.09, 0.11, 3000), "x": draw.normal(0, 1, 3000), "y": draw.normal(0, 1, 3000)}
+    jets |= {"b": jets["z"] * draw.uniform(0.9, 1.1, 3000), "copy": jets["z"], "both": jets["z"] + jets["pt"] % 7}
+    jets |= {"h": np.hypot(jets["x"], jets["y"]), "rest": jets["pt"] % 7}
+    jets |= {"sip": jets["h"] * draw.uniform(0.9, 1.1, 3000), "all": jets["z"] + jets["rest"]}
+    events = {f"Jet_{n}": ak.unflatten(v.astype("f4"), ones) for n, v in jets.items()}
+    events |= {"GenJet_pt": ak.unflatten(gen, ones), "Jet_genJetIdx": ak.unflatten(np.zeros(3000, "i4"), ones)}
+    table = read_all(OwnCounters(open_dataset(events).table("events")))
+    recipe = declare("events", table.columns, ["Jet_*"], ["GenJet_*"])
+    true = Block.of(table, [*recipe.given, *(t.objects for t in recipe.targets)])
+    recipe = Recipe.from_json(json.loads(json.dumps(fitted_recipe(recipe, true).to_json(), sort_keys=True)))
+    target = recipe.targets[0]
+    assert set(target.sums) >= {"Jet_copy", "Jet_all"}
+    assert set(target.hypots) == {"Jet_h"}
+    assert set(target.scales) >= {"Jet_z", "Jet_b", "Jet_sip"}
+    block = Block(true.events, {"GenJet": true.counts["GenJet"]}, {"GenJet_pt": true.values["GenJet_pt"]})
+    run(block, recipe, Truth(true, recipe))
+    for name in target.objects.columns:
+        assert np.allclose(block.values[name], true.values[name], rtol=1e-4, atol=1e-4), name
+
+
+def test_vectors_with_sentinels_are_learned_as_they_are(events: ak.Array) -> None:
+    strange = changed(events[:500], "MET_pt", ak.where(np.arange(500) % 7 == 0, np.float32(-999), events["MET_pt"][:500]))
+    recipe, _, _ = recipe_of(strange)
+    assert not recipe.recoils
+    assert {"MET_pt", "MET_phi"} <= set(recipe.event)
+
+
+@pytest.mark.parametrize("name", ["GenMET_pt", "MET_phi", "Jet_pt", "GenJet_eta"])
+def test_nan_is_refused_before_anything_is_learned(events: ak.Array, tmp_path, name: str) -> None:
+    column = events[name][:200]
+    bad = changed(
+        events[:200], name, ak.values_astype(ak.where(column == ak.flatten(column, axis=None)[3], np.nan, column), "f4")
+    )
+    with pytest.raises(InvalidArgument, match=f"column '{name}': .* values are NaN"):
+        ft.train(bad, tmp_path / "m.flow", target=TARGET, given=GIVEN)
+
+
+def test_other_bad_inputs_are_one_line(model: str, events: ak.Array, tmp_path) -> None:
+    given = generated(events[:10])
+    with pytest.raises(InvalidArgument, match="holds no events to learn from"):
+        ft.train(events[:0], tmp_path / "m.flow", target=TARGET, given=GIVEN)
+    with pytest.raises(InvalidArgument, match="names nothing that could be read"):
+        ft.train(events, tmp_path / "m.flow", target=["MET_pt"], given=["GenMET_phi"])
+    with pytest.raises(InvalidArgument, match=r"'GenJet_pt': .* not above 0"):
+        ft.simulate(model, changed(given, "GenJet_pt", ak.values_astype(given["GenJet_pt"] * 0, "f4")))
+    with pytest.raises(InvalidArgument, match="holds no weight of an event"):
+        ft.simulate(model, given, weight="Pileup_nPU")
+    with pytest.raises(InvalidArgument, match="the seed -1"):
+        ft.simulate(model, given, seed=-1)
+    with pytest.raises(InvalidArgument, match="column 'fold' is there already"):
+        ft.simulate(model, ft.simulate(model, given, oversample=2), oversample=2)
+
+
+def test_targets_that_cannot_be_simulated_are_told(events: ak.Array, tmp_path) -> None:
+    words = changed(events, "HLT_word", ak.Array(["a"] * len(events)))
+    notes = ft.train(words, tmp_path / "m.flow", target=["Jet_*", "HLT_*"], given=GIVEN, effort="fast")
+    assert any("column 'HLT_word' is none that can be simulated" in note for note in notes)
+    assert "HLT_word" not in ft.simulate(tmp_path / "m.flow", words[:5]).fields
 
 
 def test_angles_stay_within_pi_in_float32() -> None:
@@ -304,6 +370,7 @@ def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -
     notes = ft.simulate(model, strange, tmp_path / "s.root")
     count = ak.sum(ak.num(strange["GenJet_flavour"]))
     assert any(f"column 'GenJet_flavour' holds {count} values outside" in note for note in notes)
+    assert set(ft.simulate(model, strange, tmp_path / "t.root", oversample=3)) == set(notes)
 
 
 def test_references_that_point_outside_are_counted(events: ak.Array) -> None:

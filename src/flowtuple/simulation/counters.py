@@ -20,11 +20,16 @@ class OwnCounters:
         self.name, self.num_entries = source.name, source.num_entries
         hidden = {c.name: c for c in source.columns if c.hidden}
         columns: dict[str, Column] = {}
+        names: dict[tuple[str, str], str] = {}
         for column in source.columns:
-            if column.counter in hidden:
-                own = f"n({column.name.partition('_')[0]})"
+            if column.counter in hidden and "_" in column.name:
+                stem = column.name.partition("_")[0]
+                own = names.setdefault((column.counter, stem), f"n({column.name if f'n({stem})' in columns else stem})")
                 columns.setdefault(own, replace(hidden[column.counter], name=own))
                 columns[column.name] = replace(column, counter=own)
+            elif column.counter in hidden:
+                columns.setdefault(column.counter, hidden[column.counter])
+                columns[column.name] = column
             elif not column.hidden:
                 columns[column.name] = column
         self.columns = tuple(columns.values())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,8 @@ def declare(
     alone = [c for c in plain if c.counter is None and c.name in wanted]
     recoils = _recoils(alone, [c for c in plain if c.counter is None and c.name in known])
     vectors = {name for r in recoils for name in (r.pt, r.phi)}
+    if not partners and not _conditions(plain, known):
+        raise InvalidArgument(f"table {table!r}: --given names nothing that could be read of an event; widen it")
     if not targets and not alone:
         raise InvalidArgument(f"table {table!r}: --target names no column that could be simulated")
     kept = {c.name for c in columns if c.name in known} | {n for c in (*partners, *simulated) for n in (c.counter, *c.columns)}
@@ -69,11 +72,17 @@ def declare(
         table,
         tuple(c for c in columns if c.name in kept and not c.is_opaque),
         tuple(partners),
-        tuple(c.name for c in plain if c.counter is None and c.name in known and c.role not in (*_APART, "angle")),
+        _conditions(plain, known),
         tuple(targets),
         tuple(c.name for c in alone if c.name not in vectors),
         recoils,
+        left_out=tuple(c.name for c in columns if c.name in wanted and c not in plain and c.name not in counters),
     )
+
+
+def _conditions(plain: Sequence[Column], known: Set[str]) -> tuple[str, ...]:
+    """Numbers of the event that densities may read."""
+    return tuple(c.name for c in plain if c.counter is None and c.name in known and c.role not in (*_APART, "angle"))
 
 
 def _matched(patterns: Iterable[str], table: str, columns: Sequence[Column]) -> set[str]:
@@ -86,10 +95,14 @@ def _collections(columns: Iterable[Column]) -> list[Collection]:
     for column in columns:
         if column.counter is not None:
             found.setdefault(column.counter, []).append(column.name)
-    out = []
+    out: list[Collection] = []
     for counter, names in found.items():
         stem = names[0].partition("_")[0]
         axes = tuple(f"{stem}_{quantity}" for quantity in ("pt", "eta", "phi"))
+        if stem in {c.name for c in out}:
+            raise InvalidArgument(
+                f"column {names[0]!r} begins like those of another collection, counted otherwise; rename one kind"
+            )
         out.append(Collection(stem, counter, tuple(names), axes if set(axes) <= set(names) else ()))
     return out
 
@@ -174,9 +187,17 @@ def fitted_recipe(recipe: Recipe, block: Block) -> Recipe:
     targets = tuple(replace(t, responses=tuple(_with_floor(t, r, block) for r in t.responses)) for t in recipe.targets)
     targets = tuple(_with_sums(recipe, target, block) for target in targets)
     recipe = replace(recipe, targets=targets)
-    recoils = tuple(replace(r, coefficients=fitted(block, recipe, r)) for r in recipe.recoils)
+    vectors = [r for r in recipe.recoils if _is_vector(block.values[r.pt], block.values[r.phi])]
+    others = tuple(name for r in recipe.recoils if r not in vectors for name in (r.pt, r.phi))
+    recoils = tuple(replace(r, coefficients=fitted(block, recipe, r)) for r in vectors)
+    recipe = replace(recipe, event=(*recipe.event, *others))
     names = [c.name for c in recipe.given_columns if c.role not in _APART]
     return replace(recipe, recoils=recoils, seen={name: _seen(block.values[name]) for name in names})
+
+
+def _is_vector(pt: Array, phi: Array) -> bool:
+    """Whether these are a magnitude and a direction, without values that stand for something else."""
+    return bool((pt >= 0).all() and (np.abs(phi) <= np.float32(np.pi)).all())
 
 
 def _with_sums(recipe: Recipe, target: Target, block: Block) -> Target:
@@ -184,8 +205,8 @@ def _with_sums(recipe: Recipe, target: Target, block: Block) -> Target:
     apart = {*target.objects.axes, target.through, *target.references, *(r.column for r in target.responses)}
     names = [n for n in target.objects.columns if n not in apart and recipe.dtype(n) != "bool"]
     columns = {n: block.values[n] for n in names if np.isfinite(block.values[n]).all()}
-    sums = find_sums(columns)
     mass = next((n for n in columns if n.rpartition("_")[2] in ("mass", "m")), "")
+    sums = {name: parts for name, parts in find_sums(columns).items() if name != mass}
     parts: tuple[str, ...] = ()
     if mass and target.objects.axes:
         total = energy([block.values[n] for n in (*target.objects.axes[:2], mass)])
@@ -193,10 +214,20 @@ def _with_sums(recipe: Recipe, target: Target, block: Block) -> Target:
         parts = find_shares(floats, total)
     target = replace(target, mass=mass if parts else "", shares=parts, sums=sums)
     floats = {n: v for n, v in columns.items() if v.dtype.kind == "f" and n not in (*sums, *parts)}
-    hypots = find_hypots(floats)
-    scaled = {n: v for n, v in floats.items() if n not in hypots and n != target.mass}
+    hypots = {name: squares for name, squares in find_hypots(floats).items() if name != mass}
+    scaled = {n: v for n, v in floats.items() if n not in {*hypots, mass, *(m for squares in hypots.values() for m in squares)}}
     others = {n: block.values[n] for n in (*target.objects.axes[:1], *hypots)}
     return replace(target, hypots=hypots, scales=find_scales(scaled, others))
+
+
+def seen_too(before: Mapping[str, Any], values: Array) -> dict[str, Any]:
+    """What was seen, these values among it."""
+    now = _seen(values)
+    if "values" in before and "values" in now:
+        both = sorted({*before["values"], *now["values"]})
+        return {"values": both} if len(both) <= _FEW else {"range": [float(both[0]), float(both[-1])]}
+    ends = [x for seen in (before, now) for x in seen.get("range", seen.get("values", []))]
+    return {"range": [float(min(ends)), float(max(ends))] if ends else []}
 
 
 def _with_floor(target: Target, response: Response, block: Block) -> Response:
@@ -218,4 +249,4 @@ def _seen(values: Array) -> dict[str, list[float | int]]:
         if len(unique) <= _FEW:
             return {"values": unique.astype(np.int64).tolist()}
     finite = values[np.isfinite(values)]
-    return {"range": [float(finite.min(initial=np.inf)), float(finite.max(initial=-np.inf))]} if len(finite) else {"range": []}
+    return {"range": [float(finite.min()), float(finite.max())] if len(finite) else []}

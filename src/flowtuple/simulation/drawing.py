@@ -10,7 +10,7 @@ from flowtuple.codec.column import TableCoding
 from flowtuple.density.draw import column_key, draw
 from flowtuple.density.events import Drawn
 from flowtuple.density.pick import Distribution, Pick
-from flowtuple.errors import Corrupt
+from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.context import Rows
 from flowtuple.schema import Array
 from flowtuple.simulation.program import Step
@@ -42,8 +42,10 @@ class Draws:
         if not columns:
             return {}
         if coding is None:
-            raise Corrupt(f"the model lacks the densities of step {step.name!r}")
-        given = as_table(step.name, step.conditions)
+            raise InvalidArgument(
+                f"training met nothing like it: the model has no densities for {step.name!r}; train it on more"
+            )
+        given = as_table(step, {})
         rows = given.num_entries
         events = Drawn(step.name, coding, rows, self._pick(step), given, workers=1, repair=False)
         drawn = events.read(columns, 0, rows)

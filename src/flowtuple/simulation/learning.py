@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.progress import Progress
 from flowtuple.schema import Array
 from flowtuple.simulation.block import Block
-from flowtuple.simulation.declare import fitted_recipe
+from flowtuple.simulation.declare import fitted_recipe, seen_too
 from flowtuple.simulation.program import run
 from flowtuple.simulation.recipe import Recipe
 from flowtuple.simulation.truth import Truth, answers
@@ -42,15 +42,18 @@ def lessons(source: TableSource, recipe: Recipe, progress: Progress) -> tuple[Re
     """
     names = [c.name for c in recipe.columns]
     collections = [*recipe.given, *(t.objects for t in recipe.targets)]
+    if not source.num_entries:
+        raise InvalidArgument(f"table {source.name!r} holds no events to learn from")
     first = Block.of(source.read(names, 0, min(FITTED, source.num_entries)), collections)
-    check_finite(first, recipe, 0)
+    check_finite(first, recipe, 0, also_simulated=True)
     recipe = fitted_recipe(recipe, first)
     parts: dict[str, list[Table]] = {}
     asked: dict[str, set[str]] = {}
     astray: dict[str, int] = {}
     for start, stop in ranges(source.num_entries, STEP):
         true = Block.of(source.read(names, start, stop), collections)
-        check_finite(true, recipe, start)
+        check_finite(true, recipe, start, also_simulated=True)
+        recipe = replace(recipe, seen={n: seen_too(seen, true.values[n]) for n, seen in recipe.seen.items()})
         count_astray(true, recipe, astray)
         truth = Truth(true, recipe)
         given = [name for name in true.values if name not in recipe.simulated]
@@ -65,28 +68,38 @@ def lessons(source: TableSource, recipe: Recipe, progress: Progress) -> tuple[Re
         table = concatenate(tables)
         if asked[name] and table.num_entries:
             found.append(Lesson(table, tuple(c.name for c in table.columns if c.name not in asked[name])))
-    notes = [
+    notes = [f"column {name!r} is none that can be simulated and is left out" for name in recipe.left_out]
+    notes += [
         f"column {name!r}: {count} values point to no object of their event and count as without a partner"
         for name, count in astray.items()
     ]
     return recipe, found, notes
 
 
-def check_finite(block: Block, recipe: Recipe, first: int) -> None:
-    """Refuse generated objects without a place.
+def check_finite(block: Block, recipe: Recipe, first: int, *, also_simulated: bool = False) -> None:
+    """Refuse objects without a place, and vectors without a direction.
+
+    Args:
+        block: The events.
+        recipe: What is simulated from what.
+        first: Number of the first event.
+        also_simulated: Look at what is to be learned, too.
 
     Raises:
-        InvalidArgument: One has an axis, or what a response is counted from, that is NaN or infinite.
+        InvalidArgument: An axis, or what a response is counted from, is NaN or infinite; a ratio is to be one of 0.
     """
-    needed = {name: c.name for c in recipe.given for name in c.axes}
+    collections = [*recipe.given, *((t.objects for t in recipe.targets) if also_simulated else ())]
+    needed = {name: c.name for c in collections for name in c.axes}
     needed |= {r.partner: t.partners for t in recipe.targets for r in t.responses}
+    needed |= {name: "" for r in recipe.recoils for name in (*r.given, *((r.pt, r.phi) if also_simulated else ()))}
+    divided = {r.partner for t in recipe.targets for r in t.responses if r.kind == "ratio"}
     for name, collection in needed.items():
-        bad = np.flatnonzero(~np.isfinite(block.values[name]))
+        fine = np.isfinite(block.values[name]) & ((block.values[name] > 0) if name in divided else True)
+        bad = np.flatnonzero(~fine)
         if len(bad):
-            event = first + int(block.event(collection)[bad[0]])
-            raise InvalidArgument(
-                f"column {name!r}: {len(bad)} values are NaN or infinite, the first in event {event}; leave such objects out"
-            )
+            event = first + int(block.event(collection)[bad[0]] if collection else bad[0])
+            what = "NaN, infinite or not above 0" if name in divided else "NaN or infinite"
+            raise InvalidArgument(f"column {name!r}: {len(bad)} values are {what}, the first in event {event}; leave them out")
 
 
 def count_astray(block: Block, recipe: Recipe, counts: dict[str, int]) -> None:

@@ -111,17 +111,20 @@ def completed(recipe: Recipe, target: Target, values: Mapping[str, Array]) -> di
     out = dict(values)
     if target.shares:
         pt, eta, _ = target.objects.axes
-        shares = [out.pop(target.learned(name)) for name in target.shares]
+        shares = [out[target.learned(name)] for name in target.shares]
         parts = from_shares(shares, energy([out[name] for name in (pt, eta, target.mass)]))
         out |= {n: part.astype(recipe.dtype(n)) for n, part in zip(target.shares, parts, strict=True)}
-    for name, summands in target.sums.items():
-        out[name] = np.sum([out[n].astype(np.float64) for n in summands], axis=0).astype(recipe.dtype(name))
-    for name, summands in target.hypots.items():
-        squares = np.sum([out[n].astype(np.float64) ** 2 for n in summands], axis=0)
-        out[name] = np.sqrt(squares).astype(recipe.dtype(name))
-    for name, scale in target.scales.items():
-        out[name] = (out.pop(target.learned(name)).astype(np.float64) * out[scale]).astype(recipe.dtype(name))
-    return out
+    multiples = {name: (target.learned(name), scale) for name, scale in target.scales.items()}
+    waiting: dict[str, tuple[str, ...]] = {**multiples, **target.sums, **target.hypots}
+    while waiting:  # a sum may be one of multiples, a multiple one of a root of squares
+        name = next(name for name, inputs in waiting.items() if all(n in out for n in inputs))
+        inputs = [out[n].astype(np.float64) for n in waiting.pop(name)]
+        if name in target.scales:
+            whole = inputs[0] * inputs[1]
+        else:
+            whole = np.sum(inputs, axis=0) if name in target.sums else np.sqrt(np.sum(np.square(inputs), axis=0))
+        out[name] = whole.astype(recipe.dtype(name))
+    return {name: content for name, content in out.items() if name in target.objects.columns}
 
 
 def falling_order(event: Array, pt: Array | None) -> Array:

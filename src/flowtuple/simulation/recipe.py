@@ -111,6 +111,7 @@ class Recipe:
         targets: In the order in which they are simulated.
         event: Simulated columns with one number an event, but for those of `recoils`.
         recoils: Simulated transverse vectors of the event.
+        left_out: Columns that were to be simulated and cannot be; they are not copied either.
         seen: By given column the values met in training, where they are few, or the smallest and the largest.
     """
 
@@ -121,6 +122,7 @@ class Recipe:
     targets: tuple[Target, ...]
     event: tuple[str, ...] = ()
     recoils: tuple[Recoil, ...] = ()
+    left_out: tuple[str, ...] = ()
     seen: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -174,7 +176,7 @@ class Recipe:
             content["recoils"] = tuple(
                 Recoil(r["pt"], r["phi"], tuple(r["given"]), tuple(r["coefficients"])) for r in content["recoils"]
             )
-            recipe = cls(**content | {name: tuple(content[name]) for name in ("conditions", "event")})
+            recipe = cls(**content | {name: tuple(content[name]) for name in ("conditions", "event", "left_out")})
             for name in (*recipe.simulated, *recipe.conditions, *(n for c in recipe.given for n in c.columns)):
                 recipe.column(name)
         except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:

@@ -36,7 +36,8 @@ def restored(block: Block, recipe: Recipe, recoil: Recoil, learned: Mapping[str,
 
 def fitted(block: Block, recipe: Recipe, recoil: Recoil) -> tuple[float, ...]:
     """Coefficients of least squares; those of sums that are always zero are 0."""
-    terms = sums(block, recipe, recoil).reshape(-1, 2 * block.events)
+    terms = sums(block, recipe, recoil)
+    terms = terms.reshape(len(terms), 2 * block.events)
     wanted = _vector(block.values[recoil.pt], block.values[recoil.phi]).reshape(-1)
     return tuple(np.linalg.lstsq(terms.T, wanted, rcond=None)[0].tolist()) if len(terms) else ()
 

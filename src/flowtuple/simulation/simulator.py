@@ -60,6 +60,9 @@ class Simulated:
     ) -> None:
         if times < 1:
             raise InvalidArgument(f"events cannot be simulated {times} times; take 1 or more")
+        if times > 1 and FOLD in {c.name for c in generated.columns}:
+            raise InvalidArgument(f"column {FOLD!r} is there already: these events were simulated; simulate the generated ones")
+        _check_weight(weight, generated.columns, recipe)
         check_same_columns(recipe.given_columns, generated.columns, description or generated.name)
         self._recipe, self._codings, self._generated = recipe, codings, generated
         self._seed, self._times, self._weight, self._workers = seed, times, weight, workers
@@ -106,7 +109,7 @@ class Simulated:
         recipe = self._recipe
         block = Block.of(given, recipe.given)
         check_finite(block, recipe, int(index[0]) // self._times if len(index) else 0)
-        counts = {name: int(unfamiliar(block.values[name], seen).sum()) for name, seen in recipe.seen.items()}
+        counts = {name: self._strange_in(block, name, index) for name in recipe.seen}
         run(block, recipe, Draws(recipe, self._codings, self._seed, index // self._times, index % self._times))
         out = {name: block.values[name] for name in recipe.simulated if name in block.values}
         for target in recipe.targets:
@@ -114,10 +117,25 @@ class Simulated:
             out[target.objects.counter] = block.counts[target.objects.name].astype(dtype)
         return out, {name: count for name, count in counts.items() if count}
 
+    def _strange_in(self, block: Block, name: str, index: Array) -> int:
+        """Values of a given column that lie outside what was met in training, each generated event looked at once."""
+        own = next((c.name for c in self._recipe.given if name in c.columns), "")
+        event = block.event(own) if own else np.arange(block.events)
+        once = (index % self._times == 0)[event]
+        return int((unfamiliar(block.values[name], self._recipe.seen[name]) & once).sum())
+
+
+def _check_weight(weight: str, columns: Sequence[Column], recipe: Recipe) -> None:
+    for column in columns:
+        if column.name == weight and (not column.is_float or column.counter is not None or column.shape):
+            raise InvalidArgument(f"column {weight!r} holds no weight of an event: it is {column.dtype}; name one of floats")
+    if weight in recipe.simulated:
+        raise InvalidArgument(f"column {weight!r} is simulated and is no weight of the generated events; name another")
+
 
 def _copied(recipe: Recipe, columns: Sequence[Column]) -> tuple[Column, ...]:
     """Columns of the generated events that are handed on: all but what is simulated, counters under the recipe's names."""
-    made, known = set(recipe.simulated), {c.name: c for c in recipe.columns}
+    made, known = {*recipe.simulated, *recipe.left_out}, {c.name: c for c in recipe.columns}
     counters = {c.counter for c in columns if c.counter is not None}
     kept = [known.get(c.name, c) for c in columns if c.name not in made and not (c.hidden and c.name in counters)]
     kept = [c for c in kept if c.counter is None or c.counter not in made]

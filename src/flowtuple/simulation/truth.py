@@ -35,14 +35,14 @@ class Truth:
 
     def __call__(self, step: Step, columns: Sequence[str]) -> dict[str, Array]:
         found = {name: self._answers[step.name][name] for name in columns}
-        self.tables[step.name] = as_table(step.name, {**step.conditions, **found})
+        self.tables[step.name] = as_table(step, found)
         return found
 
 
-def as_table(name: str, data: Mapping[str, Array]) -> Table:
-    """A flat table; what its columns mean is of no account any more."""
-    columns = tuple(Column(n, content.dtype.name) for n, content in data.items())
-    return Table(name, columns, len(next(iter(data.values()))), dict(data))
+def as_table(step: Step, found: Mapping[str, Array]) -> Table:
+    """A step's conditions and what was found as a flat table; what its columns mean is of no account any more."""
+    data = {**step.conditions, **found}
+    return Table(step.name, tuple(Column(n, content.dtype.name) for n, content in data.items()), len(step.event), data)
 
 
 def answers(block: Block, recipe: Recipe) -> Answers:

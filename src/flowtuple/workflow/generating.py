@@ -18,7 +18,7 @@ from flowtuple.events.source import Source, WriteOptions, open_dataset, write_da
 from flowtuple.referee.ranking import Area, area_under_roc
 from flowtuple.schema import Array, Column
 from flowtuple.table import Dataset, Table, TableSource, read_all, table_to_awkward
-from flowtuple.workflow.request import is_of_rows
+from flowtuple.workflow.request import check_seed, is_of_rows
 from flowtuple.workflow.simulating import refuse_simulation
 
 
@@ -67,7 +67,9 @@ class Model:
 
     def sample(self, n: int | None = None, seed: int = 0, *, given: Source | None = None) -> ak.Array:
         """Events, the same for a seed; see `flowtuple.sample`."""
-        return table_to_awkward(read_all(self.density.drawn(n, _seed(seed), None if given is None else open_dataset(given))))
+        return table_to_awkward(
+            read_all(self.density.drawn(n, check_seed(seed), None if given is None else open_dataset(given)))
+        )
 
     def log_prob(self, events: Source) -> Array:
         """Natural logarithm of the density of each event, or row: float64, shape (n,)."""
@@ -116,12 +118,6 @@ def _open(path: Path, tree: str | None) -> Density:
         return EventModel(file.path, table.name, table.coding)
 
 
-def _seed(seed: int) -> int:
-    if not 0 <= seed < 2**63:
-        raise InvalidArgument(f"the seed {seed} is not a whole number from 0 to 2^63 - 1")
-    return seed
-
-
 def sample(
     model: Path,
     n: int | None = None,
@@ -161,7 +157,7 @@ def sample(
         [1, 2, 3]
     """
     density = _open(model, tree)
-    drawn = density.drawn(n, _seed(seed), None if given is None else open_dataset(given), workers)
+    drawn = density.drawn(n, check_seed(seed), None if given is None else open_dataset(given), workers)
     if output is None:
         return table_to_awkward(read_all(drawn))
     write_dataset(Dataset(density.path, {drawn.name: drawn}), output, options or WriteOptions())

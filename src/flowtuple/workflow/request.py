@@ -58,9 +58,19 @@ def check_request(path: str | os.PathLike[str], effort: str, seed: int) -> None:
     from flowtuple.training.plan import check_effort
 
     check_effort(effort)
+    check_seed(seed)
+    check_stored_name(path)
+
+
+def check_seed(seed: int) -> int:
+    """The seed, if it is one.
+
+    Raises:
+        InvalidArgument: It is not.
+    """
     if not 0 <= seed < 2**63:
         raise InvalidArgument(f"the seed {seed} is not a whole number from 0 to 2^63 - 1")
-    check_stored_name(path)
+    return seed
 
 
 def is_of_rows(path: str | os.PathLike[str]) -> bool:

@@ -25,6 +25,7 @@ from flowtuple.simulation.recipe import Recipe
 from flowtuple.simulation.simulator import Simulated
 from flowtuple.simulation.sums import with_sums
 from flowtuple.table import Dataset, TableSource, read_all, table_to_awkward
+from flowtuple.workflow.request import check_seed
 
 _KEY = "simulation"
 GRID = "std:1e-5"  # half-width of the cells that drawn numbers lie in: too fine to be seen, wide enough to be counted
@@ -141,6 +142,7 @@ def simulate(
         >>> jets["Jet_genJetIdx"].tolist()
         [[0], [], [0]]
     """
+    check_seed(seed)
     dataset = open_dataset(source)
     with File(model) as file:
         if _KEY not in file.meta:
