@@ -191,7 +191,7 @@ def fitted_recipe(recipe: Recipe, block: Block) -> Recipe:
     others = tuple(name for r in recipe.recoils if r not in vectors for name in (r.pt, r.phi))
     recoils = tuple(replace(r, coefficients=fitted(block, recipe, r)) for r in vectors)
     recipe = replace(recipe, event=(*recipe.event, *others))
-    names = [c.name for c in recipe.given_columns if c.role not in _APART]
+    names = [c.name for c in recipe.given_columns if c.role not in (*_APART, "angle")]
     return replace(recipe, recoils=recoils, seen={name: _seen(block.values[name]) for name in names})
 
 

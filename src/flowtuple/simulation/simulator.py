@@ -56,14 +56,13 @@ class Simulated:
         times: int = 1,
         weight: str = "",
         workers: int | None = None,
-        description: str = "",
     ) -> None:
         if times < 1:
             raise InvalidArgument(f"events cannot be simulated {times} times; take 1 or more")
         if times > 1 and FOLD in {c.name for c in generated.columns}:
             raise InvalidArgument(f"column {FOLD!r} is there already: these events were simulated; simulate the generated ones")
         _check_weight(weight, generated.columns, recipe)
-        check_same_columns(recipe.given_columns, generated.columns, description or generated.name)
+        check_same_columns(recipe.given_columns, generated.columns, f"table {generated.name!r}")
         self._recipe, self._codings, self._generated = recipe, codings, generated
         self._seed, self._times, self._weight, self._workers = seed, times, weight, workers
         self.name, self.num_entries = generated.name, generated.num_entries * times

@@ -11,7 +11,7 @@ import awkward as ak
 from flowtuple.assemble import add_models, description
 from flowtuple.container.file import File
 from flowtuple.container.writer import create
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.events.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.fitting import with_flows
 from flowtuple.prepare import Prepared, prepare
@@ -147,7 +147,10 @@ def simulate(
     with File(model) as file:
         if _KEY not in file.meta:
             raise InvalidArgument(f"{file.path}: does not simulate; train a model that does with --target and --given")
-        recipe = Recipe.from_json(file.meta[_KEY])
+        try:
+            recipe = Recipe.from_json(file.meta[_KEY])
+        except Corrupt as error:
+            raise Corrupt(f"{file.path}: {error}; train it again") from None
         codings = {name: table.coding for name, table in file.tables.items()}
     generated = dataset.tables.get(recipe.table) or next(iter(dataset.tables.values()))
     names = [c.name for c in generated.columns]
@@ -155,7 +158,7 @@ def simulate(
     if chosen and chosen not in names:
         raise InvalidArgument(f"{dataset.description}: no column of weights {chosen!r}; {nearest(chosen, names)}")
     with naming(dataset.description):
-        events = Simulated(recipe, codings, generated, seed, oversample, chosen, workers, dataset.description)
+        events = Simulated(recipe, codings, generated, seed, oversample, chosen, workers)
     if output is None:
         return table_to_awkward(read_all(events))
     tables: dict[str, TableSource] = {n: events if t is generated else t for n, t in dataset.tables.items()}
