@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -152,5 +151,5 @@ def _in_order(recipe: Recipe, copied: Sequence[Column]) -> tuple[Column, ...]:
     for number, column in enumerate(copied):
         last = float(rank.get(column.name, last))
         placed.append((last, number, column))
-    placed += [(float(rank[c.name]), -1, replace(c)) for c in made]
+    placed += [(float(rank[c.name]), -1, c) for c in made]
     return tuple(column for _, _, column in sorted(placed, key=lambda p: p[:2]))
