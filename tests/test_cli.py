@@ -23,6 +23,7 @@ import uproot
 import flowtuple as ft
 from flowtuple import cli, workflow
 from flowtuple.container.layout import SectionKind
+from flowtuple.evaluate.page import format_bytes
 from flowtuple.training import train as training
 
 COMMANDS = [
@@ -366,6 +367,11 @@ BAD_DECOMPRESSIONS = {
 }
 
 
+def test_weights_of_several_trees_are_refused(run: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = run("train", "nano.root", "-o", tmp_path / "out.flow", "--weights", "MET_pt")
+    assert_refused(ended, "nano.root: --weights goes with one tree", "choose one, such as FILE:Events")
+
+
 @pytest.mark.parametrize("case", BAD_DECOMPRESSIONS)
 def test_bad_decompression_is_refused(run: Callable[..., Ended], tmp_path: Path, case: str) -> None:
     path, output, options, *words = BAD_DECOMPRESSIONS[case]
@@ -654,8 +660,9 @@ def test_train_says_what_it_wrote(run: Callable[..., Ended], tmp_path: Path) -> 
 class TestDecompress:
     @pytest.mark.parametrize("suffix", [".root", ".parquet", ".h5", ".hdf5", ".npz", ".csv", ".csv.gz", ".txt", ".dat"])
     def test_flat_columns_into_every_format(self, run: Callable[..., Ended], tmp_path: Path, suffix: str) -> None:
-        ended = run("decompress", "flat.ftup", "-o", tmp_path / f"out{suffix}")
-        assert ended == Ended(0, "", "")
+        output = tmp_path / f"out{suffix}"
+        ended = run("decompress", "flat.ftup", "-o", output)
+        assert ended == Ended(0, f"{output}: {format_bytes(output.stat().st_size)}\n", "")
         assert [p.name for p in tmp_path.iterdir()] == [f"out{suffix}"]
         (table,) = json.loads(run("inspect", tmp_path / f"out{suffix}", "--json").out)["tables"]
         assert [(c["name"], c["low"], c["high"]) for c in table["columns"]] == [("x", 1.5, 2.5), ("n", 1, 2)]
@@ -753,9 +760,10 @@ class TestProcess:
         return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120)
 
     def test_as_a_module(self, inputs: Path, tmp_path: Path) -> None:
-        ended = self.run("decompress", inputs / "nano.ftup", "-o", tmp_path / "out.root")
-        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-        assert (tmp_path / "out.root").exists()
+        output = tmp_path / "out.root"
+        ended = self.run("decompress", inputs / "nano.ftup", "-o", output)
+        written = f"{output}: {format_bytes(output.stat().st_size)}\n"
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, written, "")
 
     @pytest.mark.skipif(
         not Path(sys.executable).with_name("flowtuple").exists(), reason="flowtuple is not installed as a command"

@@ -98,7 +98,8 @@ def _whole_chunk(damage: Damage) -> Damage:
     return replace(
         damage,
         columns=(),
-        reason=f"left out, for {first!r}{f' and {more} more' if more else ''} {'are' if more else 'is'} damaged",
+        reason=f"left out, for {first!r}{f' and {more} more' if more else ''} {'are' if more else 'is'} damaged; "
+        "OUT.root in place of OUT.ftup would keep the others",
     )
 
 

@@ -36,6 +36,7 @@ from flowtuple.cli.options import (
     read_memory,
     read_tolerance,
 )
+from flowtuple.evaluate.page import format_bytes
 from flowtuple.terminal import show_compressed, shown_progress, warn
 
 
@@ -126,6 +127,7 @@ def decompress(
         memory=read_memory(memory),
         options=options,
     )
+    sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")
 
 
 @app.command()

@@ -156,7 +156,8 @@ class File:
         if tree is None and len(self.tables) == 1:
             return next(iter(self.tables.values()))
         if tree is None:
-            raise InvalidArgument(f"{self.path}: holds {len(self.tables)} trees ({', '.join(self.tables)}); name one as tree=")
+            names = ", ".join(self.tables)
+            raise InvalidArgument(f"{self.path}: holds {len(self.tables)} trees ({names}); choose one by tree= (--tree)")
         if tree not in self.tables:
             raise InvalidArgument(f"{self.path}: no tree {tree!r}; {nearest(tree, self.tables)}")
         return self.tables[tree]

@@ -110,6 +110,11 @@ def train(
         if report is not None:
             write_training(of_rows(dataset.description, os.fspath(path), Path(path).stat().st_size, model), Path(report))
         return notes
+    if weights is not None and len(dataset.tables) > 1:
+        trees = list(dataset.tables)
+        raise InvalidArgument(
+            f"{dataset.description}: --weights goes with one tree, not with {', '.join(trees)}; choose one, such as FILE:{trees[0]}"
+        )
     weightings = {name: Weighting(table, weights or "", lengths[name], tuple(mix)) for name, table in dataset.tables.items()}
     if weights is not None:
         dataset = select(dataset, (), (weights,))
