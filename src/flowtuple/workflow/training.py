@@ -112,9 +112,8 @@ def train(
         return notes
     if weights is not None and len(dataset.tables) > 1:
         trees = list(dataset.tables)
-        raise InvalidArgument(
-            f"{dataset.description}: --weights goes with one tree, not with {', '.join(trees)}; choose one, such as FILE:{trees[0]}"
-        )
+        hint = f"choose one, such as FILE:{trees[0]}"
+        raise InvalidArgument(f"{dataset.description}: --weights goes with one tree, not with {', '.join(trees)}; {hint}")
     weightings = {name: Weighting(table, weights or "", lengths[name], tuple(mix)) for name, table in dataset.tables.items()}
     if weights is not None:
         dataset = select(dataset, (), (weights,))
