@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 import flowtuple as ft
 from flowtuple.cli.app import app
 from flowtuple.container.file import File
+from flowtuple.counters import OwnCounters
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.events.source import open_dataset
 from flowtuple.progress import silent
 from flowtuple.simulation.block import Block, take_events
-from flowtuple.simulation.counters import OwnCounters
 from flowtuple.simulation.declare import declare, fitted_recipe
 from flowtuple.simulation.learning import lessons
 from flowtuple.simulation.program import run

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from flowtuple.objects import Collection
 from flowtuple.schema import Array
-from flowtuple.simulation.recipe import Collection
 from flowtuple.table import Table
 
 

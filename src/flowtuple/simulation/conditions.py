@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from flowtuple.objects import Collection
 from flowtuple.schema import Array
 from flowtuple.simulation.block import Block
-from flowtuple.simulation.recipe import Collection, Recipe, Target
+from flowtuple.simulation.recipe import Recipe, Target
 from flowtuple.simulation.surroundings import around, nearest_columns
 
 Conditions = dict[str, Array]

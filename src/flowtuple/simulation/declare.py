@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.objects import Collection, find_collections, find_links
 from flowtuple.schema import Array, Column, matches, referred
 from flowtuple.simulation.block import Block
-from flowtuple.simulation.recipe import Collection, Recipe, Recoil, Target
+from flowtuple.simulation.recipe import Recipe, Recoil, Target
 from flowtuple.simulation.recoil import fitted, positions
 from flowtuple.simulation.response import Response
 from flowtuple.simulation.shares import energy, find_hypots, find_scales, find_shares, find_sums
@@ -51,12 +52,12 @@ def declare(
         raise InvalidArgument(f"column {both[0]!r} is both given and to be simulated; narrow one of the globs")
     counters = {c.counter for c in columns if c.counter is not None}
     plain = [c for c in columns if not c.is_opaque and not c.shape and c.role != "id" and c.name not in counters]
-    simulated = _collections([c for c in plain if c.name in wanted])
-    partners = _collections([c for c in plain if c.name in known])
+    simulated = find_collections([c for c in plain if c.name in wanted])
+    partners = find_collections([c for c in plain if c.name in known])
     clash = {c.counter for c in simulated} & {c.counter for c in partners}
     if clash:
         raise InvalidArgument(f"some columns counted by {clash.pop()!r} are given and others are not; take all of one kind")
-    links = _links(match, simulated, partners)
+    links = find_links(match, simulated, partners)
     targets = [_target(c, links.get(c.name, ("", "")), [*simulated, *partners], columns, derived or {}) for c in simulated]
     _check_derived(derived or {}, targets)
     alone = [c for c in plain if c.counter is None and c.name in wanted]
@@ -87,45 +88,6 @@ def _conditions(plain: Sequence[Column], known: Set[str]) -> tuple[str, ...]:
 
 def _matched(patterns: Iterable[str], table: str, columns: Sequence[Column]) -> set[str]:
     return {column.name for pattern in patterns for _, column in matches(pattern, {table: columns})}
-
-
-def _collections(columns: Iterable[Column]) -> list[Collection]:
-    """The collections of some columns, by their counters, named by what their columns begin with."""
-    found: dict[str, list[str]] = {}
-    for column in columns:
-        if column.counter is not None:
-            found.setdefault(column.counter, []).append(column.name)
-    out: list[Collection] = []
-    for counter, names in found.items():
-        stem = names[0].partition("_")[0]
-        axes = tuple(f"{stem}_{quantity}" for quantity in ("pt", "eta", "phi"))
-        if stem in {c.name for c in out}:
-            raise InvalidArgument(
-                f"column {names[0]!r} begins like those of another collection, counted otherwise; rename one kind"
-            )
-        out.append(Collection(stem, counter, tuple(names), axes if set(axes) <= set(names) else ()))
-    return out
-
-
-def _links(match: Iterable[str], simulated: Sequence[Collection], given: Sequence[Collection]) -> dict[str, tuple[str, str]]:
-    """By simulated collection, the column that points to partners and the given collection they are in."""
-    by_stem = {c.name.lower(): c.name for c in given}
-    asked = list(match)
-    if not asked:
-        asked = [n for c in simulated for n in c.columns if "Idx" in n and referred(n) in by_stem]
-    links: dict[str, tuple[str, str]] = {}
-    for text in asked:
-        column, _, named = text.partition("=")
-        owner = next((c for c in simulated if column in c.columns), None)
-        if owner is None:
-            names = [n for c in simulated for n in c.columns]
-            raise InvalidArgument(f"the match {column!r} is no column that is simulated; {nearest(column, names)}")
-        partners = by_stem.get((named or referred(column)).lower())
-        if partners is None:
-            close = nearest(named or referred(column), [c.name for c in given])
-            raise InvalidArgument(f"the match {column!r} points to no given collection; {close}; write {column}=COLLECTION")
-        links.setdefault(owner.name, (column, partners))
-    return links
 
 
 def _target(

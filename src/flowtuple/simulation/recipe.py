@@ -7,27 +7,11 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from flowtuple.errors import Corrupt
+from flowtuple.objects import Collection
 from flowtuple.schema import Column
 from flowtuple.simulation.response import Response
 
 VERSION = 1
-
-
-@dataclass(frozen=True)
-class Collection:
-    """Objects of one kind: columns that one counter counts.
-
-    Attributes:
-        name: What the columns begin with, such as `Jet`.
-        counter: Name of the counter.
-        columns: Names of the columns that are read or learned, in the order of the schema.
-        axes: Names of p_T, eta and phi; empty where they are not all there.
-    """
-
-    name: str
-    counter: str
-    columns: tuple[str, ...]
-    axes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

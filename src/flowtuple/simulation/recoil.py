@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from flowtuple.lattice.arithmetic import arctangent, sine_cosine
+from flowtuple.objects import pointed
 from flowtuple.schema import Array
 from flowtuple.simulation.block import Block
 from flowtuple.simulation.recipe import Recipe, Recoil, Target
@@ -69,9 +70,7 @@ def _of_objects(block: Block, recipe: Recipe, target: Target) -> list[Array]:
 
 def positions(block: Block, through: str, event: Array, collection: str) -> Array:
     """Positions of the objects that a column of numbers points to, -1 where it points to none of its event."""
-    number = block.values[through].astype(np.int64)
-    there = (number >= 0) & (number < block.counts[collection][event])
-    return np.where(there, block.begin(collection)[event] + number, -1)
+    return pointed(block.values[through], event, block.counts[collection])
 
 
 def _vector(pt: Array, phi: Array) -> Array:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flowtuple.objects import Collection
 from flowtuple.schema import Array
 from flowtuple.simulation.block import Block, spans
-from flowtuple.simulation.recipe import Collection
 from flowtuple.simulation.response import turned
 
 

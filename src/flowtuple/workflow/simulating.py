@@ -11,6 +11,7 @@ import awkward as ak
 from flowtuple.assemble import add_models, description
 from flowtuple.container.file import File
 from flowtuple.container.writer import create
+from flowtuple.counters import OwnCounters
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.events.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.fitting import with_flows
@@ -18,7 +19,6 @@ from flowtuple.prepare import Prepared, prepare
 from flowtuple.progress import Progress, silent
 from flowtuple.schema import matches
 from flowtuple.selection import Watched, naming
-from flowtuple.simulation.counters import OwnCounters
 from flowtuple.simulation.declare import declare
 from flowtuple.simulation.learning import Lesson, lessons
 from flowtuple.simulation.recipe import Recipe
