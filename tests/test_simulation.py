@@ -5,6 +5,7 @@ import json
 import operator
 import warnings
 from pathlib import Path
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -21,7 +22,9 @@ from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.events.source import open_dataset
 from flowtuple.progress import silent
 from flowtuple.simulation.block import Block, take_events
-from flowtuple.simulation.declare import declare, fitted_recipe
+from flowtuple.simulation.cells import Cells, find_cells
+from flowtuple.simulation.declare import declare
+from flowtuple.simulation.fitted import fitted_recipe
 from flowtuple.simulation.learning import lessons
 from flowtuple.simulation.program import run
 from flowtuple.simulation.recipe import Recipe
@@ -149,10 +152,54 @@ def test_a_recipe_comes_back_from_json(events: ak.Array) -> None:
 def test_responses_are_inverted(kind: str) -> None:
     draw = np.random.default_rng(0)
     response = Response("Jet_x", "GenJet_x", kind, 0.5 if kind == "ratio" else 0.0)  # type: ignore[arg-type]
-    gen, reco = draw.uniform(-3, 3, 100), draw.uniform(-3, 3, 100)
+    gen, reco = {"GenJet_x of partner": draw.uniform(-3, 3, 100)}, draw.uniform(-3, 3, 100)
     assert np.allclose(response.inverse(response.forward(reco, gen), gen), reco)
     if kind == "turn":
         assert np.abs(response.forward(reco, gen)).max() <= np.pi
+
+
+@pytest.mark.parametrize("floor", [0.0, 15.0])
+def test_responses_in_cells_have_one_shape_and_are_inverted(floor: float) -> None:
+    """Half a detector has five times the resolution of the other half; with a floor most p_T lie close to a threshold."""
+    draw = np.random.default_rng(0)
+    gen, eta = draw.exponential(20, 20_000) + 12, np.abs(draw.normal(0, 2, 20_000))
+    reco = gen * draw.normal(1, np.where(eta < 1.3, 0.02, 0.1))
+    kept = reco > floor
+    partners, reco = {"G_pt of partner": gen[kept], "|G_eta| of partner": eta[kept]}, reco[kept]
+    response = Response("R_pt", "G_pt", "ratio", floor).in_cells(reco, partners, partners)
+    assert response.cells is not None
+    assert min(abs(np.array(response.cells.edge) - 1.3)) < 0.01
+    learned = response.forward(reco, partners)
+    assert np.allclose(response.inverse(learned, partners), reco)
+    far = partners["G_pt of partner"] > 50  # where no threshold is felt
+    widths = [np.subtract(*np.quantile(learned[far & side], [0.84, 0.16])) / 2 for side in (eta[kept] < 1.3, eta[kept] > 1.3)]
+    assert widths == pytest.approx([1, 1], abs=0.1)
+    if floor:
+        assert (response.inverse(np.full(len(reco), -9.0), partners).astype(np.float32) >= floor).all()
+
+
+def test_cells_find_an_edge_and_few_rows_find_none() -> None:
+    draw = np.random.default_rng(0)
+    x, y = draw.uniform(-1, 1, 5000), draw.uniform(-1, 1, 5000)
+    target = np.where(x < 0.25, 0.0, 1.0)
+    cells = find_cells({"x": x, "y": y}, target)
+    assert cells is not None
+    described = cells.described({"x": x, "y": y}, target, lambda part: (float(part.mean()), float(len(part))))
+    assert np.array_equal(described.figure({"x": x, "y": y})[:, 0], target)
+    assert described.figure({"x": x, "y": y})[:, 1].min() >= 200
+    assert described.figure({"x": np.array([np.nan]), "y": np.zeros(1)})[0, 0] == 0  # NaN counts as 0, as in training
+    assert find_cells({"x": x[:300]}, target[:300]) is None
+
+
+@pytest.mark.parametrize("change", [{"left": [0, -1, -1]}, {"right": [7, -1, -1]}, {"edge": [0.5]}, {"column": [3, -1, -1]}])
+def test_cells_that_are_no_tree_are_refused(change: dict[str, Any]) -> None:
+    good = {"columns": ["x"], "column": [0, -1, -1], "edge": [0.5, 0, 0], "left": [1, -1, -1], "right": [2, -1, -1]}
+    good |= {"figures": [[], [1.0], [2.0]]}
+    found = Cells.from_json(good)
+    assert found is not None
+    assert found.figure({"x": np.array([0.5, 0.6])}).tolist() == [[1.0], [2.0]]
+    with pytest.raises(Corrupt, match="no tree"):
+        Cells.from_json(good | change)
 
 
 def test_relations_are_found() -> None:

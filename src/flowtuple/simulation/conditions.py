@@ -10,6 +10,7 @@ from flowtuple.objects import Collection
 from flowtuple.schema import Array
 from flowtuple.simulation.block import Block
 from flowtuple.simulation.recipe import Recipe, Target
+from flowtuple.simulation.response import of_partner
 from flowtuple.simulation.surroundings import around, nearest_columns
 
 Conditions = dict[str, Array]
@@ -33,9 +34,11 @@ def of_partners(block: Block, recipe: Recipe, target: Target, events: Mapping[st
     """One row a generated object: its columns and number, the nearest of each given collection, what is known of its event."""
     own = recipe.collection(target.partners)
     event = block.event(own.name)
-    out: Conditions = {name: content[event] for name, content in events.items()}
-    out |= {f"{name} of partner": block.values[name] for name in own.columns}
+    themselves = of_themselves(block, own)
+    out: Conditions = {name: content[event] for name, content in events.items()} | themselves
     out["number of partner"] = block.number(own.name).astype(np.int32)
+    if target.efficiency is not None:
+        out["copies expected"] = target.efficiency.figure(themselves)[:, 0].astype(np.float32)
     if own.axes:
         _, eta, phi = (block.values[name] for name in own.axes)
         for other in (c for c in recipe.given if c.axes):
@@ -45,6 +48,12 @@ def of_partners(block: Block, recipe: Recipe, target: Target, events: Mapping[st
     return out
 
 
+def of_themselves(block: Block, own: Collection) -> Conditions:
+    """One row a generated object: its columns, and |eta|, for detectors are symmetric."""
+    out = {of_partner(name): block.values[name] for name in own.columns}
+    return out | ({of_partner(f"|{own.axes[1]}|"): np.abs(block.values[own.axes[1]])} if own.axes else {})
+
+
 def of_neighbours(
     block: Block, objects: Collection, event: Array, values: Mapping[str, Array], others: Iterable[Target]
 ) -> Conditions:
@@ -52,6 +61,7 @@ def of_neighbours(
     out: Conditions = {}
     if objects.axes and all(name in values for name in objects.axes):
         _, eta, phi = (values[name] for name in objects.axes)
+        out[f"|{objects.axes[1]}|"] = np.abs(eta)
         for other in (t.objects for t in others if t.objects.axes):
             found = around(block, event, eta, phi, other)
             out |= nearest_columns(found, block, other, f"{objects.name}_{other.name}")

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import replace
-from typing import Any
-
-import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.objects import Collection, find_collections, find_links
-from flowtuple.schema import Array, Column, matches, referred
-from flowtuple.simulation.block import Block
+from flowtuple.schema import Column, matches, referred
 from flowtuple.simulation.recipe import Recipe, Recoil, Target
-from flowtuple.simulation.recoil import fitted, positions
 from flowtuple.simulation.response import Response
-from flowtuple.simulation.shares import energy, find_hypots, find_scales, find_shares, find_sums
 
 NONE = "none"  # a column that is learned as it is
-WIDE = 0.05  # half-width of a ratio from which on a threshold has to be kept sharp by counting from it
-_FEW = 64  # values of a given column that are listed
-_APART = ("id", "weight", "counter")
+APART = ("id", "weight", "counter")
 
 
 def declare(
@@ -83,7 +74,7 @@ def declare(
 
 def _conditions(plain: Sequence[Column], known: Set[str]) -> tuple[str, ...]:
     """Numbers of the event that densities may read."""
-    return tuple(c.name for c in plain if c.counter is None and c.name in known and c.role not in (*_APART, "angle"))
+    return tuple(c.name for c in plain if c.counter is None and c.name in known and c.role not in (*APART, "angle"))
 
 
 def _matched(patterns: Iterable[str], table: str, columns: Sequence[Column]) -> set[str]:
@@ -142,73 +133,3 @@ def _recoils(columns: Sequence[Column], given: Sequence[Column]) -> tuple[Recoil
             pair = (f"Gen{stem[1]}_pt", f"Gen{stem[1]}_phi")
             found.append(Recoil(name, f"{stem[1]}_phi", pair if set(pair) <= known else (), ()))
     return tuple(found)
-
-
-def fitted_recipe(recipe: Recipe, block: Block) -> Recipe:
-    """The recipe with what only events tell: thresholds, coefficients of recoils, and what was seen of given columns."""
-    targets = tuple(replace(t, responses=tuple(_with_floor(t, r, block) for r in t.responses)) for t in recipe.targets)
-    targets = tuple(_with_sums(recipe, target, block) for target in targets)
-    recipe = replace(recipe, targets=targets)
-    vectors = [r for r in recipe.recoils if _is_vector(block.values[r.pt], block.values[r.phi])]
-    others = tuple(name for r in recipe.recoils if r not in vectors for name in (r.pt, r.phi))
-    recoils = tuple(replace(r, coefficients=fitted(block, recipe, r)) for r in vectors)
-    recipe = replace(recipe, event=(*recipe.event, *others))
-    names = [c.name for c in recipe.given_columns if c.role not in (*_APART, "angle")]
-    return replace(recipe, recoils=recoils, seen={name: _seen(block.values[name]) for name in names})
-
-
-def _is_vector(pt: Array, phi: Array) -> bool:
-    """Whether these are a magnitude and a direction, without values that stand for something else."""
-    return bool((pt >= 0).all() and (np.abs(phi) <= np.float32(np.pi)).all())
-
-
-def _with_sums(recipe: Recipe, target: Target, block: Block) -> Target:
-    """The target with the columns that follow from others, and with those that add up to the energy."""
-    apart = {*target.objects.axes, target.through, *target.references, *(r.column for r in target.responses)}
-    names = [n for n in target.objects.columns if n not in apart and recipe.dtype(n) != "bool"]
-    columns = {n: block.values[n] for n in names if np.isfinite(block.values[n]).all()}
-    mass = next((n for n in columns if n.rpartition("_")[2] in ("mass", "m")), "")
-    sums = {name: parts for name, parts in find_sums(columns).items() if name != mass}
-    parts: tuple[str, ...] = ()
-    if mass and target.objects.axes:
-        total = energy([block.values[n] for n in (*target.objects.axes[:2], mass)])
-        floats = {n: v for n, v in columns.items() if v.dtype.kind == "f" and n not in sums and n != mass}
-        parts = find_shares(floats, total)
-    target = replace(target, mass=mass if parts else "", shares=parts, sums=sums)
-    floats = {n: v for n, v in columns.items() if v.dtype.kind == "f" and n not in (*sums, *parts)}
-    hypots = {name: squares for name, squares in find_hypots(floats).items() if name != mass}
-    scaled = {n: v for n, v in floats.items() if n not in {*hypots, mass, *(m for squares in hypots.values() for m in squares)}}
-    others = {n: block.values[n] for n in (*target.objects.axes[:1], *hypots)}
-    return replace(target, hypots=hypots, scales=find_scales(scaled, others))
-
-
-def seen_too(before: Mapping[str, Any], values: Array) -> dict[str, Any]:
-    """What was seen, these values among it."""
-    now = _seen(values)
-    if "values" in before and "values" in now:
-        both = sorted({*before["values"], *now["values"]})
-        return {"values": both} if len(both) <= _FEW else {"range": [float(both[0]), float(both[-1])]}
-    ends = [x for seen in (before, now) for x in seen.get("range", seen.get("values", []))]
-    return {"range": [float(min(ends)), float(max(ends))] if ends else []}
-
-
-def _with_floor(target: Target, response: Response, block: Block) -> Response:
-    if response.kind != "ratio":
-        return response
-    partner = positions(block, target.through, block.event(target.objects.name), target.partners)
-    reco = block.values[response.column][partner >= 0].astype(np.float64)
-    if not len(reco):
-        return response
-    ratio = reco / block.values[response.partner][partner[partner >= 0]]
-    low, high = np.quantile(ratio, [0.16, 0.84])
-    return replace(response, floor=float(reco.min()) if high - low > 2 * WIDE else 0.0)
-
-
-def _seen(values: Array) -> dict[str, list[float | int]]:
-    """The values met, where they are whole and few; else the smallest and the largest."""
-    if values.dtype.kind in "iub":
-        unique = np.unique(values)
-        if len(unique) <= _FEW:
-            return {"values": unique.astype(np.int64).tolist()}
-    finite = values[np.isfinite(values)]
-    return {"range": [float(finite.min()), float(finite.max())] if len(finite) else []}

@@ -11,7 +11,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.progress import Progress
 from flowtuple.schema import Array
 from flowtuple.simulation.block import Block
-from flowtuple.simulation.declare import fitted_recipe, seen_too
+from flowtuple.simulation.fitted import fitted_recipe, seen_too
 from flowtuple.simulation.program import run
 from flowtuple.simulation.recipe import Recipe
 from flowtuple.simulation.truth import Truth, answers

@@ -88,8 +88,7 @@ def _with_partner(
     learned = source(Step(f"{name} response", seen, event, number), [r.name for r in target.responses])
     values = {}
     for r in target.responses:
-        restoring = r.inverse(learned[r.name], block.values[r.partner][partner])
-        values[r.column] = restoring.astype(recipe.column(r.column).dtype)
+        values[r.column] = r.inverse(learned[r.name], seen).astype(recipe.column(r.column).dtype)
     seen |= learned | values | of_neighbours(block, target.objects, event, values, before)
     values |= source(Step(f"{name} properties", seen, event, number), recipe.counts_first(target.properties))
     return _Objects(event, partner, completed(recipe, target, values))

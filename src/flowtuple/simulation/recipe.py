@@ -9,7 +9,8 @@ from typing import Any
 from flowtuple.errors import Corrupt
 from flowtuple.objects import Collection
 from flowtuple.schema import Column
-from flowtuple.simulation.response import Response
+from flowtuple.simulation.cells import Cells
+from flowtuple.simulation.response import Response, response_from_json
 
 VERSION = 1
 
@@ -29,6 +30,7 @@ class Target:
         sums: Columns that are sums of others, by name, which follow from these.
         hypots: The same for roots of sums of squares.
         scales: Columns that are learned as multiples of others, by name.
+        efficiency: Cells of generated objects with how often each of these is found on average; `None` where few are known.
     """
 
     objects: Collection
@@ -41,6 +43,7 @@ class Target:
     sums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hypots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     scales: Mapping[str, str] = field(default_factory=dict)
+    efficiency: Cells | None = None
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -173,7 +176,7 @@ def _collection(data: Mapping[str, Any]) -> Collection:
 
 
 def _target(data: Mapping[str, Any]) -> Target:
-    responses = tuple(Response(**r) for r in data["responses"])
+    responses = tuple(response_from_json(r) for r in data["responses"])
     return Target(
         _collection(data["objects"]),
         data["through"],
@@ -185,4 +188,5 @@ def _target(data: Mapping[str, Any]) -> Target:
         {name: tuple(parts) for name, parts in data["sums"].items()},
         {name: tuple(parts) for name, parts in data["hypots"].items()},
         dict(data["scales"]),
+        Cells.from_json(data["efficiency"]),
     )

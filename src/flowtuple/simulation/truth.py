@@ -8,6 +8,7 @@ import numpy as np
 
 from flowtuple.schema import Array, Column
 from flowtuple.simulation.block import Block
+from flowtuple.simulation.conditions import of_themselves
 from flowtuple.simulation.program import EXTRAS, FOUND, Step, falling_order
 from flowtuple.simulation.recipe import Recipe, Target
 from flowtuple.simulation.recoil import left, positions
@@ -71,12 +72,13 @@ def _of_objects(block: Block, recipe: Recipe, target: Target) -> Answers:
         out[f"{name} found"] = {FOUND: np.bincount(partner[found], minlength=_size(block, target.partners)).astype(np.int16)}
         out[f"{name} properties"] = {n: learned[n][found] for n in target.properties}
         response = out[f"{name} response"] = {}
+        themselves = of_themselves(block, recipe.collection(target.partners))
+        partners = {n: content[partner[found]] for n, content in themselves.items()}
         for r in target.responses:
-            gen = block.values[r.partner][partner[found]]
-            response[r.name] = r.forward(block.values[r.column][found], gen).astype(recipe.learned_dtype(r.column))
+            response[r.name] = r.forward(block.values[r.column][found], partners).astype(recipe.learned_dtype(r.column))
             if pt is not None and r.column == target.objects.axes[0]:
                 pt = pt.copy()
-                pt[found] = r.inverse(response[r.name], gen)  # objects of all but equal p_T may change places
+                pt[found] = r.inverse(response[r.name], partners)  # objects of all but equal p_T may change places
     arranged = np.concatenate([found, without])
     order = arranged[falling_order(event[arranged], None if pt is None else pt[arranged])]
     return out | _references(block, recipe, target, order)
