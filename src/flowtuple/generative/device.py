@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import zuko
 from torch import Tensor
 
 from flowtuple.errors import InvalidArgument
@@ -43,10 +44,10 @@ def mixed_precision(flow: torch.nn.Module, device: torch.device) -> Iterator[Non
 
 
 @contextmanager
-def narrowed(layers: list[torch.nn.Linear], device: str) -> Iterator[None]:
+def narrowed(layers: list[torch.nn.Module], device: str) -> Iterator[None]:
     """Linear layers that compute in bfloat16 and give float32."""
     for layer in layers:
-        layer.forward = _Narrow(layer, device)  # type: ignore[method-assign,assignment]
+        layer.forward = _Narrow(layer, device)
     try:
         yield
     finally:
@@ -57,7 +58,7 @@ def narrowed(layers: list[torch.nn.Linear], device: str) -> Iterator[None]:
 class _Narrow:
     """The forward pass of a layer's class, in bfloat16."""
 
-    def __init__(self, layer: torch.nn.Linear, device: str) -> None:
+    def __init__(self, layer: torch.nn.Module, device: str) -> None:
         self._forward, self._device = type(layer).forward.__get__(layer), device
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -66,7 +67,8 @@ class _Narrow:
         return y.float()
 
 
-def _inner_layers(flow: torch.nn.Module) -> list[torch.nn.Linear]:
+def _inner_layers(flow: torch.nn.Module) -> list[torch.nn.Module]:
     """All linear layers of its networks but the last of each."""
     networks = [module for module in flow.modules() if isinstance(module, torch.nn.Sequential)]
-    return [layer for network in networks for layer in [m for m in network if isinstance(m, torch.nn.Linear)][:-1]]
+    linear = (torch.nn.Linear, zuko.nn.Linear)
+    return [layer for network in networks for layer in [m for m in network if isinstance(m, linear)][:-1]]

@@ -43,12 +43,14 @@ class Fitted:
         best_epoch: Its number, from 1.
         history: Of each epoch the learning rate and both losses.
         watched: Epochs after which the flow was looked at, and what was found.
-        waited: Share of the time of this run's epochs in which no step was made for want of rows.
+        seconds: Time of this run's epochs, without judging and watching.
+        waited: Share of it in which no step was made for want of rows.
     """
 
     best_epoch: int
     history: list[tuple[float, float, float]]
     watched: list[tuple[int, dict[str, float]]]
+    seconds: float
     waited: float
 
 
@@ -117,8 +119,8 @@ class _Run:
     def go(self, report: Report, log: Path | None, watch: Watch | None) -> Fitted:
         where, best = self._begin()
         writer = Log(log if self.team.process.leads else None)
-        began, pieces = where.epoch, (p for k in range(where.epoch, self.options.epochs) for p in self.rows.pieces(k))
-        spent = 0.0
+        pieces = (p for k in range(where.epoch, self.options.epochs) for p in self.rows.pieces(k))
+        spent = 0.0  # seconds
         with Ahead(pieces) as ahead:
             batches = (batch for piece in ahead for batch in piece)
             while where.epoch < self.options.epochs and not self._tired(where):
@@ -136,7 +138,7 @@ class _Run:
                     report(where.epoch / self.options.epochs, where.history[-1][2])
         writer.close()
         self.flow.load_state_dict(best)
-        return Fitted(where.best[1], where.history, where.watched, ahead.waited / spent if where.epoch > began else 0.0)
+        return Fitted(where.best[1], where.history, where.watched, spent, ahead.waited / spent if spent else 0.0)
 
     def _begin(self) -> tuple[state.Progressed, dict[str, Tensor]]:
         found = None
