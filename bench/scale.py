@@ -110,11 +110,8 @@ def work(paths: Sequence[str], a: argparse.Namespace) -> None:
 
 def run(processes: int, paths: Sequence[str], options: Sequence[str]) -> dict[str, float]:
     """What a training by so many processes prints."""
-    started = (
-        [sys.executable]
-        if processes == 1
-        else [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    )
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    started = [sys.executable, *(torchrun if processes > 1 else [])]
     command = [*started, __file__, "--work", *options, "--paths", *paths]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])

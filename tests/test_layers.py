@@ -24,6 +24,8 @@ RANKS = {
     "events": 3,
     "weighting": 3,
     "transforms": 4,
+    "row_columns": 4,
+    "row_store": 4,
     "rows": 4,
     "cut": 5,
     "derived": 5,

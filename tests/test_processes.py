@@ -111,19 +111,7 @@ def wait_for_epoch(number: int, folder: Path, process: subprocess.Popen[str]) ->
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_process_that_is_gone_is_not_waited_for(data: Path, tmp_path: Path, lost: int) -> None:
     output, folder, port = tmp_path / "m.flow", tmp_path / "c", free_port()
-    words = [
-        str(data),
-        "-o",
-        str(output),
-        "--flow",
-        "maf",
-        "--epochs",
-        "100000",
-        "--patience",
-        "0",
-        "--checkpoint",
-        str(folder),
-    ]
+    words = [str(data), "-o", str(output), "--flow", "maf", "--epochs", "9999", "--patience", "0", "--checkpoint", str(folder)]
     both = [start([*words, *WORDS], rank, port) for rank in range(2)]
     try:
         wait_for_epoch(1, folder, both[0])

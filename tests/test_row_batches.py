@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
+from safetensors import safe_open  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+
 import flowtuple as ft  # noqa: E402
 from flowtuple.errors import InvalidArgument  # noqa: E402
 from flowtuple.generative import blocks  # noqa: E402
@@ -22,6 +26,7 @@ from flowtuple.generative.device import _inner_layers, choose_device, mixed_prec
 from flowtuple.generative.fit import fit  # noqa: E402
 from flowtuple.generative.options import RowFlow, Shape, Training  # noqa: E402
 from flowtuple.generative.processes import Process  # noqa: E402
+from flowtuple.generative.state import NAME  # noqa: E402
 from flowtuple.generative.zoo import build  # noqa: E402
 from flowtuple.schema import Array  # noqa: E402
 
@@ -178,6 +183,18 @@ def test_rows_in_a_mapped_file_give_the_same_model(tmp_path: Path) -> None:
     content = (tmp_path / "1000.flow").read_bytes()
     assert content == (tmp_path / f"{2**31}.flow").read_bytes()
     assert b"waited" not in content  # no time of day or speed of the machine is in a model
+
+
+def test_a_checkpoint_of_an_older_version_is_refused(tmp_path: Path) -> None:
+    asked, data = RowFlow("maf", SMALL, Training(epochs=1)), {"x": np.arange(300.0)}
+    ft.train(data, tmp_path / "m.flow", flow=asked, checkpoint=tmp_path)
+    with safe_open(tmp_path / NAME, "pt") as stored:
+        content = json.loads(stored.metadata()["training"])
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (it is no mapping)
+    del content["version"], content["where"]["watched"]  # as it was before there were any
+    save_file(tensors, tmp_path / NAME, {"training": json.dumps(content)})
+    with pytest.raises(InvalidArgument, match="is of another version of flowtuple; remove it to begin again"):
+        ft.train(data, tmp_path / "m.flow", flow=asked, checkpoint=tmp_path)
 
 
 def test_too_many_processes_for_the_rows() -> None:
