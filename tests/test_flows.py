@@ -103,12 +103,13 @@ def test_a_device_gives_the_same(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_loss_falls_in_training(kind: str) -> None:
-    from flowtuple.generative.fit import Sample, fit
+    from flowtuple.generative.blocks import Sample
+    from flowtuple.generative.fit import fit
 
     draw = np.random.default_rng(0)
     x = draw.normal(0, 1, (4000, 2)) @ np.array([[1.0, 0.9], [0.0, 0.4]])
     flow = build(kind, 2, SMALL, seed=0)
-    sample = Sample(lambda u: x, x.shape, np.arange(len(x)), np.ones(len(x)))
+    sample = Sample(lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x)))
     fitted = fit(flow, sample, Training(epochs=8, batch=256, learning_rate=5e-3), 0, lambda share, loss: None)
     losses = [held for _, _, held in fitted.history]
     assert losses[-1] < losses[0] - 0.02
@@ -284,10 +285,11 @@ def test_an_interrupted_training_ends_with_the_same_model(tmp_path: Path, schedu
 
 
 def test_early_stop_and_clipping() -> None:
-    from flowtuple.generative.fit import Sample, fit
+    from flowtuple.generative.blocks import Sample
+    from flowtuple.generative.fit import fit
 
     x = np.random.default_rng(0).normal(0, 1, (600, 2))
-    sample = Sample(lambda u: x, x.shape, np.arange(len(x)), np.ones(len(x)))
+    sample = Sample(lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x)))
     options = Training(epochs=200, batch=64, learning_rate=2e-2, patience=3, schedule="constant")
     fitted = fit(build("nsf", 2, SMALL, 0), sample, options, 0, lambda share, loss: None)
     assert len(fitted.history) == fitted.best_epoch + 3 < 200

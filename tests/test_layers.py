@@ -26,6 +26,8 @@ RANKS = {
     "objects": 3,
     "counters": 3,
     "transforms": 4,
+    "row_columns": 4,
+    "row_store": 4,
     "rows": 4,
     "cut": 5,
     "derived": 5,

@@ -9,6 +9,7 @@ from flowtuple.table import TableSource, column_bytes
 MEMORY = 2**31  # bytes that compressing and decompressing keep within, however long the input is
 BLOCK = 16  # part of it for the events read at a time; decoding and statistics take several times as much
 TRAINING = 32  # part of it for the events that a model is trained on, which training holds in many forms
+ROWS = 4  # part of it for rows that stay in memory through a training; more of them lie in a file
 CHUNK = 64  # part of it for the events of a chunk; each worker holds two, and what coding them takes
 LARGEST_CHUNK = 2**27  # bytes of its events, whatever the memory: a chunk of the format holds at most 2^28 values
 _PROBED = 512

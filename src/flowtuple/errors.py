@@ -38,6 +38,10 @@ class BoundViolated(FlowtupleError):
     """Report this: a value failed its bound before it was written, so nothing was written."""
 
 
+class ProcessLost(FlowtupleError):
+    """Start it again: another process that worked on the same thing is gone."""
+
+
 class MissingExtra(FlowtupleError, ImportError):
     """Install an extra: this operation needs a package that the light core does not bring."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.row_columns import choose_columns
 from flowtuple.schema import Array, Column
-from flowtuple.selection import select
 from flowtuple.table import Dataset, Table, TableSource
-
-_NOT_COMPARED = ("id", "weight")
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,67 @@ class Rows:
         return replace(self, columns=tuple(columns), values=self.values[:, places], dtypes=dtypes)
 
 
+@dataclass(frozen=True)
+class RowSource:
+    """Where rows come from: any range of events gives its own.
+
+    Attributes:
+        source: What the sample is called in messages.
+        table: Its events.
+        columns: Of events, or of objects that one counter counts.
+        weight: The column of weights, if there is one.
+    """
+
+    source: str
+    table: TableSource
+    columns: tuple[Column, ...]
+    weight: Column | None = None
+
+    @property
+    def counter(self) -> str | None:
+        """Name of the collection's counter; `None` where rows are events."""
+        return self.columns[0].counter
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the rows' columns; a fixed array is as many as it has places."""
+        places = [(c, range(math.prod(c.shape))) for c in self.columns]
+        return tuple(f"{c.name}[{k}]" if c.shape else c.name for c, numbers in places for k in numbers)
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Their types."""
+        return tuple(c.dtype for c in self.columns for _ in range(math.prod(c.shape)))
+
+    def read(self, start: int, stop: int, *, keep_undefined: bool = False) -> Rows:
+        """The rows of a range of events, which count from 0.
+
+        Args:
+            start: The first event.
+            stop: The one after the last.
+            keep_undefined: Keep rows with NaN or an infinity.
+        """
+        wanted = [c.name for c in self.columns] + ([self.weight.name] if self.weight else [])
+        table = self.table.read(wanted, start, stop)
+        event = _events(table, self.counter)
+        weights = None if self.weight is None else _weights(table, self.weight, event)
+        values = np.concatenate([_numbers(table, c) for c in self.columns], axis=1)
+        keep = np.isfinite(values).all(axis=1) & (True if weights is None else np.isfinite(weights))
+        if keep_undefined:
+            keep = np.ones(len(values), bool)
+        return Rows(
+            self.source,
+            self.names,
+            values[keep],
+            event[keep],
+            table.num_entries,
+            None if weights is None else weights[keep],
+            int((~keep).sum()),
+            self.dtypes,
+            self.counter,
+        )
+
+
 def read_rows(
     dataset: Dataset,
     columns: Sequence[str] = (),
@@ -91,65 +149,20 @@ def read_rows(
         >>> rows.event.tolist(), rows.events
         ([0, 0, 2], 3)
     """
-    sources = list(dict.fromkeys(name.partition("[")[0] for name in exactly))
-    kept = select(dataset, [glob.escape(name) for name in sources] if exactly else columns)
-    if len(kept.tables) != 1:
-        raise InvalidArgument(
-            f"{dataset.description}: choose one of its trees, such as FILE:{next(iter(kept.tables), 'Events')}"
-        )
-    (name, source), described = next(iter(kept.tables.items())), dataset.description
-    taken = [c for c in source.columns if c.name in sources or (not exactly and _is_compared(c, weights))]
-    chosen = _one_collection(taken, described)
-    counter = chosen[0].counter
-    whole = dataset.table(name)
-    weight = None if weights is None else _weight_column(whole, weights, counter, described)
-    table = whole.read([c.name for c in chosen] + ([weight.name] if weight else []), 0, whole.num_entries)
-    event = _events(table, counter)
-    per_row = None if weight is None else _weights(table, weight, event)
-    labels, values = _matrix(table, chosen)
-    keep = np.isfinite(values).all(axis=1) & (True if per_row is None else np.isfinite(per_row))
-    if keep_undefined:
-        keep = np.ones(len(values), bool)
-    return Rows(
-        described,
-        labels,
-        values[keep],
-        event[keep],
-        table.num_entries,
-        None if per_row is None else per_row[keep],
-        int((~keep).sum()),
-        tuple(c.dtype for c in chosen for _ in range(math.prod(c.shape))),
-        counter,
-    )
+    source = row_source(dataset, columns, weights, exactly=exactly)
+    return source.read(0, source.table.num_entries, keep_undefined=keep_undefined)
 
 
-def _is_compared(column: Column, weights: str | None) -> bool:
-    return not (column.hidden or column.is_opaque or column.role in _NOT_COMPARED or column.name == weights)
-
-
-def _one_collection(columns: list[Column], described: str) -> list[Column]:
-    """The columns without the counters of their objects.
+def row_source(
+    dataset: Dataset, columns: Sequence[str] = (), weights: str | None = None, *, exactly: Sequence[str] = ()
+) -> RowSource:
+    """What `read_rows` would read, for whoever reads it in parts.
 
     Raises:
-        InvalidArgument: None are left, or they belong to different collections.
+        InvalidArgument: A name or glob matches nothing, or several tables or collections are left.
     """
-    counters = {c.counter for c in columns if c.counter is not None}
-    columns = [c for c in columns if c.name not in counters]
-    if not columns:
-        raise InvalidArgument(f"{described}: holds no number that could be looked at: widen --columns")
-    if len({c.counter for c in columns}) > 1:
-        collection = next(c.name.partition("_")[0] for c in columns if c.counter is not None)
-        what = f"one collection at a time, such as --columns '{collection}_*'"
-        raise InvalidArgument(f"{described}: holds numbers of events and of their objects: take {what}")
-    return columns
-
-
-def _weight_column(source: TableSource, name: str, counter: str | None, described: str) -> Column:
-    for column in source.columns:
-        if column.name == name and not column.is_opaque and column.counter in (None, counter) and not column.shape:
-            return column
-    numbers = [c.name for c in source.columns if c.counter in (None, counter) and not c.is_opaque and not c.hidden]
-    raise InvalidArgument(f"{described}: no column of weights {name!r} for these rows; {nearest(name, numbers)}")
+    table, chosen, weight = choose_columns(dataset, columns, weights, exactly)
+    return RowSource(dataset.description, table, chosen, weight)
 
 
 def _events(table: Table, counter: str | None) -> Array:
@@ -163,13 +176,7 @@ def _weights(table: Table, column: Column, event: Array) -> Array:
     return content[event] if column.counter is None else content
 
 
-def _matrix(table: Table, columns: list[Column]) -> tuple[tuple[str, ...], Array]:
-    """Names and values; a fixed array is as many columns as it has places."""
-    names: list[str] = []
-    parts: list[Array] = []
-    for column in columns:
-        content = np.asarray(table.data[column.name], dtype=np.float64)
-        parts.append(content.reshape(len(content), -1))
-        size = parts[-1].shape[1]
-        names += [column.name] if not column.shape else [f"{column.name}[{k}]" for k in range(size)]
-    return tuple(names), np.concatenate(parts, axis=1)
+def _numbers(table: Table, column: Column) -> Array:
+    """Shape (n, places), float64."""
+    content = np.asarray(table.data[column.name], dtype=np.float64)
+    return content.reshape(len(content), -1 if len(content) else math.prod(column.shape))

@@ -26,11 +26,27 @@ from flowtuple.schema import Bound
 from flowtuple.workflow import Compressed
 
 
+class Remembered:
+    """Progress that also keeps the last detail, for where no bar is left to show it.
+
+    Attributes:
+        detail: What was told last.
+    """
+
+    def __init__(self, progress: reporting.Progress) -> None:
+        self.detail = ""
+        self._progress = progress
+
+    def __call__(self, stage: str, share: float, detail: str) -> None:
+        self.detail = detail
+        self._progress(stage, share, detail)
+
+
 @contextmanager
-def shown_progress() -> Iterator[reporting.Progress]:
-    """Bars on standard error, one per stage with its time left; nothing where that is no terminal."""
+def shown_progress(*, silent: bool = False) -> Iterator[reporting.Progress]:
+    """Bars on standard error, one per stage with its time left; nothing where that is no terminal, or where asked for."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if silent or not console.is_terminal:
         yield reporting.silent
         return
     columns = (

@@ -35,9 +35,10 @@ from flowtuple.cli.options import (
 from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.page import format_bytes
 from flowtuple.generative.options import RowFlow, Shape, Training
-from flowtuple.terminal import shown_progress, warn
+from flowtuple.generative.processes import Process
+from flowtuple.terminal import Remembered, shown_progress, warn
 
-_SHAPE, _TRAINING = Shape(), Training()
+_FLOW, _SHAPE, _TRAINING = RowFlow(), Shape(), Training()
 _ROWS = "Flows over rows"
 _SIMULATION = "Simulation"
 
@@ -111,10 +112,15 @@ def train(
         int, typer.Option("--patience", min=0, help="Epochs without gain before the end; 0: none.", rich_help_panel=_ROWS)
     ] = _TRAINING.patience,
     log: Annotated[Path | None, typer.Option("--log", metavar="DIR", help="For TensorBoard.", rich_help_panel=_ROWS)] = None,
+    device: Annotated[
+        str, typer.Option("--device", help="cpu, cuda, or auto: a GPU where there is one.", rich_help_panel=_ROWS)
+    ] = _FLOW.device,
 ) -> None:
     """Fit a model alone: to compress many files with, to sample, to score, to simulate.
 
     With --target it learns to simulate: train f.root -o sim.flow --target 'Jet_*' --given 'GenJet_*' --match Jet_genJetIdx.
+
+    A flow over rows trains in several processes: torchrun --nproc-per-node 2 -m flowtuple train f.root -o m.flow --flow nsf
 
     A number after a colon is what a file's events count for: background.root signal.root:0.3
 
@@ -126,10 +132,12 @@ def train(
     shape = Shape(transforms, read_sizes(hidden, "--hidden"), bins)
     options = Training(epochs, batch, learning_rate, weight_decay, schedule, clip, patience)
     recipes = read_pairs(transform, "--transform", "GLOB=STEPS", "'Jet_pt=log:10,standard'")
-    if flow == "lattice" and (recipes or log or (shape, options) != (_SHAPE, _TRAINING)):
+    if flow == "lattice" and (recipes or log or (shape, options, device) != (_SHAPE, _TRAINING, _FLOW.device)):
         raise InvalidArgument("--transform, --steps, --epochs and the like are for flows over rows; name one with --flow")
-    rows = RowFlow(flow, shape, options, recipes, None if log is None else str(log)) if flow != "lattice" else None
-    with shown_progress() as progress:
+    rows = RowFlow(flow, shape, options, recipes, None if log is None else str(log), device) if flow != "lattice" else None
+    leads = Process.here().leads
+    with shown_progress(silent=not leads) as shown:
+        progress = Remembered(shown)
         notes = workflow.train(
             one_or_many(sources),
             output,
@@ -151,6 +159,9 @@ def train(
             derived=read_pairs(derived, "--derived", "COL=KIND", "Muon_dxy=difference"),
             progress=progress,
         )
+    if not leads:
+        return
     for note in notes:
         warn(note)
-    sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")
+    told = f", {progress.detail}" if rows else ""
+    sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}{told}\n")

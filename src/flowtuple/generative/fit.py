@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import xxhash
 from torch import Tensor
 
-from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.errors import InvalidArgument
 from flowtuple.generative import state
+from flowtuple.generative.ahead import Ahead
 from flowtuple.generative.bijection import Bijection
+from flowtuple.generative.blocks import Batch, Sample, Shuffled
+from flowtuple.generative.device import choose_device, mixed_precision
+from flowtuple.generative.judge import Judge
+from flowtuple.generative.keyed import Use, whole
+from flowtuple.generative.log import Log
 from flowtuple.generative.options import Training
+from flowtuple.generative.processes import Process
 from flowtuple.generative.schedule import make_optimiser
-from flowtuple.schema import Array
+from flowtuple.generative.team import Team, joined
 
-THREADS = 2  # of PyTorch, whatever the machine: a sum in another order is another model
-_JUDGED = 8192  # rows at a time
+THREADS = 2  # of PyTorch, whatever the machine: a sum in another order is another model; of several processes each has one
+WATCHES = 10  # times in a training that rows are drawn and looked at
 _LEAST = 20  # events
 
-Spread = Callable[[Array], Array]
-"""Rows of shape (n, d) ready for the flow, from random places in their cells, of the same shape."""
 Report = Callable[[float, float], None]
 """Called with the share done (0 to 1) and the loss on held-out events, in nats per row."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """What a flow is fitted to.
-
-    Attributes:
-        spread: The rows, given places in their cells.
-        shape: Rows and columns (n, d).
-        event: The event of each row, shape (n,).
-        weight: Of mean 1, shape (n,).
-    """
-
-    spread: Spread
-    shape: tuple[int, int]
-    event: Array
-    weight: Array
+Watch = Callable[[Bijection], Mapping[str, float]]
+"""What a flow half trained is like beside its loss, as numbers by name."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What came of a training: the number of the best epoch, and of each one the learning rate and both losses."""
+    """What came of a training.
+
+    Attributes:
+        best_epoch: Its number, from 1.
+        history: Of each epoch the learning rate and both losses.
+        watched: Epochs after which the flow was looked at, and what was found.
+        seconds: Time of this run's epochs, without judging and watching.
+        waited: Share of it in which no step was made for want of rows.
+    """
 
     best_epoch: int
     history: list[tuple[float, float, float]]
+    watched: list[tuple[int, dict[str, float]]]
+    seconds: float
+    waited: float
 
 
 def fit(
@@ -62,133 +62,135 @@ def fit(
     report: Report,
     checkpoint: Path | None = None,
     log: Path | None = None,
+    watch: Watch | None = None,
+    device: str = "cpu",
 ) -> Fitted:
     """Train a flow in place; its weights end as those of the best epoch.
 
+    Several processes that torchrun started train it together: each calls this with the same arguments, and the first one
+    reports, watches, and writes checkpoint and log.
+
     Args:
-        flow: With random weights.
+        flow: With random weights, on the processor, where it is again in the end.
         sample: The rows.
         options: Epochs, batches, schedule.
         seed: Of all that is random; an interrupted training that is taken up ends with the same weights.
         report: Told of each epoch.
         checkpoint: A folder for the state after each epoch.
         log: A folder for TensorBoard.
+        watch: Called some times in a training with the flow as it is.
+        device: auto, cpu or cuda.
 
     Raises:
         InvalidArgument: There are too few events, or the loss is no number any more.
+        ProcessLost: Another process ended, or has said nothing for long.
     """
     events = np.unique(sample.event)
     if len(events) < _LEAST:
         raise InvalidArgument(f"{len(events)} events with rows are too few to train a flow on; {_LEAST} are needed")
-    before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
+    process, before = Process.here(), torch.get_num_threads()
+    torch.set_num_threads(THREADS if process.size == 1 else 1)
+    place = choose_device(device, process.local_rank)
     try:
-        return _Run(flow, sample, options, seed, checkpoint, log).go(report)
+        with joined(process, place) as team:
+            return _Run(flow.to(place), sample, options, seed, team, checkpoint).go(report, log, watch)
     finally:
+        flow.to("cpu")
         torch.set_num_threads(before)
 
 
 class _Run:
     def __init__(
-        self, flow: Bijection, sample: Sample, options: Training, seed: int, checkpoint: Path | None, log: Path | None
+        self, flow: Bijection, sample: Sample, options: Training, seed: int, team: Team, checkpoint: Path | None
     ) -> None:
-        self.flow, self.sample, self.options, self.seed = flow, sample, options, seed
-        self.checkpoint, self.log = checkpoint, log
-        draw = np.random.default_rng([seed, 0])
-        chosen = draw.random(int(sample.event.max()) + 1) < options.held_out
-        self.judging = np.flatnonzero(chosen[sample.event])
-        self.training = np.flatnonzero(~chosen[sample.event])
-        if not len(self.judging) or not len(self.training):
+        self.flow, self.options, self.seed, self.team, self.checkpoint = flow, options, seed, team, checkpoint
+        held = sample.held_out(options.held_out, seed)
+        if held.all() or not held.any():
             raise InvalidArgument(f"holding out {options.held_out} of the events leaves none of one kind; give more events")
-        self.weight = torch.from_numpy(sample.weight.astype(np.float32))
-        self.steps = -(-len(self.training) // options.batch)
-        self.optimiser, (self.scheduler, self.moves) = make_optimiser(flow.parameters(), options, self.steps)
+        self.rows = Shuffled(sample, ~held, options.batch, seed, team.process)
+        if min(self.rows.rows, options.batch) < team.process.size:
+            few = f"{self.rows.rows} rows in batches of {options.batch}"
+            raise InvalidArgument(f"{few} are too few for {team.process.size} processes; start fewer")
+        self.judge = Judge(sample, held, seed, team)
+        self.optimiser, (self.scheduler, self.moves) = make_optimiser(flow.parameters(), options, self.rows.steps)
+        self.objective = team.objective(flow)
+        self.fingerprint = state.fingerprint(flow, sample, options, seed)
 
-    def go(self, report: Report) -> Fitted:
+    def go(self, report: Report, log: Path | None, watch: Watch | None) -> Fitted:
         where, best = self._begin()
-        writer = _tensorboard(self.log)
-        judged = self._rows(np.random.default_rng([self.seed, 2]).random(self.sample.shape))[self.judging]
-        while where.epoch < self.options.epochs and not self._tired(where):
-            loss = self._epoch(where.epoch)
-            held = self._judge(judged)
-            if not np.isfinite(held):
-                raise InvalidArgument(
-                    f"the loss is {held} after epoch {where.epoch + 1}; lower the learning rate or choose other transforms"
-                )
-            if self.moves != "step":
-                self.scheduler.step(*([held] if self.moves == "loss" else []))
-            where.epoch += 1
-            where.history.append((self.optimiser.param_groups[0]["lr"], loss, held))
-            if held < where.best[0]:
-                where.best, best = (held, where.epoch), _copy(self.flow)
-            if writer is not None:
-                for name, value in zip(("learning_rate", "loss/training", "loss/held_out"), where.history[-1], strict=True):
-                    writer.add_scalar(name, value, where.epoch)
-            if self.checkpoint is not None:
-                state.save(self.checkpoint, where, self.flow, best, self.optimiser, self.scheduler)
-            report(where.epoch / self.options.epochs, held)
-        if writer is not None:
-            writer.close()
+        writer = Log(log if self.team.process.leads else None)
+        pieces = (p for k in range(where.epoch, self.options.epochs) for p in self.rows.pieces(k))
+        spent = 0.0  # seconds
+        with Ahead(pieces) as ahead:
+            batches = (batch for piece in ahead for batch in piece)
+            while where.epoch < self.options.epochs and not self._tired(where):
+                begin, before = time.perf_counter(), ahead.waited
+                loss = self._epoch(where.epoch, batches)
+                seconds = time.perf_counter() - begin
+                spent += seconds
+                best = self._finish(where, loss, best)
+                if self.team.process.leads:
+                    if watch is not None and where.epoch % max(1, self.options.epochs // WATCHES) == 0:
+                        where.watched.append((where.epoch, dict(watch(self.flow))))
+                    writer.write(where.epoch, self._numbers(where) | {"waited_for_data": (ahead.waited - before) / seconds})
+                    if self.checkpoint is not None:
+                        state.save(self.checkpoint, where, self.flow, best, self.optimiser, self.scheduler)
+                    report(where.epoch / self.options.epochs, where.history[-1][2])
+        writer.close()
         self.flow.load_state_dict(best)
-        return Fitted(where.best[1], where.history)
+        return Fitted(where.best[1], where.history, where.watched, spent, ahead.waited / spent if spent else 0.0)
 
     def _begin(self) -> tuple[state.Progressed, dict[str, Tensor]]:
-        fingerprint = self._fingerprint()
+        found = None
         if self.checkpoint is not None:
-            found = state.load(self.checkpoint, fingerprint, self.flow, self.optimiser, self.scheduler)
-            if found is not None:
-                return found
-        return state.Progressed(fingerprint), _copy(self.flow)
+            found = state.load(self.checkpoint, self.fingerprint, self.flow, self.optimiser, self.scheduler)
+        where, best = found or (state.Progressed(self.fingerprint), state.weights_of(self.flow))
+        self.team.check_agreement(where.epoch)
+        return where, best
 
     def _tired(self, where: state.Progressed) -> bool:
         return bool(self.options.patience) and where.epoch - where.best[1] >= self.options.patience
 
-    def _rows(self, u: Array) -> Tensor:
-        return torch.from_numpy(self.sample.spread(u).astype(np.float32))
-
-    def _epoch(self, number: int) -> float:
+    def _epoch(self, number: int, batches: Iterator[Batch]) -> float:
         """One pass in a random order, each value at a random place of its cell; the mean loss."""
-        draw = np.random.default_rng([self.seed, 1, number])
-        generator = torch.Generator().manual_seed(int(draw.integers(2**62)))
-        rows, order = self._rows(draw.random(self.sample.shape)), draw.permutation(self.training)
-        total = 0.0
-        for start in range(0, len(order), self.options.batch):
-            part = torch.from_numpy(order[start : start + self.options.batch])
-            loss = (self.weight[part] * self.flow.loss(rows[part], generator)).mean()
-            self.optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            if self.options.clip:
-                torch.nn.utils.clip_grad_norm_(self.flow.parameters(), self.options.clip)
-            self.optimiser.step()
-            if self.moves == "step":
-                self.scheduler.step()
-            total += float(loss.detach()) * len(part)
-        return total / len(order)
+        device = self.team.device
+        noise = whole(self.seed, Use.NOISE, number, self.team.process.rank)
+        generator, total = torch.Generator(device).manual_seed(noise), torch.zeros((), dtype=torch.float64, device=device)
+        with mixed_precision(self.flow, device):
+            for _ in range(self.rows.steps):
+                batch = next(batches).to(device)
+                total += self._step(batch, generator) * batch.total
+        return float(self.team.total(total)) / self.rows.rows
 
-    @torch.no_grad()
-    def _judge(self, rows: Tensor) -> float:
-        """Mean loss on held-out events, with the same random numbers each time."""
-        generator = torch.Generator().manual_seed(self.seed)
-        weight = self.weight[torch.from_numpy(self.judging)]
-        losses = torch.cat([self.flow.loss(part, generator) for part in torch.split(rows, _JUDGED)])
-        return float((weight * losses).mean())
+    def _step(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """One step; what this process's rows add to the mean loss."""
+        loss = self.objective(batch, generator)
+        self.optimiser.zero_grad()
+        (loss * self.team.process.size).backward()  # the gradients of all processes are averaged, not added
+        if self.options.clip:
+            torch.nn.utils.clip_grad_norm_(self.flow.parameters(), self.options.clip)
+        self.optimiser.step()
+        if self.moves == "step":
+            self.scheduler.step()
+        added: Tensor = loss.detach()
+        return added
 
-    def _fingerprint(self) -> str:
-        digest = xxhash.xxh3_64(repr((asdict(self.options), self.seed, self.sample.shape, str(self.flow))).encode())
-        for part in (self.sample.spread(np.full(self.sample.shape, 0.5)), self.sample.event, self.sample.weight):
-            digest.update(np.ascontiguousarray(part).tobytes())
-        return str(digest.hexdigest())
+    def _finish(self, where: state.Progressed, loss: float, best: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Judge an epoch and note it; the weights of the best one so far."""
+        held = self.judge(self.flow)
+        if not np.isfinite(held):
+            after = f"the loss is {held} after epoch {where.epoch + 1}"
+            raise InvalidArgument(f"{after}; lower the learning rate or choose other transforms")
+        if self.moves != "step":
+            self.scheduler.step(*([held] if self.moves == "loss" else []))
+        where.epoch += 1
+        where.history.append((self.optimiser.param_groups[0]["lr"], loss, held))
+        if held < where.best[0]:
+            where.best, best = (held, where.epoch), state.weights_of(self.flow)
+        return best
 
-
-def _copy(flow: Bijection) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in flow.state_dict().items()}
-
-
-def _tensorboard(folder: Path | None) -> Any:
-    if folder is None:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingExtra("tensorboard", "writing a log for TensorBoard") from error
-    return SummaryWriter(folder)
+    def _numbers(self, where: state.Progressed) -> dict[str, float]:
+        """Of the last epoch, by the names that TensorBoard shows."""
+        names = ("learning_rate", "loss/training", "loss/held_out")
+        epoch, found = where.watched[-1] if where.watched else (0, {})
+        return dict(zip(names, where.history[-1], strict=True)) | (found if epoch == where.epoch else {})

@@ -9,6 +9,7 @@ from flowtuple.errors import InvalidArgument, nearest
 
 KINDS = ("maf", "nsf", "coupling", "realnvp", "flow-matching")
 SCHEDULES = ("constant", "plateau", "cosine", "warm-restarts", "one-cycle")
+DEVICES = ("auto", "cpu", "cuda")
 _LARGEST = {"transforms": 64, "hidden": 4096, "bins": 1024, "steps": 1024}
 
 
@@ -82,6 +83,7 @@ class RowFlow:
         transforms: Preprocessing by column name or glob, such as `{"Jet_pt": "log:10,standard"}`; the last match wins.
             Without one, integers of many values are dequantised, and every column goes to its normal quantile by rank.
         log: A folder for TensorBoard.
+        device: What it is trained on: cpu, cuda, or auto for a GPU where there is one.
     """
 
     kind: str = "nsf"
@@ -89,7 +91,10 @@ class RowFlow:
     training: Training = Training()
     transforms: Mapping[str, str] = field(default_factory=dict)
     log: str | None = None
+    device: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise InvalidArgument(f"there is no device {self.device!r}; {nearest(self.device, DEVICES)}")
         if self.kind not in KINDS:
             raise InvalidArgument(f"there is no flow {self.kind!r}; {nearest(self.kind, ['lattice', *KINDS])}")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
+import xxhash
 
 from flowtuple.errors import InvalidArgument, nearest
-from flowtuple.generative.fit import Report, Sample, fit
+from flowtuple.generative.bijection import Bijection
+from flowtuple.generative.blocks import Sample
+from flowtuple.generative.fit import Fitted, Report, fit
+from flowtuple.generative.keyed import Use, draw
 from flowtuple.generative.model import RowModel
 from flowtuple.generative.options import RowFlow
+from flowtuple.generative.validation import ROWS, Validation
 from flowtuple.generative.zoo import build
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
@@ -30,8 +36,8 @@ def train_rows(
     report: Report,
     checkpoint: Path | None = None,
     like: RowModel | None = None,
-) -> RowModel:
-    """Fit a flow to rows.
+) -> tuple[RowModel, Fitted]:
+    """Fit a flow to rows; of several processes that torchrun started each gets the same.
 
     Args:
         rows: Finite, with the types of their columns; weights may be negative where their sum is not.
@@ -52,30 +58,64 @@ def train_rows(
     else:
         rows, chains = _like(rows, like, asked), like.chains
 
-    def spread(u: Array) -> Array:
-        return np.stack([c.forward(rows.values[:, k], u[:, k]) for k, c in enumerate(chains)], axis=1)
+    def spread(numbers: Array, u: Array) -> Array:
+        return np.stack([c.forward(rows.values[:, k][numbers], u[:, k]) for k, c in enumerate(chains)], axis=1)
 
     flow = build(asked.kind, len(rows.columns), asked.shape, seed)
-    sample = Sample(spread, rows.values.shape, rows.event, weight / weight.mean())
-    fitted = fit(flow, sample, asked.training, seed, report, checkpoint, Path(asked.log) if asked.log else None)
+    sample = Sample(
+        spread, (len(rows), len(rows.columns)), rows.event, weight / weight.mean(), identity=_identity(rows, chains)
+    )
+    log = Path(asked.log) if asked.log else None
+    watch = _validation(rows, chains, asked, sample, seed)
+    fitted = fit(flow, sample, asked.training, seed, report, checkpoint, log, watch, asked.device)
     about = {
         "training": asdict(asked.training),
         "seed": seed,
         "rows": len(rows),
         "best_epoch": fitted.best_epoch,
-        "history": [[float(f"{number:.6g}") for number in row] for row in fitted.history],
+        "history": [[_short(number) for number in row] for row in fitted.history],
+        "watched": [[epoch, {name: _short(number) for name, number in found.items()}] for epoch, found in fitted.watched],
     }
-    return RowModel(rows.columns, rows.dtypes, rows.counter, chains, asked.kind, asked.shape, flow.double(), about)
+    model = RowModel(rows.columns, rows.dtypes, rows.counter, chains, asked.kind, asked.shape, flow.double(), about)
+    return model, fitted
+
+
+def _short(number: float) -> float:
+    return float(f"{number:.6g}")
+
+
+def _identity(rows: Rows, chains: Sequence[Chain]) -> str:
+    """Stands for the rows and their preprocessing."""
+    digest = xxhash.xxh3_64(json.dumps([chain.config() for chain in chains]).encode())
+    for column in rows.values.T:
+        digest.update(np.ascontiguousarray(column).data)
+    return str(digest.hexdigest())
+
+
+def _validation(rows: Rows, chains: tuple[Chain, ...], asked: RowFlow, sample: Sample, seed: int) -> Validation | None:
+    """What a flow draws beside rows held out, some of them where there are many; `None` where they count for nothing."""
+    held = np.flatnonzero(sample.held_out(asked.training.held_out, seed))
+    chosen = np.sort(draw(seed, Use.VALIDATION).permutation(held)[:ROWS])
+    if not sample.weight[chosen].sum() > 0:
+        return None
+
+    def drawn(flow: Bijection) -> Array:
+        copy = build(asked.kind, len(chains), asked.shape, seed)
+        copy.load_state_dict(flow.state_dict())
+        model = RowModel(rows.columns, rows.dtypes, rows.counter, chains, asked.kind, asked.shape, copy.double())
+        return model.draw(seed, 0, len(chosen))
+
+    return Validation(rows.columns, rows.values[chosen].astype(np.float64), sample.weight[chosen], drawn)
 
 
 def _like(rows: Rows, model: RowModel, asked: RowFlow) -> Rows:
-    """The rows with a model's columns."""
+    """The rows with a model's columns; those of a mapped file stay there where these are all of them."""
     if asked.transforms:
         raise InvalidArgument("--like takes over the transforms of a model; leave out --transform")
     for name in model.columns:
         if name not in rows.columns:
             raise InvalidArgument(f"{rows.source}: lacks column {name!r} of the model; {nearest(name, rows.columns)}")
-    return rows.only(model.columns)
+    return rows if rows.columns == model.columns else rows.only(model.columns)
 
 
 def _recipes(rows: Rows, asked: Mapping[str, str]) -> list[str]:

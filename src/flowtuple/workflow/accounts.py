@@ -90,10 +90,11 @@ def _spelled(parent: Parent) -> str:
 
 def of_rows(source: str, model: str, nbytes: int, trained: RowModel) -> Trained:
     """A flow over rows: how its loss fell, and the preprocessing of each column."""
-    rows = []
+    rows, watched = [], trained.about.get("watched", [])
+    measures = list(dict.fromkeys(name.partition("/")[0] for _, found in watched[-1:] for name in found))
     for name, dtype, chain in zip(trained.columns, trained.dtypes, trained.chains, strict=True):
         steps = ", ".join(type(step).__name__.lower() for step in chain.transforms)
-        rows.append([name, dtype, steps])
+        rows.append([name, dtype, steps, *(watched[-1][1].get(f"{measure}/{name}") for measure in measures)])
     facts = {
         "rows": f"{trained.about['rows']:,}",
         "flow": trained.kind,
@@ -101,5 +102,8 @@ def of_rows(source: str, model: str, nbytes: int, trained: RowModel) -> Trained:
         "schedule": str(trained.about["training"]["schedule"]),
         "file": format_bytes(nbytes),
     }
-    headings = [("Column", 1), ("Type", 1), ("Transforms", 1)]
-    return Trained(source, model, facts, "Fitted once, stored with the model.", headings, rows, {}, trained.about["history"])
+    headings = [("Column", 1), ("Type", 1), ("Transforms", 1), *((measure.capitalize(), 0) for measure in measures)]
+    about = "Transforms are fitted once and stored with the model."
+    if watched:
+        about += f" Distances between rows drawn after epoch {watched[-1][0]} and rows held out, in standard deviations."
+    return Trained(source, model, facts, about, headings, rows, {}, trained.about["history"], watched)

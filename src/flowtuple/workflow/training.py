@@ -19,10 +19,12 @@ from flowtuple.evaluate.training_page import write_training
 from flowtuple.events.source import ReadOptions, Source, open_dataset
 from flowtuple.fitting import with_flows
 from flowtuple.generative.options import RowFlow
+from flowtuple.generative.processes import Process
 from flowtuple.prepare import Prepared, prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
 from flowtuple.provenance import provenance
-from flowtuple.rows import read_rows
+from flowtuple.row_store import gather_rows
+from flowtuple.rows import row_source
 from flowtuple.selection import select
 from flowtuple.table import Dataset
 from flowtuple.weighting import Weighting
@@ -69,9 +71,10 @@ def train(
         effort: `fast`, `default` or `best`.
         seed: The same input, options and seed give the same model on one machine.
         checkpoint: A folder that keeps finished parts of the training; a second run takes up from there, to the same model.
-        memory: Bytes to keep within; a long input is trained on in part.
+        memory: Bytes to keep within; a long input is trained on in part, or by a flow over rows in full and out of a file.
         lean: Leave out what gains no bytes in compression; such a model can neither `sample` nor `score` all columns.
-        flow: A flow over rows in place of the lattice flow, to `sample` and `score` with; it compresses nothing.
+        flow: A flow over rows in place of the lattice flow, to `sample` and `score` with; it compresses nothing. Processes that
+            torchrun started train it together, and the first one writes it.
         like: A model whose lattices, or transforms, this one takes over, so that the two can be divided (`score`).
         weights: Name of a column of weights, one an event (of a flow over rows: or one an object); it is not itself learned.
             Negative ones are allowed where they sum to more than 0.
@@ -94,6 +97,8 @@ def train(
     if report is not None:
         require_plots()
     given, target = tuple(given), tuple(target)
+    if flow is None and Process.here().size > 1:
+        raise InvalidArgument("torchrun is for flows over rows; name one with --flow, or start flowtuple without torchrun")
     if target:
         refused = {"tolerance": tolerance, "flow": flow, "like": like, "weights": weights, "mix": mix, "report": report}
         _refuse({f"--{name}": bool(asked) for name, asked in refused.items()} | {"--lean": lean}, "learns no simulation")
@@ -106,8 +111,8 @@ def train(
         _refuse(asked, "is for the lattice flow; leave it out, or --flow")
         name, table = next(iter(dataset.tables.items()))
         factors = Weighting(table, "", lengths[name], tuple(mix)) if mix else None
-        model, notes = _train_rows(dataset, flow, seed, checkpoint, like, weights, factors, path, progress)
-        if report is not None:
+        model, notes = _train_rows(dataset, flow, seed, checkpoint, memory, like, weights, factors, path, progress)
+        if report is not None and Process.here().leads:
             write_training(of_rows(dataset.description, os.fspath(path), Path(path).stat().st_size, model), Path(report))
         return notes
     if weights is not None and len(dataset.tables) > 1:
@@ -180,6 +185,7 @@ def _train_rows(
     flow: RowFlow,
     seed: int,
     checkpoint: str | os.PathLike[str] | None,
+    memory: int,
     like: str | os.PathLike[str] | None,
     weights: str | None,
     factors: Weighting | None,
@@ -193,7 +199,8 @@ def _train_rows(
         if error.name in ("torch", "zuko", "safetensors"):
             raise MissingExtra("train", "training a flow") from None
         raise
-    rows = read_rows(dataset, (), weights)
+    folder = None if checkpoint is None else Path(checkpoint)
+    rows = gather_rows(row_source(dataset, (), weights), memory, folder)
     if factors is not None:
         by_event = factors.read(0, rows.events)
         rows = replace(rows, weights=by_event[rows.event] * (1.0 if rows.weights is None else rows.weights))
@@ -204,7 +211,10 @@ def _train_rows(
     def report(share: float, loss: float) -> None:
         progress(f"train {flow.kind}", share, f"held-out loss {loss:.4f} per row")
 
-    model = train_rows(rows, flow, seed, report, None if checkpoint is None else Path(checkpoint), known)
-    save_model(model, path)
+    model, fitted = train_rows(rows, flow, seed, report, folder, known)
+    if Process.here().leads:
+        save_model(model, path)
+        held, waited = fitted.history[fitted.best_epoch - 1][2], f"waited for data {100 * fitted.waited:.1f} % of the time"
+        progress(f"train {flow.kind}", 1.0, f"held-out loss {held:.4f} per row, {waited}")
     dropped = f"{dataset.description}: {rows.dropped} rows with NaN or infinite values were dropped"
     return model, (dropped,) if rows.dropped else ()

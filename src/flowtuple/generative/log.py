@@ -1,0 +1,37 @@
+"""What TensorBoard shows of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flowtuple.errors import MissingExtra
+
+
+class Log:
+    """Numbers by epoch, for TensorBoard; without a folder none are kept.
+
+    Raises:
+        MissingExtra: The extra 'tensorboard' is not installed.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._writer: Any = None
+        if folder is not None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise MissingExtra("tensorboard", "writing a log for TensorBoard") from error
+            self._writer = SummaryWriter(folder)
+
+    def write(self, epoch: int, numbers: Mapping[str, float]) -> None:
+        """Add the numbers of an epoch."""
+        if self._writer is not None:
+            for name, value in numbers.items():
+                self._writer.add_scalar(name, value, epoch)
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._writer is not None:
+            self._writer.close()

@@ -1,0 +1,76 @@
+"""Which columns of a data set rows are made of: those of one collection, or of the events themselves."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+
+from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.schema import Column
+from flowtuple.selection import select
+from flowtuple.table import Dataset, TableSource
+
+_NOT_COMPARED = ("id", "weight")
+
+
+def choose_columns(
+    dataset: Dataset, columns: Sequence[str], weights: str | None, exactly: Sequence[str]
+) -> tuple[TableSource, tuple[Column, ...], Column | None]:
+    """The table, the columns whose values become rows, and the column of weights.
+
+    Args:
+        dataset: With one table, or with one that the globs leave.
+        columns: Names or globs; none means all numbers but ids and weights.
+        weights: Name of the column of weights, one for each event or for each object.
+        exactly: Names of the columns to take, whatever their roles, places in arrays as `x[0]`; in place of `columns`.
+
+    Raises:
+        InvalidArgument: A name or glob matches nothing, or several tables or collections are left.
+
+    Example:
+        >>> from flowtuple.events.source import open_dataset
+        >>> events = open_dataset({"Jet_pt": [[50.0, 20.0], []], "Jet_w": [[1.0, 0.5], []]})
+        >>> [column.name for column in choose_columns(events, ["Jet_*"], "Jet_w", ())[1]]
+        ['Jet_pt']
+    """
+    sources = list(dict.fromkeys(name.partition("[")[0] for name in exactly))
+    kept = select(dataset, [glob.escape(name) for name in sources] if exactly else columns)
+    if len(kept.tables) != 1:
+        raise InvalidArgument(
+            f"{dataset.description}: choose one of its trees, such as FILE:{next(iter(kept.tables), 'Events')}"
+        )
+    (name, source), described = next(iter(kept.tables.items())), dataset.description
+    taken = [c for c in source.columns if c.name in sources or (not exactly and _is_compared(c, weights))]
+    chosen = tuple(_one_collection(taken, described))
+    whole = dataset.table(name)
+    weight = None if weights is None else _weight_column(whole, weights, chosen[0].counter, described)
+    return whole, chosen, weight
+
+
+def _is_compared(column: Column, weights: str | None) -> bool:
+    return not (column.hidden or column.is_opaque or column.role in _NOT_COMPARED or column.name == weights)
+
+
+def _one_collection(columns: list[Column], described: str) -> list[Column]:
+    """The columns without the counters of their objects.
+
+    Raises:
+        InvalidArgument: None are left, or they belong to different collections.
+    """
+    counters = {c.counter for c in columns if c.counter is not None}
+    columns = [c for c in columns if c.name not in counters]
+    if not columns:
+        raise InvalidArgument(f"{described}: holds no number that could be looked at: widen --columns")
+    if len({c.counter for c in columns}) > 1:
+        collection = next(c.name.partition("_")[0] for c in columns if c.counter is not None)
+        what = f"one collection at a time, such as --columns '{collection}_*'"
+        raise InvalidArgument(f"{described}: holds numbers of events and of their objects: take {what}")
+    return columns
+
+
+def _weight_column(source: TableSource, name: str, counter: str | None, described: str) -> Column:
+    for column in source.columns:
+        if column.name == name and not column.is_opaque and column.counter in (None, counter) and not column.shape:
+            return column
+    numbers = [c.name for c in source.columns if c.counter in (None, counter) and not c.is_opaque and not c.hidden]
+    raise InvalidArgument(f"{described}: no column of weights {name!r} for these rows; {nearest(name, numbers)}")
