@@ -75,6 +75,7 @@ def spreads(rows: Binned) -> Figures:
         [[49.0], [34.0]]
     """
     rows = rows.inside()
+    values = rows.values.astype(np.float64)
     ends = np.searchsorted(rows.cell, np.arange(rows.cells), side="right")
     begins = np.searchsorted(rows.cell, np.arange(rows.cells), side="left")
 
@@ -84,8 +85,8 @@ def spreads(rows: Binned) -> Figures:
         wanted = first + np.multiply.outer(_CENTRAL, total)
         # Sums of many weights are not exact: without the margin a quantile may fall one value too far.
         place = np.searchsorted(below[1:], wanted * (1 - 1e-12), side="left")
-        place = np.clip(place, np.minimum(begins, len(rows.values) - 1), np.maximum(ends - 1, 0))
-        low, median, high = rows.values[place] if len(rows.values) else np.full((3, rows.cells), np.nan)
+        place = np.clip(place, np.minimum(begins, len(values) - 1), np.maximum(ends - 1, 0))
+        low, median, high = values[place] if len(values) else np.full((3, rows.cells), np.nan)
         return np.where(total > 0, np.stack([median, (high - low) / 2]), np.nan)
 
     return figures

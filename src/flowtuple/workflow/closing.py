@@ -2,63 +2,69 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from flowtuple.atomic import atomic_path, new_folder
+from flowtuple.atomic import atomic_path
 from flowtuple.closure.judge import judge_closure
 from flowtuple.closure.result import Closure
-from flowtuple.closure.samples import layout_of, read_sample
+from flowtuple.closure.samples import Sample, layout_of, read_sample
 from flowtuple.evaluate.closure_page import write_closure
-from flowtuple.evaluate.plots import require_plots
 from flowtuple.events.source import ReadOptions, Source, open_dataset
-from flowtuple.progress import Progress, silent
+from flowtuple.progress import Progress
 
 
-def compare_given(
-    reference: Source,
-    other: Source,
-    folder: str | os.PathLike[str] | None = None,
-    *,
-    given: Iterable[str],
-    match: Iterable[str] = (),
-    against: Iterable[str] = (),
-    real: Source | None = None,
-    cuts: Iterable[str] = (),
-    weights: str | None = None,
-    names: tuple[str, ...] | None = None,
-    seed: int = 0,
-    progress: Progress = silent,
-) -> Closure:
-    """What `flowtuple.compare` does where generated columns are given; the arguments are its own.
+@dataclass(frozen=True)
+class Closing:
+    """What is asked of a closure; as in `flowtuple.compare`.
 
-    Raises:
-        InvalidArgument: A name matches nothing, nothing points to given objects, a sample lacks a column, or given columns
-            are not finite.
-        MissingExtra: The extra 'compare' is not installed, or 'plots' where a folder is given.
+    Attributes:
+        given: Names or globs of generated columns.
+        match: Columns that point to partners.
+        against: Event columns to draw figures against.
+        real: Real events to hold against the reference; `None` for its one half against the other.
+        cuts: Conditions of which the shares that pass are compared.
+        weights: Event column of weights.
+        seed: Of everything random.
     """
-    globs, options = tuple(given), ReadOptions(names=names)
-    if folder is not None:
-        require_plots()
-    with contextlib.nullcontext() if folder is None else new_folder(Path(folder)):
+
+    given: tuple[str, ...]
+    match: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    real: Source | None = None
+    cuts: tuple[str, ...] = ()
+    weights: str | None = None
+    seed: int = 0
+
+    def compare(
+        self, reference: Source, other: Source, options: ReadOptions, folder: Path | None, progress: Progress
+    ) -> Closure:
+        """Hold one sample against the other, and real events against real ones; with a folder that is there, write it down.
+
+        Raises:
+            InvalidArgument: A name matches nothing, nothing points to given objects, a sample lacks a column, or given
+                columns are not finite.
+            MissingExtra: The extra 'compare' is not installed, or 'plots' where a folder is given.
+        """
         opened = open_dataset(reference, options)
-        layout = layout_of(opened, globs, match, against, weights)
-        right, judged = (
-            read_sample(dataset, layout, globs, opened.description) for dataset in (opened, open_dataset(other, options))
+        layout = layout_of(opened, self.given, self.match, self.against, self.weights)
+
+        def sample(source: Source) -> Sample:
+            return read_sample(open_dataset(source, options), layout, self.given, opened.description)
+
+        right, judged = sample(reference), sample(other)
+        pair, beside = right.halves(), f"one half of {right.source} against the other"
+        if self.real is not None:
+            pair = (right, sample(self.real))
+            beside = f"{pair[1].source} against {right.source}"
+        found = judge_closure(
+            right, judged, pair, layout, self.given, beside=beside, cuts=self.cuts, seed=self.seed, progress=progress
         )
-        if real is None:
-            pair, beside = right.halves(), f"one half of {right.source} against the other"
-        else:
-            third = read_sample(open_dataset(real, options), layout, globs, opened.description)
-            pair, beside = (right, third), f"{third.source} against {right.source}"
-        found = judge_closure(right, judged, pair, layout, globs, beside=beside, cuts=tuple(cuts), seed=seed, progress=progress)
         if folder is not None:
             progress("closure", 1.0, "drawing")
-            _write(found, Path(folder))
-    return found
+            _write(found, folder)
+        return found
 
 
 def _write(found: Closure, folder: Path) -> None:
