@@ -72,7 +72,9 @@ def curves_png(curves: Sequence[Mapping[str, Any]]) -> bytes:
         top.set_ylabel(str(curves[0]["quantity"]).capitalize(), loc="top")
         bottom.set_ylabel("Ratio", loc="center")
         bottom.set_xlabel(str(curves[0]["along"]).replace("$", r"\$"), loc="right")
-        top.legend(loc="upper right", ncols=2 if len(drawn) == 1 else 4, fontsize="small", columnspacing=1.0)
+        parts = str(curves[0]["grid"]).partition(" and ")[2]
+        columns = {"ncols": 2} if len(drawn) == 1 else {"ncols": 5, "title": parts, "title_fontsize": "small"}
+        top.legend(loc="upper right", fontsize="small", columnspacing=1.0, handlelength=1.2, **columns)
 
     return plots.png(draw, 4.6, 3.9)
 
@@ -102,7 +104,7 @@ def _scale(top: Any, bottom: Any, drawn: Sequence[_Drawn]) -> None:
         values = np.concatenate([np.append(part.before, part.after) for part in drawn])
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         low = 0.0 if low < 0.6 * high else low - 0.25 * (high - low)
-        top.set_ylim(low, high + 0.4 * max(high - low, 0.02))
+        top.set_ylim(low, high + (0.35 if len(drawn) == 1 else 0.5) * max(high - low, 0.02))
     ratios = np.concatenate([part.ratio[1] for part in drawn])
     bottom.axhline(1, color="black", linewidth=0.8)
     reach = 1.5 * float(np.quantile(np.abs(ratios - 1), 0.95)) if len(ratios) else 1.0
