@@ -30,6 +30,7 @@ from flowtuple.merging import merge
 from flowtuple.recovery import recover
 from flowtuple.schema import Bound
 from flowtuple.workflow import (
+    Closure,
     Compressed,
     Model,
     Selection,
@@ -53,6 +54,7 @@ from flowtuple.workflow import (
 __all__ = [
     "Bound",
     "BoundViolated",
+    "Closure",
     "Compressed",
     "Corrupt",
     "File",
