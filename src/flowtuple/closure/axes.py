@@ -10,8 +10,8 @@ import numpy as np
 from flowtuple.schema import Array
 
 # GeV. Fine where objects begin to be found, from 10 to 25; then as wide as there are objects.
-TURN_ON = (3, 5, 7, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22.5, 25, 30, 40, 60, 100, 200, 2000)
-PT = (3, 5, 10, 12, 15, 20, 25, 40, 60, 100, 200, 2000)
+TURN_ON = (3, 5, 7, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22.5, 25, 30, 40, 60, 100, 200, 500, 1000, 7000)
+PT = (3, 5, 10, 12, 15, 20, 25, 40, 60, 100, 200, 7000)
 ABS_ETA = (0, 0.4, 0.8, 1.3, 1.7, 2.1, 2.5, 3, 4, 5)
 REGIONS = (0, 1.3, 2.5, 5)
 _MEV = 1000.0

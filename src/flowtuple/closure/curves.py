@@ -21,7 +21,7 @@ TOLERANCE: dict[Quantity, float] = {
     "half-width": 0.02,
 }
 RELATIVE = ("median response", "half-width")  # their tolerance is a share of the reference's
-DEVIATIONS = 2.0
+DEVIATIONS, GRAVE = 2.0, 5.0
 LEAST = 100  # rows that a bin needs in each sample, the folds of one counted once
 
 
@@ -74,6 +74,11 @@ class Curve:
     def beyond(self) -> Array:
         """Where the samples differ by more than the tolerance and 2 sigma: bool of shape (k,)."""
         return self.excess > np.array(self.tolerance)
+
+    @property
+    def grave(self) -> Array:
+        """Where they differ by more than the tolerance and 5 sigma, which is not by chance: bool of shape (k,)."""
+        return np.abs(np.subtract(self.other, self.reference)) > np.array(self.tolerance) + GRAVE * self.sigma
 
     @property
     def worst(self) -> float:
@@ -165,15 +170,17 @@ def _views(pairs: Pairs) -> tuple[_View, _View, _View]:
     """Generated objects with whether they are found; pairs with their response; reconstructed objects, whether alone."""
     link, values, there = pairs.link, pairs.values, pairs.partner >= 0
     (pt, eta, _), (gen_pt, gen_eta, _) = link.objects.axes, link.partners.axes
+    alone = ~there
     given = {gen_pt: values[gen_pt], f"|{gen_eta}|": np.abs(values[gen_eta]), **pairs.given}
     given |= {name: kinds(values[name]) for name in link.flavours}
+    there[there] = np.isfinite(values[pt][there]) & (values[gen_pt][pairs.partner[there]] > 0)  # what has a response
     place = pairs.partner[there]
     response = values[pt][there].astype(np.float64) / values[gen_pt][place]
     own = {pt: values[pt], f"|{eta}|": np.abs(values[eta]), **{name: values[name] for name in pairs.given}}
     return (
         _View(pairs.found, given, pairs.given_event, pairs.given_weight),
         _View(response, {n: content[place] for n, content in given.items()}, pairs.event[there], pairs.weight[there]),
-        _View(~there, own, pairs.event, pairs.weight),
+        _View(alone, own, pairs.event, pairs.weight),
     )
 
 

@@ -15,6 +15,8 @@ from flowtuple.referee.result import plain
 
 AREA, WASSERSTEIN = 0.10, 0.03
 """How far an area and a distance may lie above those of real events held against real ones."""
+CHANCE = 0.046
+"""Share of the bins of equal samples that lie beyond 2 sigma."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Verdict:
         quantity: Such as `efficiency`.
         grid: What it is drawn against, in words.
         beyond: Bins that differ by more than the tolerance and 2 sigma.
+        grave: Bins that differ by more than the tolerance and 5 sigma.
         bins: Bins judged.
         left_out: Bins with too few rows.
         worst: The largest difference less 2 sigma, a share of one or of the reference's response; NaN without a bin.
@@ -54,6 +57,7 @@ class Verdict:
     quantity: str
     grid: str
     beyond: int
+    grave: int
     bins: int
     left_out: int
     worst: float
@@ -96,6 +100,7 @@ def _verdict(quantity: str, grid: str, curves: Iterable[Curve]) -> Verdict:
         quantity,
         grid,
         sum(int(curve.beyond.sum()) for curve in curves),
+        sum(int(curve.grave.sum()) for curve in curves),
         sum(curve.bins for curve in curves),
         sum(curve.left_out for curve in curves),
         max(worst, default=math.nan),
@@ -129,16 +134,16 @@ class ObjectClosure:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What is not good enough, one sentence each."""
+        """What is not good enough, and not by chance, one sentence each."""
         out = []
         if self.other.area is not None and self.real.area is not None and self.other.area.value > self.real.area.value + AREA:
             out.append(f"{self.objects}: AUC {self.other.area.value:.3f}, real {self.real.area.value:.3f}")
         far = [name for name, excess in self.excess.items() if excess > WASSERSTEIN]
         if far:
             out.append(f"{self.objects}: distances of {', '.join(far[:5])}{' and others' if far[5:] else ''}")
-        beyond = sum(v.beyond for v in self.other.verdicts)
-        if beyond:
-            out.append(f"{self.objects}: {beyond} of {sum(v.bins for v in self.other.verdicts)} bins")
+        beyond, grave, bins = (sum(getattr(v, n) for v in self.other.verdicts) for n in ("beyond", "grave", "bins"))
+        if grave or beyond > CHANCE * bins:
+            out.append(f"{self.objects}: {beyond} of {bins} bins{f', {grave} of them by 5 sigma' if grave else ''}")
         return tuple(out)
 
 
