@@ -194,6 +194,7 @@ class TestAxes:
         assert all(edge % 1 == 0.5 for edge in many.edges)
         assert len(event_axis("rho", np.random.default_rng(0).random(500))) == 8
         assert event_axis("rho", np.full(9, 0.5)) is None
+        assert many.place(np.array([-5, 1000])).tolist() == [0, len(many) - 1]  # of another sample
 
     def test_kinds(self) -> None:
         assert kinds(np.array([5, -5, 4, 3, 1, 21, 0, 13])).tolist() == [0, 0, 1, 2, 2, 3, 4, 4]

@@ -27,11 +27,13 @@ class Axis:
         label: The quantity, such as `GenJet_pt` or `|GenJet_eta|`.
         edges: Of k bins, increasing, k + 1 of them.
         names: What the bins are called; empty where their edges say it.
+        open: Whether values beyond the ends count to the outermost bins.
     """
 
     label: str
     edges: tuple[float, ...]
     names: tuple[str, ...] = ()
+    open: bool = False
 
     def __len__(self) -> int:
         return len(self.edges) - 1
@@ -43,6 +45,7 @@ class Axis:
             >>> Axis("x", (0, 1, 2)).place(np.array([-1.0, 0.0, 1.0, 2.0, 3.0])).tolist()
             [-1, 0, 1, 1, -1]
         """
+        values = np.clip(values, self.edges[0], self.edges[-1]) if self.open else values
         place = np.searchsorted(self.edges, values, side="right") - 1
         place = np.where(values == self.edges[-1], len(self) - 1, place)
         return np.where(place < len(self), place, -1)
@@ -95,7 +98,7 @@ def pt_axes(label: str, pt: Array) -> tuple[Axis, Axis]:
 
 
 def event_axis(label: str, values: Array) -> Axis | None:
-    """At most eight bins with about as many rows each; whole numbers are not parted. `None` for one value throughout.
+    """At most eight bins with about as many rows each, open at the ends; whole numbers are not parted. `None` for one value throughout.
 
     Example:
         >>> event_axis("Pileup_nPU", np.array([3, 3, 4, 5])).edges
@@ -111,7 +114,7 @@ def event_axis(label: str, values: Array) -> Axis | None:
     else:
         inner = np.quantile(values, np.linspace(0, 1, _EVENT_BINS + 1)[1:-1], method="inverted_cdf")
         edges = np.unique([levels[0] - 0.5, *(inner + 0.5), levels[-1] + 0.5])
-    return Axis(label, tuple(float(edge) for edge in edges)) if len(edges) > 2 else None
+    return Axis(label, tuple(float(edge) for edge in edges), open=True) if len(edges) > 2 else None
 
 
 def kinds(flavour: Array) -> Array:
