@@ -98,7 +98,9 @@ def pt_axes(label: str, pt: Array) -> tuple[Axis, Axis]:
 
 
 def event_axis(label: str, values: Array) -> Axis | None:
-    """At most eight bins with about as many rows each, open at the ends; whole numbers are not parted. `None` for one value throughout.
+    """At most eight bins with about as many rows each, open at the ends; whole numbers are not parted.
+
+    `None` for one value throughout.
 
     Example:
         >>> event_axis("Pileup_nPU", np.array([3, 3, 4, 5])).edges
