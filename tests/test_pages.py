@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import jets_made
 import numpy as np
 import pytest
 
@@ -70,7 +71,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ft.report(folder / "events.npz", folder / "e.ftup", folder / "report")
     ft.compare(events, other, folder / "compare", tests=["ks", "c2st-trees"], permutations=50, ratio=True, cuts=["y > 100"])
     ft.train(events, folder / "m.flow", effort="fast", report=folder / "train")
-    return {name: folder / name / f"{name}.html" for name in ("report", "compare", "train")}
+    ft.compare(jets_made.events(500, 1), jets_made.events(500, 2), folder / "closure", given=["Gen*", "Pileup_nPU"])
+    names = {"report": "report", "compare": "compare", "train": "train", "closure": "compare"}
+    return {kind: folder / kind / f"{name}.html" for kind, name in names.items()}
 
 
 def browse(page: Path, folder: Path, *options: str) -> tuple[str, str]:
@@ -83,7 +86,7 @@ def browse(page: Path, folder: Path, *options: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("width", [390, 1400], ids=["phone", "desktop"])
-@pytest.mark.parametrize("name", ["report", "compare", "train"])
+@pytest.mark.parametrize("name", ["report", "compare", "train", "closure"])
 def test_page(pages: dict[str, Path], tmp_path: Path, name: str, width: int) -> None:
     probed = tmp_path / "page.html"
     probed.write_text(pages[name].read_text().replace("</body>", PROBE + "</body>"))
@@ -100,7 +103,7 @@ def test_page(pages: dict[str, Path], tmp_path: Path, name: str, width: int) -> 
     assert found["overflow"] <= 0  # what is wide scrolls in a frame of its own
 
 
-@pytest.mark.parametrize("name", ["report", "compare", "train"])
+@pytest.mark.parametrize("name", ["report", "compare", "train", "closure"])
 def test_page_fetches_nothing(pages: dict[str, Path], tmp_path: Path, name: str) -> None:
     log = tmp_path / "net.json"
     browse(pages[name], tmp_path, "--dump-dom", f"--log-net-log={log}", "--virtual-time-budget=1000")

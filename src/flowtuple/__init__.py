@@ -31,6 +31,7 @@ from flowtuple.merging import merge
 from flowtuple.recovery import recover
 from flowtuple.schema import Bound
 from flowtuple.workflow import (
+    Closure,
     Compressed,
     Model,
     Selection,
@@ -54,6 +55,7 @@ from flowtuple.workflow import (
 __all__ = [
     "Bound",
     "BoundViolated",
+    "Closure",
     "Compressed",
     "Corrupt",
     "File",

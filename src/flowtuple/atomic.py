@@ -1,4 +1,4 @@
-"""A file appears under its final name complete, or not at all."""
+"""A file appears under its final name complete, or not at all; a folder made for it does not outlive a failure empty."""
 
 from __future__ import annotations
 
@@ -68,6 +68,32 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidArgument(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[None]:
+    """Make a folder for what is done inside; where that fails, folders that were made for it and are empty go again.
+
+    Raises:
+        InvalidArgument: As `make_folder` does.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp()) / "a" / "b"
+        >>> with contextlib.suppress(ZeroDivisionError), new_folder(folder):
+        ...     1 / 0
+        >>> folder.parent.exists()
+        False
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # one that is no longer empty stays, and so do those above it
+            for path in missing:
+                path.rmdir()
+        raise
 
 
 def _publish(temporary: Path, target: Path) -> None:

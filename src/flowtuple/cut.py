@@ -107,6 +107,20 @@ def _share(sample: Rows, kept: Array) -> tuple[float, float]:
     return share, math.sqrt(float(np.square(adds).sum()))
 
 
+def cut_columns(expression: str) -> set[str]:
+    """Names of the columns that a cut looks at; what is no cut at all names none.
+
+    Example:
+        >>> sorted(cut_columns("Jet_pt > 30 and abs(Jet_eta) < 2.4"))
+        ['Jet_eta', 'Jet_pt']
+    """
+    try:
+        tree = ast.parse(expression.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - set(_FUNCTIONS)
+
+
 def evaluate(expression: str, columns: Mapping[str, Array], where: str) -> Array:
     """Which rows pass: bool, shape (n,). Nothing but the operations listed in `apply_cut` is ever carried out.
 

@@ -55,6 +55,11 @@ class Rows:
                 raise InvalidArgument(f"{self.source}: it lacks column {name!r} of {other.source}; {close}")
         return self.only(other.columns)
 
+    def some(self, keep: Array) -> Rows:
+        """Some of the rows, their events' numbers unchanged; `keep` is bool of shape (n,)."""
+        weights = None if self.weights is None else self.weights[keep]
+        return replace(self, values=self.values[keep], event=self.event[keep], weights=weights)
+
     def only(self, columns: Sequence[str]) -> Rows:
         """The same rows with some of their columns."""
         places = [self.columns.index(name) for name in columns]

@@ -85,6 +85,26 @@ def select(
     return replace(dataset, tables=tables)
 
 
+def table_with(dataset: Dataset, patterns: Iterable[str], what: str) -> TableSource:
+    """The only table with a column that one of some names or globs means; the first one where none has any.
+
+    Raises:
+        InvalidArgument: Several have; `what` says what they hold.
+    """
+    patterns = tuple(patterns)
+    found = [table for table in dataset.tables.values() if any(_has(table, pattern) for pattern in patterns)]
+    if len(found) > 1:
+        raise InvalidArgument(f"{dataset.description}: several trees hold {what}; choose one, such as FILE:{found[0].name}")
+    return found[0] if found else next(iter(dataset.tables.values()))
+
+
+def _has(table: TableSource, pattern: str) -> bool:
+    try:
+        return bool(matches(pattern, {table.name: table.columns}))
+    except InvalidArgument:
+        return False
+
+
 def with_roles(dataset: Dataset, roles: Mapping[str, str]) -> Dataset:
     """The data set with the roles that the globs assign; the last match wins.
 

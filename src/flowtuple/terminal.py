@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table as RichTable
 
 from flowtuple import progress as reporting
+from flowtuple.closure.result import Closure, Verdict
 from flowtuple.container.wreck import Damage
 from flowtuple.contest import pages
 from flowtuple.contest.result import Bench
@@ -287,6 +288,37 @@ def show_comparison(found: Comparison) -> None:
     if found.ratio is not None:
         _show_ratio(found.ratio)
     sys.stdout.write(f"{found.verdict}\n")
+
+
+def show_closure(found: Closure) -> None:
+    """Collection by collection what lies beyond, real events against real ones beside it, and the verdict."""
+    for objects in found.objects:
+        real = {(v.quantity, v.grid): v for v in objects.real.verdicts}
+        rows = [[v.quantity, v.grid, *_beyond(v), *_beyond(real.get((v.quantity, v.grid)))] for v in objects.other.verdicts]
+        headings = ["figure", "against", "bins beyond", "worst %", "real beyond", "real worst %"]
+        show_table(f"{objects.objects} by {objects.through}: beyond tolerance + 2 sigma", headings, rows, text_columns=2)
+        areas = [str(a.area) if a.area else "not tried" for a in (objects.other, objects.real)]
+        sys.stdout.write(f"AUC of {objects.objects} with {objects.partners}: {areas[0]}; real {areas[1]}\n")
+        worst = ", ".join(f"{name} {excess:.3f}" for name, excess in list(objects.excess.items())[:3])
+        sys.stdout.write(f"largest Wasserstein-1 in std beyond real: {worst}\n")
+        derived = [f"{d.column} {d.w1:.3f} (KS {d.ks:.3f})" for d in objects.other.derived]
+        if derived:
+            sys.stdout.write(f"Wasserstein-1 in std of events: {', '.join(derived)}\n")
+        for cut in objects.other.cuts:
+            _show_cut(cut)
+    left_out = sum(v.left_out for objects in found.objects for v in objects.other.verdicts)
+    if left_out:
+        sys.stdout.write(f"{left_out} bins with too few rows are left out\n")
+    for note in found.notes:
+        warn(note)
+    sys.stdout.write(f"real: {found.real}\n{found.verdict}\n")
+
+
+def _beyond(verdict: Verdict | None) -> tuple[str, str]:
+    """Bins beyond what is allowed, and the largest difference less 2 sigma in per cent."""
+    if verdict is None or not verdict.bins:
+        return "", ""
+    return f"{verdict.beyond} of {verdict.bins}" + (" *" if verdict.beyond else ""), f"{100 * verdict.worst:.2f}"
 
 
 def _show_cut(cut: Cut) -> None:

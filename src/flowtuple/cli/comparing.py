@@ -10,7 +10,7 @@ import typer
 
 from flowtuple.cli.app import app
 from flowtuple.cli.options import Columns, Json, Names, Seed, print_json, split_names
-from flowtuple.terminal import show_comparison, shown_progress
+from flowtuple.terminal import show_closure, show_comparison, shown_progress
 
 
 @app.command()
@@ -40,10 +40,27 @@ def compare(
     ] = [],  # noqa: B006
     paired: Annotated[bool, typer.Option("--paired", help="Same rows in both: count what a cut gains and loses.")] = False,
     ratio: Annotated[bool, typer.Option("--ratio", help="Learn the density ratio; say where it fails.")] = False,
-    fail: Annotated[bool, typer.Option("--fail", help="Exit code 1 where the samples differ or rows are copied.")] = False,
+    given: Annotated[
+        list[str], typer.Option("--given", metavar="GLOB", help="Generated columns: are objects right, given these?")
+    ] = [],  # noqa: B006
+    match: Annotated[
+        list[str],
+        typer.Option("--match", metavar="COL[=COLLECTION]", help="With --given: points to partners: Jet_genJetIdx."),
+    ] = [],  # noqa: B006
+    against: Annotated[
+        list[str], typer.Option("--against", metavar="COL", help="With --given: event columns to draw against, as pile-up.")
+    ] = [],  # noqa: B006
+    real: Annotated[
+        str | None, typer.Option("--real", metavar="FILE", help="With --given: more real events; default: halves of REFERENCE.")
+    ] = None,
+    fail: Annotated[
+        bool, typer.Option("--fail", help="Exit code 1 where the samples differ, rows are copied or closure fails.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Test whether two samples are of one kind: p-values from permuting events, one verdict.
+
+    With --given: whether reconstructed objects are right given the generated ones, by efficiency, response and more.
 
     Example: flowtuple compare held_out.root generated.root -o compare --columns 'Jet_*' --train train.root
     """
@@ -66,12 +83,19 @@ def compare(
             cuts=cuts,
             paired=paired,
             ratio=ratio,
+            given=given,
+            match=match,
+            against=against,
+            real=real,
             progress=progress,
         )
     if as_json:
         print_json(found.to_json())
     else:
-        show_comparison(found)
+        if isinstance(found, workflow.Closure):
+            show_closure(found)
+        else:
+            show_comparison(found)
         if output:
             sys.stdout.write(f"{output / 'compare.html'}\n")
     if fail and found.rejected:

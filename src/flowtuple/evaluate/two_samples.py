@@ -68,7 +68,22 @@ def overlay_png(reference: tuple[Array, Array], other: tuple[Array, Array], labe
     """
     both = np.concatenate([reference[0], other[0]])
     edges = plots.find_binning(both, integer=bool((both == np.rint(both)).all())).edges
-    (before, before_error), (after, after_error) = (_shares(sample, edges) for sample in (reference, other))
+    return shares_png(_shares(reference, edges), _shares(other, edges), edges, label)
+
+
+def shares_png(reference: tuple[Array, Array], other: tuple[Array, Array], edges: Array, label: str) -> bytes:
+    """Shares of two samples in k bins, and their ratio below.
+
+    Args:
+        reference: Shares and their standard deviations, each of shape (k,).
+        other: Likewise.
+        edges: Of the bins, shape (k + 1,).
+        label: Name of the column.
+
+    Raises:
+        MissingExtra: The extra 'plots' is not installed.
+    """
+    (before, before_error), (after, after_error) = reference, other
 
     def draw(figure: Any) -> None:
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])

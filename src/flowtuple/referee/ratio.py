@@ -12,16 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.errors import InvalidArgument
 from flowtuple.progress import Progress, silent
-from flowtuple.referee.classifier import LEAST_ROWS, fit_trees
 from flowtuple.referee.family import extra
-from flowtuple.referee.pooled import pool
+from flowtuple.referee.folding import FOLDS, fitted_folds, pool_to_tell_apart
 from flowtuple.referee.ranking import Area, area_under_roc
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
 
-FOLDS = 5
 _WORST = 20
 _CLIP = 1e-6  # of a classifier that is sure
 
@@ -86,31 +83,16 @@ def density_ratio(reference: Rows, other: Rows, seed: int = 0, folds: int = FOLD
         InvalidArgument: A sample has too few rows.
         MissingExtra: The extra 'compare' is not installed.
     """
-    for sample in (reference, other):
-        if len(sample) < LEAST_ROWS or sample.events < folds:
-            raise InvalidArgument(f"{sample.source}: has {len(sample)} rows; a density ratio needs {LEAST_ROWS} in each sample")
-        if sample.weights is not None and bool((sample.weights < 0).any()):
-            raise InvalidArgument(f"{sample.source}: has negative weights, for which a density ratio is not defined")
-    pooled = pool(reference, other.like(reference), seed)
-    wanted, draw = ~pooled.other[pooled.event], np.random.default_rng([seed, 5])
-    fold = draw.integers(0, folds, len(pooled.other))[pooled.event]
+    pooled = pool_to_tell_apart(reference, other, seed)
+    wanted, draw = ~pooled.other[pooled.event], np.random.default_rng([seed, 6])
     rows, logit = pooled.values, np.empty(len(pooled.event))
     shuffled = np.empty((rows.shape[1], len(rows)))
-    totals = np.where(wanted, pooled.weight[wanted].sum(), pooled.weight[~wanted].sum())
-    for k in range(folds):
-        if any(not (part & kind).any() for part in (fold == k, fold != k) for kind in (wanted, ~wanted)):
-            raise InvalidArgument(
-                f"{other.source}: too few events with rows for {folds} folds of them; a density ratio needs more"
-            )
-        train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        weight = pooled.weight[train] / totals[train] * len(train)
-        model = fit_trees(rows[train], wanted[train], weight, seed)
+    for test, model in fitted_folds(pooled, folds, seed, progress):
         logit[test] = _logit(model.predict_proba(rows[test])[:, 1])
         for d in range(rows.shape[1]):
             mixed = rows[test].copy()
             mixed[:, d] = mixed[draw.permutation(len(test)), d]
             shuffled[d, test] = _logit(model.predict_proba(mixed)[:, 1])
-        progress("ratio", (k + 1) / folds, f"fold {k + 1} of {folds}")
     auc = area_under_roc(logit, wanted, pooled.weight, pooled.event)
     without = [area_under_roc(scores, wanted, pooled.weight, pooled.event).value for scores in shuffled]
     importance = sorted(zip(pooled.columns, (auc.value - np.array(without)).tolist(), strict=True), key=lambda c: -c[1])

@@ -116,12 +116,13 @@ class Comparison:
         """Plain numbers and text for `json.dumps`; what is undefined is null."""
         content = asdict(replace(self, ratio=None))
         content["ratio"] = None if self.ratio is None else self.ratio.to_json()
-        return {"verdict": self.verdict, "differ": self.differ, "copied": self.copied, **_plain(content)}
+        return {"verdict": self.verdict, "differ": self.differ, "copied": self.copied, **plain(content)}
 
 
-def _plain(content: Any) -> Any:
+def plain(content: Any) -> Any:
+    """The same with tuples as lists, and null for what is not finite."""
     if isinstance(content, dict):
-        return {key: _plain(value) for key, value in content.items()}
+        return {key: plain(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_plain(value) for value in content]
+        return [plain(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -1,5 +1,6 @@
 """Each use of events, models and files as one function."""
 
+from flowtuple.closure.result import Closure
 from flowtuple.workflow.checking import report, verify
 from flowtuple.workflow.comparing import compare
 from flowtuple.workflow.compressing import Compressed, compress
@@ -15,6 +16,7 @@ from flowtuple.workflow.training import train
 
 __all__ = [
     "EVERYTHING",
+    "Closure",
     "Compressed",
     "Model",
     "Recompressed",

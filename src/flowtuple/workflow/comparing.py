@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from flowtuple.atomic import atomic_path, make_folder
+from flowtuple.atomic import atomic_path, new_folder
+from flowtuple.closure.result import Closure
 from flowtuple.cut import Cut, apply_cut
 from flowtuple.derived import derived_rows
 from flowtuple.errors import InvalidArgument
@@ -25,6 +27,7 @@ from flowtuple.referee.result import Comparison
 from flowtuple.rows import Rows, read_rows
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, Table
+from flowtuple.workflow.closing import Closing
 
 
 def compare(
@@ -44,11 +47,16 @@ def compare(
     cuts: Iterable[str] = (),
     paired: bool = False,
     ratio: bool = False,
+    given: Iterable[str] = (),
+    match: Iterable[str] = (),
+    against: Iterable[str] = (),
+    real: Source | None = None,
     progress: Progress = silent,
-) -> Comparison:
+) -> Comparison | Closure:
     """Test whether two samples are of one kind, column by column and all columns together.
 
     Every p-value comes from permuting events between the samples; the verdict is adjusted for the number of tests.
+    With generated columns `given` it is a closure: are reconstructed objects right, given the generated ones.
 
     Args:
         reference: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
@@ -66,7 +74,16 @@ def compare(
         cuts: Conditions such as `Jet_pt > 30 and abs(Jet_eta) < 2.4`, of which the shares that pass are compared.
         paired: Row k of the one is row k of the other, as before and after compression: cuts then count rows gained and lost.
         ratio: Learn the density ratio, fold by fold, and say at which columns and rows it fails.
+        given: Names or globs of generated columns, such as `GenJet_*`: compared are efficiency, objects without a partner and
+            response, and objects together with their partners. Beside the next three, `folder`, `cuts`, `weights`, `names`
+            and `seed` go with it.
+        match: Columns that point to partners, as `COL` or `COL=COLLECTION`; none means those whose names say so.
+        against: Event columns to draw figures against; none means the given whole numbers, such as pile-up.
+        real: Real events, none of them in `reference`, to hold against it; `None` for its one half against the other.
         progress: Told of each stage.
+
+    Returns:
+        A `Comparison`, or with `given` a `Closure`.
 
     Raises:
         InvalidArgument: Columns differ, a sample is too small, or a test or glob is not known.
@@ -80,38 +97,50 @@ def compare(
     """
     if not 0 < level < 1:
         raise InvalidArgument(f"the level {level} is not between 0 and 1; 0.01 is usual")
+    globs, givens, asked, options = tuple(columns), tuple(given), tuple(tests), ReadOptions(names=names)
+    closing = Closing(givens, tuple(match), tuple(against), real, tuple(cuts), weights, seed)
+    of_rows = {"columns": globs, "tests": asked, "train": train, "permutations": permutations}
+    _check_together(closing, of_rows | {"derived": derived, "paired": paired, "ratio": ratio})
     if folder is not None:
         require_plots()
-        make_folder(Path(folder))
-    globs, options = tuple(columns), ReadOptions(names=names)
+    with contextlib.nullcontext() if folder is None else new_folder(Path(folder)):
+        if givens:
+            return closing.compare(reference, other, options, None if folder is None else Path(folder), progress)
 
-    def rows_of(source: Source) -> Rows:
-        dataset = open_dataset(source, options)
-        return read_rows(dataset, globs, weights) if derived is None else derived_rows(dataset, derived, weights)
+        def rows_of(source: Source) -> Rows:
+            dataset = open_dataset(source, options)
+            return read_rows(dataset, globs, weights) if derived is None else derived_rows(dataset, derived, weights)
 
-    if derived is not None and globs:
-        raise InvalidArgument("--derived compares quantities of its own; leave out --columns")
-    samples = [rows_of(reference), rows_of(other)]
-    samples[0].like(samples[1])  # a column that only the second has is refused as well
-    samples[1] = samples[1].like(samples[0])
-    cut = _cuts(samples, tuple(cuts), paired)
-    found = judge(
-        *samples,
-        tests=tuple(tests),
-        level=level,
-        permutations=permutations,
-        weights=weights,
-        seed=seed,
-        progress=progress,
-    )
-    if train is not None:
-        progress("compare", 1.0, "looking for copies")
-        found = replace(found, copies=find_copies(rows_of(train).like(samples[0]), samples[0], samples[1], seed))
-    found = replace(found, cuts=cut, ratio=density_ratio(samples[0], samples[1], seed, progress=progress) if ratio else None)
-    if folder is not None:
-        progress("compare", 1.0, "drawing")
-        _write(found, samples, Path(folder))
-    return found
+        if derived is not None and globs:
+            raise InvalidArgument("--derived compares quantities of its own; leave out --columns")
+        samples = [rows_of(reference), rows_of(other)]
+        samples[0].like(samples[1])  # a column that only the second has is refused as well
+        samples[1] = samples[1].like(samples[0])
+        cut = _cuts(samples, closing.cuts, paired)
+        found = judge(
+            *samples, tests=asked, level=level, permutations=permutations, weights=weights, seed=seed, progress=progress
+        )
+        if train is not None:
+            progress("compare", 1.0, "looking for copies")
+            found = replace(found, copies=find_copies(rows_of(train).like(samples[0]), samples[0], samples[1], seed))
+        learned = density_ratio(samples[0], samples[1], seed, progress=progress) if ratio else None
+        found = replace(found, cuts=cut, ratio=learned)
+        if folder is not None:
+            progress("compare", 1.0, "drawing")
+            _write(found, samples, Path(folder))
+        return found
+
+
+def _check_together(closing: Closing, of_rows: Mapping[str, object]) -> None:
+    """Refuse options of the one kind of comparison where the other is asked for."""
+    if closing.given:
+        for name, value in of_rows.items():
+            if value:
+                raise InvalidArgument(f"--{name} does not go with --given; leave it out, or compare twice")
+        return
+    for name in ("match", "against", "real"):
+        if getattr(closing, name):
+            raise InvalidArgument(f"--{name} needs generated columns; name them with --given, such as 'GenJet_*'")
 
 
 def _cuts(samples: list[Rows], expressions: tuple[str, ...], paired: bool) -> tuple[Cut, ...]:

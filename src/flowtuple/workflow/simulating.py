@@ -17,8 +17,7 @@ from flowtuple.events.source import Source, WriteOptions, open_dataset, write_da
 from flowtuple.fitting import with_flows
 from flowtuple.prepare import Prepared, prepare
 from flowtuple.progress import Progress, silent
-from flowtuple.schema import matches
-from flowtuple.selection import Watched, naming
+from flowtuple.selection import Watched, naming, table_with
 from flowtuple.simulation.declare import declare
 from flowtuple.simulation.learning import Lesson, lessons
 from flowtuple.simulation.recipe import Recipe
@@ -53,7 +52,7 @@ def learn(
     """
     if not given:
         raise InvalidArgument(f"{dataset.description}: say with --given what the events to simulate will hold, such as 'Gen*'")
-    table = OwnCounters(_table(dataset, target))
+    table = OwnCounters(table_with(dataset, target, "targets"))
     with naming(dataset.description):
         recipe = declare(table.name, table.columns, target, given, match, derived)
         recipe, found, notes = lessons(table, recipe, progress)
@@ -65,21 +64,6 @@ def learn(
         add_models(writer, trained)
         writer.finish()
     return tuple(f"{dataset.description}: {note}" for note in notes)
-
-
-def _table(dataset: Dataset, target: Sequence[str]) -> TableSource:
-    """The only table with a column that a target names."""
-    found = [table for table in dataset.tables.values() if any(_names(pattern, table) for pattern in target)]
-    if len(found) > 1:
-        raise InvalidArgument(f"{dataset.description}: several trees hold targets; choose one, such as FILE:{found[0].name}")
-    return found[0] if found else next(iter(dataset.tables.values()))
-
-
-def _names(pattern: str, table: TableSource) -> bool:
-    try:
-        return bool(matches(pattern, {table.name: table.columns}))
-    except InvalidArgument:
-        return False
 
 
 def _prepared(lesson: Lesson) -> list[Prepared]:
