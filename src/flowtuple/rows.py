@@ -10,11 +10,34 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
-from flowtuple.schema import Array, Column
+from flowtuple.schema import Array, Column, matches
 from flowtuple.selection import select
 from flowtuple.table import Dataset, Table, TableSource
 
 _NOT_COMPARED = ("id", "weight")
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What is given with each row: columns of the same objects, or of their events.
+
+    Attributes:
+        columns: Names of c columns.
+        values: float64 of shape (n, c).
+        dtypes: NumPy names of the columns' stored types.
+    """
+
+    columns: tuple[str, ...]
+    values: Array
+    dtypes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def only(self, columns: Sequence[str]) -> Conditions:
+        """The same rows with some of their columns, in this order."""
+        places = [self.columns.index(name) for name in columns]
+        return Conditions(tuple(columns), self.values[:, places], tuple(self.dtypes[k] for k in places))
 
 
 @dataclass(frozen=True)
@@ -31,6 +54,7 @@ class Rows:
         dropped: Rows that were left out because a value was NaN or infinite.
         dtypes: NumPy names of the columns' stored types; empty where nobody has said.
         counter: Name of the collection's counter; `None` where rows are events.
+        conditions: What is given with each row, where something is.
     """
 
     source: str
@@ -42,6 +66,7 @@ class Rows:
     dropped: int = 0
     dtypes: tuple[str, ...] = ()
     counter: str | None = None
+    conditions: Conditions | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -72,6 +97,7 @@ def read_rows(
     *,
     keep_undefined: bool = False,
     exactly: Sequence[str] = (),
+    given: Sequence[str] = (),
 ) -> Rows:
     """The columns that the globs keep, as float64; ids, weights and what is no number stay out.
 
@@ -81,6 +107,7 @@ def read_rows(
         weights: Name of the column of weights, one for each event or for each object.
         keep_undefined: Keep rows with NaN or an infinity.
         exactly: Names, as in `Rows.columns`, of the columns to take, whatever their roles; in place of `columns`.
+        given: Names or globs of columns of the same objects, or of their events, that become `Rows.conditions`.
 
     Raises:
         InvalidArgument: A name or glob matches nothing, several tables or collections are left, or no row is.
@@ -98,16 +125,21 @@ def read_rows(
             f"{dataset.description}: choose one of its trees, such as FILE:{next(iter(kept.tables), 'Events')}"
         )
     (name, source), described = next(iter(kept.tables.items())), dataset.description
-    taken = [c for c in source.columns if c.name in sources or (not exactly and _is_compared(c, weights))]
-    chosen = _one_collection(taken, described)
-    counter = chosen[0].counter
     whole = dataset.table(name)
+    beside = _given_columns(whole, given, described)
+    apart = {c.name for c in beside}
+    taken = [c for c in source.columns if c.name in sources or (not exactly and _is_compared(c, weights))]
+    chosen = _one_collection([c for c in taken if c.name not in apart], described)
+    counter = chosen[0].counter
+    _check_given(beside, counter, described)
     weight = None if weights is None else _weight_column(whole, weights, counter, described)
-    table = whole.read([c.name for c in chosen] + ([weight.name] if weight else []), 0, whole.num_entries)
+    table = whole.read([c.name for c in (*chosen, *beside, *([weight] if weight else ()))], 0, whole.num_entries)
     event = _events(table, counter)
     per_row = None if weight is None else _weights(table, weight, event)
-    labels, values = _matrix(table, chosen)
+    labels, values, dtypes = _matrix(table, chosen, event)
+    conditions = Conditions(*_matrix(table, beside, event)) if beside else None
     keep = np.isfinite(values).all(axis=1) & (True if per_row is None else np.isfinite(per_row))
+    keep &= True if conditions is None else np.isfinite(conditions.values).all(axis=1)
     if keep_undefined:
         keep = np.ones(len(values), bool)
     return Rows(
@@ -118,9 +150,55 @@ def read_rows(
         table.num_entries,
         None if per_row is None else per_row[keep],
         int((~keep).sum()),
-        tuple(c.dtype for c in chosen for _ in range(math.prod(c.shape))),
+        dtypes,
         counter,
+        conditions and replace(conditions, values=conditions.values[keep]),
     )
+
+
+def read_conditions(dataset: Dataset, columns: Sequence[str]) -> Conditions:
+    """What is given with each row, of a data set that may hold nothing else.
+
+    Args:
+        dataset: With one table.
+        columns: Names, as in `Conditions.columns`; all of events, or some of the objects of one collection.
+
+    Raises:
+        InvalidArgument: A column is missing, or one of its values is NaN or infinite.
+    """
+    described = dataset.description
+    if len(dataset.tables) != 1:
+        raise InvalidArgument(f"{described}: choose one of its trees, such as FILE:{next(iter(dataset.tables), 'Events')}")
+    source = next(iter(dataset.tables.values()))
+    chosen = _given_columns(source, list(dict.fromkeys(name.partition("[")[0] for name in columns)), described)
+    counter = next((c.counter for c in chosen if c.counter is not None), None)
+    _check_given(chosen, counter, described)
+    table = source.read([c.name for c in chosen], 0, source.num_entries)
+    conditions = Conditions(*_matrix(table, chosen, _events(table, counter)))
+    for k, name in enumerate(conditions.columns):
+        bad = int((~np.isfinite(conditions.values[:, k])).sum())
+        if bad:
+            raise InvalidArgument(f"{described}: column {name!r}: {bad} values are NaN or infinite; leave these rows out")
+    return conditions.only(columns)
+
+
+def _given_columns(source: TableSource, patterns: Sequence[str], described: str) -> list[Column]:
+    """The columns that names or globs match, once each."""
+    visible = {source.name: [c for c in source.columns if not c.is_opaque]}
+    try:
+        return list({c.name: c for pattern in patterns for _, c in matches(pattern, visible)}.values())
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{described}: {error}") from None
+
+
+def _check_given(columns: Sequence[Column], counter: str | None, described: str) -> None:
+    """Given columns are those of the rows' own collection, or of events."""
+    for column in columns:
+        if column.counter not in (None, counter):
+            raise InvalidArgument(
+                f"{described}: column {column.name!r} is none of the same objects and cannot be given with them; "
+                "to learn some objects from others, name those with --target"
+            )
 
 
 def _is_compared(column: Column, weights: str | None) -> bool:
@@ -163,13 +241,15 @@ def _weights(table: Table, column: Column, event: Array) -> Array:
     return content[event] if column.counter is None else content
 
 
-def _matrix(table: Table, columns: list[Column]) -> tuple[tuple[str, ...], Array]:
-    """Names and values; a fixed array is as many columns as it has places."""
+def _matrix(table: Table, columns: list[Column], event: Array) -> tuple[tuple[str, ...], Array, tuple[str, ...]]:
+    """Names, values and types; a fixed array is as many columns as it has places, numbers of an event go to its objects."""
     names: list[str] = []
     parts: list[Array] = []
     for column in columns:
         content = np.asarray(table.data[column.name], dtype=np.float64)
+        content = content[event] if column.counter is None else content
         parts.append(content.reshape(len(content), -1))
         size = parts[-1].shape[1]
         names += [column.name] if not column.shape else [f"{column.name}[{k}]" for k in range(size)]
-    return tuple(names), np.concatenate(parts, axis=1)
+    dtypes = tuple(c.dtype for c in columns for _ in range(math.prod(c.shape)))
+    return tuple(names), np.concatenate(parts, axis=1), dtypes

@@ -82,16 +82,21 @@ def train(
         ),
     ] = [],  # noqa: B006
     flow: Annotated[
-        str, typer.Option("--flow", help="lattice, or over rows: maf, nsf, coupling, realnvp, flow-matching.")
+        str, typer.Option("--flow", help="lattice, or over rows: maf, nsf, coupling, realnvp, flashsim, flow-matching.")
     ] = "lattice",
     transform: Annotated[
         list[str],
         typer.Option("--transform", metavar="GLOB=STEPS", help="Such as 'Jet_pt=log:10,standard'.", rich_help_panel=_ROWS),
     ] = [],  # noqa: B006
-    transforms: Annotated[int, typer.Option("--steps", min=1, help="Of the flow.", rich_help_panel=_ROWS)] = _SHAPE.transforms,
+    transforms: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Of the flow; default 3, flashsim one a column.", rich_help_panel=_ROWS)
+    ] = None,
     hidden: Annotated[
         str, typer.Option("--hidden", metavar="N,N", help="Widths of hidden layers.", rich_help_panel=_ROWS)
     ] = "64,64",
+    blocks: Annotated[
+        int, typer.Option("--blocks", min=1, help="Of residual networks (flashsim).", rich_help_panel=_ROWS)
+    ] = _SHAPE.blocks,
     bins: Annotated[int, typer.Option("--bins", min=2, help="Of splines.", rich_help_panel=_ROWS)] = _SHAPE.bins,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="At most.", rich_help_panel=_ROWS)] = _TRAINING.epochs,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Rows of a step.", rich_help_panel=_ROWS)] = _TRAINING.batch,
@@ -123,7 +128,7 @@ def train(
     from flowtuple import workflow
 
     sources, mix = read_mix(source)
-    shape = Shape(transforms, read_sizes(hidden, "--hidden"), bins)
+    shape = Shape(transforms, read_sizes(hidden, "--hidden"), bins, blocks=blocks)
     options = Training(epochs, batch, learning_rate, weight_decay, schedule, clip, patience)
     recipes = read_pairs(transform, "--transform", "GLOB=STEPS", "'Jet_pt=log:10,standard'")
     if flow == "lattice" and (recipes or log or (shape, options) != (_SHAPE, _TRAINING)):

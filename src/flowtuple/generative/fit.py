@@ -38,12 +38,14 @@ class Sample:
         shape: Rows and columns (n, d).
         event: The event of each row, shape (n,).
         weight: Of mean 1, shape (n,).
+        context: Conditions ready for the flow, shape (n, c); `None` where it reads none.
     """
 
     spread: Spread
     shape: tuple[int, int]
     event: Array
     weight: Array
+    context: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,7 @@ class _Run:
         if not len(self.judging) or not len(self.training):
             raise InvalidArgument(f"holding out {options.held_out} of the events leaves none of one kind; give more events")
         self.weight = torch.from_numpy(sample.weight.astype(np.float32))
+        self.context = None if sample.context is None else torch.from_numpy(sample.context.astype(np.float32))
         self.steps = -(-len(self.training) // options.batch)
         self.optimiser, (self.scheduler, self.moves) = make_optimiser(flow.parameters(), options, self.steps)
 
@@ -154,7 +157,7 @@ class _Run:
         total = 0.0
         for start in range(0, len(order), self.options.batch):
             part = torch.from_numpy(order[start : start + self.options.batch])
-            loss = (self.weight[part] * self.flow.loss(rows[part], generator)).mean()
+            loss = (self.weight[part] * self.flow.loss(rows[part], generator, self._given(part))).mean()
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if self.options.clip:
@@ -169,13 +172,20 @@ class _Run:
     def _judge(self, rows: Tensor) -> float:
         """Mean loss on held-out events, with the same random numbers each time."""
         generator = torch.Generator().manual_seed(self.seed)
-        weight = self.weight[torch.from_numpy(self.judging)]
-        losses = torch.cat([self.flow.loss(part, generator) for part in torch.split(rows, _JUDGED)])
-        return float((weight * losses).mean())
+        judging = torch.from_numpy(self.judging)
+        pairs = zip(torch.split(rows, _JUDGED), torch.split(judging, _JUDGED), strict=True)
+        losses = torch.cat([self.flow.loss(part, generator, self._given(number)) for part, number in pairs])
+        return float((self.weight[judging] * losses).mean())
+
+    def _given(self, part: Tensor) -> Tensor | None:
+        """The conditions of some rows."""
+        return None if self.context is None else self.context[part]
 
     def _fingerprint(self) -> str:
         digest = xxhash.xxh3_64(repr((asdict(self.options), self.seed, self.sample.shape, str(self.flow))).encode())
-        for part in (self.sample.spread(np.full(self.sample.shape, 0.5)), self.sample.event, self.sample.weight):
+        context = () if self.sample.context is None else (self.sample.context,)
+        middle = self.sample.spread(np.full(self.sample.shape, 0.5))
+        for part in (middle, self.sample.event, self.sample.weight, *context):
             digest.update(np.ascontiguousarray(part).tobytes())
         return str(digest.hexdigest())
 

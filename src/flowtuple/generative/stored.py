@@ -15,12 +15,12 @@ from safetensors.torch import save
 
 from flowtuple.atomic import atomic_path
 from flowtuple.errors import Corrupt, TooNew
-from flowtuple.generative.model import RowModel
+from flowtuple.generative.model import Given, RowModel
 from flowtuple.generative.options import KINDS, Shape
 from flowtuple.generative.zoo import build
 from flowtuple.transforms import Chain
 
-VERSION = 1
+VERSION = 2  # 1 knew no conditions
 _KEY = "flowtuple rows"
 
 
@@ -35,6 +35,11 @@ def save_model(model: RowModel, path: str | os.PathLike[str]) -> None:
         "kind": model.kind,
         "shape": asdict(model.shape),
         "about": model.about,
+        "given": {
+            "columns": model.given.columns,
+            "dtypes": model.given.dtypes,
+            "chains": [chain.config() for chain in model.given.chains],
+        },
     }
     tensors = {name: value.float() if value.is_floating_point() else value for name, value in model.flow.state_dict().items()}
     with atomic_path(path) as temporary:
@@ -68,15 +73,30 @@ def load_model(path: str | os.PathLike[str]) -> RowModel:
 def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
     columns, dtypes = tuple(content["columns"]), tuple(content["dtypes"])
     chains = tuple(Chain.from_config(config) for config in content["chains"])
+    given = _given(content["given"]) if content["version"] > 1 else Given()
     if not len(columns) == len(dtypes) == len(chains) or content["kind"] not in KINDS:
         raise ValueError("columns, types and transforms do not fit")
-    if any(np.dtype(dtype).kind not in "biuf" for dtype in dtypes):
+    if any(np.dtype(dtype).kind not in "biuf" for dtype in (*dtypes, *given.dtypes)):
         raise ValueError("a column's type is none of numbers")
     shape = Shape(**(content["shape"] | {"hidden": tuple(content["shape"]["hidden"])}))
-    networks = 1 if content["kind"] == "flow-matching" else shape.transforms * (len(columns) > 1)
-    weights = networks * sum(a * b for a, b in pairwise(shape.hidden))
-    if weights > sum(tensor.numel() for tensor in tensors.values()):
+    if _least_weights(content["kind"], shape, len(columns)) > sum(tensor.numel() for tensor in tensors.values()):
         raise ValueError("a flow larger than the file")
-    flow = build(content["kind"], len(columns), shape, seed=0)
+    flow = build(content["kind"], len(columns), shape, seed=0, context=len(given.columns))
     flow.load_state_dict(dict(tensors))
-    return RowModel(columns, dtypes, content["counter"], chains, content["kind"], shape, flow.double(), content["about"])
+    return RowModel(columns, dtypes, content["counter"], chains, content["kind"], shape, flow.double(), content["about"], given)
+
+
+def _given(content: Mapping[str, Any]) -> Given:
+    columns, dtypes = tuple(content["columns"]), tuple(content["dtypes"])
+    chains = tuple(Chain.from_config(config) for config in content["chains"])
+    if not len(columns) == len(dtypes) == len(chains):
+        raise ValueError("conditions, types and transforms do not fit")
+    return Given(columns, dtypes, chains)
+
+
+def _least_weights(kind: str, shape: Shape, columns: int) -> int:
+    """How many weights such a flow has at least: what a small file may not make a reader allocate."""
+    if kind == "flashsim":
+        return shape.transforms_or(columns) * 2 * shape.blocks * shape.hidden[0] ** 2
+    networks = 1 if kind == "flow-matching" else shape.transforms_or(1) * (columns > 1)
+    return networks * sum(a * b for a, b in pairwise(shape.hidden))

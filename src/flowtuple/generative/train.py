@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -11,16 +11,17 @@ import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.generative.fit import Report, Sample, fit
-from flowtuple.generative.model import RowModel
+from flowtuple.generative.model import Given, RowModel
 from flowtuple.generative.options import RowFlow
 from flowtuple.generative.zoo import build
-from flowtuple.rows import Rows
+from flowtuple.rows import Conditions, Rows
 from flowtuple.schema import Array
 from flowtuple.transforms import Chain
 from flowtuple.transforms.discrete import FEW
 
 MANY = "dequantise,gauss-rank"  # of whole numbers
 REAL = "gauss-rank"
+CONDITION = "gauss-rank,clip:-5:5"  # what lies far outside of what was learned from reads as its edge
 
 
 def train_rows(
@@ -34,7 +35,7 @@ def train_rows(
     """Fit a flow to rows.
 
     Args:
-        rows: Finite, with the types of their columns; weights may be negative where their sum is not.
+        rows: Finite, with the types of their columns, perhaps with conditions; weights may be negative where their sum is not.
         asked: Kind and size of the flow, training, preprocessing.
         seed: The same rows, options and seed give the same model on one machine.
         report: Told of each epoch.
@@ -48,15 +49,17 @@ def train_rows(
     if not weight.sum() > 0:
         raise InvalidArgument(f"{rows.source}: the weights sum to {weight.sum():g}; a density needs more than 0")
     if like is None:
-        chains = tuple(_chain(rows, k, recipe) for k, recipe in enumerate(_recipes(rows, asked.transforms)))
+        chains, given = _fitted(rows, asked.transforms)
     else:
-        rows, chains = _like(rows, like, asked), like.chains
+        rows = _like(rows, like, asked)
+        chains, given = like.chains, like.given
 
     def spread(u: Array) -> Array:
         return np.stack([c.forward(rows.values[:, k], u[:, k]) for k, c in enumerate(chains)], axis=1)
 
-    flow = build(asked.kind, len(rows.columns), asked.shape, seed)
-    sample = Sample(spread, rows.values.shape, rows.event, weight / weight.mean())
+    flow = build(asked.kind, len(rows.columns), asked.shape, seed, len(given.columns))
+    context = None if rows.conditions is None else given.forward(rows.conditions.values)
+    sample = Sample(spread, rows.values.shape, rows.event, weight / weight.mean(), context)
     fitted = fit(flow, sample, asked.training, seed, report, checkpoint, Path(asked.log) if asked.log else None)
     about = {
         "training": asdict(asked.training),
@@ -65,7 +68,7 @@ def train_rows(
         "best_epoch": fitted.best_epoch,
         "history": [[float(f"{number:.6g}") for number in row] for row in fitted.history],
     }
-    return RowModel(rows.columns, rows.dtypes, rows.counter, chains, asked.kind, asked.shape, flow.double(), about)
+    return RowModel(rows.columns, rows.dtypes, rows.counter, chains, asked.kind, asked.shape, flow.double(), about, given)
 
 
 def _like(rows: Rows, model: RowModel, asked: RowFlow) -> Rows:
@@ -75,19 +78,29 @@ def _like(rows: Rows, model: RowModel, asked: RowFlow) -> Rows:
     for name in model.columns:
         if name not in rows.columns:
             raise InvalidArgument(f"{rows.source}: lacks column {name!r} of the model; {nearest(name, rows.columns)}")
-    return rows.only(model.columns)
+    given = () if rows.conditions is None else rows.conditions.columns
+    if set(given) != set(model.given.columns):
+        told = ", ".join(model.given.columns) or "nothing"
+        raise InvalidArgument(f"{rows.source}: the model of --like is given {told}; name the same with --given")
+    conditions = None if rows.conditions is None else rows.conditions.only(model.given.columns)
+    return replace(rows.only(model.columns), conditions=conditions)
 
 
-def _recipes(rows: Rows, asked: Mapping[str, str]) -> list[str]:
-    """Preprocessing of each column, the last match winning."""
-    recipes = [MANY if _many(rows, k) else REAL for k in range(len(rows.columns))]
+def _fitted(rows: Rows, asked: Mapping[str, str]) -> tuple[tuple[Chain, ...], Given]:
+    """Preprocessing of columns and of conditions, the last match winning."""
+    found = rows.conditions or Conditions((), np.empty((len(rows), 0)), ())
+    names = (*rows.columns, *found.columns)
+    recipes = [MANY if _many(rows, k) else REAL for k in range(len(rows.columns))] + [CONDITION] * len(found.columns)
     for pattern, recipe in asked.items():
-        hits = [k for k, name in enumerate(rows.columns) if fnmatchcase(name, pattern)]
+        hits = [k for k, name in enumerate(names) if fnmatchcase(name, pattern)]
         if not hits:
             raise InvalidArgument(f"{rows.source}: no column of these rows matches {pattern!r} of --transform")
         for k in hits:
             recipes[k] = recipe
-    return recipes
+    values = (*rows.values.T, *found.values.T)
+    chains = [_chain(rows.source, *what) for what in zip(names, values, recipes, strict=True)]
+    learned = len(rows.columns)
+    return tuple(chains[:learned]), Given(found.columns, found.dtypes, tuple(chains[learned:]))
 
 
 def _many(rows: Rows, k: int) -> bool:
@@ -95,8 +108,8 @@ def _many(rows: Rows, k: int) -> bool:
     return np.dtype(rows.dtypes[k]).kind in "iu" and len(np.unique(rows.values[:, k])) > FEW
 
 
-def _chain(rows: Rows, k: int, recipe: str) -> Chain:
+def _chain(source: str, column: str, values: Array, recipe: str) -> Chain:
     try:
-        return Chain.fit(recipe, rows.values[:, k])
+        return Chain.fit(recipe, values)
     except InvalidArgument as error:
-        raise InvalidArgument(f"{rows.source}: column {rows.columns[k]!r}: {error}") from None
+        raise InvalidArgument(f"{source}: column {column!r}: {error}") from None

@@ -19,6 +19,9 @@ class _Smooth:
 
     has_cells = False
 
+    def stands_for_cell(self, x: Array) -> Array:
+        return np.zeros(len(x), bool)
+
     def config(self) -> Mapping[str, Any]:
         return asdict(self)  # type: ignore[call-overload, no-any-return]
 
@@ -43,6 +46,11 @@ class Affine(_Smooth):
     def divide(cls, x: Array, by: float = 1.0) -> Self:
         """The quotient x / c."""
         return cls(0.0, by)
+
+    @classmethod
+    def subtract(cls, x: Array, what: float = 0.0) -> Self:
+        """The difference x - c."""
+        return cls(what, 1.0)
 
     @classmethod
     def standard(cls, x: Array) -> Self:
@@ -90,6 +98,11 @@ class Log(_Smooth):
     def natural(cls, x: Array, offset: float = 0.0) -> Self:
         """ln(x + offset)."""
         return cls(offset)
+
+    @classmethod
+    def one_plus(cls, x: Array) -> Self:
+        """ln(1 + x)."""
+        return cls(1.0)
 
     @classmethod
     def ten(cls, x: Array, offset: float = 0.0) -> Self:

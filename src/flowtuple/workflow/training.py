@@ -65,7 +65,8 @@ def train(
         path: Where the model goes, by custom ending in `.flow`.
         tolerance: Bound by column name or glob, as in `compress`; the model fixes it.
         selection: Part of the input to take.
-        given: Names or globs of columns that are not stored: whoever reads a file of this model supplies them.
+        given: Names or globs of columns that are not stored: whoever reads a file of this model supplies them. Of a flow over
+            rows they are columns of the same objects, or of their events, that the density of the others depends on.
         effort: `fast`, `default` or `best`.
         seed: The same input, options and seed give the same model on one machine.
         checkpoint: A folder that keeps finished parts of the training; a second run takes up from there, to the same model.
@@ -102,11 +103,11 @@ def train(
     _refuse({"--match": bool(match), "--derived": bool(derived)}, "is for simulations; name what to simulate with --target")
     dataset, lengths = _mixed(source, selection, (*given, *([weights] if weights else [])), mix)
     if flow is not None:
-        asked = {"--tolerance": bool(tolerance), "--given": bool(given), "--lean": lean}
+        asked = {"--tolerance": bool(tolerance), "--lean": lean}
         _refuse(asked, "is for the lattice flow; leave it out, or --flow")
         name, table = next(iter(dataset.tables.items()))
         factors = Weighting(table, "", lengths[name], tuple(mix)) if mix else None
-        model, notes = _train_rows(dataset, flow, seed, checkpoint, like, weights, factors, path, progress)
+        model, notes = _train_rows(dataset, flow, seed, checkpoint, like, weights, factors, given, path, progress)
         if report is not None:
             write_training(of_rows(dataset.description, os.fspath(path), Path(path).stat().st_size, model), Path(report))
         return notes
@@ -179,6 +180,7 @@ def _train_rows(
     like: str | os.PathLike[str] | None,
     weights: str | None,
     factors: Weighting | None,
+    given: Sequence[str],
     path: str | os.PathLike[str],
     progress: Progress,
 ) -> tuple[RowModel, tuple[str, ...]]:
@@ -189,7 +191,7 @@ def _train_rows(
         if error.name in ("torch", "zuko", "safetensors"):
             raise MissingExtra("train", "training a flow") from None
         raise
-    rows = read_rows(dataset, (), weights)
+    rows = read_rows(dataset, (), weights, given=given)
     if factors is not None:
         by_event = factors.read(0, rows.events)
         rows = replace(rows, weights=by_event[rows.event] * (1.0 if rows.weights is None else rows.weights))
