@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -35,11 +37,13 @@ from flowtuple.cli.options import (
 from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.page import format_bytes
 from flowtuple.generative.options import RowFlow, Shape, Training
+from flowtuple.generative.presets import FLOW_PRESETS
 from flowtuple.terminal import shown_progress, warn
 
 _SHAPE, _TRAINING = Shape(), Training()
 _ROWS = "Flows over rows"
 _SIMULATION = "Simulation"
+Options = TypeVar("Options", Shape, Training)
 
 
 @app.command()
@@ -82,8 +86,8 @@ def train(
         ),
     ] = [],  # noqa: B006
     flow: Annotated[
-        str, typer.Option("--flow", help="lattice, or over rows: maf, nsf, coupling, realnvp, flashsim, flow-matching.")
-    ] = "lattice",
+        str | None, typer.Option("--flow", help="lattice, or over rows: maf, nsf, coupling, realnvp, flashsim, flow-matching.")
+    ] = None,
     transform: Annotated[
         list[str],
         typer.Option("--transform", metavar="GLOB=STEPS", help="Such as 'Jet_pt=log:10,standard'.", rich_help_panel=_ROWS),
@@ -131,9 +135,9 @@ def train(
     shape = Shape(transforms, read_sizes(hidden, "--hidden"), bins, blocks=blocks)
     options = Training(epochs, batch, learning_rate, weight_decay, schedule, clip, patience)
     recipes = read_pairs(transform, "--transform", "GLOB=STEPS", "'Jet_pt=log:10,standard'")
-    if flow == "lattice" and (recipes or log or (shape, options) != (_SHAPE, _TRAINING)):
-        raise InvalidArgument("--transform, --steps, --epochs and the like are for flows over rows; name one with --flow")
-    rows = RowFlow(flow, shape, options, recipes, None if log is None else str(log)) if flow != "lattice" else None
+    rows = _row_flow(flow, preset, shape, options, recipes, log)
+    if preset in FLOW_PRESETS and not given:
+        given = [*FLOW_PRESETS[preset].given]
     with shown_progress() as progress:
         notes = workflow.train(
             one_or_many(sources),
@@ -159,3 +163,24 @@ def train(
     for note in notes:
         warn(note)
     sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")
+
+
+def _row_flow(
+    kind: str | None, preset: str | None, shape: Shape, training: Training, recipes: Mapping[str, str], log: Path | None
+) -> RowFlow | None:
+    """The flow over rows that is asked for, by itself or by a preset, of which holds what nothing else is said of."""
+    if preset in FLOW_PRESETS:
+        usual = FLOW_PRESETS[preset].flow
+        kind, recipes = kind or usual.kind, {**usual.transforms, **recipes}
+        shape, training = _said(usual.shape, shape, _SHAPE), _said(usual.training, training, _TRAINING)
+    if kind not in (None, "lattice"):
+        return RowFlow(kind, shape, training, recipes, None if log is None else str(log))
+    if recipes or log or (shape, training) != (_SHAPE, _TRAINING):
+        raise InvalidArgument("--transform, --steps, --epochs and the like are for flows over rows; name one with --flow")
+    return None
+
+
+def _said(preset: Options, asked: Options, usual: Options) -> Options:
+    """A preset's options, but for those that differ from what goes without saying."""
+    names = [f.name for f in fields(asked) if getattr(asked, f.name) != getattr(usual, f.name)]
+    return replace(preset, **{name: getattr(asked, name) for name in names})

@@ -11,6 +11,7 @@ import numpy as np
 from flowtuple.errors import InvalidArgument
 from flowtuple.schema import Array
 
+_ROUNDING = 64 * float(np.finfo(np.float64).eps)  # of an offset: what is left of it when a 0 comes back
 _ALMOST = 1e-9  # how near to the edge of an open range an inverse goes
 
 
@@ -118,7 +119,7 @@ class Log(_Smooth):
     def inverse(self, y: Array) -> Array:
         with np.errstate(over="ignore"):
             x: Array = np.minimum(np.power(self.base, y), np.finfo(np.float64).max) - self.offset
-        return x
+        return np.where(np.abs(x) <= _ROUNDING * abs(self.offset), 0.0, x)
 
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
         shifted = x.astype(np.float64) + self.offset
