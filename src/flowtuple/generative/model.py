@@ -17,6 +17,7 @@ from flowtuple.schema import Array
 from flowtuple.transforms import Chain
 
 BLOCK = 4096  # rows at a time: what a row comes to does not depend on it, but memory does
+STEADY = 256  # rows at a time where the last bit counts: a product's depends on how many there are
 POINTS = 4  # places in the cell at which a value that stands for one is looked at
 
 
@@ -95,11 +96,29 @@ class RowModel:
         for start in range(0, len(z), BLOCK):
             part = slice(start, start + BLOCK)
             y[part] = self.flow.inverse(torch.from_numpy(z[part]), None if context is None else context[part]).numpy()
+        return self._restored(y)
+
+    @torch.no_grad()
+    def from_uniform(self, u: Array, given: Array) -> Array:
+        """Rows as `from_latent` makes them, from uniform numbers, always as many at a time.
+
+        What a row comes to then does not depend on the rows beside it in any bit, where products of one shape are computed
+        in one way: on one machine, with PyTorch's threads kept to one number.
+        """
+        y, context = np.empty(u.shape), self._context(given)
+        for start in range(0, len(u), STEADY):
+            part = slice(start, start + STEADY)
+            z = torch.special.ndtri(_filled(torch.from_numpy(u[part]), 0.5))
+            known = None if context is None else _filled(context[part], 0.0)
+            y[part] = self.flow.inverse(z, known)[: len(u[part])].numpy()
+        return self._restored(y)
+
+    def _restored(self, y: Array) -> Array:
         values = [_typed(chain.inverse(y[:, k]), self.dtypes[k]) for k, chain in enumerate(self.chains)]
         return np.stack(values, axis=1)
 
     def _context(self, given: Array | None) -> torch.Tensor | None:
-        return None if given is None else torch.from_numpy(self.given.forward(given))
+        return torch.from_numpy(self.given.forward(given)) if given is not None and self.given.columns else None
 
     def bits(self, values: Array, given: Array | None = None) -> Array:
         """-log2 p of each column given those that the flow puts before it, shape (n, d); NaN for a row with a NaN.
@@ -121,6 +140,13 @@ class RowModel:
     def draw(self, seed: int, start: int, stop: int, given: Array | None = None) -> Array:
         """Rows `start` to `stop` of all that a seed gives, shape (stop - start, d); `given` is that of these rows."""
         return self.from_latent(normal_rows(seed, start, stop, len(self.columns)), given)
+
+
+def _filled(rows: torch.Tensor, value: float) -> torch.Tensor:
+    """Rows filled up to `STEADY` of them, in memory of their own."""
+    out = torch.full((STEADY, rows.shape[1]), value, dtype=torch.float64)
+    out[: len(rows)] = rows
+    return out
 
 
 def _places(columns: int) -> Array:

@@ -7,11 +7,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from flowtuple.atomic import atomic_path
 from flowtuple.errors import Corrupt, TooNew
@@ -22,10 +23,17 @@ from flowtuple.transforms import Chain
 
 VERSION = 2  # 1 knew no conditions
 _KEY = "flowtuple rows"
+_LENGTH = 8  # bytes that say how long the header of a safetensors file is, which is JSON
 
 
 def save_model(model: RowModel, path: str | os.PathLike[str]) -> None:
     """Write a model; it appears whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(pack_model(model))
+
+
+def pack_model(model: RowModel) -> bytes:
+    """A model as the bytes of a safetensors file."""
     content = {
         "version": VERSION,
         "columns": model.columns,
@@ -42,8 +50,7 @@ def save_model(model: RowModel, path: str | os.PathLike[str]) -> None:
         },
     }
     tensors = {name: value.float() if value.is_floating_point() else value for name, value in model.flow.state_dict().items()}
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(save({k: v.contiguous() for k, v in tensors.items()}, {_KEY: json.dumps(content)}))
+    return save({k: v.contiguous() for k, v in tensors.items()}, {_KEY: json.dumps(content)})
 
 
 def load_model(path: str | os.PathLike[str]) -> RowModel:
@@ -53,11 +60,21 @@ def load_model(path: str | os.PathLike[str]) -> RowModel:
         Corrupt: The file is no model of rows, or a damaged one.
         TooNew: It was written by a later flowtuple.
     """
-    where = os.fspath(path)
+    return unpack_model(Path(path).read_bytes(), os.fspath(path))
+
+
+def unpack_model(data: bytes, where: str) -> RowModel:
+    """The inverse of `pack_model`; `where` is what messages call the bytes.
+
+    Raises:
+        Corrupt: They are no model of rows, or a damaged one.
+        TooNew: It was written by a later flowtuple.
+    """
     try:
-        with safe_open(where, "pt") as stored:
-            content = json.loads(stored.metadata()[_KEY])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (it is no mapping)
+        tensors = load(data)
+        content = json.loads(
+            json.loads(data[_LENGTH : _LENGTH + int.from_bytes(data[:_LENGTH], "little")])["__metadata__"][_KEY]
+        )
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise Corrupt(f"{where}: is no model of flowtuple ({error}); train it again") from None
     try:

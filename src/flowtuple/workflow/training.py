@@ -72,7 +72,8 @@ def train(
         checkpoint: A folder that keeps finished parts of the training; a second run takes up from there, to the same model.
         memory: Bytes to keep within; a long input is trained on in part.
         lean: Leave out what gains no bytes in compression; such a model can neither `sample` nor `score` all columns.
-        flow: A flow over rows in place of the lattice flow, to `sample` and `score` with; it compresses nothing.
+        flow: A flow over rows in place of the lattice flow, to `sample` and `score` with; it compresses nothing. With `target`
+            such flows draw properties of objects and events, lattice flows all counts and references.
         like: A model whose lattices, or transforms, this one takes over, so that the two can be divided (`score`).
         weights: Name of a column of weights, one an event (of a flow over rows: or one an object); it is not itself learned.
             Negative ones are allowed where they sum to more than 0.
@@ -96,10 +97,12 @@ def train(
         require_plots()
     given, target = tuple(given), tuple(target)
     if target:
-        refused = {"tolerance": tolerance, "flow": flow, "like": like, "weights": weights, "mix": mix, "report": report}
+        refused = {"tolerance": tolerance, "like": like, "weights": weights, "mix": mix, "report": report}
         _refuse({f"--{name}": bool(asked) for name, asked in refused.items()} | {"--lean": lean}, "learns no simulation")
         dataset, origin = read(source, selection, given), provenance(effort, seed, source)
-        return learn(dataset, path, target, given, match, derived or {}, effort, seed, checkpoint, memory, origin, progress)
+        return learn(
+            dataset, path, target, given, match, derived or {}, effort, seed, checkpoint, memory, flow, origin, progress
+        )
     _refuse({"--match": bool(match), "--derived": bool(derived)}, "is for simulations; name what to simulate with --target")
     dataset, lengths = _mixed(source, selection, (*given, *([weights] if weights else [])), mix)
     if flow is not None:
