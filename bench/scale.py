@@ -76,8 +76,8 @@ def work(paths: Sequence[str], a: argparse.Namespace) -> None:
     from flowtuple.generative.options import RowFlow, Shape, Training
     from flowtuple.generative.processes import Process
     from flowtuple.generative.train import train_rows
+    from flowtuple.row_reading import row_source
     from flowtuple.row_store import gather_rows
-    from flowtuple.rows import row_source
 
     peak, own = peak_meter(), [0]
     threading.Thread(target=watch_own_memory, args=(own,), daemon=True).start()

@@ -20,7 +20,8 @@ from flowtuple.evaluate.metrics import dijet_mass
 from flowtuple.events.source import open_dataset
 from flowtuple.referee.ranking import area_under_roc
 from flowtuple.referee.ratio import density_ratio
-from flowtuple.rows import Rows, read_rows
+from flowtuple.row_reading import read_rows
+from flowtuple.rows import Rows
 
 COLUMNS = {"x": np.array([1.0, 2.0, 3.0, 4.0]), "y": np.array([-1.0, 0.0, 1.0, -2.0])}
 

@@ -25,9 +25,9 @@ from flowtuple.transforms import Chain  # noqa: E402
 SMALL = Shape(transforms=2, hidden=(16, 16), bins=6, steps=16)
 
 
-def shaken(kind: str, features: int, dtype: torch.dtype = torch.float64) -> Bijection:
+def shaken(kind: str, features: int, dtype: torch.dtype = torch.float64, context: int = 0) -> Bijection:
     """A flow whose weights are far from where they start, so that no law holds by accident."""
-    flow = build(kind, features, SMALL, seed=3).to(dtype)
+    flow = build(kind, features, SMALL, seed=3, context=context).to(dtype)
     draw = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weights in flow.parameters():
@@ -39,28 +39,39 @@ def rows(n: int, features: int, dtype: torch.dtype = torch.float64) -> torch.Ten
     return 1.2 * torch.randn((n, features), generator=torch.Generator().manual_seed(2), dtype=dtype)
 
 
+def conditions(n: int, context: int, dtype: torch.dtype = torch.float64) -> torch.Tensor | None:
+    return torch.randn((n, context), generator=torch.Generator().manual_seed(4), dtype=dtype) if context else None
+
+
+def part_of(context: torch.Tensor | None, part: slice) -> torch.Tensor | None:
+    return None if context is None else context[part]
+
+
 def test_the_names_are_those_that_exist() -> None:
     assert tuple(FLOWS) == KINDS
     assert tuple(MADE_SCHEDULES) == SCHEDULES
 
 
+@pytest.mark.parametrize("context", [0, 3])
 @pytest.mark.parametrize("features", [1, 2, 5])
 @pytest.mark.parametrize("kind", KINDS)
-def test_inverse(kind: str, features: int) -> None:
-    flow, x = shaken(kind, features), rows(200, features)
+def test_inverse(kind: str, features: int, context: int) -> None:
+    flow, x, given = shaken(kind, features, context=context), rows(200, features), conditions(200, context)
     with torch.no_grad():
-        z, _ = flow(x)
-        assert float((flow.inverse(z) - x).abs().max()) < (1e-3 if kind == "flow-matching" else 1e-6)
+        z, _ = flow(x, given)
+        assert float((flow.inverse(z, given) - x).abs().max()) < (1e-3 if kind == "flow-matching" else 1e-6)
         assert float((z - x).abs().max()) > 0.05
 
 
+@pytest.mark.parametrize("context", [0, 2])
 @pytest.mark.parametrize("features", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_log_det_against_autograd(kind: str, features: int) -> None:
-    flow, x = shaken(kind, features), rows(20, features)
-    _, ladj = flow(x)
+def test_log_det_against_autograd(kind: str, features: int, context: int) -> None:
+    flow, x, given = shaken(kind, features, context=context), rows(20, features), conditions(20, context)
+    _, ladj = flow(x, given)
     for k in range(len(x)):
-        jacobian = torch.autograd.functional.jacobian(lambda row: flow(row[None])[0][0], x[k])
+        known = part_of(given, slice(k, k + 1))
+        jacobian = torch.autograd.functional.jacobian(lambda row, known=known: flow(row[None], known)[0][0], x[k])
         truth = float(torch.linalg.slogdet(jacobian)[1])
         assert float(ladj[k].detach().sum()) == pytest.approx(truth, abs=2e-3 if kind == "flow-matching" else 1e-6)
 
@@ -76,18 +87,39 @@ def test_density_integrates_to_one(kind: str) -> None:
     assert float(density.sum()) * float(axis[1] - axis[0]) ** 2 == pytest.approx(1, abs=5e-3)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_conditions_matter(kind: str) -> None:
+    flow, x, given = shaken(kind, 3, context=2), rows(50, 3), conditions(50, 2)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        assert float((flow(x, given)[0] - flow(x, given + 1)[0]).abs().max()) > 1e-3
+        assert flow.loss(x, generator, given).shape == (50,)
+
+
+@pytest.mark.parametrize("features", [2, 5])
+def test_every_column_is_transformed_once_in_two_coupling_steps(features: int) -> None:
+    flow = build("flashsim", features, Shape(hidden=(4,), bins=4), seed=0)
+    assert len(flow.steps) == features
+    for one, other in zip(flow.steps[::2], flow.steps[1::2], strict=False):
+        assert sorted([*one.moved.tolist(), *other.moved.tolist()]) == list(range(features))
+        assert one.kept.tolist() == other.moved.tolist()
+
+
+@pytest.mark.parametrize("context", [0, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_row_does_not_depend_on_the_rows_beside_it(kind: str, dtype: torch.dtype) -> None:
-    flow, x = shaken(kind, 3, dtype), rows(64, 3, dtype)
+def test_a_row_does_not_depend_on_the_rows_beside_it(kind: str, dtype: torch.dtype, context: int) -> None:
+    flow, x, given = shaken(kind, 3, dtype, context), rows(64, 3, dtype), conditions(64, context, dtype)
     with torch.no_grad():
-        z, ladj = flow(x)
-        assert z.dtype == ladj.dtype == flow.inverse(z).dtype == dtype
+        z, ladj = flow(x, given)
+        back = flow.inverse(z, given)
+        assert z.dtype == ladj.dtype == back.dtype == dtype
         for part in (slice(0, 1), slice(5, 12)):
-            alone, alone_ladj = flow(x[part])
+            known = part_of(given, part)
+            alone, alone_ladj = flow(x[part], known)
             assert torch.allclose(alone, z[part], atol=1e-5)
             assert torch.allclose(alone_ladj, ladj[part], atol=1e-5)
-            assert torch.allclose(flow.inverse(z[part]), flow.inverse(z)[part], atol=1e-5)
+            assert torch.allclose(flow.inverse(z[part], known), back[part], atol=1e-5)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

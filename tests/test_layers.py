@@ -29,6 +29,7 @@ RANKS = {
     "row_columns": 4,
     "row_store": 4,
     "rows": 4,
+    "row_reading": 4,
     "cut": 5,
     "derived": 5,
     "lattice": 5,

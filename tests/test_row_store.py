@@ -14,8 +14,9 @@ import pytest
 from flowtuple import row_store
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.source import open_dataset, write_dataset
+from flowtuple.row_reading import read_rows, row_source
 from flowtuple.row_store import gather_rows
-from flowtuple.rows import Rows, read_rows, row_source
+from flowtuple.rows import Rows
 from flowtuple.table import Dataset, Table
 
 LITTLE, MUCH = 1024, 2**31

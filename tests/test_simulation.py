@@ -321,7 +321,7 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     with File(model) as file:
         codings = {name: table.coding for name, table in file.tables.items()}
         recipe = Recipe.from_json(file.meta["simulation"])
-    made = Simulated(recipe, codings, open_dataset(given).table("events"), 5)
+    made = Simulated(recipe, codings, {}, open_dataset(given).table("events"), 5)
     names = [c.name for c in made.columns]
     middle = table_to_awkward(made.read(names, 137, 2500))
     assert ak.array_equal(middle, whole[137:2500])

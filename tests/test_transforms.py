@@ -14,6 +14,7 @@ POSITIVE = DRAW.exponential(20.0, 4000) + 0.5
 NORMAL = DRAW.normal(3.0, 2.0, 4000)
 SPIKED = np.where(DRAW.random(4000) < 0.3, -999.0, NORMAL)
 WHOLE = DRAW.poisson(4.0, 4000).astype(np.float64)
+ZEROS = np.where(DRAW.random(4000) < 0.3, 0.0, POSITIVE)
 WIDE = np.rint(DRAW.normal(0, 3000, 4000))
 
 CHAINS = {
@@ -23,11 +24,19 @@ CHAINS = {
     "robust": ("robust", NORMAL),
     "log": ("log:10,standard", POSITIVE),
     "log10": ("log10:1", POSITIVE),
+    "log1p": ("log1p", POSITIVE),
+    "atan of a ratio": ("subtract:3,atan:0.1", NORMAL),
+    "clip": ("clip:-100:100,standard", NORMAL),
+    "smear": ("smear:0.1", WHOLE),
+    "smear, standard": ("smear:0.2,standard", WIDE),
+    "peak below": ("peak:-7:-9:0.5,standard", SPIKED),
+    "peak of a logarithm": ("log:1e-5,peak:-7.5,standard", ZEROS),
     "atan": ("atan:100", NORMAL / 100),
     "logit": ("logit", NORMAL),
     "logit of its own": ("logit:1e-3", NORMAL),
     "gauss-rank": ("gauss-rank", NORMAL),
     "gauss-rank of a spike": ("gauss-rank", SPIKED),
+    "gauss-rank of a spike behind a logarithm": ("log:1000,gauss-rank", SPIKED),
     "gauss-rank of few values": ("gauss-rank", WHOLE),
     "dequantise": ("dequantise", WHOLE),
     "dequantise, standard": ("dequantise,standard", WIDE),
@@ -35,8 +44,10 @@ CHAINS = {
     "dequantise, gauss-rank of many": ("dequantise,gauss-rank", WIDE),
     "one value": ("gauss-rank", np.full(100, 7.0)),
 }
-WHOLE_CHAINS = [name for name, (recipe, _) in CHAINS.items() if "dequantise" in recipe]
-SMOOTH_CHAINS = [name for name in CHAINS if name not in WHOLE_CHAINS and "spike" not in name and "value" not in name]
+WHOLE_CHAINS = [name for name, (recipe, _) in CHAINS.items() if "dequantise" in recipe or "smear" in recipe]
+PEAKS = {"peak below": -999.0, "peak of a logarithm": 0.0}
+APART = (*WHOLE_CHAINS, *PEAKS)
+SMOOTH_CHAINS = [name for name in CHAINS if name not in APART and "spike" not in name and "value" not in name]
 
 
 @pytest.mark.parametrize("name", CHAINS)
@@ -55,11 +66,43 @@ def test_values_that_stand_for_cells_come_back_exactly(name: str) -> None:
     recipe, x = CHAINS[name]
     chain = Chain.fit(recipe, x)
     assert chain.has_cells
+    assert chain.stands_for_cell(x).mean() > 0.2
     values, counts = np.unique(x, return_counts=True)
     exact = np.isin(x, values[counts >= 10]) if recipe == "gauss-rank" else np.ones(len(x), bool)
     assert exact.mean() > 0.2
     for u in (0.0, DRAW.random(len(x)), 0.999999):
         assert np.array_equal(chain.inverse(chain.forward(x, u))[exact], x[exact])
+
+
+@pytest.mark.parametrize("name", PEAKS)
+def test_a_peak_comes_back_and_lies_apart(name: str) -> None:
+    recipe, x = CHAINS[name]
+    chain, peak = Chain.fit(recipe, x), x == PEAKS[name]
+    for u in (0.0, DRAW.random(len(x)), 1.0):
+        y = chain.forward(x, u)
+        assert np.abs(chain.inverse(y)[peak] - PEAKS[name]).max() < 1e-12
+        assert y[peak].max() < y[~peak].min()
+    assert np.ptp(y[peak]) == 0  # one place, one image
+    assert chain.forward(x, DRAW.random(len(x)))[peak].std() > 0.01
+
+
+def test_clip_keeps_what_lies_within_and_saturates_the_rest() -> None:
+    chain = Chain.fit("clip:0:3", NORMAL)
+    y = chain.forward(NORMAL)
+    within = (NORMAL >= 0) & (NORMAL <= 3)
+    assert np.array_equal(y[within], NORMAL[within])
+    assert set(y[~within]) == {0.0, 3.0}
+    assert chain.inverse(np.array([-9.0, 9.0])).tolist() == [0.0, 3.0]
+
+
+@pytest.mark.parametrize("name", ["smear", *PEAKS])
+def test_noise_is_a_density_of_its_cell(name: str) -> None:
+    """Within a cell exp(log_det) is dy/du."""
+    recipe, x = CHAINS[name]
+    chain, places, step = Chain.fit(recipe, x), np.linspace(0.01, 0.99, 99), 1e-6
+    values = np.full(len(places), PEAKS.get(name, 4.0))
+    slope = (chain.forward(values, places + step) - chain.forward(values, places - step)) / (2 * step)
+    assert np.allclose(np.exp(chain.log_det(values, places)), slope, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", SMOOTH_CHAINS)
@@ -97,10 +140,14 @@ def test_probabilities_of_cells_are_those_of_a_normal_image(name: str) -> None:
         ("robust", [0.0, 1.0, 2.0, 3.0, 4.0], [-1.0, -0.5, 0.0, 0.5, 1.0]),
         ("logit", [0.0, 1.0, 0.5], [np.log(1e-6 / (1 - 1e-6)), np.log((1 - 1e-6) / 1e-6), 0.0]),
         ("log,log", [np.e], [0.0]),
+        ("log1p", [0.0, np.e - 1], [0.0, 1.0]),
+        ("subtract:1,atan:10", [1.1], [np.pi / 4]),
+        ("clip:-1:1", [-5.0, 0.5], [-1.0, 0.5]),
+        ("peak:-0.05:-0.1:0.005", [-10.0, 0.3], [-0.1, 0.3]),
     ],
 )
 def test_formulas(recipe: str, x: list[float], y: list[float]) -> None:
-    assert np.allclose(Chain.fit(recipe, np.array(x)).forward(np.array(x)), y, rtol=1e-9, atol=1e-12)
+    assert np.allclose(Chain.fit(recipe, np.array(x)).forward(np.array(x)), y, rtol=1e-9, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", CHAINS)
@@ -149,6 +196,12 @@ def test_one_hot() -> None:
         ("atan:-1", "cannot be undone"),
         ("logit:0.5", "cannot be undone"),
         ("standard,dequantise", "is for whole numbers"),
+        ("divide:2,smear", "smear is for whole numbers"),
+        ("smear:0", "smears nothing"),
+        ("clip:1:0", "leaves nothing; write for example clip:-5:5"),
+        ("clip:1", "has 1 numbers, not 2; write for example clip:-5:5"),
+        ("peak", "has 0 numbers, not 1 to 3; write for example peak:-5"),
+        ("peak:-0.5:0", "below the edge -0.5"),
     ],
 )
 def test_bad_recipes(recipe: str, message: str) -> None:

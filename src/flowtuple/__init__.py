@@ -27,6 +27,7 @@ from flowtuple.errors import (
 )
 from flowtuple.evaluate.folds import FoldHistogram, fold_histogram
 from flowtuple.generative.options import RowFlow, Shape, Training
+from flowtuple.generative.presets import FlowPreset, flow_preset
 from flowtuple.merging import merge
 from flowtuple.recovery import recover
 from flowtuple.schema import Bound
@@ -59,6 +60,7 @@ __all__ = [
     "Compressed",
     "Corrupt",
     "File",
+    "FlowPreset",
     "FlowtupleError",
     "FoldHistogram",
     "InvalidArgument",
@@ -77,6 +79,7 @@ __all__ = [
     "compare",
     "compress",
     "decompress",
+    "flow_preset",
     "fold_histogram",
     "info",
     "load",

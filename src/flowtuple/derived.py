@@ -10,7 +10,8 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.errors import InvalidArgument, MissingExtra, nearest
-from flowtuple.rows import Rows, read_rows
+from flowtuple.row_reading import read_rows
+from flowtuple.rows import Rows
 from flowtuple.schema import Array, Column
 from flowtuple.table import Dataset, Table
 

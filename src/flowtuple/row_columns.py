@@ -6,7 +6,7 @@ import glob
 from collections.abc import Sequence
 
 from flowtuple.errors import InvalidArgument, nearest
-from flowtuple.schema import Column
+from flowtuple.schema import Column, matches
 from flowtuple.selection import select
 from flowtuple.table import Dataset, TableSource
 
@@ -14,15 +14,16 @@ _NOT_COMPARED = ("id", "weight")
 
 
 def choose_columns(
-    dataset: Dataset, columns: Sequence[str], weights: str | None, exactly: Sequence[str]
-) -> tuple[TableSource, tuple[Column, ...], Column | None]:
-    """The table, the columns whose values become rows, and the column of weights.
+    dataset: Dataset, columns: Sequence[str], weights: str | None, exactly: Sequence[str], given: Sequence[str] = ()
+) -> tuple[TableSource, tuple[Column, ...], Column | None, tuple[Column, ...]]:
+    """The table, the columns whose values become rows, the column of weights, and columns that are given with the rows.
 
     Args:
         dataset: With one table, or with one that the globs leave.
         columns: Names or globs; none means all numbers but ids and weights.
         weights: Name of the column of weights, one for each event or for each object.
         exactly: Names of the columns to take, whatever their roles, places in arrays as `x[0]`; in place of `columns`.
+        given: Names or globs of columns of the same objects, or of their events.
 
     Raises:
         InvalidArgument: A name or glob matches nothing, or several tables or collections are left.
@@ -40,11 +41,41 @@ def choose_columns(
             f"{dataset.description}: choose one of its trees, such as FILE:{next(iter(kept.tables), 'Events')}"
         )
     (name, source), described = next(iter(kept.tables.items())), dataset.description
-    taken = [c for c in source.columns if c.name in sources or (not exactly and _is_compared(c, weights))]
-    chosen = tuple(_one_collection(taken, described))
     whole = dataset.table(name)
+    beside = given_columns(whole, given, described)
+    apart = {c.name for c in beside}
+    taken = [c for c in source.columns if c.name in sources or (not exactly and _is_compared(c, weights))]
+    chosen = tuple(_one_collection([c for c in taken if c.name not in apart], described))
+    check_given(beside, chosen[0].counter, described)
     weight = None if weights is None else _weight_column(whole, weights, chosen[0].counter, described)
-    return whole, chosen, weight
+    return whole, chosen, weight, tuple(beside)
+
+
+def given_columns(source: TableSource, patterns: Sequence[str], described: str) -> list[Column]:
+    """The columns that names or globs match, once each.
+
+    Raises:
+        InvalidArgument: One matches nothing.
+    """
+    visible = {source.name: [c for c in source.columns if not c.is_opaque]}
+    try:
+        return list({c.name: c for pattern in patterns for _, c in matches(pattern, visible)}.values())
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{described}: {error}") from None
+
+
+def check_given(columns: Sequence[Column], counter: str | None, described: str) -> None:
+    """Given columns are those of the rows' own collection, or of events.
+
+    Raises:
+        InvalidArgument: One is of other objects.
+    """
+    for column in columns:
+        if column.counter not in (None, counter):
+            raise InvalidArgument(
+                f"{described}: column {column.name!r} is none of the same objects and cannot be given with them; "
+                "to learn some objects from others, name those with --target"
+            )
 
 
 def _is_compared(column: Column, weights: str | None) -> bool:

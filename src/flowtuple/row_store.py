@@ -12,7 +12,8 @@ import numpy as np
 from flowtuple.atomic import make_folder
 from flowtuple.budget import BLOCK, ROWS, entries_within
 from flowtuple.errors import InvalidArgument
-from flowtuple.rows import Rows, RowSource
+from flowtuple.row_reading import RowSource
+from flowtuple.rows import Conditions, Rows
 from flowtuple.schema import Array
 from flowtuple.table import ranges
 
@@ -36,33 +37,39 @@ def gather_rows(source: RowSource, memory: int, folder: Path | None = None) -> R
 
     Example:
         >>> from flowtuple.events.source import open_dataset
-        >>> from flowtuple.rows import row_source
+        >>> from flowtuple.row_reading import row_source
         >>> rows = gather_rows(row_source(open_dataset({"Jet_pt": [[50.0, 20.0], [], [30.0]]})), 2**30)
         >>> rows.values[:, 0].tolist(), rows.event.tolist(), rows.events
         ([50.0, 20.0, 30.0], [0, 0, 2], 3)
     """
     events = source.table.num_entries
-    parts = list(ranges(events, entries_within(source.table, [c.name for c in source.columns], memory // BLOCK, _MOST)))
+    read = [c.name for c in (*source.columns, *source.given)]
+    parts = list(ranges(events, entries_within(source.table, read, memory // BLOCK, _MOST)))
     most = events if source.counter is None else sum(_objects(source, start, stop) for start, stop in parts)
-    values = _matrix(most, source, memory // ROWS, folder)
+    values = _matrix(most, (*source.dtypes, *source.given_dtypes), memory // ROWS, folder)
+    learned = len(source.names)
     event, weights, count, dropped = np.empty(most, np.int64), np.empty(most if source.weight else 0), 0, 0
     for start, stop in parts:
         part = source.read(start, stop)
         place = slice(count, count + len(part))
-        values[place], event[place] = part.values, part.event + start
+        values[place, :learned], event[place] = part.values, part.event + start
+        if part.conditions is not None:
+            values[place, learned:] = part.conditions.values
         if part.weights is not None:
             weights[place] = part.weights
         count, dropped = count + len(part), dropped + part.dropped
+    given = Conditions(source.given_names, values[:count, learned:], source.given_dtypes) if source.given else None
     return Rows(
         source.source,
         source.names,
-        values[:count],
+        values[:count, :learned],
         event[:count],
         events,
         weights[:count] if source.weight else None,
         dropped,
         source.dtypes,
         source.counter,
+        given,
     )
 
 
@@ -71,10 +78,10 @@ def _objects(source: RowSource, start: int, stop: int) -> int:
     return int(np.asarray(table.data[source.counter or ""]).sum())
 
 
-def _matrix(rows: int, source: RowSource, nbytes: int, folder: Path | None) -> Array:
+def _matrix(rows: int, dtypes: Sequence[str], nbytes: int, folder: Path | None) -> Array:
     """Room for values of shape (rows, d), each column in one piece."""
-    shape, dtype = (len(source.names), rows), _dtype(source.dtypes)
-    needed = rows * len(source.names) * dtype.itemsize
+    shape, dtype = (len(dtypes), rows), _dtype(dtypes)
+    needed = rows * len(dtypes) * dtype.itemsize
     if needed <= nbytes:
         return np.empty(shape, dtype).T
     if folder is not None:

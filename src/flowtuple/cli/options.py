@@ -24,7 +24,7 @@ Exclude = Annotated[list[str], typer.Option("--exclude", metavar="GLOB", help="L
 Roles = Annotated[list[str], typer.Option("--role", metavar="GLOB=ROLE", help="value, angle, id, weight, label or reference.")]
 Names = Annotated[str, typer.Option("--names", metavar="A,B,...", help="Column names for inputs that have none.")]
 Preset = Annotated[
-    str | None, typer.Option("--preset", help="Columns of a known data set: higgs, jets4, jets24 or nanoaod-jets.")
+    str | None, typer.Option("--preset", help="Known columns: higgs, jets4, jets24, nanoaod-jets; flashsim-jets, -muons.")
 ]
 Drop = Annotated[bool, typer.Option("--drop", help="Leave out what cannot be carried instead of refusing.")]
 EffortOption = Annotated[str, typer.Option("--effort", help="fast, default or best: training time for bytes.")]

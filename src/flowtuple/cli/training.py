@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -35,12 +37,14 @@ from flowtuple.cli.options import (
 from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.page import format_bytes
 from flowtuple.generative.options import RowFlow, Shape, Training
+from flowtuple.generative.presets import FLOW_PRESETS
 from flowtuple.generative.processes import Process
 from flowtuple.terminal import Remembered, shown_progress, warn
 
 _FLOW, _SHAPE, _TRAINING = RowFlow(), Shape(), Training()
 _ROWS = "Flows over rows"
 _SIMULATION = "Simulation"
+Options = TypeVar("Options", Shape, Training)
 
 
 @app.command()
@@ -83,16 +87,21 @@ def train(
         ),
     ] = [],  # noqa: B006
     flow: Annotated[
-        str, typer.Option("--flow", help="lattice, or over rows: maf, nsf, coupling, realnvp, flow-matching.")
-    ] = "lattice",
+        str | None, typer.Option("--flow", help="lattice, or over rows: maf, nsf, coupling, realnvp, flashsim, flow-matching.")
+    ] = None,
     transform: Annotated[
         list[str],
         typer.Option("--transform", metavar="GLOB=STEPS", help="Such as 'Jet_pt=log:10,standard'.", rich_help_panel=_ROWS),
     ] = [],  # noqa: B006
-    transforms: Annotated[int, typer.Option("--steps", min=1, help="Of the flow.", rich_help_panel=_ROWS)] = _SHAPE.transforms,
+    transforms: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Of the flow; default 3, flashsim one a column.", rich_help_panel=_ROWS)
+    ] = None,
     hidden: Annotated[
         str, typer.Option("--hidden", metavar="N,N", help="Widths of hidden layers.", rich_help_panel=_ROWS)
     ] = "64,64",
+    blocks: Annotated[
+        int, typer.Option("--blocks", min=1, help="Of residual networks (flashsim).", rich_help_panel=_ROWS)
+    ] = _SHAPE.blocks,
     bins: Annotated[int, typer.Option("--bins", min=2, help="Of splines.", rich_help_panel=_ROWS)] = _SHAPE.bins,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="At most.", rich_help_panel=_ROWS)] = _TRAINING.epochs,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Rows of a step.", rich_help_panel=_ROWS)] = _TRAINING.batch,
@@ -129,12 +138,12 @@ def train(
     from flowtuple import workflow
 
     sources, mix = read_mix(source)
-    shape = Shape(transforms, read_sizes(hidden, "--hidden"), bins)
+    shape = Shape(transforms, read_sizes(hidden, "--hidden"), bins, blocks=blocks)
     options = Training(epochs, batch, learning_rate, weight_decay, schedule, clip, patience)
     recipes = read_pairs(transform, "--transform", "GLOB=STEPS", "'Jet_pt=log:10,standard'")
-    if flow == "lattice" and (recipes or log or (shape, options, device) != (_SHAPE, _TRAINING, _FLOW.device)):
-        raise InvalidArgument("--transform, --steps, --epochs and the like are for flows over rows; name one with --flow")
-    rows = RowFlow(flow, shape, options, recipes, None if log is None else str(log), device) if flow != "lattice" else None
+    rows = _row_flow(flow, preset, shape, options, recipes, log, device)
+    if preset in FLOW_PRESETS and not given:
+        given = [*FLOW_PRESETS[preset].given]
     leads = Process.here().leads
     with shown_progress(silent=not leads) as shown:
         progress = Remembered(shown)
@@ -165,3 +174,30 @@ def train(
         warn(note)
     told = f", {progress.detail}" if rows else ""
     sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}{told}\n")
+
+
+def _row_flow(
+    kind: str | None,
+    preset: str | None,
+    shape: Shape,
+    training: Training,
+    recipes: Mapping[str, str],
+    log: Path | None,
+    device: str,
+) -> RowFlow | None:
+    """The flow over rows that is asked for, by itself or by a preset, of which holds what nothing else is said of."""
+    if preset in FLOW_PRESETS:
+        usual = FLOW_PRESETS[preset].flow
+        kind, recipes = kind or usual.kind, {**usual.transforms, **recipes}
+        shape, training = _said(usual.shape, shape, _SHAPE), _said(usual.training, training, _TRAINING)
+    if kind not in (None, "lattice"):
+        return RowFlow(kind, shape, training, recipes, None if log is None else str(log), device)
+    if recipes or log or (shape, training, device) != (_SHAPE, _TRAINING, _FLOW.device):
+        raise InvalidArgument("--transform, --steps, --epochs and the like are for flows over rows; name one with --flow")
+    return None
+
+
+def _said(preset: Options, asked: Options, usual: Options) -> Options:
+    """A preset's options, but for those that differ from what goes without saying."""
+    names = [f.name for f in fields(asked) if getattr(asked, f.name) != getattr(usual, f.name)]
+    return replace(preset, **{name: getattr(asked, name) for name in names})

@@ -108,6 +108,31 @@ def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any
         q[i] = np.int64(np.uint64(starts[symbol]) + min(place, width))
 
 
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _uniform(key: Any, event: Any, number: Any, out: Any) -> None:
+    for i in range(len(out)):
+        u = _mix(_mix(key + np.uint64(event[i]) * np.uint64(_GAMMA)) + np.uint64(number[i]) * np.uint64(_GAMMA))
+        out[i] = (np.float64(u >> np.uint64(12)) + 0.5) * 2.0**-52  # of a 53rd bit the half would be lost, and 1 come out
+
+
+def uniform(key: int, event: Array, number: Array) -> Array:
+    """Numbers above 0 and below 1 by event and number: float64 of shape (n,).
+
+    Args:
+        key: From `column_key`.
+        event: Number of each row's event, counted over all that are drawn, shape (n,).
+        number: Number of each row's object in its event, shape (n,).
+
+    Example:
+        >>> u = uniform(7, np.arange(3), np.zeros(3))
+        >>> bool((u[1:] == uniform(7, np.array([1, 2]), np.zeros(2))).all())
+        True
+    """
+    out = np.empty(len(event))
+    _uniform(np.uint64(key), event.astype(np.uint64), number.astype(np.uint64), out)
+    return out
+
+
 def column_key(seed: int, table: str, column: str) -> int:
     """Where the random numbers of a column begin."""
     return int(xxhash.xxh3_64_intdigest(f"{table}/{column}".encode(), seed=seed))

@@ -7,51 +7,45 @@ in two passes.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 import zuko
 from torch import Tensor
 
-from flowtuple.generative.bijection import Bijection
+from flowtuple.generative.bijection import Likely
 from flowtuple.generative.options import Shape
 
-COUPLING_PASSES = 2
+_HALVES = {"passes": 2, "randperm": True}  # a step inverted in two passes
+_USUAL = 3  # steps
 
 
-class Autoregressive(Bijection):
+class Autoregressive(Likely):
     """A flow of zuko as a `Bijection`.
 
     Args:
-        flow: Composed of masked autoregressive transformations of d columns.
+        flow: Composed of masked autoregressive transformations of d columns, whose conditioners may read c conditions too.
     """
 
     def __init__(self, flow: zuko.lazy.Flow) -> None:
         super().__init__()
         self.flow = flow
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         total = torch.zeros_like(x)
-        for step in self._steps():
+        for step in self._steps(context):
             x, ladj = _elementwise(step, x).call_and_ladj(x)
             total = total + ladj
         return x, total
 
-    def inverse(self, z: Tensor) -> Tensor:
-        for step in reversed(self._steps()):
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        for step in reversed(self._steps(context)):
             z = step.inv(z)
         return z
 
-    def loss(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Negative log-likelihood in nats."""
-        z, ladj = self(x)
-        loss: Tensor = (0.5 * z.square() + 0.5 * math.log(2 * math.pi) - ladj).sum(dim=1)
-        return loss
-
-    def _steps(self) -> list[Any]:
-        """The transformations, with no context."""
-        return [lazy() for lazy in self.flow.transform.transforms]
+    def _steps(self, context: Tensor | None) -> list[Any]:
+        """The transformations, given the conditions."""
+        return [lazy(context) for lazy in self.flow.transform.transforms]
 
 
 def _elementwise(step: Any, x: Tensor) -> Any:
@@ -60,24 +54,25 @@ def _elementwise(step: Any, x: Tensor) -> Any:
     return dependent.base
 
 
-def maf(features: int, shape: Shape) -> Autoregressive:
+def maf(features: int, context: int, shape: Shape) -> Autoregressive:
     """Affine, fully autoregressive."""
-    return Autoregressive(zuko.flows.MAF(features, transforms=shape.transforms, hidden_features=shape.hidden))
+    return Autoregressive(zuko.flows.MAF(features, context, **_settings(shape)))
 
 
-def realnvp(features: int, shape: Shape) -> Autoregressive:
+def realnvp(features: int, context: int, shape: Shape) -> Autoregressive:
     """Affine coupling of halves of the columns, drawn anew for each step."""
-    settings = {"transforms": shape.transforms, "hidden_features": shape.hidden, "passes": COUPLING_PASSES, "randperm": True}
-    return Autoregressive(zuko.flows.MAF(features, **settings))
+    return Autoregressive(zuko.flows.MAF(features, context, **_HALVES, **_settings(shape)))
 
 
-def nsf(features: int, shape: Shape) -> Autoregressive:
+def nsf(features: int, context: int, shape: Shape) -> Autoregressive:
     """Rational-quadratic splines, fully autoregressive."""
-    settings = {"transforms": shape.transforms, "hidden_features": shape.hidden, "bins": shape.bins}
-    return Autoregressive(zuko.flows.NSF(features, **settings))
+    return Autoregressive(zuko.flows.NSF(features, context, bins=shape.bins, **_settings(shape)))
 
 
-def coupling(features: int, shape: Shape) -> Autoregressive:
+def coupling(features: int, context: int, shape: Shape) -> Autoregressive:
     """Rational-quadratic splines, coupling of halves of the columns, drawn anew for each step."""
-    settings = {"transforms": shape.transforms, "hidden_features": shape.hidden, "bins": shape.bins}
-    return Autoregressive(zuko.flows.NSF(features, passes=COUPLING_PASSES, randperm=True, **settings))
+    return Autoregressive(zuko.flows.NSF(features, context, bins=shape.bins, **_HALVES, **_settings(shape)))
+
+
+def _settings(shape: Shape) -> dict[str, Any]:
+    return {"transforms": shape.transforms_or(_USUAL), "hidden_features": shape.hidden}

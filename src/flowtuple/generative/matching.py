@@ -25,55 +25,60 @@ class FlowMatching(Bijection):
 
     Args:
         features: Columns d.
+        context: Conditions c.
         hidden: Widths of the field's hidden layers.
         steps: Of the solver.
     """
 
     frequency: Tensor
 
-    def __init__(self, features: int, hidden: tuple[int, ...], steps: int) -> None:
+    def __init__(self, features: int, context: int, hidden: tuple[int, ...], steps: int) -> None:
         super().__init__()
         self.steps = steps
-        self.network = zuko.nn.MLP(features + 2 * _WAVES, features, hidden_features=hidden, activation=torch.nn.SiLU)
+        read = features + context + 2 * _WAVES
+        self.network = zuko.nn.MLP(read, features, hidden_features=hidden, activation=torch.nn.SiLU)
         self.register_buffer("frequency", math.pi * torch.arange(1, _WAVES + 1), persistent=False)
 
-    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
+    def velocity(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
         """dx/dt of shape (n, d) at times of shape (n, 1) or ()."""
         angle = (t * self.frequency).expand(*x.shape[:-1], -1)
-        v: Tensor = self.network(torch.cat([x, angle.cos(), angle.sin()], dim=-1))
+        known = () if context is None else (context,)
+        v: Tensor = self.network(torch.cat([x, angle.cos(), angle.sin(), *known], dim=-1))
         return v
 
-    def loss(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:
         """Squared error of the velocity at a random time on a random straight path to x."""
         z = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
         t = torch.rand((len(x), 1), generator=generator, dtype=x.dtype, device=x.device)
-        loss: Tensor = (self.velocity((1 - t) * z + t * x, t) - (x - z)).square().sum(dim=1)
+        loss: Tensor = (self.velocity((1 - t) * z + t * x, t, context) - (x - z)).square().sum(dim=1)
         return loss
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        parts = [self._back(rows) for rows in torch.split(x, _ROWS)]
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        rows = torch.split(x, _ROWS)
+        known = [None] * len(rows) if context is None else torch.split(context, _ROWS)
+        parts = [self._back(part, seen) for part, seen in zip(rows, known, strict=True)]
         return torch.cat([z for z, _ in parts]), torch.cat([ladj for _, ladj in parts])
 
-    def _back(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _back(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """From t = 1 to 0, with the integral of each column's share of the field's divergence."""
 
         def slope(state: Tensor, t: Tensor) -> Tensor:
-            v, divergence = self._with_divergence(state[..., 0], t)
+            v, divergence = self._with_divergence(state[..., 0], t, context)
             return torch.stack([v, divergence], dim=-1)
 
         end = self._integrate(slope, torch.stack([x, torch.zeros_like(x)], dim=-1), 1.0, 0.0)
         return end[..., 0], end[..., 1]
 
-    def inverse(self, z: Tensor) -> Tensor:
-        return self._integrate(self.velocity, z, 0.0, 1.0)
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return self._integrate(lambda x, t: self.velocity(x, t, context), z, 0.0, 1.0)
 
-    def _with_divergence(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def _with_divergence(self, x: Tensor, t: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """Velocity v and its dv_i/dx_i, each of shape (n, d)."""
         with torch.enable_grad():
             rows = x.detach().requires_grad_()
-            parts = self.velocity(rows, t).sum(dim=0)
+            parts = self.velocity(rows, t, context).sum(dim=0)
             slopes = [torch.autograd.grad(part, rows, retain_graph=True)[0][:, k] for k, part in enumerate(parts)]
-        return self.velocity(x, t), torch.stack(slopes, dim=1)
+        return self.velocity(x, t, context), torch.stack(slopes, dim=1)
 
     def _integrate(self, slope: Callable[[Tensor, Tensor], Tensor], state: Tensor, start: float, stop: float) -> Tensor:
         """Runge-Kutta; `slope` is called with the state and the time."""
@@ -89,6 +94,6 @@ class FlowMatching(Bijection):
         return state
 
 
-def flow_matching(features: int, shape: Shape) -> FlowMatching:
+def flow_matching(features: int, context: int, shape: Shape) -> FlowMatching:
     """Straight paths, `shape.steps` steps of the solver."""
-    return FlowMatching(features, shape.hidden, shape.steps)
+    return FlowMatching(features, context, shape.hidden, shape.steps)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from flowtuple.errors import InvalidArgument, nearest
 
-KINDS = ("maf", "nsf", "coupling", "realnvp", "flow-matching")
+KINDS = ("maf", "nsf", "coupling", "realnvp", "flashsim", "flow-matching")
 SCHEDULES = ("constant", "plateau", "cosine", "warm-restarts", "one-cycle")
 DEVICES = ("auto", "cpu", "cuda")
-_LARGEST = {"transforms": 64, "hidden": 4096, "bins": 1024, "steps": 1024}
+_LARGEST = {"transforms": 64, "hidden": 4096, "bins": 1024, "steps": 1024, "blocks": 64}
 
 
 @dataclass(frozen=True)
@@ -18,22 +18,29 @@ class Shape:
     """Size of a flow; what a kind of flow has no use for is ignored.
 
     Attributes:
-        transforms: Autoregressive or coupling steps.
-        hidden: Widths of the conditioner's hidden layers.
+        transforms: Autoregressive or coupling steps; without a number one a column for `flashsim`, three for others.
+        hidden: Widths of the conditioner's hidden layers; of a residual network the first is its width.
         bins: Pieces of a spline.
         steps: Steps of the solver of a continuous flow.
+        blocks: Blocks of a residual network, of two layers each.
     """
 
-    transforms: int = 3
+    transforms: int | None = None
     hidden: tuple[int, ...] = (64, 64)
     bins: int = 16
     steps: int = 32
+    blocks: int = 2
 
     def __post_init__(self) -> None:
-        sizes = {"transforms": (self.transforms,), "hidden": self.hidden, "bins": (self.bins,), "steps": (self.steps,)}
+        one = {"transforms": self.transforms_or(1), "bins": self.bins, "steps": self.steps, "blocks": self.blocks}
+        sizes = {"hidden": self.hidden} | {name: (size,) for name, size in one.items()}
         for name, values in sizes.items():
             if not 1 <= len(values) <= 16 or not all(1 + (name == "bins") <= v <= _LARGEST[name] for v in values):
                 raise InvalidArgument(f"{name} {getattr(self, name)} is out of range; the most is {_LARGEST[name]}")
+
+    def transforms_or(self, usual: int) -> int:
+        """The number of transforms, or the usual one where none was asked for."""
+        return usual if self.transforms is None else self.transforms
 
 
 @dataclass(frozen=True)
@@ -77,11 +84,12 @@ class RowFlow:
     """A flow over rows (events, or objects of one collection) in place of the lattice flow.
 
     Attributes:
-        kind: maf, nsf, coupling, realnvp or flow-matching.
+        kind: maf, nsf, coupling, realnvp, flashsim or flow-matching.
         shape: Its size.
         training: How it is trained.
-        transforms: Preprocessing by column name or glob, such as `{"Jet_pt": "log:10,standard"}`; the last match wins.
-            Without one, integers of many values are dequantised, and every column goes to its normal quantile by rank.
+        transforms: Preprocessing by name or glob of a column or a condition, such as `{"Jet_pt": "log:10,standard"}`; the
+            last match wins. Without one, integers of many values are dequantised, and every column goes to its normal
+            quantile by rank; so do conditions, which are kept within 5 of it.
         log: A folder for TensorBoard.
         device: What it is trained on: cpu, cuda, or auto for a GPU where there is one.
     """

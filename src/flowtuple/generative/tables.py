@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from flowtuple.density.surprise import EVENTS, Expectation
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.generative.model import BLOCK, RowModel
-from flowtuple.rows import Rows, read_rows
+from flowtuple.row_reading import read_conditions, read_rows
+from flowtuple.rows import Rows
 from flowtuple.schema import Array, Column
 from flowtuple.table import Dataset, Table, TableSource, ranges
 
@@ -31,22 +33,34 @@ class RowsModel:
     @property
     def names(self) -> tuple[str, ...]:
         """Of all columns that the model knows."""
-        return self.model.columns
+        return (*self.model.columns, *self.model.given.columns)
 
     def drawn(self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None) -> TableSource:
-        """Rows drawn from the model, as a table that is made while it is read.
+        """Rows drawn from the model, as a table that is made while it is read; with conditions, these beside them.
 
         Raises:
-            InvalidArgument: Without `n`.
-            Unsupported: With given columns.
+            InvalidArgument: Without `n`, or without the conditions of a model that has some.
+            Unsupported: With given columns, of a model that has no conditions.
         """
+        if self.model.given.columns:
+            return self._drawn_given(n, seed, given)
         if given is not None:
             raise Unsupported(
-                f"{self.path}: a {self.model.kind} flow of all columns draws nothing for given ones; train --flow lattice"
+                f"{self.path}: a {self.model.kind} flow of all columns draws nothing for given ones; train one with --given"
             )
         if n is None or n < 0:
             raise InvalidArgument(f"{self.path}: how many rows are to be drawn? say it with -n")
         return _Made(self, n, lambda start, stop: self.model.draw(seed, start, stop))
+
+    def _drawn_given(self, n: int | None, seed: int, given: Dataset | None) -> TableSource:
+        names = self.model.given.columns
+        if given is None:
+            raise InvalidArgument(f"{self.path}: draws given {', '.join(names)}; name a file that has them with --given")
+        known = read_conditions(given, names).values
+        count = len(known) if n is None else n
+        if not 0 <= count <= len(known):
+            raise InvalidArgument(f"{self.path}: cannot draw {count} rows from {len(known)} given ones")
+        return _Made(self, count, lambda start, stop: self.model.draw(seed, start, stop, known[start:stop]), known)
 
     def rows(self, dataset: Dataset) -> Rows:
         """The rows of a data set that the model speaks of, those with a NaN among them.
@@ -54,8 +68,11 @@ class RowsModel:
         Raises:
             InvalidArgument: A column of the model is missing, or one of its values has no place in the model.
         """
-        rows = read_rows(dataset, keep_undefined=True, exactly=self.model.columns)
-        return rows.only(self.model.columns)
+        names = self.model.given.columns
+        sources = list(dict.fromkeys(name.partition("[")[0] for name in names))
+        rows = read_rows(dataset, keep_undefined=True, exactly=self.model.columns, given=sources)
+        conditions = None if rows.conditions is None else rows.conditions.only(names)
+        return replace(rows.only(self.model.columns), conditions=conditions)
 
     def labels(self, dataset: Dataset, name: str) -> Array:
         """A column with one number an event, or an object, for each row that is scored: shape (n,).
@@ -76,15 +93,18 @@ class RowsModel:
             InvalidArgument: The rows lack a column of the model, or the models have different ones.
         """
         rows = self.rows(dataset)
-        bits = self.model.bits(rows.values)
-        expected = Expectation.of(self.model.bits(self.model.draw(_SEED, 0, EVENTS)))
+        given = _values(rows)
+        bits = self.model.bits(rows.values, given)
+        some = None if given is None else _resized(given, EVENTS)
+        expected = Expectation.of(self.model.bits(self.model.draw(_SEED, 0, EVENTS if some is None else len(some), some), some))
         data: dict[str, Array] = {} if rows.counter is None else {"event": rows.event.astype(np.int64)}
         total = bits.sum(axis=1)
         data |= {"log_prob": -np.log(2.0) * total, "bits": total, "surprise": expected.surprise(bits)}
         if against is not None:
-            if set(against.model.columns) != set(self.model.columns):
+            if set(against.names) != set(self.names) or set(against.model.columns) != set(self.model.columns):
                 raise InvalidArgument(f"{against.path} against {self.path}: has other columns")
-            other = against.model.bits(rows.only(against.model.columns).values).sum(axis=1)
+            theirs = against.rows(dataset)
+            other = against.model.bits(theirs.values, _values(theirs)).sum(axis=1)
             data["log_ratio"] = np.log(2.0) * (other - total)
         if by_column:
             data |= {f"bits_{name}": bits[:, k] for k, name in enumerate(self.model.columns)}
@@ -93,35 +113,66 @@ class RowsModel:
 
     def log_det(self, dataset: Dataset) -> Table:
         """What each column adds to ln|det| of the map from rows to standard normal ones, preprocessing included."""
-        _, ladj = self.model.to_latent(self.rows(dataset).values)
+        rows = self.rows(dataset)
+        _, ladj = self.model.to_latent(rows.values, given=_values(rows))
         columns = tuple(Column(name, "float64") for name in self.model.columns)
         return Table("log_det", columns, len(ladj), {c.name: ladj[:, k] for k, c in enumerate(columns)})
 
     def to_latent(self, dataset: Dataset) -> Table:
-        """The latent rows of a data set's; a value that stands for a cell is led from its middle."""
-        z, _ = self.model.to_latent(self.rows(dataset).values)
+        """The latent rows of a data set's, with what is given; a value that stands for a cell is led from its middle."""
+        rows = self.rows(dataset)
+        z, _ = self.model.to_latent(rows.values, given=_values(rows))
         columns = tuple(Column(name, "float64") for name in self.model.columns)
-        return Table(self.name, columns, len(z), {c.name: z[:, k] for k, c in enumerate(columns)})
+        data = {c.name: z[:, k] for k, c in enumerate(columns)} | self.beside(_values(rows))
+        return Table(self.name, columns + self.given_columns, len(z), data)
+
+    @property
+    def given_columns(self) -> tuple[Column, ...]:
+        """Of the conditions."""
+        given = self.model.given
+        return tuple(Column(name, dtype) for name, dtype in zip(given.columns, given.dtypes, strict=True))
+
+    def beside(self, given: Array | None) -> dict[str, Array]:
+        """The conditions of some rows as columns in their types."""
+        return {} if given is None else {c.name: given[:, k].astype(c.dtype) for k, c in enumerate(self.given_columns)}
 
     def from_latent(self, dataset: Dataset, workers: int | None = None) -> TableSource:
         """The rows of latent ones, as a table that is made while it is read."""
-        z = self.rows(dataset).values
-        return _Made(self, len(z), lambda start, stop: self.model.from_latent(z[start:stop]))
+        rows = self.rows(dataset)
+        z, given = rows.values, _values(rows)
+
+        def make(start: int, stop: int) -> Array:
+            return self.model.from_latent(z[start:stop], None if given is None else given[start:stop])
+
+        return _Made(self, len(z), make, given)
+
+
+def _values(rows: Rows) -> Array | None:
+    return None if rows.conditions is None else rows.conditions.values
+
+
+def _resized(given: Array, count: int) -> Array:
+    """At most so many of the rows that are defined, evenly spread; zeros where none is."""
+    given = given[np.isfinite(given).all(axis=1)]
+    if not len(given):
+        return np.zeros((1, given.shape[1]))
+    return given[np.linspace(0, len(given), min(count, len(given)), endpoint=False).astype(np.int64)]
 
 
 class _Made:
-    """Rows in the columns' types, a `TableSource` that makes what is read of it."""
+    """Rows in the columns' types and what is given beside them, a `TableSource` that makes what is read of it."""
 
-    def __init__(self, model: RowsModel, n: int, make: Callable[[int, int], Array]) -> None:
+    def __init__(self, model: RowsModel, n: int, make: Callable[[int, int], Array], given: Array | None = None) -> None:
         self.name, self.num_entries = model.name, n
-        self.columns = tuple(Column(name, d) for name, d in zip(model.model.columns, model.model.dtypes, strict=True))
-        self._make = make
+        self._drawn = tuple(Column(name, d) for name, d in zip(model.model.columns, model.model.dtypes, strict=True))
+        self.columns = self._drawn + model.given_columns
+        self._make, self._beside = make, model.beside(given)
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
         """A range of the rows."""
         stop = min(stop, self.num_entries)
         parts = [self._make(start + a, start + b) for a, b in ranges(max(0, stop - start), BLOCK)]
-        values = np.concatenate(parts) if parts else np.empty((0, len(self.columns)))
-        kept = [(k, c) for k, c in enumerate(self.columns) if c.name in columns]
-        data = {c.name: values[:, k].astype(c.dtype) for k, c in kept}
-        return Table(self.name, tuple(c for _, c in kept), len(values), data)
+        values = np.concatenate(parts) if parts else np.empty((0, len(self._drawn)))
+        data = {c.name: values[:, k].astype(c.dtype) for k, c in enumerate(self._drawn) if c.name in columns}
+        data |= {name: content[start:][: len(values)] for name, content in self._beside.items() if name in columns}
+        return Table(self.name, tuple(c for c in self.columns if c.name in data), len(values), data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -16,17 +16,18 @@ from flowtuple.generative.bijection import Bijection
 from flowtuple.generative.blocks import Sample
 from flowtuple.generative.fit import Fitted, Report, fit
 from flowtuple.generative.keyed import Use, draw
-from flowtuple.generative.model import RowModel
+from flowtuple.generative.model import Given, RowModel
 from flowtuple.generative.options import RowFlow
 from flowtuple.generative.validation import ROWS, Validation
 from flowtuple.generative.zoo import build
-from flowtuple.rows import Rows
+from flowtuple.rows import Conditions, Rows
 from flowtuple.schema import Array
 from flowtuple.transforms import Chain
 from flowtuple.transforms.discrete import FEW
 
 MANY = "dequantise,gauss-rank"  # of whole numbers
 REAL = "gauss-rank"
+CONDITION = "gauss-rank,clip:-5:5"  # what lies far outside of what was learned from reads as its edge
 
 
 def train_rows(
@@ -40,7 +41,7 @@ def train_rows(
     """Fit a flow to rows; of several processes that torchrun started each gets the same.
 
     Args:
-        rows: Finite, with the types of their columns; weights may be negative where their sum is not.
+        rows: Finite, with the types of their columns, perhaps with conditions; weights may be negative where their sum is not.
         asked: Kind and size of the flow, training, preprocessing.
         seed: The same rows, options and seed give the same model on one machine.
         report: Told of each epoch.
@@ -54,19 +55,21 @@ def train_rows(
     if not weight.sum() > 0:
         raise InvalidArgument(f"{rows.source}: the weights sum to {weight.sum():g}; a density needs more than 0")
     if like is None:
-        chains = tuple(_chain(rows, k, recipe) for k, recipe in enumerate(_recipes(rows, asked.transforms)))
+        chains, given = _fitted(rows, asked.transforms)
     else:
-        rows, chains = _like(rows, like, asked), like.chains
+        rows = _like(rows, like, asked)
+        chains, given = like.chains, like.given
 
     def spread(numbers: Array, u: Array) -> Array:
         return np.stack([c.forward(rows.values[:, k][numbers], u[:, k]) for k, c in enumerate(chains)], axis=1)
 
-    flow = build(asked.kind, len(rows.columns), asked.shape, seed)
-    sample = Sample(
-        spread, (len(rows), len(rows.columns)), rows.event, weight / weight.mean(), identity=_identity(rows, chains)
-    )
+    flow = build(asked.kind, len(rows.columns), asked.shape, seed, len(given.columns))
+    context = None if rows.conditions is None else given.forward(rows.conditions.values).astype(np.float32)
+    shape, identity = (len(rows), len(rows.columns)), _identity(rows, (*chains, *given.chains))
+    sample = Sample(spread, shape, rows.event, weight / weight.mean(), context, identity)
+    model = RowModel(rows.columns, rows.dtypes, rows.counter, chains, asked.kind, asked.shape, flow, given=given)
     log = Path(asked.log) if asked.log else None
-    watch = _validation(rows, chains, asked, sample, seed)
+    watch = _validation(rows, model, sample, asked.training.held_out, seed)
     fitted = fit(flow, sample, asked.training, seed, report, checkpoint, log, watch, asked.device)
     about = {
         "training": asdict(asked.training),
@@ -76,8 +79,7 @@ def train_rows(
         "history": [[_short(number) for number in row] for row in fitted.history],
         "watched": [[epoch, {name: _short(number) for name, number in found.items()}] for epoch, found in fitted.watched],
     }
-    model = RowModel(rows.columns, rows.dtypes, rows.counter, chains, asked.kind, asked.shape, flow.double(), about)
-    return model, fitted
+    return replace(model, flow=flow.double(), about=about), fitted
 
 
 def _short(number: float) -> float:
@@ -87,25 +89,25 @@ def _short(number: float) -> float:
 def _identity(rows: Rows, chains: Sequence[Chain]) -> str:
     """Stands for the rows and their preprocessing."""
     digest = xxhash.xxh3_64(json.dumps([chain.config() for chain in chains]).encode())
-    for column in rows.values.T:
+    for column in (*rows.values.T, *(() if rows.conditions is None else rows.conditions.values.T)):
         digest.update(np.ascontiguousarray(column).data)
     return str(digest.hexdigest())
 
 
-def _validation(rows: Rows, chains: tuple[Chain, ...], asked: RowFlow, sample: Sample, seed: int) -> Validation | None:
+def _validation(rows: Rows, model: RowModel, sample: Sample, share: float, seed: int) -> Validation | None:
     """What a flow draws beside rows held out, some of them where there are many; `None` where they count for nothing."""
-    held = np.flatnonzero(sample.held_out(asked.training.held_out, seed))
+    held = np.flatnonzero(sample.held_out(share, seed))
     chosen = np.sort(draw(seed, Use.VALIDATION).permutation(held)[:ROWS])
     if not sample.weight[chosen].sum() > 0:
         return None
+    given = None if rows.conditions is None else rows.conditions.values[chosen].astype(np.float64)
 
     def drawn(flow: Bijection) -> Array:
-        copy = build(asked.kind, len(chains), asked.shape, seed)
+        copy = build(model.kind, len(model.columns), model.shape, seed, len(model.given.columns))
         copy.load_state_dict(flow.state_dict())
-        model = RowModel(rows.columns, rows.dtypes, rows.counter, chains, asked.kind, asked.shape, copy.double())
-        return model.draw(seed, 0, len(chosen))
+        return replace(model, flow=copy.double()).draw(seed, 0, len(chosen), given)
 
-    return Validation(rows.columns, rows.values[chosen].astype(np.float64), sample.weight[chosen], drawn)
+    return Validation(rows.columns, rows.values[chosen].astype(np.float64), sample.weight[chosen], drawn, given)
 
 
 def _like(rows: Rows, model: RowModel, asked: RowFlow) -> Rows:
@@ -115,19 +117,29 @@ def _like(rows: Rows, model: RowModel, asked: RowFlow) -> Rows:
     for name in model.columns:
         if name not in rows.columns:
             raise InvalidArgument(f"{rows.source}: lacks column {name!r} of the model; {nearest(name, rows.columns)}")
-    return rows if rows.columns == model.columns else rows.only(model.columns)
+    given = () if rows.conditions is None else rows.conditions.columns
+    if set(given) != set(model.given.columns):
+        told = ", ".join(model.given.columns) or "nothing"
+        raise InvalidArgument(f"{rows.source}: the model of --like is given {told}; name the same with --given")
+    conditions = None if rows.conditions is None else rows.conditions.only(model.given.columns)
+    return replace(rows if rows.columns == model.columns else rows.only(model.columns), conditions=conditions)
 
 
-def _recipes(rows: Rows, asked: Mapping[str, str]) -> list[str]:
-    """Preprocessing of each column, the last match winning."""
-    recipes = [MANY if _many(rows, k) else REAL for k in range(len(rows.columns))]
+def _fitted(rows: Rows, asked: Mapping[str, str]) -> tuple[tuple[Chain, ...], Given]:
+    """Preprocessing of columns and of conditions, the last match winning."""
+    found = rows.conditions or Conditions((), np.empty((len(rows), 0)), ())
+    names = (*rows.columns, *found.columns)
+    recipes = [MANY if _many(rows, k) else REAL for k in range(len(rows.columns))] + [CONDITION] * len(found.columns)
     for pattern, recipe in asked.items():
-        hits = [k for k, name in enumerate(rows.columns) if fnmatchcase(name, pattern)]
+        hits = [k for k, name in enumerate(names) if fnmatchcase(name, pattern)]
         if not hits:
             raise InvalidArgument(f"{rows.source}: no column of these rows matches {pattern!r} of --transform")
         for k in hits:
             recipes[k] = recipe
-    return recipes
+    values = (*rows.values.T, *found.values.T)
+    chains = [_chain(rows.source, *what) for what in zip(names, values, recipes, strict=True)]
+    learned = len(rows.columns)
+    return tuple(chains[:learned]), Given(found.columns, found.dtypes, tuple(chains[learned:]))
 
 
 def _many(rows: Rows, k: int) -> bool:
@@ -135,8 +147,8 @@ def _many(rows: Rows, k: int) -> bool:
     return np.dtype(rows.dtypes[k]).kind in "iu" and len(np.unique(rows.values[:, k])) > FEW
 
 
-def _chain(rows: Rows, k: int, recipe: str) -> Chain:
+def _chain(source: str, column: str, values: Array, recipe: str) -> Chain:
     try:
-        return Chain.fit(recipe, rows.values[:, k])
+        return Chain.fit(recipe, values)
     except InvalidArgument as error:
-        raise InvalidArgument(f"{rows.source}: column {rows.columns[k]!r}: {error}") from None
+        raise InvalidArgument(f"{source}: column {column!r}: {error}") from None

@@ -44,6 +44,12 @@ class Step:
     number: Array
 
 
+def property_steps(recipe: Recipe) -> tuple[str, ...]:
+    """Names of the steps that draw what objects and events are like; all others draw counts and references."""
+    objects = [f"{t.objects.name} {what}" for t in recipe.targets for what in ("response", "properties", "extra properties")]
+    return (*objects, *(f"event {recoil.pt}" for recoil in recipe.recoils), "event")
+
+
 class Source(Protocol):
     """Whoever says what the rows of a step are."""
 

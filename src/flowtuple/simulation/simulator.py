@@ -12,7 +12,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.execute import ordered_map
 from flowtuple.schema import Array, Column
 from flowtuple.simulation.block import Block, take_events
-from flowtuple.simulation.drawing import Draws
+from flowtuple.simulation.drawing import Conditional, Draws
 from flowtuple.simulation.learning import check_finite, unfamiliar
 from flowtuple.simulation.program import run
 from flowtuple.simulation.recipe import Recipe
@@ -36,6 +36,7 @@ class Simulated:
     Args:
         recipe: What is simulated from what.
         codings: Lattices and flows by step.
+        flows: Flows over rows by step, of steps that are not in `codings`.
         generated: Generated events; what else they hold is copied.
         seed: From 0 to 2^63 - 1.
         times: How often each event is simulated; copies follow one another.
@@ -50,6 +51,7 @@ class Simulated:
         self,
         recipe: Recipe,
         codings: Mapping[str, TableCoding],
+        flows: Mapping[str, Conditional],
         generated: TableSource,
         seed: int,
         times: int = 1,
@@ -62,7 +64,7 @@ class Simulated:
             raise InvalidArgument(f"column {FOLD!r} is there already: these events were simulated; simulate the generated ones")
         _check_weight(weight, generated.columns, recipe)
         check_same_columns(recipe.given_columns, generated.columns, f"table {generated.name!r}")
-        self._recipe, self._codings, self._generated = recipe, codings, generated
+        self._recipe, self._codings, self._flows, self._generated = recipe, codings, flows, generated
         self._seed, self._times, self._weight, self._workers = seed, times, weight, workers
         self.name, self.num_entries = generated.name, generated.num_entries * times
         self._copied = _copied(recipe, generated.columns)
@@ -108,7 +110,8 @@ class Simulated:
         block = Block.of(given, recipe.given)
         check_finite(block, recipe, int(index[0]) // self._times if len(index) else 0)
         counts = {name: self._strange_in(block, name, index) for name in recipe.seen}
-        run(block, recipe, Draws(recipe, self._codings, self._seed, index // self._times, index % self._times))
+        event, fold = index // self._times, index % self._times
+        run(block, recipe, Draws(recipe, self._codings, self._flows, self._seed, event, fold))
         out = {name: block.values[name] for name in recipe.simulated if name in block.values}
         for target in recipe.targets:
             dtype = recipe.column(target.objects.counter).dtype

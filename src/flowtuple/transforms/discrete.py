@@ -45,6 +45,9 @@ class Dequantise:
             raise InvalidArgument("dequantise is for whole numbers; leave it out, or round before")
         return cls()
 
+    def stands_for_cell(self, x: Array) -> Array:
+        return np.ones(len(x), bool)
+
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
         return x.astype(np.float64) + _place(u)
 
@@ -126,6 +129,9 @@ class Ranks:
     @classmethod
     def _of(cls, x: Array, ranks: Array, count: float) -> Self:
         return cls(tuple(x.tolist()), tuple(((ranks + 0.5) / (count + 1)).tolist()))
+
+    def stands_for_cell(self, x: Array) -> Array:
+        return np.searchsorted(self.x, x, "right") > np.searchsorted(self.x, x, "left") + 1
 
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
         knots, share, x = np.array(self.x), np.array(self.share), x.astype(np.float64)

@@ -11,6 +11,7 @@ import numpy as np
 from flowtuple.errors import InvalidArgument
 from flowtuple.schema import Array
 
+_ROUNDING = 64 * float(np.finfo(np.float64).eps)  # of an offset: what is left of it when a 0 comes back
 _ALMOST = 1e-9  # how near to the edge of an open range an inverse goes
 
 
@@ -18,6 +19,9 @@ class _Smooth:
     """No value stands for a cell; the fields are the configuration."""
 
     has_cells = False
+
+    def stands_for_cell(self, x: Array) -> Array:
+        return np.zeros(len(x), bool)
 
     def config(self) -> Mapping[str, Any]:
         return asdict(self)  # type: ignore[call-overload, no-any-return]
@@ -43,6 +47,11 @@ class Affine(_Smooth):
     def divide(cls, x: Array, by: float = 1.0) -> Self:
         """The quotient x / c."""
         return cls(0.0, by)
+
+    @classmethod
+    def subtract(cls, x: Array, what: float = 0.0) -> Self:
+        """The difference x - c."""
+        return cls(what, 1.0)
 
     @classmethod
     def standard(cls, x: Array) -> Self:
@@ -92,6 +101,11 @@ class Log(_Smooth):
         return cls(offset)
 
     @classmethod
+    def one_plus(cls, x: Array) -> Self:
+        """ln(1 + x)."""
+        return cls(1.0)
+
+    @classmethod
     def ten(cls, x: Array, offset: float = 0.0) -> Self:
         """log10(x + offset)."""
         return cls(offset, 10.0)
@@ -105,7 +119,7 @@ class Log(_Smooth):
     def inverse(self, y: Array) -> Array:
         with np.errstate(over="ignore"):
             x: Array = np.minimum(np.power(self.base, y), np.finfo(np.float64).max) - self.offset
-        return x
+        return np.where(np.abs(x) <= _ROUNDING * abs(self.offset), 0.0, x)
 
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
         shifted = x.astype(np.float64) + self.offset

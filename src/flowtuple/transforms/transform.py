@@ -24,6 +24,9 @@ class Transform(Protocol):
     def has_cells(self) -> bool:
         """Whether some value is spread over a cell, so that `u` matters."""
 
+    def stands_for_cell(self, x: Array) -> Array:
+        """Which values are spread over a cell: bool of shape (n,)."""
+
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
         """Images y of shape (n,) in float64 from x of shape (n,)."""
 

@@ -24,7 +24,8 @@ from flowtuple.referee.copies import find_copies
 from flowtuple.referee.judge import judge
 from flowtuple.referee.ratio import Ratio, density_ratio
 from flowtuple.referee.result import Comparison
-from flowtuple.rows import Rows, read_rows
+from flowtuple.row_reading import read_rows
+from flowtuple.rows import Rows
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, Table
 from flowtuple.workflow.closing import Closing

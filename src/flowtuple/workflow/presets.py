@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.generative.presets import FLOW_PRESETS
 from flowtuple.workflow.request import Selection
 
 _HIGGS = """label lepton_pt lepton_eta lepton_phi missing_energy_magnitude missing_energy_phi
@@ -18,6 +19,7 @@ PRESETS: dict[str, tuple[Selection, str]] = {
     ),
     "jets4": (Selection(names=("m", "pt", "phi", "eta")), "jets of four columns: m, pt, phi, eta"),
     "jets24": (Selection(columns=("Jet_*",), exclude=("Jet_genJetIdx",)), "the 24 variables of a particle-flow jet, as Jet_*"),
+    **{name: (Selection(columns=flow.columns), f"{name} of FlashSim, with its flow") for name, flow in FLOW_PRESETS.items()},
     "nanoaod-jets": (Selection(columns=_NANOAOD), "kinematics, areas and energy fractions of NanoAOD's jets"),
 }
 

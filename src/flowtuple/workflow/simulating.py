@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path as FilePath
 from typing import Any, TypeAlias
 
 import awkward as ak
@@ -15,18 +16,22 @@ from flowtuple.counters import OwnCounters
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.events.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.fitting import with_flows
+from flowtuple.generative.options import RowFlow
+from flowtuple.generative.processes import Process
 from flowtuple.prepare import Prepared, prepare
 from flowtuple.progress import Progress, silent
 from flowtuple.selection import Watched, naming, table_with
 from flowtuple.simulation.declare import declare
 from flowtuple.simulation.learning import Lesson, lessons
+from flowtuple.simulation.program import property_steps
 from flowtuple.simulation.recipe import Recipe
 from flowtuple.simulation.simulator import Simulated
 from flowtuple.simulation.sums import with_sums
 from flowtuple.table import Dataset, TableSource, read_all, table_to_awkward
+from flowtuple.workflow.engines import is_for_rows, learn_rows, load_rows, steady
 from flowtuple.workflow.request import check_seed
 
-_KEY = "simulation"
+_KEY, _FLOWS = "simulation", "flows"
 GRID = "std:1e-5"  # half-width of the cells that drawn numbers lie in: too fine to be seen, wide enough to be counted
 Path: TypeAlias = "str | os.PathLike[str]"
 
@@ -42,6 +47,7 @@ def learn(
     seed: int,
     checkpoint: Path | None,
     memory: int,
+    flow: RowFlow | None,
     origin: Mapping[str, Any],
     progress: Progress,
 ) -> tuple[str, ...]:
@@ -56,11 +62,19 @@ def learn(
     with naming(dataset.description):
         recipe = declare(table.name, table.columns, target, given, match, derived)
         recipe, found, notes = lessons(table, recipe, progress)
-    prepared = [prepared for lesson in found for prepared in _prepared(lesson)]
+    steps = () if flow is None else property_steps(recipe)
+    prepared = [prepared for lesson in found if not is_for_rows(lesson, steps) for prepared in _prepared(lesson)]
+    flows: dict[str, str] = {}
+    if flow is not None:
+        folder = None if checkpoint is None else FilePath(checkpoint)
+        flows, told = learn_rows([lesson for lesson in found if is_for_rows(lesson, steps)], flow, seed, folder, progress)
+        notes += told
+        if not Process.here().leads:  # the first of several processes goes on alone
+            return ()
     with create(path) as writer:
         trained = with_flows(prepared, effort, seed, progress, checkpoint, memory=memory, complete=True)
         meta = description(trained, [], origin, entries=False)
-        writer.describe(meta | {_KEY: recipe.to_json()})
+        writer.describe(meta | {_KEY: recipe.to_json()} | ({_FLOWS: flows} if flows else {}))
         add_models(writer, trained)
         writer.finish()
     return tuple(f"{dataset.description}: {note}" for note in notes)
@@ -101,7 +115,8 @@ def simulate(
         model: From `train` with `target`.
         source: Generated events; all that they hold but the simulated columns is copied.
         output: A path whose suffix names the format; `None` to return the events.
-        seed: From 0 to 2^63 - 1; the same seed gives the same events on any machine, by any number of threads.
+        seed: From 0 to 2^63 - 1; the same seed gives the same events by any number of threads, on any machine where the model
+            is of lattice flows; flows over rows give the same on one machine, and to rounding on others.
         oversample: How often each event is simulated; a column `fold` tells the times apart. A weight is divided by it, and
             without one the sums of the tree `Runs` are multiplied.
         weight: Column of event weights; `None` for `genWeight`, where there is one.
@@ -136,21 +151,24 @@ def simulate(
         except Corrupt as error:
             raise Corrupt(f"{file.path}: {error}; train it again") from None
         codings = {name: table.coding for name, table in file.tables.items()}
+        flows = load_rows(file.meta.get(_FLOWS), file.path)
     generated = dataset.tables.get(recipe.table) or next(iter(dataset.tables.values()))
     names = [c.name for c in generated.columns]
     chosen = weight if weight is not None else "genWeight" if "genWeight" in names else ""
     if chosen and chosen not in names:
         raise InvalidArgument(f"{dataset.description}: no column of weights {chosen!r}; {nearest(chosen, names)}")
     with naming(dataset.description):
-        events = Simulated(recipe, codings, generated, seed, oversample, chosen, workers)
+        events = Simulated(recipe, codings, flows, generated, seed, oversample, chosen, workers)
     if output is None:
-        return table_to_awkward(read_all(events))
+        with steady(flows):
+            return table_to_awkward(read_all(events))
     tables: dict[str, TableSource] = {n: events if t is generated else t for n, t in dataset.tables.items()}
     if oversample > 1 and not chosen:
         tables = with_sums(tables, oversample)
     shown = Watched(events, "simulate", progress)
     tables = {name: shown if table is events else table for name, table in tables.items()}
-    write_dataset(Dataset(dataset.description, tables, dataset.carried), output, options or WriteOptions())
+    with steady(flows):
+        write_dataset(Dataset(dataset.description, tables, dataset.carried), output, options or WriteOptions())
     return tuple(
         f"{dataset.description}: column {name!r} holds {count} values outside those that the model has seen"
         for name, count in events.strange.items()

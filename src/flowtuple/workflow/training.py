@@ -23,8 +23,8 @@ from flowtuple.generative.processes import Process
 from flowtuple.prepare import Prepared, prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
 from flowtuple.provenance import provenance
+from flowtuple.row_reading import row_source
 from flowtuple.row_store import gather_rows
-from flowtuple.rows import row_source
 from flowtuple.selection import select
 from flowtuple.table import Dataset
 from flowtuple.weighting import Weighting
@@ -67,13 +67,15 @@ def train(
         path: Where the model goes, by custom ending in `.flow`.
         tolerance: Bound by column name or glob, as in `compress`; the model fixes it.
         selection: Part of the input to take.
-        given: Names or globs of columns that are not stored: whoever reads a file of this model supplies them.
+        given: Names or globs of columns that are not stored: whoever reads a file of this model supplies them. Of a flow over
+            rows they are columns of the same objects, or of their events, that the density of the others depends on.
         effort: `fast`, `default` or `best`.
         seed: The same input, options and seed give the same model on one machine.
         checkpoint: A folder that keeps finished parts of the training; a second run takes up from there, to the same model.
         memory: Bytes to keep within; a long input is trained on in part, or by a flow over rows in full and out of a file.
         lean: Leave out what gains no bytes in compression; such a model can neither `sample` nor `score` all columns.
-        flow: A flow over rows in place of the lattice flow, to `sample` and `score` with; it compresses nothing. Processes that
+        flow: A flow over rows in place of the lattice flow, to `sample` and `score` with; it compresses nothing. With `target`
+            such flows draw properties of objects and events, lattice flows all counts and references. Processes that
             torchrun started train it together, and the first one writes it.
         like: A model whose lattices, or transforms, this one takes over, so that the two can be divided (`score`).
         weights: Name of a column of weights, one an event (of a flow over rows: or one an object); it is not itself learned.
@@ -100,18 +102,20 @@ def train(
     if flow is None and Process.here().size > 1:
         raise InvalidArgument("torchrun is for flows over rows; name one with --flow, or start flowtuple without torchrun")
     if target:
-        refused = {"tolerance": tolerance, "flow": flow, "like": like, "weights": weights, "mix": mix, "report": report}
+        refused = {"tolerance": tolerance, "like": like, "weights": weights, "mix": mix, "report": report}
         _refuse({f"--{name}": bool(asked) for name, asked in refused.items()} | {"--lean": lean}, "learns no simulation")
         dataset, origin = read(source, selection, given), provenance(effort, seed, source)
-        return learn(dataset, path, target, given, match, derived or {}, effort, seed, checkpoint, memory, origin, progress)
+        return learn(
+            dataset, path, target, given, match, derived or {}, effort, seed, checkpoint, memory, flow, origin, progress
+        )
     _refuse({"--match": bool(match), "--derived": bool(derived)}, "is for simulations; name what to simulate with --target")
     dataset, lengths = _mixed(source, selection, (*given, *([weights] if weights else [])), mix)
     if flow is not None:
-        asked = {"--tolerance": bool(tolerance), "--given": bool(given), "--lean": lean}
+        asked = {"--tolerance": bool(tolerance), "--lean": lean}
         _refuse(asked, "is for the lattice flow; leave it out, or --flow")
         name, table = next(iter(dataset.tables.items()))
         factors = Weighting(table, "", lengths[name], tuple(mix)) if mix else None
-        model, notes = _train_rows(dataset, flow, seed, checkpoint, memory, like, weights, factors, path, progress)
+        model, notes = _train_rows(dataset, flow, seed, checkpoint, memory, like, weights, factors, given, path, progress)
         if report is not None and Process.here().leads:
             write_training(of_rows(dataset.description, os.fspath(path), Path(path).stat().st_size, model), Path(report))
         return notes
@@ -189,6 +193,7 @@ def _train_rows(
     like: str | os.PathLike[str] | None,
     weights: str | None,
     factors: Weighting | None,
+    given: Sequence[str],
     path: str | os.PathLike[str],
     progress: Progress,
 ) -> tuple[RowModel, tuple[str, ...]]:
@@ -200,7 +205,7 @@ def _train_rows(
             raise MissingExtra("train", "training a flow") from None
         raise
     folder = None if checkpoint is None else Path(checkpoint)
-    rows = gather_rows(row_source(dataset, (), weights), memory, folder)
+    rows = gather_rows(row_source(dataset, (), weights, given=given), memory, folder)
     if factors is not None:
         by_event = factors.read(0, rows.events)
         rows = replace(rows, weights=by_event[rows.event] * (1.0 if rows.weights is None else rows.weights))
