@@ -1,0 +1,63 @@
+"""A client of Dask from what a person asks for: a scheduler's address, or workers on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.execute import default_workers
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Cluster: TypeAlias = "str | Client | None"
+"""`local`, `local:N`, the address of a scheduler, a client; `None` for this process."""
+
+_PATIENCE = 30  # seconds that a scheduler has to answer
+
+
+@contextlib.contextmanager
+def connected(cluster: Cluster) -> Iterator[Client | None]:
+    """A client, closed at the end where it was opened here.
+
+    Raises:
+        MissingExtra: Dask is not installed.
+        InvalidArgument: Nothing answers at the address, or the number of workers is none.
+    """
+    if cluster is None or not isinstance(cluster, str):
+        yield cluster
+        return
+    try:
+        import distributed
+    except ImportError:
+        raise MissingExtra("dask", "work on a cluster") from None
+    with contextlib.ExitStack() as stack:
+        where: Any = cluster
+        if cluster.partition(":")[0] == "local":
+            workers = distributed.LocalCluster(workers_of(cluster), threads_per_worker=1, dashboard_address=":0")
+            where = stack.enter_context(workers)
+        try:
+            client = stack.enter_context(distributed.Client(where, timeout=_PATIENCE))
+        except (OSError, ValueError) as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InvalidArgument(
+                f"--dask {cluster}: no scheduler answers ({first}); write local, local:N or an address such as tcp://host:8786"
+            ) from None
+        yield client
+
+
+def workers_of(text: str) -> int:
+    """Workers of `local` and `local:N`: one for each core, or N.
+
+    Example:
+        >>> workers_of("local:3")
+        3
+    """
+    _, colon, number = text.partition(":")
+    if not colon:
+        return default_workers()
+    if not number.isdigit() or int(number) < 1:
+        raise InvalidArgument(f"--dask {text}: is not of the form local:N with N workers, such as local:2")
+    return int(number)

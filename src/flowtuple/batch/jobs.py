@@ -1,0 +1,167 @@
+"""What is done with each file: values that travel to a worker, are called with a task there, and say what came of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import xxhash
+
+from flowtuple import workflow
+from flowtuple.atomic import make_folder
+from flowtuple.batch.tasks import Task
+from flowtuple.budget import MEMORY
+from flowtuple.errors import BoundViolated
+from flowtuple.events.location import is_url
+from flowtuple.events.source import WriteOptions
+from flowtuple.schema import Bound
+from flowtuple.workflow import EVERYTHING, Selection
+
+Facts = dict[str, Any]
+
+
+class Job(Protocol):
+    """One use of a file.
+
+    A job depends on its fields and on the files that they name, and on nothing else; two runs of equal jobs on equal inputs
+    write the same bytes.
+    """
+
+    def __call__(self, task: Task) -> Facts:
+        """Do it; what there is to tell."""
+        ...
+
+
+@dataclass(frozen=True)
+class Compress:
+    """Compress with a model that is there already; the arguments are those of `flowtuple.compress`."""
+
+    model: str
+    tolerance: Mapping[str, str | Bound] = field(default_factory=dict)
+    selection: Selection = EVERYTHING
+    refer: bool = False
+    memory: int = MEMORY
+
+    def __call__(self, task: Task) -> Facts:
+        """Write the task's output."""
+        done = workflow.compress(
+            task.source,
+            _ready(task),
+            tolerance=self.tolerance,
+            selection=self.selection,
+            model=self.model,
+            refer=self.refer,
+            workers=1,
+            memory=self.memory,
+        )
+        kept = ("events", "values", "raw_bytes", "input_bytes", "warnings")
+        return {name: getattr(done, name) for name in kept}
+
+
+@dataclass(frozen=True)
+class Decompress:
+    """Write the events back; the arguments are those of `flowtuple.decompress`."""
+
+    columns: tuple[str, ...] = ()
+    model: str | None = None
+    memory: int = MEMORY
+    options: WriteOptions = field(default_factory=WriteOptions)
+
+    def __call__(self, task: Task) -> Facts:
+        """Write the task's output."""
+        workflow.decompress(
+            task.source,
+            _ready(task),
+            columns=self.columns,
+            model=self.model,
+            workers=1,
+            memory=self.memory,
+            options=self.options,
+        )
+        return {}
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Hold compressed files against their originals, every value against its bound; a task's output is the compressed file."""
+
+    model: str | None = None
+
+    def __call__(self, task: Task) -> Facts:
+        """Count the values that are outside.
+
+        Raises:
+            BoundViolated: There are some.
+        """
+        found = workflow.verify(task.source, task.output, model=self.model)
+        outside = {column.column: column.violations for column in found if column.violations}
+        if outside:
+            name, others = next(iter(outside)), len(outside) - 1
+            raise BoundViolated(f"{task.output}: column {name!r} and {others} others have values outside their bounds")
+        return {"columns": len(found)}
+
+
+@dataclass(frozen=True)
+class Simulate:
+    """Simulate generated events; each file has random numbers of its own, by its name."""
+
+    model: str
+    seed: int = 0
+    oversample: int = 1
+    weight: str | None = None
+
+    def __call__(self, task: Task) -> Facts:
+        """Write the task's output."""
+        seed = xxhash.xxh3_64_intdigest(task.name.rpartition(".")[0].encode(), self.seed) >> 1
+        notes = workflow.simulate(
+            self.model, task.source, _ready(task), seed=seed, oversample=self.oversample, weight=self.weight, workers=1
+        )
+        return {"warnings": list(notes)}
+
+
+@dataclass(frozen=True)
+class Score:
+    """Score events; the arguments are those of `flowtuple.score`."""
+
+    model: str
+    against: str | None = None
+    columns: bool = False
+    label: str | None = None
+    tree: str | None = None
+
+    def __call__(self, task: Task) -> Facts:
+        """Write the task's output."""
+        workflow.score(
+            self.model,
+            task.source,
+            _ready(task),
+            against=self.against,
+            columns=self.columns,
+            label=self.label,
+            tree=self.tree,
+        )
+        return {}
+
+
+def key_of(job: Job, task: Task) -> str:
+    """Of all that the task's output depends on: the job, the models that it names, the input by its size and time."""
+    digest = xxhash.xxh3_64(repr((type(job).__name__, asdict(job), task.name)).encode())  # type: ignore[call-overload]
+    for name in ("model", "against"):
+        path = getattr(job, name, None)
+        if path is not None and not is_url(path):
+            digest.update(Path(path).read_bytes())
+    path = task.source if os.path.lexists(task.source) else task.source.rpartition(":")[0]
+    if os.path.lexists(path):
+        state = Path(path).stat()
+        digest.update(repr((state.st_size, state.st_mtime_ns)).encode())
+    return str(digest.hexdigest())
+
+
+def _ready(task: Task) -> Path:
+    """The output's path, its folder made."""
+    path = Path(task.output)
+    make_folder(path.parent)
+    return path

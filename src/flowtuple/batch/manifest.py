@@ -1,0 +1,85 @@
+"""What became of each task, as lines of JSON beside the outputs: a second run does only what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flowtuple.atomic import make_folder
+from flowtuple.errors import InvalidArgument
+
+NAME = "manifest.jsonl"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The end of one task.
+
+    Attributes:
+        task: Its name.
+        source: Its input.
+        key: Of all that its output depends on: input, model, options.
+        reason: Why it failed; empty where it did not.
+        nbytes: Size of the output, 0 where there is none.
+        facts: What there is to tell, such as the number of events.
+    """
+
+    task: str
+    source: str
+    key: str
+    reason: str = ""
+    nbytes: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Manifest:
+    """The records of a folder; of several about one task the last one counts.
+
+    A line is on the disk before the next task ends. A last line that a crash has cut off counts as not written.
+
+    Args:
+        folder: Of the outputs; made where it is missing.
+
+    Raises:
+        InvalidArgument: The folder cannot be made, or what is there is no manifest.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        make_folder(folder)
+        self.path = folder / NAME
+        self.records: dict[str, Record] = {}
+        self._read()
+
+    def is_done(self, task: str, key: str, output: Path) -> bool:
+        """Whether a task has ended well, with this key, and its output is still as it was written."""
+        record = self.records.get(task)
+        if record is None or record.reason or record.key != key:
+            return False
+        return output.is_file() and output.stat().st_size == record.nbytes
+
+    def add(self, record: Record) -> None:
+        """Write a record down."""
+        with open(self.path, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(record), sort_keys=True) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        self.records[record.task] = record
+
+    def _read(self) -> None:
+        if not self.path.exists():
+            return
+        whole, newline, torn = self.path.read_bytes().rpartition(b"\n")
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                record = Record(**json.loads(line))
+            except (ValueError, TypeError):
+                raise InvalidArgument(
+                    f"{self.path}: line {number} is no record of a task; remove the file to do all tasks again"
+                ) from None
+            self.records[record.task] = record
+        if torn:
+            os.truncate(self.path, len(whole) + len(newline))

@@ -1,0 +1,72 @@
+"""Which inputs there are, and where the output of each goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowtuple.errors import InvalidArgument
+from flowtuple.events.location import expand, split_tree, suffix_of
+from flowtuple.events.source import FORMATS, STORED
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input and its output.
+
+    Attributes:
+        name: What the output is called below its folder; no two tasks share it.
+        source: Path or URL, with its tree where one is named.
+        output: Path.
+    """
+
+    name: str
+    source: str
+    output: str
+
+
+def plan(sources: Iterable[str], folder: Path, suffix: str) -> list[Task]:
+    """A task for each file, its output named like the input, below the folders that the inputs do not share.
+
+    Args:
+        sources: Paths, URLs and globs, with `:TREE` where a tree is named.
+        folder: Where outputs go.
+        suffix: Of the outputs.
+
+    Raises:
+        InvalidArgument: A glob matches nothing, an input is named twice, or two outputs would have one name.
+
+    Example:
+        >>> [task.output for task in plan(["data/a/1.root:Events", "data/b/1.root"], Path("out"), ".ftup")]
+        ['out/a/1.ftup', 'out/b/1.ftup']
+    """
+    known = (*FORMATS, *STORED)
+    inputs = [(path, tree) for text in sources for path, tree in _files(text, known)]
+    parts = [path.replace("://", "/").split("/") for path, _ in inputs]
+    shared = _shared([names[:-1] for names in parts])
+    tasks: dict[str, Task] = {}
+    for (path, tree), names in zip(inputs, parts, strict=True):
+        name = "/".join(names[shared:]).removesuffix(suffix_of(path, known)) + suffix
+        source = path if tree is None else f"{path}:{tree}"
+        if name in tasks:
+            other = tasks[name].source
+            what = "is named twice" if other == source else f"and {other} would both become {name}; give them different names"
+            raise InvalidArgument(f"{source}: {what}")
+        tasks[name] = Task(name, source, str(folder / name))
+    return list(tasks.values())
+
+
+def _files(text: str, known: Iterable[str]) -> list[tuple[str, str | None]]:
+    pattern, tree = split_tree(text, known)
+    return [(path, tree) for path in expand(pattern)]
+
+
+def _shared(folders: Sequence[Sequence[str]]) -> int:
+    """How many folders all inputs have in common, from the first on."""
+    count = 0
+    for level in zip(*folders, strict=False):
+        if len(set(level)) > 1:
+            break
+        count += 1
+    return count

@@ -1,0 +1,127 @@
+"""Compressed files as a collection of dask-awkward, which reads of them only the columns that are used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import awkward as ak
+
+from flowtuple.container.file import File
+from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.events.location import expand, split_tree
+from flowtuple.events.source import STORED
+
+try:
+    import dask_awkward
+    from dask_awkward.lib.io.columnar import ColumnProjectionMixin
+    from dask_awkward.lib.unproject_layout import unproject_layout
+except ImportError:
+    raise MissingExtra("dask", "reading files as a collection of Dask") from None
+
+Partition: TypeAlias = tuple[str, int, int]
+"""A file with the first event and the event after the last of one of its chunks."""
+
+
+class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
+    """Reads a chunk's events, a function that Dask can ask for fewer columns.
+
+    Attributes:
+        form: Of the events with the columns that are read.
+        original_form: Of the events with all columns.
+        tree: Name of the table.
+        columns: Names of the columns to read.
+        model: Path of the model that the files refer to, if they do.
+    """
+
+    attrs = None
+    behavior = None
+    use_optimization = True
+
+    def __init__(
+        self,
+        form: ak.forms.RecordForm,
+        original_form: ak.forms.RecordForm,
+        tree: str,
+        columns: tuple[str, ...],
+        model: str | None,
+    ) -> None:
+        self.form, self.original_form, self.tree, self.columns, self.model = form, original_form, tree, columns, model
+
+    def project_columns(self, columns: set[str]) -> ReadChunk:
+        """The same for some columns only."""
+        kept = tuple(name for name in self.columns if name in {path.partition(".")[0] for path in columns})
+        form = ak.forms.RecordForm([self.original_form.content(name) for name in kept], list(kept))
+        return ReadChunk(form, self.original_form, self.tree, kept, self.model)
+
+    def __call__(self, partition: Partition) -> ak.Array:
+        path, start, stop = partition
+        with File(path, 1, model=self.model) as file:
+            if self.columns:
+                events = file.arrays(self.columns, entry_start=start, entry_stop=stop, tree=self.tree)
+            else:
+                events = ak.Array([{}] * (stop - start))
+        return ak.Array(unproject_layout(self.original_form, events.layout))
+
+
+def from_flowtuple(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    columns: Iterable[str] | None = None,
+    tree: str | None = None,
+    model: str | os.PathLike[str] | None = None,
+) -> dask_awkward.Array:
+    """Events of compressed files, one partition a chunk; only columns that a computation needs are read and decoded.
+
+    Args:
+        paths: A path, URL or glob, or several, with `:TREE` where a tree is named.
+        columns: Names or globs; `None` for all.
+        tree: Name of the table; may be left out where there is one.
+        model: The model that the files refer to, if they do: a path that every worker can open.
+
+    Raises:
+        InvalidArgument: A glob matches nothing, or the files hold different columns.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.ftup"
+        >>> result = ft.compress({"Jet_pt": [[50.0, 20.0], [], [30.0]], "MET_pt": [1.0, 2.0, 3.0]}, path)
+        >>> from_flowtuple(path).Jet_pt.compute().tolist()
+        [[50.0, 20.0], [], [30.0]]
+    """
+    texts = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    named = [split_tree(os.fspath(text), STORED) for text in texts]
+    found = [(path, asked or tree) for pattern, asked in named for path in expand(pattern)]
+    partitions: list[Partition] = []
+    reader: ReadChunk | None = None
+    where = None if model is None else os.fspath(model)
+    for path, asked in found:
+        with File(path, 1, model=model) as file:
+            table = file.table(asked)
+            if reader is None:
+                first = file.arrays(None if columns is None else list(columns), entry_stop=0, tree=table.name)
+                reader = ReadChunk(first.layout.form, first.layout.form, table.name, tuple(first.fields), where)
+            missing = set(reader.columns) - set(file.keys(table.name))
+            if missing or table.name != reader.tree:
+                what = f"column {min(missing)!r}" if missing else f"tree {reader.tree!r}"
+                raise InvalidArgument(f"{path}: lacks {what} of {found[0][0]}; read these files apart")
+            partitions += _chunks(path, [chunk.section.entries for chunk in table.chunks])
+    if reader is None or not partitions:
+        raise InvalidArgument(f"{', '.join(map(str, texts))}: hold no events")
+    divisions = (0, *_running(stop - start for _, start, stop in partitions))
+    return dask_awkward.from_map(reader, partitions, label="from-flowtuple", divisions=divisions)
+
+
+def _chunks(path: str, sizes: Iterable[int]) -> list[Partition]:
+    ends = _running(sizes)
+    return [(path, start, stop) for start, stop in zip([0, *ends], ends, strict=False)]
+
+
+def _running(sizes: Iterable[int]) -> list[int]:
+    """Sums of the first, the first two, ..."""
+    out: list[int] = []
+    for size in sizes:
+        out.append(size + (out[-1] if out else 0))
+    return out
