@@ -19,7 +19,7 @@ import flowtuple as ft
 from flowtuple.batch.cluster import connected, workers_of
 from flowtuple.batch.histograms import compare_histograms
 from flowtuple.batch.jobs import Compress, Decompress, Score, Simulate, Verify
-from flowtuple.batch.manifest import NAME, Manifest, Record
+from flowtuple.batch.manifest import Manifest, Record
 from flowtuple.batch.moments import Moments
 from flowtuple.batch.run import run
 from flowtuple.batch.tasks import Task, plan
@@ -87,30 +87,30 @@ class TestTasks:
 class TestManifest:
     def test_the_last_record_of_a_task_counts(self, tmp_path: Path) -> None:
         (tmp_path / "x").write_bytes(b"1234")
-        manifest = Manifest(tmp_path)
+        manifest = Manifest(tmp_path, "job")
         manifest.add(Record("x", "x.root", "key", reason="no room"))
-        assert not Manifest(tmp_path).is_done("x", "key", tmp_path / "x")
+        assert not Manifest(tmp_path, "job").is_done("x", "key", tmp_path / "x")
         manifest.add(Record("x", "x.root", "key", nbytes=4))
-        again = Manifest(tmp_path)
+        again = Manifest(tmp_path, "job")
         assert again.is_done("x", "key", tmp_path / "x")
         assert not again.is_done("x", "another", tmp_path / "x")
         (tmp_path / "x").write_bytes(b"123")
         assert not again.is_done("x", "key", tmp_path / "x")
 
     def test_a_line_that_a_crash_cut_off_is_not_there(self, tmp_path: Path) -> None:
-        manifest = Manifest(tmp_path)
+        manifest = Manifest(tmp_path, "job")
         manifest.add(Record("x", "x.root", "key"))
         whole = manifest.path.read_bytes()
         manifest.path.write_bytes(whole + b'{"task": "y", "sou')
-        again = Manifest(tmp_path)
+        again = Manifest(tmp_path, "job")
         assert list(again.records) == ["x"]
         again.add(Record("z", "z.root", "key"))
-        assert list(Manifest(tmp_path).records) == ["x", "z"]
+        assert list(Manifest(tmp_path, "job").records) == ["x", "z"]
 
     def test_another_file_of_that_name_is_refused(self, tmp_path: Path) -> None:
-        (tmp_path / NAME).write_text("hello\nworld\n")
-        with pytest.raises(InvalidArgument, match=r"manifest.jsonl: line 1 is no record of a task"):
-            Manifest(tmp_path)
+        (tmp_path / "job.jsonl").write_text("hello\nworld\n")
+        with pytest.raises(InvalidArgument, match=r"job.jsonl: line 1 is no record of a task"):
+            Manifest(tmp_path, "job")
 
 
 class TestHere:
@@ -257,7 +257,7 @@ class TestOnDask:
         summary = run(Fragile(str(tmp_path), "7.txt"), tasks, tmp_path, client)
         assert (tmp_path / "killed").exists()
         assert (summary.done, dict(summary.failed)) == (20, {})
-        lines = [json.loads(line) for line in (tmp_path / NAME).read_text().splitlines()]
+        lines = [json.loads(line) for line in (tmp_path / "fragile.jsonl").read_text().splitlines()]
         assert sorted(line["task"] for line in lines) == sorted(task.name for task in tasks)
 
     def test_samples_are_compared(self, client: Any, sources: list[str], tmp_path: Path) -> None:

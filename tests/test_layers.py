@@ -54,6 +54,8 @@ RANKS = {
     "generative": 10,
     "simulation": 10,
     "workflow": 11,
+    "batch": 12,
+    "dask": 8,
     "": 12,
     "terminal": 12,
     "cli": 13,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 Cluster: TypeAlias = "str | Client | None"
-"""`local`, `local:N`, the address of a scheduler, a client; `None` for this process."""
+"""`local`, `local:N`, the address of a scheduler, a client; `serial` or `None` for this process."""
 
 _PATIENCE = 30  # seconds that a scheduler has to answer
 
@@ -26,8 +26,8 @@ def connected(cluster: Cluster) -> Iterator[Client | None]:
         MissingExtra: Dask is not installed.
         InvalidArgument: Nothing answers at the address, or the number of workers is none.
     """
-    if cluster is None or not isinstance(cluster, str):
-        yield cluster
+    if cluster is None or not isinstance(cluster, str) or cluster == "serial":
+        yield None if cluster == "serial" else cluster
         return
     try:
         import distributed
@@ -43,7 +43,7 @@ def connected(cluster: Cluster) -> Iterator[Client | None]:
         except (OSError, ValueError) as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise InvalidArgument(
-                f"--dask {cluster}: no scheduler answers ({first}); write local, local:N or an address such as tcp://host:8786"
+                f"--dask {cluster}: no scheduler answers ({first}); write local:N, serial, or an address such as tcp://host:8786"
             ) from None
         yield client
 

@@ -14,7 +14,8 @@ from flowtuple import workflow
 from flowtuple.atomic import make_folder
 from flowtuple.batch.tasks import Task
 from flowtuple.budget import MEMORY
-from flowtuple.errors import BoundViolated
+from flowtuple.container.wreck import examine
+from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.events.location import is_url
 from flowtuple.events.source import WriteOptions
 from flowtuple.schema import Bound
@@ -120,6 +121,37 @@ class Simulate:
             self.model, task.source, _ready(task), seed=seed, oversample=self.oversample, weight=self.weight, workers=1
         )
         return {"warnings": list(notes)}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw events from a model; a task's source is the range of events that its file holds, of all that a seed gives."""
+
+    model: str
+    seed: int = 0
+    tree: str | None = None
+
+    def __call__(self, task: Task) -> Facts:
+        """Write the task's output."""
+        start, stop = (int(word) for word in task.source.split(":"))
+        workflow.sample(self.model, stop, _ready(task), seed=self.seed, tree=self.tree, workers=1, first=start)
+        return {"events": stop - start}
+
+
+@dataclass(frozen=True)
+class Examine:
+    """Check every checksum of a compressed file, without its original; a task's output is its source."""
+
+    def __call__(self, task: Task) -> Facts:
+        """Look for damage.
+
+        Raises:
+            Corrupt: There is some.
+        """
+        damage = examine(task.source)
+        if damage:
+            raise Corrupt(f"{task.source}: {damage[0].reason}; see flowtuple verify {task.source}")
+        return {}
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from typing import Any
 from flowtuple.atomic import make_folder
 from flowtuple.errors import InvalidArgument
 
-NAME = "manifest.jsonl"
-
 
 @dataclass(frozen=True)
 class Record:
@@ -37,20 +35,21 @@ class Record:
 
 
 class Manifest:
-    """The records of a folder; of several about one task the last one counts.
+    """The records of one job in a folder; of several about one task the last one counts.
 
     A line is on the disk before the next task ends. A last line that a crash has cut off counts as not written.
 
     Args:
         folder: Of the outputs; made where it is missing.
+        job: What is done with each file; the records of `compress` are in `compress.jsonl`.
 
     Raises:
         InvalidArgument: The folder cannot be made, or what is there is no manifest.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, job: str) -> None:
         make_folder(folder)
-        self.path = folder / NAME
+        self.path = folder / f"{job}.jsonl"
         self.records: dict[str, Record] = {}
         self._read()
 

@@ -47,17 +47,18 @@ def run(job: Job, tasks: Iterable[Task], folder: Path, cluster: Cluster = None, 
         job: What to do; see `flowtuple.batch.jobs`.
         tasks: From `flowtuple.batch.tasks.plan`.
         folder: For the manifest.
-        cluster: Where: `local:N`, a scheduler's address, a client of Dask; `None` for this process.
+        cluster: Where: `local:N`, a scheduler's address, a client of Dask; `serial` or `None` for this process.
         progress: Told of each task that ends.
 
     Raises:
         InvalidArgument: The folder, its manifest or the cluster cannot be used.
     """
-    manifest, todo = Manifest(folder), list(tasks)
+    manifest, todo = Manifest(folder, type(job).__name__.lower()), list(tasks)
     keys = {task.name: key_of(job, task) for task in todo}
     waiting = [task for task in todo if not manifest.is_done(task.name, keys[task.name], Path(task.output))]
     failed: dict[str, str] = {}
     with connected(cluster if waiting else None) as client:
+        progress("files", 0.0, "" if client is None else f"dashboard {client.dashboard_link}")
         for number, (task, facts, reason) in enumerate(outcomes(job, waiting, client), 1):
             output = Path(task.output)
             size = output.stat().st_size if not reason and output.exists() else 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.location import expand, split_tree, suffix_of
 from flowtuple.events.source import FORMATS, STORED
+from flowtuple.table import ranges
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,17 @@ def plan(sources: Iterable[str], folder: Path, suffix: str) -> list[Task]:
             raise InvalidArgument(f"{source}: {what}")
         tasks[name] = Task(name, source, str(folder / name))
     return list(tasks.values())
+
+
+def parts(events: int, size: int, folder: Path, suffix: str) -> list[Task]:
+    """Ranges of events, each a file of its own.
+
+    Example:
+        >>> [(task.name, task.source) for task in parts(250, 100, Path("out"), ".root")]
+        [('0.root', '0:100'), ('1.root', '100:200'), ('2.root', '200:250')]
+    """
+    names = [(f"{k}{suffix}", f"{start}:{stop}") for k, (start, stop) in enumerate(ranges(events, size))]
+    return [Task(name, source, str(folder / name)) for name, source in names]
 
 
 def _files(text: str, known: Iterable[str]) -> list[tuple[str, str | None]]:

@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
+from flowtuple.batch import jobs
+from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
+from flowtuple.cli.many import OnDask, folder_and_suffix, run_each
 from flowtuple.cli.options import (
     BoundsFile,
     CheckpointFolder,
@@ -36,6 +39,7 @@ from flowtuple.cli.options import (
     read_memory,
     read_tolerance,
 )
+from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.page import format_bytes
 from flowtuple.terminal import show_compressed, shown_progress, warn
 
@@ -62,14 +66,24 @@ def compress(
     checkpoint: CheckpointFolder = None,
     threads: Threads = None,
     memory: Memory = "2GB",
+    dask: OnDask = None,
     as_json: Json = False,
 ) -> None:
     """Compress events into one self-contained file; every value keeps its bound.
+
+    With --dask each input becomes a file of its own: compress 'data/*.root' -o out --model shared.flow --dask local:4
 
     Example: flowtuple compress nano.root -o nano.ftup -t 'Jet_*=rel:1e-3' -t 'Jet_phi=abs:1e-3'
     """
     from flowtuple import workflow
 
+    if dask is not None:
+        if model is None:
+            raise InvalidArgument("--dask: name the model that the files share with --model; flowtuple train makes one of them")
+        chosen = make_selection(columns, exclude, role, names, drop, preset)
+        job = jobs.Compress(str(model), read_tolerance(tolerance, bounds), chosen, refer, read_memory(memory))
+        run_each(job, plan(source, output, ".ftup"), output, dask, as_json)
+        return
     with shown_progress() as progress:
         result = workflow.compress(
             one_or_many(source),
@@ -107,8 +121,11 @@ def decompress(
     model: ModelFile = None,
     threads: Threads = None,
     memory: Memory = "2GB",
+    dask: OnDask = None,
 ) -> None:
     """Write the events back as ROOT, Parquet, HDF5, npz or CSV; needs neither PyTorch nor the original.
+
+    With --dask many files one by one: decompress 'packed/*.ftup' -o 'out/*.parquet' --dask local:4
 
     Example: flowtuple decompress nano.ftup -o nano.root --entries 0:1000
     """
@@ -116,6 +133,11 @@ def decompress(
     from flowtuple.events.source import WriteOptions
 
     options = WriteOptions(compression=compression, step=basket, drop=drop)
+    if dask is not None:
+        folder, suffix = folder_and_suffix(output, ".root")
+        job = jobs.Decompress(tuple(columns), None if model is None else str(model), read_memory(memory), options)
+        run_each(job, plan([path], folder, suffix), folder, dask)
+        return
     workflow.decompress(
         path,
         output,

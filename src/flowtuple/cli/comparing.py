@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
+from flowtuple.batch.histograms import Difference, compare_histograms
+from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
+from flowtuple.cli.many import show_differences
 from flowtuple.cli.options import Columns, Json, Names, Seed, print_json, split_names
 from flowtuple.terminal import show_closure, show_comparison, shown_progress
 
@@ -56,16 +59,31 @@ def compare(
     fail: Annotated[
         bool, typer.Option("--fail", help="Exit code 1 where the samples differ, rows are copied or closure fails.")
     ] = False,
+    dask: Annotated[
+        str | None,
+        typer.Option("--dask", metavar="ADDRESS|local[:N]|serial", help="Globs of many files: histograms that add up."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Test whether two samples are of one kind: p-values from permuting events, one verdict.
 
     With --given: whether reconstructed objects are right given the generated ones, by efficiency, response and more.
 
+    With --dask two samples of many files by what adds up: compare 'real/*.root' 'made/*.root' --dask local:4
+
     Example: flowtuple compare held_out.root generated.root -o compare --columns 'Jet_*' --train train.root
     """
     from flowtuple import workflow
 
+    if dask is not None:
+        differences = _over_files(reference, other, tuple(columns), dask)
+        if as_json:
+            print_json([d.to_json() for d in differences])
+        else:
+            show_differences(differences)
+        if fail and min((d.p_value for d in differences), default=1.0) * len(differences) < level:
+            raise typer.Exit(1)
+        return
     with shown_progress() as progress:
         found = workflow.compare(
             reference,
@@ -100,3 +118,9 @@ def compare(
             sys.stdout.write(f"{output / 'compare.html'}\n")
     if fail and found.rejected:
         raise typer.Exit(1)
+
+
+def _over_files(reference: str, other: str, columns: tuple[str, ...], dask: str) -> list[Difference]:
+    nowhere = Path()
+    with shown_progress() as progress:
+        return compare_histograms(plan([reference], nowhere, ""), plan([other], nowhere, ""), columns, dask, progress)

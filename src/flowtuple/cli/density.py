@@ -9,9 +9,14 @@ from typing import Annotated
 
 import typer
 
+from flowtuple.batch import jobs
+from flowtuple.batch.tasks import parts, plan
 from flowtuple.cli.app import app
+from flowtuple.cli.many import OnDask, folder_and_suffix, run_each
 from flowtuple.cli.options import Drop, Inputs, Json, Seed, Threads, one_or_many, print_json
+from flowtuple.errors import InvalidArgument
 from flowtuple.terminal import show_facts, shown_progress, warn
+from flowtuple.workflow.request import check_seed
 
 Model = Annotated[str, typer.Argument(metavar="M.flow", help="A model, or a compressed file.")]
 Tree = Annotated[str | None, typer.Option("--tree", metavar="NAME", help="Table of the model, where it has several.")]
@@ -28,14 +33,24 @@ def sample(
     tree: Tree = None,
     threads: Threads = None,
     drop: Drop = False,
+    dask: OnDask = None,
+    per_file: Annotated[int, typer.Option("--per-file", metavar="K", min=1, help="With --dask: events of a file.")] = 100_000,
 ) -> None:
     """Draw whole events from a model; the same seed gives the same events anywhere.
+
+    With --dask in files of --per-file events, together the same ones: sample jets.flow -n 1000000 -o out --dask local:4
 
     Example: flowtuple sample jets.flow -n 100000 -o more.root
     """
     from flowtuple import workflow
     from flowtuple.events.source import WriteOptions
 
+    if dask is not None:
+        if number is None or given:
+            raise InvalidArgument("--dask: say how many events with --number; it goes without --given")
+        folder, suffix = folder_and_suffix(output, ".root")
+        run_each(jobs.Sample(model, check_seed(seed), tree), parts(number, per_file, folder, suffix), folder, dask)
+        return
     begin = time.perf_counter()
     supplied = one_or_many(given) if given else None
     options = WriteOptions(drop=drop)
@@ -55,14 +70,22 @@ def simulate(
     seed: Seed = 0,
     threads: Threads = None,
     drop: Drop = False,
+    dask: OnDask = None,
 ) -> None:
     """Simulate generated events: objects found, their properties, the rest of the event; the same seed gives the same bits.
+
+    With --dask many files one by one: simulate sim.flow 'gen/*.root' -o out --dask local:4
 
     Example: flowtuple simulate sim.flow generated.root -o simulated.root
     """
     from flowtuple import workflow
     from flowtuple.events.source import WriteOptions
 
+    if dask is not None:
+        folder, suffix = folder_and_suffix(output, ".root")
+        job = jobs.Simulate(model, check_seed(seed), oversample, weight)
+        run_each(job, plan(source, folder, suffix), folder, dask)
+        return
     begin = time.perf_counter()
     with shown_progress() as progress:
         notes = workflow.simulate(
@@ -95,6 +118,7 @@ def score(
     ] = None,
     roc: Annotated[Path | None, typer.Option("--roc", metavar="PNG", help="With --label: the ROC curves.")] = None,
     tree: Tree = None,
+    dask: OnDask = None,
     as_json: Json = False,
 ) -> None:
     """Write how likely a model finds each event: log-density, bits, surprise; with --label how well that finds signal.
@@ -102,8 +126,13 @@ def score(
     Example: flowtuple score background.flow data.root -o scores.parquet --against signal.flow
     """
     from flowtuple import workflow
-    from flowtuple.errors import InvalidArgument
 
+    if dask is not None:
+        if output is None or roc is not None:
+            raise InvalidArgument("--dask: say where the scores go with --output; --roc is for one data set")
+        folder, suffix = folder_and_suffix(output, ".parquet")
+        run_each(jobs.Score(model, against, by_column, label, tree), plan(source, folder, suffix), folder, dask, as_json)
+        return
     if output is None and label is None:
         raise InvalidArgument("say where the scores go with --output, or what they are to find with --label")
     if roc is not None and label is None:

@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
+from flowtuple.batch import jobs
+from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
+from flowtuple.cli.many import OnDask, run_each
 from flowtuple.cli.options import (
     Columns,
     Compressed,
@@ -34,13 +37,22 @@ def verify(
     ],
     names: Names = "",
     model: ModelFile = None,
+    dask: OnDask = None,
     as_json: Json = False,
 ) -> None:
     """Check every value against its original and bound, or without the original every checksum; exit code 1 where one fails.
 
+    With --dask the last is the folder that compress --dask filled: verify 'data/*.root' out --dask local:4
+
     Example: flowtuple verify nano.root nano.ftup
     """
     *original, path = files
+    if dask is not None:
+        folder = Path(path)
+        tasks = plan(original or [str(folder / "**" / "*.ftup")], folder, ".ftup")
+        job = jobs.Verify(None if model is None else str(model)) if original else jobs.Examine()
+        run_each(job, tasks, folder, dask, as_json)
+        return
     if original:
         _verify_values(original, path, names, model, as_json)
         return

@@ -1,4 +1,4 @@
-"""Options of commands that take many files one by one, and how what came of these is shown."""
+"""Commands that take many files one by one: the option that says where, and how what came of it is shown."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from typing import Annotated
 
 import typer
 
+from flowtuple.batch.histograms import Difference
 from flowtuple.batch.jobs import Job
 from flowtuple.batch.run import Summary, run
-from flowtuple.batch.tasks import Task, plan
+from flowtuple.batch.tasks import Task
 from flowtuple.cli.options import print_json
-from flowtuple.terminal import shown_progress, warn
+from flowtuple.evaluate.page import format_number
+from flowtuple.terminal import show_table, shown_progress, warn
 
-Each = Annotated[bool, typer.Option("--each", help="Each input by itself, into the folder OUT; run again for what is missing.")]
 OnDask = Annotated[
-    str | None, typer.Option("--dask", metavar="ADDRESS|local[:N]", help="As --each, on a cluster: its address, or N workers.")
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS|local[:N]|serial",
+        help="Each file by itself, into a folder: on a cluster of Dask, by N workers, or here; run again for what is missing.",
+    ),
 ]
 
 
-def run_each(job: Job, tasks: list[Task], folder: Path, dask: str | None, as_json: bool = False) -> None:
+def run_each(job: Job, tasks: list[Task], folder: Path, dask: str, as_json: bool = False) -> None:
     """Do a job for each task, tell what failed; exit code 1 where something did."""
     with shown_progress() as progress:
         summary = run(job, tasks, folder, dask, progress)
@@ -32,14 +38,38 @@ def run_each(job: Job, tasks: list[Task], folder: Path, dask: str | None, as_jso
         raise typer.Exit(1)
 
 
-def tasks_of(sources: list[str], folder: Path, suffix: str) -> list[Task]:
-    """One for each file."""
-    return plan(sources, folder, suffix)
+def folder_and_suffix(output: Path, usual: str) -> tuple[Path, str]:
+    """Where the outputs go, and their format: `out`, or `out/*.parquet`.
+
+    Example:
+        >>> folder_and_suffix(Path("out/*.parquet"), ".root")
+        (PosixPath('out'), '.parquet')
+    """
+    return (output.parent, output.name[1:]) if output.name.startswith("*.") else (output, usual)
+
+
+def show_differences(found: list[Difference]) -> None:
+    """A line for each column of two samples, the most different first."""
+    rows = [
+        [
+            d.column,
+            *(format_number(m.mean) for m in d.moments),
+            *(format_number(m.std) for m in d.moments),
+            format_number(d.wasserstein),
+            f"{d.chi2:.1f}/{d.ndf}",
+            format_number(d.p_value),
+        ]
+        for d in sorted(found, key=lambda d: d.p_value)
+    ]
+    show_table("Histograms", ["column", "mean", "other", "std", "other", "W1/std", "chi2/ndf", "p"], rows)
 
 
 def _show(summary: Summary, folder: Path) -> None:
+    for name, facts in summary.facts.items():
+        for message in facts.get("warnings", ()):
+            warn(f"{name}: {message}")
     for name, reason in summary.failed.items():
         warn(f"{name}: {reason}")
     before = f", {summary.skipped} of them before" if summary.skipped else ""
-    failed = f"; {len(summary.failed)} failed, run again to try these alone" if summary.failed else ""
+    failed = f"; {len(summary.failed)} failed, run again to do these alone" if summary.failed else ""
     sys.stdout.write(f"{folder}: {summary.done} files done{before}{failed}\n")

@@ -17,6 +17,7 @@ from flowtuple.evaluate.roc import roc_png
 from flowtuple.events.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.referee.ranking import Area, area_under_roc
 from flowtuple.schema import Array, Column
+from flowtuple.selection import select
 from flowtuple.table import Dataset, Table, TableSource, read_all, table_to_awkward
 from flowtuple.workflow.request import check_seed, is_of_rows
 from flowtuple.workflow.simulating import refuse_simulation
@@ -128,6 +129,7 @@ def sample(
     tree: str | None = None,
     workers: int | None = None,
     options: WriteOptions | None = None,
+    first: int = 0,
 ) -> ak.Array | None:
     """Draw whole events from a model; the same seed gives the same events on any machine, by any number of threads.
 
@@ -143,6 +145,7 @@ def sample(
         tree: Table of the model; may be left out where there is one.
         workers: Threads; `None` for one per core. The events do not depend on it.
         options: For the output.
+        first: Leave out as many events at the beginning: files of parts of the same events.
 
     Raises:
         Unsupported: A column has no density.
@@ -158,9 +161,10 @@ def sample(
     """
     density = _open(model, tree)
     drawn = density.drawn(n, check_seed(seed), None if given is None else open_dataset(given), workers)
+    events = select(Dataset(density.path, {drawn.name: drawn}), entries=(first, None))
     if output is None:
-        return table_to_awkward(read_all(drawn))
-    write_dataset(Dataset(density.path, {drawn.name: drawn}), output, options or WriteOptions())
+        return table_to_awkward(read_all(events.table(drawn.name)))
+    write_dataset(events, output, options or WriteOptions())
     return None
 
 
