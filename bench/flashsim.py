@@ -23,9 +23,11 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 import uproot
-from simulate import area, distances
 
 import flowtuple as ft
+from flowtuple.closure.distances import find_distances
+from flowtuple.referee.folding import joint_area
+from flowtuple.rows import Rows as Matrix
 
 SUMS = ["Jet_chEmE", "Jet_chMuE", "Jet_chN", "Jet_neN", "Jet_neEmE"]
 QUARTERS = 4
@@ -71,9 +73,21 @@ def train_flow(rows: Rows, given: list[str], a: argparse.Namespace, path: Path) 
     return trained(rows, epochs), epochs
 
 
-def as_sample(rows: Rows, names: list[str], event: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """As `bench/simulate.py` judges it."""
-    return names, np.stack([np.asarray(rows[n], np.float64) for n in names], axis=1), event
+def as_sample(rows: Rows, names: list[str], event: np.ndarray) -> Matrix:
+    """Some of the columns as the referee reads them."""
+    values = np.stack([np.asarray(rows[n], np.float64) for n in names], axis=1)
+    return Matrix("rows", tuple(names), values, event, int(event.max()) + 1)
+
+
+def area(one: Matrix, other: Matrix) -> float:
+    """Area under the ROC curve of boosted trees."""
+    return joint_area(other, one, seed=0).value
+
+
+def distances(one: Matrix, other: Matrix) -> np.ndarray:
+    """Wasserstein-1 of each column in units of its std, NaN where there are hardly any values."""
+    found = {d.column: d.w1 for d in find_distances(other, one)}
+    return np.array([found.get(name, np.nan) for name in one.columns])
 
 
 def judge(events: ak.Array, text: str, a: argparse.Namespace, folder: Path) -> None:
@@ -90,9 +104,9 @@ def judge(events: ak.Array, text: str, a: argparse.Namespace, folder: Path) -> N
     seconds, epochs = train_flow(train, given, a, folder / "rows.flow")
     other = as_sample(last, names, event[quarter == 3])
     real = as_sample(third, names, event[quarter == 2])
-    limit = distances(as_sample(third, targets, real[2]), as_sample(last, targets, other[2]))
+    limit = distances(as_sample(third, targets, real.event), as_sample(last, targets, other.event))
     kind = text.partition(":")[0]
-    print(f"{kind}: {len(targets)} columns given {len(given)}; {len(train[names[0]])} rows learned from, {len(other[1])} judge")
+    print(f"{kind}: {len(targets)} columns given {len(given)}; {len(train[names[0]])} rows learned from, {len(other)} judge")
     print(f"| {kind} | real | | {area(real, other):.4f} | | |", flush=True)
     for label, path, took in (
         (f"lattice flow ({a.effort})", "lattice.flow", f"{lattice:.0f} s"),
@@ -100,9 +114,9 @@ def judge(events: ak.Array, text: str, a: argparse.Namespace, folder: Path) -> N
     ):
         drawn = ft.sample(folder / path, given=conditions, seed=1)
         made = {n: ak.to_numpy(drawn[n]) for n in targets} | conditions
-        excess = distances(as_sample(made, targets, real[2]), as_sample(last, targets, other[2])) - limit
-        worst = int(np.argmax(excess))
-        found = area(as_sample(made, names, real[2]), other)
+        excess = distances(as_sample(made, targets, real.event), as_sample(last, targets, other.event)) - limit
+        worst = int(np.nanargmax(excess))
+        found = area(as_sample(made, names, real.event), other)
         print(f"| {kind} | {label} | {took} | {found:.4f} | {excess[worst]:.3f} | {targets[worst]} |", flush=True)
 
 
