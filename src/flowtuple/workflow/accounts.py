@@ -100,6 +100,6 @@ def of_rows(source: str, model: str, nbytes: int, trained: RowModel) -> Trained:
         "best epoch": f"{trained.about['best_epoch']} of {len(trained.about['history'])}",
         "schedule": str(trained.about["training"]["schedule"]),
         "file": format_bytes(nbytes),
-    }
+    } | ({"given": ", ".join(trained.given.columns)} if trained.given.columns else {})
     headings = [("Column", 1), ("Type", 1), ("Transforms", 1)]
     return Trained(source, model, facts, "Fitted once, stored with the model.", headings, rows, {}, trained.about["history"])
