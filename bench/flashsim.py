@@ -31,7 +31,7 @@ from flowtuple.rows import Rows as Matrix
 
 SUMS = ["Jet_chEmE", "Jet_chMuE", "Jet_chN", "Jet_neN", "Jet_neEmE"]
 QUARTERS = 4
-TENTH = 10
+TENTH, FEWEST = 10, 4096  # rows that foretell the time
 
 Rows = dict[str, np.ndarray]
 
@@ -67,9 +67,12 @@ def train_flow(rows: Rows, given: list[str], a: argparse.Namespace, path: Path) 
         ft.train(some, path, given=given, flow=ft.RowFlow(a.flow, shape, training))
         return time.perf_counter() - begin
 
-    tenth = {name: values[::TENTH] for name, values in rows.items()}
-    one, three = trained(tenth, 1), trained(tenth, 3)
-    epochs = max(1, int((a.seconds - one) / (TENTH * (three - one) / 2)))
+    count = len(rows[given[0]])
+    few = min(count, max(count // TENTH, FEWEST))
+    some = {name: values[:few] for name, values in rows.items()}
+    one, three = trained(some, 1), trained(some, 3)
+    epoch = (three - one) / 2 * steps(count) / steps(few)
+    epochs = max(1, int((a.seconds - one) / max(epoch, 1e-3)))
     return trained(rows, epochs), epochs
 
 
@@ -88,6 +91,12 @@ def distances(one: Matrix, other: Matrix) -> np.ndarray:
     """Wasserstein-1 of each column in units of its std, NaN where there are hardly any values."""
     found = {d.column: d.w1 for d in find_distances(other, one)}
     return np.array([found.get(name, np.nan) for name in one.columns])
+
+
+def steps(rows: int) -> int:
+    """Of an epoch."""
+    usual = ft.Training()
+    return -(-int(rows * (1 - usual.held_out)) // usual.batch)
 
 
 def judge(events: ak.Array, text: str, a: argparse.Namespace, folder: Path) -> None:

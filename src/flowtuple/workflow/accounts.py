@@ -101,7 +101,7 @@ def of_rows(source: str, model: str, nbytes: int, trained: RowModel) -> Trained:
         "best epoch": f"{trained.about['best_epoch']} of {len(trained.about['history'])}",
         "schedule": str(trained.about["training"]["schedule"]),
         "file": format_bytes(nbytes),
-    }
+    } | ({"given": ", ".join(trained.given.columns)} if trained.given.columns else {})
     headings = [("Column", 1), ("Type", 1), ("Transforms", 1), *((measure.capitalize(), 0) for measure in measures)]
     about = "Transforms are fitted once and stored with the model."
     if watched:
