@@ -29,7 +29,7 @@ torch = pytest.importorskip("torch")
 
 from flowtuple.training import plan as planning  # noqa: E402 - torch has to be there
 from flowtuple.training.choose import flow_bits  # noqa: E402
-from flowtuple.training.conditioners import Schedule, _loss, train_conditioners  # noqa: E402
+from flowtuple.training.conditioners import WEIGHT_LIMITS, Schedule, _loss, train_conditioners  # noqa: E402
 from flowtuple.training.plan import Recipe, bin_count, check_effort, make_plan  # noqa: E402
 from flowtuple.training.relations import find_predictions  # noqa: E402
 from flowtuple.training.train import Report, frequency_table, hidden_widths, train_flow  # noqa: E402
@@ -165,12 +165,12 @@ class TestIntegers:
         task = make_plan(table, lattices_of(table, "abs:0.003"), {}).tasks[0]
         return task, train_conditioners(task, (32, 16), Schedule(400, 1024, patience=10**9), 5, lambda step, bits: None)
 
-    def float_bits(self, fitted: tuple, quantised: bool) -> np.ndarray:
+    def float_bits(self, fitted: tuple, limit: int | None) -> np.ndarray:
         task, model = fitted
         pairs = [(c.flow.bins, c.coded) for c in task.candidates]
         symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in pairs]))
         with torch.no_grad():
-            nats = _loss(model(torch.from_numpy(task.features.T), quantised), symbols).numpy() / math.log(2)
+            nats = _loss(model(torch.from_numpy(task.features.T), limit), symbols).numpy() / math.log(2)
         return nats + [np.log2(b.spans.astype("float64") + 1)[b.symbol(q)].mean() for b, q in pairs]
 
     def integer_bits(self, fitted: tuple) -> np.ndarray:
@@ -182,11 +182,11 @@ class TestIntegers:
         return np.array(bits)
 
     def test_cost(self, fitted: tuple) -> None:
-        integers, floats = self.integer_bits(fitted), self.float_bits(fitted, quantised=False)
+        integers, floats = self.integer_bits(fitted), self.float_bits(fitted, None)
         assert (integers <= floats * 1.0005 + 0.005).all(), integers - floats
 
     def test_training_sees_the_integer_network(self, fitted: tuple) -> None:
-        integers, seen = self.integer_bits(fitted), self.float_bits(fitted, quantised=True)
+        integers, seen = self.integer_bits(fitted), self.float_bits(fitted, WEIGHT_LIMITS[0])
         assert integers == pytest.approx(seen, abs=0.005)
 
     def test_frequency_table_is_the_marginal_entropy(self, fitted: tuple) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -21,6 +21,7 @@ from flowtuple.table import Table
 from flowtuple.training.checkpoint import Checkpoint, fingerprint
 from flowtuple.training.choose import Choice, choose, flow_bits
 from flowtuple.training.conditioners import (
+    FINE_WEIGHTS,
     LOGIT_UNITS,
     UNIT,
     WEIGHT_LIMITS,
@@ -129,7 +130,7 @@ def _job(task: Task, size: float, recipe: Recipe, seed: int, checkpoint: Checkpo
     schedule = Schedule(recipe.steps, batch_size(rows))
     if complete:
         steps = min(recipe.steps, EPOCHS * rows // schedule.batch)
-        schedule = replace(schedule, steps=steps, decay=DECAY / rows)
+        schedule = replace(schedule, steps=steps, decay=DECAY / rows, limits=FINE_WEIGHTS)
     return _Job(task, hidden_widths(rows, size), schedule, seed, checkpoint)
 
 
@@ -169,21 +170,21 @@ def _train(job: _Job, listener: Progress) -> list[Network]:
         model = train_conditioners(job.task, job.hidden, job.schedule, job.seed, listener)
     finally:
         torch.set_num_threads(before)
-    return exported(model, job.task)
+    return exported(model, job.task, job.schedule.limits)
 
 
-def exported(model: Conditioners, task: Task) -> list[Network]:
+def exported(model: Conditioners, task: Task, limits: Sequence[int] = WEIGHT_LIMITS) -> list[Network]:
     """The integer networks of a trained task's candidates, in their order."""
     rows = slice(0, None, max(1, len(task.event) // EXPORT_ROWS))
     floats = float_bits(model, task, rows)
-    return [_integer_network(model, d, task, rows, floats[d]) for d in range(len(task.candidates))]
+    return [_integer_network(model, d, task, rows, floats[d], limits) for d in range(len(task.candidates))]
 
 
-def _integer_network(model: Conditioners, d: int, task: Task, rows: slice, float_bits: float) -> Network:
+def _integer_network(model: Conditioners, d: int, task: Task, rows: slice, float_bits: float, limits: Sequence[int]) -> Network:
     """The integer network of the coarsest weights that cost at most 0.04 % + 0.004 bits per value over the float one."""
     c = task.candidates[d]
     coded, features = c.coded[rows], task.features[list(c.inputs), rows]
-    for limit in WEIGHT_LIMITS:
+    for limit in limits:
         network = model.network(d, c, limit)
         bits = flow_bits(replace(c.flow, network=network), coded, features) / len(coded)
         if bits <= 1.0004 * float_bits + 0.004:
