@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,6 +252,14 @@ class TestOnDask:
         assert (summary.done, dict(summary.failed)) == (FILES, {})
         for path in here.rglob("*.ftup"):
             assert (there / path.relative_to(here)).read_bytes() == path.read_bytes()
+
+    def test_a_worker_needs_no_pytorch(self, client: Any, folder: Path, sources: list[str], tmp_path: Path) -> None:
+        tasks = plan(sources, tmp_path, ".ftup")
+        client.restart()
+        run(job(folder), tasks, tmp_path, client)
+        run(Verify(), tasks, tmp_path, client)
+        loaded = client.run(lambda: sorted({"torch", "zuko", "matplotlib", "dask_awkward"} & set(sys.modules)))
+        assert set(map(tuple, loaded.values())) == {()}
 
     def test_a_killed_worker_costs_no_file(self, client: Any, tmp_path: Path) -> None:
         tasks = [Task(f"{k}.txt", f"{k}.root", str(tmp_path / f"{k}.txt")) for k in range(20)]
