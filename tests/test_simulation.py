@@ -427,6 +427,15 @@ def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -
     count = ak.sum(ak.num(strange["GenJet_flavour"]))
     assert any(f"column 'GenJet_flavour' holds {count} values outside" in note for note in notes)
     assert set(ft.simulate(model, strange, tmp_path / "t.root", oversample=3)) == set(notes)
+    flagged = ft.simulate(model, strange, flag=True, oversample=2)
+    assert ak.all(flagged["GenJet_outside"])
+    assert ak.to_list(flagged["outside"]) == ak.to_list(ak.num(flagged["GenJet_outside"]) > 0)
+    usual = ft.simulate(model, given, flag=True)
+    assert not ak.any(usual["GenJet_outside"])
+    assert not ak.any(usual["outside"])
+    assert "outside" not in ft.simulate(model, given).fields
+    with pytest.raises(InvalidArgument, match="column 'outside' is there already: leave out --flag"):
+        ft.simulate(model, changed(given, "outside", ak.Array([True] * len(given))), flag=True)
 
 
 def test_references_that_point_outside_are_counted(events: ak.Array) -> None:

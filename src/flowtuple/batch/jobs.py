@@ -113,12 +113,20 @@ class Simulate:
     seed: int = 0
     oversample: int = 1
     weight: str | None = None
+    flag: bool = False
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
         seed = xxhash.xxh3_64_intdigest(task.name.rpartition(".")[0].encode(), self.seed) >> 1
         notes = workflow.simulate(
-            self.model, task.source, _ready(task), seed=seed, oversample=self.oversample, weight=self.weight, workers=1
+            self.model,
+            task.source,
+            _ready(task),
+            seed=seed,
+            oversample=self.oversample,
+            weight=self.weight,
+            flag=self.flag,
+            workers=1,
         )
         return {"warnings": list(notes)}
 

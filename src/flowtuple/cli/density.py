@@ -67,6 +67,9 @@ def simulate(
     weight: Annotated[
         str | None, typer.Option("--weight", metavar="COL", help="Divided by K; genWeight, where there is one.")
     ] = None,
+    flag: Annotated[
+        bool, typer.Option("--flag", help="Add GenJet_outside, ..., outside: holds values that the model has not seen.")
+    ] = False,
     seed: Seed = 0,
     threads: Threads = None,
     drop: Drop = False,
@@ -83,7 +86,7 @@ def simulate(
 
     if dask is not None:
         folder, suffix = folder_and_suffix(output, ".root")
-        job = jobs.Simulate(model, check_seed(seed), oversample, weight)
+        job = jobs.Simulate(model, check_seed(seed), oversample, weight, flag)
         run_each(job, plan(source, folder, suffix), folder, dask)
         return
     begin = time.perf_counter()
@@ -95,6 +98,7 @@ def simulate(
             seed=seed,
             oversample=oversample,
             weight=weight,
+            flag=flag,
             workers=threads,
             options=WriteOptions(drop=drop),
             progress=progress,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from flowtuple.errors import InvalidArgument
 from flowtuple.progress import Progress
-from flowtuple.schema import Array
 from flowtuple.simulation.block import Block
 from flowtuple.simulation.fitted import fitted_recipe, seen_too
 from flowtuple.simulation.program import run
@@ -110,13 +108,3 @@ def count_astray(block: Block, recipe: Recipe, counts: dict[str, int]) -> None:
             outside = int(((number < -1) | (number >= block.counts[target.partners][event])).sum())
             if outside:
                 counts[target.through] = counts.get(target.through, 0) + outside
-
-
-def unfamiliar(values: Array, seen: Mapping[str, list[float]]) -> Array:
-    """Which values of a given column lie outside what was met in training: bool of their shape."""
-    if "values" in seen:
-        return ~np.isin(values, np.array(seen["values"], np.int64))
-    if not seen["range"]:
-        return np.isfinite(values)
-    low, high = seen["range"]
-    return ~((values >= low) & (values <= high))

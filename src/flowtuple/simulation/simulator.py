@@ -13,9 +13,10 @@ from flowtuple.execute import ordered_map
 from flowtuple.schema import Array, Column
 from flowtuple.simulation.block import Block, take_events
 from flowtuple.simulation.drawing import Conditional, Draws
-from flowtuple.simulation.learning import check_finite, unfamiliar
+from flowtuple.simulation.learning import check_finite
 from flowtuple.simulation.program import run
 from flowtuple.simulation.recipe import Recipe
+from flowtuple.simulation.unfamiliar import flag_columns, flags, unfamiliar
 from flowtuple.table import Table, TableSource, check_same_columns, concatenate, ranges, read_like
 
 BLOCK = 4096  # events made at a time by one thread
@@ -42,6 +43,7 @@ class Simulated:
         times: How often each event is simulated; copies follow one another.
         weight: A column of `generated` that is divided by `times`; empty for none.
         workers: Threads; `None` for one per core. The events do not depend on it.
+        flag: Add columns that say which generated objects and events hold values outside of what was met in training.
 
     Raises:
         InvalidArgument: The generated events lack a column, or hold another type.
@@ -57,6 +59,7 @@ class Simulated:
         times: int = 1,
         weight: str = "",
         workers: int | None = None,
+        flag: bool = False,
     ) -> None:
         if times < 1:
             raise InvalidArgument(f"events cannot be simulated {times} times; take 1 or more")
@@ -68,7 +71,10 @@ class Simulated:
         self._seed, self._times, self._weight, self._workers = seed, times, weight, workers
         self.name, self.num_entries = generated.name, generated.num_entries * times
         self._copied = _copied(recipe, generated.columns)
-        self.columns = _in_order(recipe, self._copied) + ((Column(FOLD, "int32"),) if times > 1 else ())
+        self._flags = flag_columns(recipe) if flag else ()
+        for name in {c.name for c in self._flags} & {c.name for c in generated.columns}:
+            raise InvalidArgument(f"column {name!r} is there already: leave out --flag, or simulate the generated events")
+        self.columns = (*_in_order(recipe, self._copied), *self._flags, *((Column(FOLD, "int32"),) if times > 1 else ()))
         self.strange: dict[str, int] = {}
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
@@ -90,7 +96,7 @@ class Simulated:
         index = np.arange(start, stop)
         copied = tuple(c for c in self._copied if c in kept or c.name in {k.counter for k in kept})
         opaque = self._generated.read([c.name for c in copied if c.is_opaque], first, last)
-        recipe, drawn = self._recipe, any(c.name in self._recipe.simulated for c in kept)
+        recipe, drawn = self._recipe, any(c.name in self._recipe.simulated or c in self._flags for c in kept)
         needed = tuple({c.name: c for c in (*copied, *(recipe.given_columns if drawn else ()))}.values())
         plain = tuple(c for c in needed if not c.is_opaque)
         given = take_events(read_like(self._generated, plain, first, last), index // self._times - first)
@@ -109,21 +115,22 @@ class Simulated:
         recipe = self._recipe
         block = Block.of(given, recipe.given)
         check_finite(block, recipe, int(index[0]) // self._times if len(index) else 0)
-        counts = {name: self._strange_in(block, name, index) for name in recipe.seen}
+        found = unfamiliar(block, recipe)
+        counts = {name: self._count(block, name, outside, index) for name, outside in found.items()}
         event, fold = index // self._times, index % self._times
         run(block, recipe, Draws(recipe, self._codings, self._flows, self._seed, event, fold))
         out = {name: block.values[name] for name in recipe.simulated if name in block.values}
         for target in recipe.targets:
             dtype = recipe.column(target.objects.counter).dtype
             out[target.objects.counter] = block.counts[target.objects.name].astype(dtype)
-        return out, {name: count for name, count in counts.items() if count}
+        return out | flags(block, recipe, found), {name: count for name, count in counts.items() if count}
 
-    def _strange_in(self, block: Block, name: str, index: Array) -> int:
-        """Values of a given column that lie outside what was met in training, each generated event looked at once."""
+    def _count(self, block: Block, name: str, outside: Array, index: Array) -> int:
+        """Values of a given column that lie outside, each generated event looked at once."""
         own = next((c.name for c in self._recipe.given if name in c.columns), "")
         event = block.event(own) if own else np.arange(block.events)
         once = (index % self._times == 0)[event]
-        return int((unfamiliar(block.values[name], self._recipe.seen[name]) & once).sum())
+        return int((outside & once).sum())
 
 
 def _check_weight(weight: str, columns: Sequence[Column], recipe: Recipe) -> None:

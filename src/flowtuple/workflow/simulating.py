@@ -105,6 +105,7 @@ def simulate(
     seed: int = 0,
     oversample: int = 1,
     weight: str | None = None,
+    flag: bool = False,
     workers: int | None = None,
     options: WriteOptions | None = None,
     progress: Progress = silent,
@@ -120,6 +121,7 @@ def simulate(
         oversample: How often each event is simulated; a column `fold` tells the times apart. A weight is divided by it, and
             without one the sums of the tree `Runs` are multiplied.
         weight: Column of event weights; `None` for `genWeight`, where there is one.
+        flag: Add columns `GenJet_outside`, ... and `outside`: objects and events with values that the model has not seen.
         workers: Threads; `None` for one per core.
         options: For the output.
         progress: Told of the events written.
@@ -158,7 +160,7 @@ def simulate(
     if chosen and chosen not in names:
         raise InvalidArgument(f"{dataset.description}: no column of weights {chosen!r}; {nearest(chosen, names)}")
     with naming(dataset.description):
-        events = Simulated(recipe, codings, flows, generated, seed, oversample, chosen, workers)
+        events = Simulated(recipe, codings, flows, generated, seed, oversample, chosen, workers, flag)
     if output is None:
         with steady(flows):
             return table_to_awkward(read_all(events))
