@@ -7,9 +7,9 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
@@ -19,16 +19,26 @@ import uproot
 import flowtuple as ft
 from flowtuple.batch.cluster import connected, workers_of
 from flowtuple.batch.histograms import compare_histograms
-from flowtuple.batch.jobs import Compress, Decompress, Score, Simulate, Verify
-from flowtuple.batch.manifest import Manifest, Record
+from flowtuple.batch.jobs import Compress, Decompress, Examine, Sample, Score, Simulate, Verify
+from flowtuple.batch.manifest import Manifest, Record, opened
 from flowtuple.batch.moments import Moments
 from flowtuple.batch.run import run
-from flowtuple.batch.tasks import Task, plan
+from flowtuple.batch.tasks import Task, parts, plan
 from flowtuple.errors import InvalidArgument
 
 pytest.importorskip("torch")
 
 FILES = 6
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Says that it has done something, and has not."""
+
+    writes: ClassVar[bool] = True
+
+    def __call__(self, task: Task) -> dict[str, Any]:
+        return {}
 
 
 def events(seed: int, n: int = 600) -> dict[str, Any]:
@@ -65,7 +75,15 @@ class TestTasks:
         assert names == ["a/0.ftup", "a/2.ftup", "a/4.ftup", "b/1.ftup", "b/3.ftup", "b/5.ftup"]
 
     def test_one_file_and_a_tree(self) -> None:
-        assert plan(["data/x.root:Events"], Path("out"), ".ftup") == [Task("x.ftup", "data/x.root:Events", "out/x.ftup")]
+        here = Path.cwd()
+        task = Task("x.ftup", f"{here}/data/x.root:Events", f"{here}/out/x.ftup")
+        assert plan(["data/x.root:Events"], Path("out"), ".ftup") == [task]
+
+    def test_outputs_stay_in_their_folder_and_replace_no_input(self, tmp_path: Path) -> None:
+        tasks = plan([str(tmp_path / "a" / "1.root"), "b/2.root", "a/../../x/3.root"], tmp_path / "out", ".root")
+        assert all(Path(task.output).is_relative_to(tmp_path / "out") and ".." not in task.name for task in tasks)
+        with pytest.raises(InvalidArgument, match=r"a/1.root: would replace an input; choose another folder"):
+            plan([str(tmp_path / "a" / "1.root")], tmp_path / "a", ".root")
 
     def test_addresses(self) -> None:
         urls = ["root://a.cern.ch//store/x/1.root", "root://a.cern.ch//store/y/1.root"]
@@ -91,10 +109,12 @@ class TestManifest:
         manifest = Manifest(tmp_path, "job")
         manifest.add(Record("x", "x.root", "key", reason="no room"))
         assert not Manifest(tmp_path, "job").is_done("x", "key", tmp_path / "x")
-        manifest.add(Record("x", "x.root", "key", nbytes=4))
+        manifest.add(Record("x", "x.root", "key", nbytes=4, written=(tmp_path / "x").stat().st_mtime_ns))
         again = Manifest(tmp_path, "job")
         assert again.is_done("x", "key", tmp_path / "x")
         assert not again.is_done("x", "another", tmp_path / "x")
+        os.utime(tmp_path / "x", ns=(1, 1))
+        assert not again.is_done("x", "key", tmp_path / "x")  # as large, and written by another run
         (tmp_path / "x").write_bytes(b"123")
         assert not again.is_done("x", "key", tmp_path / "x")
 
@@ -107,6 +127,11 @@ class TestManifest:
         assert list(again.records) == ["x"]
         again.add(Record("z", "z.root", "key"))
         assert list(Manifest(tmp_path, "job").records) == ["x", "z"]
+
+    def test_one_process_at_a_time(self, tmp_path: Path) -> None:
+        with opened(tmp_path, "job"), pytest.raises(InvalidArgument, match="another flowtuple does the same here"):
+            with opened(tmp_path, "job"):
+                pass
 
     def test_another_file_of_that_name_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "job.jsonl").write_text("hello\nworld\n")
@@ -139,6 +164,41 @@ class TestHere:
         tasks = plan(sources, tmp_path, ".ftup")
         run(job(folder), tasks, tmp_path)
         assert run(Compress(str(folder / "m.flow"), refer=True), tasks, tmp_path).skipped == 0
+
+    def test_another_source_under_the_name_is_done(self, folder: Path, tmp_path: Path) -> None:
+        sources = [folder / "data" / name for name in ("a/0.parquet", "b/1.parquet")]
+        for source in sources:
+            assert run(job(folder), [Task("x.ftup", str(source), str(tmp_path / "x.ftup"))], tmp_path).skipped == 0
+        assert ft.decompress(tmp_path / "x.ftup")["MET_pt"][0] == pytest.approx(events(1)["MET_pt"][0], rel=1e-3)
+
+    def test_what_only_looks_looks_again(self, folder: Path, sources: list[str], tmp_path: Path) -> None:
+        tasks = plan(sources, tmp_path, ".ftup")
+        run(job(folder), tasks, tmp_path)
+        compressed = plan([str(tmp_path / "**" / "*.ftup")], tmp_path, ".ftup")
+        for looking, what in ((Verify(), tasks), (Examine(), [replace(t, output=t.source) for t in compressed])):
+            assert run(looking, what, tmp_path).failed == {}
+        path = tmp_path / "a" / "2.ftup"
+        damaged = bytearray(path.read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        path.write_bytes(damaged)
+        for looking, what in ((Verify(), tasks), (Examine(), [replace(t, output=t.source) for t in compressed])):
+            assert list(run(looking, what, tmp_path).failed) == ["a/2.ftup"]
+
+    def test_a_task_without_an_output_has_failed(self, tmp_path: Path) -> None:
+        summary = run(Idle(), [Task("x", "x.root", str(tmp_path / "x"))], tmp_path)
+        assert "name a folder that all workers see" in summary.failed["x"]
+
+    def test_files_of_one_sample(self, folder: Path, tmp_path: Path) -> None:
+        """Together they are the events of one file, and another number of them does all again."""
+        model = str(folder / "m.flow")
+        for size in (100, 150):
+            assert run(Sample(model, seed=3), parts(250, size, tmp_path, ".parquet"), tmp_path).skipped == 0
+        whole = ft.sample(model, 250, seed=3)["MET_pt"].tolist()
+        assert [x for k in range(2) for x in ak.from_parquet(tmp_path / f"{k}.parquet")["MET_pt"].tolist()] == whole
+
+    def test_a_model_that_is_not_there(self, sources: list[str], tmp_path: Path) -> None:
+        with pytest.raises(InvalidArgument, match="nomodel.flow: no such file"):
+            run(Compress(str(tmp_path / "nomodel.flow")), plan(sources, tmp_path, ".ftup"), tmp_path)
 
     def test_there_and_back(self, folder: Path, sources: list[str], tmp_path: Path) -> None:
         packed, back = tmp_path / "packed", tmp_path / "back"
@@ -213,10 +273,23 @@ class TestHistograms:
             tasks = [plan([str(tmp_path / f"{name}{k}.npz")], tmp_path, ".json") for name in "ab"]
             found.append(compare_histograms(*tasks)[0].p_value)
         assert 0.3 < np.mean(found) < 0.7
+        assert np.mean(np.array(found) < 0.05) < 0.2
+        assert np.mean(np.array(found) > 0.95) < 0.2
+
+    def test_a_sample_beside_itself(self, sources: list[str], tmp_path: Path) -> None:
+        tasks = plan(sources, tmp_path, ".json")
+        assert {d.p_value for d in compare_histograms(tasks, tasks)} == {1.0}
+
+    def test_two_trees_are_not_added_up(self, tmp_path: Path) -> None:
+        with uproot.recreate(tmp_path / "two.root") as file:
+            file["A"], file["B"] = {"x": np.arange(5.0)}, {"x": np.arange(5.0)}
+        tasks = plan([str(tmp_path / "two.root")], tmp_path, ".json")
+        with pytest.raises(InvalidArgument, match=r"holds the trees A, B; choose one, such as FILE:A"):
+            compare_histograms(tasks, tasks)
 
     def test_a_column_that_one_sample_lacks_is_named(self, sources: list[str], tmp_path: Path) -> None:
         ft.workflow.write(ak.Array({"Jet_pT": [1.0]}), tmp_path / "s.parquet")
-        with pytest.raises(InvalidArgument, match="lacks column 'Jet_pt' of the reference; nearest: Jet_pT"):
+        with pytest.raises(InvalidArgument, match=r"lacks column '\w+' of .*; leave it out with --columns"):
             compare_histograms(plan(sources, tmp_path, ".json"), plan([str(tmp_path / "s.parquet")], tmp_path, ".json"))
 
 
@@ -224,6 +297,7 @@ class TestHistograms:
 class Fragile:
     """Kills its worker the first time it is done for one of the tasks."""
 
+    writes: ClassVar[bool] = True
     marks: str
     victim: str
 

@@ -87,6 +87,18 @@ def test_only_a_number_of_events(folder: Path) -> None:
     assert dask_awkward.num(from_flowtuple(folder / "0.ftup").Jet_pt, axis=0).compute() == EVENTS
 
 
+def test_names_with_dots(tmp_path: Path) -> None:
+    ft.compress({"Jet.PT": [[1.0, 2.0], []], "Jet.Eta": [[0.5, 1.5], []]}, tmp_path / "delphes.ftup")
+    assert from_flowtuple(tmp_path / "delphes.ftup")["Jet.PT"].compute().tolist() == [[1.0, 2.0], []]
+
+
+def test_files_of_other_types(tmp_path: Path) -> None:
+    for k, dtype in enumerate((np.float32, np.int64)):
+        ft.compress({"x": np.arange(5).astype(dtype)}, tmp_path / f"{k}.ftup")
+    with pytest.raises(InvalidArgument, match=r"1.ftup: column 'x' is of another type than in .*0.ftup"):
+        from_flowtuple(str(tmp_path / "*.ftup"))
+
+
 def test_some_columns(folder: Path) -> None:
     assert from_flowtuple(folder / "0.ftup", columns=["Jet_p*"]).fields == ["Jet_pt", "Jet_phi"]
 

@@ -191,7 +191,18 @@ def test_cells_find_an_edge_and_few_rows_find_none() -> None:
     assert find_cells({"x": x[:300]}, target[:300]) is None
 
 
-@pytest.mark.parametrize("change", [{"left": [0, -1, -1]}, {"right": [7, -1, -1]}, {"edge": [0.5]}, {"column": [3, -1, -1]}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"left": [0, -1, -1]},
+        {"right": [7, -1, -1]},
+        {"edge": [0.5]},
+        {"column": [3, -1, -1]},
+        {"figures": [[], [1.0], []]},
+        {"figures": [[], [1.0], [1.0, 2.0]]},
+        {"column": [], "edge": [], "left": [], "right": [], "figures": []},
+    ],
+)
 def test_cells_that_are_no_tree_are_refused(change: dict[str, Any]) -> None:
     good = {"columns": ["x"], "column": [0, -1, -1], "edge": [0.5, 0, 0], "left": [1, -1, -1], "right": [2, -1, -1]}
     good |= {"figures": [[], [1.0], [2.0]]}

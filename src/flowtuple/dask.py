@@ -51,7 +51,7 @@ class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
 
     def project_columns(self, columns: set[str]) -> ReadChunk:
         """The same for some columns only."""
-        kept = tuple(name for name in self.columns if name in {path.partition(".")[0] for path in columns})
+        kept = tuple(n for n in self.columns if any(path == n or path.startswith(f"{n}.") for path in columns))
         form = ak.forms.RecordForm([self.original_form.content(name) for name in kept], list(kept))
         return ReadChunk(form, self.original_form, self.tree, kept, self.model)
 
@@ -103,15 +103,31 @@ def from_flowtuple(
             if reader is None:
                 first = file.arrays(None if columns is None else list(columns), entry_stop=0, tree=table.name)
                 reader = ReadChunk(first.layout.form, first.layout.form, table.name, tuple(first.fields), where)
-            missing = set(reader.columns) - set(file.keys(table.name))
-            if missing or table.name != reader.tree:
-                what = f"column {min(missing)!r}" if missing else f"tree {reader.tree!r}"
-                raise InvalidArgument(f"{path}: lacks {what} of {found[0][0]}; read these files apart")
+            _check_form(file, table.name, reader, found[0][0])
             partitions += _chunks(path, [chunk.section.entries for chunk in table.chunks])
     if reader is None or not partitions:
         raise InvalidArgument(f"{', '.join(map(str, texts))}: hold no events")
     divisions = (0, *_running(stop - start for _, start, stop in partitions))
     return dask_awkward.from_map(reader, partitions, label="from-flowtuple", divisions=divisions)
+
+
+def _check_form(file: File, tree: str, first: ReadChunk, described: str) -> None:
+    """Another file's tree and columns are those of the first one.
+
+    Raises:
+        InvalidArgument: They are not.
+    """
+    if tree != first.tree:
+        raise InvalidArgument(f"{file.path}: lacks tree {first.tree!r} of {described}; read these files apart")
+    missing = [name for name in first.columns if name not in file.keys(tree)]
+    if missing:
+        raise InvalidArgument(f"{file.path}: lacks column {missing[0]!r} of {described}; read these files apart")
+    form = file.arrays(first.columns, entry_stop=0, tree=tree).layout.form
+    for name in first.columns:
+        if form.content(name) != first.form.content(name):
+            raise InvalidArgument(
+                f"{file.path}: column {name!r} is of another type than in {described}; read these files apart"
+            )
 
 
 def _chunks(path: str, sizes: Iterable[int]) -> list[Partition]:

@@ -35,7 +35,7 @@ def choose_columns(
         ['Jet_pt']
     """
     sources = list(dict.fromkeys(name.partition("[")[0] for name in exactly))
-    kept = select(dataset, [glob.escape(name) for name in sources] if exactly else columns)
+    kept = select(dataset, escaped(exactly) if exactly else columns)
     if len(kept.tables) != 1:
         raise InvalidArgument(
             f"{dataset.description}: choose one of its trees, such as FILE:{next(iter(kept.tables), 'Events')}"
@@ -49,6 +49,11 @@ def choose_columns(
     check_given(beside, chosen[0].counter, described)
     weight = None if weights is None else _weight_column(whole, weights, chosen[0].counter, described)
     return whole, chosen, weight, tuple(beside)
+
+
+def escaped(names: Sequence[str]) -> list[str]:
+    """Patterns that match columns of these names and no others; places of an array are one column."""
+    return [glob.escape(name) for name in dict.fromkeys(name.partition("[")[0] for name in names)]
 
 
 def given_columns(source: TableSource, patterns: Sequence[str], described: str) -> list[Column]:

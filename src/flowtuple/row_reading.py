@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flowtuple.errors import InvalidArgument
-from flowtuple.row_columns import check_given, choose_columns, given_columns
+from flowtuple.row_columns import check_given, choose_columns, escaped, given_columns
 from flowtuple.rows import Conditions, Rows
 from flowtuple.schema import Array, Column
 from flowtuple.table import Dataset, Table, TableSource
@@ -141,7 +141,7 @@ def read_conditions(dataset: Dataset, columns: Sequence[str]) -> Conditions:
     if len(dataset.tables) != 1:
         raise InvalidArgument(f"{described}: choose one of its trees, such as FILE:{next(iter(dataset.tables), 'Events')}")
     source = next(iter(dataset.tables.values()))
-    chosen = given_columns(source, list(dict.fromkeys(name.partition("[")[0] for name in columns)), described)
+    chosen = given_columns(source, escaped(columns), described)
     counter = next((c.counter for c in chosen if c.counter is not None), None)
     check_given(chosen, counter, described)
     table = source.read([c.name for c in chosen], 0, source.num_entries)

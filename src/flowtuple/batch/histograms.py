@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class Difference:
         shares: Of the entries in each bin, shape (2, bins).
         chi2: Of the difference of shares, over those of `ndf` bins that both samples together fill.
         ndf: Bins less one.
-        p_value: Of chi2.
+        p_value: Of chi2; approximate, for what bins have in common by the objects of one event is left out.
         wasserstein: Distance of the two histograms, in standard deviations of the reference.
     """
 
@@ -86,38 +86,54 @@ def compare_histograms(
         InvalidArgument: A file cannot be read, or the samples have different columns.
         MissingExtra: SciPy is not installed.
     """
-    tasks = [*reference, *other]
+    chi2 = _chi2()
+    tasks = [replace(task, name=str(k)) for k, task in enumerate((*reference, *other))]  # a file may be in both samples
     with connected(cluster) as client:
-        by_file: dict[int, Facts] = dict(_gathered(TakeMoments(columns), tasks, client, progress))
-        ordered = [[by_file[k] for k in part] for part in (range(len(reference)), range(len(reference), len(tasks)))]
-        first, second = (summed(facts) for facts in ordered)  # in order, for sums of floats depend on it
-        for name in first:
-            if name not in second:
-                raise InvalidArgument(f"{other[0].source}: lacks column {name!r} of the reference; {nearest(name, second)}")
+        by_file = dict(_gathered(TakeMoments(columns), tasks, client, progress))
+        for k, task in enumerate(tasks):
+            _check_columns(by_file[k], task, by_file[0], tasks[0])
+        sides = range(len(reference)), range(len(reference), len(tasks))
+        first, second = (summed(by_file[k] for k in part) for part in sides)  # in order, for sums of floats depend on it
         edges = {name: _edges(m + second[name]) for name, m in first.items() if (m + second[name]).count}
         filled: list[Facts] = [{}, {}]
         for number, facts in _gathered(TakeHistograms(edges), tasks, client, progress):
             side = int(number >= len(reference))
             filled[side] = summed([filled[side], facts])
-    return [_difference(n, (first[n], second[n]), edges[n], np.stack([sample[n] for sample in filled])) for n in edges]
+    return [_difference(n, (first[n], second[n]), edges[n], np.stack([s[n] for s in filled]), chi2) for n in edges]
 
 
-def _gathered(job: Job, tasks: Sequence[Task], client: Client | None, progress: Progress) -> Iterator[tuple[int, Facts]]:
-    """What a job says of each file, with the file's number, as it comes."""
-    numbers = {task: k for k, task in enumerate(tasks)}
-    for done, (task, facts, reason) in enumerate(outcomes(job, tasks, client), 1):
-        if reason:
-            raise InvalidArgument(f"{task.source}: {reason.removeprefix(f'{task.source}: ')}")
-        progress(type(job).__name__, done / len(tasks), f"{done} of {len(tasks)} files")
-        yield numbers[task], facts
-
-
-def _difference(name: str, moments: tuple[Moments, Moments], edges: Array, filled: Array) -> Difference:
-    """Of two histograms, from counts and variances of shape (2 samples, 2, bins)."""
+def _chi2() -> Callable[[float, int], float]:
+    """The upper tail of chi-square."""
     try:
         from scipy.stats import chi2
     except ImportError:
         raise MissingExtra("compare", "comparing samples") from None
+    return lambda statistic, ndf: float(chi2.sf(statistic, ndf))
+
+
+def _check_columns(found: Facts, task: Task, first: Facts, other: Task) -> None:
+    """Files of both samples hold the same columns."""
+    for name in first.keys() ^ found.keys():
+        lacking, there = (task, other) if name in first else (other, task)
+        close = nearest(name, found if lacking is task else first)
+        raise InvalidArgument(
+            f"{lacking.source}: lacks column {name!r} of {there.source}; {close}; leave it out with --columns"
+        )
+
+
+def _gathered(job: Job, tasks: Sequence[Task], client: Client | None, progress: Progress) -> Iterator[tuple[int, Facts]]:
+    """What a job says of each file, with the file's number, as it comes."""
+    for done, (task, facts, reason) in enumerate(outcomes(job, tasks, client), 1):
+        if reason:
+            raise InvalidArgument(f"{task.source}: {reason.removeprefix(f'{task.source}: ')}")
+        progress(type(job).__name__, done / len(tasks), f"{done} of {len(tasks)} files")
+        yield int(task.name), facts
+
+
+def _difference(
+    name: str, moments: tuple[Moments, Moments], edges: Array, filled: Array, chi2: Callable[[float, int], float]
+) -> Difference:
+    """Of two histograms, from counts and variances of shape (2 samples, 2, bins)."""
     totals = np.maximum(filled[:, 0].sum(axis=1), 1.0)
     shares = filled[:, 0] / totals[:, None]
     variance = (filled[:, 1] / totals[:, None] ** 2).sum(axis=0)
@@ -125,7 +141,7 @@ def _difference(name: str, moments: tuple[Moments, Moments], edges: Array, fille
     apart, ndf = shares[0] - shares[1], max(int(kept.sum()) - 1, 0)
     statistic = float((apart[kept] ** 2 / variance[kept]).sum())
     distance = float(np.abs(np.cumsum(apart) * np.diff(edges)).sum()) / (moments[0].std or 1.0)
-    return Difference(name, moments, edges, shares, statistic, ndf, float(chi2.sf(statistic, ndf)) if ndf else 1.0, distance)
+    return Difference(name, moments, edges, shares, statistic, ndf, chi2(statistic, ndf) if ndf else 1.0, distance)
 
 
 def _edges(moments: Moments) -> Array:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import xxhash
 
@@ -16,8 +16,8 @@ from flowtuple.batch.tasks import Task
 from flowtuple.budget import MEMORY
 from flowtuple.container.wreck import examine
 from flowtuple.errors import BoundViolated, Corrupt
-from flowtuple.events.location import is_url
-from flowtuple.events.source import WriteOptions
+from flowtuple.events.location import check_readable, is_url, split_tree
+from flowtuple.events.source import FORMATS, STORED, WriteOptions
 from flowtuple.schema import Bound
 from flowtuple.workflow import EVERYTHING, Selection
 
@@ -27,9 +27,14 @@ Facts = dict[str, Any]
 class Job(Protocol):
     """One use of a file.
 
-    A job depends on its fields and on the files that they name, and on nothing else; two runs of equal jobs on equal inputs
-    write the same bytes.
+    A job depends on its fields and on the files that they name, and on nothing else; equal jobs write equal events of equal
+    inputs.
+
+    Attributes:
+        writes: Whether a task has an output, which need not be made again; what only looks looks each time.
     """
+
+    writes: ClassVar[bool]
 
     def __call__(self, task: Task) -> Facts:
         """Do it; what there is to tell."""
@@ -40,6 +45,7 @@ class Job(Protocol):
 class Compress:
     """Compress with a model that is there already; the arguments are those of `flowtuple.compress`."""
 
+    writes: ClassVar[bool] = True
     model: str
     tolerance: Mapping[str, str | Bound] = field(default_factory=dict)
     selection: Selection = EVERYTHING
@@ -66,6 +72,7 @@ class Compress:
 class Decompress:
     """Write the events back; the arguments are those of `flowtuple.decompress`."""
 
+    writes: ClassVar[bool] = True
     columns: tuple[str, ...] = ()
     model: str | None = None
     memory: int = MEMORY
@@ -89,6 +96,7 @@ class Decompress:
 class Verify:
     """Hold compressed files against their originals, every value against its bound; a task's output is the compressed file."""
 
+    writes: ClassVar[bool] = False
     model: str | None = None
 
     def __call__(self, task: Task) -> Facts:
@@ -109,11 +117,13 @@ class Verify:
 class Simulate:
     """Simulate generated events; each file has random numbers of its own, by its name."""
 
+    writes: ClassVar[bool] = True
     model: str
     seed: int = 0
     oversample: int = 1
     weight: str | None = None
     flag: bool = False
+    drop: bool = False
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
@@ -127,6 +137,7 @@ class Simulate:
             weight=self.weight,
             flag=self.flag,
             workers=1,
+            options=WriteOptions(drop=self.drop),
         )
         return {"warnings": list(notes)}
 
@@ -135,6 +146,7 @@ class Simulate:
 class Sample:
     """Draw events from a model; a task's source is the range of events that its file holds, of all that a seed gives."""
 
+    writes: ClassVar[bool] = True
     model: str
     seed: int = 0
     tree: str | None = None
@@ -148,7 +160,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Examine:
-    """Check every checksum of a compressed file, without its original; a task's output is its source."""
+    """Check every checksum of a compressed file, without its original."""
+
+    writes: ClassVar[bool] = False
 
     def __call__(self, task: Task) -> Facts:
         """Look for damage.
@@ -166,6 +180,7 @@ class Examine:
 class Score:
     """Score events; the arguments are those of `flowtuple.score`."""
 
+    writes: ClassVar[bool] = True
     model: str
     against: str | None = None
     columns: bool = False
@@ -186,15 +201,26 @@ class Score:
         return {}
 
 
-def key_of(job: Job, task: Task) -> str:
-    """Of all that the task's output depends on: the job, the models that it names, the input by its size and time."""
-    digest = xxhash.xxh3_64(repr((type(job).__name__, asdict(job), task.name)).encode())  # type: ignore[call-overload]
+def fingerprint(job: Job) -> str:
+    """Of a job with the models that it names.
+
+    Raises:
+        InvalidArgument: A model cannot be read.
+    """
+    digest = xxhash.xxh3_64(repr((type(job).__name__, asdict(job))).encode())  # type: ignore[call-overload]
     for name in ("model", "against"):
         path = getattr(job, name, None)
         if path is not None and not is_url(path):
+            check_readable(path)
             digest.update(Path(path).read_bytes())
-    path = task.source if os.path.lexists(task.source) else task.source.rpartition(":")[0]
-    if os.path.lexists(path):
+    return str(digest.hexdigest())
+
+
+def key_of(job: str, task: Task) -> str:
+    """Of all that a task's output depends on: the job's fingerprint, the input by its path, size and time."""
+    digest = xxhash.xxh3_64(repr((job, task)).encode())
+    path, _ = split_tree(task.source, (*FORMATS, *STORED))
+    if not is_url(path) and os.path.lexists(path):
         state = Path(path).stat()
         digest.update(repr((state.st_size, state.st_mtime_ns)).encode())
     return str(digest.hexdigest())

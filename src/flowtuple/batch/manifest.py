@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ class Record:
         key: Of all that its output depends on: input, model, options.
         reason: Why it failed; empty where it did not.
         nbytes: Size of the output, 0 where there is none.
+        written: When it was, in nanoseconds.
         facts: What there is to tell, such as the number of events.
     """
 
@@ -31,7 +34,25 @@ class Record:
     key: str
     reason: str = ""
     nbytes: int = 0
+    written: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def opened(folder: Path, job: str) -> Iterator[Manifest]:
+    """The records of one job in a folder, which nobody else writes meanwhile.
+
+    Raises:
+        InvalidArgument: Another process is at it; or as of `Manifest`.
+    """
+    make_folder(folder)
+    with open(folder / f"{job}.jsonl", "a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            hint = "wait for it, or choose another folder"
+            raise InvalidArgument(f"{folder}: another flowtuple does the same here; {hint}") from None
+        yield Manifest(folder, job)
 
 
 class Manifest:
@@ -58,7 +79,7 @@ class Manifest:
         record = self.records.get(task)
         if record is None or record.reason or record.key != key:
             return False
-        return output.is_file() and output.stat().st_size == record.nbytes
+        return output.is_file() and (output.stat().st_size, output.stat().st_mtime_ns) == (record.nbytes, record.written)
 
     def add(self, record: Record) -> None:
         """Write a record down."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from flowtuple.batch.jobs import Facts
 from flowtuple.batch.tasks import Task
+from flowtuple.errors import InvalidArgument
 from flowtuple.events.source import open_dataset
 from flowtuple.schema import Array, Column
 from flowtuple.selection import select
@@ -70,6 +72,7 @@ class Moments:
 class TakeMoments:
     """A job: the moments of each column of a file that is a number."""
 
+    writes: ClassVar[bool] = False
     columns: tuple[str, ...] = ()
 
     def __call__(self, task: Task) -> Facts:
@@ -82,6 +85,7 @@ class TakeMoments:
 class TakeHistograms:
     """A job: counts and variances of each column's bins."""
 
+    writes: ClassVar[bool] = False
     edges: Mapping[str, Array]
 
     def __call__(self, task: Task) -> Facts:
@@ -100,10 +104,13 @@ def summed(parts: Iterable[Facts]) -> Facts:
 
 def _parts(source: str, columns: Sequence[str]) -> Iterator[tuple[Table, list[Column]]]:
     """Tables of a file, a range of events at a time, and the columns of numbers that are asked for."""
-    for table in select(open_dataset(source), columns).tables.values():
-        kept = [c for c in table.columns if not (c.hidden or c.is_opaque or c.role == "id")]
-        for start, stop in ranges(table.num_entries, _STEP):
-            yield table.read([c.name for c in kept], start, stop), kept
+    tables = select(open_dataset(source), columns).tables
+    if len(tables) != 1:
+        raise InvalidArgument(f"{source}: holds the trees {', '.join(tables)}; choose one, such as FILE:{next(iter(tables))}")
+    table = next(iter(tables.values()))
+    kept = [c for c in table.columns if not (c.hidden or c.is_opaque or c.role == "id")]
+    for start, stop in ranges(table.num_entries, _STEP):
+        yield table.read([c.name for c in kept], start, stop), kept
 
 
 def _histogram(table: Table, column: Column, edges: Array) -> Array:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowtuple.batch.cluster import Cluster, connected
-from flowtuple.batch.jobs import Facts, Job, key_of
-from flowtuple.batch.manifest import Manifest, Record
+from flowtuple.batch.jobs import Facts, Job, fingerprint, key_of
+from flowtuple.batch.manifest import Record, opened
 from flowtuple.batch.tasks import Task
 from flowtuple.errors import FlowtupleError
 from flowtuple.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
 _AHEAD = 2  # tasks for each thread that wait at the workers: none is idle, and the client holds few
 
@@ -53,21 +54,32 @@ def run(job: Job, tasks: Iterable[Task], folder: Path, cluster: Cluster = None, 
     Raises:
         InvalidArgument: The folder, its manifest or the cluster cannot be used.
     """
-    manifest, todo = Manifest(folder, type(job).__name__.lower()), list(tasks)
-    keys = {task.name: key_of(job, task) for task in todo}
-    waiting = [task for task in todo if not manifest.is_done(task.name, keys[task.name], Path(task.output))]
+    todo, fixed = list(tasks), fingerprint(job)
+    keys = {task.name: key_of(fixed, task) for task in todo}
     failed: dict[str, str] = {}
-    with connected(cluster if waiting else None) as client:
-        progress("files", 0.0, "" if client is None else f"dashboard {client.dashboard_link}")
-        for number, (task, facts, reason) in enumerate(outcomes(job, waiting, client), 1):
-            output = Path(task.output)
-            size = output.stat().st_size if not reason and output.exists() else 0
-            manifest.add(Record(task.name, task.source, keys[task.name], reason, size, facts))
-            if reason:
-                failed[task.name] = reason
-            progress("files", number / len(waiting), f"{number} of {len(waiting)}, {len(failed)} failed")
-    facts_of = {task.name: manifest.records[task.name].facts for task in todo if task.name not in failed}
-    return Summary(len(todo) - len(failed), len(todo) - len(waiting), failed, facts_of)
+    with opened(folder, type(job).__name__.lower()) as manifest:
+        done = {t.name for t in todo if job.writes and manifest.is_done(t.name, keys[t.name], Path(t.output))}
+        waiting = [task for task in todo if task.name not in done]
+        with connected(cluster if waiting else None) as client:
+            progress("files", 0.0, "" if client is None else f"dashboard {client.dashboard_link}")
+            for number, (task, facts, found) in enumerate(outcomes(job, waiting, client), 1):
+                record = _record(task, keys[task.name], facts, found, job.writes)
+                manifest.add(record)
+                if record.reason:
+                    failed[task.name] = record.reason
+                progress("files", number / len(waiting), f"{number} of {len(waiting)}, {len(failed)} failed")
+        facts_of = {task.name: manifest.records[task.name].facts for task in todo if task.name not in failed}
+    return Summary(len(todo) - len(failed), len(done), failed, facts_of)
+
+
+def _record(task: Task, key: str, facts: Facts, reason: str, writes: bool) -> Record:
+    """What is written down of a task; one that left no output has failed, whatever it says."""
+    output = Path(task.output)
+    if reason or not writes:
+        return Record(task.name, task.source, key, reason, facts=facts)
+    if not output.exists():
+        return Record(task.name, task.source, key, f"{output}: is not there; name a folder that all workers see")
+    return Record(task.name, task.source, key, "", output.stat().st_size, output.stat().st_mtime_ns, facts)
 
 
 def outcomes(job: Job, tasks: Iterable[Task], client: Client | None) -> Iterator[Outcome]:
@@ -85,27 +97,24 @@ def _on(client: Client, job: Job, tasks: Iterable[Task]) -> Iterator[Outcome]:
     """Outcomes as they come; only a few tasks at a time are known to the scheduler, so that its memory does not grow."""
     from distributed import as_completed
 
-    left, of = iter(tasks), {}
+    left, of, running = iter(tasks), dict[str, Task](), as_completed()
 
-    def submit() -> Future | None:
-        task = next(left, None)
-        if task is None:
-            return None
-        future = client.submit(attempt, job, task, pure=False)
-        of[future.key] = task
-        return future
+    def fill() -> None:
+        """Let each thread that is there by now have its tasks."""
+        room = max(1, _AHEAD * sum(client.nthreads().values()))
+        for task in islice(left, max(0, room - len(of))):
+            future = client.submit(attempt, job, task, pure=False)
+            of[future.key] = task
+            running.add(future)
 
-    room = max(1, _AHEAD * sum(client.nthreads().values()))
-    running = as_completed([f for f in (submit() for _ in range(room)) if f is not None])
+    fill()
     for future in running:
         task = of.pop(future.key)
         if future.status == "finished":
             facts, reason = future.result()
         else:
             facts, reason = {}, _told(future.exception())
-        following = submit()
-        if following is not None:
-            running.add(following)
+        fill()
         yield task, facts, reason
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowtuple.errors import InvalidArgument
-from flowtuple.events.location import expand, split_tree, suffix_of
+from flowtuple.events.location import expand, is_url, split_tree, suffix_of
 from flowtuple.events.source import FORMATS, STORED
 from flowtuple.table import ranges
 
@@ -36,25 +37,29 @@ def plan(sources: Iterable[str], folder: Path, suffix: str) -> list[Task]:
         suffix: Of the outputs.
 
     Raises:
-        InvalidArgument: A glob matches nothing, an input is named twice, or two outputs would have one name.
+        InvalidArgument: A glob matches nothing, an input is named twice, two outputs would have one name, or one would replace
+            an input.
 
     Example:
-        >>> [task.output for task in plan(["data/a/1.root:Events", "data/b/1.root"], Path("out"), ".ftup")]
-        ['out/a/1.ftup', 'out/b/1.ftup']
+        >>> [task.name for task in plan(["data/a/1.root:Events", "data/b/1.root"], Path("out"), ".ftup")]
+        ['a/1.ftup', 'b/1.ftup']
     """
-    known = (*FORMATS, *STORED)
+    known, folder = (*FORMATS, *STORED), Path(_absolute(folder))  # a worker is elsewhere
     inputs = [(path, tree) for text in sources for path, tree in _files(text, known)]
-    parts = [path.replace("://", "/").split("/") for path, _ in inputs]
-    shared = _shared([names[:-1] for names in parts])
+    levels = [path.replace("://", "/").split("/") for path, _ in inputs]
+    shared = _shared([names[:-1] for names in levels])
+    read = {os.path.realpath(path) for path, _ in inputs if not is_url(path)}
     tasks: dict[str, Task] = {}
-    for (path, tree), names in zip(inputs, parts, strict=True):
+    for (path, tree), names in zip(inputs, levels, strict=True):
         name = "/".join(names[shared:]).removesuffix(suffix_of(path, known)) + suffix
-        source = path if tree is None else f"{path}:{tree}"
+        source, output = path if tree is None else f"{path}:{tree}", str(folder / name)
         if name in tasks:
             other = tasks[name].source
             what = "is named twice" if other == source else f"and {other} would both become {name}; give them different names"
             raise InvalidArgument(f"{source}: {what}")
-        tasks[name] = Task(name, source, str(folder / name))
+        if suffix and os.path.realpath(output) in read:
+            raise InvalidArgument(f"{output}: would replace an input; choose another folder with --output")
+        tasks[name] = Task(name, source, output)
     return list(tasks.values())
 
 
@@ -65,13 +70,18 @@ def parts(events: int, size: int, folder: Path, suffix: str) -> list[Task]:
         >>> [(task.name, task.source) for task in parts(250, 100, Path("out"), ".root")]
         [('0.root', '0:100'), ('1.root', '100:200'), ('2.root', '200:250')]
     """
+    folder = Path(_absolute(folder))
     names = [(f"{k}{suffix}", f"{start}:{stop}") for k, (start, stop) in enumerate(ranges(events, size))]
     return [Task(name, source, str(folder / name)) for name, source in names]
 
 
 def _files(text: str, known: Iterable[str]) -> list[tuple[str, str | None]]:
     pattern, tree = split_tree(text, known)
-    return [(path, tree) for path in expand(pattern)]
+    return [(path if is_url(path) else _absolute(path), tree) for path in expand(pattern)]
+
+
+def _absolute(path: str | Path) -> str:
+    return os.path.normpath(Path(path).absolute())
 
 
 def _shared(folders: Sequence[Sequence[str]]) -> int:

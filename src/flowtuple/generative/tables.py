@@ -10,6 +10,7 @@ import numpy as np
 from flowtuple.density.surprise import EVENTS, Expectation
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.generative.model import BLOCK, RowModel
+from flowtuple.row_columns import escaped
 from flowtuple.row_reading import read_conditions, read_rows
 from flowtuple.rows import Rows
 from flowtuple.schema import Array, Column
@@ -69,8 +70,7 @@ class RowsModel:
             InvalidArgument: A column of the model is missing, or one of its values has no place in the model.
         """
         names = self.model.given.columns
-        sources = list(dict.fromkeys(name.partition("[")[0] for name in names))
-        rows = read_rows(dataset, keep_undefined=True, exactly=self.model.columns, given=sources)
+        rows = read_rows(dataset, keep_undefined=True, exactly=self.model.columns, given=escaped(names))
         conditions = None if rows.conditions is None else rows.conditions.only(names)
         return replace(rows.only(self.model.columns), conditions=conditions)
 

@@ -188,5 +188,5 @@ def _target(data: Mapping[str, Any]) -> Target:
         {name: tuple(parts) for name, parts in data["sums"].items()},
         {name: tuple(parts) for name, parts in data["hypots"].items()},
         dict(data["scales"]),
-        Cells.from_json(data["efficiency"]),
+        Cells.from_json(data.get("efficiency")),
     )

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra
 from flowtuple.generative.options import RowFlow
 from flowtuple.progress import Progress
 from flowtuple.rows import Conditions, Rows
+from flowtuple.schema import Array
 from flowtuple.simulation.drawing import Conditional, as_matrix
 from flowtuple.simulation.learning import Lesson
 
@@ -32,7 +34,14 @@ def is_for_rows(lesson: Lesson, steps: Sequence[str]) -> bool:
         lesson: The step's rows.
         steps: Names of the steps that draw properties, and not counts or references.
     """
-    return lesson.table.name in steps and lesson.table.num_entries >= _FEWEST
+    return lesson.table.name in steps and int(_finite(lesson).sum()) >= _FEWEST
+
+
+def _finite(lesson: Lesson) -> Array:
+    """Rows of which all that is drawn is finite: bool."""
+    drawn = [lesson.table.data[c.name] for c in lesson.table.columns if c.name not in lesson.given]
+    finite: Array = np.all([np.isfinite(content) for content in drawn], axis=0)
+    return finite
 
 
 def learn_rows(
@@ -67,7 +76,7 @@ def _rows(lesson: Lesson) -> Rows:
     table, given = lesson.table, lesson.given
     drawn = [c for c in table.columns if c.name not in given]
     values = np.stack([table.data[c.name].astype(np.float64) for c in drawn], axis=1)
-    keep = np.isfinite(values).all(axis=1)
+    keep = _finite(lesson)
     dtypes = tuple(table.data[name].dtype.name for name in given)
     conditions = Conditions(given, as_matrix(table.data, given, table.num_entries)[keep], dtypes)
     event = np.arange(table.num_entries) // _TOGETHER
@@ -120,20 +129,38 @@ def _torch(purpose: str) -> Iterator[None]:
         raise
 
 
+class _OneThread:
+    """PyTorch's own threads are one while anybody asks for it."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = Lock(), 0, 1
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        import torch
+
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._before = torch.get_num_threads()
+                torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    torch.set_num_threads(self._before)
+
+
+_ONE_THREAD = _OneThread()
+
+
 @contextmanager
 def steady(flows: Mapping[str, Conditional]) -> Iterator[None]:
     """While rows are drawn, PyTorch's own threads are one: how many there are decides the last bits of a product.
 
     Threads of ours that begin within take it over from here.
     """
-    if not flows:
+    with _ONE_THREAD.held() if flows else nullcontext():
         yield
-        return
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
