@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from typer.testing import CliRunner
 
 import flowtuple as ft
 from flowtuple.batch.cluster import connected, workers_of
@@ -24,6 +25,7 @@ from flowtuple.batch.manifest import Manifest, Record, opened
 from flowtuple.batch.moments import Moments
 from flowtuple.batch.run import run
 from flowtuple.batch.tasks import Task, parts, plan
+from flowtuple.cli.app import app
 from flowtuple.errors import InvalidArgument
 
 pytest.importorskip("torch")
@@ -129,9 +131,9 @@ class TestManifest:
         assert list(Manifest(tmp_path, "job").records) == ["x", "z"]
 
     def test_one_process_at_a_time(self, tmp_path: Path) -> None:
-        with opened(tmp_path, "job"), pytest.raises(InvalidArgument, match="another flowtuple does the same here"):
-            with opened(tmp_path, "job"):
-                pass
+        refused = pytest.raises(InvalidArgument, match="another flowtuple does the same here")
+        with opened(tmp_path, "job"), refused, opened(tmp_path, "job"):
+            pass
 
     def test_another_file_of_that_name_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "job.jsonl").write_text("hello\nworld\n")
@@ -174,15 +176,15 @@ class TestHere:
     def test_what_only_looks_looks_again(self, folder: Path, sources: list[str], tmp_path: Path) -> None:
         tasks = plan(sources, tmp_path, ".ftup")
         run(job(folder), tasks, tmp_path)
-        compressed = plan([str(tmp_path / "**" / "*.ftup")], tmp_path, ".ftup")
-        for looking, what in ((Verify(), tasks), (Examine(), [replace(t, output=t.source) for t in compressed])):
+        compressed = plan([str(tmp_path / "*" / "*.ftup")], tmp_path, "")
+        for looking, what in ((Verify(), tasks), (Examine(), compressed)):
             assert run(looking, what, tmp_path).failed == {}
         path = tmp_path / "a" / "2.ftup"
         damaged = bytearray(path.read_bytes())
         damaged[len(damaged) // 2] ^= 1
         path.write_bytes(damaged)
-        for looking, what in ((Verify(), tasks), (Examine(), [replace(t, output=t.source) for t in compressed])):
-            assert list(run(looking, what, tmp_path).failed) == ["a/2.ftup"]
+        for looking, what in ((Verify(), tasks), (Examine(), compressed)):
+            assert [name.removesuffix(".ftup") for name in run(looking, what, tmp_path).failed] == ["a/2"]
 
     def test_a_task_without_an_output_has_failed(self, tmp_path: Path) -> None:
         summary = run(Idle(), [Task("x", "x.root", str(tmp_path / "x"))], tmp_path)
@@ -197,7 +199,7 @@ class TestHere:
         assert [x for k in range(2) for x in ak.from_parquet(tmp_path / f"{k}.parquet")["MET_pt"].tolist()] == whole
 
     def test_a_model_that_is_not_there(self, sources: list[str], tmp_path: Path) -> None:
-        with pytest.raises(InvalidArgument, match="nomodel.flow: no such file"):
+        with pytest.raises(InvalidArgument, match=r"nomodel.flow: no such file"):
             run(Compress(str(tmp_path / "nomodel.flow")), plan(sources, tmp_path, ".ftup"), tmp_path)
 
     def test_there_and_back(self, folder: Path, sources: list[str], tmp_path: Path) -> None:
@@ -368,3 +370,60 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
         connected("tcp://127.0.0.1:9"),
     ):
         pass
+
+
+class TestCommands:
+    @pytest.fixture
+    def call(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+        monkeypatch.chdir(tmp_path)
+        return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+    def test_files_there_and_back(self, call: Any, folder: Path, sources: list[str], tmp_path: Path) -> None:
+        model = folder / "m.flow"
+        assert (
+            call("compress", *sources, "-o", "packed", "--model", model, "--dask", "serial").stdout == "packed: 6 files done\n"
+        )
+        again = call("compress", *sources, "-o", "packed", "--model", model, "--dask", "serial")
+        assert again.stdout == "packed: 6 files done, 6 of them before\n"
+        assert call("verify", *sources, "packed", "--dask", "serial").stdout == "packed: 6 files done\n"
+        assert call("verify", "packed", "--dask", "serial").stdout == "packed: 6 files done\n"
+        assert call("decompress", "packed/*/*.ftup", "-o", "back/*.npz", "--dask", "serial").stdout == "back: 6 files done\n"
+        assert len(list((tmp_path / "back").rglob("*.npz"))) == FILES
+        assert (
+            call("sample", model, "-n", 50, "-o", "drawn", "--per-file", 20, "--dask", "serial").stdout
+            == "drawn: 3 files done\n"
+        )
+        assert call("score", model, *sources, "-o", "scores", "--dask", "serial").stdout == "scores: 6 files done\n"
+        compared = call("compare", *sources, *sources, "--dask", "serial", "--json")
+        assert {d["p_value"] for d in json.loads(compared.stdout)} == {1.0}
+
+    def test_a_file_that_fails_is_named(self, call: Any, folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "bad.parquet").write_bytes(b"no Parquet")
+        source = folder / "data" / "a" / "0.parquet"
+        ended = call("compress", source, "bad.parquet", "-o", "packed", "--model", folder / "m.flow", "--dask", "serial")
+        assert ended.exit_code == 1
+        assert "1 files done; 1 failed, run again to do these alone" in ended.stdout
+        assert "bad.parquet" in ended.stderr
+
+    @pytest.mark.parametrize(
+        ("words", "option"),
+        [
+            (["compress", "x.root", "-o", "out", "--model", "m.flow", "--seed", "1"], "--seed"),
+            (["compress", "x.root", "-o", "out", "--model", "m.flow", "--given", "Gen*"], "--given"),
+            (["decompress", "x.ftup", "-o", "out", "--entries", "0:1"], "--entries"),
+            (["verify", "x.root", "out", "--names", "a"], "--names"),
+            (["sample", "m.flow", "-n", "1", "-o", "out", "--given", "x.root"], "--given"),
+            (["simulate", "m.flow", "x.root", "-o", "out", "--threads", "2"], "--threads"),
+            (["score", "m.flow", "x.root", "-o", "out", "--roc", "x.png"], "--roc"),
+            (["compare", "x.root", "y.root", "--paired"], "--paired"),
+        ],
+    )
+    def test_options_that_would_have_no_effect(self, call: Any, tmp_path: Path, words: list[str], option: str) -> None:
+        ended = call(*words, "--dask", "serial")
+        assert isinstance(ended.exception, InvalidArgument)
+        assert str(ended.exception) == f"{option} does not go with --dask; leave out one of them"
+        assert not list(tmp_path.iterdir())
+
+    def test_without_a_model(self, call: Any) -> None:
+        ended = call("compress", "x.root", "-o", "out", "--dask", "serial")
+        assert "name the model that the files share with --model" in str(ended.exception)

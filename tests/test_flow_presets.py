@@ -1,6 +1,7 @@
 """Published flows over rows: their columns, the exactness of their preprocessing, their size, and one trained small."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,6 +74,20 @@ def jets(n: int) -> dict[str, np.ndarray]:
     whole = [c for c, recipe in preset.targets.items() if "smear" in recipe or "dequantise" in recipe]
     columns |= {column: columns[column].astype("i4") for column in whole}
     return columns | {column: (0.1 + draw.exponential(1, n)).astype("f4") for column in preset.given}
+
+
+def test_options_that_are_named_go_before_those_of_a_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where they are what goes without saying otherwise."""
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr("flowtuple.workflow.train", lambda *args, **options: seen.update(options) or ())
+    usual = ft.Training()
+    words = ["--epochs", str(usual.epochs), "--hidden", "64,64", "--preset", "flashsim-jets"]
+    (tmp_path / "m.flow").touch()
+    ended = CliRunner().invoke(app, ["train", "x.npz", "-o", str(tmp_path / "m.flow"), *words])
+    assert ended.exit_code == 0
+    preset = ft.flow_preset("flashsim-jets").flow
+    assert (seen["flow"].training.epochs, seen["flow"].shape.hidden) == (usual.epochs, (64, 64))
+    assert (seen["flow"].training.schedule, seen["flow"].shape.bins) == (preset.training.schedule, preset.shape.bins)
 
 
 def test_a_preset_is_all_that_a_training_has_to_be_told(tmp_path: Path) -> None:

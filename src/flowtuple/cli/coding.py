@@ -11,7 +11,7 @@ import typer
 from flowtuple.batch import jobs
 from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
-from flowtuple.cli.many import OnDask, folder_and_suffix, run_each
+from flowtuple.cli.many import OnDask, folder_and_suffix, goes_with_dask, run_each
 from flowtuple.cli.options import (
     BoundsFile,
     CheckpointFolder,
@@ -46,6 +46,7 @@ from flowtuple.terminal import show_compressed, shown_progress, warn
 
 @app.command()
 def compress(
+    context: typer.Context,
     source: Inputs,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")],
     tolerance: Tolerances = [],  # noqa: B006 (typer reads it once)
@@ -78,6 +79,8 @@ def compress(
     from flowtuple import workflow
 
     if dask is not None:
+        taken = ("tolerance", "bounds", "columns", "exclude", "role", "names", "drop", "preset", "refer", "memory", "as_json")
+        goes_with_dask(context, "output", "model", *taken)
         if model is None:
             raise InvalidArgument("--dask: name the model that the files share with --model; flowtuple train makes one of them")
         chosen = make_selection(columns, exclude, role, names, drop, preset)
@@ -110,6 +113,7 @@ def compress(
 
 @app.command()
 def decompress(
+    context: typer.Context,
     path: Annotated[str, typer.Argument(metavar="IN.ftup[:TREE]", help="A flowtuple file or URL.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz].")],
     columns: Columns = [],  # noqa: B006
@@ -134,6 +138,7 @@ def decompress(
 
     options = WriteOptions(compression=compression, step=basket, drop=drop)
     if dask is not None:
+        goes_with_dask(context, "output", "columns", "compression", "basket", "drop", "model", "memory")
         folder, suffix = folder_and_suffix(output, ".root")
         job = jobs.Decompress(tuple(columns), None if model is None else str(model), read_memory(memory), options)
         run_each(job, plan([path], folder, suffix), folder, dask)

@@ -11,13 +11,14 @@ import typer
 from flowtuple.batch.histograms import Difference, compare_histograms
 from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
-from flowtuple.cli.many import show_differences
+from flowtuple.cli.many import goes_with_dask, show_differences
 from flowtuple.cli.options import Columns, Json, Names, Seed, print_json, split_names
 from flowtuple.terminal import show_closure, show_comparison, shown_progress
 
 
 @app.command()
 def compare(
+    context: typer.Context,
     reference: Annotated[str, typer.Argument(metavar="REFERENCE[:TREE]", help="One sample.")],
     other: Annotated[str, typer.Argument(metavar="OTHER[:TREE]", help="Another with the same columns.")],
     output: Annotated[
@@ -76,6 +77,7 @@ def compare(
     from flowtuple import workflow
 
     if dask is not None:
+        goes_with_dask(context, "columns", "level", "fail", "as_json")
         differences = _over_files(reference, other, tuple(columns), dask)
         if as_json:
             print_json([d.to_json() for d in differences])

@@ -12,7 +12,7 @@ import typer
 from flowtuple.batch import jobs
 from flowtuple.batch.tasks import parts, plan
 from flowtuple.cli.app import app
-from flowtuple.cli.many import OnDask, folder_and_suffix, run_each
+from flowtuple.cli.many import OnDask, folder_and_suffix, goes_with_dask, run_each
 from flowtuple.cli.options import Drop, Inputs, Json, Seed, Threads, one_or_many, print_json
 from flowtuple.errors import InvalidArgument
 from flowtuple.terminal import show_facts, shown_progress, warn
@@ -25,6 +25,7 @@ Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="OUT
 
 @app.command()
 def sample(
+    context: typer.Context,
     model: Model,
     output: Output,
     number: Annotated[int | None, typer.Option("--number", "-n", min=0, help="Events; with --given all of these.")] = None,
@@ -46,8 +47,9 @@ def sample(
     from flowtuple.events.source import WriteOptions
 
     if dask is not None:
-        if number is None or given:
-            raise InvalidArgument("--dask: say how many events with --number; it goes without --given")
+        goes_with_dask(context, "output", "number", "seed", "tree", "per_file")
+        if number is None:
+            raise InvalidArgument("--dask: say how many events with --number")
         folder, suffix = folder_and_suffix(output, ".root")
         run_each(jobs.Sample(model, check_seed(seed), tree), parts(number, per_file, folder, suffix), folder, dask)
         return
@@ -60,6 +62,7 @@ def sample(
 
 @app.command()
 def simulate(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(metavar="M.flow", help="From train --target.")],
     source: Inputs,
     output: Output,
@@ -85,8 +88,9 @@ def simulate(
     from flowtuple.events.source import WriteOptions
 
     if dask is not None:
+        goes_with_dask(context, "output", "oversample", "weight", "flag", "seed", "drop")
         folder, suffix = folder_and_suffix(output, ".root")
-        job = jobs.Simulate(model, check_seed(seed), oversample, weight, flag)
+        job = jobs.Simulate(model, check_seed(seed), oversample, weight, flag, drop)
         run_each(job, plan(source, folder, suffix), folder, dask)
         return
     begin = time.perf_counter()
@@ -110,6 +114,7 @@ def simulate(
 
 @app.command()
 def score(
+    context: typer.Context,
     model: Model,
     source: Inputs,
     output: Annotated[
@@ -132,8 +137,9 @@ def score(
     from flowtuple import workflow
 
     if dask is not None:
-        if output is None or roc is not None:
-            raise InvalidArgument("--dask: say where the scores go with --output; --roc is for one data set")
+        goes_with_dask(context, "output", "against", "by_column", "label", "tree", "as_json")
+        if output is None:
+            raise InvalidArgument("--dask: say where the scores go with --output")
         folder, suffix = folder_and_suffix(output, ".parquet")
         run_each(jobs.Score(model, against, by_column, label, tree), plan(source, folder, suffix), folder, dask, as_json)
         return

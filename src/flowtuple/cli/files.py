@@ -11,7 +11,7 @@ import typer
 from flowtuple.batch import jobs
 from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
-from flowtuple.cli.many import OnDask, run_each
+from flowtuple.cli.many import OnDask, goes_with_dask, run_each
 from flowtuple.cli.options import (
     Columns,
     Compressed,
@@ -32,6 +32,7 @@ from flowtuple.terminal import show_damage, show_fidelity, show_info, shown_prog
 
 @app.command()
 def verify(
+    context: typer.Context,
     files: Annotated[
         list[str], typer.Argument(metavar="[ORIGINAL...] IN.ftup", help="The file; before it the inputs that it was made from.")
     ],
@@ -48,10 +49,7 @@ def verify(
     """
     *original, path = files
     if dask is not None:
-        folder = Path(path)
-        tasks = plan(original or [str(folder / "**" / "*.ftup")], folder, ".ftup")
-        job = jobs.Verify(None if model is None else str(model)) if original else jobs.Examine()
-        run_each(job, tasks, folder, dask, as_json)
+        _verify_each(context, original, Path(path), model, dask, as_json)
         return
     if original:
         _verify_values(original, path, names, model, as_json)
@@ -64,6 +62,16 @@ def verify(
         show_damage(path, damage)
     if damage:
         raise typer.Exit(1)
+
+
+def _verify_each(
+    context: typer.Context, original: list[str], folder: Path, model: Path | None, dask: str, as_json: bool
+) -> None:
+    goes_with_dask(context, "model", "as_json")
+    if original:
+        run_each(jobs.Verify(None if model is None else str(model)), plan(original, folder, ".ftup"), folder, dask, as_json)
+    else:
+        run_each(jobs.Examine(), plan([str(folder / "**" / "*.ftup")], folder, ""), folder, dask, as_json)
 
 
 def _verify_values(original: list[str], path: str, names: str, model: Path | None, as_json: bool) -> None:

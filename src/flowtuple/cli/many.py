@@ -12,7 +12,8 @@ from flowtuple.batch.histograms import Difference
 from flowtuple.batch.jobs import Job
 from flowtuple.batch.run import Summary, run
 from flowtuple.batch.tasks import Task
-from flowtuple.cli.options import print_json
+from flowtuple.cli.options import asked_options, print_json
+from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.page import format_number
 from flowtuple.terminal import show_table, shown_progress, warn
 
@@ -24,6 +25,17 @@ OnDask = Annotated[
         help="Each file by itself, into a folder: on a cluster of Dask, by N workers, or here; run again for what is missing.",
     ),
 ]
+
+
+def goes_with_dask(context: typer.Context, *names: str) -> None:
+    """Nothing else is asked for beside `--dask` than these options.
+
+    Raises:
+        InvalidArgument: Something is, and would have been without effect.
+    """
+    for name, option in asked_options(context).items():
+        if name not in ("dask", *names):
+            raise InvalidArgument(f"{option} does not go with --dask; leave out one of them")
 
 
 def run_each(job: Job, tasks: list[Task], folder: Path, dask: str, as_json: bool = False) -> None:

@@ -174,6 +174,16 @@ def read_memory(text: str) -> int:
     return size
 
 
+def asked_options(context: typer.Context) -> dict[str, str]:
+    """The options that the command line names, by the names of their parameters: those that it leaves out are not there."""
+    found = {}
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if source is not None and source.name == "COMMANDLINE" and parameter.param_type_name == "option":
+            found[str(parameter.name)] = parameter.opts[0]
+    return found
+
+
 def print_json(content: Any) -> None:
     """Indented JSON on standard output."""
     json.dump(content, sys.stdout, indent=1, default=str)

@@ -26,6 +26,7 @@ from flowtuple.cli.options import (
     Roles,
     Seed,
     Tolerances,
+    asked_options,
     make_selection,
     one_or_many,
     read_memory,
@@ -49,6 +50,7 @@ Options = TypeVar("Options", Shape, Training)
 
 @app.command()
 def train(
+    context: typer.Context,
     source: Inputs,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="M.flow", help="The model to write.")],
     tolerance: Tolerances = [],  # noqa: B006 (typer reads it once)
@@ -141,7 +143,7 @@ def train(
     shape = Shape(transforms, read_sizes(hidden, "--hidden"), bins, blocks=blocks)
     options = Training(epochs, batch, learning_rate, weight_decay, schedule, clip, patience)
     recipes = read_pairs(transform, "--transform", "GLOB=STEPS", "'Jet_pt=log:10,standard'")
-    rows = _row_flow(flow, preset, shape, options, recipes, log, device)
+    rows = _row_flow(context, flow, preset, shape, options, recipes, log, device)
     if preset in FLOW_PRESETS and not given:
         given = [*FLOW_PRESETS[preset].given]
     leads = Process.here().leads
@@ -177,6 +179,7 @@ def train(
 
 
 def _row_flow(
+    context: typer.Context,
     kind: str | None,
     preset: str | None,
     shape: Shape,
@@ -189,7 +192,7 @@ def _row_flow(
     if preset in FLOW_PRESETS:
         usual = FLOW_PRESETS[preset].flow
         kind, recipes = kind or usual.kind, {**usual.transforms, **recipes}
-        shape, training = _said(usual.shape, shape, _SHAPE), _said(usual.training, training, _TRAINING)
+        shape, training = _said(context, usual.shape, shape), _said(context, usual.training, training)
     if kind not in (None, "lattice"):
         return RowFlow(kind, shape, training, recipes, None if log is None else str(log), device)
     if recipes or log or (shape, training, device) != (_SHAPE, _TRAINING, _FLOW.device):
@@ -197,7 +200,7 @@ def _row_flow(
     return None
 
 
-def _said(preset: Options, asked: Options, usual: Options) -> Options:
-    """A preset's options, but for those that differ from what goes without saying."""
-    names = [f.name for f in fields(asked) if getattr(asked, f.name) != getattr(usual, f.name)]
+def _said(context: typer.Context, preset: Options, asked: Options) -> Options:
+    """A preset's options, but for those that the command line names."""
+    names = asked_options(context).keys() & {f.name for f in fields(asked)}
     return replace(preset, **{name: getattr(asked, name) for name in names})
