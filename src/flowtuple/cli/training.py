@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -26,7 +24,6 @@ from flowtuple.cli.options import (
     Roles,
     Seed,
     Tolerances,
-    asked_options,
     make_selection,
     one_or_many,
     read_memory,
@@ -35,7 +32,7 @@ from flowtuple.cli.options import (
     read_sizes,
     read_tolerance,
 )
-from flowtuple.errors import InvalidArgument
+from flowtuple.cli.row_flow import row_flow
 from flowtuple.evaluate.page import format_bytes
 from flowtuple.generative.options import RowFlow, Shape, Training
 from flowtuple.generative.presets import FLOW_PRESETS
@@ -45,7 +42,6 @@ from flowtuple.terminal import Remembered, shown_progress, warn
 _FLOW, _SHAPE, _TRAINING = RowFlow(), Shape(), Training()
 _ROWS = "Flows over rows"
 _SIMULATION = "Simulation"
-Options = TypeVar("Options", Shape, Training)
 
 
 @app.command()
@@ -143,7 +139,7 @@ def train(
     shape = Shape(transforms, read_sizes(hidden, "--hidden"), bins, blocks=blocks)
     options = Training(epochs, batch, learning_rate, weight_decay, schedule, clip, patience)
     recipes = read_pairs(transform, "--transform", "GLOB=STEPS", "'Jet_pt=log:10,standard'")
-    rows = _row_flow(context, flow, preset, shape, options, recipes, log, device)
+    rows = row_flow(context, flow, preset, shape, options, recipes, log, device)
     if preset in FLOW_PRESETS and not given:
         given = [*FLOW_PRESETS[preset].given]
     leads = Process.here().leads
@@ -176,31 +172,3 @@ def train(
         warn(note)
     told = f", {progress.detail}" if rows else ""
     sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}{told}\n")
-
-
-def _row_flow(
-    context: typer.Context,
-    kind: str | None,
-    preset: str | None,
-    shape: Shape,
-    training: Training,
-    recipes: Mapping[str, str],
-    log: Path | None,
-    device: str,
-) -> RowFlow | None:
-    """The flow over rows that is asked for, by itself or by a preset, of which holds what nothing else is said of."""
-    if preset in FLOW_PRESETS:
-        usual = FLOW_PRESETS[preset].flow
-        kind, recipes = kind or usual.kind, {**usual.transforms, **recipes}
-        shape, training = _said(context, usual.shape, shape), _said(context, usual.training, training)
-    if kind not in (None, "lattice"):
-        return RowFlow(kind, shape, training, recipes, None if log is None else str(log), device)
-    if recipes or log or (shape, training, device) != (_SHAPE, _TRAINING, _FLOW.device):
-        raise InvalidArgument("--transform, --steps, --epochs and the like are for flows over rows; name one with --flow")
-    return None
-
-
-def _said(context: typer.Context, preset: Options, asked: Options) -> Options:
-    """A preset's options, but for those that the command line names."""
-    names = asked_options(context).keys() & {f.name for f in fields(asked)}
-    return replace(preset, **{name: getattr(asked, name) for name in names})
