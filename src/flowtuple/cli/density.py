@@ -37,7 +37,7 @@ def sample(
     dask: OnDask = None,
     per_file: Annotated[int, typer.Option("--per-file", metavar="K", min=1, help="With --dask: events of a file.")] = 100_000,
 ) -> None:
-    """Draw whole events from a model; the same seed gives the same events anywhere.
+    """Draw whole events from a model; the same seed gives the same events.
 
     With --dask in files of --per-file events, together the same ones: sample jets.flow -n 1000000 -o out --dask local:4
 
@@ -78,7 +78,7 @@ def simulate(
     drop: Drop = False,
     dask: OnDask = None,
 ) -> None:
-    """Simulate generated events: objects found, their properties, the rest of the event; the same seed gives the same bits.
+    """Simulate generated events: objects found, their properties, the rest of the event; the same seed gives the same events.
 
     With --dask many files one by one: simulate sim.flow 'gen/*.root' -o out --dask local:4
 

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.evaluate.folds import FOLD
 from flowtuple.objects import Collection, find_collections, find_links
 from flowtuple.schema import Column, matches, referred
 from flowtuple.selection import naming
 from flowtuple.table import TableSource
 
-FOLD = "fold"
-"""Tells the times apart that `simulate --oversample` simulated one event."""
 _APART = ("id", "weight", "counter", "label")
 _FLAVOUR = ("flavour", "flavor", "pdgid")
 

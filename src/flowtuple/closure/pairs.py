@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowtuple.closure.layout import FOLD, Layout, Link
+from flowtuple.closure.layout import Layout, Link
 from flowtuple.errors import InvalidArgument
+from flowtuple.evaluate.folds import FOLD
 from flowtuple.objects import Collection, pointed
 from flowtuple.rows import Rows
 from flowtuple.schema import Array

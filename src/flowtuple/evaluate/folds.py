@@ -12,6 +12,9 @@ import numpy as np
 from flowtuple.errors import InvalidArgument
 from flowtuple.schema import Array
 
+FOLD = "fold"
+"""The column that tells the times apart that one event was simulated."""
+
 
 @dataclass(frozen=True, eq=False)
 class FoldHistogram:

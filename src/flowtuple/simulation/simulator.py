@@ -9,6 +9,7 @@ import numpy as np
 
 from flowtuple.codec.column import TableCoding
 from flowtuple.errors import InvalidArgument
+from flowtuple.evaluate.folds import FOLD
 from flowtuple.execute import ordered_map
 from flowtuple.schema import Array, Column
 from flowtuple.simulation.block import Block, take_events
@@ -20,8 +21,6 @@ from flowtuple.simulation.unfamiliar import flag_columns, flags, unfamiliar
 from flowtuple.table import Table, TableSource, check_same_columns, concatenate, ranges, read_like
 
 BLOCK = 4096  # events made at a time by one thread
-FOLD = "fold"
-"""The column that tells the times apart that one event was simulated."""
 
 
 class Simulated:
