@@ -96,6 +96,7 @@ def main() -> None:
         with connected(f"local:{a.workers}") as client:
             started = time.perf_counter() - begin
             many = rounds(sources, model, folder / "many", client)
+            print(f"workers: {max(client.run(resident).values()):.0f} MB at most, model {model.stat().st_size / 1e3:.0f} kB")
             if a.tasks:
                 idle = [Task(str(k), f"{k}.root", str(folder / "none" / str(k))) for k in range(a.tasks)]
                 run(Nothing(), idle[:100], folder / "hundred", client)
@@ -105,6 +106,8 @@ def main() -> None:
         packed = sorted((folder / "one" / "packed").glob("*.ftup"))
         other = [folder / "many" / "packed" / path.name for path in packed]
         same = sum(one.read_bytes() == two.read_bytes() for one, two in zip(packed, other, strict=True))
+        sizes = [sum(path.stat().st_size for path in paths) / 1e6 for paths in ((folder / "data").iterdir(), packed)]
+        print(f"{sizes[0]:.1f} MB of ROOT files, {sizes[1]:.1f} MB compressed; {sizes[0] / one[0]:.2f} MB/s compressed here")
         print(f"{a.files} files of {a.events} events, {same} of {len(packed)} compressed files equal byte for byte")
         print(
             f"workers started in {started:.1f} s\n\n| step | here, s | {a.workers} workers, s | share |\n|---|---:|---:|---:|"
