@@ -62,7 +62,7 @@ def compare(
     ] = False,
     dask: Annotated[
         str | None,
-        typer.Option("--dask", metavar="ADDRESS|local[:N]|serial", help="Globs of many files: histograms that add up."),
+        typer.Option("--dask", metavar="ADDRESS|local[:N]|serial", help="Globs of many files: histograms; p is approximate."),
     ] = None,
     as_json: Json = False,
 ) -> None:
