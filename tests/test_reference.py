@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import awkward as ak
@@ -16,21 +17,21 @@ from hypothesis import strategies as st
 pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
-import flowtuple as ft  # noqa: E402
-from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported  # noqa: E402
-from flowtuple.events.source import open_dataset  # noqa: E402
-from flowtuple.reference import stored  # noqa: E402
-from flowtuple.reference.bits import pack_bits, unpack_bits  # noqa: E402
-from flowtuple.reference.erf_codes import from_codes, largest, to_codes  # noqa: E402
-from flowtuple.reference.fitting import fit_codec  # noqa: E402
-from flowtuple.reference.networks import Pair, decoder  # noqa: E402
-from flowtuple.reference.normalisations import autoencoder_recipe, latent_recipe  # noqa: E402
-from flowtuple.reference.options import NETWORKS, NORMALISATIONS, Autoencoder, Latent  # noqa: E402
-from flowtuple.reference.residuals import add_residuals, pack_residuals, resolve  # noqa: E402
-from flowtuple.row_reading import read_rows  # noqa: E402
-from flowtuple.rows import Rows  # noqa: E402
-from flowtuple.transforms import Chain  # noqa: E402
-from flowtuple.workflow import decode_rows, encode_rows  # noqa: E402
+import flowtuple as ft
+from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported
+from flowtuple.events.source import open_dataset
+from flowtuple.reference import stored
+from flowtuple.reference.bits import pack_bits, unpack_bits
+from flowtuple.reference.erf_codes import from_codes, largest, to_codes
+from flowtuple.reference.fitting import fit_codec
+from flowtuple.reference.networks import Pair, decoder
+from flowtuple.reference.normalisations import autoencoder_recipe, latent_recipe
+from flowtuple.reference.options import NETWORKS, NORMALISATIONS, Autoencoder, Latent
+from flowtuple.reference.residuals import add_residuals, pack_residuals, resolve
+from flowtuple.row_reading import read_rows
+from flowtuple.rows import Rows
+from flowtuple.transforms import Chain
+from flowtuple.workflow import decode_rows, encode_rows
 
 BITS = range(1, 32)
 FLOW = Latent(bits=13, model=2, training=ft.Training(epochs=1, batch=256))
@@ -178,8 +179,8 @@ def test_bits_of_another_number_of_numbers_are_refused() -> None:
 
 def test_errors_of_the_latent_codec_shrink_with_bits(flow: stored.LatentCodec, rows: Rows, tmp_path: Path) -> None:
     found = [stored.write(replace(flow, bits=bits), rows, tmp_path / "x.ref") for bits in (4, 8, 13, 20)]
-    for coarse, fine in zip(found, found[1:], strict=False):
-        assert all(b.mean < a.mean / 8 for a, b in zip(coarse.accuracy, fine.accuracy, strict=True))
+    for coarse, fine in pairwise(found):
+        assert all(b.mean < a.mean / 4 for a, b in zip(coarse.accuracy, fine.accuracy, strict=True))
         assert fine.file_bytes > coarse.file_bytes
     one, other = found[1].file_bytes, found[2].file_bytes
     assert other - one == pytest.approx(5 * rows.values.size / 8, abs=3)
@@ -250,9 +251,9 @@ def test_events_keep_their_objects(tmp_path: Path) -> None:
     decode_rows(tmp_path / "x.ref", tmp_path / "x.root")
     decoded = ft.decompress(tmp_path / "x.ref")
     expected = ak.sum(~np.isnan(events["Jet_pt"]), axis=1)
-    assert (ak.num(decoded["Jet_eta"]) == expected).all()
+    assert ak.num(decoded["Jet_eta"]).tolist() == expected.tolist()
     assert decoded["nJet"].tolist() == expected.tolist()
-    assert decoded["Jet_n"].type.content.content.primitive == "int32"
+    assert np.asarray(ak.flatten(decoded["Jet_n"])).dtype == np.int32
     assert open_dataset(tmp_path / "x.root").table("rows").num_entries == len(events)
 
 
@@ -315,7 +316,7 @@ def test_what_is_no_such_file_is_refused(data: bytes, tmp_path: Path) -> None:
         stored.unpack(data[:-1], "x.ref")
     with pytest.raises(Corrupt, match="is no file of a reference method; flowtuple reference encode makes one"):
         stored.unpack(b"PK" + data, "x.ref")
-    with pytest.raises(InvalidArgument, match="no.ref: cannot be read"):
+    with pytest.raises(InvalidArgument, match=r"no\.ref: cannot be read"):
         decode_rows(tmp_path / "no.ref")
 
 
@@ -352,7 +353,7 @@ def test_undefined_rows_are_dropped_and_counted_or_refused(tmp_path: Path) -> No
     found = encode_rows(values, tmp_path / "x.ref", FLOW)
     assert (found.dropped, found.rows, len(decode_rows(tmp_path / "x.ref"))) == (4, 1496, 1496)
     values["phi"][:] = np.nan
-    with pytest.raises(InvalidArgument, match="0 events"):
+    with pytest.raises(InvalidArgument, match="has no row without NaN or infinite values; nothing can be encoded"):
         encode_rows(values, tmp_path / "y.ref", FLOW)
     assert not (tmp_path / "y.ref").exists()
 
@@ -360,11 +361,11 @@ def test_undefined_rows_are_dropped_and_counted_or_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Latent(bits=0), "0 bits of a latent codec are out of range; N is from 1 to 31"),
+        (lambda: Latent(bits=0), "a latent codec of 0 bits is out of range; N goes from 1 to 31"),
         (lambda: Latent(bits=32), "32 bits"),
         (lambda: Latent(model=3), "no model 3 of the latent codec; 1 is 6 x 64"),
         (lambda: Latent(unit="TeV"), "no unit 'TeV' of energies; nearest: MeV, GeV|nearest: GeV, MeV"),
-        (lambda: Autoencoder(network="relu"), "no autoencoder 'relu'; nearest: leaky-relu-bn|there are: tanh"),
+        (lambda: Autoencoder(network="relu"), "no autoencoder 'relu'; nearest: elu-bn"),
         (lambda: Autoencoder(normalisation="costum"), "nearest: custom"),
         (lambda: Autoencoder(residuals="rel:1e-3"), "have no common step; write abs:E or std:S"),
         (lambda: Autoencoder(latent=0), "not all from 1 to 4096"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowtuple.errors import InvalidArgument
 from flowtuple.generative.fit import Fitted, Report
 from flowtuple.reference.autoencoder import AutoencoderCodec
 from flowtuple.reference.latent import LatentCodec
@@ -24,6 +25,8 @@ def fit_codec(
     Raises:
         InvalidArgument: Too few rows, or values outside of the domain of their preprocessing.
     """
+    if not len(rows):
+        raise InvalidArgument(f"{rows.source}: has no row without NaN or infinite values; nothing can be encoded")
     if isinstance(asked, Latent):
         return LatentCodec.fit(rows, asked, seed, report, log)
     return AutoencoderCodec.fit(rows, asked, seed, report, log)

@@ -97,12 +97,7 @@ def write(codec: Codec, rows: Rows, path: str | os.PathLike[str]) -> Encoded:
         codec: Fitted to these columns.
         rows: At least one.
         path: The file.
-
-    Raises:
-        InvalidArgument: There is no row.
     """
-    if not len(rows):
-        raise InvalidArgument(f"{rows.source}: has no row without NaN or infinite values; nothing can be encoded")
     data, model_bytes = pack(codec, rows)
     decoded = unpack(data, os.fspath(path))
     with atomic_path(path) as temporary:
