@@ -33,7 +33,7 @@ def judged(a: argparse.Namespace, train: Rows, test: Rows, network: str, normali
     training = ft.Training(a.epochs, a.batch, a.learning_rate, 1e-2, "one-cycle", patience=0)
     asked = Autoencoder(a.latent, network, normalisation, unit=a.unit, seen=False, training=training)
     begin = time.perf_counter()
-    codec, fitted = AutoencoderCodec.fit(train, asked, a.seed, lambda share, loss: None)
+    codec, _ = AutoencoderCodec.fit(train, asked, a.seed, lambda share, loss: None)
     seconds = time.perf_counter() - begin
     found = measure(test, codec.decode(codec.encode(test.values), len(test)))
     relative = np.mean([c.relative_mean for c in found]), max(c.relative_largest for c in found)
