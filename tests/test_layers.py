@@ -53,13 +53,14 @@ RANKS = {
     "contest": 10,
     "generative": 10,
     "simulation": 10,
-    "workflow": 11,
-    "batch": 12,
+    "reference": 11,
+    "workflow": 12,
+    "batch": 13,
     "dask": 8,
-    "": 12,
-    "terminal": 12,
-    "cli": 13,
-    "__main__": 14,
+    "": 13,
+    "terminal": 13,
+    "cli": 14,
+    "__main__": 15,
 }
 
 Imports = dict[str, set[str]]

@@ -56,7 +56,7 @@ def _elementwise(step: Any, x: Tensor) -> Any:
 
 def maf(features: int, context: int, shape: Shape) -> Autoregressive:
     """Affine, fully autoregressive."""
-    return Autoregressive(zuko.flows.MAF(features, context, **_settings(shape)))
+    return Autoregressive(zuko.flows.MAF(features, context, randperm=shape.permute, **_settings(shape)))
 
 
 def realnvp(features: int, context: int, shape: Shape) -> Autoregressive:
@@ -66,7 +66,7 @@ def realnvp(features: int, context: int, shape: Shape) -> Autoregressive:
 
 def nsf(features: int, context: int, shape: Shape) -> Autoregressive:
     """Rational-quadratic splines, fully autoregressive."""
-    return Autoregressive(zuko.flows.NSF(features, context, bins=shape.bins, **_settings(shape)))
+    return Autoregressive(zuko.flows.NSF(features, context, bins=shape.bins, randperm=shape.permute, **_settings(shape)))
 
 
 def coupling(features: int, context: int, shape: Shape) -> Autoregressive:

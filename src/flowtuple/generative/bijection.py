@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 
 
-class Bijection(torch.nn.Module, ABC):
+class Learner(torch.nn.Module, ABC):
+    """What `flowtuple.generative.fit` trains: a module with a loss of each row."""
+
+    @abstractmethod
+    def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:
+        """What training makes small, for each row: shape (n,)."""
+
+
+class Bijection(Learner):
     """A flow between rows x and latent rows z, both of shape (n, d), which may depend on conditions of shape (n, c).
 
     A flow that was built for c conditions takes a context of that shape everywhere; one that was built for none takes none.
@@ -24,10 +32,6 @@ class Bijection(torch.nn.Module, ABC):
     @abstractmethod
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Rows from latent ones."""
-
-    @abstractmethod
-    def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:
-        """What training makes small, for each row: shape (n,)."""
 
 
 class Likely(Bijection):

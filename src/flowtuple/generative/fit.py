@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor
 from flowtuple.errors import InvalidArgument
 from flowtuple.generative import state
 from flowtuple.generative.ahead import Ahead
-from flowtuple.generative.bijection import Bijection
+from flowtuple.generative.bijection import Learner
 from flowtuple.generative.blocks import Batch, Sample, Shuffled
 from flowtuple.generative.device import choose_device, mixed_precision
 from flowtuple.generative.judge import Judge
@@ -31,8 +33,9 @@ _LEAST = 20  # events
 
 Report = Callable[[float, float], None]
 """Called with the share done (0 to 1) and the loss on held-out events, in nats per row."""
-Watch = Callable[[Bijection], Mapping[str, float]]
-"""What a flow half trained is like beside its loss, as numbers by name."""
+Trained = TypeVar("Trained", bound=Learner)
+Look = Callable[[], Mapping[str, float]]
+"""What the flow is like as it is, as numbers by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +58,14 @@ class Fitted:
 
 
 def fit(
-    flow: Bijection,
+    flow: Trained,
     sample: Sample,
     options: Training,
     seed: int,
     report: Report,
     checkpoint: Path | None = None,
     log: Path | None = None,
-    watch: Watch | None = None,
+    watch: Callable[[Trained], Mapping[str, float]] | None = None,
     device: str = "cpu",
 ) -> Fitted:
     """Train a flow in place; its weights end as those of the best epoch.
@@ -93,7 +96,8 @@ def fit(
     place = choose_device(device, process.local_rank)
     try:
         with joined(process, place) as team:
-            return _Run(flow.to(place), sample, options, seed, team, checkpoint).go(report, log, watch)
+            look = None if watch is None else partial(watch, flow)
+            return _Run(flow.to(place), sample, options, seed, team, checkpoint).go(report, log, look)
     finally:
         flow.to("cpu")
         torch.set_num_threads(before)
@@ -101,7 +105,7 @@ def fit(
 
 class _Run:
     def __init__(
-        self, flow: Bijection, sample: Sample, options: Training, seed: int, team: Team, checkpoint: Path | None
+        self, flow: Learner, sample: Sample, options: Training, seed: int, team: Team, checkpoint: Path | None
     ) -> None:
         self.flow, self.options, self.seed, self.team, self.checkpoint = flow, options, seed, team, checkpoint
         held = sample.held_out(options.held_out, seed)
@@ -116,7 +120,7 @@ class _Run:
         self.objective = team.objective(flow)
         self.fingerprint = state.fingerprint(flow, sample, options, seed)
 
-    def go(self, report: Report, log: Path | None, watch: Watch | None) -> Fitted:
+    def go(self, report: Report, log: Path | None, look: Look | None) -> Fitted:
         where, best = self._begin()
         writer = Log(log if self.team.process.leads else None)
         pieces = (p for k in range(where.epoch, self.options.epochs) for p in self.rows.pieces(k))
@@ -130,8 +134,8 @@ class _Run:
                 spent += seconds
                 best = self._finish(where, loss, best)
                 if self.team.process.leads:
-                    if watch is not None and where.epoch % max(1, self.options.epochs // WATCHES) == 0:
-                        where.watched.append((where.epoch, dict(watch(self.flow))))
+                    if look is not None and where.epoch % max(1, self.options.epochs // WATCHES) == 0:
+                        where.watched.append((where.epoch, dict(look())))
                     writer.write(where.epoch, self._numbers(where) | {"waited_for_data": (ahead.waited - before) / seconds})
                     if self.checkpoint is not None:
                         state.save(self.checkpoint, where, self.flow, best, self.optimiser, self.scheduler)

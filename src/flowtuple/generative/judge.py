@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from flowtuple.generative.bijection import Bijection
+from flowtuple.generative.bijection import Learner
 from flowtuple.generative.blocks import Sample
 from flowtuple.generative.keyed import Use, draw, whole
 from flowtuple.generative.team import Team, losses
@@ -35,7 +35,7 @@ class Judge:
             self._own[number] = sample.take(rows[start:stop], places, len(rows))
 
     @torch.no_grad()
-    def __call__(self, flow: Bijection) -> float:
+    def __call__(self, flow: Learner) -> float:
         """Weighted mean of the loss per row, the same number in every process and with any number of them."""
         sums = torch.zeros(self._count, dtype=torch.float64)
         for number, part in self._own.items():

@@ -114,7 +114,7 @@ class RowModel:
         return self._restored(y)
 
     def _restored(self, y: Array) -> Array:
-        values = [_typed(chain.inverse(y[:, k]), self.dtypes[k]) for k, chain in enumerate(self.chains)]
+        values = [typed(chain.inverse(y[:, k]), self.dtypes[k]) for k, chain in enumerate(self.chains)]
         return np.stack(values, axis=1)
 
     def _context(self, given: Array | None) -> torch.Tensor | None:
@@ -156,8 +156,13 @@ def _places(columns: int) -> Array:
     return places
 
 
-def _typed(values: Array, dtype: str) -> Array:
-    """As the type would hold them: rounded, within its range."""
+def typed(values: Array, dtype: str) -> Array:
+    """Numbers as a type would hold them, rounded and within its range, in float64.
+
+    Example:
+        >>> typed(np.array([2.7, -1.0]), "uint8").tolist()
+        [3.0, 0.0]
+    """
     kind = np.dtype(dtype)
     if kind.kind == "f":
         with np.errstate(over="ignore"):

@@ -23,6 +23,8 @@ class Shape:
         bins: Pieces of a spline.
         steps: Steps of the solver of a continuous flow.
         blocks: Blocks of a residual network, of two layers each.
+        permute: Whether each step of `maf` and `nsf` takes the columns in an order drawn at random; otherwise forwards and
+            backwards in turn.
     """
 
     transforms: int | None = None
@@ -30,6 +32,7 @@ class Shape:
     bins: int = 16
     steps: int = 32
     blocks: int = 2
+    permute: bool = False
 
     def __post_init__(self) -> None:
         one = {"transforms": self.transforms_or(1), "bins": self.bins, "steps": self.steps, "blocks": self.blocks}

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from flowtuple.errors import InvalidArgument, ProcessLost
-from flowtuple.generative.bijection import Bijection
+from flowtuple.generative.bijection import Learner
 from flowtuple.generative.blocks import Batch
 from flowtuple.generative.processes import Process
 
@@ -28,7 +28,7 @@ PATIENCE = timedelta(minutes=10)  # after which a process that says nothing is l
 class Objective(torch.nn.Module):
     """The loss of a flow, as the forward pass that `DistributedDataParallel` watches."""
 
-    def __init__(self, flow: Bijection) -> None:
+    def __init__(self, flow: Learner) -> None:
         super().__init__()
         self.flow = flow
 
@@ -38,7 +38,7 @@ class Objective(torch.nn.Module):
         return total
 
 
-def losses(flow: Bijection, batch: Batch, generator: torch.Generator) -> Tensor:
+def losses(flow: Learner, batch: Batch, generator: torch.Generator) -> Tensor:
     """Of each row, shape (m,)."""
     if batch.context is None:
         return flow.loss(batch.x, generator)
@@ -58,7 +58,7 @@ class Team:
     process: Process
     device: torch.device
 
-    def objective(self, flow: Bijection) -> torch.nn.Module:
+    def objective(self, flow: Learner) -> torch.nn.Module:
         """The loss, whose gradients come to be those of the whole step in every process."""
         module = Objective(flow)
         if self.process.size == 1:

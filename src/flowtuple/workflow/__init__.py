@@ -9,6 +9,7 @@ from flowtuple.workflow.measuring import bench, demo
 from flowtuple.workflow.presets import preset
 from flowtuple.workflow.reading import decompress
 from flowtuple.workflow.recompressing import Recompressed, recompress
+from flowtuple.workflow.reference import decode_rows, encode_rows
 from flowtuple.workflow.request import EVERYTHING, Selection
 from flowtuple.workflow.simulating import simulate
 from flowtuple.workflow.snapping import snap
@@ -24,8 +25,10 @@ __all__ = [
     "bench",
     "compare",
     "compress",
+    "decode_rows",
     "decompress",
     "demo",
+    "encode_rows",
     "load",
     "preset",
     "recompress",

@@ -93,7 +93,7 @@ def _rows(lesson: Lesson) -> Rows:
 
 
 def _trained(rows: Rows, flow: RowFlow, seed: int, checkpoint: Path | None, report: Callable[[float, float], None]) -> bytes:
-    with _torch("training a flow"):
+    with needs_torch("training a flow"):
         from flowtuple.generative.stored import pack_model
         from flowtuple.generative.train import train_rows
     model, _ = train_rows(rows, flow, seed, report, checkpoint)
@@ -113,13 +113,13 @@ def load_rows(described: Any, path: str) -> dict[str, Conditional]:
         found = {str(name): base64.b64decode(text, validate=True) for name, text in described.items()}
     except (AttributeError, TypeError, ValueError) as error:
         raise Corrupt(f"{path}: its flows over rows are no text of base64 ({error}); train it again") from None
-    with _torch(f"simulating with the flows over rows of {path}"):
+    with needs_torch(f"simulating with the flows over rows of {path}"):
         from flowtuple.generative.stored import unpack_model
     return {name: unpack_model(content, f"{path}: {name}") for name, content in found.items()}
 
 
 @contextmanager
-def _torch(purpose: str) -> Iterator[None]:
+def needs_torch(purpose: str) -> Iterator[None]:
     """Says which extra is missing where PyTorch is."""
     try:
         yield

@@ -13,8 +13,10 @@ from flowtuple.container.file import File
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.location import split_tree
 from flowtuple.events.source import STORED, Source, WriteOptions, open_dataset, write_dataset
+from flowtuple.reference.signature import is_reference
 from flowtuple.selection import select
 from flowtuple.table import Dataset, read_all, tables_to_awkward
+from flowtuple.workflow.reference import decoded
 
 
 def decompress(
@@ -32,7 +34,7 @@ def decompress(
     """Read a file back, into memory or into another file.
 
     Args:
-        path: A flowtuple file or URL, with `:TREE` for one of its tables.
+        path: A flowtuple file or URL, with `:TREE` for one of its tables; or a local file of a reference method.
         output: A path whose suffix names the format; `None` to return the events.
         columns: Globs of the columns to decode; none means all.
         entries: First event and event after the last, of each table.
@@ -46,17 +48,24 @@ def decompress(
         An awkward record array, or a dict of them by table name where there are several; nothing with an `output`.
     """
     name, tree = split_tree(os.fspath(path), STORED)
+    if is_reference(name):
+        return _given_back(select(decoded(name), columns, (), entries), output, memory, options)
     with File(name, workers, given=None if given is None else open_dataset(given), model=model) as file:
         if file.is_model:
             raise InvalidArgument(
                 f"{name}: is a model and holds no events; use it with: flowtuple compress FILE --model {name}"
             )
         dataset = file.dataset() if tree is None else file.dataset().only(tree)
-        dataset = select(dataset, columns, (), entries)
-        if output is not None:
-            write_dataset(dataset, output, _within(memory, dataset, options or WriteOptions()))
-            return None
-        return tables_to_awkward({name: read_all(table) for name, table in dataset.tables.items()})
+        return _given_back(select(dataset, columns, (), entries), output, memory, options)
+
+
+def _given_back(
+    dataset: Dataset, output: str | os.PathLike[str] | None, memory: int, options: WriteOptions | None
+) -> ak.Array | dict[str, ak.Array] | None:
+    if output is not None:
+        write_dataset(dataset, output, _within(memory, dataset, options or WriteOptions()))
+        return None
+    return tables_to_awkward({name: read_all(table) for name, table in dataset.tables.items()})
 
 
 def _within(memory: int, dataset: Dataset, options: WriteOptions) -> WriteOptions:

@@ -1,0 +1,148 @@
+"""Commands of the reference methods: reference encode, reference decode."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowtuple.cli.app import app
+from flowtuple.cli.options import (
+    Columns,
+    Drop,
+    Exclude,
+    Inputs,
+    Json,
+    Names,
+    Seed,
+    make_selection,
+    one_or_many,
+    print_json,
+    read_sizes,
+)
+from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.evaluate.page import format_bytes, format_number
+from flowtuple.reference.options import Autoencoder, Latent
+from flowtuple.terminal import show_table, shown_progress, warn
+
+if TYPE_CHECKING:
+    from flowtuple.reference.stored import Encoded
+
+_LATENT, _AUTOENCODER = Latent(), Autoencoder()
+_OF_LATENT, _OF_AUTOENCODER = "Latent codec", "Autoencoder"
+
+reference = typer.Typer(
+    help="Methods that others published, as they are documented: rows of floats, without a bound of their own.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(reference, name="reference")
+
+
+@reference.command()
+def encode(
+    source: Inputs,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.ref", help="The file to write.")],
+    codec: Annotated[str, typer.Option("--codec", help="latent or autoencoder.")] = "latent",
+    columns: Columns = [],  # noqa: B006 (typer reads it once)
+    exclude: Exclude = [],  # noqa: B006
+    names: Names = "",
+    drop: Drop = False,
+    unit: Annotated[str, typer.Option("--unit", help="Of energies and masses: GeV or MeV.")] = "GeV",
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default 30 (latent), 100 (autoencoder).")] = None,
+    bits: Annotated[int, typer.Option("--bits", help="N, 1 to 31.", rich_help_panel=_OF_LATENT)] = _LATENT.bits,
+    model: Annotated[
+        int, typer.Option("--model", help="1 (6 x 64) or 2 (4 x 32).", rich_help_panel=_OF_LATENT)
+    ] = _LATENT.model,
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="Cut codes off instead of rounding.", rich_help_panel=_OF_LATENT)
+    ] = False,
+    latent: Annotated[
+        int, typer.Option("--latent", help="Numbers a row.", rich_help_panel=_OF_AUTOENCODER)
+    ] = _AUTOENCODER.latent,
+    network: Annotated[
+        str, typer.Option("--network", help="tanh, leaky-relu-bn or elu-bn.", rich_help_panel=_OF_AUTOENCODER)
+    ] = _AUTOENCODER.network,
+    normalisation: Annotated[
+        str, typer.Option("--normalisation", help="none, standard or custom.", rich_help_panel=_OF_AUTOENCODER)
+    ] = _AUTOENCODER.normalisation,
+    hidden: Annotated[
+        str, typer.Option("--hidden", metavar="N,N", help="Widths of hidden layers.", rich_help_panel=_OF_AUTOENCODER)
+    ] = "",
+    residuals: Annotated[
+        str, typer.Option("--residuals", metavar="BOUND", help="abs:E or std:S to keep.", rich_help_panel=_OF_AUTOENCODER)
+    ] = "",
+    log: Annotated[Path | None, typer.Option("--log", metavar="DIR", help="For TensorBoard.")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Fit a method to rows and write them with it; prints the errors of what the file decodes to.
+
+    Example: flowtuple reference encode jets.root -o jets.ref --codec latent --bits 13 --unit MeV
+    """
+    from flowtuple import workflow
+
+    widths = read_sizes(hidden, "--hidden") if hidden else ()
+    asked: dict[str, Latent | Autoencoder] = {
+        "latent": Latent(bits, model, truncate, unit),
+        "autoencoder": Autoencoder(latent, network, normalisation, widths, unit, residuals),
+    }
+    if codec not in asked:
+        raise InvalidArgument(f"there is no codec {codec!r} among the reference methods; {nearest(codec, asked)}")
+    method = asked[codec]
+    if epochs is not None:
+        method = replace(method, training=replace(method.training, epochs=epochs))
+    selection = make_selection(columns, exclude, [], names, drop)
+    with shown_progress() as progress:
+        found = workflow.encode_rows(
+            one_or_many(source),
+            output,
+            method,
+            selection=selection,
+            seed=seed,
+            log=None if log is None else str(log),
+            progress=progress,
+        )
+    if found.dropped:
+        warn(f"{found.dropped} rows hold NaN or infinite values and were left out")
+    if as_json:
+        errors = [vars(a) | {"over_std": (a.relative_mean, a.relative_largest)} for a in found.accuracy]
+        print_json(vars(found) | {"ratio": found.ratio, "bits_per_value": found.bits_per_value, "accuracy": errors})
+        return
+    _show(found)
+
+
+@reference.command()
+def decode(
+    path: Annotated[str, typer.Argument(metavar="IN.ref", help="From reference encode.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz].")],
+) -> None:
+    """Write the rows back; needs PyTorch, and nothing else than the file. flowtuple decompress does the same.
+
+    Example: flowtuple reference decode jets.ref -o jets.root
+    """
+    from flowtuple import workflow
+
+    workflow.decode_rows(path, output)
+    sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")
+
+
+def _show(found: Encoded) -> None:
+    """Sizes, and the errors of each column."""
+    rows = [
+        [
+            a.column,
+            *(format_number(v) for v in (a.mean, a.largest, a.relative_mean, a.relative_largest, a.response, a.width)),
+        ]
+        for a in found.accuracy
+    ]
+    headings = ["column", "mean |diff|", "max |diff|", "mean/std", "max/std", "mean response", "its width"]
+    show_table("Errors of what the file decodes to", headings, rows)
+    smaller = f"{format_number(found.ratio)} times smaller than {format_bytes(found.raw_bytes)} raw"
+    sys.stdout.write(
+        f"{found.path}: {format_bytes(found.file_bytes)} for {found.rows} rows, {smaller}, "
+        f"{format_number(found.bits_per_value)} bits per value (model {format_bytes(found.model_bytes)} included)\n"
+    )

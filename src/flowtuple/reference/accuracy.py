@@ -1,0 +1,83 @@
+"""How far decoded rows lie from the original ones, column by column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowtuple.rows import Rows
+from flowtuple.schema import Array
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Of one column; difference = original - decompressed, response = difference / original.
+
+    Attributes:
+        column: Its name.
+        mean: Of |difference|, in the column's unit.
+        largest: Of |difference|.
+        std: Standard deviation of the original values.
+        bias: Mean of the difference.
+        response: Mean of the response, over values that are not 0; NaN where there are none.
+        width: Standard deviation of the response.
+        zeros: Values that are 0.
+    """
+
+    column: str
+    mean: float
+    largest: float
+    std: float
+    bias: float
+    response: float
+    width: float
+    zeros: int
+
+    @property
+    def relative_mean(self) -> float:
+        """Mean of |difference| over the standard deviation, 0 where nothing differs."""
+        return _over(self.mean, self.std)
+
+    @property
+    def relative_largest(self) -> float:
+        """The largest |difference| over the standard deviation."""
+        return _over(self.largest, self.std)
+
+
+def measure(rows: Rows, decoded: Array) -> tuple[Accuracy, ...]:
+    """The accuracy of each column.
+
+    Args:
+        rows: The original ones.
+        decoded: Shape (n, d).
+
+    Example:
+        >>> rows = Rows("x", ("x",), np.array([[0.0], [2.0]]), np.arange(2), 2)
+        >>> found = measure(rows, np.array([[0.0], [1.5]]))[0]
+        >>> found.mean, found.largest, found.relative_mean, found.response, found.zeros
+        (0.25, 0.5, 0.25, 0.25, 1)
+    """
+    return tuple(_of_column(name, rows.values[:, k], decoded[:, k]) for k, name in enumerate(rows.columns))
+
+
+def _of_column(name: str, x: Array, y: Array) -> Accuracy:
+    off, other = x - y, x != 0
+    ratio = off[other] / x[other] if other.any() else np.array([np.nan])
+    distance = np.abs(off)
+    return Accuracy(
+        name,
+        mean=float(distance.mean()),
+        largest=float(distance.max()),
+        std=float(x.std()),
+        bias=float(off.mean()),
+        response=float(ratio.mean()),
+        width=float(ratio.std()),
+        zeros=int((~other).sum()),
+    )
+
+
+def _over(error: float, std: float) -> float:
+    if error == 0:
+        return 0.0
+    return error / std if std > 0 else float("inf")

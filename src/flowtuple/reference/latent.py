@@ -1,0 +1,131 @@
+"""The latent codec: rows through a normalizing flow to normal ones, through erf to uniform ones, to whole numbers of N bits.
+
+p_T and mass are ln(x + 10), standardised; other columns standardised, then normal by rank; then K times a random order of the
+columns and a masked affine autoregressive transformation of zuko (Papamakarios et al., 2017). Latent numbers are scaled by
+3 / max|z| over all rows and columns; u = erf(z) lies between -1 and 1; the code is u 2^N, rounded.
+"""
+
+from __future__ import annotations
+
+import glob
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import torch
+
+from flowtuple.errors import Corrupt
+from flowtuple.generative.fit import Fitted, Report
+from flowtuple.generative.model import RowModel
+from flowtuple.generative.options import RowFlow
+from flowtuple.generative.stored import pack_model, unpack_model
+from flowtuple.generative.train import train_rows
+from flowtuple.reference.bits import pack_bits, unpack_bits
+from flowtuple.reference.codec import one_thread
+from flowtuple.reference.erf_codes import from_codes, largest, to_codes
+from flowtuple.reference.normalisations import latent_recipe
+from flowtuple.reference.options import MODELS, MOST_BITS, Latent
+from flowtuple.rows import Rows
+from flowtuple.schema import Array
+
+_SCALE = struct.Struct("<d")
+
+
+@dataclass(frozen=True, eq=False)
+class LatentCodec:
+    """A fitted latent codec; `dataclasses.replace` gives it other bits.
+
+    Attributes:
+        model: The flow with its preprocessing.
+        bits: N.
+        truncate: Codes are cut off towards zero.
+    """
+
+    model: RowModel
+    bits: int
+    truncate: bool = False
+    name: ClassVar[str] = "latent"
+
+    @classmethod
+    def fit(cls, rows: Rows, asked: Latent, seed: int, report: Report, log: str | None = None) -> tuple[Self, Fitted]:
+        """Train the flow on rows.
+
+        Args:
+            rows: Finite.
+            asked: Model and training.
+            seed: Of weights and training.
+            report: Told of each epoch.
+            log: A folder for TensorBoard.
+
+        Raises:
+            InvalidArgument: Too few rows, or values that have no logarithm.
+        """
+        recipes = {glob.escape(name): latent_recipe(name, asked.unit) for name in rows.columns}
+        flow = RowFlow("maf", MODELS[asked.model], asked.training, recipes, log)
+        model, fitted = train_rows(rows, flow, seed, report)
+        _clear_masked(model.flow)
+        return cls(replace(model, about={}), asked.bits, asked.truncate), fitted
+
+    @classmethod
+    def restore(cls, settings: Mapping[str, Any], weights: bytes, where: str) -> Self:
+        """The inverse of `settings` and `weights`.
+
+        Raises:
+            Corrupt: They do not describe a codec.
+        """
+        bits = settings.get("bits")
+        if not isinstance(bits, int) or not 1 <= bits <= MOST_BITS:
+            raise Corrupt(f"{where}: has codes of {bits!r} bits; restore it from a copy")
+        return cls(unpack_model(weights, where), bits, bool(settings.get("truncate")))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.model.columns
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        return self.model.dtypes
+
+    def settings(self) -> Mapping[str, Any]:
+        return {"bits": self.bits, "truncate": self.truncate}
+
+    def weights(self) -> bytes:
+        return pack_model(self.model)
+
+    def latent(self, values: Array) -> Array:
+        """Normal numbers, if the flow is right, of rows: both of shape (n, d)."""
+        with one_thread():
+            return self.model.to_latent(values)[0]
+
+    def encode(self, values: Array) -> list[bytes]:
+        z = self.latent(values)
+        scale = largest(z)
+        codes = to_codes(z, scale, self.bits, truncate=self.truncate) + 2**self.bits
+        return [_SCALE.pack(scale) + pack_bits(codes.ravel(), self.bits + 1)]
+
+    def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
+        z = self.decode_latent(pieces, rows)
+        with one_thread():
+            return self.model.from_latent(z)
+
+    def decode_latent(self, pieces: Sequence[bytes], rows: int) -> Array:
+        """Latent rows as the codes give them back, shape (n, d).
+
+        Raises:
+            Corrupt: The pieces do not hold so many rows.
+        """
+        if len(pieces) != 1 or len(pieces[0]) < _SCALE.size:
+            raise Corrupt("the codes are incomplete")
+        (scale,) = _SCALE.unpack_from(pieces[0])
+        codes = unpack_bits(pieces[0][_SCALE.size :], self.bits + 1, rows * len(self.columns)) - 2**self.bits
+        return from_codes(codes.reshape(rows, -1), scale, self.bits)
+
+
+def _clear_masked(flow: torch.nn.Module) -> None:
+    """Set weights that their masks never let through to 0: the flow is the same, and the zeros cost nothing in a file."""
+    with torch.no_grad():
+        for layer in flow.modules():
+            mask = getattr(layer, "mask", None)
+            if isinstance(layer, torch.nn.Linear) and isinstance(mask, torch.Tensor):
+                layer.weight *= mask

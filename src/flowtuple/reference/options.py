@@ -1,0 +1,100 @@
+"""What may be asked of a reference method, without PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.generative.options import Shape, Training
+from flowtuple.schema import Bound
+
+MODELS: dict[int, Shape] = {
+    1: Shape(transforms=6, hidden=(64, 64), permute=True),
+    2: Shape(transforms=4, hidden=(32, 32), permute=True),
+}
+"""The flows of the latent codec by their published number: 6 transformations of 64 hidden units, 4 of 32."""
+
+UNITS = {"GeV": 1.0, "MeV": 1000.0}
+"""What energies, momenta and masses are divided by before a formula that wants GeV."""
+
+NETWORKS = ("tanh", "leaky-relu-bn", "elu-bn")
+NORMALISATIONS = ("none", "standard", "custom")
+MOST_BITS = 31
+
+
+def _check_unit(unit: str) -> None:
+    if unit not in UNITS:
+        raise InvalidArgument(f"there is no unit {unit!r} of energies; {nearest(unit, UNITS)}")
+
+
+@dataclass(frozen=True)
+class Latent:
+    """The latent codec: flow -> Gaussian -> erf -> whole numbers.
+
+    Attributes:
+        bits: N, from 1 to 31; a code of u 2^N has a sign, too, so that it takes N + 1 bits.
+        model: Which of the two published flows, 1 or 2.
+        truncate: Cut codes off towards zero, as int() does, instead of rounding them.
+        unit: Of energies, momenta and masses: GeV or MeV.
+        training: Of the flow.
+    """
+
+    bits: int = 13
+    model: int = 1
+    truncate: bool = False
+    unit: str = "GeV"
+    training: Training = field(default_factory=lambda: Training(epochs=30))
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= MOST_BITS:
+            raise InvalidArgument(
+                f"a latent codec of {self.bits} bits is out of range; N goes from 1 to {MOST_BITS}, 13 is usual"
+            )
+        if self.model not in MODELS:
+            raise InvalidArgument(f"there is no model {self.model} of the latent codec; 1 is 6 x 64, 2 is 4 x 32")
+        _check_unit(self.unit)
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """The autoencoder codec: a few float32 numbers a row in place of its columns.
+
+    Attributes:
+        latent: Numbers a row.
+        network: tanh, leaky-relu-bn or elu-bn.
+        normalisation: none, standard or custom.
+        hidden: Widths of the encoder's hidden layers, the decoder's in reverse; without one 200-100-50 for at most four
+            columns, 200-200-200 for more.
+        unit: Of energies, momenta and masses: GeV or MeV.
+        residuals: abs:E or std:S that a stream of residuals makes every float keep, integers exact; empty for none.
+        seen: Round columns of few values to the values that were seen.
+        training: Of both networks, with AdamW.
+    """
+
+    latent: int = 3
+    network: str = "tanh"
+    normalisation: str = "custom"
+    hidden: tuple[int, ...] = ()
+    unit: str = "GeV"
+    residuals: str = ""
+    seen: bool = True
+    training: Training = field(
+        default_factory=lambda: Training(epochs=100, batch=512, weight_decay=1e-2, schedule="one-cycle", patience=0)
+    )
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.latent <= 4096 or not all(1 <= width <= 4096 for width in self.hidden):
+            raise InvalidArgument(f"widths {self.hidden} and {self.latent} of an autoencoder are not all from 1 to 4096")
+        if self.network not in NETWORKS:
+            raise InvalidArgument(f"there is no autoencoder {self.network!r}; {nearest(self.network, NETWORKS)}")
+        if self.normalisation not in NORMALISATIONS:
+            raise InvalidArgument(
+                f"there is no normalisation {self.normalisation!r}; {nearest(self.normalisation, NORMALISATIONS)}"
+            )
+        _check_unit(self.unit)
+        if self.residuals and Bound.parse(self.residuals).kind not in ("abs", "std"):
+            raise InvalidArgument(f"residuals within {self.residuals!r} have no common step; write abs:E or std:S")
+
+    def widths(self, columns: int) -> tuple[int, ...]:
+        """Of the encoder's hidden layers for so many columns."""
+        return self.hidden or ((200, 100, 50) if columns <= 4 else (200, 200, 200))

@@ -1,0 +1,116 @@
+"""Rows into the file of a reference method, and back."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import awkward as ak
+
+from flowtuple.events.source import Source, WriteOptions, check_stored_name, write_dataset
+from flowtuple.progress import Progress, silent
+from flowtuple.reference.options import Autoencoder, Latent
+from flowtuple.row_reading import read_rows
+from flowtuple.schema import Array, Column, infer_role
+from flowtuple.table import Dataset, Table, read_all, table_to_awkward
+from flowtuple.workflow.engines import needs_torch
+from flowtuple.workflow.request import EVERYTHING, Selection, check_seed, read
+
+if TYPE_CHECKING:
+    from flowtuple.reference.stored import Decoded, Encoded
+
+_TABLE = "rows"
+
+
+def encode_rows(
+    source: Source,
+    path: str | os.PathLike[str],
+    codec: Latent | Autoencoder,
+    *,
+    selection: Selection = EVERYTHING,
+    seed: int = 0,
+    log: str | None = None,
+    progress: Progress = silent,
+) -> Encoded:
+    """Fit a reference method to the objects of one collection, or to events, and write them with it.
+
+    The errors that it gives are those of the values that the file decodes to. Rows with NaN or infinite values are left out
+    and counted.
+
+    Args:
+        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
+        path: The file to write, by custom ending in `.ref`.
+        codec: Which method, and its options.
+        selection: Part of the input to take.
+        seed: The same input, options and seed give the same file on one machine.
+        log: A folder for TensorBoard.
+        progress: Told of each epoch.
+
+    Raises:
+        InvalidArgument: The columns are of several collections, too few rows are left, or a value is outside of the domain of
+            its column's preprocessing.
+        MissingExtra: PyTorch is not installed.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> import flowtuple as ft
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.ref"
+        >>> draw = np.random.default_rng(0)
+        >>> events = {"eta": draw.normal(size=500).astype("f4"), "phi": draw.uniform(-3, 3, 500).astype("f4")}
+        >>> done = encode_rows(events, path, Latent(bits=20, model=2, training=ft.Training(epochs=1)))
+        >>> difference = np.asarray(decode_rows(path)["phi"], "f8") - events["phi"]
+        >>> bool(np.abs(difference).max() == done.accuracy[1].largest)
+        True
+    """
+    check_seed(seed)
+    check_stored_name(path)
+    with needs_torch("a reference method"):
+        from flowtuple.reference.fitting import fit_codec
+        from flowtuple.reference.stored import write
+    rows = read_rows(read(source, selection))
+    fitted, _ = fit_codec(rows, codec, seed, lambda share, loss: progress("train", share, f"held-out loss {loss:.6f}"), log)
+    return write(fitted, rows, path)
+
+
+def decode_rows(
+    path: str | os.PathLike[str], output: str | os.PathLike[str] | None = None, options: WriteOptions | None = None
+) -> ak.Array | None:
+    """Decode the file of a reference method, which needs PyTorch but nothing else than the file.
+
+    Args:
+        path: From `encode_rows`.
+        output: A path whose suffix names the format; `None` to return the events.
+        options: For the output.
+
+    Raises:
+        Corrupt: It is no such file, or a damaged one.
+        Unsupported: It has residuals, and this machine's arithmetic is not the writer's.
+        MissingExtra: PyTorch is not installed.
+    """
+    dataset = decoded(path)
+    if output is not None:
+        write_dataset(dataset, output, options or WriteOptions())
+        return None
+    return table_to_awkward(read_all(dataset.table(_TABLE)))
+
+
+def decoded(path: str | os.PathLike[str]) -> Dataset:
+    """What a file of a reference method holds, as one table; raises as `decode_rows` does."""
+    with needs_torch(f"decoding {os.fspath(path)}"):
+        from flowtuple.reference.stored import read as read_file
+    return Dataset(os.fspath(path), {_TABLE: _table(read_file(path))})
+
+
+def _table(found: Decoded) -> Table:
+    """The rows in the columns' types; objects with the counter that they had."""
+    data: dict[str, Array] = {}
+    columns: list[Column] = []
+    if found.counter is not None:
+        data[found.counter] = found.counts
+        columns.append(Column(found.counter, "int64", "counter", hidden=found.counter.startswith("n(")))
+    for k, (name, dtype) in enumerate(zip(found.columns, found.dtypes, strict=True)):
+        data[name] = found.values[:, k].astype(dtype)
+        columns.append(Column(name, dtype, infer_role(name, dtype), counter=found.counter))
+    entries = len(found.values) if found.counter is None else len(found.counts)
+    return Table(_TABLE, tuple(columns), entries, data)
