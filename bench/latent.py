@@ -6,10 +6,10 @@ usage: python bench/latent.py FILE[:TREE] [--columns 'Jet_pt' ...] [--unit MeV] 
 The codec is trained on the rows that it codes; weights (float32), preprocessing, scale and description are in the file and
 counted. Errors are those of what the file decodes to. The rivals get for each column the absolute bound of twice the codec's
 mean |residual| there, at which values that are spread evenly over their cells have the same mean |residual|; what they come to
-is printed, too. quantise+pcodec is without any header; the lattice flow is the whole file, its model trained at `--effort` for
-the N of `--ours`. "Without model" leaves weights, preprocessing and description out, as the published ratios do. Errors are
-mean and largest |residual| over the column's standard deviation. Normality is D'Agostino and Pearson's s^2 + k^2 of each latent
-column, which is about 2 for a normal one.
+is printed, too. quantise+pcodec is without any header or counts of objects; the lattice flow is the whole file, its model
+trained at `--effort` for the N of `--ours`. "Without model" leaves weights, preprocessing and description out, as the published
+ratios do. Errors are mean and largest |residual| over the column's standard deviation. Normality is D'Agostino and Pearson's
+s^2 + k^2 of each latent column, which is about 2 for a normal one.
 """
 
 from __future__ import annotations

@@ -96,6 +96,15 @@ def test_conditions_matter(kind: str) -> None:
         assert flow.loss(x, generator, given).shape == (50,)
 
 
+@pytest.mark.parametrize("kind", ["maf", "nsf"])
+def test_orders_of_columns_turn_around_or_are_drawn(kind: str) -> None:
+    usual, drawn = (build(kind, 6, Shape(transforms=4, hidden=(8,), bins=4, permute=permute), 0) for permute in (False, True))
+    assert [step.order.tolist() for step in usual.flow.transform.transforms] == [[*range(6)], [*range(5, -1, -1)]] * 2
+    orders = [step.order.tolist() for step in drawn.flow.transform.transforms]
+    assert all(sorted(order) == [*range(6)] for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
+
+
 @pytest.mark.parametrize("features", [2, 5])
 def test_every_column_is_transformed_once_in_two_coupling_steps(features: int) -> None:
     flow = build("flashsim", features, Shape(hidden=(4,), bins=4), seed=0)

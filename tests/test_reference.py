@@ -20,13 +20,14 @@ pytest.importorskip("zuko")
 import flowtuple as ft
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported
 from flowtuple.events.source import open_dataset
+from flowtuple.generative.zoo import build
 from flowtuple.reference import stored
 from flowtuple.reference.bits import pack_bits, unpack_bits
 from flowtuple.reference.erf_codes import from_codes, largest, to_codes
 from flowtuple.reference.fitting import fit_codec
 from flowtuple.reference.networks import Pair, decoder
 from flowtuple.reference.normalisations import autoencoder_recipe, latent_recipe
-from flowtuple.reference.options import NETWORKS, NORMALISATIONS, Autoencoder, Latent
+from flowtuple.reference.options import MODELS, NETWORKS, NORMALISATIONS, Autoencoder, Latent
 from flowtuple.reference.residuals import add_residuals, pack_residuals, resolve
 from flowtuple.row_reading import read_rows
 from flowtuple.rows import Rows
@@ -109,6 +110,15 @@ def test_columns_of_the_latent_codec_are_normal_by_rank_where_they_are_no_energi
     y = Chain.fit(latent_recipe("Jet_phi", "GeV"), x).forward(x)
     assert np.std(y) == pytest.approx(1, abs=0.02)
     assert np.mean(np.abs(y) < 1) == pytest.approx(0.6827, abs=0.01)
+
+
+@pytest.mark.parametrize(("number", "steps", "width"), [(1, 6, 64), (2, 4, 32)])
+def test_flows_have_the_published_sizes(number: int, steps: int, width: int) -> None:
+    flow = build("maf", 4, MODELS[number], seed=0)
+    transforms = flow.flow.transform.transforms
+    assert len(transforms) == steps
+    assert all(transform.hyper[0].out_features == width for transform in transforms)
+    assert len({tuple(transform.order.tolist()) for transform in transforms}) > 2  # drawn at random, not there and back
 
 
 def test_networks_have_the_published_layers() -> None:
@@ -326,7 +336,7 @@ def test_what_is_no_such_file_is_refused(data: bytes, tmp_path: Path) -> None:
     [
         ({"version": 2}, TooNew, "has version 2 .* reads 1; update flowtuple"),
         ({"codec": "other"}, Corrupt, "describes no rows"),
-        ({"rows": 10**9}, Corrupt, "do not hold 4000000000 numbers"),
+        ({"rows": 10**9}, Corrupt, r"x\.ref: 10500 bytes do not hold 4000000000 numbers"),
         ({"settings": {"bits": 99}}, Corrupt, "has codes of 99 bits"),
         ({"settings": []}, Corrupt, "describes no rows"),
     ],

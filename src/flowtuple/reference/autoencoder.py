@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from flowtuple.errors import Corrupt
+from flowtuple.errors import Corrupt, Unsupported
 from flowtuple.generative.blocks import Sample
 from flowtuple.generative.fit import Fitted, Report, fit
 from flowtuple.generative.model import BLOCK, typed
@@ -116,9 +116,13 @@ class AutoencoderCodec:
         return save({name: value.contiguous() for name, value in self.decoder.state_dict().items()})
 
     def latent(self, values: Array) -> Array:
-        """Float32 numbers of shape (n, z) from rows of shape (n, d)."""
+        """Float32 numbers of shape (n, z) from rows of shape (n, d).
+
+        Raises:
+            Unsupported: The codec was read from a file.
+        """
         if self.encoder is None:
-            raise RuntimeError("a codec that was read from a file has no encoder")
+            raise Unsupported("an autoencoder that was read from a file has no encoder; fit one to encode")
         return _through(self.encoder, _forward(self.chains, values))
 
     def squared_error(self, values: Array) -> float:

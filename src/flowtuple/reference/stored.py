@@ -13,14 +13,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import zstandard
 
 from flowtuple.atomic import atomic_path
 from flowtuple.codec.packing import pack_indices, unpack_indices, unzstd, zstd
 from flowtuple.container.layout import checksum
-from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated
+from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported
 from flowtuple.reference.accuracy import Accuracy, measure
 from flowtuple.reference.autoencoder import AutoencoderCodec
 from flowtuple.reference.codec import Codec
@@ -35,6 +35,7 @@ _CHECKSUM = 8  # bytes
 _PARTS = 3  # pieces before those of the codec
 _COUNT = 4  # bytes of how many rows an event has, uncompressed
 _CODECS: Mapping[str, type[LatentCodec | AutoencoderCodec]] = {c.name: c for c in (LatentCodec, AutoencoderCodec)}
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError, zstandard.ZstdError)
 
 
 @dataclass(frozen=True)
@@ -151,20 +152,22 @@ def unpack(data: bytes, where: str) -> Decoded:
     if checksum(data[:-_CHECKSUM]) != int.from_bytes(data[-_CHECKSUM:], "little"):
         raise Corrupt(f"{where}: is damaged or cut off, its checksum is wrong; restore it from a copy")
     try:
-        pieces = split(data[len(MAGIC) : -_CHECKSUM])
-        content = json.loads(unzstd(pieces[0]))
-        if content["version"] > VERSION:
-            newer = f"has version {content['version']} of the format of reference methods"
-            raise TooNew(f"{where}: {newer}, this flowtuple reads {VERSION}; update flowtuple")
-        return _decode(content, pieces, where)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        return _decode(split(data[len(MAGIC) : -_CHECKSUM]), where)
+    except (Corrupt, Unsupported) as error:
+        named = str(error) if str(error).startswith(where) else f"{where}: {error}"
+        raise type(error)(named) from None
+    except _MALFORMED as error:
         raise Corrupt(f"{where}: describes no rows ({error}); restore it from a copy") from None
 
 
-def _decode(content: Mapping[str, Any], pieces: list[bytes], where: str) -> Decoded:
+def _decode(pieces: list[bytes], where: str) -> Decoded:
+    content = json.loads(unzstd(pieces[0]))
+    if content["version"] > VERSION:
+        newer = f"has version {content['version']} of the format of reference methods"
+        raise TooNew(f"{where}: {newer}, this flowtuple reads {VERSION}; update flowtuple")
     codec = _CODECS[content["codec"]].restore(content["settings"], unzstd(pieces[1]), where)
     rows, counter = int(content["rows"]), content["counter"]
     counts = np.empty(0, np.int64) if counter is None else unpack_indices(pieces[2], int(content["events"]))
     if counter is not None and int(counts.sum()) != rows:
-        raise Corrupt(f"{where}: its events have {int(counts.sum())} rows, its columns {rows}; restore it from a copy")
+        raise Corrupt(f"its events have {int(counts.sum())} rows, its columns {rows}; restore it from a copy")
     return Decoded(codec.columns, codec.dtypes, codec.decode(pieces[_PARTS:], rows), counter, counts)
