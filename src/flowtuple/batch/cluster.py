@@ -10,7 +10,7 @@ from flowtuple.errors import InvalidArgument, MissingExtra
 from flowtuple.execute import default_workers
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 Cluster: TypeAlias = "str | Client | None"
 """`local`, `local:N`, the address of a scheduler, a client; `serial` or `None` for this process."""
@@ -36,8 +36,7 @@ def connected(cluster: Cluster) -> Iterator[Client | None]:
     with contextlib.ExitStack() as stack:
         where: Any = cluster
         if cluster.partition(":")[0] == "local":
-            workers = distributed.LocalCluster(workers_of(cluster), threads_per_worker=1, dashboard_address=":0")
-            where = stack.enter_context(workers)
+            where = stack.enter_context(_workers_here(workers_of(cluster)))
         try:
             client = stack.enter_context(distributed.Client(where, timeout=_PATIENCE))
         except (OSError, ValueError) as error:
@@ -46,6 +45,21 @@ def connected(cluster: Cluster) -> Iterator[Client | None]:
                 f"--dask {cluster}: no scheduler answers ({first}); write local:N, serial, or an address such as tcp://host:8786"
             ) from None
         yield client
+
+
+def _workers_here(count: int) -> LocalCluster:
+    """Processes of one thread that keep the memory that they free.
+
+    Dask tells its workers to give freed memory back at once (MALLOC_TRIM_THRESHOLD_), which makes arrays that come and go half
+    as slow again.
+    """
+    import dask
+    from distributed import LocalCluster
+
+    environment = dask.config.get("distributed.nanny.pre-spawn-environ", {})
+    kept = {name: value for name, value in environment.items() if not name.startswith("MALLOC_")}
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": kept}):
+        return LocalCluster(count, threads_per_worker=1, dashboard_address=":0")
 
 
 def workers_of(text: str) -> int:
