@@ -118,7 +118,7 @@ class TestColumn:
                 file[key, part]
 
     def test_of_several_trees_needs_a_name(self, two):
-        with pytest.raises(InvalidArgument, match=r"two\.ftup: holds 2 trees \(Events, Runs\); name one as tree="):
+        with pytest.raises(InvalidArgument, match=r"two\.ftup: holds 2 trees \(Events, Runs\); choose one by tree="):
             two["x"]
 
 

@@ -100,7 +100,8 @@ class Cells:
         below = [n for k in nodes if cells.column[k] >= 0 for n in (cells.left[k], cells.right[k])]
         later = all(cells.left[k] > k and cells.right[k] > k for k in nodes if cells.column[k] >= 0)
         fits = all(len(part) == len(nodes) > 0 for part in (cells.edge, cells.left, cells.right, cells.figures))
-        fits = fits and len({len(cells.figures[k]) for k in nodes if cells.column[k] < 0} | {0}) == 2
+        widths = {len(cells.figures[k]) for k in nodes if cells.column[k] < 0}
+        fits = fits and len(widths) == 1 and 0 not in widths
         if not (fits and later and all(n < len(nodes) for n in below) and max(cells.column, default=-1) < len(cells.columns)):
             raise Corrupt("the cells of a response are no tree")
         return cells
