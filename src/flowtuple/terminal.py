@@ -295,7 +295,7 @@ def show_closure(found: Closure) -> None:
     for objects in found.objects:
         real = {(v.quantity, v.grid): v for v in objects.real.verdicts}
         rows = [[v.quantity, v.grid, *_beyond(v), *_beyond(real.get((v.quantity, v.grid)))] for v in objects.other.verdicts]
-        headings = ["figure", "against", "bins beyond", "worst %", "real beyond", "real worst %"]
+        headings = ["figure", "against", "bins beyond", "worst - 2 sigma, %", "real beyond", "real, %"]
         show_table(f"{objects.objects} by {objects.through}: beyond tolerance + 2 sigma", headings, rows, text_columns=2)
         areas = [str(a.area) if a.area else "not tried" for a in (objects.other, objects.real)]
         sys.stdout.write(f"AUC of {objects.objects} with {objects.partners}: {areas[0]}; real {areas[1]}\n")

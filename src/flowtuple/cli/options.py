@@ -29,7 +29,8 @@ Preset = Annotated[
 Drop = Annotated[bool, typer.Option("--drop", help="Leave out what cannot be carried instead of refusing.")]
 EffortOption = Annotated[str, typer.Option("--effort", help="fast, default or best: training time for bytes.")]
 GivenColumns = Annotated[
-    list[str], typer.Option("--given", metavar="GLOB", help="Columns not to store: whoever reads supplies them.")
+    list[str],
+    typer.Option("--given", metavar="GLOB", help="Columns that whoever reads supplies; of simulations the generated ones."),
 ]
 GivenFile = Annotated[
     list[str], typer.Option("--given", metavar="FILE", help="Has the columns that were given at compression.")

@@ -67,7 +67,7 @@ class Drawn:
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise Unsupported(
-                f"column {missing[0]!r}{more} of table {name!r} has no density in this model; train one with flowtuple train"
+                f"column {missing[0]!r}{more} of table {name!r} has no density in this model; train one without --lean"
             )
 
     def _has_density(self, column: Column) -> bool:
