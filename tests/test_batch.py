@@ -362,6 +362,13 @@ def test_numbers_of_workers_that_are_none(text: str) -> None:
         workers_of(text)
 
 
+@pytest.mark.parametrize("text", ["locl:2", "here", "host:two"])
+def test_addresses_that_are_none(text: str) -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(InvalidArgument, match=f"--dask {text}: is no address; write local:N"), connected(text):
+        pass
+
+
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr("flowtuple.batch.cluster._PATIENCE", 1)
@@ -403,6 +410,7 @@ class TestCommands:
         ended = call("compress", source, "bad.parquet", "-o", "packed", "--model", folder / "m.flow", "--dask", "serial")
         assert ended.exit_code == 1
         assert "1 files done; 1 failed, run again to do these alone" in ended.stdout
+        assert ended.stderr.startswith("flowtuple: failed: ")
         assert "bad.parquet" in ended.stderr
 
     @pytest.mark.parametrize(

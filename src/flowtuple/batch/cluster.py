@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Cluster: TypeAlias = "str | Client | None"
 """`local`, `local:N`, the address of a scheduler, a client; `serial` or `None` for this process."""
 
+_FIRST_PORT = 1024  # below, no scheduler listens: it is a misspelt local:2 that nobody should wait for
 _PATIENCE = 30  # seconds that a scheduler has to answer
 
 
@@ -33,6 +34,9 @@ def connected(cluster: Cluster) -> Iterator[Client | None]:
         import distributed
     except ImportError:
         raise MissingExtra("dask", "work on a cluster") from None
+    port = cluster.rpartition(":")[2]
+    if cluster.partition(":")[0] != "local" and "://" not in cluster and not (port.isdigit() and int(port) >= _FIRST_PORT):
+        raise InvalidArgument(f"--dask {cluster}: is no address; write local:N, serial, or one such as tcp://host:8786")
     with contextlib.ExitStack() as stack:
         where: Any = cluster
         if cluster.partition(":")[0] == "local":

@@ -81,7 +81,7 @@ def _show(summary: Summary, folder: Path) -> None:
         for message in facts.get("warnings", ()):
             warn(f"{name}: {message}")
     for name, reason in summary.failed.items():
-        warn(f"{name}: {reason}")
+        sys.stderr.write(f"flowtuple: failed: {name}: {reason}\n")
     before = f", {summary.skipped} of them before" if summary.skipped else ""
     failed = f"; {len(summary.failed)} failed, run again to do these alone" if summary.failed else ""
     sys.stdout.write(f"{folder}: {summary.done} files done{before}{failed}\n")
