@@ -6,7 +6,8 @@ The events of FILE, as often as needed, become files of `--events` each, no two 
 before any clock starts. Then all are compressed, verified and decompressed, in this process on one thread, and by workers of
 Dask with one thread each, whose start is in the time of all steps together. Bytes are compared file by file.
 
-With `--tasks N` beside it: the client's memory while N tasks that do nothing pass through it, after 100 of them and in the end.
+With `--tasks N` nothing of this, but how far the memory of the client, with the scheduler beside it, grows in a process that has
+done nothing before: while 100 tasks that do nothing pass through it, and then while N do.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from flowtuple.batch.cluster import Cluster, connected
 from flowtuple.batch.jobs import Compress, Decompress, Facts, Job, Verify
 from flowtuple.batch.run import run
 from flowtuple.batch.tasks import Task, plan
+from flowtuple.contest.memory import peak_meter
 from flowtuple.events.source import WriteOptions, open_dataset, write_dataset
 from flowtuple.selection import select
 
@@ -65,6 +67,15 @@ def resident() -> float:
     return float(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
 
 
+def idle_growth(tasks: int, cluster: Cluster) -> float:
+    """How far this process's peak rises, in MB, while so many tasks pass that do nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        idle = [Task(str(k), f"{k}.root", str(Path(name) / str(k))) for k in range(tasks)]
+        grown = peak_meter()
+        run(Nothing(), idle, Path(name), cluster)
+        return grown() / 1e6
+
+
 def rounds(sources: list[str], model: Path, folder: Path, cluster: Cluster) -> list[float]:
     """Seconds of compressing, verifying, decompressing all files."""
     packed, back = folder / "packed", folder / "back"
@@ -87,6 +98,12 @@ def main() -> None:
     parser.add_argument("--effort", default="fast")
     parser.add_argument("--tasks", type=int, default=0)
     a = parser.parse_args()
+    if a.tasks:
+        with connected(f"local:{a.workers}") as client:
+            idle_growth(10, client)  # what is loaded and set up once
+            few, many_tasks = idle_growth(100, client), idle_growth(a.tasks, client)
+        print(f"the client's memory grew by {few:.1f} MB in 100 tasks and by {many_tasks:.1f} MB in {a.tasks}")
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "data").mkdir()
@@ -100,12 +117,6 @@ def main() -> None:
             started = time.perf_counter() - begin
             many = rounds(sources, model, folder / "many", client)
             print(f"workers: {max(client.run(resident).values()):.0f} MB at most, model {model.stat().st_size / 1e3:.0f} kB")
-            if a.tasks:
-                idle = [Task(str(k), f"{k}.root", str(folder / "none" / str(k))) for k in range(a.tasks)]
-                run(Nothing(), idle[:100], folder / "hundred", client)
-                before = resident()
-                run(Nothing(), idle, folder / "none", client)
-                print(f"client: {before:.0f} MB at most after 100 tasks, {resident():.0f} MB after {a.tasks}")
         packed = sorted((folder / "one" / "packed").glob("*.ftup"))
         other = [folder / "many" / "packed" / path.name for path in packed]
         same = sum(one.read_bytes() == two.read_bytes() for one, two in zip(packed, other, strict=True))

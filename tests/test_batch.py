@@ -226,21 +226,28 @@ class TestHere:
         assert "column 'MET_pt' and 0 others have values outside their bounds" in reason
 
 
-def test_each_simulated_file_has_random_numbers_of_its_own(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with m.flow, which simulates jets, and two files of the same generated ones."""
+    folder = tmp_path_factory.mktemp("generated")
     gen = [[20.0 + k % 80] for k in range(2000)]
     both = {"GenJet_pt": gen, "Jet_pt": [[0.9 * x * (1 + 0.1 * np.sin(9 * k))] for k, [x] in enumerate(gen)]}
-    ft.train(both | {"Jet_genJetIdx": [[0]] * 2000}, tmp_path / "m.flow", target=["Jet_*"], given=["GenJet_*"], effort="fast")
+    ft.train(both | {"Jet_genJetIdx": [[0]] * 2000}, folder / "m.flow", target=["Jet_*"], given=["GenJet_*"], effort="fast")
     for name in ("x", "y"):
-        ft.workflow.write(ak.Array({"GenJet_pt": gen[:200]}), tmp_path / f"{name}.parquet")
-    tasks = plan([str(tmp_path / "?.parquet")], tmp_path / "out", ".root")
-    assert run(Simulate(str(tmp_path / "m.flow"), seed=1), tasks, tmp_path / "out").done == 2
+        ft.workflow.write(ak.Array({"GenJet_pt": gen[:200]}), folder / f"{name}.parquet")
+    return folder
+
+
+def test_each_simulated_file_has_random_numbers_of_its_own(generated: Path, tmp_path: Path) -> None:
+    tasks = plan([str(generated / "?.parquet")], tmp_path / "out", ".root")
+    assert run(Simulate(str(generated / "m.flow"), seed=1), tasks, tmp_path / "out").done == 2
 
     def made() -> list[list[Any]]:
         return [uproot.open(tmp_path / "out" / f"{name}.root")["events/Jet_pt"].array().tolist() for name in ("x", "y")]
 
     first = made()
     assert first[0] != first[1]
-    run(Simulate(str(tmp_path / "m.flow"), seed=1), tasks, tmp_path / "again")
+    run(Simulate(str(generated / "m.flow"), seed=1), tasks, tmp_path / "again")
     assert made() == first
 
 
@@ -282,6 +289,14 @@ class TestHistograms:
         tasks = plan(sources, tmp_path, ".json")
         assert {d.p_value for d in compare_histograms(tasks, tasks)} == {1.0}
 
+    def test_files_without_events_change_nothing(self, tmp_path: Path) -> None:
+        x = np.random.default_rng(0).normal(size=500)
+        for name, values in (("full", x), ("other", x + 0.1), ("none", x[:0])):
+            ft.workflow.write(ak.Array({"x": values}), tmp_path / f"{name}.parquet")
+        full, other, none = (plan([str(tmp_path / f"{n}.parquet")], tmp_path, ".json") for n in ("full", "other", "none"))
+        with_none, without = (compare_histograms(part, other)[0] for part in ([*none, *full], full))
+        assert with_none.to_json() == without.to_json()
+
     def test_two_trees_are_not_added_up(self, tmp_path: Path) -> None:
         with uproot.recreate(tmp_path / "two.root") as file:
             file["A"], file["B"] = {"x": np.arange(5.0)}, {"x": np.arange(5.0)}
@@ -291,7 +306,7 @@ class TestHistograms:
 
     def test_a_column_that_one_sample_lacks_is_named(self, sources: list[str], tmp_path: Path) -> None:
         ft.workflow.write(ak.Array({"Jet_pT": [1.0]}), tmp_path / "s.parquet")
-        with pytest.raises(InvalidArgument, match=r"lacks column '\w+' of .*; leave it out with --columns"):
+        with pytest.raises(InvalidArgument, match=r"s\.parquet: lacks column 'Jet_pt' of .*; nearest: Jet_pT; leave it out"):
             compare_histograms(plan(sources, tmp_path, ".json"), plan([str(tmp_path / "s.parquet")], tmp_path, ".json"))
 
 
@@ -329,11 +344,22 @@ class TestOnDask:
         for path in here.rglob("*.ftup"):
             assert (there / path.relative_to(here)).read_bytes() == path.read_bytes()
 
-    def test_a_worker_needs_no_pytorch(self, client: Any, folder: Path, sources: list[str], tmp_path: Path) -> None:
-        tasks = plan(sources, tmp_path, ".ftup")
+    def test_a_worker_needs_no_pytorch(
+        self, client: Any, folder: Path, generated: Path, sources: list[str], tmp_path: Path
+    ) -> None:
+        model, tasks = str(folder / "m.flow"), plan(sources, tmp_path, ".ftup")
         client.restart()
         run(job(folder), tasks, tmp_path, client)
-        run(Verify(), tasks, tmp_path, client)
+        jobs = [
+            (Verify(), tasks),
+            (Decompress(), plan([str(tmp_path / "*" / "*.ftup")], tmp_path / "back", ".root")),
+            (Sample(model), parts(20, 10, tmp_path / "drawn", ".root")),
+            (Score(model), plan(sources, tmp_path / "scores", ".parquet")),
+            (Simulate(str(generated / "m.flow")), plan([str(generated / "?.parquet")], tmp_path / "made", ".root")),
+        ]
+        for what, many in jobs:
+            summary = run(what, many, tmp_path / type(what).__name__, client)
+            assert (summary.done, dict(summary.failed)) == (len(many), {})
         loaded = client.run(lambda: sorted({"torch", "zuko", "matplotlib", "dask_awkward"} & set(sys.modules)))
         assert set(map(tuple, loaded.values())) == {()}
 

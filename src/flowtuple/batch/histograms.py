@@ -113,7 +113,9 @@ def _chi2() -> Callable[[float, int], float]:
 
 def _check_columns(found: Facts, task: Task, first: Facts, other: Task) -> None:
     """Files of both samples hold the same columns."""
-    for name in first.keys() ^ found.keys():
+    for name in (*first, *found):  # in order, for the first that differs is named
+        if name in first and name in found:
+            continue
         lacking, there = (task, other) if name in first else (other, task)
         close = nearest(name, found if lacking is task else first)
         raise InvalidArgument(

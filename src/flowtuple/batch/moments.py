@@ -5,6 +5,7 @@ Entries of one event are not independent: the variance of a bin is the sum over 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -109,14 +110,14 @@ def _parts(source: str, columns: Sequence[str]) -> Iterator[tuple[Table, list[Co
         raise InvalidArgument(f"{source}: holds the trees {', '.join(tables)}; choose one, such as FILE:{next(iter(tables))}")
     table = next(iter(tables.values()))
     kept = [c for c in table.columns if not (c.hidden or c.is_opaque or c.role == "id")]
-    for start, stop in ranges(table.num_entries, _STEP):
+    for start, stop in list(ranges(table.num_entries, _STEP)) or [(0, 0)]:  # a file without events has columns, too
         yield table.read([c.name for c in kept], start, stop), kept
 
 
 def _histogram(table: Table, column: Column, edges: Array) -> Array:
     """Counts and their variances, shape (2, bins); what lies beyond the edges counts in the bins at the ends."""
     values = np.asarray(table.data[column.name], np.float64)
-    values = values.reshape(len(values), -1)
+    values = values.reshape(len(values), math.prod(values.shape[1:]))
     event = np.arange(len(values))
     if column.counter is not None:
         event = np.repeat(np.arange(table.num_entries), np.asarray(table.data[column.counter]))
