@@ -6,8 +6,8 @@ The events of FILE, as often as needed, become files of `--events` each, no two 
 before any clock starts. Then all are compressed, verified and decompressed, in this process on one thread, and by workers of
 Dask with one thread each, whose start is in the time of all steps together. Bytes are compared file by file.
 
-With `--tasks N` nothing of this, but how far the memory of the client, with the scheduler beside it, grows in a process that has
-done nothing before: while 100 tasks that do nothing pass through it, and then while N do.
+With `--tasks N` nothing of this, but how far the memory of client and scheduler, one process, grows where nothing has been
+done before: while 100 tasks that do nothing pass through it, and then while N do.
 """
 
 from __future__ import annotations
