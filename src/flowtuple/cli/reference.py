@@ -72,6 +72,10 @@ def encode(
     hidden: Annotated[
         str, typer.Option("--hidden", metavar="N,N", help="Widths of hidden layers.", rich_help_panel=_OF_AUTOENCODER)
     ] = "",
+    variational: Annotated[
+        float,
+        typer.Option("--variational", metavar="BETA", help="Weight of the KL divergence.", rich_help_panel=_OF_AUTOENCODER),
+    ] = 0.0,
     residuals: Annotated[
         str, typer.Option("--residuals", metavar="BOUND", help="abs:E or std:S to keep.", rich_help_panel=_OF_AUTOENCODER)
     ] = "",
@@ -88,7 +92,7 @@ def encode(
     widths = read_sizes(hidden, "--hidden") if hidden else ()
     asked: dict[str, Latent | Autoencoder] = {
         "latent": Latent(bits, model, truncate, unit),
-        "autoencoder": Autoencoder(latent, network, normalisation, widths, unit, residuals),
+        "autoencoder": Autoencoder(latent, network, normalisation, widths, unit, residuals, variational=variational),
     }
     if codec not in asked:
         raise InvalidArgument(f"there is no codec {codec!r} among the reference methods; {nearest(codec, asked)}")
