@@ -20,8 +20,10 @@ class Accuracy:
         largest: Of |difference|.
         std: Standard deviation of the original values.
         bias: Mean of the difference.
+        spread: Standard deviation of the difference.
         response: Mean of the response, over values that are not 0; NaN where there are none.
         width: Standard deviation of the response.
+        half_width: Half the width that holds 68 % of the responses, from 16 % to 84 %; values near 0 do not blow it up.
         zeros: Values that are 0.
     """
 
@@ -30,8 +32,10 @@ class Accuracy:
     largest: float
     std: float
     bias: float
+    spread: float
     response: float
     width: float
+    half_width: float
     zeros: int
 
     @property
@@ -71,8 +75,10 @@ def _of_column(name: str, x: Array, y: Array) -> Accuracy:
         largest=float(distance.max()),
         std=float(x.std()),
         bias=float(off.mean()),
+        spread=float(off.std()),
         response=float(ratio.mean()),
         width=float(ratio.std()),
+        half_width=float(np.subtract(*np.percentile(ratio, [84, 16]))) / 2,
         zeros=int((~other).sum()),
     )
 
