@@ -111,7 +111,7 @@ def write_rows(rows: DecodedRows, folder: Path, progress: Progress) -> Path:
         "rows": rows,
         "corner": image(corner_png(rows.residuals(corner), corner), f"Residuals of {', '.join(corner)} against each other."),
         "cornered": corner,
-        "correlation": image(correlations_png(rho, names), "Correlation of the residuals of each pair of columns."),
+        "correlation": image(correlations_png(rho, names), "Rank correlation of the residuals of each pair of columns."),
         "dijet": _dijet_card(rows),
         "cards": _cards(rows, names, progress),
         "columns": names,

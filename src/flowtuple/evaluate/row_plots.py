@@ -49,7 +49,7 @@ def difference_png(difference: Array, label: str) -> bytes:
 
 
 def corner_png(residuals: Array, labels: Sequence[str]) -> bytes:
-    """Each column's residuals on the diagonal, below it those of each pair of columns, with their correlation.
+    """Each column's residuals on the diagonal, below it those of each pair of columns, with their rank correlation.
 
     Args:
         residuals: In units of one's choice, shape (n, d) with d of at least 1.
@@ -82,7 +82,7 @@ def _draw_pair(axes: Any, values: tuple[Array, Array], edges: tuple[Array, Array
     axes.pcolormesh(*edges, np.ma.masked_equal(counts, 0), norm="log", cmap="Blues", vmin=0.5, rasterized=True)
     axes.set_ylim(edges[1][0], edges[1][-1])
     if np.isfinite(rho):
-        axes.text(0.95, 0.93, f"{rho:.2f}", transform=axes.transAxes, ha="right", va="top", fontsize=9)
+        axes.text(0.95, 0.93, _short(rho), transform=axes.transAxes, ha="right", va="top", fontsize=9)
 
 
 def _label(axes: Any, labels: Sequence[str], i: int, j: int) -> None:
@@ -101,7 +101,7 @@ def _label(axes: Any, labels: Sequence[str], i: int, j: int) -> None:
 
 
 def correlations_png(rho: Array, labels: Sequence[str]) -> bytes:
-    """A matrix of correlations in colour; its numbers are written where they fit. Undefined ones are grey.
+    """A matrix of rank correlations in colour; its numbers are written where they fit. Undefined ones are grey.
 
     Args:
         rho: From `correlations`, shape (d, d).
@@ -113,7 +113,7 @@ def correlations_png(rho: Array, labels: Sequence[str]) -> bytes:
         axes = figure.subplots()
         axes.set_facecolor(plots.GREY)
         drawn = axes.imshow(np.ma.masked_invalid(rho), vmin=-1, vmax=1, cmap="RdBu_r")
-        figure.colorbar(drawn, ax=axes, label="Correlation", shrink=0.8)
+        figure.colorbar(drawn, ax=axes, label="Rank correlation", shrink=0.8)
         axes.set_xticks(range(count), [shown(name) for name in labels], rotation=90, fontsize=9)
         axes.set_yticks(range(count), [shown(name) for name in labels], fontsize=9)
         axes.tick_params(which="both", length=0)
@@ -121,25 +121,33 @@ def correlations_png(rho: Array, labels: Sequence[str]) -> bytes:
         for (i, j), value in np.ndenumerate(rho):
             if count <= 12 and np.isfinite(value):
                 color = "white" if abs(value) > 0.6 else "black"
-                axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color=color)
+                axes.text(j, i, _short(value), ha="center", va="center", fontsize=8, color=color)
 
     size = 2.6 + max(1.8, 0.34 * count)
     return plots.png(draw, size + 0.8, size)
 
 
 def correlations(residuals: Array) -> Array:
-    """Pearson's correlation of each pair of columns, shape (d, d); NaN where a column is the same throughout.
+    """Spearman's rank correlation of each pair of columns, shape (d, d); NaN where a column is the same throughout.
+
+    Errors of a reference method have tails without limit; by Pearson's correlation they would count for more than all the rest.
 
     Args:
         residuals: Shape (n, d) with n of at least 2.
 
     Example:
-        >>> correlations(np.array([[1.0, -2.0, 0.0], [2.0, -4.0, 0.0]])).round(6).tolist()
+        >>> correlations(np.array([[1.0, -2.0, 0.0], [2.0, -4.0, 0.0], [9.0, -5.0, 0.0]])).round(6).tolist()
         [[1.0, -1.0, nan], [-1.0, 1.0, nan], [nan, nan, nan]]
     """
+    ranks = importlib.import_module("scipy.stats").rankdata(residuals, axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        rho: Array = np.atleast_2d(np.corrcoef(residuals, rowvar=False))
+        rho: Array = np.atleast_2d(np.corrcoef(ranks, rowvar=False))
     return rho
+
+
+def _short(rho: float) -> str:
+    """Two digits, and no sign before zero."""
+    return f"{round(rho, 2) + 0.0:.2f}"
 
 
 def shown(label: str) -> str:

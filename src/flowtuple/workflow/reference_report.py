@@ -38,7 +38,7 @@ class RowsReport:
         rows: That were compared.
         dropped: Rows of the original that hold NaN or infinite values and are not in the file.
         accuracy: Of each column.
-        correlation: Of the columns' differences, shape (d, d); NaN where a column came back exactly.
+        correlation: Spearman's, of the columns' differences, shape (d, d); NaN where a column came back exactly.
         dijet: Mass of the two leading jets before and after; `None` without a collection of jets.
     """
 
