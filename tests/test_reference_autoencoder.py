@@ -28,7 +28,7 @@ from flowtuple.reference.autoencoder import AutoencoderCodec
 from flowtuple.reference.networks import Pair, decoder
 from flowtuple.reference.options import NETWORKS, Autoencoder, Latent
 from flowtuple.reference.stored import Encoded
-from flowtuple.reference.variational import VariationalPair, divergence, evidence
+from flowtuple.reference.variational import VariationalPair, divergence
 from flowtuple.row_reading import read_rows
 from flowtuple.rows import Rows
 from flowtuple.workflow import decode_rows, encode_rows, report_rows
@@ -38,6 +38,8 @@ BETA = 1e-3
 NETWORK = Autoencoder(
     hidden=(16, 8), training=ft.Training(epochs=2, batch=256, weight_decay=1e-2, schedule="one-cycle", patience=0)
 )
+
+FLOW = Latent(model=2, training=ft.Training(epochs=2))
 
 
 def flat(n: int = 1200) -> dict[str, np.ndarray]:
@@ -88,7 +90,7 @@ def test_the_loss_is_the_evidence_lower_bound(network: str) -> None:
         made = pair.decoder(mean + noise * torch.exp(0.5 * log_variance))
         likelihood = torch.distributions.Normal(made, math.sqrt(BETA * 4 / 2)).log_prob(x).sum(dim=1)
     known = float((likelihood - divergence(mean, log_variance)).mean())
-    assert evidence(loss, BETA, 4) == pytest.approx(known, rel=1e-5)
+    assert loss == pytest.approx(-BETA * (known + 2 * math.log(math.pi * BETA * 4)), rel=1e-5)
 
 
 def test_latent_numbers_are_drawn_and_the_mean_is_coded() -> None:
@@ -200,9 +202,7 @@ CODECS = {name: replace(NETWORK, network=name) for name in NETWORKS}
 CODECS["variational"] = replace(NETWORK, variational=1e-4)
 
 
-@pytest.mark.parametrize(
-    "asked", [*CODECS.values(), Latent(model=2, training=ft.Training(epochs=2))], ids=[*CODECS, "latent codec"]
-)
+@pytest.mark.parametrize("asked", [*CODECS.values(), FLOW], ids=[*CODECS, "latent codec"])
 def test_curves_hold_training_and_held_out_loss(asked: Autoencoder | Latent, tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     told: list[str] = []
@@ -372,16 +372,10 @@ def test_the_command_line(tmp_path: Path) -> None:
     words = ("--codec", "autoencoder", "--hidden", "16,8", "--latent", "1", "--variational", "1e-4", "--epochs", "1")
     done = run("reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "x.ref", *words)
     assert done.returncode == 0, done.stderr
-    command = ("reference", "report", tmp_path / "x.ref", tmp_path / "jets.npz", "-o", tmp_path / "report")
-    done = run(*command, "--json")
+    done = run("reference", "report", tmp_path / "x.ref", tmp_path / "jets.npz", "-o", tmp_path / "report")
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert [figures["column"] for figures in found["accuracy"]] == ["pt", "eta"]
-    assert found["page"] == str(tmp_path / "report" / "report.html")
-    assert found["dijet"] is None
-    again = run(*command)
-    assert "Errors of what the file decodes to" in again.stdout
-    assert again.stdout.endswith(f"{tmp_path / 'report' / 'report.html'}\n")
+    assert "Errors of what the file decodes to" in done.stdout
+    assert done.stdout.endswith(f"{tmp_path / 'report' / 'report.html'}\n")
     wrong = run("reference", "report", tmp_path / "x.ref", tmp_path / "none.npz", "-o", tmp_path / "report")
     assert wrong.returncode == 2
     assert "none.npz" in wrong.stderr

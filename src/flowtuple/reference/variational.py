@@ -5,13 +5,12 @@ spreads d normalised values with the variance s^2 around x', the evidence lower 
 
     ELBO = -|x - x'|^2 / (2 s^2) - d/2 ln(2 pi s^2) - KL,    KL = 1/2 sum(mean^2 + variance - 1 - ln variance).
 
-Training makes |x - x'|^2 / d + beta KL small, which is the same with s^2 = beta d / 2 (the beta of Higgins et al., 2017).
-Rows are coded by their means.
+Training makes |x - x'|^2 / d + beta KL small, which with s^2 = beta d / 2 is -beta (ELBO + d/2 ln(pi beta d)); the beta is that
+of Higgins et al. (2017). Rows are coded by their means.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -68,18 +67,3 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """
     total: Tensor = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
     return total
-
-
-def evidence(loss: float, beta: float, columns: int) -> float:
-    """The ELBO, in nats per row of normalised values, that a mean loss of `VariationalPair` stands for.
-
-    Args:
-        loss: The mean.
-        beta: Weight of the KL divergence.
-        columns: Their number d.
-
-    Example:
-        >>> round(evidence(0.02, 0.01, 4), 3)  # s^2 = 0.02
-        2.148
-    """
-    return -loss / beta - columns / 2 * math.log(math.pi * beta * columns)
