@@ -339,6 +339,20 @@ def test_drawings_differ_with_what_they_draw() -> None:
         assert difference_png(same, "a")
 
 
+def test_values_beyond_their_type_are_no_obstacle() -> None:
+    pytest.importorskip("mplhep")
+    x = np.random.default_rng(0).normal(5, 1, size=(200, 2))
+    y = x + 0.1
+    y[3, 0], y[4, 1] = np.inf, -np.inf
+    found = measure(Rows("x", ("a", "b"), x, np.arange(200), 200), y)
+    assert [column.largest for column in found] == [np.inf, np.inf]
+    assert found[0].half_width == pytest.approx(0.004, rel=0.3)  # of 0.1 / x
+    far = x - y
+    assert difference_png(far[:, 0], "a") != difference_png(np.delete(far[:, 0], 3), "a")  # it is counted
+    assert corner_png(far, ["a", "b"]) == corner_png(np.delete(far, [3, 4], axis=0), ["a", "b"])
+    assert np.isfinite(correlations(far)).all()
+
+
 def test_another_original_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     encode_rows(flat(), tmp_path / "x.ref", NETWORK)

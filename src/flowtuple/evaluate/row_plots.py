@@ -23,11 +23,15 @@ def difference_png(difference: Array, label: str) -> bytes:
     """Histogram of differences in the column's unit, with their mean, width and largest size.
 
     Args:
-        difference: original - decompressed, shape (n,).
+        difference: original - decompressed, shape (n,); infinite ones are counted and not drawn.
         label: Name of the column.
     """
+    infinite, difference = int((~np.isfinite(difference)).sum()), difference[np.isfinite(difference)]
     edges = _edges(difference, _BINS)
     outside = float(np.mean((difference < edges[0]) | (difference >= edges[-1])))
+    told = [f"mean {difference.mean():.2g}", f"width {difference.std():.2g}", f"largest {np.abs(difference).max():.2g}"]
+    told += [f"off the axis: {100 * outside:.2g} %"] if outside else []
+    told += [f"infinite: {infinite:,}"] if infinite else []
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
@@ -39,9 +43,7 @@ def difference_png(difference: Array, label: str) -> bytes:
         axes.set_ylim(0, 1.3 * max(1, counts.max()))
         axes.ticklabel_format(scilimits=(-2, 4), useMathText=True)
         axes.xaxis.get_offset_text().set(x=0, horizontalalignment="left")
-        told = f"mean {difference.mean():.2g}\nwidth {difference.std():.2g}\nlargest {np.abs(difference).max():.2g}"
-        told += f"\noff the axis: {100 * outside:.2g} %" if outside else ""
-        axes.text(0.97, 0.95, told, transform=axes.transAxes, ha="right", va="top", fontsize="small")
+        axes.text(0.97, 0.95, "\n".join(told), transform=axes.transAxes, ha="right", va="top", fontsize="small")
         axes.set_xlabel(f"Difference of {shown(label)}", loc="right")
         axes.set_ylabel("Rows", loc="top")
 
@@ -52,9 +54,10 @@ def corner_png(residuals: Array, labels: Sequence[str]) -> bytes:
     """Each column's residuals on the diagonal, below it those of each pair of columns, with their rank correlation.
 
     Args:
-        residuals: In units of one's choice, shape (n, d) with d of at least 1.
+        residuals: In units of one's choice, shape (n, d) with d of at least 1; rows with infinite ones are left out.
         labels: Names of the d columns.
     """
+    residuals = residuals[np.isfinite(residuals).all(axis=1)]
     edges = [_edges(column, _CORNER_BINS) for column in residuals.T]
     rho, count = correlations(residuals), len(labels)
 

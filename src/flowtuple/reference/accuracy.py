@@ -66,19 +66,22 @@ def measure(rows: Rows, decoded: Array) -> tuple[Accuracy, ...]:
 
 
 def _of_column(name: str, x: Array, y: Array) -> Accuracy:
-    off, other = x - y, x != 0
+    off, other = x - y, x != 0  # a value beyond its type decodes to an infinity
     ratio = off[other] / x[other] if other.any() else np.array([np.nan])
     distance = np.abs(off)
+    with np.errstate(invalid="ignore"):
+        spread, width = float(off.std()), float(ratio.std())
+        low, high = (float(edge) for edge in np.percentile(ratio, [16, 84]))
     return Accuracy(
         name,
         mean=float(distance.mean()),
         largest=float(distance.max()),
         std=float(x.std()),
         bias=float(off.mean()),
-        spread=float(off.std()),
+        spread=spread,
         response=float(ratio.mean()),
-        width=float(ratio.std()),
-        half_width=float(np.subtract(*np.percentile(ratio, [84, 16]))) / 2,
+        width=width,
+        half_width=(high - low) / 2,
         zeros=int((~other).sum()),
     )
 
