@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,7 @@ from flowtuple.reference.options import Autoencoder, Latent
 from flowtuple.terminal import show_table, shown_progress, warn
 
 if TYPE_CHECKING:
+    from flowtuple.reference.accuracy import Accuracy
     from flowtuple.reference.stored import Encoded
 
 _LATENT, _AUTOENCODER = Latent(), Autoencoder()
@@ -72,6 +74,10 @@ def encode(
     hidden: Annotated[
         str, typer.Option("--hidden", metavar="N,N", help="Widths of hidden layers.", rich_help_panel=_OF_AUTOENCODER)
     ] = "",
+    variational: Annotated[
+        float,
+        typer.Option("--variational", metavar="BETA", help="Weight of the KL divergence.", rich_help_panel=_OF_AUTOENCODER),
+    ] = 0.0,
     residuals: Annotated[
         str, typer.Option("--residuals", metavar="BOUND", help="abs:E or std:S to keep.", rich_help_panel=_OF_AUTOENCODER)
     ] = "",
@@ -88,7 +94,7 @@ def encode(
     widths = read_sizes(hidden, "--hidden") if hidden else ()
     asked: dict[str, Latent | Autoencoder] = {
         "latent": Latent(bits, model, truncate, unit),
-        "autoencoder": Autoencoder(latent, network, normalisation, widths, unit, residuals),
+        "autoencoder": Autoencoder(latent, network, normalisation, widths, unit, residuals, variational=variational),
     }
     if codec not in asked:
         raise InvalidArgument(f"there is no codec {codec!r} among the reference methods; {nearest(codec, asked)}")
@@ -130,17 +136,22 @@ def decode(
     sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")
 
 
-def _show(found: Encoded) -> None:
-    """Sizes, and the errors of each column."""
+def show_accuracy(accuracy: Sequence[Accuracy]) -> None:
+    """A table of the errors of each column."""
     rows = [
         [
             a.column,
             *(format_number(v) for v in (a.mean, a.largest, a.relative_mean, a.relative_largest, a.response, a.width)),
         ]
-        for a in found.accuracy
+        for a in accuracy
     ]
     headings = ["column", "mean |diff|", "max |diff|", "mean/std", "max/std", "mean response", "its width"]
     show_table("Errors of what the file decodes to", headings, rows)
+
+
+def _show(found: Encoded) -> None:
+    """Sizes, and the errors of each column."""
+    show_accuracy(found.accuracy)
     smaller = f"{format_number(found.ratio)} times smaller than {format_bytes(found.raw_bytes)} raw"
     sys.stdout.write(
         f"{found.path}: {format_bytes(found.file_bytes)} for {found.rows} rows, {smaller}, "

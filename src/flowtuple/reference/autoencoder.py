@@ -25,6 +25,7 @@ from flowtuple.reference.normalisations import autoencoder_recipe, fit_chains
 from flowtuple.reference.options import NETWORKS, Autoencoder
 from flowtuple.reference.residuals import add_residuals, pack_residuals, resolve
 from flowtuple.reference.seen import Seen, few_values
+from flowtuple.reference.variational import VariationalPair
 from flowtuple.rows import Rows
 from flowtuple.schema import Array, Bound
 from flowtuple.table import ranges
@@ -66,7 +67,10 @@ class AutoencoderCodec:
         recipes = {name: autoencoder_recipe(name, asked.normalisation, asked.unit) for name in rows.columns}
         chains, count = fit_chains(rows, recipes), len(rows.columns)
         widths = (count, *asked.widths(count), asked.latent)
-        pair = Pair(asked.network, widths, seed)
+        if asked.variational:
+            pair: Pair = VariationalPair(asked.network, widths, seed, asked.variational)
+        else:
+            pair = Pair(asked.network, widths, seed)
 
         def spread(numbers: Array, u: Array) -> Array:
             return _forward(chains, rows.values[numbers])
@@ -125,10 +129,20 @@ class AutoencoderCodec:
             raise Unsupported("an autoencoder that was read from a file has no encoder; fit one to encode")
         return _through(self.encoder, _forward(self.chains, values))
 
-    def squared_error(self, values: Array) -> float:
-        """Mean squared error of rows in normalised space, without rounding and residuals."""
-        y = _forward(self.chains, values).astype(np.float32)
-        return float(np.square(_through(self.decoder, self.latent(values)) - y).mean(dtype=np.float64))
+    def squared_error(self, values: Array, *, rounded: bool = False) -> float:
+        """Mean squared error of rows in normalised space, without residuals.
+
+        Args:
+            values: Shape (n, d).
+            rounded: After rounding to seen values.
+        """
+        latent, y = self.latent(values), _forward(self.chains, values).astype(np.float32)
+        made = _through(self.decoder, latent)
+        if rounded:
+            plain = self._plain(latent)
+            for k in self.seen.values:
+                made[:, k] = self.chains[k].forward(plain[:, k])
+        return float(np.square(made - y).mean(dtype=np.float64))
 
     def encode(self, values: Array) -> list[bytes]:
         latent = self.latent(values)

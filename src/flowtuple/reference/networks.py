@@ -72,6 +72,10 @@ class Pair(Learner):
 
     def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:
         """Squared error of each row, a mean over its columns."""
-        self.train(torch.is_grad_enabled() and len(x) > 1)  # statistics of the batch only where a step is taken on it
+        self._follow(x)
         error: Tensor = (self.decoder(self.encoder(x)) - x).square().mean(dim=1)
         return error
+
+    def _follow(self, x: Tensor) -> None:
+        """Normalise by statistics of the batch only where a step is taken on it."""
+        self.train(torch.is_grad_enabled() and len(x) > 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from flowtuple.errors import InvalidArgument, nearest
@@ -68,6 +69,8 @@ class Autoencoder:
         unit: Of energies, momenta and masses: GeV or MeV.
         residuals: abs:E or std:S that a stream of residuals makes every float keep, integers exact; empty for none.
         seen: Round columns of few values to the values that were seen.
+        variational: Weight beta of the KL divergence beside the squared error, which makes the autoencoder a variational one;
+            0 for a plain one.
         training: Of both networks, with AdamW.
     """
 
@@ -78,6 +81,7 @@ class Autoencoder:
     unit: str = "GeV"
     residuals: str = ""
     seen: bool = True
+    variational: float = 0.0
     training: Training = field(
         default_factory=lambda: Training(epochs=100, batch=512, weight_decay=1e-2, schedule="one-cycle", patience=0)
     )
@@ -92,6 +96,8 @@ class Autoencoder:
                 f"there is no normalisation {self.normalisation!r}; {nearest(self.normalisation, NORMALISATIONS)}"
             )
         _check_unit(self.unit)
+        if not 0 <= self.variational < math.inf:
+            raise InvalidArgument(f"a KL divergence of weight {self.variational} is out of range; write 0 for none, or 1e-4")
         if self.residuals and Bound.parse(self.residuals).kind not in ("abs", "std"):
             raise InvalidArgument(f"residuals within {self.residuals!r} have no common step; write abs:E or std:S")
 

@@ -10,6 +10,7 @@ from flowtuple.workflow.presets import preset
 from flowtuple.workflow.reading import decompress
 from flowtuple.workflow.recompressing import Recompressed, recompress
 from flowtuple.workflow.reference import decode_rows, encode_rows
+from flowtuple.workflow.reference_report import report_rows
 from flowtuple.workflow.request import EVERYTHING, Selection
 from flowtuple.workflow.simulating import simulate
 from flowtuple.workflow.snapping import snap
@@ -33,6 +34,7 @@ __all__ = [
     "preset",
     "recompress",
     "report",
+    "report_rows",
     "sample",
     "score",
     "separation",

@@ -99,10 +99,10 @@ def decoded(path: str | os.PathLike[str]) -> Dataset:
     """What a file of a reference method holds, as one table; raises as `decode_rows` does."""
     with needs_torch(f"decoding {os.fspath(path)}"):
         from flowtuple.reference.stored import read as read_file
-    return Dataset(os.fspath(path), {_TABLE: _table(read_file(path))})
+    return Dataset(os.fspath(path), {_TABLE: rows_table(read_file(path))})
 
 
-def _table(found: Decoded) -> Table:
+def rows_table(found: Decoded) -> Table:
     """The rows in the columns' types; objects with the counter that they had."""
     data: dict[str, Array] = {}
     columns: list[Column] = []

@@ -1,0 +1,135 @@
+"""The file of a reference method beside its original: how far every column lies off, as figures and as a page."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flowtuple.atomic import make_folder
+from flowtuple.errors import InvalidArgument
+from flowtuple.evaluate.page import format_bytes, format_number
+from flowtuple.evaluate.plots import require_plots
+from flowtuple.evaluate.row_page import DecodedRows, Dijet, dijet, write_rows
+from flowtuple.evaluate.row_plots import correlations
+from flowtuple.events.source import ReadOptions, Source, open_dataset
+from flowtuple.progress import Progress, silent
+from flowtuple.row_reading import read_rows
+from flowtuple.rows import Rows
+from flowtuple.schema import Array
+from flowtuple.workflow.engines import needs_torch
+from flowtuple.workflow.reference import rows_table
+
+if TYPE_CHECKING:
+    from flowtuple.reference.accuracy import Accuracy
+    from flowtuple.reference.stored import Decoded
+
+
+@dataclass(frozen=True, eq=False)
+class RowsReport:
+    """What came of comparing; difference = original - decompressed.
+
+    Attributes:
+        page: The HTML page.
+        rows: That were compared.
+        dropped: Rows of the original that hold NaN or infinite values and are not in the file.
+        accuracy: Of each column.
+        correlation: Spearman's, of the columns' differences, shape (d, d); NaN where a column came back exactly.
+        dijet: Mass of the two leading jets before and after; `None` without a collection of jets.
+    """
+
+    page: Path
+    rows: int
+    dropped: int
+    accuracy: tuple[Accuracy, ...]
+    correlation: Array
+    dijet: Dijet | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and text; what is undefined is `None`."""
+        figures = [{name: _plain(value) for name, value in _figures(a).items()} for a in self.accuracy]
+        correlation = [[_plain(value) for value in row] for row in self.correlation.tolist()]
+        pair = None if self.dijet is None else vars(self.dijet)
+        return vars(self) | {"page": str(self.page), "accuracy": figures, "correlation": correlation, "dijet": pair}
+
+
+def report_rows(
+    path: str | os.PathLike[str],
+    original: Source,
+    folder: str | os.PathLike[str],
+    *,
+    names: tuple[str, ...] | None = None,
+    progress: Progress = silent,
+) -> RowsReport:
+    """Write one self-contained HTML page about the file of a reference method beside its original.
+
+    Args:
+        path: From `encode_rows`.
+        original: The input that it was made from.
+        folder: Where `report.html` goes; made where it is missing.
+        names: Column names for inputs that have none.
+        progress: Told of each drawing.
+
+    Raises:
+        InvalidArgument: The original lacks a column of the file, or has other rows.
+        Corrupt: It is no such file, or a damaged one.
+        MissingExtra: PyTorch, or the extra 'plots', is not installed.
+    """
+    require_plots()
+    with needs_torch(f"decoding {os.fspath(path)}"):
+        from flowtuple.reference.accuracy import measure
+        from flowtuple.reference.stored import read
+    decoded = read(path)
+    rows = read_rows(open_dataset(original, ReadOptions(names=names)), exactly=decoded.columns).only(decoded.columns)
+    _check_same(rows, decoded, os.fspath(path))
+    found = measure(rows, decoded.values)
+    content = DecodedRows(
+        rows.source,
+        os.fspath(path),
+        _facts(rows, Path(path).stat().st_size),
+        _notes(rows),
+        rows_table(replace(decoded, values=rows.values)),
+        rows_table(decoded),
+        [_figures(column) for column in found],
+    )
+    make_folder(Path(folder))
+    page = write_rows(content, Path(folder), progress)
+    rho = correlations(content.residuals(rows.columns))
+    return RowsReport(page, len(rows), rows.dropped, found, rho, dijet(content))
+
+
+def _check_same(rows: Rows, decoded: Decoded, path: str) -> None:
+    same = len(rows) == len(decoded.values) and rows.counter == decoded.counter
+    if same and rows.counter is not None:
+        same = np.array_equal(np.bincount(rows.event, minlength=rows.events), decoded.counts)
+    if not same:
+        has = f"has {len(rows)} rows without NaN or infinite values"
+        held = f"{path} holds {len(decoded.values)}" + ("" if len(rows) != len(decoded.values) else " in other events")
+        raise InvalidArgument(f"{rows.source}: {has}, {held}; give the input that it was made from")
+
+
+def _facts(rows: Rows, size: int) -> dict[str, str]:
+    kind = "Events" if rows.counter is None else f"Objects of {rows.events:,} events"
+    bits = format_number(8 * size / rows.values.size)
+    return {kind: f"{len(rows):,}", "Columns": f"{len(rows.columns)}", "File": f"{format_bytes(size)}, {bits} bits per value"}
+
+
+def _notes(rows: Rows) -> list[str]:
+    notes = []
+    if rows.dropped:
+        notes.append(f"{rows.dropped:,} rows of the original hold NaN or infinite values and are not in the file.")
+    if rows.counter is None:
+        notes.append("Rows are events here: which of them belong together is not known, so that no mass of two jets is drawn.")
+    return notes
+
+
+def _figures(found: Accuracy) -> dict[str, Any]:
+    return vars(found) | {"relative_mean": found.relative_mean, "relative_largest": found.relative_largest}
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
