@@ -51,6 +51,12 @@ def encode(
     exclude: Exclude = [],  # noqa: B006
     names: Names = "",
     drop: Drop = False,
+    preset: Annotated[
+        str, typer.Option("--preset", help="Published variables, event filter and normalisation: jets4, cms24 or atlas27.")
+    ] = "",
+    where: Annotated[
+        list[str], typer.Option("--where", metavar="CUT", help="Leave other rows out, such as 'Jet_pt > 30'; may be repeated.")
+    ] = [],  # noqa: B006
     unit: Annotated[str, typer.Option("--unit", help="Of energies and masses: GeV or MeV.")] = "GeV",
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default 30 (latent), 100 (autoencoder).")] = None,
     bits: Annotated[int, typer.Option("--bits", help="N, 1 to 31.", rich_help_panel=_OF_LATENT)] = _LATENT.bits,
@@ -102,6 +108,8 @@ def encode(
             output,
             method,
             selection=selection,
+            preset=preset,
+            cuts=where,
             seed=seed,
             log=None if log is None else str(log),
             progress=progress,
@@ -141,6 +149,8 @@ def _show(found: Encoded) -> None:
     ]
     headings = ["column", "mean |diff|", "max |diff|", "mean/std", "max/std", "mean response", "its width"]
     show_table("Errors of what the file decodes to", headings, rows)
+    for cut, count in found.left_out.items():
+        sys.stdout.write(f"{count} rows left out: not {cut}\n")
     smaller = f"{format_number(found.ratio)} times smaller than {format_bytes(found.raw_bytes)} raw"
     sys.stdout.write(
         f"{found.path}: {format_bytes(found.file_bytes)} for {found.rows} rows, {smaller}, "

@@ -63,7 +63,7 @@ class AutoencoderCodec:
     @classmethod
     def fit(cls, rows: Rows, asked: Autoencoder, seed: int, report: Report, log: str | None = None) -> tuple[Self, Fitted]:
         """Train both networks on rows; arguments and errors as of `LatentCodec.fit`."""
-        recipes = {name: autoencoder_recipe(name, asked.normalisation, asked.unit) for name in rows.columns}
+        recipes = {n: autoencoder_recipe(n, asked.normalisation, asked.unit, asked.formulas) for n in rows.columns}
         chains, count = fit_chains(rows, recipes), len(rows.columns)
         widths = (count, *asked.widths(count), asked.latent)
         pair = Pair(asked.network, widths, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flowtuple.errors import InvalidArgument, nearest
@@ -68,6 +69,7 @@ class Autoencoder:
         unit: Of energies, momenta and masses: GeV or MeV.
         residuals: abs:E or std:S that a stream of residuals makes every float keep, integers exact; empty for none.
         seen: Round columns of few values to the values that were seen.
+        formulas: By column, what the custom normalisation is in place of its own, in the words of `flowtuple.transforms`.
         training: Of both networks, with AdamW.
     """
 
@@ -78,6 +80,7 @@ class Autoencoder:
     unit: str = "GeV"
     residuals: str = ""
     seen: bool = True
+    formulas: Mapping[str, str] = field(default_factory=dict)
     training: Training = field(
         default_factory=lambda: Training(epochs=100, batch=512, weight_decay=1e-2, schedule="one-cycle", patience=0)
     )
