@@ -81,6 +81,7 @@ def encode(
     residuals: Annotated[
         str, typer.Option("--residuals", metavar="BOUND", help="abs:E or std:S to keep.", rich_help_panel=_OF_AUTOENCODER)
     ] = "",
+    then: Annotated[str, typer.Option("--then", help="zstd, lzma or pcodec, which latent numbers or codes go through.")] = "",
     log: Annotated[Path | None, typer.Option("--log", metavar="DIR", help="For TensorBoard.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -93,8 +94,8 @@ def encode(
 
     widths = read_sizes(hidden, "--hidden") if hidden else ()
     asked: dict[str, Latent | Autoencoder] = {
-        "latent": Latent(bits, model, truncate, unit),
-        "autoencoder": Autoencoder(latent, network, normalisation, widths, unit, residuals),
+        "latent": Latent(bits, model, truncate, unit, then),
+        "autoencoder": Autoencoder(latent, network, normalisation, widths, unit, residuals, then=then),
     }
     if codec not in asked:
         raise InvalidArgument(f"there is no codec {codec!r} among the reference methods; {nearest(codec, asked)}")

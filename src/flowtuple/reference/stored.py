@@ -30,7 +30,7 @@ from flowtuple.rivals.pieces import join, split
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
 
-VERSION = 1
+VERSION = 2  # from 2 on the numbers may have gone through a second codec
 _CHECKSUM = 8  # bytes
 _PARTS = 3  # pieces before those of the codec
 _COUNT = 4  # bytes of how many rows an event has, uncompressed

@@ -16,16 +16,15 @@ from flowtuple.reference.options import Autoencoder, Latent
 from flowtuple.reference.presets import reference_preset
 from flowtuple.row_reading import read_rows
 from flowtuple.rows import Rows
-from flowtuple.schema import Array, Column, infer_role
-from flowtuple.table import Dataset, Table, read_all, table_to_awkward
+from flowtuple.table import Dataset, read_all, table_to_awkward
+from flowtuple.workflow.decoding import ROWS, decoded
 from flowtuple.workflow.engines import needs_torch
 from flowtuple.workflow.request import EVERYTHING, Selection, check_seed, read
 
 if TYPE_CHECKING:
-    from flowtuple.reference.stored import Decoded, Encoded
+    from flowtuple.reference.stored import Encoded
 
 Method: TypeAlias = Latent | Autoencoder
-_TABLE = "rows"
 
 
 def encode_rows(
@@ -118,25 +117,4 @@ def decode_rows(
     if output is not None:
         write_dataset(dataset, output, options or WriteOptions())
         return None
-    return table_to_awkward(read_all(dataset.table(_TABLE)))
-
-
-def decoded(path: str | os.PathLike[str]) -> Dataset:
-    """What a file of a reference method holds, as one table; raises as `decode_rows` does."""
-    with needs_torch(f"decoding {os.fspath(path)}"):
-        from flowtuple.reference.stored import read as read_file
-    return Dataset(os.fspath(path), {_TABLE: _table(read_file(path))})
-
-
-def _table(found: Decoded) -> Table:
-    """The rows in the columns' types; objects with the counter that they had."""
-    data: dict[str, Array] = {}
-    columns: list[Column] = []
-    if found.counter is not None:
-        data[found.counter] = found.counts
-        columns.append(Column(found.counter, "int64", "counter", hidden=found.counter.startswith("n(")))
-    for k, (name, dtype) in enumerate(zip(found.columns, found.dtypes, strict=True)):
-        data[name] = found.values[:, k].astype(dtype)
-        columns.append(Column(name, dtype, infer_role(name, dtype), counter=found.counter))
-    entries = len(found.values) if found.counter is None else len(found.counts)
-    return Table(_TABLE, tuple(columns), entries, data)
+    return table_to_awkward(read_all(dataset.table(ROWS)))
