@@ -1,15 +1,16 @@
 """How well anomalies are found before and after each codec: does compression make them look normal?
 
 usage: python bench/anomaly_after.py FILE[:TREE] --anomaly 'response > 0.5' [--columns 'Jet_*'] [--exclude ...] [--where CUT]
-           [--bound rel:1e-2] [--effort default] [--latent 8] [--epochs 60] [--std 1e-3 1e-2 0.1 0.3 1] [--bits 8 13 20]
-           [--mantissa 10 6 4 2 1] [--seed 0]
+           [--flow lattice] [--bound rel:1e-2] [--effort default] [--latent 8] [--epochs 60] [--std 1e-3 1e-2 0.1 0.3 1]
+           [--bits 8 13 20] [--mantissa 10 6 4 2 1] [--seed 0]
 
 Rows that meet --anomaly are what is looked for; the columns that it names are shown to nobody. Events are split 60 to 40, at
-random but the same each time. A lattice flow and an autoencoder learn the normal rows of the first part, not compressed; their
-scores, bits and reconstruction error, judge the second part before and after each codec. `flowtuple` and `rounding` move values
-as the codec does (`snap`), SZ3 and ZFP have the same absolute bounds. The latent codec and the autoencoder codec have learned
-the normal rows of the first part, as a trigger would; the latter has a seed of its own. Areas under the ROC curve have DeLong's
-95 % intervals, jets of an event counting as one; the change is of the same rows, so that its interval is narrower.
+random but the same each time. A flow (the lattice flow, or one over rows such as nsf) and an autoencoder learn the normal rows
+of the first part, not compressed; their scores, -log p and reconstruction error, judge the second part before and after each
+codec. `flowtuple` and `rounding` move values as the codec does (`snap`), SZ3 and ZFP have the same absolute bounds. The latent
+codec and the autoencoder codec have learned the normal rows of the first part, as a trigger would; the latter has a seed of its
+own. Areas under the ROC curve have DeLong's 95 % intervals, jets of an event counting as one; the change is of the same rows,
+so that its interval is narrower.
 """
 
 from __future__ import annotations
@@ -58,10 +59,13 @@ def autoencoder(a: argparse.Namespace, normal: Rows, seed: int) -> AutoencoderCo
 
 
 def flow_score(a: argparse.Namespace, normal: Rows, folder: Path) -> Score:
-    """Bits of each row under a lattice flow of the normal ones."""
-    model = folder / "normal.flow"
-    ft.train(columns_of(normal, normal.values), model, tolerance={"*": a.bound}, effort=a.effort)
-    return lambda values: np.asarray(ft.score(model, columns_of(normal, values))["bits"], np.float64)
+    """-log p of each row under a flow of the normal ones."""
+    model, columns = folder / "normal.flow", columns_of(normal, normal.values)
+    if a.flow == "lattice":
+        ft.train(columns, model, tolerance={"*": a.bound}, effort=a.effort)
+    else:
+        ft.train(columns, model, flow=ft.RowFlow(a.flow, training=ft.Training(epochs=a.epochs)))
+    return lambda values: -np.asarray(ft.score(model, columns_of(normal, values))["log_prob"], np.float64)
 
 
 def snapped(rows: Rows, bound: str) -> Array:
@@ -115,6 +119,7 @@ def main() -> None:
     parser.add_argument("--columns", nargs="*", default=[])
     parser.add_argument("--exclude", nargs="*", default=[])
     parser.add_argument("--where", nargs="*", default=[])
+    parser.add_argument("--flow", default="lattice")
     parser.add_argument("--bound", default="rel:1e-2")
     parser.add_argument("--effort", default="default")
     parser.add_argument("--latent", type=int, default=8)
