@@ -334,7 +334,7 @@ def test_what_is_no_such_file_is_refused(data: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"version": 2}, TooNew, "has version 2 .* reads 1; update flowtuple"),
+        ({"version": 3}, TooNew, "has version 3 .* reads 2; update flowtuple"),
         ({"codec": "other"}, Corrupt, "describes no rows"),
         ({"rows": 10**9}, Corrupt, r"x\.ref: 10500 bytes do not hold 4000000000 numbers"),
         ({"settings": {"bits": 99}}, Corrupt, "has codes of 99 bits"),

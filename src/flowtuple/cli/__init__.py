@@ -1,6 +1,18 @@
 """The command line, one module for each kind of command."""
 
-from flowtuple.cli import coding, comparing, density, files, looking, reference, reference_report, training
+from flowtuple.cli import coding, comparing, density, files, looking, reference, reference_presets, reference_report, training
 from flowtuple.cli.app import app, main
 
-__all__ = ["app", "coding", "comparing", "density", "files", "looking", "main", "reference", "reference_report", "training"]
+__all__ = [
+    "app",
+    "coding",
+    "comparing",
+    "density",
+    "files",
+    "looking",
+    "main",
+    "reference",
+    "reference_presets",
+    "reference_report",
+    "training",
+]

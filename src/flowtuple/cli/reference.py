@@ -53,6 +53,12 @@ def encode(
     exclude: Exclude = [],  # noqa: B006
     names: Names = "",
     drop: Drop = False,
+    preset: Annotated[
+        str, typer.Option("--preset", help="Published variables, event filter and normalisation: jets4, cms24 or atlas27.")
+    ] = "",
+    where: Annotated[
+        list[str], typer.Option("--where", metavar="CUT", help="Leave other rows out, such as 'Jet_pt > 30'; may be repeated.")
+    ] = [],  # noqa: B006
     unit: Annotated[str, typer.Option("--unit", help="Of energies and masses: GeV or MeV.")] = "GeV",
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default 30 (latent), 100 (autoencoder).")] = None,
     bits: Annotated[int, typer.Option("--bits", help="N, 1 to 31.", rich_help_panel=_OF_LATENT)] = _LATENT.bits,
@@ -81,6 +87,7 @@ def encode(
     residuals: Annotated[
         str, typer.Option("--residuals", metavar="BOUND", help="abs:E or std:S to keep.", rich_help_panel=_OF_AUTOENCODER)
     ] = "",
+    then: Annotated[str, typer.Option("--then", help="zstd, lzma or pcodec, which latent numbers or codes go through.")] = "",
     log: Annotated[Path | None, typer.Option("--log", metavar="DIR", help="For TensorBoard.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -93,8 +100,8 @@ def encode(
 
     widths = read_sizes(hidden, "--hidden") if hidden else ()
     asked: dict[str, Latent | Autoencoder] = {
-        "latent": Latent(bits, model, truncate, unit),
-        "autoencoder": Autoencoder(latent, network, normalisation, widths, unit, residuals, variational=variational),
+        "latent": Latent(bits, model, truncate, unit, then),
+        "autoencoder": Autoencoder(latent, network, normalisation, widths, unit, residuals, variational=variational, then=then),
     }
     if codec not in asked:
         raise InvalidArgument(f"there is no codec {codec!r} among the reference methods; {nearest(codec, asked)}")
@@ -108,6 +115,8 @@ def encode(
             output,
             method,
             selection=selection,
+            preset=preset,
+            cuts=where,
             seed=seed,
             log=None if log is None else str(log),
             progress=progress,
@@ -152,6 +161,8 @@ def show_accuracy(accuracy: Sequence[Accuracy]) -> None:
 def _show(found: Encoded) -> None:
     """Sizes, and the errors of each column."""
     show_accuracy(found.accuracy)
+    for cut, count in found.left_out.items():
+        sys.stdout.write(f"{count} rows left out: not {cut}\n")
     smaller = f"{format_number(found.ratio)} times smaller than {format_bytes(found.raw_bytes)} raw"
     sys.stdout.write(
         f"{found.path}: {format_bytes(found.file_bytes)} for {found.rows} rows, {smaller}, "

@@ -56,6 +56,33 @@ def area_under_roc(scores: Array, wanted: Array, weight: Array | None = None, ev
     return interval(np.where(wanted, placement, 1 - placement), wanted, weights, event)
 
 
+def gained_area(before: Array, after: Array, wanted: Array, event: Array | None = None) -> Area:
+    """How much the area grows from one score of some rows to another, and its interval.
+
+    Both scores are of the same rows, so that most of what moves the one area by chance moves the other too: the interval is
+    narrower than those of the areas (DeLong, DeLong and Clarke-Pearson, 1988).
+
+    Args:
+        before: One score, shape (n,).
+        after: The other, shape (n,).
+        wanted: Which rows are of the wanted kind, bool, shape (n,).
+        event: The event of each row, shape (n,); `None` where each is one.
+
+    Raises:
+        InvalidArgument: There are rows of one kind only.
+
+    Example:
+        >>> wanted = np.array([False, False, True, True])
+        >>> gained_area(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0.1, 0.3, 0.35, 0.8]), wanted).value
+        0.25
+    """
+    if not wanted.any() or wanted.all():
+        raise InvalidArgument("all rows have the same label; an area under the ROC curve needs rows of both kinds")
+    weight = np.ones(len(before))
+    gained = beaten(after, wanted, weight) - beaten(before, wanted, weight)
+    return interval(np.where(wanted, gained, -gained), wanted, weight, event)
+
+
 def weighted_ranks(scores: Array, weight: Array) -> Array:
     """Weight of all rows below each score and half of that at it, which makes the area a sum over rows."""
     levels, place = np.unique(scores, return_inverse=True)

@@ -24,6 +24,7 @@ from flowtuple.reference.networks import Pair, decoder
 from flowtuple.reference.normalisations import autoencoder_recipe, fit_chains
 from flowtuple.reference.options import NETWORKS, Autoencoder
 from flowtuple.reference.residuals import add_residuals, pack_residuals, resolve
+from flowtuple.reference.second_codec import pack_numbers, stored_second, unpack_numbers
 from flowtuple.reference.seen import Seen, few_values
 from flowtuple.reference.variational import VariationalPair
 from flowtuple.rows import Rows
@@ -48,6 +49,7 @@ class AutoencoderCodec:
         encoder: `None` in a codec that was read from a file.
         seen: Values by column number, for columns that are rounded to these.
         bounds: What residuals make each column keep; empty without.
+        then: The codec that latent numbers go through, if any.
     """
 
     columns: tuple[str, ...]
@@ -59,12 +61,13 @@ class AutoencoderCodec:
     encoder: torch.nn.Module | None
     seen: Seen
     bounds: tuple[Bound, ...] = ()
+    then: str = ""
     name: ClassVar[str] = "autoencoder"
 
     @classmethod
     def fit(cls, rows: Rows, asked: Autoencoder, seed: int, report: Report, log: str | None = None) -> tuple[Self, Fitted]:
         """Train both networks on rows; arguments and errors as of `LatentCodec.fit`."""
-        recipes = {name: autoencoder_recipe(name, asked.normalisation, asked.unit) for name in rows.columns}
+        recipes = {n: autoencoder_recipe(n, asked.normalisation, asked.unit, asked.formulas) for n in rows.columns}
         chains, count = fit_chains(rows, recipes), len(rows.columns)
         widths = (count, *asked.widths(count), asked.latent)
         if asked.variational:
@@ -81,7 +84,9 @@ class AutoencoderCodec:
         seen = few_values(rows) if asked.seen else Seen({})
         typed_columns = list(zip(rows.values.T, rows.dtypes, strict=True))
         bounds = tuple(resolve(asked.residuals, *column) for column in typed_columns) if asked.residuals else ()
-        codec = cls(rows.columns, rows.dtypes, chains, asked.network, widths, pair.decoder, pair.encoder, seen, bounds)
+        codec = cls(
+            rows.columns, rows.dtypes, chains, asked.network, widths, pair.decoder, pair.encoder, seen, bounds, asked.then
+        )
         return codec, fitted
 
     @classmethod
@@ -100,10 +105,11 @@ class AutoencoderCodec:
             with torch.device("meta"):  # takes no memory, whatever the widths
                 network = decoder(settings["network"], widths)
             network.load_state_dict(load(weights), assign=True)
+            then = stored_second(settings)
             seen = Seen({int(k): np.array(values, np.float64) for k, values in settings["seen"].items()})
         except (SafetensorError, AttributeError, LookupError, TypeError, ValueError, RuntimeError, Corrupt) as error:
             raise Corrupt(f"{where}: describes no autoencoder ({str(error).splitlines()[0]}); restore it from a copy") from None
-        return cls(columns, dtypes, chains, settings["network"], widths, network.eval(), None, seen, bounds)
+        return cls(columns, dtypes, chains, settings["network"], widths, network.eval(), None, seen, bounds, then)
 
     def settings(self) -> Mapping[str, Any]:
         return {
@@ -114,6 +120,7 @@ class AutoencoderCodec:
             "widths": self.widths,
             "seen": {str(k): values.tolist() for k, values in self.seen.values.items()},
             "bounds": [str(bound) for bound in self.bounds],
+            "then": self.then,
         }
 
     def weights(self) -> bytes:
@@ -130,11 +137,33 @@ class AutoencoderCodec:
         return _through(self.encoder, _forward(self.chains, values))
 
     def squared_error(self, values: Array, *, rounded: bool = False) -> float:
-        """Mean squared error of rows in normalised space, without residuals.
+        """Mean squared error of rows in normalised space, without residuals; `rounded` after rounding to seen values."""
+        return float(self.reconstruction_error(values, rounded=rounded).mean())
+
+    def reconstruction_error(self, values: Array, *, rounded: bool = False) -> Array:
+        """How badly the network gives each row back, which is larger for rows unlike those that it was trained on.
+
+        A score of anomalies (Heimel et al., "QCD or what?", 2019): the squared error in normalised space, without residuals, a
+        mean over the columns.
 
         Args:
-            values: Shape (n, d).
+            values: Rows of shape (n, d).
             rounded: After rounding to seen values.
+
+        Returns:
+            float64 of shape (n,).
+
+        Raises:
+            Unsupported: The codec was read from a file.
+
+        Example:
+            >>> from flowtuple.generative.options import Training
+            >>> rows = Rows("x", ("x",), np.random.default_rng(0).normal(size=(64, 1)), np.arange(64), 64, dtypes=("float32",))
+            >>> asked = Autoencoder(1, normalisation="standard", hidden=(4,), training=Training(epochs=1))
+            >>> codec, _ = AutoencoderCodec.fit(rows, asked, 0, lambda share, loss: None)
+            >>> score = codec.reconstruction_error(np.array([[0.0], [100.0]]))
+            >>> bool(score[1] > score[0])
+            True
         """
         latent, y = self.latent(values), _forward(self.chains, values).astype(np.float32)
         made = _through(self.decoder, latent)
@@ -142,11 +171,12 @@ class AutoencoderCodec:
             plain = self._plain(latent)
             for k in self.seen.values:
                 made[:, k] = self.chains[k].forward(plain[:, k])
-        return float(np.square(made - y).mean(dtype=np.float64))
+        error: Array = np.square(made - y).mean(axis=1, dtype=np.float64)
+        return error
 
     def encode(self, values: Array) -> list[bytes]:
         latent = self.latent(values)
-        pieces = [latent.astype(_FLOAT).tobytes()]
+        pieces = [pack_numbers(latent, self.then) if self.then else latent.astype(_FLOAT).tobytes()]
         if self.bounds:
             base = self._plain(latent)
             columns = zip(values.T, base.T, self.bounds, self.dtypes, strict=True)
@@ -154,13 +184,21 @@ class AutoencoderCodec:
         return pieces
 
     def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
-        if len(pieces) != 1 + len(self.bounds) or len(pieces[0]) != rows * self.widths[-1] * _FLOAT.itemsize:
-            raise Corrupt(f"the latent numbers are not those of {rows} rows")
-        base = self._plain(np.frombuffer(pieces[0], _FLOAT).reshape(rows, -1))
+        if len(pieces) != 1 + len(self.bounds):
+            raise Corrupt(f"{len(pieces)} pieces are there where {1 + len(self.bounds)} are due")
+        base = self._plain(self._unpack(pieces[0], rows))
         if not self.bounds:
             return base
         columns = zip(pieces[1:], base.T, self.bounds, self.dtypes, strict=True)
         return np.stack([add_residuals(*column) for column in columns], axis=1)
+
+    def _unpack(self, data: bytes, rows: int) -> Array:
+        """Latent numbers of shape (rows, z)."""
+        if self.then:
+            return unpack_numbers(data, self.then, rows, self.widths[-1], _FLOAT)
+        if len(data) != rows * self.widths[-1] * _FLOAT.itemsize:
+            raise Corrupt(f"the latent numbers are not those of {rows} rows")
+        return np.frombuffer(data, _FLOAT).reshape(rows, -1)
 
     def _plain(self, latent: Array) -> Array:
         """Rows without residuals."""

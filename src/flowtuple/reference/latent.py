@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 
 from flowtuple.errors import Corrupt
@@ -26,6 +27,7 @@ from flowtuple.reference.codec import one_thread
 from flowtuple.reference.erf_codes import from_codes, largest, to_codes
 from flowtuple.reference.normalisations import latent_recipe
 from flowtuple.reference.options import MODELS, MOST_BITS, Latent
+from flowtuple.reference.second_codec import pack_numbers, stored_second, unpack_numbers
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
 
@@ -40,11 +42,13 @@ class LatentCodec:
         model: The flow with its preprocessing.
         bits: N.
         truncate: Codes are cut off towards zero.
+        then: The codec that codes go through; without one they are packed at N + 1 bits.
     """
 
     model: RowModel
     bits: int
     truncate: bool = False
+    then: str = ""
     name: ClassVar[str] = "latent"
 
     @classmethod
@@ -65,7 +69,7 @@ class LatentCodec:
         flow = RowFlow("maf", MODELS[asked.model], asked.training, recipes, log)
         model, fitted = train_rows(rows, flow, seed, report)
         _clear_masked(model.flow)
-        return cls(replace(model, about={}), asked.bits, asked.truncate), fitted
+        return cls(replace(model, about={}), asked.bits, asked.truncate, asked.then), fitted
 
     @classmethod
     def restore(cls, settings: Mapping[str, Any], weights: bytes, where: str) -> Self:
@@ -77,7 +81,7 @@ class LatentCodec:
         bits = settings.get("bits")
         if not isinstance(bits, int) or not 1 <= bits <= MOST_BITS:
             raise Corrupt(f"{where}: has codes of {bits!r} bits; restore it from a copy")
-        return cls(unpack_model(weights, where), bits, bool(settings.get("truncate")))
+        return cls(unpack_model(weights, where), bits, bool(settings.get("truncate")), stored_second(settings))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -88,7 +92,7 @@ class LatentCodec:
         return self.model.dtypes
 
     def settings(self) -> Mapping[str, Any]:
-        return {"bits": self.bits, "truncate": self.truncate}
+        return {"bits": self.bits, "truncate": self.truncate, "then": self.then}
 
     def weights(self) -> bytes:
         return pack_model(self.model)
@@ -101,8 +105,8 @@ class LatentCodec:
     def encode(self, values: Array) -> list[bytes]:
         z = self.latent(values)
         scale = largest(z)
-        codes = to_codes(z, scale, self.bits, truncate=self.truncate) + 2**self.bits
-        return [_SCALE.pack(scale) + pack_bits(codes.ravel(), self.bits + 1)]
+        codes = to_codes(z, scale, self.bits, truncate=self.truncate)
+        return [_SCALE.pack(scale) + self._pack(codes)]
 
     def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
         z = self.decode_latent(pieces, rows)
@@ -118,8 +122,25 @@ class LatentCodec:
         if len(pieces) != 1 or len(pieces[0]) < _SCALE.size:
             raise Corrupt("the codes are incomplete")
         (scale,) = _SCALE.unpack_from(pieces[0])
-        codes = unpack_bits(pieces[0][_SCALE.size :], self.bits + 1, rows * len(self.columns)) - 2**self.bits
-        return from_codes(codes.reshape(rows, -1), scale, self.bits)
+        return from_codes(self._unpack(pieces[0][_SCALE.size :], rows), scale, self.bits)
+
+    def _pack(self, codes: Array) -> bytes:
+        """Codes of shape (n, d), from -(2^N - 1) to 2^N - 1."""
+        if self.then:
+            return pack_numbers(codes.astype(_code_type(self.bits)), self.then)
+        return pack_bits(codes.ravel() + 2**self.bits, self.bits + 1)
+
+    def _unpack(self, data: bytes, rows: int) -> Array:
+        columns = len(self.columns)
+        if self.then:
+            return unpack_numbers(data, self.then, rows, columns, _code_type(self.bits))
+        codes: Array = unpack_bits(data, self.bits + 1, rows * columns).reshape(rows, -1) - 2**self.bits
+        return codes
+
+
+def _code_type(bits: int) -> np.dtype[np.generic]:
+    """The narrowest integers that hold N bits and a sign."""
+    return np.dtype(next(f"i{size}" for size in (1, 2, 4) if bits < 8 * size))
 
 
 def _clear_masked(flow: torch.nn.Module) -> None:

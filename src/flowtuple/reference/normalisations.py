@@ -21,6 +21,7 @@ _CUSTOM: Mapping[str, str] = {
     "phi": "divide:3",
     "eta": "divide:5",
 }
+_NO_FORMULAS: Mapping[str, str] = {}
 
 
 def kind_of(column: str) -> str:
@@ -45,10 +46,10 @@ def latent_recipe(column: str, unit: str) -> str:
     return "standard,gauss-rank"
 
 
-def autoencoder_recipe(column: str, normalisation: str, unit: str) -> str:
+def autoencoder_recipe(column: str, normalisation: str, unit: str, formulas: Mapping[str, str] = _NO_FORMULAS) -> str:
     """Nothing, standardised, or the custom formula; columns that have no custom one are standardised.
 
-    Custom: log10(m + 1) / 1.8, (log10 p_T - 1.3) / 1.2, phi / 3, eta / 5, in GeV.
+    Custom: log10(m + 1) / 1.8, (log10 p_T - 1.3) / 1.2, phi / 3, eta / 5, in GeV; or what `formulas` has for the column.
 
     Example:
         >>> autoencoder_recipe("pt", "custom", "GeV"), autoencoder_recipe("pt", "none", "MeV")
@@ -56,6 +57,8 @@ def autoencoder_recipe(column: str, normalisation: str, unit: str) -> str:
     """
     if normalisation == "none":
         return _in_gev(column, unit) + "divide:1"
+    if normalisation == "custom" and column in formulas:
+        return formulas[column]
     custom = _CUSTOM.get(kind_of(column)) if normalisation == "custom" else None
     return _in_gev(column, unit) + (custom or "standard")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flowtuple.errors import InvalidArgument, nearest
@@ -20,12 +21,19 @@ UNITS = {"GeV": 1.0, "MeV": 1000.0}
 
 NETWORKS = ("tanh", "leaky-relu-bn", "elu-bn")
 NORMALISATIONS = ("none", "standard", "custom")
+SECOND = ("zstd", "lzma", "pcodec")
+"""Codecs that the numbers of a method may go through before they are stored."""
 MOST_BITS = 31
 
 
 def _check_unit(unit: str) -> None:
     if unit not in UNITS:
         raise InvalidArgument(f"there is no unit {unit!r} of energies; {nearest(unit, UNITS)}")
+
+
+def _check_second(then: str) -> None:
+    if then and then not in SECOND:
+        raise InvalidArgument(f"there is no codec {then!r} to go on with; {nearest(then, SECOND)}")
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class Latent:
         model: Which of the two published flows, 1 or 2.
         truncate: Cut codes off towards zero, as int() does, instead of rounding them.
         unit: Of energies, momenta and masses: GeV or MeV.
+        then: zstd, lzma or pcodec, which codes go through in place of being packed bit by bit; empty for none.
         training: Of the flow.
     """
 
@@ -44,6 +53,7 @@ class Latent:
     model: int = 1
     truncate: bool = False
     unit: str = "GeV"
+    then: str = ""
     training: Training = field(default_factory=lambda: Training(epochs=30))
 
     def __post_init__(self) -> None:
@@ -54,6 +64,7 @@ class Latent:
         if self.model not in MODELS:
             raise InvalidArgument(f"there is no model {self.model} of the latent codec; 1 is 6 x 64, 2 is 4 x 32")
         _check_unit(self.unit)
+        _check_second(self.then)
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,8 @@ class Autoencoder:
         seen: Round columns of few values to the values that were seen.
         variational: Weight beta of the KL divergence beside the squared error, which makes the autoencoder a variational one;
             0 for a plain one.
+        formulas: By column, what the custom normalisation is in place of its own, in the words of `flowtuple.transforms`.
+        then: zstd, lzma or pcodec, which latent numbers go through before they are stored; empty for none.
         training: Of both networks, with AdamW.
     """
 
@@ -82,6 +95,8 @@ class Autoencoder:
     residuals: str = ""
     seen: bool = True
     variational: float = 0.0
+    formulas: Mapping[str, str] = field(default_factory=dict)
+    then: str = ""
     training: Training = field(
         default_factory=lambda: Training(epochs=100, batch=512, weight_decay=1e-2, schedule="one-cycle", patience=0)
     )
@@ -98,6 +113,7 @@ class Autoencoder:
         _check_unit(self.unit)
         if not 0 <= self.variational < math.inf:
             raise InvalidArgument(f"a KL divergence of weight {self.variational} is out of range; write 0 for none, or 1e-4")
+        _check_second(self.then)
         if self.residuals and Bound.parse(self.residuals).kind not in ("abs", "std"):
             raise InvalidArgument(f"residuals within {self.residuals!r} have no common step; write abs:E or std:S")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from flowtuple.rivals.pieces import join, split
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
 
-VERSION = 1
+VERSION = 2  # from 2 on the numbers may have gone through a second codec
 _CHECKSUM = 8  # bytes
 _PARTS = 3  # pieces before those of the codec
 _COUNT = 4  # bytes of how many rows an event has, uncompressed
@@ -51,6 +51,7 @@ class Encoded:
         file_bytes: Of the file.
         model_bytes: Of weights, preprocessing and description in it.
         accuracy: Of each column, of what the file decodes to.
+        left_out: Rows that each cut left out of those that passed all before it.
     """
 
     path: str
@@ -61,6 +62,7 @@ class Encoded:
     file_bytes: int
     model_bytes: int
     accuracy: tuple[Accuracy, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:

@@ -29,7 +29,7 @@ class _Smooth:
 
 @dataclass(frozen=True)
 class Affine(_Smooth):
-    """y = (x - shift) / scale.
+    """y = (x - shift) / scale; a scale below 0 mirrors.
 
     Example:
         >>> Affine.standard(np.array([1.0, 2.0, 3.0])).forward(np.array([2.0])).tolist()
@@ -40,8 +40,8 @@ class Affine(_Smooth):
     scale: float
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.shift) and np.isfinite(self.scale) and self.scale > 0):
-            raise InvalidArgument(f"(x - {self.shift:g}) / {self.scale:g} cannot be undone: the scale must be above 0")
+        if not (np.isfinite(self.shift) and np.isfinite(self.scale) and self.scale != 0):
+            raise InvalidArgument(f"(x - {self.shift:g}) / {self.scale:g} cannot be undone: the scale must be a number but 0")
 
     @classmethod
     def divide(cls, x: Array, by: float = 1.0) -> Self:
@@ -76,7 +76,7 @@ class Affine(_Smooth):
         return y * self.scale + self.shift
 
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        return np.full(len(x), -np.log(self.scale))
+        return np.full(len(x), -np.log(abs(self.scale)))
 
 
 @dataclass(frozen=True)

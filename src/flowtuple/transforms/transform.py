@@ -9,13 +9,13 @@ from flowtuple.schema import Array
 
 
 class Transform(Protocol):
-    """An increasing map of one column, fitted once; a frozen dataclass whose fields are plain JSON.
+    """A monotone map of one column, fitted once; a frozen dataclass whose fields are plain JSON.
 
     A value that stands for a whole cell (an integer, a repeated value) is spread over the cell's image: `u`, from 0 to 1,
     says where in it. The laws, for every x of the domain and every u:
 
     - `inverse(forward(x, u))` is x: exactly where x stands for a cell, to rounding elsewhere;
-    - `log_det(x, u)` is ln(dy/dx), or ln(dy/du) where x stands for a cell, so that the density of y times `exp(log_det)`
+    - `log_det(x, u)` is ln|dy/dx|, or ln|dy/du| where x stands for a cell, so that the density of y times `exp(log_det)`
       is a density in x, or at a cell its probability once averaged over u;
     - `inverse` takes any finite y, also one that no x is mapped to.
     """

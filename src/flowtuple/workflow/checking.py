@@ -9,11 +9,12 @@ from flowtuple.container.file import File
 from flowtuple.describe import check_comparable, report_input
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.evaluate.report import write_report
-from flowtuple.events.source import ReadOptions, Source, open_dataset
+from flowtuple.events.source import ReadOptions, Source
 from flowtuple.prepare import SCAN_STEP
 from flowtuple.progress import Progress, silent
 from flowtuple.schema import Bound
 from flowtuple.table import ranges, read_like
+from flowtuple.workflow.decoding import open_input
 
 
 def verify(
@@ -30,7 +31,7 @@ def verify(
     Raises:
         InvalidArgument: The original lacks a table or column of the file, or has another number of events.
     """
-    dataset = open_dataset(original, ReadOptions(names=names))
+    dataset = open_input(original, ReadOptions(names=names))
     found: list[ColumnFidelity] = []
     with File(path, workers, given=dataset, model=model) as file:
         for name, stored in file.tables.items():
@@ -76,7 +77,7 @@ def report(
     Returns:
         The path of the page, `report.html` in the folder.
     """
-    dataset = open_dataset(original, ReadOptions(names=names))
+    dataset = open_input(original, ReadOptions(names=names))
     with File(path, given=dataset, model=model) as file:
         about = report_input(dataset, file, f"{Path(dataset.description).name} compressed")
     return write_report(about, Path(folder), lambda what: progress("report", 0.0, what))

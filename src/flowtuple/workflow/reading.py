@@ -16,7 +16,7 @@ from flowtuple.events.source import STORED, Source, WriteOptions, open_dataset, 
 from flowtuple.reference.signature import is_reference
 from flowtuple.selection import select
 from flowtuple.table import Dataset, read_all, tables_to_awkward
-from flowtuple.workflow.reference import decoded
+from flowtuple.workflow.decoding import decoded
 
 
 def decompress(

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import awkward as ak
 
 from flowtuple.events.source import Source, WriteOptions, check_stored_name, write_dataset
 from flowtuple.progress import Progress, silent
+from flowtuple.reference.filters import cut_rows
 from flowtuple.reference.options import Autoencoder, Latent
+from flowtuple.reference.presets import reference_preset
 from flowtuple.row_reading import read_rows
-from flowtuple.schema import Array, Column, infer_role
-from flowtuple.table import Dataset, Table, read_all, table_to_awkward
+from flowtuple.rows import Rows
+from flowtuple.table import Dataset, read_all, table_to_awkward
+from flowtuple.workflow.decoding import ROWS, decoded
 from flowtuple.workflow.engines import needs_torch
 from flowtuple.workflow.request import EVERYTHING, Selection, check_seed, read
 
 if TYPE_CHECKING:
-    from flowtuple.reference.stored import Decoded, Encoded
+    from flowtuple.reference.stored import Encoded
 
-_TABLE = "rows"
+Method: TypeAlias = Latent | Autoencoder
 
 
 def encode_rows(
     source: Source,
     path: str | os.PathLike[str],
-    codec: Latent | Autoencoder,
+    codec: Method,
     *,
     selection: Selection = EVERYTHING,
+    preset: str = "",
+    cuts: Sequence[str] = (),
     seed: int = 0,
     log: str | None = None,
     progress: Progress = silent,
@@ -42,13 +49,16 @@ def encode_rows(
         path: The file to write, by custom ending in `.ref`.
         codec: Which method, and its options.
         selection: Part of the input to take.
+        preset: A published set of variables: `jets4`, `cms24` or `atlas27`. Its columns alone are taken, rows that its event
+            filter rejects are left out, and `custom` normalisation is the published one.
+        cuts: Further conditions that rows have to meet, such as `Jet_pt > 30`.
         seed: The same input, options and seed give the same file on one machine.
         log: A folder for TensorBoard.
         progress: Told of each epoch.
 
     Raises:
-        InvalidArgument: The columns are of several collections, too few rows are left, or a value is outside of the domain of
-            its column's preprocessing.
+        InvalidArgument: The columns are of several collections or lack one of the preset, too few rows are left, or a value
+            is outside of the domain of its column's preprocessing.
         MissingExtra: PyTorch is not installed.
 
     Example:
@@ -68,9 +78,24 @@ def encode_rows(
     with needs_torch("a reference method"):
         from flowtuple.reference.fitting import fit_codec
         from flowtuple.reference.stored import write
-    rows = read_rows(read(source, selection))
+    codec, rows, left_out = _prepared(read(source, selection), codec, preset, cuts)
     fitted, _ = fit_codec(rows, codec, seed, lambda share, loss: progress("train", share, f"held-out loss {loss:.6f}"), log)
-    return write(fitted, rows, path)
+    return replace(write(fitted, rows, path), left_out=left_out)
+
+
+def _prepared(dataset: Dataset, codec: Method, preset: str, cuts: Sequence[str]) -> tuple[Method, Rows, dict[str, int]]:
+    """The method with the preset's formulas, the rows to code, and how many rows each cut left out."""
+    if not preset:
+        return (codec, *cut_rows(read_rows(dataset), cuts))
+    variables = reference_preset(preset)
+    names = [c.name for table in dataset.tables.values() for c in table.columns]
+    columns = variables.find(names, dataset.description)
+    if isinstance(codec, Autoencoder):
+        codec = replace(codec, formulas=variables.formulas(columns, codec.unit))
+    rows = read_rows(dataset, exactly=list(columns.values()))
+    rows, filtered = cut_rows(rows, variables.cuts, variables.values(rows, columns, codec.unit))
+    rows, left_out = cut_rows(rows, cuts)
+    return codec, rows, {**filtered, **left_out}
 
 
 def decode_rows(
@@ -92,25 +117,4 @@ def decode_rows(
     if output is not None:
         write_dataset(dataset, output, options or WriteOptions())
         return None
-    return table_to_awkward(read_all(dataset.table(_TABLE)))
-
-
-def decoded(path: str | os.PathLike[str]) -> Dataset:
-    """What a file of a reference method holds, as one table; raises as `decode_rows` does."""
-    with needs_torch(f"decoding {os.fspath(path)}"):
-        from flowtuple.reference.stored import read as read_file
-    return Dataset(os.fspath(path), {_TABLE: rows_table(read_file(path))})
-
-
-def rows_table(found: Decoded) -> Table:
-    """The rows in the columns' types; objects with the counter that they had."""
-    data: dict[str, Array] = {}
-    columns: list[Column] = []
-    if found.counter is not None:
-        data[found.counter] = found.counts
-        columns.append(Column(found.counter, "int64", "counter", hidden=found.counter.startswith("n(")))
-    for k, (name, dtype) in enumerate(zip(found.columns, found.dtypes, strict=True)):
-        data[name] = found.values[:, k].astype(dtype)
-        columns.append(Column(name, dtype, infer_role(name, dtype), counter=found.counter))
-    entries = len(found.values) if found.counter is None else len(found.counts)
-    return Table(_TABLE, tuple(columns), entries, data)
+    return table_to_awkward(read_all(dataset.table(ROWS)))

@@ -21,8 +21,8 @@ from flowtuple.progress import Progress, silent
 from flowtuple.row_reading import read_rows
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
+from flowtuple.workflow.decoding import rows_table
 from flowtuple.workflow.engines import needs_torch
-from flowtuple.workflow.reference import rows_table
 
 if TYPE_CHECKING:
     from flowtuple.reference.accuracy import Accuracy

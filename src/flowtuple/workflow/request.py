@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowtuple.errors import InvalidArgument, Unsupported
-from flowtuple.events.source import ReadOptions, Source, check_stored_name, open_dataset
+from flowtuple.events.source import ReadOptions, Source, check_stored_name
 from flowtuple.schema import Bound
 from flowtuple.selection import select, with_roles
 from flowtuple.table import Dataset
+from flowtuple.workflow.decoding import open_input
 
 Tolerance = Mapping[str, "str | Bound"]
 
@@ -43,7 +44,7 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
     Raises:
         Unsupported: It holds something that cannot be carried, and `drop` is off.
     """
-    dataset = open_dataset(source, ReadOptions(names=selection.names))
+    dataset = open_input(source, ReadOptions(names=selection.names))
     if dataset.refused and not selection.drop:
         name, reason = next(iter(dataset.refused.items()))
         more = f" (and {len(dataset.refused) - 1} more)" if len(dataset.refused) > 1 else ""

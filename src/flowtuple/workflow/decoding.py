@@ -1,0 +1,47 @@
+"""What files of reference methods hold, as tables: input for everything that takes events."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowtuple.events.source import ReadOptions, Source, open_dataset
+from flowtuple.reference.signature import is_reference
+from flowtuple.schema import Array, Column, infer_role
+from flowtuple.table import Dataset, Table
+from flowtuple.workflow.engines import needs_torch
+
+if TYPE_CHECKING:
+    from flowtuple.reference.stored import Decoded
+
+ROWS = "rows"
+"""What the table is called."""
+
+
+def open_input(source: Source, options: ReadOptions) -> Dataset:
+    """As `flowtuple.events.source.open_dataset`, and files of reference methods beside."""
+    if isinstance(source, (str, os.PathLike)) and is_reference(source):
+        return decoded(source)
+    return open_dataset(source, options)
+
+
+def decoded(path: str | os.PathLike[str]) -> Dataset:
+    """What a file of a reference method holds, as one table; raises as `decode_rows` does."""
+    with needs_torch(f"decoding {os.fspath(path)}"):
+        from flowtuple.reference.stored import read as read_file
+    return Dataset(os.fspath(path), {ROWS: rows_table(read_file(path))}, nbytes=Path(path).stat().st_size)
+
+
+def rows_table(found: Decoded) -> Table:
+    """The rows in the columns' types; objects with the counter that they had."""
+    data: dict[str, Array] = {}
+    columns: list[Column] = []
+    if found.counter is not None:
+        data[found.counter] = found.counts
+        columns.append(Column(found.counter, "int64", "counter", hidden=found.counter.startswith("n(")))
+    for k, (name, dtype) in enumerate(zip(found.columns, found.dtypes, strict=True)):
+        data[name] = found.values[:, k].astype(dtype)
+        columns.append(Column(name, dtype, infer_role(name, dtype), counter=found.counter))
+    entries = len(found.values) if found.counter is None else len(found.counts)
+    return Table(ROWS, tuple(columns), entries, data)
