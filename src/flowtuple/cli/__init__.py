@@ -1,6 +1,6 @@
 """The command line, one module for each kind of command."""
 
-from flowtuple.cli import coding, comparing, density, files, looking, reference, training
+from flowtuple.cli import coding, comparing, density, files, looking, reference, reference_sample, training
 from flowtuple.cli.app import app, main
 
-__all__ = ["app", "coding", "comparing", "density", "files", "looking", "main", "reference", "training"]
+__all__ = ["app", "coding", "comparing", "density", "files", "looking", "main", "reference", "reference_sample", "training"]
