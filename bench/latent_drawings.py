@@ -21,12 +21,12 @@ def lines_png(
     logarithmic: bool,
     line: float | None = None,
 ) -> bytes:
-    """Curves over N, a level of note as a dashed line."""
+    """Curves over N, a level of note as a dashed line; a logarithmic axis leaves zeros out."""
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         for color, (name, values) in zip(_COLORS, curves.items(), strict=False):
-            kept = [(n, value) for n, value in zip(x, values, strict=True) if value is not None]
+            kept = [(n, value) for n, value in zip(x, values, strict=True) if value or (value is not None and not logarithmic)]
             axes.plot(*zip(*kept, strict=True), ".-", color=color, label=name, linewidth=1.4)
         if line is not None:
             axes.axhline(line, color="#1d1d1f", linestyle="--", linewidth=0.8)
@@ -89,8 +89,10 @@ def residuals_png(found: Mapping[str, Mapping[str, np.ndarray]], columns: Sequen
                     axes.stairs(counts, edges, color=color, linewidth=1.1, label=name)
                 axes.set_yscale("log")
                 axes.ticklabel_format(axis="x", scilimits=(-2, 3), useMathText=True)
+                axes.xaxis.get_offset_text().set(x=0, horizontalalignment="left")
                 axes.locator_params(axis="x", nbins=4)
                 axes.set_xlabel(f"{label} {columns[k]}", loc="right", fontsize=11)
+            grid[row][0].set_ylabel("Rows", loc="top", fontsize=11)
         figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=11)
 
     return plots.png(draw, 3.1 * len(columns), 0.5 + 2.6 * len(found))
