@@ -21,7 +21,7 @@ import flowtuple as ft
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported
 from flowtuple.events.source import open_dataset
 from flowtuple.generative.zoo import build
-from flowtuple.reference import stored
+from flowtuple.reference import layout, stored
 from flowtuple.reference.bits import pack_bits, unpack_bits
 from flowtuple.reference.erf_codes import from_codes, largest, to_codes
 from flowtuple.reference.fitting import fit_codec
@@ -344,8 +344,8 @@ def test_what_is_no_such_file_is_refused(data: bytes, tmp_path: Path) -> None:
 def test_what_a_file_may_not_say(
     change: dict[str, object], error: type[Exception], message: str, flow: stored.LatentCodec, rows: Rows, monkeypatch
 ) -> None:
-    dumps = stored.json.dumps
-    monkeypatch.setattr(stored.json, "dumps", lambda content: dumps({**content, **change} if "codec" in content else content))
+    dumps = layout.json.dumps
+    monkeypatch.setattr(layout.json, "dumps", lambda content: dumps({**content, **change} if "codec" in content else content))
     changed = stored.pack(flow, rows)[0]
     with pytest.raises(error, match=message):
         stored.unpack(changed, "x.ref")

@@ -242,6 +242,17 @@ def show_info(found: Mapping[str, Any]) -> None:
     show_facts({"format": found["format"]} | {k: json.dumps(v) for k, v in found["provenance"].items()})
 
 
+def show_reference(found: Mapping[str, Any]) -> None:
+    """Method, columns and sizes of a file of a reference method."""
+    columns = [[column["name"], column["dtype"]] for column in found["columns"]]
+    show_table(f"{found['codec']} codec", ["column", "type"], columns, text_columns=2)
+    objects = "events" if found["counter"] is None else f"objects in {found['events']} events, counted by {found['counter']}"
+    show_facts({"rows": f"{found['rows']} {objects}"} | {name: str(value) for name, value in found["settings"].items()})
+    ratio = f", raw / file {format_number(found['ratio'])}" if "ratio" in found else ""
+    sizes = {name: f"{size} bytes" for name, size in found["sections"].items()}
+    show_facts(sizes | {"file": f"{found['bytes']} bytes{ratio}", "format": found["format"]})
+
+
 def _bound_in_words(column: Mapping[str, Any]) -> str:
     """What was asked, and what it came to where that is not the same."""
     asked, bound = Bound.parse(column["asked"]), Bound.parse(column["bound"])

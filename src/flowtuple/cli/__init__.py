@@ -1,6 +1,17 @@
 """The command line, one module for each kind of command."""
 
-from flowtuple.cli import coding, comparing, density, files, looking, reference, reference_presets, reference_report, training
+from flowtuple.cli import (
+    coding,
+    comparing,
+    density,
+    files,
+    looking,
+    reference,
+    reference_presets,
+    reference_report,
+    reference_sample,
+    training,
+)
 from flowtuple.cli.app import app, main
 
 __all__ = [
@@ -14,5 +25,6 @@ __all__ = [
     "reference",
     "reference_presets",
     "reference_report",
+    "reference_sample",
     "training",
 ]

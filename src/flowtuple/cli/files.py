@@ -27,7 +27,9 @@ from flowtuple.cli.options import (
 )
 from flowtuple.container.wreck import examine
 from flowtuple.evaluate.page import format_bytes
-from flowtuple.terminal import show_damage, show_fidelity, show_info, shown_progress
+from flowtuple.reference.layout import describe as describe_reference
+from flowtuple.reference.signature import is_reference
+from flowtuple.terminal import show_damage, show_fidelity, show_info, show_reference, shown_progress
 
 
 @app.command()
@@ -90,17 +92,20 @@ def _verify_values(original: list[str], path: str, names: str, model: Path | Non
 
 @app.command()
 def info(path: Compressed, model: ModelFile = None, as_json: Json = False) -> None:
-    """Show schema, bounds, sizes per column and section, model, checksums and provenance.
+    """Show schema, bounds, sizes per column and section, model, checksums and provenance; of a .ref its method and sizes.
 
     Example: flowtuple info nano.ftup
     """
-    from flowtuple.describe import info as describe
+    if is_reference(path):
+        found, show = describe_reference(path), show_reference
+    else:
+        from flowtuple.describe import info as describe
 
-    found = describe(path, model)
+        found, show = describe(path, model), show_info
     if as_json:
         print_json(found)
         return
-    show_info(found)
+    show(found)
 
 
 @app.command()

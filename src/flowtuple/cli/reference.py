@@ -1,4 +1,4 @@
-"""Commands of the reference methods: reference encode, reference decode."""
+"""Commands of the reference methods: reference encode, reference decode; for reference sample see `reference_sample`."""
 
 from __future__ import annotations
 
@@ -62,12 +62,13 @@ def encode(
     unit: Annotated[str, typer.Option("--unit", help="Of energies and masses: GeV or MeV.")] = "GeV",
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default 30 (latent), 100 (autoencoder).")] = None,
     bits: Annotated[int, typer.Option("--bits", help="N, 1 to 31.", rich_help_panel=_OF_LATENT)] = _LATENT.bits,
-    model: Annotated[
-        int, typer.Option("--model", help="1 (6 x 64) or 2 (4 x 32).", rich_help_panel=_OF_LATENT)
-    ] = _LATENT.model,
+    model: Annotated[int, typer.Option("--model", help="1 (6 x 64) or 2 (4 x 32).", rich_help_panel=_OF_LATENT)] = 1,
     truncate: Annotated[
         bool, typer.Option("--truncate", help="Cut codes off instead of rounding.", rich_help_panel=_OF_LATENT)
     ] = False,
+    scale: Annotated[
+        str, typer.Option("--scale", help="By the largest of each column, or of all.", rich_help_panel=_OF_LATENT)
+    ] = _LATENT.scale,
     latent: Annotated[
         int, typer.Option("--latent", help="Numbers a row.", rich_help_panel=_OF_AUTOENCODER)
     ] = _AUTOENCODER.latent,
@@ -100,7 +101,7 @@ def encode(
 
     widths = read_sizes(hidden, "--hidden") if hidden else ()
     asked: dict[str, Latent | Autoencoder] = {
-        "latent": Latent(bits, model, truncate, unit, then),
+        "latent": Latent(bits, model, truncate, unit, then, scale=scale),
         "autoencoder": Autoencoder(latent, network, normalisation, widths, unit, residuals, variational=variational, then=then),
     }
     if codec not in asked:

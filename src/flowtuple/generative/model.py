@@ -99,7 +99,7 @@ class RowModel:
         return self._restored(y)
 
     @torch.no_grad()
-    def from_uniform(self, u: Array, given: Array) -> Array:
+    def from_uniform(self, u: Array, given: Array | None = None) -> Array:
         """Rows as `from_latent` makes them, from uniform numbers, always as many at a time.
 
         What a row comes to then does not depend on the rows beside it in any bit, where products of one shape are computed

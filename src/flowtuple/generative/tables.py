@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from flowtuple.density.surprise import EVENTS, Expectation
 from flowtuple.errors import InvalidArgument, Unsupported
-from flowtuple.generative.model import BLOCK, RowModel
+from flowtuple.generative.made import MadeRows
+from flowtuple.generative.model import RowModel
 from flowtuple.row_columns import escaped
 from flowtuple.row_reading import read_conditions, read_rows
 from flowtuple.rows import Rows
 from flowtuple.schema import Array, Column
-from flowtuple.table import Dataset, Table, TableSource, ranges
+from flowtuple.table import Dataset, Table, TableSource
 
 _SEED = 0x5EED
 
@@ -51,7 +52,7 @@ class RowsModel:
             )
         if n is None or n < 0:
             raise InvalidArgument(f"{self.path}: how many rows are to be drawn? say it with -n")
-        return _Made(self, n, lambda start, stop: self.model.draw(seed, start, stop))
+        return self._made(n, lambda start, stop: self.model.draw(seed, start, stop))
 
     def _drawn_given(self, n: int | None, seed: int, given: Dataset | None) -> TableSource:
         names = self.model.given.columns
@@ -61,7 +62,7 @@ class RowsModel:
         count = len(known) if n is None else n
         if not 0 <= count <= len(known):
             raise InvalidArgument(f"{self.path}: cannot draw {count} rows from {len(known)} given ones")
-        return _Made(self, count, lambda start, stop: self.model.draw(seed, start, stop, known[start:stop]), known)
+        return self._made(count, lambda start, stop: self.model.draw(seed, start, stop, known[start:stop]), known)
 
     def rows(self, dataset: Dataset) -> Rows:
         """The rows of a data set that the model speaks of, those with a NaN among them.
@@ -144,7 +145,11 @@ class RowsModel:
         def make(start: int, stop: int) -> Array:
             return self.model.from_latent(z[start:stop], None if given is None else given[start:stop])
 
-        return _Made(self, len(z), make, given)
+        return self._made(len(z), make, given)
+
+    def _made(self, n: int, make: Callable[[int, int], Array], given: Array | None = None) -> MadeRows:
+        columns = [Column(name, dtype) for name, dtype in zip(self.model.columns, self.model.dtypes, strict=True)]
+        return MadeRows(self.name, columns, n, make, self.given_columns, self.beside(given))
 
 
 def _values(rows: Rows) -> Array | None:
@@ -157,22 +162,3 @@ def _resized(given: Array, count: int) -> Array:
     if not len(given):
         return np.zeros((1, given.shape[1]))
     return given[np.linspace(0, len(given), min(count, len(given)), endpoint=False).astype(np.int64)]
-
-
-class _Made:
-    """Rows in the columns' types and what is given beside them, a `TableSource` that makes what is read of it."""
-
-    def __init__(self, model: RowsModel, n: int, make: Callable[[int, int], Array], given: Array | None = None) -> None:
-        self.name, self.num_entries = model.name, n
-        self._drawn = tuple(Column(name, d) for name, d in zip(model.model.columns, model.model.dtypes, strict=True))
-        self.columns = self._drawn + model.given_columns
-        self._make, self._beside = make, model.beside(given)
-
-    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """A range of the rows."""
-        stop = min(stop, self.num_entries)
-        parts = [self._make(start + a, start + b) for a, b in ranges(max(0, stop - start), BLOCK)]
-        values = np.concatenate(parts) if parts else np.empty((0, len(self._drawn)))
-        data = {c.name: values[:, k].astype(c.dtype) for k, c in enumerate(self._drawn) if c.name in columns}
-        data |= {name: content[start:][: len(values)] for name, content in self._beside.items() if name in columns}
-        return Table(self.name, tuple(c for c in self.columns if c.name in data), len(values), data)

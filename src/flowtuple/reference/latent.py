@@ -2,13 +2,12 @@
 
 p_T and mass are ln(x + 10), standardised; other columns standardised, then normal by rank; then K times a random order of the
 columns and a masked affine autoregressive transformation of zuko (Papamakarios et al., 2017). Latent numbers are scaled by
-3 / max|z| over all rows and columns; u = erf(z) lies between -1 and 1; the code is u 2^N, rounded.
+3 / max|z| of their column over all rows; u = erf(z) lies between -1 and 1; the code is u 2^N, rounded.
 """
 
 from __future__ import annotations
 
 import glob
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -17,7 +16,9 @@ import numpy as np
 import torch
 
 from flowtuple.errors import Corrupt
+from flowtuple.generative.draw import uniform_rows
 from flowtuple.generative.fit import Fitted, Report
+from flowtuple.generative.made import MadeRows
 from flowtuple.generative.model import RowModel
 from flowtuple.generative.options import RowFlow
 from flowtuple.generative.stored import pack_model, unpack_model
@@ -26,12 +27,12 @@ from flowtuple.reference.bits import pack_bits, unpack_bits
 from flowtuple.reference.codec import one_thread
 from flowtuple.reference.erf_codes import from_codes, largest, to_codes
 from flowtuple.reference.normalisations import latent_recipe
-from flowtuple.reference.options import MODELS, MOST_BITS, Latent
+from flowtuple.reference.options import MOST_BITS, SCALES, Latent
 from flowtuple.reference.second_codec import pack_numbers, stored_second, unpack_numbers
 from flowtuple.rows import Rows
-from flowtuple.schema import Array
+from flowtuple.schema import Array, Column
 
-_SCALE = struct.Struct("<d")
+_SCALE = np.dtype("<f8")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +43,14 @@ class LatentCodec:
         model: The flow with its preprocessing.
         bits: N.
         truncate: Codes are cut off towards zero.
+        scale: Latent numbers are scaled by the largest of each `column`, or of `all`.
         then: The codec that codes go through; without one they are packed at N + 1 bits.
     """
 
     model: RowModel
     bits: int
     truncate: bool = False
+    scale: str = "column"
     then: str = ""
     name: ClassVar[str] = "latent"
 
@@ -66,10 +69,10 @@ class LatentCodec:
             InvalidArgument: Too few rows, or values that have no logarithm.
         """
         recipes = {glob.escape(name): latent_recipe(name, asked.unit) for name in rows.columns}
-        flow = RowFlow("maf", MODELS[asked.model], asked.training, recipes, log)
+        flow = RowFlow("maf", asked.shape, asked.training, recipes, log)
         model, fitted = train_rows(rows, flow, seed, report)
         _clear_masked(model.flow)
-        return cls(replace(model, about={}), asked.bits, asked.truncate, asked.then), fitted
+        return cls(replace(model, about={}), asked.bits, asked.truncate, asked.scale, asked.then), fitted
 
     @classmethod
     def restore(cls, settings: Mapping[str, Any], weights: bytes, where: str) -> Self:
@@ -81,7 +84,11 @@ class LatentCodec:
         bits = settings.get("bits")
         if not isinstance(bits, int) or not 1 <= bits <= MOST_BITS:
             raise Corrupt(f"{where}: has codes of {bits!r} bits; restore it from a copy")
-        return cls(unpack_model(weights, where), bits, bool(settings.get("truncate")), stored_second(settings))
+        scale = settings.get("scale", "all")  # the only one that the first files knew
+        if scale not in SCALES:
+            raise Corrupt(f"{where}: has latent numbers scaled by {scale!r}; restore it from a copy")
+        then = stored_second(settings)
+        return cls(unpack_model(weights, where), bits, bool(settings.get("truncate")), scale, then)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -92,7 +99,7 @@ class LatentCodec:
         return self.model.dtypes
 
     def settings(self) -> Mapping[str, Any]:
-        return {"bits": self.bits, "truncate": self.truncate, "then": self.then}
+        return {"bits": self.bits, "truncate": self.truncate, "scale": self.scale, "then": self.then}
 
     def weights(self) -> bytes:
         return pack_model(self.model)
@@ -104,9 +111,9 @@ class LatentCodec:
 
     def encode(self, values: Array) -> list[bytes]:
         z = self.latent(values)
-        scale = largest(z)
+        scale = largest(z, by_column=self.scale == "column")
         codes = to_codes(z, scale, self.bits, truncate=self.truncate)
-        return [_SCALE.pack(scale) + self._pack(codes)]
+        return [scale.astype(_SCALE).tobytes() + self._pack(codes)]
 
     def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
         z = self.decode_latent(pieces, rows)
@@ -119,10 +126,21 @@ class LatentCodec:
         Raises:
             Corrupt: The pieces do not hold so many rows.
         """
-        if len(pieces) != 1 or len(pieces[0]) < _SCALE.size:
+        scales = len(self.columns) if self.scale == "column" else 1
+        head = scales * _SCALE.itemsize
+        if len(pieces) != 1 or len(pieces[0]) < head:
             raise Corrupt("the codes are incomplete")
-        (scale,) = _SCALE.unpack_from(pieces[0])
-        return from_codes(self._unpack(pieces[0][_SCALE.size :], rows), scale, self.bits)
+        return from_codes(self._unpack(pieces[0][head:], rows), np.frombuffer(pieces[0], _SCALE, scales), self.bits)
+
+    def draw(self, seed: int, start: int, stop: int) -> Array:
+        """Rows `start` to `stop` of all that a seed gives, shape (stop - start, d): the same bits whatever the others are."""
+        with one_thread():
+            return self.model.from_uniform(uniform_rows(seed, start, stop, len(self.columns)))
+
+    def drawn(self, table: str, n: int, seed: int) -> MadeRows:
+        """The first n rows of a seed, as a table that is made while it is read."""
+        columns = [Column(*column) for column in zip(self.columns, self.dtypes, strict=True)]
+        return MadeRows(table, columns, n, lambda start, stop: self.draw(seed, start, stop))
 
     def _pack(self, codes: Array) -> bytes:
         """Codes of shape (n, d), from -(2^N - 1) to 2^N - 1."""

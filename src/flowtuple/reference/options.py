@@ -16,6 +16,9 @@ MODELS: dict[int, Shape] = {
 }
 """The flows of the latent codec by their published number: 6 transformations of 64 hidden units, 4 of 32."""
 
+SCALES = ("column", "all")
+"""What latent numbers are scaled by the largest of: their own column, or all columns."""
+
 UNITS = {"GeV": 1.0, "MeV": 1000.0}
 """What energies, momenta and masses are divided by before a formula that wants GeV."""
 
@@ -42,29 +45,38 @@ class Latent:
 
     Attributes:
         bits: N, from 1 to 31; a code of u 2^N has a sign, too, so that it takes N + 1 bits.
-        model: Which of the two published flows, 1 or 2.
+        model: Which of the two published flows, 1 or 2, or the size of another.
         truncate: Cut codes off towards zero, as int() does, instead of rounding them.
         unit: Of energies, momenta and masses: GeV or MeV.
         then: zstd, lzma or pcodec, which codes go through in place of being packed bit by bit; empty for none.
         training: Of the flow.
+        scale: Latent numbers are scaled to 3 by the largest of each `column`, as the published code does, or of `all`.
     """
 
     bits: int = 13
-    model: int = 1
+    model: int | Shape = 1
     truncate: bool = False
     unit: str = "GeV"
     then: str = ""
     training: Training = field(default_factory=lambda: Training(epochs=30))
+    scale: str = "column"
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= MOST_BITS:
             raise InvalidArgument(
                 f"a latent codec of {self.bits} bits is out of range; N goes from 1 to {MOST_BITS}, 13 is usual"
             )
-        if self.model not in MODELS:
+        if not isinstance(self.model, Shape) and self.model not in MODELS:
             raise InvalidArgument(f"there is no model {self.model} of the latent codec; 1 is 6 x 64, 2 is 4 x 32")
+        if self.scale not in SCALES:
+            raise InvalidArgument(f"there is no scale {self.scale!r} of latent numbers; {nearest(self.scale, SCALES)}")
         _check_unit(self.unit)
         _check_second(self.then)
+
+    @property
+    def shape(self) -> Shape:
+        """Size of the flow."""
+        return self.model if isinstance(self.model, Shape) else MODELS[self.model]
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,22 @@
-"""Rows in the file of a reference method: everything that decoding needs, every byte of it counted.
-
-    signature, 8 bytes | pieces, each after its length | XXH3-64 of all before
-
-The pieces are the description (JSON) and the weights (safetensors), both under zstd, how many rows each event has (packed;
-empty where rows are events), and those of the codec.
-"""
+"""Rows in the file of a reference method: everything that decoding needs, every byte of it counted."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import numpy as np
-import zstandard
 
 from flowtuple.atomic import atomic_path
-from flowtuple.codec.packing import pack_indices, unpack_indices, unzstd, zstd
-from flowtuple.container.layout import checksum
-from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported
+from flowtuple.errors import Corrupt
 from flowtuple.reference.accuracy import Accuracy, measure
 from flowtuple.reference.autoencoder import AutoencoderCodec
 from flowtuple.reference.codec import Codec
 from flowtuple.reference.latent import LatentCodec
-from flowtuple.reference.signature import MAGIC
-from flowtuple.rivals.pieces import join, split
+from flowtuple.reference.layout import Parts, failures_named, pack_parts, raw_bytes, read_parts, split_parts
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
 
-VERSION = 2  # from 2 on the numbers may have gone through a second codec
-_CHECKSUM = 8  # bytes
-_PARTS = 3  # pieces before those of the codec
-_COUNT = 4  # bytes of how many rows an event has, uncompressed
 _CODECS: Mapping[str, type[LatentCodec | AutoencoderCodec]] = {c.name: c for c in (LatentCodec, AutoencoderCodec)}
-_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError, zstandard.ZstdError)
 
 
 @dataclass(frozen=True)
@@ -105,27 +86,14 @@ def write(codec: Codec, rows: Rows, path: str | os.PathLike[str]) -> Encoded:
     decoded = unpack(data, os.fspath(path))
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
-    raw = len(rows) * sum(np.dtype(dtype).itemsize for dtype in rows.dtypes)
-    raw += 0 if rows.counter is None else rows.events * _COUNT
+    raw = raw_bytes(len(rows), rows.dtypes, rows.counter, rows.events)
     found = measure(rows, decoded.values)
     return Encoded(os.fspath(path), len(rows), rows.values.size, rows.dropped, raw, len(data), model_bytes, found)
 
 
 def pack(codec: Codec, rows: Rows) -> tuple[bytes, int]:
     """The bytes of a file, and how many of them are the model's."""
-    counts = np.bincount(rows.event, minlength=rows.events)
-    content = {
-        "version": VERSION,
-        "codec": codec.name,
-        "rows": len(rows),
-        "counter": rows.counter,
-        "events": rows.events,
-        "settings": codec.settings(),
-    }
-    model = [zstd(json.dumps(content).encode()), zstd(codec.weights())]
-    head = b"" if rows.counter is None else pack_indices(counts)
-    data = MAGIC + join([*model, head, *codec.encode(rows.values)])
-    return data + checksum(data).to_bytes(_CHECKSUM, "little"), sum(len(piece) for piece in model)
+    return pack_parts(codec.name, codec.settings(), codec.weights(), codec.encode(rows.values), rows)
 
 
 def read(path: str | os.PathLike[str]) -> Decoded:
@@ -138,38 +106,29 @@ def read(path: str | os.PathLike[str]) -> Decoded:
         TooNew: It was written by a later flowtuple.
         Unsupported: It has residuals, and this machine's arithmetic is not the writer's.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise InvalidArgument(f"{os.fspath(path)}: cannot be read ({error.strerror})") from None
-    return unpack(data, os.fspath(path))
+    return _decode(read_parts(path), os.fspath(path))
 
 
 def unpack(data: bytes, where: str) -> Decoded:
     """Rows from the bytes of a file; `where` is what messages call them. Raises as `read` does."""
-    if not data.startswith(MAGIC):
-        raise Corrupt(f"{where}: is no file of a reference method; flowtuple reference encode makes one")
-    if len(data) < len(MAGIC) + _CHECKSUM:
-        raise Truncated(f"{where}: ends after {len(data)} bytes, before its checksum; fetch or copy it again")
-    if checksum(data[:-_CHECKSUM]) != int.from_bytes(data[-_CHECKSUM:], "little"):
-        raise Corrupt(f"{where}: is damaged or cut off, its checksum is wrong; restore it from a copy")
-    try:
-        return _decode(split(data[len(MAGIC) : -_CHECKSUM]), where)
-    except (Corrupt, Unsupported) as error:
-        named = str(error) if str(error).startswith(where) else f"{where}: {error}"
-        raise type(error)(named) from None
-    except _MALFORMED as error:
-        raise Corrupt(f"{where}: describes no rows ({error}); restore it from a copy") from None
+    return _decode(split_parts(data, where), where)
 
 
-def _decode(pieces: list[bytes], where: str) -> Decoded:
-    content = json.loads(unzstd(pieces[0]))
-    if content["version"] > VERSION:
-        newer = f"has version {content['version']} of the format of reference methods"
-        raise TooNew(f"{where}: {newer}, this flowtuple reads {VERSION}; update flowtuple")
-    codec = _CODECS[content["codec"]].restore(content["settings"], unzstd(pieces[1]), where)
-    rows, counter = int(content["rows"]), content["counter"]
-    counts = np.empty(0, np.int64) if counter is None else unpack_indices(pieces[2], int(content["events"]))
-    if counter is not None and int(counts.sum()) != rows:
-        raise Corrupt(f"its events have {int(counts.sum())} rows, its columns {rows}; restore it from a copy")
-    return Decoded(codec.columns, codec.dtypes, codec.decode(pieces[_PARTS:], rows), counter, counts)
+def codec_of(parts: Parts, where: str) -> LatentCodec | AutoencoderCodec:
+    """The method that a file was written with, as far as decoding needs it.
+
+    Raises:
+        Corrupt: The file does not describe one.
+    """
+    with failures_named(where):
+        codec = _CODECS[parts.content["codec"]].restore(parts.content["settings"], parts.weights, where)
+        if tuple(parts.content.get("columns", codec.columns)) != codec.columns:
+            raise Corrupt("its columns are not those of its model; restore it from a copy")
+        return codec
+
+
+def _decode(parts: Parts, where: str) -> Decoded:
+    codec = codec_of(parts, where)
+    with failures_named(where):
+        values = codec.decode(parts.codes, int(parts.content["rows"]))
+        return Decoded(codec.columns, codec.dtypes, values, parts.content["counter"], parts.counts)

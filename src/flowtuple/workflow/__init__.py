@@ -9,7 +9,7 @@ from flowtuple.workflow.measuring import bench, demo
 from flowtuple.workflow.presets import preset
 from flowtuple.workflow.reading import decompress
 from flowtuple.workflow.recompressing import Recompressed, recompress
-from flowtuple.workflow.reference import decode_rows, encode_rows
+from flowtuple.workflow.reference import decode_rows, encode_rows, sample_rows
 from flowtuple.workflow.reference_report import report_rows
 from flowtuple.workflow.request import EVERYTHING, Selection
 from flowtuple.workflow.simulating import simulate
@@ -36,6 +36,7 @@ __all__ = [
     "report",
     "report_rows",
     "sample",
+    "sample_rows",
     "score",
     "separation",
     "simulate",

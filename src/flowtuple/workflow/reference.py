@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import awkward as ak
 
+from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.events.source import Source, WriteOptions, check_stored_name, write_dataset
 from flowtuple.progress import Progress, silent
 from flowtuple.reference.filters import cut_rows
+from flowtuple.reference.layout import read_parts
 from flowtuple.reference.options import Autoencoder, Latent
 from flowtuple.reference.presets import reference_preset
 from flowtuple.row_reading import read_rows
@@ -114,6 +116,60 @@ def decode_rows(
         MissingExtra: PyTorch is not installed.
     """
     dataset = decoded(path)
+    if output is not None:
+        write_dataset(dataset, output, options or WriteOptions())
+        return None
+    return table_to_awkward(read_all(dataset.table(ROWS)))
+
+
+def sample_rows(
+    path: str | os.PathLike[str],
+    n: int,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+    options: WriteOptions | None = None,
+) -> ak.Array | None:
+    """Draw rows from the flow in a file of the latent codec.
+
+    Row k of a seed has the same bits however many are drawn and however they are read, on one machine; on others it is equal
+    to rounding.
+
+    Args:
+        path: From `encode_rows` with `Latent`.
+        n: Rows to draw; objects come without events.
+        output: A path whose suffix names the format; `None` to return the rows.
+        seed: From 0 to 2^63 - 1.
+        options: For the output.
+
+    Raises:
+        InvalidArgument: A number of rows below 0, or no such seed.
+        Unsupported: The file is of an autoencoder, which has no density.
+        Corrupt: It is none of a reference method, or a damaged one.
+        MissingExtra: PyTorch is not installed.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> import flowtuple as ft
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.ref"
+        >>> events = {"phi": np.random.default_rng(0).uniform(-3, 3, 500).astype("f4")}
+        >>> done = encode_rows(events, path, Latent(model=2, training=ft.Training(epochs=1)))
+        >>> many, few = sample_rows(path, 1000, seed=1), sample_rows(path, 10, seed=1)
+        >>> many["phi"][:10].tolist() == few["phi"].tolist()
+        True
+    """
+    check_seed(seed)
+    if n < 0:
+        raise InvalidArgument(f"{os.fspath(path)}: cannot draw {n} rows; say how many with -n")
+    parts, where = read_parts(path), os.fspath(path)
+    with needs_torch(f"drawing from {where}"):
+        from flowtuple.reference.latent import LatentCodec
+        from flowtuple.reference.stored import codec_of
+    codec = codec_of(parts, where)
+    if not isinstance(codec, LatentCodec):
+        raise Unsupported(f"{where}: an {codec.name} has no density to draw rows from; encode with --codec latent")
+    dataset = Dataset(where, {ROWS: codec.drawn(ROWS, n, seed)})
     if output is not None:
         write_dataset(dataset, output, options or WriteOptions())
         return None
