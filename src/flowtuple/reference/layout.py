@@ -179,7 +179,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             "events": int(content["events"]),
             "counter": counter,
             "columns": [{"name": name, "dtype": dtype} for name, dtype in zip(names, dtypes, strict=True)],
-            "settings": {name: value for name, value in settings.items() if isinstance(value, _SHOWN)},
+            "settings": {name: value for name, value in settings.items() if isinstance(value, _SHOWN) and value != ""},
             "sections": parts.section_bytes,
         }
         raw = raw_bytes(rows, dtypes, counter, found["events"])
