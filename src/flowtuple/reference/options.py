@@ -22,7 +22,12 @@ NORMALISATIONS = ("none", "standard", "custom")
 MOST_BITS = 31
 
 
-def _check_unit(unit: str) -> None:
+def check_unit(unit: str) -> None:
+    """Refuse a unit of energies that is not known.
+
+    Raises:
+        InvalidArgument: It is none of `UNITS`.
+    """
     if unit not in UNITS:
         raise InvalidArgument(f"there is no unit {unit!r} of energies; {nearest(unit, UNITS)}")
 
@@ -52,7 +57,7 @@ class Latent:
             )
         if self.model not in MODELS:
             raise InvalidArgument(f"there is no model {self.model} of the latent codec; 1 is 6 x 64, 2 is 4 x 32")
-        _check_unit(self.unit)
+        check_unit(self.unit)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Autoencoder:
             raise InvalidArgument(
                 f"there is no normalisation {self.normalisation!r}; {nearest(self.normalisation, NORMALISATIONS)}"
             )
-        _check_unit(self.unit)
+        check_unit(self.unit)
         if self.residuals and Bound.parse(self.residuals).kind not in ("abs", "std"):
             raise InvalidArgument(f"residuals within {self.residuals!r} have no common step; write abs:E or std:S")
 
