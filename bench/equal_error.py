@@ -81,8 +81,8 @@ def coded_by_methods(a: argparse.Namespace, rows: Rows) -> Iterator[tuple[str, b
         yield name, data, model, stored.unpack(data, name).values
     for epochs in a.baler_epochs if "baler" in a.methods else ():
         method = BalerFiles(Baler(epochs=epochs))
-        data = method.pack(rows)
-        yield f"baler, {epochs} epochs", data, method.model_bytes(data), method.unpack(data)
+        data, model = method.pack(rows)
+        yield f"baler, {epochs} epochs", data, model, method.unpack(data)
 
 
 def autoencoder(name: str, unit: str) -> Autoencoder:

@@ -119,7 +119,7 @@ def test_more_bits_bring_the_latent_codec_closer() -> None:
     errors = []
     for bits in (8, 13, 20):
         method = Stored(Latent(bits=bits, model=2, training=SHORT))
-        errors.append(np.abs(method.unpack(method.pack(rows)) - rows.values).mean())
+        errors.append(np.abs(method.unpack(method.pack(rows)[0]) - rows.values).mean())
     assert errors[0] > 8 * errors[1] > 64 * errors[2] > 0
 
 
@@ -192,7 +192,7 @@ def test_without_a_promise_nothing_is_the_smallest() -> None:
     assert found.best("abs:1") == "quantise+pcodec"
     assert [row["holds"] for row in found.to_json()["rows"]] == [True, False]
     cells = dict(zip(pages.HEADINGS, pages.cells(found, found.rows[1]), strict=True))
-    assert (cells["outside"], cells["max err/std"]) == ("0, no bound", "3.00")
+    assert (cells["outside"], cells["max/std"]) == ("0, no bound", "3.00")
     assert "| latent-13 | 10 |" in pages.markdown(found)
     assert "| **quantise+pcodec** | **50** |" in pages.markdown(found)
 
@@ -282,3 +282,34 @@ def test_equal_error_prints_what_was_measured(
     assert fine["bits"] - coarse["bits"] == pytest.approx(7, abs=0.1)
     assert fine["mean"] < coarse["mean"] / 32
     assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("| latent-")]) == 4
+
+
+def test_costs_are_measured_step_by_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = jets(800)
+    np.savez(tmp_path / "x.npz", **{name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)})
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "bench"))
+    options = ["--methods", "latent-2", "xz", "--epochs", "1", "--repeat", "1", "--json", tmp_path / "x.json"]
+    monkeypatch.setattr(sys, "argv", ["costs.py", *map(str, [tmp_path / "x.npz", *options])])
+    script("costs").main()
+    found = json.loads((tmp_path / "x.json").read_text())["methods"]
+    for steps in found.values():
+        assert list(steps) == ["initialise", "train", "load", "encode", "decode", "bytes"]
+        assert all(steps[step]["seconds"] > 0 and steps[step]["peak_bytes"] >= 0 for step in list(steps)[:-1])
+    assert found["latent-2"]["initialise"]["held_bytes"] > 5 * found["xz"]["initialise"]["held_bytes"]  # PyTorch
+    assert found["latent-2"]["train"]["cpu_seconds"] > 20 * found["xz"]["train"]["cpu_seconds"]
+    assert found["xz"]["bytes"] > 0.5 * 4 * rows.values.size
+    printed = capsys.readouterr().out
+    assert "failed" not in printed
+    assert len([line for line in printed.splitlines() if line.startswith(("| latent-2", "| xz"))]) == 10
+
+
+def test_a_step_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "bench"))
+    found = script("costs")
+    asked = type("Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1})()
+    measured = found.measured(asked, "xz", "decode", tmp_path)
+    assert set(measured) == {"failed"}
+    assert "No such file" in measured["failed"]
+    assert found.line("xz", "decode", found.median([measured]), 10).startswith("| xz | decode | failed: FileNotFoundError")

@@ -14,13 +14,13 @@ from flowtuple.evaluate.rate_distortion import rate_distortion_png
 HEADINGS = (
     "codec",
     "bytes",
-    "of it model",
+    "model",
     "bits/value",
     "/ q+pcodec",
-    "max err/bound",
+    "max/bound",
     "outside",
-    "mean err/std",
-    "max err/std",
+    "mean/std",
+    "max/std",
     "MB/s in",
     "MB/s out",
     "peak MB in",
@@ -29,10 +29,10 @@ HEADINGS = (
 
 _LEGEND = """\
 Every byte of each codec counts, model and index included; rivals are told the schema for free. Bold is the smallest that keeps
-its bound; a codec without one, marked "no bound", is never that, however small. Errors over the standard deviation are those
-of floats that are no ids and no weights, a mean over columns and the largest of all. A rate is 10^6 bytes of raw columns a
-second, in a fresh process; a training is part of it. Peak memory is what encoding or decoding takes above the loaded input,
-in 10^6 bytes."""
+its bound; a codec without one, marked "no bound", is never that, however small. max/bound is the largest error over what the
+bound allows; mean/std and max/std are errors over the standard deviation of their column, of floats that are no ids and no
+weights: a mean over columns, and the largest of all. A rate is 10^6 bytes of raw columns a second, in a fresh process; a
+training is part of it. Peak memory is what encoding or decoding takes above the loaded input, in 10^6 bytes."""
 
 
 def write_bench(bench: Bench, folder: Path) -> None:

@@ -24,7 +24,7 @@ from flowtuple.schema import Bound
 from flowtuple.table import Dataset
 
 _SHARE_OF_TRAINED = 20  # how much longer than a rival's a training takes, for the time left
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLOSC_NTHREADS")
+POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLOSC_NTHREADS")
 
 Points = Mapping[str, Mapping[str, "str | Bound"]]
 """For each bound, as it is shown, the tolerance that stands for it."""
@@ -197,7 +197,7 @@ class ChildFailed(Exception):
 def _child(shared: _Run, task: dict[str, Any], bound: str) -> dict[str, Any]:
     settings = shared.settings
     whole = task | {"inputs": str(shared.folder), "effort": settings.effort, "threads": settings.threads, "unit": settings.unit}
-    environment = os.environ | dict.fromkeys(_THREADS, str(settings.threads))
+    environment = os.environ | dict.fromkeys(POOLS, str(settings.threads))
     command = [sys.executable, "-m", "flowtuple.contest.child", json.dumps(whole)]
     with (
         tempfile.TemporaryFile("w+") as complaints,

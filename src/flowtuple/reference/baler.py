@@ -52,11 +52,11 @@ def baler_pack(values: Array, columns: Sequence[str], asked: Baler) -> list[byte
     Raises:
         ModuleNotFoundError: baler-compressor is not installed.
     """
-    with tempfile.TemporaryDirectory() as name, _quiet(asked.seed):
+    with tempfile.TemporaryDirectory() as name, quietly(asked.seed):
         import torch
         from baler_compressor import compressor, trainer
 
-        folder, config = Path(name), _config(asked)
+        folder, config = Path(name), baler_config(asked)
         rows, model = str(folder / "rows.npz"), str(folder / _MODEL)
         np.savez(rows, data=values, names=np.array(columns))
         network, ranges, _ = trainer.run(rows, config)
@@ -77,17 +77,17 @@ def baler_unpack(pieces: Sequence[bytes]) -> Array:
     """
     if len(pieces) != len(FILES):
         raise Corrupt(f"{len(pieces)} files are not the {len(FILES)} that Baler leaves")
-    with tempfile.TemporaryDirectory() as name, _quiet(0):
+    with tempfile.TemporaryDirectory() as name, quietly(0):
         from baler_compressor import decompressor
 
         folder = Path(name)
         for file, content in zip(FILES, pieces, strict=True):
             (folder / file).write_bytes(content)
-        values: Array = decompressor.run(str(folder / _MODEL), str(folder / _LATENT), _config(Baler()))[0]
+        values: Array = decompressor.run(str(folder / _MODEL), str(folder / _LATENT), baler_config(Baler()))[0]
         return values
 
 
-def _config(asked: Baler) -> Any:
+def baler_config(asked: Baler) -> Any:
     """Baler's own object of settings. Its schedule stays off: it gives PyTorch an argument that is no longer known there."""
     from baler_compressor.config import Config
     from baler_compressor.legacy_models import AE
@@ -120,7 +120,7 @@ def _config(asked: Baler) -> Any:
 
 
 @contextmanager
-def _quiet(seed: int) -> Iterator[None]:
+def quietly(seed: int) -> Iterator[None]:
     """Baler without its prints and progress bars, and this process as it was when it has ended.
 
     Importing it adds the working folder to the path of imports; it takes its random weights from PyTorch's one generator.

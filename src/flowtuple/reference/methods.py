@@ -28,8 +28,8 @@ class Method(Protocol):
         """Import what is needed, before a clock starts."""
         ...
 
-    def pack(self, rows: Rows) -> bytes:
-        """Train on rows and code them; everything that decoding needs is in the bytes.
+    def pack(self, rows: Rows) -> tuple[bytes, int]:
+        """Train on rows and code them: bytes with everything that decoding needs, and how many of them are the model's.
 
         Raises:
             InvalidArgument: Too few rows, or values outside of the domain of their preprocessing.
@@ -42,10 +42,6 @@ class Method(Protocol):
         Raises:
             Corrupt: The bytes are not those of `pack`.
         """
-        ...
-
-    def model_bytes(self, data: bytes) -> int:
-        """How many of the bytes are the model's."""
         ...
 
     def in_unit(self, unit: str) -> Method:
@@ -65,22 +61,17 @@ class Stored:
         for module in ("flowtuple.reference.fitting", "flowtuple.reference.stored", "torch._dynamo"):
             importlib.import_module(module)  # the last one is what the first optimiser of a process imports
 
-    def pack(self, rows: Rows) -> bytes:
+    def pack(self, rows: Rows) -> tuple[bytes, int]:
         from flowtuple.reference.fitting import fit_codec
         from flowtuple.reference.stored import pack
 
         codec, _ = fit_codec(rows, self.asked, self.seed, lambda share, loss: None)
-        return pack(codec, rows)[0]
+        return pack(codec, rows)
 
     def unpack(self, data: bytes) -> Array:
         from flowtuple.reference.stored import unpack
 
         return unpack(data, "rows").values
-
-    def model_bytes(self, data: bytes) -> int:
-        from flowtuple.reference.stored import model_bytes
-
-        return model_bytes(data)
 
     def in_unit(self, unit: str) -> Stored:
         return replace(self, asked=replace(self.asked, unit=unit))
@@ -97,15 +88,12 @@ class BalerFiles:
         for module in ("torch._dynamo", "baler_compressor.legacy_models", "baler_compressor.trainer"):
             importlib.import_module(module)
 
-    def pack(self, rows: Rows) -> bytes:
-        return join(baler_pack(rows.values, rows.columns, self.asked))
+    def pack(self, rows: Rows) -> tuple[bytes, int]:
+        *model, latent = baler_pack(rows.values, rows.columns, self.asked)
+        return join([*model, latent]), sum(map(len, model))
 
     def unpack(self, data: bytes) -> Array:
         return baler_unpack(split(data))
-
-    def model_bytes(self, data: bytes) -> int:
-        *model, _ = split(data)
-        return sum(map(len, model))
 
     def in_unit(self, unit: str) -> BalerFiles:
         return self

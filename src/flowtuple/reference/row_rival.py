@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from flowtuple.codec.packing import unzstd, zstd
+from flowtuple.codec.varint import Reader, write_unsigned
 from flowtuple.reference.methods import Method
 from flowtuple.rivals.pieces import join, split
 from flowtuple.rivals.plain_pcodec import pcodec_bytes, pcodec_values
@@ -55,25 +56,25 @@ class RowRival:
 
     def overhead(self, path: Path) -> tuple[int, int]:
         """Bytes of all models; there is no index."""
-        coded = (split(piece)[0] for table in split(path.read_bytes()) for piece in split(table))
-        return sum(self.method.model_bytes(data) for data in coded if data), 0
+        sizes = (split(piece)[0] for table in split(path.read_bytes()) for piece in split(table))
+        return sum(Reader(size).unsigned() for size in sizes), 0
 
     def _encode(self, table: Table, columns: Sequence[Column]) -> bytes:
-        """What the method made of rows, which rows it did not see, and those as they are, column by column."""
+        """How large the model is, what the method made of rows, which rows it saw, and the others as they are."""
         values = [flat(table, c) for c in columns]
-        data, mask, kept = b"", b"", values
+        model, data, mask, kept = 0, b"", b"", values
         if is_row(columns[0]):
             rows = np.stack(values, axis=1).astype(np.float64)
             finite = np.isfinite(rows).all(axis=1)
             if finite.sum() >= _FEWEST:
-                data = self.method.pack(_rows(table.name, columns, rows[finite]))
+                data, model = self.method.pack(_rows(table.name, columns, rows[finite]))
                 mask, kept = zstd(np.packbits(finite).tobytes()), [x[~finite] for x in values]
-        return join([data, mask, *map(pcodec_bytes, kept)])
+        return join([write_unsigned([model]), data, mask, *map(pcodec_bytes, kept)])
 
     def _decode(self, layout: Layout, table: bytes) -> Table:
         found: dict[str, Array] = {}
         for columns, piece in zip(collections(layout.columns), split(table), strict=True):
-            data, mask, *kept = split(piece)
+            _, data, mask, *kept = split(piece)
             exact = [_exact(c, k) for c, k in zip(columns, kept, strict=True)]
             values = _merged(self.method.unpack(data), mask, exact) if data else exact
             found |= {c.name: x.astype(c.dtype).reshape(-1, *c.shape) for c, x in zip(columns, values, strict=True)}

@@ -126,11 +126,6 @@ def pack(codec: Codec, rows: Rows) -> tuple[bytes, int]:
     return data + checksum(data).to_bytes(_CHECKSUM, "little"), sum(len(piece) for piece in model)
 
 
-def model_bytes(data: bytes) -> int:
-    """How many of a file's bytes are weights, preprocessing and description."""
-    return sum(len(piece) for piece in split(data[len(MAGIC) : -_CHECKSUM])[: _PARTS - 1])
-
-
 def read(path: str | os.PathLike[str]) -> Decoded:
     """Decode a file, which needs nothing else.
 
