@@ -13,12 +13,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 STEPS = ("initialise", "train", "load", "encode", "decode")
-BEFORE = {"initialise": (), "train": ("initialise",), "load": ("initialise",)}
-BEFORE |= dict.fromkeys(("encode", "decode"), ("initialise", "load"))
 BALER_EPOCHS = 25
 
 
@@ -60,13 +59,13 @@ class Task:
 
 
 class Subject(Protocol):
-    """A method whose steps are measured; each gives the work itself, with all that it needs at hand."""
+    """A method whose steps are measured; all but the first give the work itself, with all that it needs at hand."""
 
     def initialise(self, task: Task) -> None: ...
 
     def train(self, task: Task) -> Callable[[], Any]: ...
 
-    def load(self, task: Task) -> Any: ...
+    def load(self, task: Task) -> Callable[[], Any]: ...
 
     def encode(self, task: Task) -> Callable[[], Any]: ...
 
@@ -109,22 +108,22 @@ class Reference:
 
             (folder / "encoder").write_bytes(save({k: v.contiguous() for k, v in codec.encoder.state_dict().items()}))
 
-    def load(self, task: Task) -> Any:
-        from flowtuple.reference.autoencoder import AutoencoderCodec
-        from flowtuple.reference.latent import LatentCodec
-
-        kind = LatentCodec if self.options == "Latent" else AutoencoderCodec
-        settings = json.loads((task.folder / "out.json").read_text())
-        codec = kind.restore(settings, (task.folder / "out.weights").read_bytes(), "model")
-        if self.options == "Latent":
-            return codec
+    def load(self, task: Task) -> Callable[[], Any]:
         from safetensors.torch import load
 
+        from flowtuple.reference.autoencoder import AutoencoderCodec
+        from flowtuple.reference.latent import LatentCodec
         from flowtuple.reference.networks import encoder
 
-        network = encoder(settings["network"], settings["widths"])
-        network.load_state_dict(load((task.folder / "encoder").read_bytes()))
-        return replace(codec, encoder=network.eval())
+        def work() -> Any:
+            settings, weights = json.loads((task.folder / "out.json").read_text()), (task.folder / "out.weights").read_bytes()
+            if self.options == "Latent":
+                return LatentCodec.restore(settings, weights, "model")
+            network = encoder(settings["network"], settings["widths"])
+            network.load_state_dict(load((task.folder / "encoder").read_bytes()))
+            return replace(AutoencoderCodec.restore(settings, weights, "model"), encoder=network.eval())
+
+        return work
 
     def encode(self, task: Task) -> Callable[[], Any]:
         from flowtuple.rivals.pieces import join
@@ -161,7 +160,7 @@ class Baler:
 
         return work
 
-    def load(self, task: Task) -> Any:
+    def load(self, task: Task) -> Callable[[], Any]:
         from baler_compressor.data_processing import load_model
 
         from flowtuple.reference.baler import Baler as Asked
@@ -169,7 +168,7 @@ class Baler:
 
         config, rows = baler_config(Asked()), task.rows()
         latent = -(-len(rows.columns) * 10 // 16)
-        return load_model(config.model, str(task.folder / "out.model.pt"), len(rows.columns), latent)
+        return lambda: load_model(config.model, str(task.folder / "out.model.pt"), len(rows.columns), latent)
 
     def encode(self, task: Task) -> Callable[[], Any]:
         import numpy as np
@@ -215,12 +214,12 @@ class Rival:
         codec.load()
         return lambda: codec.encode(tables, described, self._path(task, "trained"))
 
-    def load(self, task: Task) -> Any:
-        if self.trains:
-            from flowtuple.container.file import File
+    def load(self, task: Task) -> Callable[[], Any]:
+        if not self.trains:
+            return lambda: None
+        from flowtuple.container.file import File
 
-            return File(self._path(task, "trained"), task.threads)
-        return None
+        return lambda: File(self._path(task, "trained"), task.threads)
 
     def encode(self, task: Task) -> Callable[[], Any]:
         (tables, described), codec = task.table(), self._codec(task)
@@ -274,12 +273,13 @@ def main() -> None:
     content = json.loads(sys.argv[1])
     task, subject = Task(**content | {"folder": Path(content["folder"])}), METHODS[content["method"]]
     peak_meter, resident = meters()
-    for step in BEFORE[task.step]:
-        task.model = getattr(subject, step)(task)
+    if task.step != "initialise":
+        subject.initialise(task)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(task.threads)
-    step = getattr(subject, task.step)
-    work = step(task) if task.step in ("train", "encode", "decode") else lambda: step(task)
+    if task.step in ("encode", "decode"):
+        task.model = subject.load(task)()
+    work = partial(subject.initialise, task) if task.step == "initialise" else getattr(subject, task.step)(task)
     peak, before, cpu, start = peak_meter(), resident(), time.process_time(), time.perf_counter()
     kept = work()
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
