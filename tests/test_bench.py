@@ -20,9 +20,10 @@ import flowtuple as ft
 from flowtuple import cli
 from flowtuple.contest import child, codecs, pages
 from flowtuple.contest.inputs import layouts, numeric_tables, read_layouts, read_tables, surveys, write_layouts, write_tables
-from flowtuple.contest.own import Flowtuple, overhead
+from flowtuple.contest.own import Flowtuple
 from flowtuple.contest.result import Bench, Measurement
 from flowtuple.contest.run import run
+from flowtuple.contest.settings import Settings
 from flowtuple.errors import InvalidArgument, MissingExtra
 from flowtuple.evaluate.rate_distortion import rate_distortion_png
 from flowtuple.events.source import open_dataset
@@ -309,7 +310,7 @@ def test_missing_package_is_a_note_or_where_it_is_named_an_error(monkeypatch: py
 def test_a_codec_that_fails_is_a_row_that_says_so() -> None:
     """ROOT has no half floats; the others go on."""
     table = table_from_awkward("t", ak.Array({"x": np.arange(50, dtype="f2")}))
-    found = run(Dataset("made", {"t": table}), {"lossless": {}}, ["root-lzma-9", "pcodec"], "fast", 1, "", silent)
+    found = run(Dataset("made", {"t": table}), {"lossless": {}}, ["root-lzma-9", "pcodec"], Settings("fast"), "")
     root, pcodec = found.rows
     assert root.failed.startswith("Unsupported: ")
     assert (root.holds, pcodec.holds, found.best("lossless")) == (False, True, "pcodec")
@@ -321,7 +322,7 @@ def made_bench(**changes: object) -> Bench:
     row = Measurement("quantise+pcodec", "bounded", "abs:1", bytes=50, bits_per_value=4.0, violations=0, worst=0.9)
     broken = replace(row, codec="wild", bytes=10, bits_per_value=0.8, violations=3, worst=None)
     machine = {"date": "", "processor": "", "cores": 1, "memory_bytes": None, "system": "", "python": "", "versions": {}}
-    bench = Bench("made", "", "fast", 1, {"t": 100}, 1, 100, 400, ("abs:1",), (row, broken), (), machine)
+    bench = Bench("made", "", "fast", 1, "GeV", {"t": 100}, 1, 100, 400, ("abs:1",), (row, broken), (), machine)
     return replace(bench, **changes)
 
 
@@ -339,7 +340,7 @@ def test_flowtuple_counts_its_whole_file(tmp_path: Path) -> None:
     described = made_layouts(TABLES, "rel:1e-3")
     Flowtuple().encode(TABLES, described, tmp_path / "out.ftup")
     info = ft.info(tmp_path / "out.ftup")
-    assert overhead(tmp_path / "out.ftup") == (info["sections"]["model"], info["sections"]["index"])
+    assert Flowtuple().overhead(tmp_path / "out.ftup") == (info["sections"]["model"], info["sections"]["index"])
     assert sum(info["sections"].values()) == (tmp_path / "out.ftup").stat().st_size
 
 

@@ -93,13 +93,16 @@ def bench(
     role: Roles = [],  # noqa: B006
     names: Names = "",
     drop: Drop = False,
-    codecs: Annotated[str | None, typer.Option("--codecs", metavar="A,B,...", help="Default: all that are installed.")] = None,
+    codecs: Annotated[str | None, typer.Option("--codecs", metavar="A,B,...", help="Default: all with a promise.")] = None,
     effort: EffortOption = "default",
     threads: Annotated[int, typer.Option("--threads", min=1, help="That each codec may use.")] = 1,
+    unit: Annotated[str, typer.Option("--unit", help="Of energies, for reference methods: GeV or MeV.")] = "GeV",
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="For the tables and a plot.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure size, error, speed and memory beside other codecs at the same bounds.
+
+    Reference methods, which keep none, take part where they are named: --codecs latent-13,autoencoder-tanh,baler,flowtuple
 
     Example: flowtuple bench nano.root -t '*=std:1e-3' -o bench
     """
@@ -114,6 +117,7 @@ def bench(
             codecs=None if codecs is None else [name.strip() for name in codecs.split(",")],
             effort=effort,
             threads=threads,
+            unit=unit,
             folder=output,
             command=shlex.join(["flowtuple", *sys.argv[1:]]),
             progress=progress,

@@ -18,7 +18,8 @@ import numpy as np
 from flowtuple.contest.codecs import codec
 from flowtuple.contest.inputs import read_layouts, read_tables
 from flowtuple.contest.memory import peak_meter
-from flowtuple.rivals.rival import Layout, Rival
+from flowtuple.contest.settings import Settings
+from flowtuple.rivals.rival import Layout, Rival, may_move
 from flowtuple.schema import Array, Bound
 from flowtuple.table import Table
 
@@ -42,17 +43,18 @@ def perform(task: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         task: `operation` (`encode` or `decode`), `codec`, `inputs` (folder of arrays), `layouts` and `path` (files), and
-            flowtuple's `effort`, `threads` and `model`.
+            `effort`, `threads`, `unit` and `model` as in `Settings`.
 
     Returns:
-        `seconds` and `peak_bytes`; of a decoding also `violations` and `worst`, as `compare` gives them.
+        `seconds` and `peak_bytes`; of a decoding also `violations` and `worst`, as `compare` gives them, and the errors over
+        the standard deviation, `mean_error` and `largest_error`, as `errors_over_std` gives them.
     """
 
     def progress(stage: str, share: float, detail: str) -> None:
         _say({"progress": [stage, share, detail]})
 
     model = Path(task["model"]) if task["model"] else None
-    rival = codec(task["codec"], task["effort"], task["threads"], model, progress)
+    rival = codec(task["codec"], Settings(task["effort"], task["threads"], task["unit"], model, progress))
     layouts, inputs, path = read_layouts(Path(task["layouts"])), Path(task["inputs"]), Path(task["path"])
     rival.load()
     if task["operation"] == "encode":
@@ -70,8 +72,10 @@ def _decode(rival: Rival, layouts: Sequence[Layout], inputs: Path, path: Path) -
     peak, start = peak_meter(), time.perf_counter()
     decoded = rival.decode(path, layouts)
     found = {"seconds": time.perf_counter() - start, "peak_bytes": peak()}
-    violations, worst = compare(read_tables(layouts, inputs), decoded, layouts)
-    return found | {"violations": violations, "worst": worst}
+    originals = read_tables(layouts, inputs)
+    violations, worst = compare(originals, decoded, layouts)
+    mean, largest = errors_over_std(originals, decoded)
+    return found | {"violations": violations, "worst": worst, "mean_error": mean, "largest_error": largest}
 
 
 def compare(originals: Sequence[Table], decoded: Sequence[Table], layouts: Sequence[Layout]) -> tuple[int, float | None]:
@@ -91,6 +95,32 @@ def compare(originals: Sequence[Table], decoded: Sequence[Table], layouts: Seque
             violations += int(np.count_nonzero(~bound.holds(x, y)))
             worst = max(worst, _largest_share(x, y, bound))
     return violations, worst if np.isfinite(worst) else None
+
+
+def errors_over_std(originals: Sequence[Table], decoded: Sequence[Table]) -> tuple[float, float]:
+    """Errors of floats that may move over their column's standard deviation: the mean over columns, and the largest of all.
+
+    Values that are not finite do not count, nor does a column without two different values; one that was finite and comes
+    back as something else makes both infinite.
+
+    Example:
+        >>> from flowtuple.schema import Column
+        >>> column = Column("x", "float32")
+        >>> one, other = (Table("t", (column,), 2, {"x": np.float32(x)}) for x in ([0, 2], [0, 3]))
+        >>> errors_over_std([one], [other])
+        (0.5, 1.0)
+    """
+    means, largest = [0.0], 0.0
+    for before, after in zip(originals, decoded, strict=True):
+        for column in filter(may_move, before.columns):
+            x, y = before.data[column.name].astype(np.float64), after.data[column.name].astype(np.float64)
+            finite = np.isfinite(x)
+            std = float(x[finite].std()) if finite.any() else 0.0
+            if std > 0:
+                off = np.nan_to_num(np.abs(y[finite] - x[finite]) / std, nan=np.inf, posinf=np.inf)
+                means.append(float(off.mean()))
+                largest = max(largest, float(off.max()))
+    return sum(means) / max(1, len(means) - 1), largest
 
 
 def _largest_share(x: Array, y: Array, bound: Bound) -> float:

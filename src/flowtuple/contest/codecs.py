@@ -1,31 +1,33 @@
-"""Which codecs take part, by name: the rivals, then flowtuple."""
+"""Which codecs take part, by name: the rivals, then flowtuple; the reference methods where they are named."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 from flowtuple.contest.own import NAME, Flowtuple
+from flowtuple.contest.settings import Settings
 from flowtuple.errors import InvalidArgument, MissingExtra, nearest
-from flowtuple.progress import Progress, silent
+from flowtuple.reference.listing import REFERENCES
 from flowtuple.rivals.listing import RIVALS
 from flowtuple.rivals.rival import Rival, is_available
 
+_DEFAULT = Settings()
 
-def codec(
-    name: str, effort: str = "default", threads: int = 1, model: Path | None = None, progress: Progress = silent
-) -> Rival:
-    """One codec by name; the options are flowtuple's.
+
+def codec(name: str, settings: Settings = _DEFAULT) -> Rival:
+    """One codec by name.
 
     Raises:
         InvalidArgument: There is none of that name.
 
     Example:
-        >>> codec("zstd-19").promise
-        'lossless'
+        >>> codec("zstd-19").promise, codec("latent-13").promise
+        ('lossless', 'none')
     """
     codecs: dict[str, Rival] = {rival.name: rival for rival in RIVALS}
-    codecs[NAME] = Flowtuple(effort, threads, model, progress)
+    codecs[NAME] = Flowtuple(settings.effort, settings.threads, settings.model, settings.progress)
+    codecs |= {rival.name: replace(rival, method=rival.method.in_unit(settings.unit)) for rival in REFERENCES}
     if name not in codecs:
         raise InvalidArgument(f"no codec {name!r}; {nearest(name, codecs, limit=len(codecs))}")
     return codecs[name]
@@ -35,7 +37,8 @@ def choose(names: Sequence[str] | None) -> tuple[list[str], list[str]]:
     """The codecs that take part, each once, and a note on each that cannot.
 
     Args:
-        names: Codecs asked for; `None` for all that are installed.
+        names: Codecs asked for; `None` for all that are installed and keep what they promise, which leaves the reference
+            methods out: they promise nothing, and train for minutes.
 
     Raises:
         InvalidArgument: A name is unknown, or there is none.

@@ -12,7 +12,20 @@ from typing import Any
 
 from flowtuple.execute import default_workers
 
-PACKAGES = ("flowtuple", "numpy", "numba", "torch", "uproot", "pcodec", "zstandard", "blosc2", "pysz", "zfpy")
+PACKAGES = (
+    "flowtuple",
+    "numpy",
+    "numba",
+    "torch",
+    "zuko",
+    "uproot",
+    "pcodec",
+    "zstandard",
+    "blosc2",
+    "pysz",
+    "zfpy",
+    "baler-compressor",
+)
 
 
 def machine() -> dict[str, Any]:

@@ -26,10 +26,28 @@ def peak_meter() -> Callable[[], int]:
     return growth
 
 
+def resident() -> int:
+    """Bytes of memory that the process holds; 0 where the system does not say.
+
+    Example:
+        >>> resident() >= 0
+        True
+    """
+    return _status("VmRSS:") or 0
+
+
 def _peak() -> int:
-    with contextlib.suppress(OSError, StopIteration):
-        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+    peak = _status("VmHWM:")
+    if peak is not None:
+        return peak
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _status(name: str) -> int | None:
+    """A figure that the kernel keeps in kB, in bytes."""
+    with contextlib.suppress(OSError, StopIteration):
+        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(name))
+        return int(line.split()[1]) * 1024
+    return None

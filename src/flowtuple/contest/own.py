@@ -79,8 +79,6 @@ class Flowtuple:
         with File(path, self.threads) as file:
             return [read_all(file.tables[layout.name]) for layout in layouts]
 
-
-def overhead(path: Path) -> tuple[int, int]:
-    """Bytes of the model and of header and index within a compressed file."""
-    with File(path) as file:
-        return sum(table.model_bytes for table in file.tables.values()), file.index_size
+    def overhead(self, path: Path) -> tuple[int, int]:
+        with File(path) as file:
+            return sum(table.model_bytes for table in file.tables.values()), file.index_size

@@ -14,11 +14,13 @@ from flowtuple.evaluate.rate_distortion import rate_distortion_png
 HEADINGS = (
     "codec",
     "bytes",
-    "of it model",
+    "model",
     "bits/value",
     "/ q+pcodec",
-    "max err/bound",
+    "max/bound",
     "outside",
+    "mean/std",
+    "max/std",
     "MB/s in",
     "MB/s out",
     "peak MB in",
@@ -27,8 +29,10 @@ HEADINGS = (
 
 _LEGEND = """\
 Every byte of each codec counts, model and index included; rivals are told the schema for free. Bold is the smallest that keeps
-its bound. A rate is 10^6 bytes of raw columns a second, in a fresh process; a training is part of it. Peak memory is what
-encoding or decoding takes above the loaded input, in 10^6 bytes."""
+its bound; a codec without one, marked "no bound", is never that, however small. max/bound is the largest error over what the
+bound allows; mean/std and max/std are errors over the standard deviation of their column, of floats that are no ids and no
+weights: a mean over columns, and the largest of all. A rate is 10^6 bytes of raw columns a second, in a fresh process; a
+training is part of it. Peak memory is what encoding or decoding takes above the loaded input, in 10^6 bytes."""
 
 
 def write_bench(bench: Bench, folder: Path) -> None:
@@ -67,18 +71,26 @@ def cells(bench: Bench, row: Measurement) -> list[str]:
         f"{row.bits_per_value:.3f}",
         f"{ratio:.4f}" if (ratio := bench.ratio(row)) else "",
         format_number(row.worst) if row.worst is not None else "unbounded",
-        f"{row.violations}" if row.holds else f"{row.violations} BREAKS",
+        _outside(row),
+        *(format_number(error) if error is not None else "" for error in (row.mean_error, row.largest_error)),
         format_number(row.mb_per_s_in),
         format_number(row.mb_per_s_out),
         *(format_number((peak or 0) / 1e6) for peak in (row.peak_bytes_in, row.peak_bytes_out)),
     ]
 
 
+def _outside(row: Measurement) -> str:
+    """Values outside the bound, and what that means: broken, or never promised."""
+    if row.promise == "none":
+        return f"{row.violations}, no bound"
+    return f"{row.violations}" if row.holds else f"{row.violations} BREAKS"
+
+
 def cells_with_model(row: Measurement) -> list[str] | None:
     """A second row for a codec that trains: how fast it is once it has its model."""
     if row.trained_mb_per_s_in is None:
         return None
-    return [f"{row.codec}, model at hand", *[""] * 6, format_number(row.trained_mb_per_s_in), "", "", ""]
+    return [f"{row.codec}, model at hand", *[""] * 8, format_number(row.trained_mb_per_s_in), "", "", ""]
 
 
 def markdown(bench: Bench) -> str:

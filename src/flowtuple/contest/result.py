@@ -27,6 +27,8 @@ class Measurement:
         bits_per_value: Over all values, counters included.
         violations: Values outside their bound.
         worst: Largest |x' - x| / allowed; `None` where a value moved that may not move at all.
+        mean_error: Mean |x' - x| / std of floats that are no ids and no weights, a mean over their columns.
+        largest_error: The largest of them.
         seconds_in: Encoding, a training included.
         seconds_out: Decoding.
         trained_seconds_in: Encoding with a model at hand; `None` for a codec without one.
@@ -47,6 +49,8 @@ class Measurement:
     bits_per_value: float | None = None
     violations: int | None = None
     worst: float | None = None
+    mean_error: float | None = None
+    largest_error: float | None = None
     seconds_in: float | None = None
     seconds_out: float | None = None
     trained_seconds_in: float | None = None
@@ -58,8 +62,8 @@ class Measurement:
 
     @property
     def holds(self) -> bool:
-        """Whether it ran and kept every value within its bound."""
-        return not self.failed and self.violations == 0
+        """Whether it ran, promised a bound, and kept every value within it."""
+        return self.promise != "none" and not self.failed and self.violations == 0
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Bench:
         command: The command line, where there was one.
         effort: Of flowtuple's training.
         threads: That each codec may use where it can use several.
+        unit: Of energies, as reference methods were told.
         events: Number of events by table.
         columns: Number of columns over all tables.
         values: Number of values over all columns.
@@ -85,6 +90,7 @@ class Bench:
     command: str
     effort: str
     threads: int
+    unit: str
     events: Mapping[str, int]
     columns: int
     values: int

@@ -29,7 +29,12 @@ SECOND = ("zstd", "lzma", "pcodec")
 MOST_BITS = 31
 
 
-def _check_unit(unit: str) -> None:
+def check_unit(unit: str) -> None:
+    """Refuse a unit of energies that is not known.
+
+    Raises:
+        InvalidArgument: It is none of `UNITS`.
+    """
     if unit not in UNITS:
         raise InvalidArgument(f"there is no unit {unit!r} of energies; {nearest(unit, UNITS)}")
 
@@ -70,7 +75,7 @@ class Latent:
             raise InvalidArgument(f"there is no model {self.model} of the latent codec; 1 is 6 x 64, 2 is 4 x 32")
         if self.scale not in SCALES:
             raise InvalidArgument(f"there is no scale {self.scale!r} of latent numbers; {nearest(self.scale, SCALES)}")
-        _check_unit(self.unit)
+        check_unit(self.unit)
         _check_second(self.then)
 
     @property
@@ -122,7 +127,7 @@ class Autoencoder:
             raise InvalidArgument(
                 f"there is no normalisation {self.normalisation!r}; {nearest(self.normalisation, NORMALISATIONS)}"
             )
-        _check_unit(self.unit)
+        check_unit(self.unit)
         if not 0 <= self.variational < math.inf:
             raise InvalidArgument(f"a KL divergence of weight {self.variational} is out of range; write 0 for none, or 1e-4")
         _check_second(self.then)

@@ -75,6 +75,10 @@ class Rival(Protocol):
         """Read the tables back."""
         ...
 
+    def overhead(self, path: Path) -> tuple[int, int]:
+        """Bytes of the model, and of header and index, within a file that it wrote."""
+        ...
+
 
 def is_available(rival: Rival) -> bool:
     """Whether what a rival requires is installed; nothing is imported."""
@@ -115,6 +119,9 @@ class PerColumn:
         pieces = iter(split(path.read_bytes()))
         return [self._decode_table(layout, {c.name: next(pieces) for c in layout.columns}) for layout in layouts]
 
+    def overhead(self, path: Path) -> tuple[int, int]:
+        return 0, 0
+
     def _decode_table(self, layout: Layout, pieces: Mapping[str, bytes]) -> Table:
         data = {}
         for column in layout.columns:
@@ -122,6 +129,16 @@ class PerColumn:
             values = self.decode_column(pieces[column.name], dtype, layout.bound(column))
             data[column.name] = values.astype(column.dtype, copy=False).reshape(-1, *column.shape)
         return Table(layout.name, layout.columns, layout.num_entries, data)
+
+
+def may_move(column: Column) -> bool:
+    """Whether a codec may ever give values of the column that differ: floats that are no ids and no weights.
+
+    Example:
+        >>> may_move(Column("Jet_pt", "float32")), may_move(Column("genWeight", "float32", "weight"))
+        (True, False)
+    """
+    return column.is_float and column.role not in ("id", "weight")
 
 
 def flat(table: Table, column: Column) -> Array:

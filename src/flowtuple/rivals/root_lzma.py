@@ -39,6 +39,9 @@ class RootLzma:
         dataset = open_dataset(str(path), ReadOptions())
         return [_like(read_all(dataset.table(layout.name)), layout) for layout in layouts]
 
+    def overhead(self, path: Path) -> tuple[int, int]:
+        return 0, 0
+
 
 def _like(found: Table, layout: Layout) -> Table:
     data = {}

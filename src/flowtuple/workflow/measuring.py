@@ -14,12 +14,14 @@ from flowtuple.contest.codecs import choose
 from flowtuple.contest.pages import write_bench
 from flowtuple.contest.result import Bench
 from flowtuple.contest.run import run
+from flowtuple.contest.settings import Settings
 from flowtuple.describe import report_input
 from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.plots import require_plots
 from flowtuple.evaluate.report import summary_rows, totals, write_report
 from flowtuple.events.source import Source, open_dataset
 from flowtuple.progress import Progress, silent
+from flowtuple.reference.options import check_unit
 from flowtuple.samples import sample_path
 from flowtuple.schema import Bound
 from flowtuple.workflow.checking import verify
@@ -37,6 +39,7 @@ def bench(
     codecs: Iterable[str] | None = None,
     effort: str = "default",
     threads: int = 1,
+    unit: str = "GeV",
     folder: str | os.PathLike[str] | None = None,
     command: str = "",
     progress: Progress = silent,
@@ -48,9 +51,10 @@ def bench(
         tolerance: Bound by column name or glob, as in `compress`.
         scan: Bounds for `*`, each measured in turn; the patterns of `tolerance` come after and win.
         selection: Part of the input to take.
-        codecs: Names of codecs; `None` for all that are installed.
+        codecs: Names of codecs; `None` for all that are installed but the reference methods.
         effort: Of flowtuple's training.
         threads: That each codec may use where it can use several.
+        unit: Of energies, for the reference methods: GeV or MeV.
         folder: Where `bench.json`, `bench.md` and `rate_distortion.png` go, if anywhere.
         command: The command line that asks, for the record.
         progress: Told of each stage.
@@ -65,6 +69,7 @@ def bench(
     check_request("", effort, 0)
     if threads < 1:
         raise InvalidArgument(f"{threads} threads cannot work; give 1 or more")
+    check_unit(unit)
     chosen, notes = choose(None if codecs is None else list(codecs))
     asked = tolerance or {}
     bounds = [bound if isinstance(bound, Bound) else Bound.parse(bound) for bound in scan]
@@ -72,7 +77,8 @@ def bench(
     if folder is not None:
         require_plots()
         make_folder(Path(folder))
-    found = run(read(source, selection), points, chosen, effort, threads, command, progress)
+    settings = Settings(effort, threads, unit, progress=progress)
+    found = run(read(source, selection), points, chosen, settings, command)
     found = replace(found, notes=(*notes, *found.notes))
     if folder is not None:
         write_bench(found, Path(folder))

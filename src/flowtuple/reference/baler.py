@@ -1,0 +1,138 @@
+"""Baler, the compressor by autoencoders, as its own package (baler-compressor) trains, encodes and decodes.
+
+Bengtsson et al., "Baler - Machine Learning Based Compression of Scientific Data" (arXiv:2305.02283). The settings are those
+of its example for CMS jets; its model for tables, 200-100-50 with LeakyReLU in float64, is the one that it ships. Its files
+are kept as it writes them: the whole model, encoder included, the range of each column, the latent numbers in float64.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowtuple.errors import Corrupt
+from flowtuple.schema import Array
+
+_MODEL, _RANGES, _LATENT = FILES = ("model.pt", "normalization_features.npy", "compressed.npz")
+"""What Baler leaves: the first two are its model."""
+
+
+@dataclass(frozen=True)
+class Baler:
+    """How Baler is asked.
+
+    Attributes:
+        ratio: Columns over latent numbers, which are rounded up: 3 for 4 columns.
+        epochs: Of training, every row in its order.
+        seed: Of the first weights.
+    """
+
+    ratio: float = 1.6
+    epochs: int = 25
+    seed: int = 0
+
+
+def baler_pack(values: Array, columns: Sequence[str], asked: Baler) -> list[bytes]:
+    """The contents of `FILES` for rows of shape (n, d), fitted to these rows.
+
+    Args:
+        values: float64, finite.
+        columns: Names of the d columns.
+        asked: Settings.
+
+    Raises:
+        ModuleNotFoundError: baler-compressor is not installed.
+    """
+    with tempfile.TemporaryDirectory() as name, quietly(asked.seed):
+        import torch
+        from baler_compressor import compressor, trainer
+
+        folder, config = Path(name), baler_config(asked)
+        rows, model = str(folder / "rows.npz"), str(folder / _MODEL)
+        np.savez(rows, data=values, names=np.array(columns))
+        network, ranges, _ = trainer.run(rows, config)
+        torch.save(network.state_dict(), model)
+        np.save(folder / _RANGES, ranges)
+        latent, names, shape = compressor.run(rows, model, ranges, config)
+        about = {"names": names, "normalization_features": ranges, "original_shape": shape}
+        np.savez_compressed(folder / _LATENT, data=latent, **about)
+        return [(folder / file).read_bytes() for file in FILES]
+
+
+def baler_unpack(pieces: Sequence[bytes]) -> Array:
+    """Rows of shape (n, d), float64, from what `baler_pack` gave.
+
+    Raises:
+        Corrupt: They are not the contents of `FILES`.
+        ModuleNotFoundError: baler-compressor is not installed.
+    """
+    if len(pieces) != len(FILES):
+        raise Corrupt(f"{len(pieces)} files are not the {len(FILES)} that Baler leaves")
+    with tempfile.TemporaryDirectory() as name, quietly(0):
+        from baler_compressor import decompressor
+
+        folder = Path(name)
+        for file, content in zip(FILES, pieces, strict=True):
+            (folder / file).write_bytes(content)
+        values: Array = decompressor.run(str(folder / _MODEL), str(folder / _LATENT), baler_config(Baler()))[0]
+        return values
+
+
+def baler_config(asked: Baler) -> Any:
+    """Baler's own object of settings. Its schedule stays off: it gives PyTorch an argument that is no longer known there."""
+    from baler_compressor.config import Config
+    from baler_compressor.legacy_models import AE
+
+    config = Config()
+    settings = {
+        "compression_ratio": asked.ratio,
+        "epochs": asked.epochs,
+        "model": type("AE", (AE,), {"encoder": AE.encode}),  # the name by which the package calls what its model names encode
+        "model_type": "dense",
+        "data_dimension": 1,
+        "apply_normalization": True,
+        "custom_norm": False,
+        "lr": 0.001,
+        "lr_scheduler": False,
+        "batch_size": 512,
+        "early_stopping": True,
+        "early_stopping_patience": 100,
+        "min_delta": 0,
+        "reg_param": 0.001,
+        "RHO": 0.05,
+        "l1": True,
+        "test_size": 0,
+        "deterministic_algorithm": False,
+        "verbose": False,
+    }
+    for name, value in settings.items():
+        setattr(config, name, value)
+    return config
+
+
+@contextmanager
+def quietly(seed: int) -> Iterator[None]:
+    """Baler without its prints and progress bars, and this process as it was when it has ended.
+
+    Importing it adds the working folder to the path of imports; it takes its random weights from PyTorch's one generator.
+    """
+    import torch
+
+    from flowtuple.reference.codec import one_thread
+
+    path = list(sys.path)
+    with torch.random.fork_rng(devices=[]), one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(seed)
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    sys.path[:] = path
