@@ -29,7 +29,14 @@ torch = pytest.importorskip("torch")
 
 from flowtuple.training import plan as planning  # noqa: E402 - torch has to be there
 from flowtuple.training.choose import flow_bits  # noqa: E402
-from flowtuple.training.conditioners import WEIGHT_LIMITS, Schedule, _loss, train_conditioners  # noqa: E402
+from flowtuple.training.conditioners import (  # noqa: E402
+    WEIGHT_LIMITS,
+    Conditioners,
+    Schedule,
+    _loss,
+    float_bits,
+    train_conditioners,
+)
 from flowtuple.training.plan import Recipe, bin_count, check_effort, make_plan  # noqa: E402
 from flowtuple.training.relations import find_predictions  # noqa: E402
 from flowtuple.training.train import Report, frequency_table, hidden_widths, train_flow  # noqa: E402
@@ -205,6 +212,32 @@ class TestIntegers:
         task, _ = fitted
         with pytest.raises(InvalidArgument, match="without a network has no density"):
             flow_bits(ColumnFlow(task.candidates[0].flow.bins), task.candidates[0].coded, np.empty((0, 0), np.uint8))
+
+
+class TestWideFunctions:
+    """Logits of neighbouring bins learned together."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def task() -> planning.Task:
+        table = correlated()
+        return make_plan(table, lattices_of(table, "abs:0.003"), {}, detail=4).tasks[0]
+
+    def trained(self, task: planning.Task, steps: int, *, wide: bool) -> Conditioners:
+        schedule = Schedule(steps, 1024, limits=(127,), wide=wide)
+        return train_conditioners(task, (32, 16), schedule, 5, lambda step, bits: None)
+
+    def test_few_steps_learn_more(self, task: planning.Task) -> None:
+        narrow, wide = (float_bits(self.trained(task, 60, wide=w), task, slice(None)).sum() for w in (False, True))
+        assert wide < narrow - 0.1
+
+    def test_the_integer_network_is_the_product(self, task: planning.Task) -> None:
+        model = self.trained(task, 60, wide=True)
+        floats = float_bits(model, task, slice(None))
+        for d, c in enumerate(task.candidates):
+            flow = replace(c.flow, network=model.network(d, c, 127))
+            integers = flow_bits(flow, c.coded, task.features[list(c.inputs)]) / len(c.coded)
+            assert abs(integers - floats[d]) < 0.02
 
 
 class TestAwkwardData:

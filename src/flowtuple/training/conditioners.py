@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from flowtuple.lattice.network import MAX_SHIFT, Layer, Network
+from flowtuple.training.hats import hats
 from flowtuple.training.plan import Candidate, Task
 
 UNIT = 128.0  # activation 1.0 is stored as 128
@@ -28,7 +29,10 @@ Progress = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how hard to train; counted in steps, never in seconds, so that the result can be repeated."""
+    """How long and how hard to train; counted in steps, never in seconds, so that the result can be repeated.
+
+    `wide` trains logits of neighbouring bins together, see `hats`: better densities, and weights that fit fewer bits worse.
+    """
 
     steps: int
     batch: int
@@ -37,6 +41,7 @@ class Schedule:
     patience: int = 8
     decay: float = 0.0
     limits: tuple[int, ...] = WEIGHT_LIMITS
+    wide: bool = False
 
 
 def integer_weights(weights: Tensor, scale: float, limit: int = WEIGHT_LIMITS[0]) -> tuple[Tensor, Tensor]:
@@ -59,28 +64,34 @@ def log_shares(symbols: np.ndarray, count: int, weight: np.ndarray | None) -> np
 class Conditioners(torch.nn.Module):
     """D networks of two hidden layers side by side; inputs and symbols are padded to the largest.
 
+    With `wide` the last layer is trained as a combination of `hats`, and multiplied out before it is used.
+
     Args:
         task: The collection.
         hidden: Widths of the two hidden layers.
         seed: For the initial weights.
+        wide: As in `Schedule`.
     """
 
     inputs: Tensor
     mask: Tensor
     absent: Tensor
+    shapes: Tensor
 
-    def __init__(self, task: Task, hidden: tuple[int, int], seed: int) -> None:
+    def __init__(self, task: Task, hidden: tuple[int, int], seed: int, *, wide: bool = False) -> None:
         super().__init__()
         columns, inputs = len(task.candidates), max(1, *(len(c.inputs) for c in task.candidates))
         symbols = max(c.flow.bins.symbols for c in task.candidates)
         draw = torch.Generator().manual_seed(seed)
-        widths = (inputs, *hidden, symbols)
+        shapes = hats(symbols) if wide else torch.eye(symbols)
+        widths = (inputs, *hidden, len(shapes))
         self.weights = torch.nn.ParameterList(
             torch.randn(columns, a + 1, b, generator=draw) / math.sqrt(a + 1) for a, b in itertools.pairwise(widths)
         )
         self.register_buffer("inputs", torch.zeros(columns, inputs, dtype=torch.long))
         self.register_buffer("mask", torch.zeros(columns, inputs + 1, 1))
         self.register_buffer("absent", torch.zeros(columns, 1, symbols))
+        self.register_buffer("shapes", shapes)
         with torch.no_grad():
             self.weights[-1].zero_()
             for d in range(columns):
@@ -95,17 +106,22 @@ class Conditioners(torch.nn.Module):
         marginal = log_shares(bins.symbol(candidate.coded), bins.symbols, weight)
         self.weights[-1][d, -1, : bins.symbols] = torch.from_numpy(marginal / LARGEST)
 
+    def _layers(self) -> list[Tensor]:
+        """Weights of each layer, shape (D, inputs + 1, outputs)."""
+        first, *inner, last = self.weights
+        return [first * self.mask, *inner, last @ self.shapes]
+
     def forward(self, features: Tensor, limit: int | None = None) -> Tensor:
         """Logits of shape (D, n, symbols) from uint8 features of shape (n, C); with a limit of weights as whole numbers."""
         levels = features.T.contiguous().index_select(0, self.inputs.flatten())  # row by row, not value by value
         x = levels.view(*self.inputs.shape, -1).transpose(1, 2).to(torch.float32) / UNIT
         last = len(self.weights) - 1
-        for k, weights in enumerate(self.weights):
-            used = weights * self.mask if k == 0 else weights
+        for k, weights in enumerate(self._layers()):
+            used = weights
             if limit is not None:
                 scale = LOGIT_UNITS if k == last else 1.0
-                whole, shift = integer_weights(used, scale, limit)
-                used = used + (whole / (scale * 2**shift) - used).detach()
+                whole, shift = integer_weights(weights, scale, limit)
+                used = weights + (whole / (scale * 2**shift) - weights).detach()
             x = torch.baddbmm(used[:, -1:], x, used[:, :-1], beta=LARGEST)  # the last input is a constant, for the bias
             if k < last:
                 x = x.clamp(0, LARGEST)
@@ -116,7 +132,7 @@ class Conditioners(torch.nn.Module):
         """The integer network of candidate d, with weights within +-limit."""
         layers = []
         rows = [*range(len(candidate.inputs)), self.inputs.shape[1]]
-        for k, weights in enumerate(self.weights):
+        for k, weights in enumerate(self._layers()):
             last = k == len(self.weights) - 1
             used = weights[d][rows] if k == 0 else weights[d]
             used = used[:, : candidate.flow.bins.symbols] if last else used
@@ -130,7 +146,7 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
 
     A twentieth of the events is held out; training ends early when their loss has not fallen for `patience` looks.
     """
-    model = Conditioners(task, hidden, seed)
+    model = Conditioners(task, hidden, seed, wide=schedule.wide)
     features = torch.from_numpy(np.ascontiguousarray(task.features.T))
     symbols = torch.from_numpy(np.stack([c.flow.bins.symbol(c.coded) for c in task.candidates]))
     held = torch.from_numpy(held_out(task.event, seed))

@@ -130,7 +130,7 @@ def _job(task: Task, size: float, recipe: Recipe, seed: int, checkpoint: Checkpo
     schedule = Schedule(recipe.steps, batch_size(rows))
     if complete:
         steps = min(recipe.steps, EPOCHS * rows // schedule.batch)
-        schedule = replace(schedule, steps=steps, decay=DECAY / rows, limits=FINE_WEIGHTS)
+        schedule = replace(schedule, steps=steps, decay=DECAY / rows, limits=FINE_WEIGHTS, wide=True)
     return _Job(task, hidden_widths(rows, size), schedule, seed, checkpoint)
 
 
