@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -432,3 +433,18 @@ def test_the_command_line(tmp_path: Path) -> None:
         2,
         "flowtuple: there is no codec 'latin' among the reference methods; nearest: latent\n",
     )
+
+
+def test_figures_that_are_undefined_are_null_in_json(tmp_path: Path) -> None:
+    np.savez(tmp_path / "jets.npz", **jets(), empty=np.zeros(1500, "f4"))
+    words = ("--codec", "autoencoder", "--hidden", "8", "--epochs", "1", "--json")
+    done = run("reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "x.ref", *words)
+    assert done.returncode == 0, done.stderr
+
+    def refuse(word: str) -> None:
+        pytest.fail(f"{word} is no JSON")
+
+    found = json.loads(done.stdout, parse_constant=refuse)
+    figures = {column["column"]: column for column in found["accuracy"]}
+    assert figures["empty"]["response"] is figures["empty"]["width"] is None
+    assert figures["pt"]["relative_mean"] == figures["pt"]["mean"] / figures["pt"]["std"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -236,3 +237,8 @@ def test_the_command_line_tells_how_many_rows_are_left_out(tmp_path: Path) -> No
     assert "only rows with not (abs(EMFrac) < 0.05 and abs(eta) >= 2)" in shown
     assert "log10:100,subtract:2,divide:2.5" in shown
     assert "cms24" in run("presets").stdout
+    listed = json.loads(run("presets", "--json").stdout)
+    assert {p["name"]: len(p["variables"]) for p in listed} == {"jets4": 4, "cms24": 24, "atlas27": 27}
+    one = json.loads(run("presets", "jets4", "--json").stdout)
+    assert one["variables"]["pt"]["formula"] == "log10,subtract:1.3,divide:1.2"
+    assert one["cuts"] == ["abs(m) > 1e-9"]

@@ -125,8 +125,7 @@ def encode(
     if found.dropped:
         warn(f"{found.dropped} rows hold NaN or infinite values and were left out")
     if as_json:
-        errors = [vars(a) | {"over_std": (a.relative_mean, a.relative_largest)} for a in found.accuracy]
-        print_json(vars(found) | {"ratio": found.ratio, "bits_per_value": found.bits_per_value, "accuracy": errors})
+        print_json(found.to_json())
         return
     _show(found)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from flowtuple.referee.result import plain
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
 
@@ -47,6 +49,21 @@ class Accuracy:
     def relative_largest(self) -> float:
         """The largest |difference| over the standard deviation."""
         return _over(self.largest, self.std)
+
+    def figures(self) -> dict[str, Any]:
+        """All of them by name, the relative ones among them."""
+        return vars(self) | {"relative_mean": self.relative_mean, "relative_largest": self.relative_largest}
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain numbers for `json.dumps`; what is undefined is null.
+
+        Example:
+            >>> rows = Rows("x", ("x",), np.zeros((2, 1)), np.arange(2), 2)
+            >>> found = measure(rows, rows.values)[0].to_json()
+            >>> found["mean"], found["response"]
+            (0.0, None)
+        """
+        return {name: plain(value) for name, value in self.figures().items()}
 
 
 def measure(rows: Rows, decoded: Array) -> tuple[Accuracy, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from flowtuple.atomic import atomic_path
 from flowtuple.errors import Corrupt
@@ -53,6 +54,11 @@ class Encoded:
     @property
     def bits_per_value(self) -> float:
         return 8 * self.file_bytes / self.values
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and text for `json.dumps`; what is undefined is null."""
+        figures = {"ratio": self.ratio, "bits_per_value": self.bits_per_value, "accuracy": [a.to_json() for a in self.accuracy]}
+        return vars(self) | figures
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from flowtuple.evaluate.row_page import DecodedRows, Dijet, dijet, write_rows
 from flowtuple.evaluate.row_plots import correlations
 from flowtuple.events.source import ReadOptions, Source, open_dataset
 from flowtuple.progress import Progress, silent
+from flowtuple.referee.result import plain
 from flowtuple.row_reading import read_rows
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
@@ -51,9 +51,9 @@ class RowsReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text; what is undefined is `None`."""
-        figures = [{name: _plain(value) for name, value in _figures(a).items()} for a in self.accuracy]
-        correlation = [[_plain(value) for value in row] for row in self.correlation.tolist()]
-        pair = None if self.dijet is None else vars(self.dijet)
+        figures = [a.to_json() for a in self.accuracy]
+        pair = None if self.dijet is None else plain(vars(self.dijet))
+        correlation = plain(self.correlation.tolist())
         return vars(self) | {"page": str(self.page), "accuracy": figures, "correlation": correlation, "dijet": pair}
 
 
@@ -94,7 +94,7 @@ def report_rows(
         _notes(rows),
         rows_table(replace(decoded, values=rows.values)),
         rows_table(decoded),
-        [_figures(column) for column in found],
+        [column.figures() for column in found],
     )
     make_folder(Path(folder))
     page = write_rows(content, Path(folder), progress)
@@ -125,11 +125,3 @@ def _notes(rows: Rows) -> list[str]:
     if rows.counter is None:
         notes.append("Rows are events here: which of them belong together is not known, so that no mass of two jets is drawn.")
     return notes
-
-
-def _figures(found: Accuracy) -> dict[str, Any]:
-    return vars(found) | {"relative_mean": found.relative_mean, "relative_largest": found.relative_largest}
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
