@@ -29,6 +29,7 @@ from flowtuple.reference.options import Autoencoder, Latent
 from flowtuple.row_reading import read_rows
 from flowtuple.rows import Rows
 from flowtuple.workflow import decode_rows, encode_rows, sample_rows
+from flowtuple.workflow.decoding import decoded
 
 QUICK = ft.Training(epochs=1, batch=256)
 
@@ -132,6 +133,12 @@ def test_rows_drawn_are_the_same_bits_however_many_are_drawn(codec: LatentCodec)
     for start, stop in ((0, 1), (255, 257), (4090, 4100), (4999, 5000)):
         assert (codec.draw(7, start, stop) == rows[start:stop]).all()
     assert not (codec.draw(8, 0, 100) == rows[:100]).any()
+
+
+def test_rows_drawn_have_the_roles_of_decoded_ones(codec: LatentCodec, path: Path) -> None:
+    roles = {column.name: column.role for column in codec.drawn("rows", 3, 0).columns}
+    assert roles == {column.name: column.role for column in decoded(path).table("rows").columns}
+    assert roles["phi"] == "angle"
 
 
 def test_rows_drawn_are_alike_those_learned(path: Path) -> None:

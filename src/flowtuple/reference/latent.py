@@ -29,8 +29,9 @@ from flowtuple.reference.erf_codes import from_codes, largest, to_codes
 from flowtuple.reference.normalisations import latent_recipe
 from flowtuple.reference.options import MOST_BITS, SCALES, Latent
 from flowtuple.reference.second_codec import pack_numbers, stored_second, unpack_numbers
+from flowtuple.row_columns import columns_of_rows
 from flowtuple.rows import Rows
-from flowtuple.schema import Array, Column
+from flowtuple.schema import Array
 
 _SCALE = np.dtype("<f8")
 
@@ -139,8 +140,7 @@ class LatentCodec:
 
     def drawn(self, table: str, n: int, seed: int) -> MadeRows:
         """The first n rows of a seed, as a table that is made while it is read."""
-        columns = [Column(*column) for column in zip(self.columns, self.dtypes, strict=True)]
-        return MadeRows(table, columns, n, lambda start, stop: self.draw(seed, start, stop))
+        return MadeRows(table, columns_of_rows(self.columns, self.dtypes), n, lambda start, stop: self.draw(seed, start, stop))
 
     def _pack(self, codes: Array) -> bytes:
         """Codes of shape (n, d), from -(2^N - 1) to 2^N - 1."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from flowtuple.events.source import ReadOptions, Source, open_dataset
 from flowtuple.reference.signature import is_reference
-from flowtuple.schema import Array, Column, infer_role
+from flowtuple.row_columns import columns_of_rows
+from flowtuple.schema import Array, Column
 from flowtuple.table import Dataset, Table
 from flowtuple.workflow.engines import needs_torch
 
@@ -36,12 +37,10 @@ def decoded(path: str | os.PathLike[str]) -> Dataset:
 def rows_table(found: Decoded) -> Table:
     """The rows in the columns' types; objects with the counter that they had."""
     data: dict[str, Array] = {}
-    columns: list[Column] = []
+    columns = columns_of_rows(found.columns, found.dtypes, found.counter)
     if found.counter is not None:
         data[found.counter] = found.counts
-        columns.append(Column(found.counter, "int64", "counter", hidden=found.counter.startswith("n(")))
-    for k, (name, dtype) in enumerate(zip(found.columns, found.dtypes, strict=True)):
-        data[name] = found.values[:, k].astype(dtype)
-        columns.append(Column(name, dtype, infer_role(name, dtype), counter=found.counter))
+        columns = (Column(found.counter, "int64", "counter", hidden=found.counter.startswith("n(")), *columns)
+    data |= {name: found.values[:, k].astype(found.dtypes[k]) for k, name in enumerate(found.columns)}
     entries = len(found.values) if found.counter is None else len(found.counts)
-    return Table(ROWS, tuple(columns), entries, data)
+    return Table(ROWS, columns, entries, data)
