@@ -106,8 +106,17 @@ def test_unknown_scales_are_refused(codec: LatentCodec) -> None:
         LatentCodec.restore({**codec.settings(), "scale": "row"}, codec.weights(), "x.ref")
 
 
+def test_one_scale_for_all_columns_unless_another_is_asked_for(rows: Rows) -> None:
+    codec, _ = fit_codec(rows, Latent(model=2, training=QUICK), 0, lambda share, loss: None)
+    assert codec.scale == Latent().scale == "all"
+    with pytest.raises(TypeError, match="positional argument"):
+        Latent(13, 1)  # what is behind the number of bits goes by its name
+    with pytest.raises(TypeError, match="positional argument"):
+        Autoencoder(3, "tanh")
+
+
 def test_the_outermost_numbers_of_each_column_come_back(codec: LatentCodec, rows: Rows) -> None:
-    z, fine = codec.latent(rows.values), replace(codec, bits=20)
+    z, fine = codec.latent(rows.values), replace(codec, bits=20, scale="column")
     back = fine.decode_latent(fine.encode(rows.values), len(rows))
     assert np.abs(back - z)[np.abs(z).argmax(axis=0), np.arange(4)].max() < 0.05
 
@@ -217,8 +226,8 @@ def test_info_adds_up_to_the_file(kind: str, path: Path, autoencoder: Path, caps
     assert [column["name"] for column in found["columns"]] == ["m", "pt", "phi", "eta"]
     assert found["ratio"] == 4 * 4 * 1500 / found["bytes"]
     if kind == "latent":
-        assert found["settings"] == {"bits": 13, "truncate": False, "scale": "column"}
-        assert found["sections"]["codes"] == 4 * 8 + 1500 * 4 * 14 // 8
+        assert found["settings"] == {"bits": 13, "truncate": False, "scale": "all"}
+        assert found["sections"]["codes"] == 8 + 1500 * 4 * 14 // 8
 
 
 def test_info_in_words(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,7 @@ def encode(
         bool, typer.Option("--truncate", help="Cut codes off instead of rounding.", rich_help_panel=_OF_LATENT)
     ] = False,
     scale: Annotated[
-        str, typer.Option("--scale", help="By the largest of each column, or of all.", rich_help_panel=_OF_LATENT)
+        str, typer.Option("--scale", help="By the largest of all, or of each column as published.", rich_help_panel=_OF_LATENT)
     ] = _LATENT.scale,
     latent: Annotated[
         int, typer.Option("--latent", help="Numbers a row.", rich_help_panel=_OF_AUTOENCODER)
@@ -101,8 +101,17 @@ def encode(
 
     widths = read_sizes(hidden, "--hidden") if hidden else ()
     asked: dict[str, Latent | Autoencoder] = {
-        "latent": Latent(bits, model, truncate, unit, then, scale=scale),
-        "autoencoder": Autoencoder(latent, network, normalisation, widths, unit, residuals, variational=variational, then=then),
+        "latent": Latent(bits, model=model, truncate=truncate, unit=unit, then=then, scale=scale),
+        "autoencoder": Autoencoder(
+            latent,
+            network=network,
+            normalisation=normalisation,
+            hidden=widths,
+            unit=unit,
+            residuals=residuals,
+            variational=variational,
+            then=then,
+        ),
     }
     if codec not in asked:
         raise InvalidArgument(f"there is no codec {codec!r} among the reference methods; {nearest(codec, asked)}")

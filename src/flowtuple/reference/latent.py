@@ -2,7 +2,8 @@
 
 p_T and mass are ln(x + 10), standardised; other columns standardised, then normal by rank; then K times a random order of the
 columns and a masked affine autoregressive transformation of zuko (Papamakarios et al., 2017). Latent numbers are scaled by
-3 / max|z| of their column over all rows; u = erf(z) lies between -1 and 1; the code is u 2^N, rounded.
+3 / max|z| over all rows and columns, or over their column as in the published notebooks; u = erf(z) lies between -1 and 1; the
+code is u 2^N, rounded.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ class LatentCodec:
         model: The flow with its preprocessing.
         bits: N.
         truncate: Codes are cut off towards zero.
-        scale: Latent numbers are scaled by the largest of each `column`, or of `all`.
+        scale: Latent numbers are scaled by the largest of `all`, or of each `column`.
         then: The codec that codes go through; without one they are packed at N + 1 bits.
     """
 
     model: RowModel
     bits: int
     truncate: bool = False
-    scale: str = "column"
+    scale: str = "all"
     then: str = ""
     name: ClassVar[str] = "latent"
 
@@ -111,12 +112,14 @@ class LatentCodec:
             return self.model.to_latent(values)[0]
 
     def encode(self, values: Array) -> list[bytes]:
+        """Scales and codes of rows of shape (n, d), in one piece."""
         z = self.latent(values)
         scale = largest(z, by_column=self.scale == "column")
         codes = to_codes(z, scale, self.bits, truncate=self.truncate)
         return [scale.astype(_SCALE).tobytes() + self._pack(codes)]
 
     def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
+        """Rows of shape (n, d), float64, as the columns' types hold them; raises as `decode_latent` does."""
         z = self.decode_latent(pieces, rows)
         with one_thread():
             return self.model.from_latent(z)

@@ -111,7 +111,10 @@ def decode_rows(
         options: For the output.
 
     Raises:
+        InvalidArgument: It cannot be opened, or the suffix of the output names no format.
         Corrupt: It is no such file, or a damaged one.
+        Truncated: It is shorter than any.
+        TooNew: It was written by a later flowtuple.
         Unsupported: It has residuals, and this machine's arithmetic is not the writer's.
         MissingExtra: PyTorch is not installed.
     """
