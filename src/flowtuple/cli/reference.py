@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -167,11 +167,16 @@ def show_accuracy(accuracy: Sequence[Accuracy]) -> None:
     show_table("Errors of what the file decodes to", headings, rows)
 
 
+def show_left_out(left_out: Mapping[str, int]) -> None:
+    """How many rows each cut left out, a line each."""
+    for cut, count in left_out.items():
+        sys.stdout.write(f"{count} rows left out: not {cut}\n")
+
+
 def _show(found: Encoded) -> None:
     """Sizes, and the errors of each column."""
     show_accuracy(found.accuracy)
-    for cut, count in found.left_out.items():
-        sys.stdout.write(f"{count} rows left out: not {cut}\n")
+    show_left_out(found.left_out)
     smaller = f"{format_number(found.ratio)} times smaller than {format_bytes(found.raw_bytes)} raw"
     sys.stdout.write(
         f"{found.path}: {format_bytes(found.file_bytes)} for {found.rows} rows, {smaller}, "
