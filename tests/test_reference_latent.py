@@ -262,6 +262,40 @@ def test_info_of_a_damaged_file_is_refused(path: Path, tmp_path: Path) -> None:
         describe(tmp_path / "x.ref")
 
 
+def test_verify_checks_the_checksum_of_a_whole_and_of_a_damaged_file(path: Path, tmp_path: Path) -> None:
+    done = run("verify", path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: every checksum is right\n", "")
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "x.ref").write_bytes(damaged)
+    done = run("verify", tmp_path / "x.ref", "--json")
+    assert done.returncode == 1
+    reason = "is damaged or cut off, its checksum is wrong; restore it from a copy"
+    assert json.loads(done.stdout) == {"damage": [{"table": "", "events": None, "columns": [], "reason": reason}]}
+
+
+def test_verify_needs_no_torch_for_a_checksum(path: Path) -> None:
+    script = f"import sys; from flowtuple.cli import app; app(['verify', {str(path)!r}], standalone_mode=False)"
+    script += "; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.endswith("is right\nFalse\n")
+
+
+@pytest.mark.parametrize("call", [ft.verify, lambda *files: ft.report(*files, "report")], ids=["verify", "report"])
+def test_values_of_a_reference_method_have_a_report_of_their_own(call, path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=r"jets\.ref: is of a reference method and .* flowtuple reference report .*jets"):
+        call(jets(), path)
+
+
+def test_what_takes_no_such_file_says_how_to_decode_it(path: Path) -> None:
+    for source in (path, [path, path], f"{path.parent}/*.ref"):
+        with pytest.raises(InvalidArgument, match=r"\.ref: is .* no input here; .*: flowtuple reference decode .*\.ref -o"):
+            open_dataset(source)
+    done = run("inspect", path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "flowtuple reference decode" in done.stderr
+
+
 def test_columns_that_are_not_the_models_are_refused(codec: LatentCodec, rows: Rows) -> None:
     data, _ = stored.pack(codec, replace(rows, columns=("m", "pt", "phi", "y")))
     with pytest.raises(Corrupt, match=r"x\.ref: its columns are not those of its model; restore it from a copy"):

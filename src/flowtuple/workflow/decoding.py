@@ -1,4 +1,8 @@
-"""What files of reference methods hold, as tables: input for everything that takes events."""
+"""What files of reference methods hold, as tables.
+
+One such file is input wherever `open_input` is: compress, train, snap, bench, verify, report, reference encode. Whatever opens
+its input with `open_dataset` (inspect, compare, score, simulate, what is given, lists of files) refuses it and names the way.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ ROWS = "rows"
 
 
 def open_input(source: Source, options: ReadOptions) -> Dataset:
-    """As `flowtuple.events.source.open_dataset`, and files of reference methods beside."""
+    """As `flowtuple.events.source.open_dataset`, or the file of a reference method."""
     if isinstance(source, (str, os.PathLike)) and is_reference(source):
         return decoded(source)
     return open_dataset(source, options)
