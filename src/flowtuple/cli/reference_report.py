@@ -41,4 +41,6 @@ def report(
         mass, shift = f"mass of the two leading {found.dijet.collection}", "(after - before) / before"
         mean, width, largest = (format_number(v) for v in (found.dijet.mean, found.dijet.width, found.dijet.largest))
         sys.stdout.write(f"{mass}, {shift}: mean {mean}, width {width}, largest {largest}\n")
+        if found.dijet.left_out:
+            sys.stdout.write(f"{found.dijet.left_out} of {found.dijet.events} events left out: a mass of 0 or not finite\n")
     sys.stdout.write(f"{found.page}\n")

@@ -87,6 +87,7 @@ def _of_column(name: str, x: Array, y: Array) -> Accuracy:
     ratio = off[other] / x[other] if other.any() else np.array([np.nan])
     distance = np.abs(off)
     with np.errstate(invalid="ignore"):
+        bias, response = float(off.mean()), float(ratio.mean())
         spread, width = float(off.std()), float(ratio.std())
         low, high = (float(edge) for edge in np.percentile(ratio, [16, 84]))
     return Accuracy(
@@ -94,9 +95,9 @@ def _of_column(name: str, x: Array, y: Array) -> Accuracy:
         mean=float(distance.mean()),
         largest=float(distance.max()),
         std=float(x.std()),
-        bias=float(off.mean()),
+        bias=bias,
         spread=spread,
-        response=float(ratio.mean()),
+        response=response,
         width=width,
         half_width=(high - low) / 2,
         zeros=int((~other).sum()),
