@@ -84,7 +84,7 @@ def dijet(rows: DecodedRows) -> Dijet | None:
         return None
     collection, before, after = masses
     defined = np.isfinite(before) & np.isfinite(after) & (before > 0)
-    shift = after[defined] / before[defined] - 1 if defined.any() else np.array([np.nan])
+    shift = (after[defined] - before[defined]) / before[defined] if defined.any() else np.array([np.nan])
     figures = float(shift.mean()), float(shift.std()), float(np.abs(shift).max())
     return Dijet(collection, len(before), int((~defined).sum()), *figures)
 

@@ -23,7 +23,7 @@ def difference_png(difference: Array, label: str) -> bytes:
     """Histogram of differences in the column's unit, with their mean, width and largest size.
 
     Args:
-        difference: original - decompressed, shape (n,); infinite ones are counted and not drawn, where all are the axis is empty.
+        difference: original - decompressed, shape (n,); infinite ones are counted and not drawn: an axis may be empty.
         label: Name of the column.
     """
     infinite, difference = int((~np.isfinite(difference)).sum()), difference[np.isfinite(difference)]
