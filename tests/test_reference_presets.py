@@ -144,6 +144,9 @@ def test_the_event_filter_of_the_27(changed: dict[str, float], passes: bool) -> 
 def test_a_row_counts_for_the_first_cut_that_it_fails() -> None:
     rows = Rows("x", ("x",), np.array([[1.0], [2.0], [3.0]]), np.arange(3), 3)
     assert cut_rows(rows, ["x > 1", "x > 0", "x > 2"])[1] == {"x > 1": 1, "x > 0": 0, "x > 2": 1}
+    assert cut_rows(rows, ["x > 1", "x > 1"])[1] == {"x > 1": 1}
+    four = Rows("x", ("m", "pt", "phi", "eta"), np.array([[0.0, 9, 1, 2], [3, 9, 1, 2]]), np.arange(2), 2)
+    assert EventFilter("jets4", ("abs(m) > 1e-9",)).apply(four)[1] == {"abs(m) > 1e-9": 1}
     with pytest.raises(InvalidArgument, match="x: the cut 'x > 9' leaves no row; widen it"):
         cut_rows(rows, ["x > 9"])
 

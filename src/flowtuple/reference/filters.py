@@ -34,10 +34,11 @@ def cut_rows(rows: Rows, cuts: Sequence[str], columns: Mapping[str, Array] | Non
         ([[2.0]], {'x > 1.5': 1, 'x < 5': 1})
     """
     looked_at = dict(zip(rows.columns, rows.values.T, strict=True)) if columns is None else columns
-    keep, left_out = np.ones(len(rows), bool), {}
+    left_out: dict[str, int] = {}
+    keep = np.ones(len(rows), bool)
     for cut in cuts:
         passes = evaluate(cut, looked_at, rows.source)
-        left_out[cut] = int((keep & ~passes).sum())
+        left_out[cut] = left_out.get(cut, 0) + int((keep & ~passes).sum())
         keep &= passes
         if not keep.any():
             raise InvalidArgument(f"{rows.source}: the cut {cut!r} leaves no row; widen it, or see whether --unit is right")
@@ -97,7 +98,7 @@ class EventFilter:
             columns = variables.find(rows.columns, rows.source)
             rows, published = cut_rows(rows, variables.cuts, variables.values(rows, columns, self.unit))
         rows, further = cut_rows(rows, self.cuts)
-        return rows, published | further
+        return rows, {cut: published.get(cut, 0) + further.get(cut, 0) for cut in published | further}
 
 
 EVERY_ROW = EventFilter()
