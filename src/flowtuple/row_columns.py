@@ -95,7 +95,9 @@ def columns_of_rows(names: Sequence[str], dtypes: Sequence[str], counter: str | 
         >>> [column.role for column in columns_of_rows(["Jet_phi", "Jet_pt"], ["float32", "float32"])]
         ['angle', 'value']
     """
-    return tuple(Column(name, dtype, infer_role(name, dtype), counter=counter) for name, dtype in zip(names, dtypes, strict=True))
+    return tuple(
+        Column(name, dtype, infer_role(name, dtype), counter=counter) for name, dtype in zip(names, dtypes, strict=True)
+    )
 
 
 def _is_compared(column: Column, weights: str | None) -> bool:
