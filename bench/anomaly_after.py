@@ -55,7 +55,7 @@ def silent(share: float, loss: float) -> None:
 def autoencoder(a: argparse.Namespace, normal: Rows, seed: int) -> AutoencoderCodec:
     """A network that has learned the normal rows."""
     training = ft.Training(epochs=a.epochs, batch=256, weight_decay=1e-2, schedule="one-cycle", patience=0)
-    asked = Autoencoder(a.latent, "elu-bn", "standard", training=training)
+    asked = Autoencoder(a.latent, network="elu-bn", normalisation="standard", training=training)
     return AutoencoderCodec.fit(normal, asked, seed, silent)[0]
 
 

@@ -137,7 +137,9 @@ def main() -> None:
         keep = np.zeros(len(rows), bool)
         keep[places[np.argsort(shuffled[places], kind="stable")][:size]] = True
         for network, normalisation, beta, latent in product(a.networks, a.normalisations, a.variational, a.latent):
-            asked = Autoencoder(latent, network, normalisation, unit=a.unit, variational=beta, training=training)
+            asked = Autoencoder(
+                latent, network=network, normalisation=normalisation, unit=a.unit, variational=beta, training=training
+            )
             row, lines = judged(rows.some(keep), test, asked, a.seed)
             each += lines
             print(row, flush=True)

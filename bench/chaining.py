@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--effort", default="default")
     a = parser.parse_args()
     rows, formulas = rows_of(a)
-    asked = Autoencoder(a.latent, a.network, unit=a.unit, formulas=formulas)
+    asked = Autoencoder(a.latent, network=a.network, unit=a.unit, formulas=formulas)
     asked = replace(asked, training=replace(asked.training, epochs=a.epochs))
     flow = fit_codec(rows, Latent(unit=a.unit, training=ft.Training(epochs=a.flow_epochs)), 0, lambda share, loss: None)[0]
     network = fit_codec(rows, asked, 0, lambda share, loss: None)[0]

@@ -60,7 +60,8 @@ def rows_of(a: argparse.Namespace) -> Rows:
 def asked_of(a: argparse.Namespace, model: int | Shape | None = None, bits: int = 13, patience: int = 15) -> Latent:
     """The options, perhaps of another model."""
     training = ft.Training(epochs=a.epochs, patience=patience)
-    return Latent(bits, a.model if model is None else model, a.truncate, a.unit, training, a.scale)
+    size = a.model if model is None else model
+    return Latent(bits, model=size, truncate=a.truncate, unit=a.unit, training=training, scale=a.scale)
 
 
 def fitted_to(rows: Rows, asked: Latent, seed: int) -> tuple[LatentCodec, Fitted]:

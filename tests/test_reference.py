@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -81,6 +82,11 @@ def flow(rows: Rows) -> stored.LatentCodec:
         ("pt", "GeV", 10.0, -0.25),
         ("phi", "MeV", -1.5, -0.5),
         ("Jet_eta", "GeV", 2.5, 0.5),
+        ("AntiKt4EMPFlowJetsAuxDyn.pt", "MeV", 100_000.0, 0.7 / 1.2),
+        ("AntiKt4EMPFlowJetsAuxDyn.eta", "MeV", 2.5, 0.5),
+        ("recoPFJets_ak5PFJets__RECO.obj.pt_", "GeV", 100.0, 0.7 / 1.2),
+        ("recoPFJets_ak5PFJets__RECO.obj.mass_", "GeV", 9.0, 1 / 1.8),
+        ("JetsAuxDyn.ActiveArea4vec_phi", "MeV", -1.5, -0.5),
     ],
 )
 def test_custom_normalisation(column: str, unit: str, value: float, expected: float) -> None:
@@ -98,11 +104,20 @@ def test_custom_normalisation(column: str, unit: str, value: float, expected: fl
         (autoencoder_recipe("pt", "standard", "MeV"), [1000.0, 3000.0], [-1, 1]),
         (autoencoder_recipe("pt", "none", "MeV"), [1000.0, 3000.0], [1, 3]),
         (autoencoder_recipe("eta", "none", "MeV"), [-1.0, 3.0], [-1, 3]),
+        (latent_recipe("recoPFJets.obj.pt_", "GeV"), [np.e - 10, np.e**3 - 10], [-1, 1]),
+        (latent_recipe("JetsAuxDyn.m", "MeV"), [1000 * (np.e - 10), 1000 * (np.e**3 - 10)], [-1, 1]),
+        (autoencoder_recipe("JetsAuxDyn.ActiveArea4vec_pt", "custom", "MeV"), [1.0, 5.0], [-1, 1]),  # no energy
+        (autoencoder_recipe("Jet_ActiveArea4vec_m", "none", "MeV"), [1.0, 5.0], [1, 5]),
     ],
 )
 def test_other_preprocessing(recipe: str, values: list[float], expected: list[float]) -> None:
     x = np.array(values)
     assert Chain.fit(recipe, x).forward(x) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("column", ["JetsAuxDyn.ActiveArea4vec_pt", "ActiveArea4vec_m", "Jet_area"])
+def test_areas_are_no_energies(column: str) -> None:
+    assert latent_recipe(column, "MeV") == "standard,gauss-rank"
 
 
 def test_columns_of_the_latent_codec_are_normal_by_rank_where_they_are_no_energies() -> None:
@@ -418,3 +433,18 @@ def test_the_command_line(tmp_path: Path) -> None:
         2,
         "flowtuple: there is no codec 'latin' among the reference methods; nearest: latent\n",
     )
+
+
+def test_figures_that_are_undefined_are_null_in_json(tmp_path: Path) -> None:
+    np.savez(tmp_path / "jets.npz", **jets(), empty=np.zeros(1500, "f4"))
+    words = ("--codec", "autoencoder", "--hidden", "8", "--epochs", "1", "--json")
+    done = run("reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "x.ref", *words)
+    assert done.returncode == 0, done.stderr
+
+    def refuse(word: str) -> None:
+        pytest.fail(f"{word} is no JSON")
+
+    found = json.loads(done.stdout, parse_constant=refuse)
+    figures = {column["column"]: column for column in found["accuracy"]}
+    assert figures["empty"]["response"] is figures["empty"]["width"] is None
+    assert figures["pt"]["relative_mean"] == figures["pt"]["mean"] / figures["pt"]["std"]

@@ -25,7 +25,8 @@ def correlated(n: int, seed: int, slope: float = 1.0) -> Rows:
 
 @pytest.fixture(scope="module")
 def network() -> AutoencoderCodec:
-    asked = Autoencoder(1, "tanh", "standard", (16,), training=Training(epochs=30, batch=128, learning_rate=1e-2, patience=0))
+    training = Training(epochs=30, batch=128, learning_rate=1e-2, patience=0)
+    asked = Autoencoder(1, network="tanh", normalisation="standard", hidden=(16,), training=training)
     return AutoencoderCodec.fit(correlated(2000, 0), asked, 0, lambda share, loss: None)[0]
 
 

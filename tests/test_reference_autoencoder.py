@@ -21,6 +21,7 @@ import torch
 
 import flowtuple as ft
 from flowtuple.errors import Corrupt, InvalidArgument
+from flowtuple.evaluate.row_page import DecodedRows, dijet, write_rows
 from flowtuple.evaluate.row_plots import corner_png, correlations, correlations_png, difference_png
 from flowtuple.events.source import open_dataset
 from flowtuple.reference.accuracy import measure
@@ -31,6 +32,8 @@ from flowtuple.reference.stored import Encoded
 from flowtuple.reference.variational import VariationalPair, divergence
 from flowtuple.row_reading import read_rows
 from flowtuple.rows import Rows
+from flowtuple.schema import Column
+from flowtuple.table import Table
 from flowtuple.workflow import decode_rows, encode_rows, report_rows
 from flowtuple.workflow.reference_report import RowsReport
 
@@ -277,7 +280,7 @@ def test_the_dijet_shift_is_that_of_the_decoded_jets(reported: tuple[Encoded, Ro
         masses.append(_dijet_mass({f.removeprefix("Jet_"): ak.values_astype(sample[f], "f8") for f in original.fields}))
     shift = (masses[1] - masses[0]) / masses[0]
     assert found.dijet is not None
-    assert found.dijet.events == len(shift)
+    assert (found.dijet.events, found.dijet.left_out) == (len(shift), 0)
     assert (found.dijet.mean, found.dijet.width) == pytest.approx((shift.mean(), shift.std()), rel=1e-6)
     assert found.dijet.largest == pytest.approx(np.abs(shift).max(), rel=1e-6)
 
@@ -351,6 +354,54 @@ def test_values_beyond_their_type_are_no_obstacle() -> None:
     assert difference_png(far[:, 0], "a") != difference_png(np.delete(far[:, 0], 3), "a")  # it is counted
     assert corner_png(far, ["a", "b"]) == corner_png(np.delete(far, [3, 4], axis=0), ["a", "b"])
     assert np.isfinite(correlations(far)).all()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 30])
+def test_drawings_without_a_finite_value_are_empty_axes(rows: int) -> None:
+    pytest.importorskip("mplhep")
+    nothing = np.full((rows, 3), np.inf)
+    assert difference_png(nothing[:, 0], "a")[:8] == b"\x89PNG\r\n\x1a\n"
+    assert corner_png(nothing, ["a", "b", "c"]) == corner_png(np.empty((0, 3)), ["a", "b", "c"])
+    assert corner_png(np.zeros((1, 3)), ["a", "b", "c"]) != corner_png(nothing, ["a", "b", "c"])
+    assert np.isnan(correlations(nothing)).all()
+
+
+def leading(masses: list[float], alone: float) -> Table:
+    """Events of two jets of one momentum, whose mass is twice that of each, and an event of one jet."""
+    counts, m = np.array([2] * len(masses) + [1]), np.append(np.repeat(masses, 2), alone)
+    values = {"pt": np.ones(len(m)), "eta": np.zeros(len(m)), "phi": np.zeros(len(m)), "mass": m}
+    columns = [Column("nJet", "int64", "counter"), *(Column(f"Jet_{n}", "float64", counter="nJet") for n in values)]
+    return Table("rows", tuple(columns), len(counts), {"nJet": counts} | {f"Jet_{n}": x for n, x in values.items()})
+
+
+def page_of(before: list[float], after: list[float], alone: float = 1.0) -> DecodedRows:
+    original, back = leading(before, 1.0), leading(after, alone)
+    values = [np.stack([t.data[f"Jet_{n}"] for n in ("pt", "eta", "phi", "mass")], axis=1) for t in (original, back)]
+    names = tuple(column.name for column in original.columns[1:])
+    found = measure(Rows("x", names, values[0], np.arange(len(values[0])), len(values[0])), values[1])
+    return DecodedRows("x", "x.ref", {}, [], original, back, [column.figures() for column in found])
+
+
+def test_events_without_a_finite_mass_are_counted_and_left_out(tmp_path: Path) -> None:
+    pytest.importorskip("mplhep")
+    rows = page_of([3.0, 0.0, 3.0, 4.0], [3.0, 1.0, np.inf, 5.0])
+    found = dijet(rows)
+    assert found is not None
+    assert (found.events, found.left_out) == (4, 2)
+    assert (found.mean, found.width, found.largest) == pytest.approx((0.125, 0.125, 0.25))  # of 0 and 1/4
+    page = Page(write_rows(rows, tmp_path, lambda stage, share, what: None))
+    assert "4 events with two or more, 2 of them left out of the figures" in page.text
+
+
+def test_a_page_without_a_finite_decoded_value(tmp_path: Path) -> None:
+    pytest.importorskip("mplhep")
+    rows = page_of([3.0, 4.0], [np.inf, np.inf], alone=np.inf)
+    found = dijet(rows)
+    assert found is not None
+    assert (found.events, found.left_out, math.isnan(found.mean)) == (2, 2, True)
+    alts = [str(image["alt"]) for image in Page(write_rows(rows, tmp_path, lambda stage, share, what: None)).images]
+    assert "Histogram of the difference of Jet_mass." in alts
+    assert "Histogram of the response of Jet_mass: difference over original." not in alts
 
 
 def test_another_original_is_refused(tmp_path: Path) -> None:

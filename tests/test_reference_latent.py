@@ -29,6 +29,7 @@ from flowtuple.reference.options import Autoencoder, Latent
 from flowtuple.row_reading import read_rows
 from flowtuple.rows import Rows
 from flowtuple.workflow import decode_rows, encode_rows, sample_rows
+from flowtuple.workflow.decoding import decoded
 
 QUICK = ft.Training(epochs=1, batch=256)
 
@@ -105,8 +106,17 @@ def test_unknown_scales_are_refused(codec: LatentCodec) -> None:
         LatentCodec.restore({**codec.settings(), "scale": "row"}, codec.weights(), "x.ref")
 
 
+def test_one_scale_for_all_columns_unless_another_is_asked_for(rows: Rows) -> None:
+    codec, _ = fit_codec(rows, Latent(model=2, training=QUICK), 0, lambda share, loss: None)
+    assert codec.scale == Latent().scale == "all"
+    with pytest.raises(TypeError, match="positional argument"):
+        Latent(13, 1)  # what is behind the number of bits goes by its name
+    with pytest.raises(TypeError, match="positional argument"):
+        Autoencoder(3, "tanh")
+
+
 def test_the_outermost_numbers_of_each_column_come_back(codec: LatentCodec, rows: Rows) -> None:
-    z, fine = codec.latent(rows.values), replace(codec, bits=20)
+    z, fine = codec.latent(rows.values), replace(codec, bits=20, scale="column")
     back = fine.decode_latent(fine.encode(rows.values), len(rows))
     assert np.abs(back - z)[np.abs(z).argmax(axis=0), np.arange(4)].max() < 0.05
 
@@ -132,6 +142,12 @@ def test_rows_drawn_are_the_same_bits_however_many_are_drawn(codec: LatentCodec)
     for start, stop in ((0, 1), (255, 257), (4090, 4100), (4999, 5000)):
         assert (codec.draw(7, start, stop) == rows[start:stop]).all()
     assert not (codec.draw(8, 0, 100) == rows[:100]).any()
+
+
+def test_rows_drawn_have_the_roles_of_decoded_ones(codec: LatentCodec, path: Path) -> None:
+    roles = {column.name: column.role for column in codec.drawn("rows", 3, 0).columns}
+    assert roles == {column.name: column.role for column in decoded(path).table("rows").columns}
+    assert roles["phi"] == "angle"
 
 
 def test_rows_drawn_are_alike_those_learned(path: Path) -> None:
@@ -210,8 +226,8 @@ def test_info_adds_up_to_the_file(kind: str, path: Path, autoencoder: Path, caps
     assert [column["name"] for column in found["columns"]] == ["m", "pt", "phi", "eta"]
     assert found["ratio"] == 4 * 4 * 1500 / found["bytes"]
     if kind == "latent":
-        assert found["settings"] == {"bits": 13, "truncate": False, "scale": "column"}
-        assert found["sections"]["codes"] == 4 * 8 + 1500 * 4 * 14 // 8
+        assert found["settings"] == {"bits": 13, "truncate": False, "scale": "all"}
+        assert found["sections"]["codes"] == 8 + 1500 * 4 * 14 // 8
 
 
 def test_info_in_words(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,6 +260,40 @@ def test_info_of_a_damaged_file_is_refused(path: Path, tmp_path: Path) -> None:
     (tmp_path / "x.ref").write_bytes(damaged)
     with pytest.raises(Corrupt, match=r"x\.ref: is damaged or cut off, its checksum is wrong; restore it from a copy$"):
         describe(tmp_path / "x.ref")
+
+
+def test_verify_checks_the_checksum_of_a_whole_and_of_a_damaged_file(path: Path, tmp_path: Path) -> None:
+    done = run("verify", path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: every checksum is right\n", "")
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "x.ref").write_bytes(damaged)
+    done = run("verify", tmp_path / "x.ref", "--json")
+    assert done.returncode == 1
+    reason = "is damaged or cut off, its checksum is wrong; restore it from a copy"
+    assert json.loads(done.stdout) == {"damage": [{"table": "", "events": None, "columns": [], "reason": reason}]}
+
+
+def test_verify_needs_no_torch_for_a_checksum(path: Path) -> None:
+    script = f"import sys; from flowtuple.cli import app; app(['verify', {str(path)!r}], standalone_mode=False)"
+    script += "; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.endswith("is right\nFalse\n")
+
+
+@pytest.mark.parametrize("call", [ft.verify, lambda *files: ft.report(*files, "report")], ids=["verify", "report"])
+def test_values_of_a_reference_method_have_a_report_of_their_own(call, path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=r"jets\.ref: is of a reference method and .* flowtuple reference report .*jets"):
+        call(jets(), path)
+
+
+def test_what_takes_no_such_file_says_how_to_decode_it(path: Path) -> None:
+    for source in (path, [path, path], f"{path.parent}/*.ref"):
+        with pytest.raises(InvalidArgument, match=r"\.ref: is .* no input here; .*: flowtuple reference decode .*\.ref -o"):
+            open_dataset(source)
+    done = run("inspect", path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "flowtuple reference decode" in done.stderr
 
 
 def test_columns_that_are_not_the_models_are_refused(codec: LatentCodec, rows: Rows) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import awkward as ak
 import numpy as np
 import pytest
 
@@ -14,13 +16,15 @@ pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft
+from flowtuple.cli import app
 from flowtuple.errors import InvalidArgument
-from flowtuple.reference.filters import cut_rows
-from flowtuple.reference.options import Autoencoder
+from flowtuple.reference.filters import EventFilter, cut_rows
+from flowtuple.reference.layout import describe, read_parts
+from flowtuple.reference.options import Autoencoder, Latent
 from flowtuple.reference.presets import PRESETS, reference_preset
 from flowtuple.rows import Rows
 from flowtuple.transforms import Chain
-from flowtuple.workflow import decode_rows, encode_rows
+from flowtuple.workflow import decode_rows, encode_rows, report_rows
 
 SMALL = Autoencoder(hidden=(16, 8), training=ft.Training(epochs=1, batch=256, patience=0))
 ATLAS = "HLT_xAOD__JetContainer_TrigHLTJetDSSelectorCollectionAuxDyn."
@@ -140,6 +144,9 @@ def test_the_event_filter_of_the_27(changed: dict[str, float], passes: bool) -> 
 def test_a_row_counts_for_the_first_cut_that_it_fails() -> None:
     rows = Rows("x", ("x",), np.array([[1.0], [2.0], [3.0]]), np.arange(3), 3)
     assert cut_rows(rows, ["x > 1", "x > 0", "x > 2"])[1] == {"x > 1": 1, "x > 0": 0, "x > 2": 1}
+    assert cut_rows(rows, ["x > 1", "x > 1"])[1] == {"x > 1": 1}
+    four = Rows("x", ("m", "pt", "phi", "eta"), np.array([[0.0, 9, 1, 2], [3, 9, 1, 2]]), np.arange(2), 2)
+    assert EventFilter("jets4", ("abs(m) > 1e-9",)).apply(four)[1] == {"abs(m) > 1e-9": 1}
     with pytest.raises(InvalidArgument, match="x: the cut 'x > 9' leaves no row; widen it"):
         cut_rows(rows, ["x > 9"])
 
@@ -215,8 +222,67 @@ def test_custom_formulas_are_the_presets(tmp_path: Path) -> None:
     encode_rows(data, tmp_path / "preset.ref", asked, preset="atlas27")
     encode_rows(data, tmp_path / "formulas.ref", replace(asked, formulas=formulas), cuts=cuts)
     encode_rows(data, tmp_path / "own.ref", asked, cuts=cuts)
-    preset_bytes, formula_bytes, own = ((tmp_path / f"{n}.ref").read_bytes() for n in ("preset", "formulas", "own"))
-    assert preset_bytes == formula_bytes != own
+    parts = [read_parts(tmp_path / f"{name}.ref") for name in ("preset", "formulas", "own")]
+    by_preset, by_formulas, own = ((p.weights, p.codes, p.content["settings"]) for p in parts)
+    assert by_preset == by_formulas != own
+    cut = EventFilter("", ("Timing < 125",), "MeV")
+    assert [p.event_filter for p in parts] == [EventFilter("atlas27", (), "MeV"), cut, cut]
+
+
+def massless_among_jets() -> ak.Array:
+    """1,200 jets in MeV in 400 events, every tenth without a mass, and one without a p_T that is a number."""
+    draw, counts = np.random.default_rng(0), np.random.default_rng(1).multinomial(1200, np.full(400, 1 / 400))
+    pt = 2e4 + draw.exponential(3e4, 1200)
+    mass = np.where(np.arange(1200) % 10, pt * draw.uniform(0.05, 0.2, 1200), 0)
+    pt[7] = np.nan
+    values = {"m": mass, "pt": pt, "phi": draw.uniform(-3.1, 3.1, 1200), "eta": draw.normal(0, 1.5, 1200)}
+    return ak.zip({f"Jet_{name}": ak.unflatten(x.astype("f4"), counts) for name, x in values.items()}, depth_limit=1)
+
+
+@pytest.mark.parametrize("preset", ["", "jets4"])
+@pytest.mark.parametrize("cuts", [[], ["Jet_pt > 30000", "abs(Jet_eta) < 2.5"]], ids=["all", "cuts"])
+@pytest.mark.parametrize("method", [SMALL, Latent(model=2, training=SMALL.training)], ids=["autoencoder", "latent"])
+def test_a_report_leaves_out_what_the_file_was_made_without(
+    method: Autoencoder | Latent, cuts: list[str], preset: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("mplhep")
+    path, selection = tmp_path / "x.ref", ft.Selection(columns=("Jet_*",))
+    done = encode_rows(massless_among_jets(), path, replace(method, unit="MeV"), selection=selection, preset=preset, cuts=cuts)
+    found = report_rows(path, massless_among_jets(), tmp_path / "report")
+    assert (found.rows, found.dropped, found.left_out) == (done.rows, done.dropped, done.left_out)
+    assert found.accuracy == done.accuracy
+    assert (found.rows < 1199) == bool(cuts or preset)
+    assert found.left_out.get("abs(m) > 1e-9", 0) == (120 if preset else 0)
+    text = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert ("rows of the original are not in the file: not abs(m) &gt; 1e-9." in text) == bool(preset)
+    expected = {"preset": preset, "cuts": cuts, "unit": "MeV"} if cuts or preset else None
+    assert describe(path)["filter"] == expected
+
+
+def test_what_is_no_filter_of_events_is_refused() -> None:
+    assert EventFilter.from_json(json.loads(json.dumps(EventFilter("jets4", ("x > 1",), "MeV").to_json()))).cuts == ("x > 1",)
+    for wrong in ({"preset": 3}, {"cuts": [1]}, {"unit": "TeV"}):
+        with pytest.raises(ValueError, match="its rows were chosen by what is no cut"):
+            EventFilter.from_json({"preset": "", "cuts": [], "unit": "GeV"} | wrong)
+
+
+def test_a_report_on_the_command_line_of_a_file_with_cuts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("mplhep")
+    np.savez(tmp_path / "jets.npz", **atlas_jets())
+    asked = replace(SMALL, unit="MeV", latent=6)
+    encode_rows(atlas_jets(), tmp_path / "x.ref", asked, preset="atlas27", cuts=["phi < 0.6"])
+    command = ["reference", "report", str(tmp_path / "x.ref"), str(tmp_path / "jets.npz"), "-o", str(tmp_path / "report")]
+    app(command, standalone_mode=False)
+    said = capsys.readouterr().out
+    assert "60 rows left out: not abs(Timing) < 125\n" in said
+    assert "rows left out: not phi < 0.6\n" in said
+    app([*command, "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["left_out"]["abs(Timing) < 125"] == 60
+    app(["info", str(tmp_path / "x.ref")], standalone_mode=False)
+    assert "atlas27" in capsys.readouterr().out
+    fewer = {name: x[:500] for name, x in atlas_jets().items()}
+    with pytest.raises(InvalidArgument, match=r"rows without NaN or infinite values that pass the file's cuts, .*x\.ref holds"):
+        report_rows(tmp_path / "x.ref", fewer, tmp_path / "report")
 
 
 def test_the_command_line_tells_how_many_rows_are_left_out(tmp_path: Path) -> None:
@@ -236,3 +302,8 @@ def test_the_command_line_tells_how_many_rows_are_left_out(tmp_path: Path) -> No
     assert "only rows with not (abs(EMFrac) < 0.05 and abs(eta) >= 2)" in shown
     assert "log10:100,subtract:2,divide:2.5" in shown
     assert "cms24" in run("presets").stdout
+    listed = json.loads(run("presets", "--json").stdout)
+    assert {p["name"]: len(p["variables"]) for p in listed} == {"jets4": 4, "cms24": 24, "atlas27": 27}
+    one = json.loads(run("presets", "jets4", "--json").stdout)
+    assert one["variables"]["pt"]["formula"] == "log10,subtract:1.3,divide:1.2"
+    assert one["cuts"] == ["abs(m) > 1e-9"]

@@ -266,7 +266,7 @@ def test_equal_error_prints_what_was_measured(
 ) -> None:
     found, rows = script("equal_error"), jets(800)
     np.savez(tmp_path / "x.npz", **{name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)})
-    monkeypatch.setattr(found, "Latent", lambda bits=13, unit="GeV": Latent(bits, 2, unit=unit, training=SHORT))
+    monkeypatch.setattr(found, "Latent", lambda bits=13, unit="GeV": Latent(bits, model=2, unit=unit, training=SHORT))
     for package in ("pysz", "zfpy"):
         pytest.importorskip(package)
     options = ["--methods", "latent-13", "latent-20", "--effort", "fast", "--held-out", "0.2", "--json", tmp_path / "x.json"]

@@ -1,4 +1,4 @@
-"""Which columns of a data set rows are made of: those of one collection, or of the events themselves."""
+"""Which columns of a data set rows are made of, those of one collection or of the events themselves; rows as columns again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import glob
 from collections.abc import Sequence
 
 from flowtuple.errors import InvalidArgument, nearest
-from flowtuple.schema import Column, matches
+from flowtuple.schema import Column, infer_role, matches
 from flowtuple.selection import select
 from flowtuple.table import Dataset, TableSource
 
@@ -81,6 +81,23 @@ def check_given(columns: Sequence[Column], counter: str | None, described: str) 
                 f"{described}: column {column.name!r} is none of the same objects and cannot be given with them; "
                 "to learn some objects from others, name those with --target"
             )
+
+
+def columns_of_rows(names: Sequence[str], dtypes: Sequence[str], counter: str | None = None) -> tuple[Column, ...]:
+    """Columns of a table for rows that come from a file or a flow, with the roles that their names tell.
+
+    Args:
+        names: Of the rows' columns.
+        dtypes: NumPy names of their types.
+        counter: What counts the objects of an event; `None` where rows are events.
+
+    Example:
+        >>> [column.role for column in columns_of_rows(["Jet_phi", "Jet_pt"], ["float32", "float32"])]
+        ['angle', 'value']
+    """
+    return tuple(
+        Column(name, dtype, infer_role(name, dtype), counter=counter) for name, dtype in zip(names, dtypes, strict=True)
+    )
 
 
 def _is_compared(column: Column, weights: str | None) -> bool:

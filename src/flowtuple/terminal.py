@@ -248,9 +248,15 @@ def show_reference(found: Mapping[str, Any]) -> None:
     show_table(f"{found['codec']} codec", ["column", "type"], columns, text_columns=2)
     objects = "events" if found["counter"] is None else f"objects in {found['events']} events, counted by {found['counter']}"
     show_facts({"rows": f"{found['rows']} {objects}"} | {name: str(value) for name, value in found["settings"].items()})
+    if found["filter"]:
+        show_facts({name: _in_words(value) for name, value in found["filter"].items() if value})
     ratio = f", raw / file {format_number(found['ratio'])}" if "ratio" in found else ""
     sizes = {name: f"{size} bytes" for name, size in found["sections"].items()}
     show_facts(sizes | {"file": f"{found['bytes']} bytes{ratio}", "format": found["format"]})
+
+
+def _in_words(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else "; ".join(value)
 
 
 def _bound_in_words(column: Mapping[str, Any]) -> str:

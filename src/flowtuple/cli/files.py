@@ -27,6 +27,7 @@ from flowtuple.cli.options import (
 )
 from flowtuple.container.wreck import examine
 from flowtuple.evaluate.page import format_bytes
+from flowtuple.reference.checking import examine_reference
 from flowtuple.reference.layout import describe as describe_reference
 from flowtuple.reference.signature import is_reference
 from flowtuple.terminal import show_damage, show_fidelity, show_info, show_reference, shown_progress
@@ -45,6 +46,7 @@ def verify(
 ) -> None:
     """Check every value against its original and bound, or without the original every checksum; exit code 1 where one fails.
 
+    Of a .ref the one checksum is checked; flowtuple reference report shows how far its values lie from the original.
     With --dask the last is the folder that compress --dask filled: verify 'data/*.root' out --dask local:4
 
     Example: flowtuple verify nano.root nano.ftup
@@ -56,8 +58,11 @@ def verify(
     if original:
         _verify_values(original, path, names, model, as_json)
         return
-    with shown_progress() as progress:
-        damage = examine(path, progress)
+    if is_reference(path):
+        damage = examine_reference(path)
+    else:
+        with shown_progress() as progress:
+            damage = examine(path, progress)
     if as_json:
         print_json({"damage": [vars(d) for d in damage]})
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,7 +67,7 @@ def encode(
         bool, typer.Option("--truncate", help="Cut codes off instead of rounding.", rich_help_panel=_OF_LATENT)
     ] = False,
     scale: Annotated[
-        str, typer.Option("--scale", help="By the largest of each column, or of all.", rich_help_panel=_OF_LATENT)
+        str, typer.Option("--scale", help="By the largest of all, or of each column as published.", rich_help_panel=_OF_LATENT)
     ] = _LATENT.scale,
     latent: Annotated[
         int, typer.Option("--latent", help="Numbers a row.", rich_help_panel=_OF_AUTOENCODER)
@@ -101,8 +101,17 @@ def encode(
 
     widths = read_sizes(hidden, "--hidden") if hidden else ()
     asked: dict[str, Latent | Autoencoder] = {
-        "latent": Latent(bits, model, truncate, unit, then, scale=scale),
-        "autoencoder": Autoencoder(latent, network, normalisation, widths, unit, residuals, variational=variational, then=then),
+        "latent": Latent(bits, model=model, truncate=truncate, unit=unit, then=then, scale=scale),
+        "autoencoder": Autoencoder(
+            latent,
+            network=network,
+            normalisation=normalisation,
+            hidden=widths,
+            unit=unit,
+            residuals=residuals,
+            variational=variational,
+            then=then,
+        ),
     }
     if codec not in asked:
         raise InvalidArgument(f"there is no codec {codec!r} among the reference methods; {nearest(codec, asked)}")
@@ -125,8 +134,7 @@ def encode(
     if found.dropped:
         warn(f"{found.dropped} rows hold NaN or infinite values and were left out")
     if as_json:
-        errors = [vars(a) | {"over_std": (a.relative_mean, a.relative_largest)} for a in found.accuracy]
-        print_json(vars(found) | {"ratio": found.ratio, "bits_per_value": found.bits_per_value, "accuracy": errors})
+        print_json(found.to_json())
         return
     _show(found)
 
@@ -159,11 +167,16 @@ def show_accuracy(accuracy: Sequence[Accuracy]) -> None:
     show_table("Errors of what the file decodes to", headings, rows)
 
 
+def show_left_out(left_out: Mapping[str, int]) -> None:
+    """How many rows each cut left out, a line each."""
+    for cut, count in left_out.items():
+        sys.stdout.write(f"{count} rows left out: not {cut}\n")
+
+
 def _show(found: Encoded) -> None:
     """Sizes, and the errors of each column."""
     show_accuracy(found.accuracy)
-    for cut, count in found.left_out.items():
-        sys.stdout.write(f"{count} rows left out: not {cut}\n")
+    show_left_out(found.left_out)
     smaller = f"{format_number(found.ratio)} times smaller than {format_bytes(found.raw_bytes)} raw"
     sys.stdout.write(
         f"{found.path}: {format_bytes(found.file_bytes)} for {found.rows} rows, {smaller}, "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flowtuple.cli.options import Json, print_json
 from flowtuple.cli.reference import reference
 from flowtuple.reference.presets import PRESETS, reference_preset
+from flowtuple.reference.variables import Variables
 from flowtuple.terminal import show_table
 
 
@@ -23,15 +24,22 @@ def presets(
     Example: flowtuple reference presets atlas27
     """
     if not name:
+        if as_json:
+            print_json([_listed(p) | {"variables": [v.name for v in p.variables]} for p in PRESETS.values()])
+            return
         rows = [[p.name, p.about, p.source, str(len(p.variables)), str(len(p.cuts))] for p in PRESETS.values()]
         show_table("Sets of variables", ["preset", "what", "source", "variables", "cuts"], rows, text_columns=3)
         return
     preset = reference_preset(name)
     if as_json:
         formulas = {v.name: {"formula": v.formula, "in_gev": v.in_gev, "others": v.others} for v in preset.variables}
-        print_json({"name": preset.name, "source": preset.source, "variables": formulas, "cuts": preset.cuts})
+        print_json(_listed(preset) | {"variables": formulas})
         return
     shown = [[v.name, "GeV" if v.in_gev else "", v.formula, " or ".join(v.others)] for v in preset.variables]
     show_table(f"{preset.name}: {preset.source}", ["variable", "in", "normalisation", "also called"], shown, text_columns=4)
     for cut in preset.cuts:
         sys.stdout.write(f"only rows with {cut}\n")
+
+
+def _listed(preset: Variables) -> dict[str, Any]:
+    return {"name": preset.name, "about": preset.about, "source": preset.source, "cuts": preset.cuts}

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flowtuple.cli.options import Json, Names, Originals, one_or_many, print_json, split_names
-from flowtuple.cli.reference import reference, show_accuracy
+from flowtuple.cli.reference import reference, show_accuracy, show_left_out
 from flowtuple.evaluate.page import format_number
 from flowtuple.terminal import shown_progress, warn
 
@@ -36,8 +36,11 @@ def report(
     if found.dropped:
         warn(f"{found.dropped} rows hold NaN or infinite values and are not in the file")
     show_accuracy(found.accuracy)
+    show_left_out(found.left_out)
     if found.dijet is not None:
         mass, shift = f"mass of the two leading {found.dijet.collection}", "(after - before) / before"
         mean, width, largest = (format_number(v) for v in (found.dijet.mean, found.dijet.width, found.dijet.largest))
         sys.stdout.write(f"{mass}, {shift}: mean {mean}, width {width}, largest {largest}\n")
+        if found.dijet.left_out:
+            sys.stdout.write(f"{found.dijet.left_out} of {found.dijet.events} events left out: a mass of 0 or not finite\n")
     sys.stdout.write(f"{found.page}\n")

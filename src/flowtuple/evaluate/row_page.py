@@ -31,13 +31,15 @@ class Dijet:
     Attributes:
         collection: Its name.
         events: That have two objects.
-        mean: Of the shift.
+        left_out: Of these, events whose mass is 0 before, or not finite before or after: they have no shift.
+        mean: Of the shift; NaN, as are the others, where no event has one.
         width: Standard deviation of the shift.
         largest: Of |shift|.
     """
 
     collection: str
     events: int
+    left_out: int
     mean: float
     width: float
     largest: float
@@ -81,14 +83,15 @@ def dijet(rows: DecodedRows) -> Dijet | None:
     if masses is None:
         return None
     collection, before, after = masses
-    massive = np.isfinite(after) & (before > 0)
-    shift = (after - before)[massive] / before[massive] if massive.any() else np.zeros(1)
-    return Dijet(collection, len(before), float(shift.mean()), float(shift.std()), float(np.abs(shift).max()))
+    defined = np.isfinite(before) & np.isfinite(after) & (before > 0)
+    shift = (after[defined] - before[defined]) / before[defined] if defined.any() else np.array([np.nan])
+    figures = float(shift.mean()), float(shift.std()), float(np.abs(shift).max())
+    return Dijet(collection, len(before), int((~defined).sum()), *figures)
 
 
 def _masses(rows: DecodedRows) -> tuple[str, Array, Array] | None:
     before, after = dijet_masses(rows.original), dijet_masses(rows.decoded)
-    return None if before is None or after is None or not len(before[1]) else (*before, after[1])
+    return None if before is None or after is None or not np.isfinite(before[1]).any() else (*before, after[1])
 
 
 def write_rows(rows: DecodedRows, folder: Path, progress: Progress) -> Path:
@@ -140,7 +143,7 @@ def _cards(rows: DecodedRows, names: Sequence[str], progress: Progress) -> list[
         original, decoded = (np.asarray(table.data[name]) for table in (rows.original, rows.decoded))
         overlay = image(plots.overlay_svg(original, decoded, name), f"{name}, original against decompressed, ratio below.")
         images = [overlay, image(difference_png(rows.difference(name), name), f"Histogram of the difference of {name}.")]
-        if np.count_nonzero(original):
+        if np.isfinite(rows.difference(name)[original != 0]).any():
             response = plots.response_svg(original, decoded, name)
             images.append(image(response, f"Histogram of the response of {name}: difference over original."))
         cards.append({"figures": _of(rows, name), "images": images})

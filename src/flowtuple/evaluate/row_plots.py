@@ -23,15 +23,12 @@ def difference_png(difference: Array, label: str) -> bytes:
     """Histogram of differences in the column's unit, with their mean, width and largest size.
 
     Args:
-        difference: original - decompressed, shape (n,); infinite ones are counted and not drawn.
+        difference: original - decompressed, shape (n,); infinite ones are counted and not drawn: an axis may be empty.
         label: Name of the column.
     """
     infinite, difference = int((~np.isfinite(difference)).sum()), difference[np.isfinite(difference)]
     edges = _edges(difference, _BINS)
-    outside = float(np.mean((difference < edges[0]) | (difference >= edges[-1])))
-    told = [f"mean {difference.mean():.2g}", f"width {difference.std():.2g}", f"largest {np.abs(difference).max():.2g}"]
-    told += [f"off the axis: {100 * outside:.2g} %"] if outside else []
-    told += [f"infinite: {infinite:,}"] if infinite else []
+    told = _told(difference, edges) + ([f"infinite: {infinite:,}"] if infinite else [])
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
@@ -50,11 +47,21 @@ def difference_png(difference: Array, label: str) -> bytes:
     return plots.png(draw, 4.6, 3.2)
 
 
+def _told(difference: Array, edges: Array) -> list[str]:
+    """What of finite differences a drawing says in words."""
+    if not len(difference):
+        return []
+    outside = float(np.mean((difference < edges[0]) | (difference >= edges[-1])))
+    told = [f"mean {difference.mean():.2g}", f"width {difference.std():.2g}", f"largest {np.abs(difference).max():.2g}"]
+    return told + ([f"off the axis: {100 * outside:.2g} %"] if outside else [])
+
+
 def corner_png(residuals: Array, labels: Sequence[str]) -> bytes:
     """Each column's residuals on the diagonal, below it those of each pair of columns, with their rank correlation.
 
     Args:
-        residuals: In units of one's choice, shape (n, d) with d of at least 1; rows with infinite ones are left out.
+        residuals: In units of one's choice, shape (n, d) with d of at least 1; rows with infinite ones are left out, where
+            all have one the axes are empty.
         labels: Names of the d columns.
     """
     residuals = residuals[np.isfinite(residuals).all(axis=1)]
@@ -82,7 +89,8 @@ def _draw_pair(axes: Any, values: tuple[Array, Array], edges: tuple[Array, Array
     hist = importlib.import_module("hist")
     filled = hist.Hist(hist.axis.Variable(edges[0]), hist.axis.Variable(edges[1])).fill(*values)
     counts = filled.values().T
-    axes.pcolormesh(*edges, np.ma.masked_equal(counts, 0), norm="log", cmap="Blues", vmin=0.5, rasterized=True)
+    if counts.any():  # a logarithmic scale of nothing is none
+        axes.pcolormesh(*edges, np.ma.masked_equal(counts, 0), norm="log", cmap="Blues", vmin=0.5, rasterized=True)
     axes.set_ylim(edges[1][0], edges[1][-1])
     if np.isfinite(rho):
         axes.text(0.95, 0.93, _short(rho), transform=axes.transAxes, ha="right", va="top", fontsize=9)
@@ -131,17 +139,20 @@ def correlations_png(rho: Array, labels: Sequence[str]) -> bytes:
 
 
 def correlations(residuals: Array) -> Array:
-    """Spearman's rank correlation of each pair of columns, shape (d, d); NaN where a column is the same throughout.
+    """Spearman's rank correlation of each pair of columns, shape (d, d); NaN where a column is the same throughout, or where
+    there are fewer than two rows.
 
     Errors of a reference method have tails without limit; by Pearson's correlation they would count for more than all the rest.
 
     Args:
-        residuals: Shape (n, d) with n of at least 2.
+        residuals: Shape (n, d).
 
     Example:
         >>> correlations(np.array([[1.0, -2.0, 0.0], [2.0, -4.0, 0.0], [9.0, -5.0, 0.0]])).round(6).tolist()
         [[1.0, -1.0, nan], [-1.0, 1.0, nan], [nan, nan, nan]]
     """
+    if len(residuals) < 2:
+        return np.full((residuals.shape[1],) * 2, np.nan)
     ranks = importlib.import_module("scipy.stats").rankdata(residuals, axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         rho: Array = np.atleast_2d(np.corrcoef(ranks, rowvar=False))
@@ -159,7 +170,9 @@ def shown(label: str) -> str:
 
 
 def _edges(values: Array, bins: int) -> Array:
-    """Bins over the bulk of the values, 0 among them."""
+    """Bins over the bulk of the values, 0 among them; from -1 to 1 where there are none."""
+    if not len(values):
+        return np.linspace(-1.0, 1.0, bins + 1)
     low, high = np.percentile(values, [(100 - BULK) / 2, (100 + BULK) / 2])
     low, high = min(float(low), 0.0), max(float(high), 0.0)
     if high - low < _LEAST_REACH:

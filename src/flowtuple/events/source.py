@@ -62,6 +62,7 @@ FORMATS: dict[str, str] = {
     ".dat": "flowtuple.events.delimited",
 }
 STORED = (".ftup", ".flow")  # what compressed files and models end in by custom
+REFERENCE = ".ref"  # what files of reference methods end in
 
 
 def check_stored_name(path: str | os.PathLike[str]) -> None:
@@ -174,6 +175,9 @@ def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
         if text.lower().endswith(STORED):
             advice = "the original comes first, and decompress gives events back"
             raise InvalidArgument(f"{text}: is a compressed file and no input; {advice}")
+        if text.lower().endswith(REFERENCE):
+            advice = f"get its rows with: flowtuple reference decode {text} -o OUT.root"
+            raise InvalidArgument(f"{text}: is the file of a reference method and no input here; {advice}")
         pattern, tree = split_tree(text, FORMATS)
         for path in expand(pattern):
             check_readable(path)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from flowtuple.referee.result import plain
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
 
@@ -48,6 +50,21 @@ class Accuracy:
         """The largest |difference| over the standard deviation."""
         return _over(self.largest, self.std)
 
+    def figures(self) -> dict[str, Any]:
+        """All of them by name, the relative ones among them."""
+        return vars(self) | {"relative_mean": self.relative_mean, "relative_largest": self.relative_largest}
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain numbers for `json.dumps`; what is undefined is null.
+
+        Example:
+            >>> rows = Rows("x", ("x",), np.zeros((2, 1)), np.arange(2), 2)
+            >>> found = measure(rows, rows.values)[0].to_json()
+            >>> found["mean"], found["response"]
+            (0.0, None)
+        """
+        return {name: plain(value) for name, value in self.figures().items()}
+
 
 def measure(rows: Rows, decoded: Array) -> tuple[Accuracy, ...]:
     """The accuracy of each column.
@@ -70,6 +87,7 @@ def _of_column(name: str, x: Array, y: Array) -> Accuracy:
     ratio = off[other] / x[other] if other.any() else np.array([np.nan])
     distance = np.abs(off)
     with np.errstate(invalid="ignore"):
+        bias, response = float(off.mean()), float(ratio.mean())
         spread, width = float(off.std()), float(ratio.std())
         low, high = (float(edge) for edge in np.percentile(ratio, [16, 84]))
     return Accuracy(
@@ -77,9 +95,9 @@ def _of_column(name: str, x: Array, y: Array) -> Accuracy:
         mean=float(distance.mean()),
         largest=float(distance.max()),
         std=float(x.std()),
-        bias=float(off.mean()),
+        bias=bias,
         spread=spread,
-        response=float(ratio.mean()),
+        response=response,
         width=width,
         half_width=(high - low) / 2,
         zeros=int((~other).sum()),

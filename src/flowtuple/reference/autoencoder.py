@@ -175,6 +175,11 @@ class AutoencoderCodec:
         return error
 
     def encode(self, values: Array) -> list[bytes]:
+        """Latent numbers of rows of shape (n, d), and after them the residuals of each column, where there is a bound.
+
+        Raises:
+            Unsupported: The codec was read from a file.
+        """
         latent = self.latent(values)
         pieces = [pack_numbers(latent, self.then) if self.then else latent.astype(_FLOAT).tobytes()]
         if self.bounds:
@@ -184,6 +189,12 @@ class AutoencoderCodec:
         return pieces
 
     def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
+        """Rows of shape (n, d), float64, as the columns' types hold them.
+
+        Raises:
+            Corrupt: The pieces do not hold so many rows.
+            Unsupported: There are residuals, and this machine's arithmetic is not the writer's.
+        """
         if len(pieces) != 1 + len(self.bounds):
             raise Corrupt(f"{len(pieces)} pieces are there where {1 + len(self.bounds)} are due")
         base = self._plain(self._unpack(pieces[0], rows))

@@ -42,6 +42,7 @@ class Codec(Protocol):
 
         Raises:
             Corrupt: The pieces do not hold so many rows.
+            Unsupported: They hold residuals, and this machine's arithmetic is not the writer's.
         """
 
 

@@ -2,7 +2,8 @@
 
 p_T and mass are ln(x + 10), standardised; other columns standardised, then normal by rank; then K times a random order of the
 columns and a masked affine autoregressive transformation of zuko (Papamakarios et al., 2017). Latent numbers are scaled by
-3 / max|z| of their column over all rows; u = erf(z) lies between -1 and 1; the code is u 2^N, rounded.
+3 / max|z| over all rows and columns, or over their column as in the published notebooks; u = erf(z) lies between -1 and 1; the
+code is u 2^N, rounded.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from flowtuple.reference.erf_codes import from_codes, largest, to_codes
 from flowtuple.reference.normalisations import latent_recipe
 from flowtuple.reference.options import MOST_BITS, SCALES, Latent
 from flowtuple.reference.second_codec import pack_numbers, stored_second, unpack_numbers
+from flowtuple.row_columns import columns_of_rows
 from flowtuple.rows import Rows
-from flowtuple.schema import Array, Column
+from flowtuple.schema import Array
 
 _SCALE = np.dtype("<f8")
 
@@ -43,14 +45,14 @@ class LatentCodec:
         model: The flow with its preprocessing.
         bits: N.
         truncate: Codes are cut off towards zero.
-        scale: Latent numbers are scaled by the largest of each `column`, or of `all`.
+        scale: Latent numbers are scaled by the largest of `all`, or of each `column`.
         then: The codec that codes go through; without one they are packed at N + 1 bits.
     """
 
     model: RowModel
     bits: int
     truncate: bool = False
-    scale: str = "column"
+    scale: str = "all"
     then: str = ""
     name: ClassVar[str] = "latent"
 
@@ -110,12 +112,14 @@ class LatentCodec:
             return self.model.to_latent(values)[0]
 
     def encode(self, values: Array) -> list[bytes]:
+        """Scales and codes of rows of shape (n, d), in one piece."""
         z = self.latent(values)
         scale = largest(z, by_column=self.scale == "column")
         codes = to_codes(z, scale, self.bits, truncate=self.truncate)
         return [scale.astype(_SCALE).tobytes() + self._pack(codes)]
 
     def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
+        """Rows of shape (n, d), float64, as the columns' types hold them; raises as `decode_latent` does."""
         z = self.decode_latent(pieces, rows)
         with one_thread():
             return self.model.from_latent(z)
@@ -139,8 +143,7 @@ class LatentCodec:
 
     def drawn(self, table: str, n: int, seed: int) -> MadeRows:
         """The first n rows of a seed, as a table that is made while it is read."""
-        columns = [Column(*column) for column in zip(self.columns, self.dtypes, strict=True)]
-        return MadeRows(table, columns, n, lambda start, stop: self.draw(seed, start, stop))
+        return MadeRows(table, columns_of_rows(self.columns, self.dtypes), n, lambda start, stop: self.draw(seed, start, stop))
 
     def _pack(self, codes: Array) -> bytes:
         """Codes of shape (n, d), from -(2^N - 1) to 2^N - 1."""

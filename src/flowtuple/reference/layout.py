@@ -22,6 +22,7 @@ import zstandard
 from flowtuple.codec.packing import pack_indices, unpack_indices, unzstd, zstd
 from flowtuple.container.layout import checksum
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported
+from flowtuple.reference.filters import EVERY_ROW, EventFilter
 from flowtuple.reference.signature import MAGIC
 from flowtuple.rivals.pieces import join, split
 from flowtuple.rows import Rows
@@ -71,6 +72,12 @@ class Parts:
         return counts
 
     @property
+    def event_filter(self) -> EventFilter:
+        """Which rows of the input are here; files of earlier flowtuples do not say it."""
+        content = self.content.get("filter")
+        return EVERY_ROW if content is None else EventFilter.from_json(content)
+
+    @property
     def section_bytes(self) -> dict[str, int]:
         """What each part takes; signature, lengths and checksum are the container."""
         sizes = {name: len(piece) for name, piece in zip(_PARTS, self.pieces, strict=False)}
@@ -78,7 +85,14 @@ class Parts:
         return sizes | {"container": self.size - sum(sizes.values())}
 
 
-def pack_parts(name: str, settings: Mapping[str, Any], weights: bytes, codes: Sequence[bytes], rows: Rows) -> tuple[bytes, int]:
+def pack_parts(
+    name: str,
+    settings: Mapping[str, Any],
+    weights: bytes,
+    codes: Sequence[bytes],
+    rows: Rows,
+    event_filter: EventFilter = EVERY_ROW,
+) -> tuple[bytes, int]:
     """The bytes of a file, and how many of them are the model's.
 
     Args:
@@ -87,6 +101,7 @@ def pack_parts(name: str, settings: Mapping[str, Any], weights: bytes, codes: Se
         weights: Of its model.
         codes: The pieces that it made of the rows.
         rows: Which.
+        event_filter: What left these of the input.
     """
     content = {
         "version": VERSION,
@@ -97,6 +112,7 @@ def pack_parts(name: str, settings: Mapping[str, Any], weights: bytes, codes: Se
         "counter": rows.counter,
         "events": rows.events,
         "settings": settings,
+        **({"filter": event_filter.to_json()} if event_filter else {}),
     }
     model = [zstd(json.dumps(content).encode()), zstd(weights)]
     head = b"" if rows.counter is None else pack_indices(np.bincount(rows.event, minlength=rows.events))
@@ -180,6 +196,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             "counter": counter,
             "columns": [{"name": name, "dtype": dtype} for name, dtype in zip(names, dtypes, strict=True)],
             "settings": {name: value for name, value in settings.items() if isinstance(value, _SHOWN) and value != ""},
+            "filter": parts.event_filter.to_json() if parts.event_filter else None,
             "sections": parts.section_bytes,
         }
         raw = raw_bytes(rows, dtypes, counter, found["events"])

@@ -1,10 +1,11 @@
 """Preprocessing of columns by what they are, as published, in the words of `flowtuple.transforms`.
 
-A column is p_T, mass, eta or phi by the last word of its name: `Jet_pt`, `pt`, `m`, `Jet_mass`, `AntiKt4_eta`.
+A column is p_T, mass, eta or phi by the last word of its name, behind `_` or `.`: `Jet_pt`, `m`, `JetsAuxDyn.eta`, `obj.pt_`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from flowtuple.errors import InvalidArgument
@@ -13,8 +14,9 @@ from flowtuple.rows import Rows
 from flowtuple.schema import Array
 from flowtuple.transforms import Chain
 
-_KINDS: Mapping[str, str] = {"pt": "pt", "p_t": "pt", "m": "mass", "mass": "mass", "eta": "eta", "phi": "phi"}
+_KINDS: Mapping[str, str] = {"pt": "pt", "m": "mass", "mass": "mass", "eta": "eta", "phi": "phi"}
 _ENERGIES = ("pt", "mass")
+_AREA = "activearea4vec"  # the area of a jet as a four-vector: its pt and m are no energies
 _CUSTOM: Mapping[str, str] = {
     "mass": "log10:1,divide:1.8",
     "pt": "log10,subtract:1.3,divide:1.2",
@@ -28,10 +30,14 @@ def kind_of(column: str) -> str:
     """`pt`, `mass`, `eta`, `phi`, or empty for anything else.
 
     Example:
-        >>> kind_of("Jet_pt"), kind_of("m"), kind_of("Jet_area")
-        ('pt', 'mass', '')
+        >>> kind_of("Jet_pt"), kind_of("m"), kind_of("jets.obj.mass_"), kind_of("Jet_area")
+        ('pt', 'mass', 'mass', '')
+        >>> kind_of("JetsAuxDyn.ActiveArea4vec_pt"), kind_of("JetsAuxDyn.ActiveArea4vec_eta")
+        ('', 'eta')
     """
-    return _KINDS.get(column.lower().rpartition("_")[2], "")
+    *before, last = re.split(r"[_.]", column.lower().rstrip("_"))
+    kind = _KINDS.get(last, "")
+    return "" if kind in _ENERGIES and _AREA in before else kind
 
 
 def latent_recipe(column: str, unit: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.generative.options import Shape, Training
@@ -55,16 +55,24 @@ class Latent:
         unit: Of energies, momenta and masses: GeV or MeV.
         then: zstd, lzma or pcodec, which codes go through in place of being packed bit by bit; empty for none.
         training: Of the flow.
-        scale: Latent numbers are scaled to 3 by the largest of each `column`, as the published code does, or of `all`.
+        scale: Latent numbers are scaled to 3 by the largest of `all`, or of each `column`, as the published notebooks do.
+
+    Raises:
+        InvalidArgument: One of them is out of range, or there is no such model, scale, unit or codec.
+
+    Example:
+        >>> Latent(20, model=2).shape.hidden
+        (32, 32)
     """
 
     bits: int = 13
+    _: KW_ONLY
     model: int | Shape = 1
     truncate: bool = False
     unit: str = "GeV"
     then: str = ""
     training: Training = field(default_factory=lambda: Training(epochs=30))
-    scale: str = "column"
+    scale: str = "all"
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= MOST_BITS:
@@ -102,9 +110,18 @@ class Autoencoder:
         formulas: By column, what the custom normalisation is in place of its own, in the words of `flowtuple.transforms`.
         then: zstd, lzma or pcodec, which latent numbers go through before they are stored; empty for none.
         training: Of both networks, with AdamW.
+
+    Raises:
+        InvalidArgument: One of them is out of range, there is no such network, normalisation, unit or codec, or the bound of
+            residuals has no common step.
+
+    Example:
+        >>> Autoencoder(3, network="elu-bn").widths(columns=4)
+        (200, 100, 50)
     """
 
     latent: int = 3
+    _: KW_ONLY
     network: str = "tanh"
     normalisation: str = "custom"
     hidden: tuple[int, ...] = ()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from flowtuple.atomic import atomic_path
 from flowtuple.errors import Corrupt
 from flowtuple.reference.accuracy import Accuracy, measure
 from flowtuple.reference.autoencoder import AutoencoderCodec
 from flowtuple.reference.codec import Codec
+from flowtuple.reference.filters import EVERY_ROW, EventFilter
 from flowtuple.reference.latent import LatentCodec
 from flowtuple.reference.layout import Parts, failures_named, pack_parts, raw_bytes, read_parts, split_parts
 from flowtuple.rows import Rows
@@ -54,6 +56,11 @@ class Encoded:
     def bits_per_value(self) -> float:
         return 8 * self.file_bytes / self.values
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and text for `json.dumps`; what is undefined is null."""
+        figures = {"ratio": self.ratio, "bits_per_value": self.bits_per_value, "accuracy": [a.to_json() for a in self.accuracy]}
+        return vars(self) | figures
+
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
@@ -65,6 +72,7 @@ class Decoded:
         values: float64 of shape (n, d).
         counter: What counts the objects of an event; `None` where rows are events.
         counts: Of each event, int64; empty where rows are events.
+        event_filter: What left these rows of the input.
     """
 
     columns: tuple[str, ...]
@@ -72,17 +80,19 @@ class Decoded:
     values: Array
     counter: str | None
     counts: Array
+    event_filter: EventFilter = EVERY_ROW
 
 
-def write(codec: Codec, rows: Rows, path: str | os.PathLike[str]) -> Encoded:
+def write(codec: Codec, rows: Rows, path: str | os.PathLike[str], event_filter: EventFilter = EVERY_ROW) -> Encoded:
     """Write rows; the file appears whole or not at all.
 
     Args:
         codec: Fitted to these columns.
         rows: At least one.
         path: The file.
+        event_filter: What left these rows of the input, for whoever compares the file with it.
     """
-    data, model_bytes = pack(codec, rows)
+    data, model_bytes = pack(codec, rows, event_filter)
     decoded = unpack(data, os.fspath(path))
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
@@ -91,9 +101,9 @@ def write(codec: Codec, rows: Rows, path: str | os.PathLike[str]) -> Encoded:
     return Encoded(os.fspath(path), len(rows), rows.values.size, rows.dropped, raw, len(data), model_bytes, found)
 
 
-def pack(codec: Codec, rows: Rows) -> tuple[bytes, int]:
+def pack(codec: Codec, rows: Rows, event_filter: EventFilter = EVERY_ROW) -> tuple[bytes, int]:
     """The bytes of a file, and how many of them are the model's."""
-    return pack_parts(codec.name, codec.settings(), codec.weights(), codec.encode(rows.values), rows)
+    return pack_parts(codec.name, codec.settings(), codec.weights(), codec.encode(rows.values), rows, event_filter)
 
 
 def read(path: str | os.PathLike[str]) -> Decoded:
@@ -131,4 +141,4 @@ def _decode(parts: Parts, where: str) -> Decoded:
     codec = codec_of(parts, where)
     with failures_named(where):
         values = codec.decode(parts.codes, int(parts.content["rows"]))
-        return Decoded(codec.columns, codec.dtypes, values, parts.content["counter"], parts.counts)
+        return Decoded(codec.columns, codec.dtypes, values, parts.content["counter"], parts.counts, parts.event_filter)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from flowtuple.container.file import File
 from flowtuple.describe import check_comparable, report_input
+from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.evaluate.report import write_report
 from flowtuple.events.source import ReadOptions, Source
 from flowtuple.prepare import SCAN_STEP
 from flowtuple.progress import Progress, silent
+from flowtuple.reference.signature import is_reference
 from flowtuple.schema import Bound
 from flowtuple.table import ranges, read_like
 from flowtuple.workflow.decoding import open_input
@@ -29,8 +31,10 @@ def verify(
     """Compare every value of a file with its original, column by column; given columns are taken from the original.
 
     Raises:
-        InvalidArgument: The original lacks a table or column of the file, or has another number of events.
+        InvalidArgument: The original lacks a table or column of the file, or has another number of events; or the file is one
+            of a reference method.
     """
+    _refuse_reference(path)
     dataset = open_input(original, ReadOptions(names=names))
     found: list[ColumnFidelity] = []
     with File(path, workers, given=dataset, model=model) as file:
@@ -48,6 +52,13 @@ def verify(
             found += merge_columns(chunks)
         found += [_compare_carried(name, dataset.carried.get(name), content) for name, content in file.carried.items()]
     return found
+
+
+def _refuse_reference(path: str | os.PathLike[str]) -> None:
+    if is_reference(path):
+        where = os.fspath(path)
+        advice = f"see how far its values lie off with: flowtuple reference report {where} ORIGINAL -o DIR"
+        raise InvalidArgument(f"{where}: is of a reference method and not checked value by value; {advice}")
 
 
 def _said(file: File, table: str) -> dict[str, Bound]:
@@ -76,7 +87,11 @@ def report(
 
     Returns:
         The path of the page, `report.html` in the folder.
+
+    Raises:
+        InvalidArgument: The original lacks a table or column of the file, or the file is one of a reference method.
     """
+    _refuse_reference(path)
     dataset = open_input(original, ReadOptions(names=names))
     with File(path, given=dataset, model=model) as file:
         about = report_input(dataset, file, f"{Path(dataset.description).name} compressed")

@@ -1,4 +1,8 @@
-"""What files of reference methods hold, as tables: input for everything that takes events."""
+"""What files of reference methods hold, as tables.
+
+One such file is input wherever `open_input` is: compress, train, snap, bench, verify, report, reference encode. Whatever opens
+its input with `open_dataset` (inspect, compare, score, simulate, what is given, lists of files) refuses it and names the way.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from flowtuple.events.source import ReadOptions, Source, open_dataset
 from flowtuple.reference.signature import is_reference
-from flowtuple.schema import Array, Column, infer_role
+from flowtuple.row_columns import columns_of_rows
+from flowtuple.schema import Array, Column
 from flowtuple.table import Dataset, Table
 from flowtuple.workflow.engines import needs_torch
 
@@ -20,7 +25,7 @@ ROWS = "rows"
 
 
 def open_input(source: Source, options: ReadOptions) -> Dataset:
-    """As `flowtuple.events.source.open_dataset`, and files of reference methods beside."""
+    """As `flowtuple.events.source.open_dataset`, or the file of a reference method."""
     if isinstance(source, (str, os.PathLike)) and is_reference(source):
         return decoded(source)
     return open_dataset(source, options)
@@ -36,12 +41,10 @@ def decoded(path: str | os.PathLike[str]) -> Dataset:
 def rows_table(found: Decoded) -> Table:
     """The rows in the columns' types; objects with the counter that they had."""
     data: dict[str, Array] = {}
-    columns: list[Column] = []
+    columns = columns_of_rows(found.columns, found.dtypes, found.counter)
     if found.counter is not None:
         data[found.counter] = found.counts
-        columns.append(Column(found.counter, "int64", "counter", hidden=found.counter.startswith("n(")))
-    for k, (name, dtype) in enumerate(zip(found.columns, found.dtypes, strict=True)):
-        data[name] = found.values[:, k].astype(dtype)
-        columns.append(Column(name, dtype, infer_role(name, dtype), counter=found.counter))
+        columns = (Column(found.counter, "int64", "counter", hidden=found.counter.startswith("n(")), *columns)
+    data |= {name: found.values[:, k].astype(found.dtypes[k]) for k, name in enumerate(found.columns)}
     entries = len(found.values) if found.counter is None else len(found.counts)
-    return Table(ROWS, tuple(columns), entries, data)
+    return Table(ROWS, columns, entries, data)

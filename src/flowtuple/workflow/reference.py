@@ -12,7 +12,7 @@ import awkward as ak
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.events.source import Source, WriteOptions, check_stored_name, write_dataset
 from flowtuple.progress import Progress, silent
-from flowtuple.reference.filters import cut_rows
+from flowtuple.reference.filters import EventFilter
 from flowtuple.reference.layout import read_parts
 from flowtuple.reference.options import Autoencoder, Latent
 from flowtuple.reference.presets import reference_preset
@@ -80,24 +80,22 @@ def encode_rows(
     with needs_torch("a reference method"):
         from flowtuple.reference.fitting import fit_codec
         from flowtuple.reference.stored import write
-    codec, rows, left_out = _prepared(read(source, selection), codec, preset, cuts)
+    event_filter = EventFilter(preset, tuple(cuts), codec.unit)
+    codec, rows, left_out = _prepared(read(source, selection), codec, event_filter)
     fitted, _ = fit_codec(rows, codec, seed, lambda share, loss: progress("train", share, f"held-out loss {loss:.6f}"), log)
-    return replace(write(fitted, rows, path), left_out=left_out)
+    return replace(write(fitted, rows, path, event_filter), left_out=left_out)
 
 
-def _prepared(dataset: Dataset, codec: Method, preset: str, cuts: Sequence[str]) -> tuple[Method, Rows, dict[str, int]]:
+def _prepared(dataset: Dataset, codec: Method, event_filter: EventFilter) -> tuple[Method, Rows, dict[str, int]]:
     """The method with the preset's formulas, the rows to code, and how many rows each cut left out."""
-    if not preset:
-        return (codec, *cut_rows(read_rows(dataset), cuts))
-    variables = reference_preset(preset)
+    if not event_filter.preset:
+        return (codec, *event_filter.apply(read_rows(dataset)))
+    variables = reference_preset(event_filter.preset)
     names = [c.name for table in dataset.tables.values() for c in table.columns]
     columns = variables.find(names, dataset.description)
     if isinstance(codec, Autoencoder):
         codec = replace(codec, formulas=variables.formulas(columns, codec.unit))
-    rows = read_rows(dataset, exactly=list(columns.values()))
-    rows, filtered = cut_rows(rows, variables.cuts, variables.values(rows, columns, codec.unit))
-    rows, left_out = cut_rows(rows, cuts)
-    return codec, rows, {**filtered, **left_out}
+    return (codec, *event_filter.apply(read_rows(dataset, exactly=list(columns.values()))))
 
 
 def decode_rows(
@@ -111,7 +109,10 @@ def decode_rows(
         options: For the output.
 
     Raises:
+        InvalidArgument: It cannot be opened, or the suffix of the output names no format.
         Corrupt: It is no such file, or a damaged one.
+        Truncated: It is shorter than any.
+        TooNew: It was written by a later flowtuple.
         Unsupported: It has residuals, and this machine's arithmetic is not the writer's.
         MissingExtra: PyTorch is not installed.
     """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from flowtuple.evaluate.row_page import DecodedRows, Dijet, dijet, write_rows
 from flowtuple.evaluate.row_plots import correlations
 from flowtuple.events.source import ReadOptions, Source, open_dataset
 from flowtuple.progress import Progress, silent
+from flowtuple.referee.result import plain
 from flowtuple.row_reading import read_rows
 from flowtuple.rows import Rows
 from flowtuple.schema import Array
@@ -37,6 +38,7 @@ class RowsReport:
         page: The HTML page.
         rows: That were compared.
         dropped: Rows of the original that hold NaN or infinite values and are not in the file.
+        left_out: Further rows of it that are not, by the cut that the file was made with.
         accuracy: Of each column.
         correlation: Spearman's, of the columns' differences, shape (d, d); NaN where a column came back exactly.
         dijet: Mass of the two leading jets before and after; `None` without a collection of jets.
@@ -45,15 +47,16 @@ class RowsReport:
     page: Path
     rows: int
     dropped: int
+    left_out: Mapping[str, int]
     accuracy: tuple[Accuracy, ...]
     correlation: Array
     dijet: Dijet | None
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text; what is undefined is `None`."""
-        figures = [{name: _plain(value) for name, value in _figures(a).items()} for a in self.accuracy]
-        correlation = [[_plain(value) for value in row] for row in self.correlation.tolist()]
-        pair = None if self.dijet is None else vars(self.dijet)
+        figures = [a.to_json() for a in self.accuracy]
+        pair = None if self.dijet is None else plain(vars(self.dijet))
+        correlation = plain(self.correlation.tolist())
         return vars(self) | {"page": str(self.page), "accuracy": figures, "correlation": correlation, "dijet": pair}
 
 
@@ -66,6 +69,8 @@ def report_rows(
     progress: Progress = silent,
 ) -> RowsReport:
     """Write one self-contained HTML page about the file of a reference method beside its original.
+
+    Rows that the file was made without, by a preset or by cuts, are left out of the original again and counted.
 
     Args:
         path: From `encode_rows`.
@@ -84,22 +89,23 @@ def report_rows(
         from flowtuple.reference.accuracy import measure
         from flowtuple.reference.stored import read
     decoded = read(path)
-    rows = read_rows(open_dataset(original, ReadOptions(names=names)), exactly=decoded.columns).only(decoded.columns)
+    everything = read_rows(open_dataset(original, ReadOptions(names=names)), exactly=decoded.columns).only(decoded.columns)
+    rows, left_out = decoded.event_filter.apply(everything)
     _check_same(rows, decoded, os.fspath(path))
     found = measure(rows, decoded.values)
     content = DecodedRows(
         rows.source,
         os.fspath(path),
         _facts(rows, Path(path).stat().st_size),
-        _notes(rows),
+        _notes(rows, left_out),
         rows_table(replace(decoded, values=rows.values)),
         rows_table(decoded),
-        [_figures(column) for column in found],
+        [column.figures() for column in found],
     )
     make_folder(Path(folder))
     page = write_rows(content, Path(folder), progress)
     rho = correlations(content.residuals(rows.columns))
-    return RowsReport(page, len(rows), rows.dropped, found, rho, dijet(content))
+    return RowsReport(page, len(rows), rows.dropped, left_out, found, rho, dijet(content))
 
 
 def _check_same(rows: Rows, decoded: Decoded, path: str) -> None:
@@ -107,7 +113,8 @@ def _check_same(rows: Rows, decoded: Decoded, path: str) -> None:
     if same and rows.counter is not None:
         same = np.array_equal(np.bincount(rows.event, minlength=rows.events), decoded.counts)
     if not same:
-        has = f"has {len(rows)} rows without NaN or infinite values"
+        cuts = " that pass the file's cuts" if decoded.event_filter else ""
+        has = f"has {len(rows)} rows without NaN or infinite values{cuts}"
         held = f"{path} holds {len(decoded.values)}" + ("" if len(rows) != len(decoded.values) else " in other events")
         raise InvalidArgument(f"{rows.source}: {has}, {held}; give the input that it was made from")
 
@@ -118,18 +125,11 @@ def _facts(rows: Rows, size: int) -> dict[str, str]:
     return {kind: f"{len(rows):,}", "Columns": f"{len(rows.columns)}", "File": f"{format_bytes(size)}, {bits} bits per value"}
 
 
-def _notes(rows: Rows) -> list[str]:
+def _notes(rows: Rows, left_out: Mapping[str, int]) -> list[str]:
     notes = []
     if rows.dropped:
         notes.append(f"{rows.dropped:,} rows of the original hold NaN or infinite values and are not in the file.")
+    notes += [f"{count:,} rows of the original are not in the file: not {cut}." for cut, count in left_out.items() if count]
     if rows.counter is None:
         notes.append("Rows are events here: which of them belong together is not known, so that no mass of two jets is drawn.")
     return notes
-
-
-def _figures(found: Accuracy) -> dict[str, Any]:
-    return vars(found) | {"relative_mean": found.relative_mean, "relative_largest": found.relative_largest}
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
