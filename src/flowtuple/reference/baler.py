@@ -54,18 +54,37 @@ def baler_pack(values: Array, columns: Sequence[str], asked: Baler) -> list[byte
     """
     with tempfile.TemporaryDirectory() as name, quietly(asked.seed):
         import torch
-        from baler_compressor import compressor, trainer
+        from baler_compressor import trainer
 
         folder, config = Path(name), baler_config(asked)
-        rows, model = str(folder / "rows.npz"), str(folder / _MODEL)
+        rows, model = folder / "rows.npz", folder / _MODEL
         np.savez(rows, data=values, names=np.array(columns))
-        network, ranges, _ = trainer.run(rows, config)
+        network, ranges, _ = trainer.run(str(rows), config)
         torch.save(network.state_dict(), model)
         np.save(folder / _RANGES, ranges)
-        latent, names, shape = compressor.run(rows, model, ranges, config)
-        about = {"names": names, "normalization_features": ranges, "original_shape": shape}
-        np.savez_compressed(folder / _LATENT, data=latent, **about)
+        write_latent(config, ranges, rows, model, folder / _LATENT)
         return [(folder / file).read_bytes() for file in FILES]
+
+
+def write_latent(config: Any, ranges: Array, rows: Path, model: Path, out: Path) -> None:
+    """Encode a file of rows with a trained model into a file of latent numbers, which Baler's functions leave to the caller.
+
+    Args:
+        config: Of `baler_config`; it is told the rows' path.
+        ranges: Of each column, as the training gave them.
+        rows: An .npz with `data` of shape (n, d) and `names` of d columns.
+        model: Weights, as PyTorch saves them.
+        out: The .npz to write, compressed.
+
+    Raises:
+        ModuleNotFoundError: baler-compressor is not installed.
+    """
+    from baler_compressor import compressor
+
+    config.input_path = str(rows)
+    latent, names, shape = compressor.run(str(rows), str(model), ranges, config)
+    about = {"names": names, "normalization_features": ranges, "original_shape": shape}
+    np.savez_compressed(out, data=latent, **about)
 
 
 def baler_unpack(pieces: Sequence[bytes]) -> Array:
