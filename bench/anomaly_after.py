@@ -149,10 +149,8 @@ def main() -> None:
         for codec, setting, after in compressed(a, normal, test, network):
             mean, most = overall(measure(test, after))
             zeros = f"{np.mean(after[test.values == 0] == 0):.3f}"
-            print(
-                f"| {codec} | {setting} | {mean:.1e} | {most:.1e} | {zeros} | {judged(scores, before, after, wanted, test.event)} |",
-                flush=True,
-            )
+            areas = judged(scores, before, after, wanted, test.event)
+            print(f"| {codec} | {setting} | {mean:.1e} | {most:.1e} | {zeros} | {areas} |", flush=True)
 
 
 if __name__ == "__main__":

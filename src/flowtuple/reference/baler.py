@@ -91,7 +91,7 @@ def baler_unpack(pieces: Sequence[bytes]) -> Array:
     """Rows of shape (n, d), float64, from what `baler_pack` gave.
 
     Raises:
-        Corrupt: They are not the contents of `FILES`.
+        Corrupt: They are not the contents of `FILES`, or damaged ones.
         ModuleNotFoundError: baler-compressor is not installed.
     """
     if len(pieces) != len(FILES):
@@ -102,7 +102,12 @@ def baler_unpack(pieces: Sequence[bytes]) -> Array:
         folder = Path(name)
         for file, content in zip(FILES, pieces, strict=True):
             (folder / file).write_bytes(content)
-        values: Array = decompressor.run(str(folder / _MODEL), str(folder / _LATENT), baler_config(Baler()))[0]
+        config = baler_config(Baler())
+        try:
+            values: Array = decompressor.run(str(folder / _MODEL), str(folder / _LATENT), config)[0]
+        except Exception as error:  # of PyTorch, NumPy, zip or pickle, as the damage has it
+            what = (str(error).splitlines() or [""])[0]
+            raise Corrupt(f"Baler's files do not decode ({type(error).__name__}: {what}); restore them from a copy") from None
         return values
 
 
@@ -140,7 +145,7 @@ def baler_config(asked: Baler) -> Any:
 
 @contextmanager
 def quietly(seed: int) -> Iterator[None]:
-    """Baler without its prints and progress bars, and this process as it was when it has ended.
+    """Baler without its prints and progress bars, and this process as it was when it has ended or failed.
 
     Importing it adds the working folder to the path of imports; it takes its random weights from PyTorch's one generator.
     """
@@ -149,9 +154,11 @@ def quietly(seed: int) -> Iterator[None]:
     from flowtuple.reference.codec import one_thread
 
     path = list(sys.path)
-    with torch.random.fork_rng(devices=[]), one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.manual_seed(seed)
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            yield
-    sys.path[:] = path
+    try:
+        with torch.random.fork_rng(devices=[]), one_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(seed)
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                yield
+    finally:
+        sys.path[:] = path
