@@ -364,6 +364,20 @@ def test_costs_are_measured_step_by_step(
     assert len([line for line in printed.splitlines() if line.startswith(("| latent-2", "| xz"))]) == 10
 
 
+@needs_baler
+def test_balers_encoding_writes_its_file(tmp_path: Path, script: Callable[[str], ModuleType]) -> None:
+    rows, found = jets(800), script("costs")
+    np.save(tmp_path / "rows.npy", rows.values)
+    (tmp_path / "rows.json").write_text(json.dumps({"columns": rows.columns, "dtypes": rows.dtypes}))
+    asked = type("Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1})()
+    assert "failed" not in found.measured(asked, "baler", "train", tmp_path)
+    (tmp_path / "out.compressed.npz").unlink()
+    for step in ("load", "encode", "decode"):
+        assert "failed" not in found.measured(asked, "baler", step, tmp_path)
+    with np.load(tmp_path / "out.compressed.npz") as written:
+        assert written["data"].shape == (800, 3)
+
+
 def test_a_step_that_fails_says_why(tmp_path: Path, script: Callable[[str], ModuleType]) -> None:
     found = script("costs")
     asked = type("Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1})()
