@@ -29,7 +29,7 @@ import flowtuple as ft
 from flowtuple.cut import cut_columns, evaluate
 from flowtuple.events.source import open_dataset
 from flowtuple.referee.ranking import area_under_roc, gained_area
-from flowtuple.reference.accuracy import measure
+from flowtuple.reference.accuracy import measure, overall
 from flowtuple.reference.autoencoder import AutoencoderCodec
 from flowtuple.reference.filters import cut_rows
 from flowtuple.reference.latent import LatentCodec
@@ -147,13 +147,10 @@ def main() -> None:
         print("| codec | setting | mean / std | max / std | zeros kept | flow | change | autoencoder | change |")
         print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
         for codec, setting, after in compressed(a, normal, test, network):
-            found = measure(test, after)
-            errors = f"{np.mean([c.relative_mean for c in found]):.1e} | {max(c.relative_largest for c in found):.1e}"
+            mean, most = overall(measure(test, after))
             zeros = f"{np.mean(after[test.values == 0] == 0):.3f}"
-            print(
-                f"| {codec} | {setting} | {errors} | {zeros} | {judged(scores, before, after, wanted, test.event)} |",
-                flush=True,
-            )
+            areas = judged(scores, before, after, wanted, test.event)
+            print(f"| {codec} | {setting} | {mean:.1e} | {most:.1e} | {zeros} | {areas} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import numpy as np
 
 import flowtuple as ft
 from flowtuple.events.source import open_dataset
-from flowtuple.reference.accuracy import Accuracy, measure
+from flowtuple.reference.accuracy import Accuracy, measure, overall
 from flowtuple.reference.autoencoder import AutoencoderCodec
 from flowtuple.reference.normalisations import kind_of
 from flowtuple.reference.options import NETWORKS, NORMALISATIONS, Autoencoder
@@ -69,10 +69,9 @@ def residuals(asked: Autoencoder, test: Rows, decoded: np.ndarray, found: tuple[
     for k, column in enumerate(found):
         x, kind = test.values[:, k], kind_of(column.column)
         relative = (decoded[:, k] - x)[x != 0] / x[x != 0]
-        low, middle, high = np.percentile(relative, [16, 50, 84])
         known = published(asked, len(found)) and kind in KINDS and len(found) == len(KINDS)
         mean = MEANS[asked.network, asked.normalisation][KINDS.index(kind)] if known else ""
-        figures = f"{-column.response:.2e} | {mean} | {column.width:.2e} | {middle:.2e} | {(high - low) / 2:.2e}"
+        figures = f"{-column.response:.2e} | {mean} | {column.width:.2e} | {np.median(relative):.2e} | {column.half_width:.2e}"
         lines.append(f"| {named(asked)} | {column.column} | {figures} | {column.relative_largest:.2e} |")
     return lines
 
@@ -92,9 +91,9 @@ def judged(train: Rows, test: Rows, asked: Autoencoder, seed: int) -> tuple[str,
     found = measure(test, decoded)
     parameters = sum(p.numel() for network in (codec.encoder, codec.decoder) if network for p in network.parameters())
     errors = codec.squared_error(test.values), codec.squared_error(test.values, rounded=True), codec.squared_error(train.values)
-    relative = np.mean([c.relative_mean for c in found]), max(c.relative_largest for c in found)
+    mean, most = overall(found)
     text = " | ".join([*(f"{error:.3e}" for error in errors), published(asked, len(found))])
-    row = f"| {named(asked)} | {len(train)} | {parameters} | {text} | {relative[0]:.2e} | {relative[1]:.2e} | {seconds:.0f} |"
+    row = f"| {named(asked)} | {len(train)} | {parameters} | {text} | {mean:.2e} | {most:.2e} | {seconds:.0f} |"
     return row, residuals(asked, test, decoded, found)
 
 

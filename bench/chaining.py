@@ -15,11 +15,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 import flowtuple as ft
 from flowtuple.events.source import open_dataset
 from flowtuple.reference import stored
+from flowtuple.reference.accuracy import overall
 from flowtuple.reference.filters import cut_rows
 from flowtuple.reference.fitting import fit_codec
 from flowtuple.reference.options import SECOND, Autoencoder, Latent
@@ -66,7 +65,7 @@ def main() -> None:
             sizes = [stored.write(replace(codec, then=then), rows, path).bits_per_value for then in ("", *SECOND)]
             found = stored.write(codec, rows, path)
             sizes.append(8 * ft.compress(path, packed, effort=a.effort).file_bytes / rows.values.size)
-            mean, most = np.mean([c.relative_mean for c in found.accuracy]), max(c.relative_largest for c in found.accuracy)
+            mean, most = overall(found.accuracy)
             print(f"| {name} | " + " | ".join(f"{size:.3f}" for size in sizes) + f" | {mean:.2e} | {most:.2e} |", flush=True)
 
 

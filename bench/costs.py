@@ -9,7 +9,8 @@ memory. encode and decode: all rows to a file and back, with the model at hand; 
 file once more, and the lattice flow checks each chunk before it goes on. A step is measured inside its process, after
 those before it, and the median of --repeat processes is printed (of train one). "held" is memory that the process has more
 after the step than before it, "peak" the most it had more meanwhile. Codecs with a bound have --bound. Every pool of threads
-is pinned to --threads, PyTorch's too; trainings of reference methods take two whatever is asked, their coding one.
+is pinned to --threads, PyTorch's too; whatever is asked, latent codec and autoencoders train with two threads of PyTorch and
+code with one, Baler trains with one, as `flowtuple bench` has it.
 
 "published" is the README of honeygupta/CompressionHEP, of the same 27,945 ATLAS jets on a Xeon E5-1620 v4 with PyTorch 1.4. Its
 notebooks tell what was measured: initialising is the network and fastai's learner, encoding and decoding the networks alone,
@@ -29,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cost_steps import METHODS, STEPS
+from cost_subjects import METHODS
+from cost_task import STEPS
 
 from flowtuple.contest.machine import machine
 from flowtuple.contest.run import POOLS
@@ -110,7 +112,8 @@ def main() -> None:
     rows = read_rows(open_dataset(a.source), a.columns)
     about = {"columns": rows.columns, "dtypes": rows.dtypes}
     print(f"{len(rows)} objects of {', '.join(rows.columns)}; {a.bound} for codecs with a bound")
-    print(f"threads: {a.threads} of every pool, of PyTorch {a.threads}, {THREADS} while reference methods are trained")
+    print(f"threads: {a.threads} of every pool and of PyTorch; in PyTorch latent codec and autoencoders ", end="")
+    print(f"train with {THREADS} and code with 1, Baler trains with 1")
     print("| method | step | seconds | CPU us / object | held MB | peak MB | published s | published MB |")
     print("|---|---|---:|---:|---:|---:|---:|---:|")
     found = {}

@@ -23,13 +23,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import awkward as ak
 import numpy as np
+from lattice_flow import lattice
 
-import flowtuple as ft
 from flowtuple.events.source import open_dataset
 from flowtuple.reference import stored
-from flowtuple.reference.accuracy import Accuracy, measure
+from flowtuple.reference.accuracy import Accuracy, measure, overall
 from flowtuple.reference.baler import Baler
 from flowtuple.reference.fitting import fit_codec
 from flowtuple.reference.methods import BalerFiles
@@ -63,9 +62,9 @@ class Point:
 
 def point(codec: str, rows: Rows, nbytes: int, accuracy: tuple[Accuracy, ...], model: int | None = None) -> Point:
     """The figures of a codec from its bytes and the errors of its columns."""
-    mean, most = float(np.mean([a.relative_mean for a in accuracy])), max(a.relative_largest for a in accuracy)
     count = rows.values.size
-    return Point(codec, 8 * nbytes / count, None if model is None else 8 * (nbytes - model) / count, mean, most)
+    bare = None if model is None else 8 * (nbytes - model) / count
+    return Point(codec, 8 * nbytes / count, bare, *overall(accuracy))
 
 
 def coded_by_methods(a: argparse.Namespace, rows: Rows) -> Iterator[tuple[str, bytes, int, np.ndarray]]:
@@ -136,14 +135,6 @@ def at_equal_error(rival: PerColumn, rows: Rows, means: list[float]) -> tuple[Po
     return point(rival.name, rows, size, measure(rows, np.stack(decoded, axis=1))), bounds
 
 
-def lattice(a: argparse.Namespace, rows: Rows, bounds: dict[str, Bound], path: Path) -> Point:
-    """The lattice flow at these bounds, the whole file."""
-    ft.compress(a.source, path, tolerance=bounds, selection=ft.Selection(columns=tuple(rows.columns)), effort=a.effort)
-    events = ft.decompress(path)
-    decoded = [np.asarray(ak.flatten(events[name], axis=None), np.float64) for name in rows.columns]
-    return point("lattice flow", rows, path.stat().st_size, measure(rows, np.stack(decoded, axis=1)))
-
-
 def cell(found: Point, mean: float) -> str:
     """Bits and largest error, and the mean error where it is not the one sought."""
     off = f"; mean {found.mean:.1e}" if abs(found.mean / mean - 1) > 0.02 else ""
@@ -187,7 +178,8 @@ def main() -> None:
             accuracy = measure(rows, decoded)
             own = point(name, rows, len(data), accuracy, model)
             sought = [at_equal_error(rival, rows, [c.mean for c in accuracy]) for rival in RIVALS]
-            others = [p for p, _ in sought] + [lattice(a, rows, sought[-1][1], Path(folder) / "x.ftup")]
+            flow = point("lattice flow", rows, *lattice(a.source, rows, sought[-1][1], a.effort, Path(folder)))
+            others = [*(p for p, _ in sought), flow]
             print(f"| {name} | {own.bits:.3f} | {own.bare_bits:.3f} | {own.mean:.2e} | {own.largest:.1e} | ", end="")
             print(" | ".join(cell(p, own.mean) for p in others) + " |", flush=True)
             found.append({"method": asdict(own), "others": [asdict(p) for p in others]})

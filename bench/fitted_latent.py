@@ -15,7 +15,6 @@ import flowtuple as ft
 from flowtuple.events.source import open_dataset
 from flowtuple.generative.fit import Fitted
 from flowtuple.generative.options import Shape
-from flowtuple.reference.accuracy import Accuracy
 from flowtuple.reference.erf_codes import largest, to_codes
 from flowtuple.reference.fitting import fit_codec
 from flowtuple.reference.latent import LatentCodec
@@ -75,11 +74,6 @@ def fitted_to(rows: Rows, asked: Latent, seed: int) -> tuple[LatentCodec, Fitted
 def codes_of(codec: LatentCodec, z: np.ndarray, bits: int) -> np.ndarray:
     """The codes of latent rows, int64 of shape (n, d)."""
     return to_codes(z, largest(z, by_column=codec.scale == "column"), bits, truncate=codec.truncate)
-
-
-def mean_and_largest(accuracy: tuple[Accuracy, ...]) -> tuple[float, float]:
-    """Mean |difference| over std, averaged over the columns, and the largest."""
-    return float(np.mean([a.relative_mean for a in accuracy])), max(a.relative_largest for a in accuracy)
 
 
 def show_header(*cells: str, text: int = 1) -> None:

@@ -19,42 +19,32 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import awkward as ak
 import numpy as np
-from fitted_latent import arguments, asked_of, fitted_to, mean_and_largest, rows_of, show_header, show_row
+from fitted_latent import arguments, asked_of, fitted_to, rows_of, show_header, show_row
+from lattice_flow import lattice
 
-import flowtuple as ft
 from flowtuple.reference import stored
-from flowtuple.reference.accuracy import Accuracy, measure
+from flowtuple.reference.accuracy import Accuracy, measure, overall
 from flowtuple.reference.latent import LatentCodec
 from flowtuple.rivals import grid_pcodec
 from flowtuple.rows import Rows
 from flowtuple.schema import Bound
 
 
-def bounds_of(accuracy: tuple[Accuracy, ...]) -> dict[str, str]:
+def bounds_of(accuracy: tuple[Accuracy, ...]) -> dict[str, Bound]:
     """The bound of each column at which even errors have the same mean."""
-    return {a.column: f"abs:{2 * a.mean!r}" if a.mean > 0 else "lossless" for a in accuracy}
+    return {a.column: Bound("abs", 2 * a.mean) if a.mean > 0 else Bound() for a in accuracy}
 
 
-def pcodec(rows: Rows, bounds: dict[str, str]) -> tuple[int, tuple[Accuracy, ...]]:
+def pcodec(rows: Rows, bounds: dict[str, Bound]) -> tuple[int, tuple[Accuracy, ...]]:
     """Bytes of quantise+pcodec, and its errors."""
     size, decoded = 0, []
     for k, name in enumerate(rows.columns):
-        values, bound = rows.values[:, k].astype(rows.dtypes[k]), Bound.parse(bounds[name])
+        values, bound = rows.values[:, k].astype(rows.dtypes[k]), bounds[name]
         data = grid_pcodec.encode(values, bound)
         size += len(data)
         decoded.append(grid_pcodec.decode(data, values.dtype, bound).astype(np.float64))
     return size, measure(rows, np.stack(decoded, axis=1))
-
-
-def lattice(a: argparse.Namespace, rows: Rows, bounds: dict[str, str], path: Path) -> tuple[int, tuple[Accuracy, ...]]:
-    """Bytes of a whole flowtuple file of these columns, and its errors."""
-    selection = ft.Selection(columns=tuple(rows.columns))
-    ft.compress(a.source, path, tolerance=bounds, selection=selection, effort=a.effort)
-    events = ft.decompress(path)
-    decoded = [np.asarray(ak.flatten(events[name], axis=None), np.float64) for name in rows.columns]
-    return path.stat().st_size, measure(rows, np.stack(decoded, axis=1))
 
 
 def scan(a: argparse.Namespace, codec: LatentCodec, rows: Rows, folder: Path) -> None:
@@ -66,10 +56,10 @@ def scan(a: argparse.Namespace, codec: LatentCodec, rows: Rows, folder: Path) ->
         bounds = bounds_of(found.accuracy)
         results = {"latent": (found.file_bytes, found.accuracy), "quantise+pcodec": pcodec(rows, bounds)}
         if bits in a.ours:
-            results["lattice flow"] = lattice(a, rows, bounds, folder / "x.ftup")
+            results["lattice flow"] = lattice(a.source, rows, bounds, a.effort, folder)
         for name, (size, accuracy) in results.items():
             bare = f"{8 * (size - found.model_bytes) / values:.3f}" if name == "latent" else ""
-            errors = (f"{error:.3e}" for error in mean_and_largest(accuracy))
+            errors = (f"{error:.3e}" for error in overall(accuracy))
             show_row(name, bits, f"{found.raw_bytes / size:.3f}", f"{8 * size / values:.3f}", bare, *errors)
 
 

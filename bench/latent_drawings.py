@@ -113,6 +113,7 @@ def losses_png(found: Sequence[Mapping[str, Any]]) -> bytes:
             axes.set_visible(False)
         best = min(one["loss"] for one in found)
         spread = np.quantile([loss for one in found for loss in one["held_out"][2:] or one["held_out"]], 0.98) - best
+        spread = spread or 1.0  # one flow, one epoch
         panels[0].set_ylim(best - 0.08 * spread, best + 1.2 * spread)
         panels[0].set_ylabel("Held-out loss (nats per row)", loc="top")
         panels[len(layers) - 1].set_xlabel("Epoch", loc="right")

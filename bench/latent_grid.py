@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fitted_latent import arguments, asked_of, fitted_to, keep, mean_and_largest, rows_of, show_header, show_row, with_folder
+from fitted_latent import arguments, asked_of, fitted_to, keep, rows_of, show_header, show_row, with_folder
 from latent_drawings import losses_png
 
 from flowtuple.generative.options import Shape
 from flowtuple.reference import stored
+from flowtuple.reference.accuracy import overall
 from flowtuple.rows import Rows
 
 
@@ -36,7 +37,7 @@ def of_one(a: argparse.Namespace, rows: Rows, layers: int, hidden: int) -> dict[
     codec, fitted = fitted_to(rows, asked_of(a, shape, a.bits, patience=0), a.seed)
     with tempfile.TemporaryDirectory() as folder:
         found = stored.write(codec, rows, Path(folder) / "x.ref")
-    mean, largest = mean_and_largest(found.accuracy)
+    mean, largest = overall(found.accuracy)
     held = [loss for _, _, loss in fitted.history]
     return {
         "layers": layers,

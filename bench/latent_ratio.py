@@ -18,22 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fitted_latent import (
-    arguments,
-    asked_of,
-    codes_of,
-    fitted_to,
-    keep,
-    mean_and_largest,
-    rows_of,
-    show_header,
-    show_row,
-    with_folder,
-)
+from fitted_latent import arguments, asked_of, codes_of, fitted_to, keep, rows_of, show_header, show_row, with_folder
 from flattering_sizes import Flattering, Gzipped, at_ratio, gzipped
 from latent_drawings import lines_png
 
 from flowtuple.reference import stored
+from flowtuple.reference.accuracy import overall
 from flowtuple.reference.latent import LatentCodec
 from flowtuple.rows import Rows
 
@@ -50,7 +40,7 @@ def scanned(a: argparse.Namespace, codec: LatentCodec, rows: Rows) -> list[dict[
             codes = coded.raw_bytes / (coded.file_bytes - coded.model_bytes)
             ratios = {"file": coded.ratio, "codes": codes, **sizes.ratios(codes_of(codec, z, bits))}
             pair = {"gzip as the file": at_ratio(rivals, coded.ratio), "gzip as the codes": at_ratio(rivals, codes)}
-            errors = {"latent": mean_and_largest(coded.accuracy)} | {name: errors_of(one) for name, one in pair.items()}
+            errors = {"latent": overall(coded.accuracy)} | {name: errors_of(one) for name, one in pair.items()}
             found.append({"N": bits, "ratio": ratios, "error": errors, "mantissa": {n: g and g.bits for n, g in pair.items()}})
             cells = [f"{ratios[name]:.3f}" for name in RATIOS]
             for name in ERRORS:
@@ -61,7 +51,7 @@ def scanned(a: argparse.Namespace, codec: LatentCodec, rows: Rows) -> list[dict[
 
 def errors_of(one: Gzipped | None) -> tuple[float, float] | None:
     """Mean and largest, if there is one."""
-    return None if one is None else mean_and_largest(one.accuracy)
+    return None if one is None else overall(one.accuracy)
 
 
 def curves(found: list[dict[str, Any]], what: str, names: tuple[str, ...], place: int | None = None) -> dict[str, list[Any]]:

@@ -22,7 +22,6 @@ from fitted_latent import (
     asked_of,
     codes_of,
     fitted_to,
-    mean_and_largest,
     rows_of,
     show_header,
     show_row,
@@ -30,6 +29,7 @@ from fitted_latent import (
 from flattering_sizes import Flattering
 
 from flowtuple.reference import stored
+from flowtuple.reference.accuracy import overall
 from flowtuple.reference.latent import LatentCodec
 from flowtuple.rows import Rows
 
@@ -41,7 +41,7 @@ def figures(codec: LatentCodec, rows: Rows, folder: Path) -> list[float]:
     coded = stored.write(codec, rows, folder / "x.ref")
     flattering = Flattering.of(rows.values).ratios(codes_of(codec, codec.latent(rows.values), codec.bits))
     codes = coded.raw_bytes / (coded.file_bytes - coded.model_bytes)
-    return [coded.ratio, codes, flattering[".npz"], flattering[".txt"], *mean_and_largest(coded.accuracy)]
+    return [coded.ratio, codes, flattering[".npz"], flattering[".txt"], *overall(coded.accuracy)]
 
 
 def form(column: int) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import re
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -24,11 +27,12 @@ from flowtuple.contest.result import Bench, Measurement
 from flowtuple.contest.run import run
 from flowtuple.contest.settings import Settings
 from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra
-from flowtuple.reference.baler import FILES, Baler, baler_pack, baler_unpack
+from flowtuple.reference.baler import FILES, Baler, baler_pack, baler_unpack, quietly
 from flowtuple.reference.listing import REFERENCES
 from flowtuple.reference.methods import BalerFiles, Stored
 from flowtuple.reference.options import Autoencoder, Latent
 from flowtuple.reference.row_rival import RowRival
+from flowtuple.rivals.pieces import join
 from flowtuple.rivals.rival import Layout
 from flowtuple.rows import Rows
 from flowtuple.schema import Bound
@@ -149,6 +153,12 @@ def test_baler_learns_and_keeps_its_own_files() -> None:
         baler_unpack(pieces[:2])
 
 
+@pytest.fixture(scope="module")
+def baler_pieces() -> list[bytes]:
+    rows = jets()
+    return baler_pack(rows.values, rows.columns, Baler(epochs=1))
+
+
 @needs_baler
 def test_baler_leaves_the_process_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
     import torch
@@ -159,6 +169,49 @@ def test_baler_leaves_the_process_as_it_was(capfd: pytest.CaptureFixture[str]) -
     assert (list(sys.path), torch.get_num_threads(), torch.random.get_rng_state().tolist()) == before
     assert capfd.readouterr() == ("", "")
     assert (baler_unpack(first) == baler_unpack(baler_pack(rows.values, rows.columns, Baler(epochs=1)))).all()
+
+
+def test_a_call_that_fails_leaves_the_process_as_it_was() -> None:
+    import torch
+
+    def failing() -> None:
+        sys.path.append("elsewhere")
+        raise RuntimeError(f"drew {torch.rand(1).item()}")
+
+    before = list(sys.path), torch.get_num_threads(), torch.random.get_rng_state().tolist(), sys.stdout
+    with pytest.raises(RuntimeError, match="drew 0"), quietly(3):
+        failing()
+    assert (list(sys.path), torch.get_num_threads(), torch.random.get_rng_state().tolist(), sys.stdout) == before
+
+
+def test_what_baler_fails_at_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether Baler is installed or not: another package stands in for it."""
+
+    def run(model: str, latent: str, config: object) -> tuple[np.ndarray]:
+        assert config.compression_ratio == 1.6
+        with zipfile.ZipFile(latent):
+            return (np.zeros(3),)
+
+    parts = {".decompressor": {"run": run}, ".config": {"Config": type("Config", (), {})}}
+    parts |= {"": {}, ".legacy_models": {"AE": type("AE", (), {"encode": None})}}
+    for name, content in parts.items():
+        module = ModuleType(f"baler_compressor{name}")
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    with pytest.raises(Corrupt, match=r"Baler's files do not decode \(BadZipFile: File is not a zip file\); restore them"):
+        BalerFiles().unpack(join([b"model", b"ranges", b"numbers"]))
+    with pytest.raises(Corrupt, match="1 files are not the 3 that Baler leaves"):
+        BalerFiles().unpack(join([b"model"]))
+
+
+@needs_baler
+@pytest.mark.parametrize("place", range(len(FILES)), ids=FILES)
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_files_that_are_cut_off_are_damaged(place: int, share: float, baler_pieces: list[bytes]) -> None:
+    damaged = [*baler_pieces]
+    damaged[place] = damaged[place][: int(share * len(damaged[place]))]
+    with pytest.raises(Corrupt, match=r"Baler's files do not decode \(\w+: .*\); restore them from a copy"):
+        baler_unpack(damaged)
 
 
 # -- the contest ------------------------------------------------------------------------------------------------------------
@@ -231,24 +284,21 @@ def test_errors_over_std_are_of_floats_that_may_move() -> None:
     data["MET_pt"][3] = np.nan
     broken = Table(before.name, before.columns, before.num_entries, data)
     assert child.errors_over_std([before], [broken]) == (np.inf, np.inf)
+    assert child.errors_over_std(TABLES[1:], TABLES[1:]) == (0, 0)  # no column with two different values
 
 
 # -- what measures them -----------------------------------------------------------------------------------------------------
 
 
-def script(name: str) -> ModuleType:
-    path = Path(__file__).parents[1] / "bench" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Modules of bench/ by name."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "bench"))
+    return importlib.import_module
 
 
 @pytest.mark.parametrize("rival", ["sz3", "zfp", "quantise+pcodec"])
-def test_the_search_finds_the_bound_of_a_mean_error(rival: str) -> None:
+def test_the_search_finds_the_bound_of_a_mean_error(rival: str, script: Callable[[str], ModuleType]) -> None:
     found = script("equal_error")
     rivals = {r.name: r for r in found.RIVALS}
     if rivals[rival].requires is not None:
@@ -262,7 +312,10 @@ def test_the_search_finds_the_bound_of_a_mean_error(rival: str) -> None:
 
 
 def test_equal_error_prints_what_was_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    script: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     found, rows = script("equal_error"), jets(800)
     np.savez(tmp_path / "x.npz", **{name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)})
@@ -285,28 +338,47 @@ def test_equal_error_prints_what_was_measured(
 
 
 def test_costs_are_measured_step_by_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    script: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = jets(800)
     np.savez(tmp_path / "x.npz", **{name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)})
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "bench"))
     options = ["--methods", "latent-2", "xz", "--epochs", "1", "--repeat", "1", "--json", tmp_path / "x.json"]
     monkeypatch.setattr(sys, "argv", ["costs.py", *map(str, [tmp_path / "x.npz", *options])])
     script("costs").main()
     found = json.loads((tmp_path / "x.json").read_text())["methods"]
     for steps in found.values():
         assert list(steps) == ["initialise", "train", "load", "encode", "decode", "bytes"]
-        assert all(steps[step]["seconds"] > 0 and steps[step]["peak_bytes"] >= 0 for step in list(steps)[:-1])
-    assert found["latent-2"]["initialise"]["held_bytes"] > 5 * found["xz"]["initialise"]["held_bytes"]  # PyTorch
-    assert found["latent-2"]["train"]["cpu_seconds"] > 20 * found["xz"]["train"]["cpu_seconds"]
-    assert found["xz"]["bytes"] > 0.5 * 4 * rows.values.size
+    latent, xz = found["latent-2"], found["xz"]
+    assert latent["initialise"]["held_bytes"] > 5 * xz["initialise"]["held_bytes"]  # PyTorch
+    assert latent["initialise"]["seconds"] > 5 * latent["load"]["seconds"]
+    assert latent["train"]["cpu_seconds"] > 20 * xz["train"]["cpu_seconds"]
+    assert latent["train"]["cpu_seconds"] > 5 * latent["load"]["cpu_seconds"]
+    assert latent["train"]["peak_bytes"] > 5 * rows.values.nbytes > xz["train"]["peak_bytes"]
+    assert xz["bytes"] > 0.5 * 4 * rows.values.size
     printed = capsys.readouterr().out
     assert "failed" not in printed
+    assert "train with 2 and code with 1, Baler trains with 1" in printed
     assert len([line for line in printed.splitlines() if line.startswith(("| latent-2", "| xz"))]) == 10
 
 
-def test_a_step_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "bench"))
+@needs_baler
+def test_balers_encoding_writes_its_file(tmp_path: Path, script: Callable[[str], ModuleType]) -> None:
+    rows, found = jets(800), script("costs")
+    np.save(tmp_path / "rows.npy", rows.values)
+    (tmp_path / "rows.json").write_text(json.dumps({"columns": rows.columns, "dtypes": rows.dtypes}))
+    asked = type("Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1})()
+    assert "failed" not in found.measured(asked, "baler", "train", tmp_path)
+    (tmp_path / "out.compressed.npz").unlink()
+    for step in ("load", "encode", "decode"):
+        assert "failed" not in found.measured(asked, "baler", step, tmp_path)
+    with np.load(tmp_path / "out.compressed.npz") as written:
+        assert written["data"].shape == (800, 3)
+
+
+def test_a_step_that_fails_says_why(tmp_path: Path, script: Callable[[str], ModuleType]) -> None:
     found = script("costs")
     asked = type("Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1})()
     measured = found.measured(asked, "xz", "decode", tmp_path)

@@ -101,7 +101,7 @@ def errors_over_std(originals: Sequence[Table], decoded: Sequence[Table]) -> tup
     """Errors of floats that may move over their column's standard deviation: the mean over columns, and the largest of all.
 
     Values that are not finite do not count, nor does a column without two different values; one that was finite and comes
-    back as something else makes both infinite.
+    back as something else makes both infinite. Both are 0 where no column counts.
 
     Example:
         >>> from flowtuple.schema import Column
@@ -110,7 +110,8 @@ def errors_over_std(originals: Sequence[Table], decoded: Sequence[Table]) -> tup
         >>> errors_over_std([one], [other])
         (0.5, 1.0)
     """
-    means, largest = [0.0], 0.0
+    means: list[float] = []
+    largest = 0.0
     for before, after in zip(originals, decoded, strict=True):
         for column in filter(may_move, before.columns):
             x, y = before.data[column.name].astype(np.float64), after.data[column.name].astype(np.float64)
@@ -120,7 +121,7 @@ def errors_over_std(originals: Sequence[Table], decoded: Sequence[Table]) -> tup
                 off = np.nan_to_num(np.abs(y[finite] - x[finite]) / std, nan=np.inf, posinf=np.inf)
                 means.append(float(off.mean()))
                 largest = max(largest, float(off.max()))
-    return sum(means) / max(1, len(means) - 1), largest
+    return (sum(means) / len(means) if means else 0.0), largest
 
 
 def _largest_share(x: Array, y: Array, bound: Bound) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,20 @@ def measure(rows: Rows, decoded: Array) -> tuple[Accuracy, ...]:
         (0.25, 0.5, 0.25, 0.25, 1)
     """
     return tuple(_of_column(name, rows.values[:, k], decoded[:, k]) for k, name in enumerate(rows.columns))
+
+
+def overall(accuracy: Sequence[Accuracy]) -> tuple[float, float]:
+    """Errors over the standard deviation of their column: the mean over all columns, and the largest of any.
+
+    Args:
+        accuracy: Of at least one column.
+
+    Example:
+        >>> rows = Rows("x", ("x", "y"), np.array([[0.0, 1.0], [2.0, 5.0]]), np.arange(2), 2)
+        >>> overall(measure(rows, np.array([[0.0, 1.0], [1.5, 5.0]])))
+        (0.125, 0.5)
+    """
+    return float(np.mean([a.relative_mean for a in accuracy])), max(a.relative_largest for a in accuracy)
 
 
 def _of_column(name: str, x: Array, y: Array) -> Accuracy:

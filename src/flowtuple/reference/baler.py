@@ -54,25 +54,44 @@ def baler_pack(values: Array, columns: Sequence[str], asked: Baler) -> list[byte
     """
     with tempfile.TemporaryDirectory() as name, quietly(asked.seed):
         import torch
-        from baler_compressor import compressor, trainer
+        from baler_compressor import trainer
 
         folder, config = Path(name), baler_config(asked)
-        rows, model = str(folder / "rows.npz"), str(folder / _MODEL)
+        rows, model = folder / "rows.npz", folder / _MODEL
         np.savez(rows, data=values, names=np.array(columns))
-        network, ranges, _ = trainer.run(rows, config)
+        network, ranges, _ = trainer.run(str(rows), config)
         torch.save(network.state_dict(), model)
         np.save(folder / _RANGES, ranges)
-        latent, names, shape = compressor.run(rows, model, ranges, config)
-        about = {"names": names, "normalization_features": ranges, "original_shape": shape}
-        np.savez_compressed(folder / _LATENT, data=latent, **about)
+        write_latent(config, ranges, rows, model, folder / _LATENT)
         return [(folder / file).read_bytes() for file in FILES]
+
+
+def write_latent(config: Any, ranges: Array, rows: Path, model: Path, out: Path) -> None:
+    """Encode a file of rows with a trained model into a file of latent numbers, which Baler's functions leave to the caller.
+
+    Args:
+        config: Of `baler_config`; it is told the rows' path.
+        ranges: Of each column, as the training gave them.
+        rows: An .npz with `data` of shape (n, d) and `names` of d columns.
+        model: Weights, as PyTorch saves them.
+        out: The .npz to write, compressed.
+
+    Raises:
+        ModuleNotFoundError: baler-compressor is not installed.
+    """
+    from baler_compressor import compressor
+
+    config.input_path = str(rows)
+    latent, names, shape = compressor.run(str(rows), str(model), ranges, config)
+    about = {"names": names, "normalization_features": ranges, "original_shape": shape}
+    np.savez_compressed(out, data=latent, **about)
 
 
 def baler_unpack(pieces: Sequence[bytes]) -> Array:
     """Rows of shape (n, d), float64, from what `baler_pack` gave.
 
     Raises:
-        Corrupt: They are not the contents of `FILES`.
+        Corrupt: They are not the contents of `FILES`, or damaged ones.
         ModuleNotFoundError: baler-compressor is not installed.
     """
     if len(pieces) != len(FILES):
@@ -83,7 +102,12 @@ def baler_unpack(pieces: Sequence[bytes]) -> Array:
         folder = Path(name)
         for file, content in zip(FILES, pieces, strict=True):
             (folder / file).write_bytes(content)
-        values: Array = decompressor.run(str(folder / _MODEL), str(folder / _LATENT), baler_config(Baler()))[0]
+        config = baler_config(Baler())
+        try:
+            values: Array = decompressor.run(str(folder / _MODEL), str(folder / _LATENT), config)[0]
+        except Exception as error:  # of PyTorch, NumPy, zip or pickle, as the damage has it
+            what = (str(error).splitlines() or [""])[0]
+            raise Corrupt(f"Baler's files do not decode ({type(error).__name__}: {what}); restore them from a copy") from None
         return values
 
 
@@ -121,7 +145,7 @@ def baler_config(asked: Baler) -> Any:
 
 @contextmanager
 def quietly(seed: int) -> Iterator[None]:
-    """Baler without its prints and progress bars, and this process as it was when it has ended.
+    """Baler without its prints and progress bars, and this process as it was when it has ended or failed.
 
     Importing it adds the working folder to the path of imports; it takes its random weights from PyTorch's one generator.
     """
@@ -130,9 +154,11 @@ def quietly(seed: int) -> Iterator[None]:
     from flowtuple.reference.codec import one_thread
 
     path = list(sys.path)
-    with torch.random.fork_rng(devices=[]), one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.manual_seed(seed)
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            yield
-    sys.path[:] = path
+    try:
+        with torch.random.fork_rng(devices=[]), one_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(seed)
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                yield
+    finally:
+        sys.path[:] = path
