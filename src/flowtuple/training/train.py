@@ -85,7 +85,8 @@ def train_flow(
     recipe = RECIPES[effort]
     groups = [group for task in plan.tasks for group in _groups(task)]
     sizes = [size * GENEROUS for size in recipe.sizes] if complete else recipe.sizes
-    jobs = [_job(group, size, recipe, seed, checkpoint, complete) for group in groups for size in sizes]
+    wide = complete and not coding.given  # what it does to densities given conditions has not been measured
+    jobs = [_job(group, size, recipe, seed, checkpoint, complete, wide) for group in groups for size in sizes]
     choices: dict[str, list[Choice]] = {}
     for task in plan.tasks:
         for c in task.candidates:
@@ -125,12 +126,12 @@ def _groups(task: Task) -> Iterator[Task]:
         yield replace(task, candidates=tuple(candidates[k::count]))
 
 
-def _job(task: Task, size: float, recipe: Recipe, seed: int, checkpoint: Checkpoint | None, complete: bool) -> _Job:
+def _job(task: Task, size: float, recipe: Recipe, seed: int, checkpoint: Checkpoint | None, complete: bool, wide: bool) -> _Job:
     rows = len(task.event)
     schedule = Schedule(recipe.steps, batch_size(rows))
     if complete:
         steps = min(recipe.steps, EPOCHS * rows // schedule.batch)
-        schedule = replace(schedule, steps=steps, decay=DECAY / rows, limits=FINE_WEIGHTS, wide=True)
+        schedule = replace(schedule, steps=steps, decay=DECAY / rows, limits=FINE_WEIGHTS, wide=wide)
     return _Job(task, hidden_widths(rows, size), schedule, seed, checkpoint)
 
 
