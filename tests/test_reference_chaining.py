@@ -154,10 +154,10 @@ def test_rounded_mantissas_go_on_through_flowtuple(tmp_path: Path) -> None:
     assert cut.mean() > 0.99  # but for values that stand at the edge of the range
 
 
-@pytest.mark.parametrize("name", ["latent", "autoencoder"])
-def test_files_of_version_1_still_decode(name: str) -> None:
-    decoded = decode_rows(GOLDEN / f"{name}_1.ref")
-    with np.load(GOLDEN / f"{name}_1.npz") as expected:
+@pytest.mark.parametrize("name", ["latent_1", "autoencoder_1", "latent_2", "latent_then_2", "autoencoder_2", "residuals_2"])
+def test_files_of_each_version_still_decode(name: str) -> None:
+    decoded = decode_rows(GOLDEN / f"{name}.ref")
+    with np.load(GOLDEN / f"{name}.npz") as expected:
         assert sorted(expected.files) == sorted(decoded.fields)
         for column in expected.files:
             values = np.asarray(decoded[column])
