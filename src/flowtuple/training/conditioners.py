@@ -21,7 +21,7 @@ LARGEST = 255 / UNIT
 LOGIT_UNITS = 16 / math.log(2) / UNIT  # nats of a logit, per unit of activation, in sixteenths of a bit
 HELD_OUT = 0.05
 WEIGHT_LIMITS = (31, 63, 127)  # tried in this order; training sees the first, which saves a quarter of the model's bytes
-FINE_WEIGHTS = (127,)  # where the density counts, not its bytes: 0.3 % of the bits of a jet's 19 columns
+FINE_WEIGHTS = (127,)  # where the density counts, not its bytes
 
 Progress = Callable[[int, float], None]
 """Called with steps done and the held-out loss so far, in bits per value."""
