@@ -204,9 +204,14 @@ class TestIndex:
 
 
 class TestDescription:
-    @given(st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()))
+    @given(
+        st.dictionaries(
+            st.text().filter(lambda key: key != "model"),
+            st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        )
+    )
     def test_round_trip(self, meta):
-        meta |= {"tables": [], "carried": []}
+        meta |= {"tables": [], "carried": []}  # these and "model" have types of their own
         assert unpack_description(pack_description(meta), "file") == meta
         assert pack_description(dict(reversed(meta.items()))) == pack_description(meta)
 
