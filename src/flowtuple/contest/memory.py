@@ -27,12 +27,7 @@ def peak_meter() -> Callable[[], int]:
 
 
 def resident() -> int:
-    """Bytes of memory that the process holds; 0 where the system does not say.
-
-    Example:
-        >>> resident() >= 0
-        True
-    """
+    """Bytes of memory that the process holds; 0 where the system does not say."""
     return _status("VmRSS:") or 0
 
 
