@@ -128,6 +128,23 @@ def with_counters(columns: Iterable[Column], names: Iterable[str]) -> tuple[Colu
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """One part of an input that the output does not hold.
+
+    Attributes:
+        name: `TREE/COLUMN`, the name of a tree, or that of an object.
+        reason: Why it is left out.
+    """
+
+    name: str
+    reason: str
+
+    def to_json(self) -> dict[str, str]:
+        """A JSON object with `name` and `reason`."""
+        return {"name": self.name, "reason": self.reason}
+
+
+@dataclass(frozen=True)
 class Dataset:
     """All that one input holds: tables, and objects that travel along unread.
 
@@ -135,8 +152,10 @@ class Dataset:
         description: What to call it in messages, usually the path.
         tables: Its tables by name, in order.
         carried: ROOT objects (histograms) by name, each as the bytes of a ROOT file that holds just it.
-        refused: What cannot be carried, by name, with the reason.
+        refused: What cannot be carried, by name (`TREE/COLUMN`), with the reason.
         nbytes: Size of the input on disk, 0 where it has none.
+        storage: By table, how the input stored it, as JSON: what a writer of the same format needs to give it back alike.
+        left_out: Parts of the original that an earlier step left out, for a file that was made so.
     """
 
     description: str
@@ -144,6 +163,8 @@ class Dataset:
     carried: dict[str, bytes] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     nbytes: int = 0
+    storage: dict[str, dict[str, Any]] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
 
     def table(self, name: str) -> TableSource:
         """One table by name.
@@ -151,13 +172,22 @@ class Dataset:
         Raises:
             InvalidArgument: There is no such table.
         """
+        if name in self.refused and name not in self.tables:
+            raise InvalidArgument(f"{self.description}: tree {name!r} cannot be read: {self.refused[name]}")
         if name not in self.tables:
             raise InvalidArgument(f"{self.description}: no tree {name!r}; {nearest(name, self.tables)}")
         return self.tables[name]
 
     def only(self, name: str) -> Dataset:
-        """The same data set with one of its tables and nothing carried."""
-        return replace(self, tables={name: self.table(name)}, carried={}, refused={})
+        """The same data set with one of its tables, what is refused or left out of it, and nothing carried."""
+        return replace(
+            self,
+            tables={name: self.table(name)},
+            carried={},
+            refused={key: reason for key, reason in self.refused.items() if key.startswith(f"{name}/")},
+            storage={key: stored for key, stored in self.storage.items() if key == name},
+            left_out=tuple(part for part in self.left_out if part.name.startswith(f"{name}/")),
+        )
 
 
 def read_all(source: TableSource, columns: Sequence[str] | None = None) -> Table:
