@@ -7,7 +7,7 @@ found, where, the nearest valid name where there is one, and the next step.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class FlowtupleError(Exception):
@@ -20,6 +20,24 @@ class InvalidArgument(FlowtupleError, ValueError):
 
 class Unsupported(FlowtupleError):
     """Leave it out or choose another format: the input or output format cannot hold this."""
+
+
+class Refused(Unsupported):
+    """Leave parts of an input out, or choose another format: each part is named with its reason.
+
+    Attributes:
+        parts: Reason by name, for every part.
+
+    Args:
+        where: Name of the input or output, for the message.
+        verb: What cannot be done with the parts, such as `"carry"`.
+        parts: Reason by name.
+        advice: The next step.
+    """
+
+    def __init__(self, where: str, verb: str, parts: Mapping[str, str], advice: str) -> None:
+        super().__init__(f"{where}: cannot {verb} {name_parts(parts)}; {advice}")
+        self.parts = dict(parts)
 
 
 class Truncated(FlowtupleError):
@@ -48,6 +66,37 @@ class MissingExtra(FlowtupleError, ImportError):
     def __init__(self, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the extra '{extra}': pip install 'flowtuple[{extra}]'")
         self.extra = extra
+
+
+_NAMES_SHOWN = 5  # of the parts that share a reason
+_REASONS_SHOWN = 4
+
+
+def name_parts(parts: Mapping[str, str], names_shown: int = _NAMES_SHOWN) -> str:
+    """A phrase that counts parts and names the first of each reason.
+
+    Args:
+        parts: Reason by name, at least one.
+        names_shown: Number of names that each reason lists.
+
+    Example:
+        >>> name_parts({"Events/a": "no numbers"})
+        'Events/a: no numbers'
+        >>> name_parts({"t/a": "no numbers", "t/b": "no numbers", "t/c": "damaged"})
+        '3 parts: t/a, t/b (no numbers); t/c (damaged)'
+    """
+    if len(parts) == 1:
+        return next(f"{name}: {reason}" for name, reason in parts.items())
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in parts.items():
+        by_reason.setdefault(reason, []).append(name)
+    phrases = []
+    for reason, names in list(by_reason.items())[:_REASONS_SHOWN]:
+        more = f", ... {len(names)} in all" if len(names) > names_shown else ""
+        phrases.append(f"{', '.join(names[:names_shown])}{more} ({reason})")
+    if len(by_reason) > _REASONS_SHOWN:
+        phrases.append(f"and {len(by_reason) - _REASONS_SHOWN} other reasons, all listed with --json")
+    return f"{len(parts)} parts: {'; '.join(phrases)}"
 
 
 def nearest(name: str, valid: Iterable[str], limit: int = 3) -> str:
