@@ -30,13 +30,14 @@ class Refused(Unsupported):
 
     Args:
         where: Name of the input or output, for the message.
-        verb: What cannot be done with the parts, such as `"carry"`.
+        action: The step that fails, with a place for the parts, such as `"write {} as text"`.
         parts: Reason by name.
         advice: The next step.
     """
 
-    def __init__(self, where: str, verb: str, parts: Mapping[str, str], advice: str) -> None:
-        super().__init__(f"{where}: cannot {verb} {name_parts(parts)}; {advice}")
+    def __init__(self, where: str, action: str, parts: Mapping[str, str], advice: str) -> None:
+        subject = next(iter(parts)) if len(parts) == 1 else f"{len(parts)} parts"
+        super().__init__(f"{where}: cannot {action.format(subject)}: {reasons_of(parts)}; {advice}")
         self.parts = dict(parts)
 
 
@@ -72,12 +73,11 @@ _NAMES_SHOWN = 5  # of the parts that share a reason
 _REASONS_SHOWN = 4
 
 
-def name_parts(parts: Mapping[str, str], names_shown: int = _NAMES_SHOWN) -> str:
+def name_parts(parts: Mapping[str, str]) -> str:
     """A phrase that counts parts and names the first of each reason.
 
     Args:
         parts: Reason by name, at least one.
-        names_shown: Number of names that each reason lists.
 
     Example:
         >>> name_parts({"Events/a": "no numbers"})
@@ -85,18 +85,29 @@ def name_parts(parts: Mapping[str, str], names_shown: int = _NAMES_SHOWN) -> str
         >>> name_parts({"t/a": "no numbers", "t/b": "no numbers", "t/c": "damaged"})
         '3 parts: t/a, t/b (no numbers); t/c (damaged)'
     """
+    subject = next(iter(parts)) if len(parts) == 1 else f"{len(parts)} parts"
+    return f"{subject}: {reasons_of(parts)}"
+
+
+def reasons_of(parts: Mapping[str, str]) -> str:
+    """The reasons of some parts, each behind the first names that share it; the reason alone for one part.
+
+    Example:
+        >>> reasons_of({"t/a": "no numbers"}), reasons_of({"t/a": "no numbers", "t/b": "damaged"})
+        ('no numbers', 't/a (no numbers); t/b (damaged)')
+    """
     if len(parts) == 1:
-        return next(f"{name}: {reason}" for name, reason in parts.items())
+        return next(iter(parts.values()))
     by_reason: dict[str, list[str]] = {}
     for name, reason in parts.items():
         by_reason.setdefault(reason, []).append(name)
     phrases = []
     for reason, names in list(by_reason.items())[:_REASONS_SHOWN]:
-        more = f", ... {len(names)} in all" if len(names) > names_shown else ""
-        phrases.append(f"{', '.join(names[:names_shown])}{more} ({reason})")
+        more = f", ... {len(names)} in all" if len(names) > _NAMES_SHOWN else ""
+        phrases.append(f"{', '.join(names[:_NAMES_SHOWN])}{more} ({reason})")
     if len(by_reason) > _REASONS_SHOWN:
         phrases.append(f"and {len(by_reason) - _REASONS_SHOWN} other reasons, all listed with --json")
-    return f"{len(parts)} parts: {'; '.join(phrases)}"
+    return "; ".join(phrases)
 
 
 def nearest(name: str, valid: Iterable[str], limit: int = 3) -> str:

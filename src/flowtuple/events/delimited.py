@@ -193,7 +193,7 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     lost = {f"{source.name}/{c.name}": reasons[c.name] for c in source.columns if reasons[c.name] and not c.hidden}
     if lost and not options.drop:
         raise Refused(
-            dataset.description, "write as text", lost, "write .parquet, .root or .npz, or leave them out with --drop"
+            dataset.description, "write {} as text", lost, "write .parquet, .root or .npz, or leave them out with --drop"
         )
     if not kept:
         raise Unsupported(f"{dataset.description}: no column of {source.name!r} can be text; write .parquet, .root or .npz")

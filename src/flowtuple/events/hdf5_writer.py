@@ -39,7 +39,7 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     obstacles = {name: _obstacles(source) for name, source in dataset.tables.items()}
     lost = {f"{name}/{column}": reason for name, columns in obstacles.items() for column, reason in columns.items()}
     if lost and not options.drop:
-        raise Refused(dataset.description, "write as HDF5", lost, "write .npz or .parquet, or leave them out with --drop")
+        raise Refused(dataset.description, "write {} as HDF5", lost, "write .npz or .parquet, or leave them out with --drop")
     plans = {name: [c for c in t.columns if c.name not in obstacles[name]] for name, t in dataset.tables.items()}
     with h5py.File(path, "w", track_order=True) as file:
         for name, columns in plans.items():

@@ -59,7 +59,7 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     opaque, refused = _opaque_arrays(source)
     lost = {f"{source.name}/{name}": reason for name, reason in refused.items()}
     if lost and not options.drop:
-        raise Refused(dataset.description, "write as Parquet", lost, "write .npz, or leave them out with --drop")
+        raise Refused(dataset.description, "write {} as Parquet", lost, "write .npz, or leave them out with --drop")
     kept = [c for c in source.columns if c.name not in refused]
     keeping = [name for name, (values, _) in opaque.items() if has_options(without_idle_options(values))]
     columns = [c.to_json() for c in kept]

@@ -61,7 +61,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     lost: dict[str, str] = {}
     plans = {name: _plan(source, lost) for name, source in dataset.tables.items()}
     if lost and not options.drop:
-        raise Refused(dataset.description, "write as branches", lost, "--drop leaves them out, and -o x.npz holds everything")
+        raise Refused(
+            dataset.description, "write {} as a branch", lost, "--drop leaves them out, and -o x.npz holds everything"
+        )
     with uproot.recreate(path, compression=compression) as file:
         for name, branches in plans.items():
             if branches:

@@ -52,7 +52,7 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
     columns = (*selection.columns, *given) if selection.columns else ()
     refused = {n: r for n, r in dataset.refused.items() if _is_selected(n, columns, selection.exclude)}
     if refused and not selection.drop:
-        raise Refused(dataset.description, "carry", refused, "leave out with --drop, or choose columns with --exclude")
+        raise Refused(dataset.description, "carry {}", refused, "leave out with --drop, or some with --exclude")
     left_out = (*dataset.left_out, *(LeftOut(name, reason) for name, reason in refused.items()))
     exclude = [pattern for pattern in selection.exclude if not _only_refused(pattern, dataset)]
     dataset = select(replace(dataset, refused={}, left_out=left_out), columns, exclude)
