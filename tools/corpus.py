@@ -32,7 +32,16 @@ from independent.compare import suffix_of
 from journey import CLASSES, CRASHED, FAULTS, LOST, NAMED, REFUSED, SLOW, UNCOMPARED, WHOLE, WRONG, Outcome, travel
 from running import Limits, run_flowtuple
 
-_COLOURS = {WHOLE: "green", NAMED: "cyan", REFUSED: "blue", WRONG: "magenta", LOST: "red", CRASHED: "red", SLOW: "yellow", UNCOMPARED: "yellow"}
+_COLOURS = {
+    WHOLE: "green",
+    NAMED: "cyan",
+    REFUSED: "blue",
+    WRONG: "magenta",
+    LOST: "red",
+    CRASHED: "red",
+    SLOW: "yellow",
+    UNCOMPARED: "yellow",
+}
 _GIGABYTE = 1 << 30
 _MOST_NOTES = 2
 

@@ -77,6 +77,7 @@ class Journey:
         self._limits = limits
         self._effort = effort
         self._declared = Declared()
+        self._early = Declared()
         self._refusals: list[str] = []
         self._packed = folder / "packed.ftup"
         self._back = folder / f"back{suffix_of(path)}"
@@ -127,6 +128,8 @@ class Journey:
                 self.outcome.message = ran.message
                 self._judge_refusal(f"compress: {ran.message}")
         self._hear(ran)
+        self._early.add_text(ran.out)
+        self._early.add_text(ran.err)
         ran = self._step("info", str(self._packed), "--json")
         if ran.code:
             self._end(CRASHED, f"info refuses what compress wrote: {ran.message}", ran.message)
@@ -169,7 +172,7 @@ class Journey:
     def _is_said_at_compression(self, ran: Ran) -> bool:
         """Whether each name in the refusal, in quotes, is in what was said before."""
         names = re.findall(r"'([^']+)'", ran.message)
-        return bool(names) and any(self._declared.says(name) for name in names[:1])
+        return bool(names) and self._early.says(names[0])
 
     def _try_advice(self, said: str) -> None:
         """Write the formats that the refusal advises, and note where that is refused, too."""

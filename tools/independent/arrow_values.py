@@ -23,7 +23,7 @@ def arrow_difference(left: Any, right: Any) -> str:
     return _same_type_difference(one, other)
 
 
-def type_name(kind: Any) -> str:
+def type_name(kind: Any) -> str:  # noqa: PLR0911 (one a kind of type)
     """A type in words, the same for types that differ in the width of their offsets or in names of list items only."""
     if isinstance(kind, pa.BaseExtensionType):
         return f"{kind.extension_name}<{type_name(kind.storage_type)}>"
@@ -59,7 +59,7 @@ def _whole(values: Any) -> Any:
     return values
 
 
-def _same_type_difference(one: Any, other: Any) -> str:
+def _same_type_difference(one: Any, other: Any) -> str:  # noqa: PLR0911 (one a kind of type)
     """The first difference between arrays of one type; missing values are compared first, then left away."""
     one, other = _whole(one), _whole(other)
     masks = [np.asarray(side.is_null().to_numpy(zero_copy_only=False)) for side in (one, other)]

@@ -178,9 +178,7 @@ class BackUnreadable(Exception):
     """The file that came back is none that its independent reader opens."""
 
 
-def _compare_group(
-    one: Group, other: Group | None, back: Contents, declared: Declared, result: Comparison
-) -> None:
+def _compare_group(one: Group, other: Group | None, back: Contents, declared: Declared, result: Comparison) -> None:
     if other is None:
         reason = back.unread.get(one.name, "the whole of it is missing")
         state = "named" if declared.leaves_out(one.name) else "missing"
@@ -196,9 +194,7 @@ def _compare_group(
     _compare_about(one.name, one.about, other.about, declared, result)
 
 
-def _compare_about(
-    name: str, one: dict[str, Any], other: dict[str, Any], declared: Declared, result: Comparison
-) -> None:
+def _compare_about(name: str, one: dict[str, Any], other: dict[str, Any], declared: Declared, result: Comparison) -> None:
     """Differences in titles, aliases and the like are notes."""
     for key, value in one.items():
         if other.get(key) != value:
@@ -207,9 +203,7 @@ def _compare_about(
             result.notes.append(f"{name}: {key} {gone}{named}".removeprefix(": "))
 
 
-def _compare_parts(
-    group: str, ones: Iterable[Part], others: Iterable[Part], declared: Declared, result: Comparison
-) -> None:
+def _compare_parts(group: str, ones: Iterable[Part], others: Iterable[Part], declared: Declared, result: Comparison) -> None:
     ones, left = list(ones), list(others)
     named = all(part.place < 0 for part in ones)
     taken: list[tuple[Part, Part | None, str]] = []
@@ -258,9 +252,7 @@ def _compare_values(full: str, part: Part, values: Any, match: Part) -> Finding:
     return Finding(full, "same", moved)
 
 
-def _without_match(
-    group: str, part: Part, values: Any, left: list[Part], declared: Declared
-) -> Finding:
+def _without_match(group: str, part: Part, values: Any, left: list[Part], declared: Declared) -> Finding:
     """A part whose name is not there: left out by name, renamed, in pieces, or lost."""
     full = f"{group}/{part.name}".strip("/")
     if declared.leaves_out(full, *(f"{group}/{name}".strip("/") for name in part.also)):
@@ -276,9 +268,7 @@ def _renamed(finding: Finding, name: str) -> Finding:
     return Finding(finding.name, "renamed", f"as {name}") if finding.state == "same" else finding
 
 
-def _in_pieces(
-    full: str, part: Part, values: Any, left: list[Part], declared: Declared
-) -> Finding:
+def _in_pieces(full: str, part: Part, values: Any, left: list[Part], declared: Declared) -> Finding:
     by_name = {other.name: other for other in left}
     for pieces in part.pieces(values):
         gone = [n for n in pieces if n not in by_name and not declared.leaves_out(f"{full[: -len(part.name)]}{n}")]

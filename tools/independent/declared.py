@@ -34,7 +34,7 @@ class Declared:
                 self.left_out.update(_reasons(value))
             if "renam" in key:
                 self.renamed.update(_pairs(value))
-            if isinstance(value, str):
+            if isinstance(value, str) and key != "name":
                 self.texts.append(value)
             elif isinstance(value, list):
                 self.texts.extend(item for item in value if isinstance(item, str))
@@ -59,7 +59,7 @@ class Declared:
     def _in_text(self, name: str) -> bool:
         """Whether a message names it: in full as a word, or its last part in quotes."""
         last = name.rpartition("/")[2]
-        return any(_stands_in(name, text) and "/" in name or f"'{last}'" in text for text in self.texts)
+        return any((_stands_in(name, text) and "/" in name) or f"'{last}'" in text for text in self.texts)
 
     def reason(self, name: str) -> str:
         """Why it is left out, as far as it is said."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from independent.parts import Contents, Group, Part
 
-
 _DESCRIPTION = "__flowtuple__"
 
 

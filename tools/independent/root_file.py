@@ -57,16 +57,11 @@ def _newest(directory: Any) -> tuple[dict[str, tuple[str, str]], list[str]]:
 def _group(name: str, kind: str, tree: Any) -> Group:
     if kind in _NTUPLES:
         load = _ntuple_loader(tree)
-        parts = [
-            Part(f.name, partial(load, f.name), pieces=partial(_pieces, f.name)) for f in tree.fields
-        ]
+        parts = [Part(f.name, partial(load, f.name), pieces=partial(_pieces, f.name)) for f in tree.fields]
         about = {f"description of {f.name}": f.description for f in tree.fields if f.description}
         return Group(name, "RNTuple", int(tree.num_entries), parts, about)
     branches = list(_leaf_branches(tree, ""))
-    parts = [
-        Part(b.name, partial(_values, b), _other_names(full), partial(_pieces, b.name))
-        for full, b in branches
-    ]
+    parts = [Part(b.name, partial(_values, b), _other_names(full), partial(_pieces, b.name)) for full, b in branches]
     return Group(name, "TTree", int(tree.num_entries), parts, _about(tree, branches))
 
 
@@ -181,11 +176,7 @@ def _plain_object(thing: Any, above: tuple[int, ...] = ()) -> Any:
 def _plain_model(thing: Any, inside: tuple[int, ...]) -> Any:
     if isinstance(thing, str):
         return str(thing)
-    members = {
-        name: _plain_object(value, inside)
-        for name, value in thing.all_members.items()
-        if name not in _UNSTABLE
-    }
+    members = {name: _plain_object(value, inside) for name, value in thing.all_members.items() if name not in _UNSTABLE}
     held: dict[str, Any] = {"class": thing.classname, **members}
     if hasattr(thing, "_data"):
         held["data"] = _plain_object(thing._data, inside)

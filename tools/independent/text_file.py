@@ -26,9 +26,7 @@ def read(path: str) -> Contents:
         raise ValueError(f"event {uneven[0]} has {len(rows[uneven[0]])} fields, not {width}")
     named = names if names is not None else [""] * width
     columns = [[row[i] for row in rows] for i in range(width)]
-    parts = [
-        Part(name or f"column {i}", partial(_values, columns[i]), place=i) for i, name in enumerate(named)
-    ]
+    parts = [Part(name or f"column {i}", partial(_values, columns[i]), place=i) for i, name in enumerate(named)]
     return Contents([Group("", "text", len(rows), parts)])
 
 
@@ -40,6 +38,8 @@ def _parted(path: str) -> tuple[list[str] | None, list[list[str]]]:
         comments.append(lines.pop(0))
     if not lines:
         return (_commented(comments[-1]), []) if comments else (None, [])
+    while lines and lines[-1] and lines[-1][0].lstrip().startswith("#"):  # a summary below the events
+        lines.pop()
     width = len(lines[0])
     fitting = [names for names in map(_commented, comments) if len(names) == width]
     if fitting:
@@ -104,7 +104,8 @@ def _values(cells: list[str]) -> list[object]:
         return [_WORDS[word.lower()] for word in words]
     given = [word for word in words if word.lower() not in _NUMBER_WORDS]
     if all(_is_value(word) and word.lower() not in _WORDS for word in given):
-        return [_number(word, all(map(_INTEGER.fullmatch, given))) for word in words]
+        is_whole = all(map(_INTEGER.fullmatch, given))
+        return [_number(word, is_whole) for word in words]
     return list(cells)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,8 @@ def block_difference(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) ->
             if inner := block_difference(one[name], other[name]):
                 return f"{name}: {inner}"
         return ""
+    if one.dtype.kind == "b":  # any byte but 0 is true
+        one, other = (side.view(np.uint8) != 0 for side in (one, other))
     if one.tobytes() == other.tobytes():
         return ""
     return _first_unequal(one, other)
@@ -90,7 +93,7 @@ def _awkward_difference(left: Any, right: Any) -> str:
     return _layout_difference(one, other)
 
 
-def _layout_difference(one: Any, other: Any) -> str:  # noqa: C901, PLR0911, PLR0912 (one branch a kind of layout)
+def _layout_difference(one: Any, other: Any) -> str:  # noqa: PLR0911 (one a kind of layout)
     one, other = _simplified(one), _simplified(other)
     if one.is_option or other.is_option:
         return _option_difference(one, other)
@@ -133,13 +136,12 @@ def _texts(layout: Any) -> list[Any]:
     wide = layout.to_ListOffsetArray64(True)
     offsets = np.asarray(wide.offsets.data)
     content = np.asarray(wide.content.data).tobytes()
-    return [content[start:stop] for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [content[start:stop] for start, stop in pairwise(offsets)]
 
 
 def _option_difference(one: Any, other: Any) -> str:
     masks = [
-        np.asarray(side.mask_as_bool(valid_when=False)) if side.is_option else np.zeros(len(side), "?")
-        for side in (one, other)
+        np.asarray(side.mask_as_bool(valid_when=False)) if side.is_option else np.zeros(len(side), "?") for side in (one, other)
     ]
     if not np.array_equal(masks[0], masks[1]):
         return f"{int(masks[0].sum())} missing values against {int(masks[1].sum())}"
@@ -187,7 +189,7 @@ def _content(layout: Any) -> Any:
     return wide.content[: int(wide.offsets.data[-1])]
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def plain(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 (one a kind of value)
     """Any value as lists, dicts, text, bytes and numbers; what is still a number keeps its bits."""
     if depth > 60:
         return "(too deep)"
