@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import math
+import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 try:
     import ROOT
@@ -25,11 +27,12 @@ except ImportError:
     sys.exit("root_check: ROOT is not installed here; make an environment of its own and: pip install root")
 
 BINS = 100
+Frames: TypeAlias = "Callable[[], Any]"  # makes a data frame; one that failed to compile a column is of no more use
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
 _NUMBER = (
     r"(bool|char|signed char|unsigned char|short|unsigned short|int|unsigned int|unsigned|long|unsigned long|long long"
     r"|unsigned long long|float|double|[UL]*Long64_t|Bool_t|U?Char_t|U?Short_t|U?Int_t|U?Long_t|Float_t|Double_t|Double32_t"
-    r"|Float16_t|(std::)?u?int(8|16|32|64)_t|std::byte)"
+    r"|Float16_t|(std::)?u?int(8|16|32|64)_t)"
 )
 _FLAT = re.compile(_NUMBER)
 _JAGGED = re.compile(rf"(ROOT::VecOps::RVec|ROOT::RVec|std::vector|vector|std::array|array)<\s*{_NUMBER}\s*(,.*)?>")
@@ -89,25 +92,25 @@ def is_numeric(frame: Any, column: str) -> bool:
     return _FLAT.fullmatch(kind) is not None or _JAGGED.fullmatch(kind) is not None
 
 
-def spans_of(frame: Any, columns: list[str]) -> dict[str, tuple[float, float] | str]:
+def spans_of(frames: Frames, columns: list[str]) -> dict[str, tuple[float, float] | str]:
     """The smallest and largest value of each column, or why it cannot be read."""
 
-    def book(column: str) -> Any:
+    def book(frame: Any, column: str) -> Any:
         return frame.Min(column), frame.Max(column)
 
-    found = _run(book, columns)
+    found = _run(frames, book, columns)
     return {c: r if isinstance(r, str) else (_number(r[0]), _number(r[1])) for c, r in found.items()}
 
 
-def facts_of(frame: Any, spans: dict[str, tuple[float, float]]) -> dict[str, Facts | str]:
+def facts_of(frames: Frames, spans: dict[str, tuple[float, float]]) -> dict[str, Facts | str]:
     """What there is to say of each column, its histogram over the given span; or why it cannot be read."""
 
-    def book(column: str) -> Any:
+    def book(frame: Any, column: str) -> Any:
         low, high = axis(*spans[column])
         model = ROOT.RDF.TH1DModel("h", "h", BINS, low, high)
         return frame.Min(column), frame.Max(column), frame.Sum(column), frame.Histo1D(model, column)
 
-    found = _run(book, list(spans))
+    found = _run(frames, book, list(spans))
     return {column: r if isinstance(r, str) else _facts(*r) for column, r in found.items()}
 
 
@@ -119,30 +122,19 @@ def axis(low: float, high: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _run(book: Any, columns: list[str]) -> dict[str, Any]:
-    """Book all columns and read them in one loop over the events; one by one where that fails."""
-    booked: dict[str, Any] = {}
-    for column in columns:
-        try:
-            booked[column] = book(column)
-        except Exception as error:
-            booked[column] = _first_line(error)
+def _run(frames: Frames, book: Any, columns: list[str]) -> dict[str, Any]:
+    """Book all columns and read them in one loop over the events; in halves where that fails, down to the column."""
     try:
+        frame = frames()
+        booked = {column: book(frame, column) for column in columns}
         for results in booked.values():
-            if not isinstance(results, str):
-                results[0].GetValue()
-        return booked
-    except Exception:
-        return {column: _alone(book, column) for column in columns}
-
-
-def _alone(book: Any, column: str) -> Any:
-    try:
-        results = book(column)
-        results[0].GetValue()
+            results[0].GetValue()
     except Exception as error:
-        return _first_line(error)
-    return results
+        if len(columns) == 1:
+            return {columns[0]: _cause(error)}
+        half = len(columns) // 2
+        return _run(frames, book, columns[:half]) | _run(frames, book, columns[half:])
+    return booked
 
 
 def _facts(low: Any, high: Any, total: Any, histogram: Any) -> Facts:
@@ -173,7 +165,8 @@ def difference(one: Facts, other: Facts) -> str:
 
 def check_tree(name: str, kinds: tuple[str, str], paths: tuple[str, str], a: argparse.Namespace) -> Iterator[Line]:
     """Every numeric column of one tree."""
-    frames = [ROOT.RDataFrame(name, path) for path in paths]
+    makers: list[Frames] = [partial(ROOT.RDataFrame, name, path) for path in paths]
+    frames = [maker() for maker in makers]
     if kinds[0].startswith("TN") != kinds[1].startswith("TN") and "ROOT::RNTuple" in kinds:
         yield Line(name, "", "same", f"{kinds[0]} came back as {kinds[1]}")
     counts = [frame.Count().GetValue() for frame in frames]
@@ -193,7 +186,7 @@ def check_tree(name: str, kinds: tuple[str, str], paths: tuple[str, str], a: arg
             yield Line(name, column, "missing", "no such column in the file that came back")
         elif match:
             taken[column] = match
-    yield from _check_columns(name, frames, taken)
+    yield from _check_columns(name, makers, taken)
 
 
 def _match(column: str, columns: list[str], there: list[str], renamed: dict[str, str]) -> str | None:
@@ -205,7 +198,7 @@ def _match(column: str, columns: list[str], there: list[str], renamed: dict[str,
     return "" if short != column and short in columns and short in there else None
 
 
-def _check_columns(name: str, frames: list[Any], taken: dict[str, str]) -> Iterator[Line]:
+def _check_columns(name: str, frames: list[Frames], taken: dict[str, str]) -> Iterator[Line]:
     spans = spans_of(frames[0], list(taken))
     good = {column: span for column, span in spans.items() if not isinstance(span, str)}
     ones = facts_of(frames[0], good)
@@ -232,13 +225,14 @@ def check(a: argparse.Namespace) -> list[Line]:
         try:
             lines.extend(check_tree(name, (kind, others[name]), (a.original, a.back), a))
         except Exception as error:
-            lines.append(Line(name, "", "unreadable", _first_line(error)))
+            lines.append(Line(name, "", "unreadable", _cause(error)))
     return lines
 
 
-def _first_line(error: BaseException) -> str:
+def _cause(error: BaseException) -> str:
+    """The last line, since PyROOT begins with the signature of what was called."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:160]
+    return (lines[-1] if lines else type(error).__name__)[:160]
 
 
 def show(lines: list[Line], everything: bool) -> None:
@@ -267,6 +261,7 @@ def main() -> int:
     """The table and the exit code."""
     a = read_arguments()
     ROOT.gErrorIgnoreLevel = ROOT.kFatal
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the compiler's words on columns that it cannot read
     lines = check(a)
     show(lines, a.all)
     return int(any(line.state in ("differs", "missing") for line in lines))

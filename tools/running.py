@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,9 @@ def run_forked(work: Callable[[], None], limits: Limits, folder: Path) -> Ran:
     """Some work in a fork of this process."""
     streams = folder / "stdout", folder / "stderr"
     start = time.monotonic()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads of NumPy's algebra do nothing meanwhile
+        child = os.fork()
     if child == 0:
         _become(work, limits, streams)
     status, usage, late = _wait(child, start + limits.seconds)
