@@ -67,7 +67,7 @@ def line_of(outcome: Outcome, folder: Path) -> list[str | Text]:
     reason = "\n".join(text for text in (outcome.reason, *notes) if text)
     peak = f"{outcome.peak / _GIGABYTE:.1f}"
     kind = Text(outcome.kind, _COLOURS[outcome.kind])
-    return [Text(shown(name)), kind, parts, sizes, f"{seconds:.1f}", peak, Text(shown(reason))]
+    return [Text(shown(name)), kind, parts, sizes, f"{seconds:.1f} ({outcome.processor:.1f})", peak, Text(shown(reason))]
 
 
 def shown(text: str) -> str:
@@ -78,8 +78,8 @@ def shown(text: str) -> str:
 def show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
     """The table and the totals."""
     table = Table(title=str(folder))
-    for heading in ("file", "class", "parts", "kB", "s", "GB", "why"):
-        table.add_column(heading, overflow="fold", justify="right" if heading in ("s", "GB") else "left")
+    for heading in ("file", "class", "parts", "kB", "s (of processor)", "GB", "why"):
+        table.add_column(heading, overflow="fold", justify="right" if heading in ("s (of processor)", "GB") else "left")
     for outcome in outcomes:
         table.add_row(*line_of(outcome, folder))
     console.print(table)

@@ -43,6 +43,7 @@ class Outcome:
         findings: Those that are not the same.
         notes: Differences that make no difference to the class.
         seconds: By command.
+        processor: Seconds of processor time of all commands.
         peak: Largest memory of a command, in bytes.
         sizes: Bytes of the original, the compressed file and the one that came back.
     """
@@ -55,6 +56,7 @@ class Outcome:
     findings: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    processor: float = 0.0
     peak: int = 0
     sizes: list[int] = field(default_factory=list)
 
@@ -102,7 +104,8 @@ class Journey:
         if ran.has_crashed(allowed):
             self._end(CRASHED, f"{command}: {_how_it_crashed(ran)}", ran.message)
         if ran.late:
-            self._end(SLOW, f"{command} took more than {self._limits.seconds:g} s")
+            words = f"{command} took more than {self._limits.seconds:g} s"
+            self._end(SLOW, f"{words}, in which it had a processor for {ran.processor:.0f} s")
         if ran.code == 2 and "Usage:" in ran.err:
             self._end(CRASHED, f"{command}: takes other arguments", ran.message)
         return ran
@@ -110,6 +113,7 @@ class Journey:
     def _account(self, command: str, ran: Ran) -> None:
         seconds = self.outcome.seconds
         seconds[command] = round(seconds.get(command, 0.0) + ran.seconds, 2)
+        self.outcome.processor = round(self.outcome.processor + ran.processor, 2)
         self.outcome.peak = max(self.outcome.peak, ran.peak)
 
     def _end(self, kind: str, reason: str, message: str = "") -> None:

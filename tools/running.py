@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 _PAUSE = 0.02
+_RAISED = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Warning|Exit|Missing|Unsupported|Corrupt)\w*(:|$)")
 _TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -40,6 +42,7 @@ class Ran:
         out: What it wrote to standard output.
         err: What it wrote to standard error.
         seconds: Wall time.
+        processor: Seconds of processor time, which do not grow on a busy machine.
         peak: Largest resident memory in bytes, that of this program at its start included.
         late: It was stopped because its time was over.
     """
@@ -48,6 +51,7 @@ class Ran:
     out: str = ""
     err: str = ""
     seconds: float = 0.0
+    processor: float = 0.0
     peak: int = 0
     late: bool = False
 
@@ -57,9 +61,10 @@ class Ran:
 
     @property
     def message(self) -> str:
-        """The last line of standard error that says something."""
-        lines = [line.strip() for line in self.err.splitlines() if line.strip()]
-        return lines[-1] if lines else ""
+        """The line of standard error that says what is wrong: that of the exception after a traceback, else the last."""
+        lines = [line.rstrip() for line in self.err.splitlines() if line.strip()]
+        raised = [line for line in lines if _RAISED.match(line)] if _TRACEBACK in self.err else []
+        return (raised or lines or [""])[-1].strip()
 
 
 class Runner(Protocol):
@@ -94,7 +99,8 @@ def run_forked(work: Callable[[], None], limits: Limits, folder: Path) -> Ran:
     code = os.waitstatus_to_exitcode(status)
     out, err = (stream.read_text("utf-8", "replace") for stream in streams)
     peak = usage.ru_maxrss * 1024
-    return Ran(code, out, err, time.monotonic() - start, peak, late)
+    processor = usage.ru_utime + usage.ru_stime
+    return Ran(code, out, err, time.monotonic() - start, processor, peak, late)
 
 
 def _wait(child: int, end: float) -> tuple[int, resource.struct_rusage, bool]:

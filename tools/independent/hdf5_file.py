@@ -24,7 +24,7 @@ def read(path: str) -> Contents:
         about.update({f"attribute {key}": True for key in file.attrs})
         for name, thing in _things(file, "", set()):
             about.update({f"attribute {key} of {name}": True for key in thing.attrs})
-            if isinstance(thing, h5py.Dataset):
+            if isinstance(thing, h5py.Dataset) and not _is_label(thing):
                 parts.extend(_parts(path, name, thing))
     return Contents([Group("", "HDF5", -1, parts, about)])
 
@@ -44,6 +44,14 @@ def _things(group: Any, above: str, seen: set[Any]) -> Iterator[tuple[str, Any]]
         yield full, thing
         if isinstance(thing, h5py.Group):
             yield from _things(thing, full, seen)
+
+
+def _is_label(dataset: Any) -> bool:
+    """Whether a dataset of texts names the columns of a matrix beside it; as names, these are compared there."""
+    if dataset.name.rpartition("/")[2] not in _LABELS or dataset.ndim != 1:
+        return False
+    beside = [thing for thing in dataset.parent.values() if isinstance(thing, h5py.Dataset)]
+    return any(thing.ndim == 2 and thing.shape[1] == len(dataset) for thing in beside)
 
 
 def _parts(path: str, name: str, dataset: Any) -> Iterator[Part]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ def read(path: str) -> Contents:
         names = list(archive.files)
         other = _described(archive) if _DESCRIPTION in names else {}
     parts = [
-        Part(name, partial(_array, path, name), (other[name],) if name in other else ())
+        Part(name, partial(_array, path, name), (other[name],) if name in other else (), partial(_pieces, name))
         for name in names
         if name != _DESCRIPTION
     ]
@@ -34,6 +35,13 @@ def _described(archive: Any) -> dict[str, str]:
         columns = [column["name"] for column in table["columns"]]
         names.update(zip(table.get("members", ()), columns, strict=False))
     return names
+
+
+def _pieces(name: str, values: Any) -> Iterator[Mapping[str, Any]]:
+    """An array of records as its fields."""
+    if values.dtype.names is not None:
+        for mark in (".", "_"):
+            yield {f"{name}{mark}{field}": values[field] for field in values.dtype.names}
 
 
 def _array(path: str, name: str) -> Any:

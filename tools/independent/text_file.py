@@ -75,15 +75,21 @@ def _lines(path: str) -> list[list[str]]:
     spaced = re.search(r"\.(txt|dat)(\.gz)?$", path, re.IGNORECASE) is not None
     first = next((line for line in text.splitlines() if line.strip()), "")
     marks = (",",) if spaced else (",", ";", "\t")
-    mark = next((m for m in marks if m in first), None)
-    if mark is None and spaced:
+    given = [m for m in marks if m in text]
+    if spaced and not any(m in first for m in given):
         return [line.split() for line in text.splitlines() if line.strip()]
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=mark or ","))
+    tried = [list(csv.reader(io.StringIO(text, newline=""), delimiter=mark)) for mark in (*given, "\0", ",")]
+    rows = next((rows for rows in tried if _are_even(rows)), tried[0])
     if max((len(row) for row in rows), default=0) > 1:
         return [row for row in rows if row]
     while rows and not rows[-1]:
         rows.pop()
     return [row or [""] for row in rows]
+
+
+def _are_even(rows: list[list[str]]) -> bool:
+    """Whether all lines that are neither blank nor comments have as many fields."""
+    return len({len(row) for row in rows if row and not row[0].lstrip().startswith("#")}) == 1
 
 
 def _is_value(cell: str) -> bool:
