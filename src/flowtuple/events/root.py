@@ -54,6 +54,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     tables: dict[str, TableSource] = {}
     carried: dict[str, bytes] = {}
     refused: dict[str, str] = {}
+    storage: dict[str, dict[str, Any]] = {}
     for name, (key, classname) in _newest_keys(path, directory).items():
         if classname in _TREES:
             try:
@@ -62,11 +63,12 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
                 refused[name] = str(error)
             else:
                 refused.update(tree.refused)
+                storage.update({name: tree.storage} if tree.storage else {})
         elif classname not in _FOLDERS:
             content, reason = carry(directory, key, name, classname)
             carried.update({name: content} if content else {})
             refused.update({name: reason} if reason else {})
-    return Dataset(path, tables, carried, refused, size)
+    return Dataset(path, tables, carried, refused, size, storage)
 
 
 def _open_file(path: str) -> Any:
