@@ -218,7 +218,7 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
     """
     try:
         with told_by_server(path):
-            tree = directory[key]
+            tree = _tree(directory, key)
             access = TreeAccess(tree, path) if isinstance(tree, uproot.TTree) else NTupleAccess(tree)
             table = RootTable(path, name, access)
     except InvalidArgument:
@@ -228,6 +228,20 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
     if not table._leaves:
         raise UnreadableTree(_no_branch(table.refused))
     return table
+
+
+def _tree(directory: Any, key: str) -> Any:
+    """The tree, without its user information and friends where these cannot be read."""
+    try:
+        return directory[key]
+    except Exception:  # they hold objects of any class
+        options = directory.file.options
+        with_everything = options["minimal_ttree_metadata"]
+        options["minimal_ttree_metadata"] = True
+        try:
+            return directory[key]
+        finally:
+            options["minimal_ttree_metadata"] = with_everything
 
 
 def _no_branch(refused: Mapping[str, str]) -> str:
@@ -296,7 +310,8 @@ def _counts(values: Any) -> Array:
 
 def _whole_bools(values: Array) -> Array:
     """True for every byte but 0: a C++ bool that nobody set holds any, and NumPy takes it for true without changing it."""
-    return values.view(np.uint8) != 0
+    true: Array = values.view(np.uint8) != 0
+    return true
 
 
 def _with_whole_bools(values: Any) -> Any:

@@ -17,6 +17,15 @@ from flowtuple.events.root_branches import Branch, unused
 from flowtuple.schema import Array
 
 _LEAF_LIST = re.compile(r"[^\s/:]+(/[A-Za-z])?(:[^\s/:]+(/[A-Za-z])?)*")
+_LEAVES = {
+    "TLeafO": "?",
+    "TLeafB": "i1",
+    "TLeafS": ">i2",
+    "TLeafI": ">i4",
+    "TLeafL": ">i8",
+    "TLeafF": ">f4",
+    "TLeafD": ">f8",
+}
 _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lists begin
 
 
@@ -33,13 +42,14 @@ class TreeAccess:
         self._branches, self._repeated = _by_path(tree)
         self._looked_up = {path for path, branch in self._branches.items() if _look_up(tree, path) is branch}
         self._counters = self._find_counters()
+        self._interpretations = {path: _interpretation(branch) for path, branch in self._branches.items()}
 
     def fetch(self, branches: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
         pairs = []
         arrays: dict[str, Any] = {}
         for path in branches:
             if path in self._looked_up and not self._lacks_offsets(path):
-                pairs.append((path, self._branches[path].interpretation))
+                pairs.append((path, self._interpretations[path]))
             else:
                 arrays[path] = self._one(path, start, stop)
         if pairs:
@@ -72,13 +82,13 @@ class TreeAccess:
         branch = self._branches[path]
         if self._lacks_offsets(path):
             return _by_counts(branch, start, stop)
-        return branch.array(entry_start=start, entry_stop=stop, library="ak", array_cache=None)
+        return _array(branch, self._interpretations[path], start, stop)
 
     def _lacks_offsets(self, path: str) -> bool:
         """Whether only its counter tells where its lists begin, for which uproot takes the wrong part of the counter."""
         if path not in self._counters or not _io_features(self._tree) & _OFFSETS_FROM_COUNTS:
             return False
-        found = self._branches[path].interpretation
+        found = self._interpretations[path]
         return isinstance(found, uproot.AsJagged) and found.header_bytes == 0 and _is_plain(found.content)
 
     def _find_counters(self) -> dict[str, str]:
@@ -93,11 +103,7 @@ class TreeAccess:
 
     def _form(self, path: str, branch: Any) -> tuple[Any, str]:
         """The awkward form, or `None` and why the branch cannot be read."""
-        try:
-            interpretation = branch.interpretation
-        except Exception as error:  # uproot lets through whatever its streamers run into
-            return None, f"uproot finds no interpretation for its type ({type(error).__name__})"
-        if isinstance(interpretation, Exception):
+        if isinstance(self._interpretations[path], Exception):
             return None, "uproot has no interpretation for its type"
         if branch.num_entries != self.num_entries:
             return None, f"it has {branch.num_entries} entries, the tree {self.num_entries}"
@@ -118,14 +124,21 @@ class TreeAccess:
 
     def _tried(self, path: str, branch: Any) -> Any:
         """The form: from metadata for plain numbers, which fail in no way of their own; others are read here and there."""
-        interpretation = branch.interpretation
+        interpretation = self._interpretations[path]
         _ = branch.entry_offsets  # raises where its baskets do not add up
-        if _is_plain(interpretation) or (path in self._counters and _is_plain_jagged(interpretation)):
-            return _form_of(branch)
-        last = self.num_entries - 1
-        samples = [self._one(path, max(0, k), k + 1) for k in sorted({0, last // 2, last})]
-        form = _form_of(branch)
+        is_counted = path in self._counters and _is_plain_jagged(interpretation)
+        if is_counted or (_is_plain(interpretation) and not _may_hold_more(branch)):
+            return _form_of(branch, interpretation)
+        samples = [self._one(path, *events) for events in self._samples(branch)]
+        form = _form_of(branch, interpretation)
         return _as_read(form, samples[0].layout.form)
+
+    def _samples(self, branch: Any) -> list[tuple[int, int]]:
+        """Ranges of events that are tried: the first, a middle one and the last, or all where few fail among many."""
+        if _may_hold_more(branch):
+            return [(0, self.num_entries)]
+        last = self.num_entries - 1
+        return [(max(0, event), event + 1) for event in sorted({0, last // 2, last})]
 
 
 class _HiddenError(Exception):
@@ -203,6 +216,40 @@ def _io_features(tree: Any) -> int:
     return 0 if features is None else int(features.member("fIOBits"))
 
 
+def _array(branch: Any, interpretation: Any, start: int, stop: int) -> Any:
+    return branch.array(interpretation, entry_start=start, entry_stop=stop, library="ak", array_cache=None)
+
+
+def _interpretation(branch: Any) -> Any:
+    """What uproot makes of a branch, or the error; a leaf list in which names repeat, which it refuses, is read here."""
+    try:
+        return branch.interpretation
+    except Exception as error:  # uproot lets through whatever its streamers run into
+        leaves = branch.member("fLeaves", none_if_missing=True) or []
+        names = [leaf.member("fName") for leaf in leaves]
+        if len(set(names)) == len(names):
+            return error
+        kinds = [_LEAVES.get(leaf.classname) for leaf in leaves]
+        return error if None in kinds else uproot.AsDtype(_leaf_list(leaves))
+
+
+def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
+    """The bytes of a leaf list, with a number behind names that repeat."""
+    fields: dict[str, Any] = {}
+    for leaf in leaves:
+        code = _LEAVES[leaf.classname]
+        if leaf.member("fIsUnsigned"):
+            code = code.replace("i", "u")
+        length = leaf.member("fLen")
+        fields[unused(leaf.member("fName"), fields)] = (code, (length,)) if length > 1 else code
+    return np.dtype(list(fields.items()))
+
+
+def _may_hold_more(branch: Any) -> bool:
+    """Whether events may have more bytes than the type says: the bits of an object that a TRef points to do."""
+    return bool(branch.name.rpartition(".")[2] == "fBits")
+
+
 def _is_plain(interpretation: Any) -> bool:
     return type(interpretation) is uproot.AsDtype
 
@@ -211,24 +258,26 @@ def _is_plain_jagged(interpretation: Any) -> bool:
     return isinstance(interpretation, uproot.AsJagged) and _is_plain(interpretation.content)
 
 
-def _form_of(branch: Any) -> Any:
+def _form_of(branch: Any, interpretation: Any) -> Any:
     """The form that uproot says, or that of no events, for leaf lists whose form it cannot say."""
-    interpretation = branch.interpretation
     try:
         return interpretation.awkward_form(branch.file)
     except Exception:
         if not (_is_plain(interpretation) or _is_plain_jagged(interpretation)):
             raise
-        return branch.array(entry_start=0, entry_stop=0, library="ak", array_cache=None).layout.form
+        return _array(branch, interpretation, 0, 0).layout.form
 
 
 def _as_read(form: Any, found: Any) -> Any:
     """The form without members that uproot leaves out when it reads, such as `@fBits`.
 
     Raises:
-        _HiddenError: None is left.
+        _HiddenError: None is left, or two have one name, by which only the first can be found.
     """
     if form.is_record and found.is_record:
+        if len(set(found.fields)) < len(found.fields):
+            twice = next(name for name in found.fields if found.fields.count(name) > 1)
+            raise _HiddenError(f"two of its members are called {twice!r}")
         names = [name for name in form.fields if name in found.fields]
         if not names:
             raise _HiddenError("it holds no member that uproot reads")
