@@ -144,10 +144,16 @@ class RootTable:
         if column.hidden:
             return _counts(values)
         if column.is_opaque:
+            self._check_valid(column, values)
             return ak.to_packed(_with_whole_bools(values))
         content = ak.to_numpy(_lists(values).content if column.counter is not None else values)
         content = np.ascontiguousarray(content, dtype=np.dtype(column.dtype))
         return _whole_bools(content) if column.dtype == "bool" else content
+
+    def _check_valid(self, column: Column, values: Any) -> None:
+        if ak.validity_error(values):
+            where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
+            raise Unsupported(f"{where}: uproot decodes its lists wrongly; leave it out with --exclude {column.name!r}")
 
     def _check_counts(self, column: Column, values: Any, counts: Array) -> None:
         if not np.array_equal(_counts(values), counts):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
-import awkward as ak
 import numpy as np
 import uproot
 
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.location import told_by_server
+from flowtuple.events.root_baskets import c_strings, check_valid, counted_lists
 from flowtuple.events.root_branches import Branch, unused
-from flowtuple.schema import Array
 
 _LEAF_LIST = re.compile(r"[^\s/:]+(/[A-Za-z])?(:[^\s/:]+(/[A-Za-z])?)*")
 _LEAVES = {
@@ -48,7 +46,7 @@ class TreeAccess:
         pairs = []
         arrays: dict[str, Any] = {}
         for path in branches:
-            if path in self._looked_up and not self._lacks_offsets(path):
+            if path in self._looked_up and not self._decoded_here(path):
                 pairs.append((path, self._interpretations[path]))
             else:
                 arrays[path] = self._one(path, start, stop)
@@ -80,15 +78,18 @@ class TreeAccess:
     def _one(self, path: str, start: int, stop: int) -> Any:
         """Values of one branch, found by its place."""
         branch = self._branches[path]
-        if self._lacks_offsets(path):
-            return _by_counts(branch, start, stop)
+        if self._decoded_here(path):
+            decode = c_strings if isinstance(self._interpretations[path], uproot.AsStrings) else counted_lists
+            return decode(branch, start, stop)
         return _array(branch, self._interpretations[path], start, stop)
 
-    def _lacks_offsets(self, path: str) -> bool:
-        """Whether only its counter tells where its lists begin, for which uproot takes the wrong part of the counter."""
+    def _decoded_here(self, path: str) -> bool:
+        """Whether uproot takes the baskets of a branch wrongly: lists without offsets, and strings that may be empty."""
+        found = self._interpretations[path]
+        if isinstance(found, uproot.AsStrings):
+            return bool(self._branches[path].member("fLeaves")[0].classname == "TLeafC")
         if path not in self._counters or not _io_features(self._tree) & _OFFSETS_FROM_COUNTS:
             return False
-        found = self._interpretations[path]
         return isinstance(found, uproot.AsJagged) and found.header_bytes == 0 and _is_plain(found.content)
 
     def _find_counters(self) -> dict[str, str]:
@@ -130,6 +131,8 @@ class TreeAccess:
         if is_counted or (_is_plain(interpretation) and not _may_hold_more(branch)):
             return _form_of(branch, interpretation)
         samples = [self._one(path, *events) for events in self._samples(branch)]
+        for values in samples:
+            check_valid(values)
         form = _form_of(branch, interpretation)
         return _as_read(form, samples[0].layout.form)
 
@@ -293,30 +296,6 @@ def _type_name(branch: Any) -> str:
         return str(branch.typename)
     except Exception:
         return "unknown"
-
-
-def _by_counts(branch: Any, start: int, stop: int) -> Any:
-    """Lists without offsets, which are as long as the counter says.
-
-    Raises:
-        ValueError: A basket does not hold as many values as the counter says.
-    """
-    content = branch.interpretation.content
-    inner = content.from_dtype.shape
-    pieces: list[Array] = [np.zeros((0, *inner), content.to_dtype.base)]
-    counter = branch.count_branch
-    for number, (first, last) in enumerate(pairwise(branch.entry_offsets)):
-        if first >= stop or last <= start:
-            continue
-        counts = counter.array(entry_start=first, entry_stop=last, library="np", array_cache=None)
-        ends = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        values = branch.basket(number).data.view(content.from_dtype.base).reshape(-1, *inner)
-        if ends[-1] != len(values):
-            raise ValueError(f"basket {number} holds {len(values)} values, not {ends[-1]}")
-        low, high = max(start, first) - first, min(stop, last) - first
-        pieces.append(values[ends[low] : ends[high]].astype(content.to_dtype.base))
-    counts = counter.array(entry_start=start, entry_stop=stop, library="np", array_cache=None)
-    return ak.unflatten(np.concatenate(pieces), np.asarray(counts, np.int64))
 
 
 def _documentation(branch: Any) -> str:
