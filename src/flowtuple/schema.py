@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
@@ -306,7 +306,9 @@ def select_columns(
     selected: dict[str, tuple[Column, ...]] = {}
     for table, columns in everything.items():
         keep = {c.name for c in columns if (not include or is_included(table, c)) and not is_excluded(table, c)}
-        keep |= {c.counter for c in columns if c.name in keep and c.counter is not None}
+        counting = {c.counter for c in columns if c.name in keep and c.counter is not None}
+        keep -= _idle(columns, counting) - set(include)
+        keep |= counting
         if keep or not columns:
             selected[table] = tuple(c for c in columns if c.name in keep)
     if not selected:
@@ -355,6 +357,13 @@ def asked_bounds(tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str,
 def _spells(pattern: str, table: str, column: Column) -> bool:
     """Whether a pattern is a column's full name, which may hold characters of globs itself."""
     return pattern in (column.name, f"{table}/{column.name}")
+
+
+def _idle(columns: Iterable[Column], counting: Set[str]) -> set[str]:
+    """Hidden counters whose columns are all left out: nobody sees them, and to read one takes what it counts."""
+    columns = tuple(columns)
+    used = {c.counter for c in columns}
+    return {c.name for c in columns if c.hidden and c.name in used and c.name not in counting}
 
 
 def _spelled(tables: Mapping[str, Iterable[Column]]) -> dict[str, list[tuple[str, Column]]]:
