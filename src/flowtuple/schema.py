@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
@@ -298,16 +298,17 @@ def select_columns(
     """
     include, exclude = list(include), list(exclude)
     everything = {name: tuple(columns) for name, columns in tables.items()}
+    spelled = _spelled(everything)
     for pattern in (*include, *exclude):
-        matches(pattern, everything)
+        if pattern not in spelled:
+            matches(pattern, everything)
+    is_included, is_excluded = _fitting(include), _fitting(exclude)
     selected: dict[str, tuple[Column, ...]] = {}
     for table, columns in everything.items():
-        keep = {
-            c.name
-            for c in columns
-            if (not include or any(_fits(p, table, c) for p in include)) and not any(_fits(p, table, c) for p in exclude)
-        }
-        keep |= {c.counter for c in columns if c.name in keep and c.counter is not None}
+        keep = {c.name for c in columns if (not include or is_included(table, c)) and not is_excluded(table, c)}
+        counting = {c.counter for c in columns if c.name in keep and c.counter is not None}
+        keep -= _idle(columns, counting) - set(include)
+        keep |= counting
         if keep or not columns:
             selected[table] = tuple(c for c in columns if c.name in keep)
     if not selected:
@@ -339,11 +340,12 @@ def asked_bounds(tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str,
     """
     everything = {name: tuple(columns) for name, columns in tables.items()}
     bounds: dict[str, dict[str, Bound]] = {table: {} for table in everything}
+    spelled = _spelled(everything)
     for pattern, spec in tolerance.items():
         if not isinstance(spec, (str, Bound)):
             raise InvalidArgument(f"the bound {spec!r} for {pattern!r} is no text: write for example 'abs:{spec}'")
         bound = spec if isinstance(spec, Bound) else Bound.parse(spec)
-        for table, column in matches(pattern, everything):
+        for table, column in spelled.get(pattern) or matches(pattern, everything):
             if _spells(pattern, table, column):
                 _check_applicable(bound, column)
             elif not column.is_float or column.role in ("id", "weight"):
@@ -355,6 +357,36 @@ def asked_bounds(tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str,
 def _spells(pattern: str, table: str, column: Column) -> bool:
     """Whether a pattern is a column's full name, which may hold characters of globs itself."""
     return pattern in (column.name, f"{table}/{column.name}")
+
+
+def _idle(columns: Iterable[Column], counting: Set[str]) -> set[str]:
+    """Hidden counters whose columns are all left out: nobody sees them, and to read one takes what it counts."""
+    columns = tuple(columns)
+    used = {c.counter for c in columns}
+    return {c.name for c in columns if c.hidden and c.name in used and c.name not in counting}
+
+
+def _spelled(tables: Mapping[str, Iterable[Column]]) -> dict[str, list[tuple[str, Column]]]:
+    """What each full name means, so that many names cost no search each."""
+    found: dict[str, list[tuple[str, Column]]] = {}
+    for table, columns in tables.items():
+        for column in columns:
+            for name in {column.name, f"{table}/{column.name}"}:
+                found.setdefault(name, []).append((table, column))
+    return found
+
+
+def _fitting(patterns: Iterable[str]) -> Callable[[str, Column], bool]:
+    """Whether a column fits one of many patterns; only globs are compared one by one."""
+    names = frozenset(patterns)
+    globs = [pattern for pattern in names if is_glob(pattern)]
+
+    def fits(table: str, column: Column) -> bool:
+        if column.name in names or f"{table}/{column.name}" in names:
+            return True
+        return any(_fits(pattern, table, column) for pattern in globs)
+
+    return fits
 
 
 def _fits(pattern: str, table: str, column: Column) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import uproot
 
 from flowtuple.errors import InvalidArgument
-from flowtuple.events.location import told_by_server
+from flowtuple.events.location import is_url, told_by_server
 from flowtuple.events.root_objects import DAMAGE, carry
 from flowtuple.events.root_table import UnreadableTree, open_tree
 from flowtuple.events.root_writer import type_changes, write_dataset
@@ -54,6 +54,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     tables: dict[str, TableSource] = {}
     carried: dict[str, bytes] = {}
     refused: dict[str, str] = {}
+    storage: dict[str, dict[str, Any]] = {}
     for name, (key, classname) in _newest_keys(path, directory).items():
         if classname in _TREES:
             try:
@@ -62,17 +63,18 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
                 refused[name] = str(error)
             else:
                 refused.update(tree.refused)
+                storage.update({name: tree.storage} if tree.storage else {})
         elif classname not in _FOLDERS:
             content, reason = carry(directory, key, name, classname)
             carried.update({name: content} if content else {})
             refused.update({name: reason} if reason else {})
-    return Dataset(path, tables, carried, refused, size)
+    return Dataset(path, tables, carried, refused, size, storage)
 
 
 def _open_file(path: str) -> Any:
     try:
         with told_by_server(path):
-            return uproot.open({path: None})  # a dict keeps colons in the path from being read as an object's name
+            return _opened(path)
     except InvalidArgument:
         raise
     except FileNotFoundError:
@@ -85,6 +87,15 @@ def _open_file(path: str) -> Any:
         raise InvalidArgument(f"{path}: {_first_line(error)}; install that package or copy the file here first") from None
     except DAMAGE as error:
         raise InvalidArgument(f"{path}: {_what_is_wrong(path, error)}") from None
+
+
+def _opened(path: str) -> Any:
+    """The file, with what trees say beyond their branches where uproot can read that, too."""
+    options: dict[str, Any] = {}
+    if is_url(path) and Path(path).exists():
+        options["handler"] = uproot.source.file.MemmapSource  # the others take `a::b` for a protocol
+    # a dict keeps colons in the path from being read as an object's name
+    return uproot.open({path: None}, minimal_ttree_metadata=False, **options)
 
 
 def _what_is_wrong(path: str, error: Exception) -> str:

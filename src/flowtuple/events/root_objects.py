@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import lzma
+import re
 import struct
 import uuid
 import zlib
@@ -31,6 +32,10 @@ DAMAGE: tuple[type[Exception], ...] = (
     ArithmeticError,
     AssertionError,  # uproot states so that a checksum differs
 )
+_HISTOGRAMS = r"TH[123][A-Z]|TProfile[23]?D?|TGraph\w*|TEfficiency"
+_SMALL = r"TObjString|TNamed|TParameter<.*>|TAxis|TArray[A-Z]|(std::)?string"
+_CARRIED = re.compile(f"{_HISTOGRAMS}|{_SMALL}")
+_LARGEST = 1 << 28  # bytes of an object that is read to be carried
 _REFUSALS: tuple[type[Exception], ...] = (*DAMAGE, NotImplementedError, TypeError, AttributeError)
 
 
@@ -46,9 +51,14 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
     Returns:
         The bytes and an empty reason, or no bytes and the reason why the object cannot be carried.
     """
+    if not _CARRIED.fullmatch(classname):  # without reading it: what uproot makes of some classes takes gigabytes
+        return b"", f"{classname}: uproot cannot write it"
     try:
+        size = directory.key(key).data_uncompressed_bytes
+        if size > _LARGEST:
+            return b"", f"{classname}: {size} bytes, more than the {_LARGEST} that are carried"
         thing = directory[key]
-    except _REFUSALS:
+    except Exception:  # whatever uproot runs into, the object is named
         return b"", f"{classname}: uproot cannot read it"
     buffer = io.BytesIO()
     try:

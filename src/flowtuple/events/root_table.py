@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -12,8 +12,11 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from flowtuple.errors import Corrupt
-from flowtuple.events.root_branches import UNREADABLE, Access, Branch, NTupleAccess, TreeAccess, number_block
+from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
+from flowtuple.events.location import told_by_server
+from flowtuple.events.root_branches import Access, Branch, number_block, unused
+from flowtuple.events.root_ntuple import NTupleAccess
+from flowtuple.events.root_tree import TreeAccess
 from flowtuple.schema import OPAQUE, Array, Column, infer_role
 from flowtuple.table import Table, ranges, with_counters
 
@@ -48,6 +51,7 @@ class RootTable:
     Attributes:
         name: The tree's name, with its directory.
         refused: Branches that cannot be read, as `tree/branch`, with the reason.
+        storage: What `Dataset.storage` says about the tree.
     """
 
     def __init__(self, path: str, name: str, access: Access) -> None:
@@ -55,7 +59,9 @@ class RootTable:
         self._access = access
         self.name = name
         self.refused: dict[str, str] = {}
+        self._renamed: dict[str, str] = {}
         self._leaves = self._find_leaves()
+        self.storage = access.description() | ({"renamed": self._renamed} if self._renamed else {})
         self._sharing: dict[str, list[_Leaf]] = {}
 
     @property
@@ -81,11 +87,13 @@ class RootTable:
 
         Raises:
             Corrupt: The file's bytes are damaged, or a counter does not agree with what it counts.
+            Unsupported: uproot cannot decode a branch.
         """
         start, stop = max(0, start), max(0, min(stop, self.num_entries))
         stop = max(start, stop)
         kept = with_counters(self.columns, columns)
-        leaves = {c.name: self._leaves.get(c.name) or self._counting_leaf(c.name, kept) for c in kept}
+        names = {c.name for c in kept}
+        leaves = {c.name: self._leaves.get(c.name) or self._counting_leaf(c.name, names) for c in kept}
         arrays = self._fetch(list(dict.fromkeys(leaf.branch for leaf in leaves.values())), start, stop)
         data = {c.name: self._content(c, leaves[c.name].pick(arrays)) for c in kept}
         for column in kept:
@@ -97,14 +105,38 @@ class RootTable:
         if not branches:
             return {}
         try:
-            return self._access.fetch(branches, start, stop)
-        except UNREADABLE:
-            where = f"{self._path}: tree {self.name!r}, events {start} to {stop}"
-            raise Corrupt(f"{where}: the data cannot be read; the file is damaged, fetch it again") from None
+            with told_by_server(self._path):
+                return self._access.fetch(branches, start, stop)
+        except InvalidArgument:
+            raise
+        except Exception:  # uproot lets through whatever it runs into
+            failing = self._failing(branches, start, stop)
+        raise self._unreadable(failing, start, stop)
 
-    def _counting_leaf(self, hidden: str, kept: Sequence[Column]) -> _Leaf:
+    def _failing(self, branches: Sequence[str], start: int, stop: int) -> list[str]:
+        """The branches that cannot be read by themselves either."""
+        found = []
+        for branch in branches:
+            try:
+                self._access.fetch([branch], start, stop)
+            except Exception:
+                found.append(branch)
+        return found
+
+    def _unreadable(self, failing: Sequence[str], start: int, stop: int) -> Exception:
+        """The error that names the branches which cannot be read."""
+        where = f"{self._path}: tree {self.name!r}, events {start} to {stop}: the data cannot be read"
+        if not failing:
+            return Unsupported(f"{where} together; there is not enough memory, or leave columns out with --exclude")
+        names = [leaf.column.name for leaf in self._leaves.values() if leaf.branch in failing]
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        advice = f"leave it out with --exclude {names[0]!r}"
+        if any(self._access.is_damaged(branch, start, stop) for branch in failing):
+            return Corrupt(f"{where}: column {names[0]!r}{more} is damaged; fetch the file again, or {advice}")
+        return Unsupported(f"{where}: uproot cannot decode column {names[0]!r}{more}; {advice}")
+
+    def _counting_leaf(self, hidden: str, names: Container[str]) -> _Leaf:
         """A leaf whose lists tell a hidden counter's values: one that is read anyway, where there is one."""
-        names = {c.name for c in kept}
         leaves = self._sharing[hidden]
         return next((leaf for leaf in leaves if leaf.column.name in names), leaves[0])
 
@@ -112,9 +144,16 @@ class RootTable:
         if column.hidden:
             return _counts(values)
         if column.is_opaque:
-            return ak.to_packed(values)
+            self._check_valid(column, values)
+            return ak.to_packed(_with_whole_bools(values))
         content = ak.to_numpy(_lists(values).content if column.counter is not None else values)
-        return np.ascontiguousarray(content, dtype=np.dtype(column.dtype))
+        content = np.ascontiguousarray(content, dtype=np.dtype(column.dtype))
+        return _whole_bools(content) if column.dtype == "bool" else content
+
+    def _check_valid(self, column: Column, values: Any) -> None:
+        if ak.validity_error(values):
+            where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
+            raise Unsupported(f"{where}: uproot decodes its lists wrongly; leave it out with --exclude {column.name!r}")
 
     def _check_counts(self, column: Column, values: Any, counts: Array) -> None:
         if not np.array_equal(_counts(values), counts):
@@ -129,11 +168,14 @@ class RootTable:
         often = _repeated(b.name for b in branches)
         for branch in branches:
             name = branch.path.replace("/", ".") if branch.name in often else branch.name
-            if branch.form is None:
-                self.refused[f"{self.name}/{name}"] = branch.reason
-                continue
-            for fields, kind, dtype, shape in _walk(branch.form):
-                column = _column(_unused("_".join((name, *fields)), leaves), branch, kind, dtype, shape)
+            found = [] if branch.form is None else list(_walk(branch.form))
+            if not found:
+                self.refused[f"{self.name}/{name}"] = branch.reason or "it holds no values"
+            for fields, kind, dtype, shape in found:
+                wanted = "_".join((name, *fields))
+                column = _column(unused(wanted, leaves), branch, kind, dtype, shape)
+                if branch.repeated or column.name != wanted:
+                    self._renamed[column.name] = "_".join((branch.name, *fields))
                 if branch.path in counting and kind == "scalar" and "int" in dtype and not (fields or shape):
                     column = replace(column, role="counter")
                     by_path[branch.path] = column.name
@@ -145,14 +187,27 @@ class RootTable:
         leaves = [leaf for leaf in self._leaves.values() if leaf.kind == "counted" and leaf.column.counter is None]
         digests = {leaf.column.name: hashlib.blake2b() for leaf in leaves}
         branches = list(dict.fromkeys(leaf.branch for leaf in leaves))
+        unread: set[str] = set()
         for start, stop in ranges(self.num_entries if leaves else 0, _SCAN_STEP):
-            arrays = self._fetch(branches, start, stop)
+            arrays, failing = self._readable([b for b in branches if b not in unread], start, stop)
+            unread.update(failing)
             for leaf in leaves:
-                digests[leaf.column.name].update(_counts(leaf.pick(arrays)).tobytes())
+                if leaf.branch not in unread:
+                    digests[leaf.column.name].update(_counts(leaf.pick(arrays)).tobytes())
+        for leaf in leaves:
+            if leaf.branch in unread:  # a counter of its own, so that whoever leaves it out can read the others
+                digests[leaf.column.name].update(leaf.column.name.encode())
         first: dict[bytes, str] = {}
-        return {
-            name: first.setdefault(digest.digest(), _unused(f"n({name})", self._leaves)) for name, digest in digests.items()
-        }
+        taken = set(self._leaves)
+        return {name: first.setdefault(digest.digest(), _hidden(name, taken)) for name, digest in digests.items()}
+
+    def _readable(self, branches: Sequence[str], start: int, stop: int) -> tuple[Mapping[str, Any], list[str]]:
+        """Values of the branches that can be read, and the others."""
+        try:
+            return self._fetch(branches, start, stop), []
+        except (Corrupt, Unsupported):
+            failing = self._failing(branches, start, stop)
+        return self._fetch([b for b in branches if b not in failing], start, stop), failing
 
 
 def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
@@ -168,14 +223,39 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
         UnreadableTree: uproot cannot read the tree, or none of its branches.
     """
     try:
-        tree = directory[key]
-        is_ttree = isinstance(tree, uproot.TTree)
-        table = RootTable(path, name, TreeAccess(tree) if is_ttree else NTupleAccess(tree))
-    except UNREADABLE:
+        with told_by_server(path):
+            tree = _tree(directory, key)
+            access = TreeAccess(tree, path) if isinstance(tree, uproot.TTree) else NTupleAccess(tree)
+            table = RootTable(path, name, access)
+    except InvalidArgument:
+        raise
+    except Exception:  # uproot lets through whatever it runs into
         raise UnreadableTree("the tree is damaged, or uproot cannot read its kind") from None
     if not table._leaves:
-        raise UnreadableTree("the tree has no branch that can be read")
+        raise UnreadableTree(_no_branch(table.refused))
     return table
+
+
+def _tree(directory: Any, key: str) -> Any:
+    """The tree, without its user information and friends where these cannot be read."""
+    try:
+        return directory[key]
+    except Exception:  # they hold objects of any class
+        options = directory.file.options
+        with_everything = options["minimal_ttree_metadata"]
+        options["minimal_ttree_metadata"] = True
+        try:
+            return directory[key]
+        finally:
+            options["minimal_ttree_metadata"] = with_everything
+
+
+def _no_branch(refused: Mapping[str, str]) -> str:
+    if not refused:
+        return "the tree has no branch"
+    name, reason = next(iter(refused.items()))
+    more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+    return f"the tree has no branch that can be read; {name}: {reason}{more}"
 
 
 def _repeated(names: Iterator[str]) -> set[str]:
@@ -183,7 +263,9 @@ def _repeated(names: Iterator[str]) -> set[str]:
     return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
 
 
-def _unused(name: str, taken: Mapping[str, Any]) -> str:
+def _hidden(column: str, taken: Container[str]) -> str:
+    """A name for the hidden counter of a column."""
+    name = f"n({column})"
     while name in taken:
         name += "_"
     return name
@@ -230,3 +312,20 @@ def _lists(values: Any) -> Any:
 
 def _counts(values: Any) -> Array:
     return np.asarray(ak.to_numpy(ak.num(values, axis=1)), dtype=np.int64)
+
+
+def _whole_bools(values: Array) -> Array:
+    """True for every byte but 0: a C++ bool that nobody set holds any, and NumPy takes it for true without changing it."""
+    true: Array = values.view(np.uint8) != 0
+    return true
+
+
+def _with_whole_bools(values: Any) -> Any:
+    """An awkward array in which every bool is a byte of 0 or 1."""
+
+    def mended(layout: Any, **_: Any) -> Any:
+        if not (layout.is_numpy and layout.dtype == np.bool_):
+            return None
+        return ak.contents.NumpyArray(_whole_bools(np.ascontiguousarray(layout.data)), parameters=layout.parameters)
+
+    return ak.transform(mended, values)

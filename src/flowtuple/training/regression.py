@@ -30,13 +30,15 @@ def linear_terms(
 
     Columns that are copies of others are no candidates.
     """
+    if column.dtype == "bool" or len(sample.q[column.name]) < _LEAST_ROWS:
+        return
+    rows = np.flatnonzero(_uncommon(sample.q[column.name]))[:_ROWS]
+    if len(rows) < _LEAST_ROWS:  # before the candidates, whose number grows with that of the columns
+        return
     key = collection_of(column)
     beside = [c for c in earlier if collection_of(c) == key and not (c.name in predicted and predicted[c.name].is_copy)]
     terms = [*energies(beside), *(Term(1.0, "x", (Parent("row", c.name),)) for c in beside)]
-    if not terms or column.dtype == "bool":
-        return
-    rows = np.flatnonzero(_uncommon(sample.q[column.name]))[:_ROWS]
-    if len(rows) < _LEAST_ROWS:
+    if not terms:
         return
     target = _usable(sample.context.values[column.name][rows])
     matrix = np.stack([_usable(_evaluate(sample, term, column)[rows]) for term in terms], axis=1)

@@ -53,7 +53,8 @@ def decoding_order(
     """Schema order, but given columns first, references before the rest of theirs, every column after what predicts it."""
     in_schema = sorted(coding_order(columns), key=lambda c: c.name not in given)
     by_name = {c.name: c for c in in_schema}
-    early = {through.name for c in in_schema for through, _ in references(in_schema, c)}
+    named = {through.name for c in in_schema for through, _ in references(in_schema, c)}
+    early = [c for c in in_schema if c.name in named]
     order: dict[str, Column] = {}
 
     def place(name: str) -> None:
@@ -66,8 +67,8 @@ def decoding_order(
         order[name] = by_name[name]
 
     for column in in_schema:
-        for through in in_schema:
-            if through.name in early and collection_of(through) == collection_of(column):
+        for through in early:
+            if collection_of(through) == collection_of(column):
                 place(through.name)
         place(column.name)
     return coding_order(columns, tuple(order))

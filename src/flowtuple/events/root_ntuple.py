@@ -1,0 +1,154 @@
+"""An RNTuple as uproot describes it: its fields, and their values by ranges of events, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.events.root_branches import Branch
+from flowtuple.events.root_pages import Pages
+from flowtuple.schema import Array
+
+
+class _Everything(str):
+    """A key that begins like every field: uproot compares each field with all keys, and needs one only for all of them."""
+
+    __slots__ = ()
+
+    def startswith(self, *_: Any) -> bool:
+        return True
+
+
+class _UncarriedError(Exception):
+    """A kind of field that no column holds; the message says which."""
+
+
+class NTupleAccess:
+    """An RNTuple: fields."""
+
+    def __init__(self, ntuple: Any) -> None:
+        self._ntuple = ntuple
+        self.num_entries = int(ntuple.num_entries)
+        self._pages = Pages(ntuple)
+        self._forms: dict[str, Any] = {}
+
+    def fetch(self, branches: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
+        spans = list(self._spans(start, stop))
+        return {name: self._array(self._forms[name], spans) for name in branches}
+
+    def branches(self) -> Iterator[Branch]:
+        keys = [_Everything()]
+        for field in self._ntuple.fields:
+            try:
+                form = self._ntuple.field_form(field.field_id, keys)
+                self._check(form)
+            except _UncarriedError as error:
+                yield Branch(field.name, field.name, reason=str(error))
+            except Exception as error:  # a field that fails in any way is named, and the others are read
+                yield Branch(field.name, field.name, reason=_why(error, field))
+            else:
+                self._forms[field.name] = form
+                yield Branch(field.name, field.name, field.description or "", form)
+
+    def is_damaged(self, branch: str, start: int, stop: int) -> bool:
+        return True  # whatever can be read in part can be read in full: its kind was checked before
+
+    def description(self) -> dict[str, Any]:
+        title = str(self._ntuple.header.ntuple_description or "")
+        return {"kind": "rntuple"} | ({"title": title} if title else {})
+
+    def _check(self, form: Any) -> None:
+        """Refuse what cannot be carried, before anything is read.
+
+        Raises:
+            _UncarriedError: It is a variant, or a struct without members.
+            LookupError: uproot does not know how a column is encoded.
+        """
+        if form.is_union:
+            raise _UncarriedError("it holds a variant (std::variant), and no column holds values of several types")
+        if form.is_record:
+            if not form.fields:
+                raise _UncarriedError("it holds a struct without members")
+            for inner in form.contents:
+                self._check(inner)
+            return
+        column = _column(form)
+        if column is not None:
+            self._ntuple.get_field_metadata(column)
+        if form.is_list or form.is_option:
+            self._check(form.content)
+
+    def _spans(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+        """Clusters with events of a range: number, first and last event in it, and events of the cluster."""
+        for number, cluster in enumerate(self._ntuple.cluster_summaries):
+            first = cluster.num_first_entry
+            low, high = max(start, first), min(stop, first + cluster.num_entries)
+            if low < high:
+                yield number, low - first, high - first, cluster.num_entries
+
+    def _array(self, form: Any, spans: Sequence[tuple[int, int, int, int]]) -> ak.Array:
+        parts = [ak.Array(self._content(form, *span)) for span in spans]
+        if not parts:
+            return ak.Array(form.length_zero_array(highlevel=False))
+        return parts[0] if len(parts) == 1 else ak.concatenate(parts)
+
+    def _content(self, form: Any, cluster: int, start: int, stop: int, total: int | None) -> Any:
+        """Elements of a form within a cluster; `total` says how many there are, which is known outside of lists."""
+        if form.is_record:
+            contents = [self._content(inner, cluster, start, stop, total) for inner in form.contents]
+            names = None if form.is_tuple else form.fields
+            return ak.contents.RecordArray(contents, names, length=stop - start)
+        if form.is_regular:
+            size = form.size
+            every = None if total is None else total * size
+            inner = self._content(form.content, cluster, start * size, stop * size, every)
+            return ak.contents.RegularArray(inner, size, stop - start, parameters=form.parameters)
+        column = _column(form)
+        if form.is_numpy and column is not None and not form.form_key.endswith("-cardinality"):
+            values = self._pages.elements(cluster, column, start, stop, total)
+            return ak.contents.NumpyArray(values, parameters=form.parameters)
+        offsets = self._offsets(cluster, column, start, stop, total)
+        if form.is_numpy:
+            dtype = ak.types.numpytype.primitive_to_dtype(form.primitive)
+            return ak.contents.NumpyArray(np.diff(offsets).astype(dtype), parameters=form.parameters)
+        inner = self._content(form.content, cluster, int(offsets[0]), int(offsets[-1]), None)
+        if form.is_option:
+            return ak.contents.IndexedOptionArray(_index(offsets), inner, parameters=form.parameters)
+        return ak.contents.ListOffsetArray(ak.index.Index64(offsets - offsets[0]), inner, parameters=form.parameters)
+
+    def _offsets(self, cluster: int, column: int | None, start: int, stop: int, total: int | None) -> Array:
+        """Where each list begins and the last one ends, among all elements of the cluster: int64.
+
+        Raises:
+            ValueError: The column is none of offsets.
+        """
+        if column is None:
+            raise ValueError("lists without a column of offsets")
+        before = max(0, start - 1)
+        ends = self._pages.elements(cluster, column, before, stop, total).astype(np.int64)
+        offsets = ends if start else np.concatenate([np.zeros(1, np.int64), ends])
+        if np.any(np.diff(offsets) < 0) or (len(offsets) and offsets[0] < 0):
+            raise ValueError("lists end before they begin")
+        return offsets
+
+
+def _column(form: Any) -> int | None:
+    """The number of the column that uproot's key of a form names."""
+    kind, _, number = (form.form_key or "").removesuffix("-optional").removesuffix("-cardinality").partition("-")
+    return int(number) if kind == "column" else None
+
+
+def _index(offsets: Array) -> Any:
+    """For lists of none or one, the place of each one's element, -1 for none."""
+    is_there = np.diff(offsets) > 0
+    return ak.index.Index64(np.where(is_there, offsets[:-1] - offsets[0], -1))
+
+
+def _why(error: Exception, field: Any) -> str:
+    kind = f"of type {field.typename}" if field.typename else "of this kind"
+    if isinstance(error, NotImplementedError):
+        return f"uproot does not read fields that ROOT stores unsplit, {kind}"
+    return f"uproot cannot decode a field {kind}"
