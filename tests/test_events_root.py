@@ -254,14 +254,10 @@ class TestReading:
         path = tmp_path / "a.root"
         with uproot.recreate(path) as file:
             file["note"] = "words"
-
-        def refuse(_: object) -> None:
-            raise NotImplementedError
-
-        monkeypatch.setattr("uproot.writing.identify.to_writable", refuse)
+        monkeypatch.setattr("flowtuple.events.root_objects._LARGEST", 3)
         dataset = opened(path)
         assert dataset.carried == dataset.tables == {}
-        assert dataset.refused == {"note": "TObjString: uproot cannot write it"}
+        assert dataset.refused == {"note": "TObjString: it is larger than the 1 GB that ROOT reads"}
 
     def test_branch_without_interpretation_is_refused(
         self, tmp_path: Path, events: Table, monkeypatch: pytest.MonkeyPatch

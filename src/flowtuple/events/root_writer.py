@@ -63,8 +63,7 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
         for name, branches in plans.items():
             if branches:
                 _write_tree(file, dataset.tables[name], name, branches, options.step)
-        for name, content in dataset.carried.items():
-            restore(file, name, content)
+        restore(file, dataset.carried)
 
 
 def type_changes(columns: Sequence[Column]) -> list[str]:
