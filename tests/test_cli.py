@@ -358,12 +358,18 @@ BAD_DECOMPRESSIONS = {
     "entries beyond": ("nano.ftup", "out.root", ["--entries", "60:70"], "nano.ftup: ", "event 60 of 60"),
     "compression": ("nano.ftup", "out.root", ["--compression", "ZIP:3"], "compression 'ZIP:3'", "LZMA:0 to LZMA:9"),
     "compression level": ("nano.ftup", "out.root", ["--compression", "ZLIB:10"], "'ZLIB:10'", "ZLIB:9"),
-    "lists as CSV": ("ragged.ftup", "out.csv", [], "ragged.ftup: column 'Jet_pt' cannot be text", "--drop"),
-    "lists as packed CSV": ("ragged.ftup", "out.csv.gz", [], "ragged.ftup: column 'Jet_pt' cannot be text", ".parquet"),
+    "lists as CSV": ("ragged.ftup", "out.csv", [], "ragged.ftup: cannot write events/Jet_pt as text", "--drop"),
+    "lists as packed CSV": (
+        "ragged.ftup",
+        "out.csv.gz",
+        [],
+        "ragged.ftup: cannot write events/Jet_pt as text: it has lists",
+        ".parquet",
+    ),
     "tables as CSV": ("nano.ftup", "out.csv", [], "Events, Runs", "choose one"),
     "tables as Parquet": ("nano.ftup", "out.parquet", [], "Events, Runs", "choose one"),
-    "nesting as HDF5": ("deep.ftup", "out.h5", [], "deep.ftup: column 'deep' cannot be HDF5", "--drop"),
-    "nesting as ROOT": ("deep.ftup", "out.root", [], "column 'deep'", "--drop", ".parquet"),
+    "nesting as HDF5": ("deep.ftup", "out.h5", [], "deep.ftup: cannot write events/deep as HDF5", "--drop"),
+    "nesting as ROOT": ("deep.ftup", "out.root", [], "cannot write events/deep", "--drop", ".npz"),
 }
 
 
@@ -464,7 +470,7 @@ class TestOutputThatCannotBeWritten:
 
     def test_an_output_that_was_there_stays(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         (tmp_path / "out.csv").write_text("kept")
-        assert_refused(run("decompress", "ragged.ftup", "-o", tmp_path / "out.csv"), "column 'Jet_pt'")
+        assert_refused(run("decompress", "ragged.ftup", "-o", tmp_path / "out.csv"), "cannot write events/Jet_pt")
         assert (tmp_path / "out.csv").read_text() == "kept"
         assert len(list(tmp_path.iterdir())) == 1
 

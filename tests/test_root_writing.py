@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def content_of(file: uproot.ReadOnlyDirectory, key: str) -> bytes:
 
 
 class TestObjects:
-    CONTENTS = {
+    CONTENTS: ClassVar = {
         "stdstring": ("string", "", b"\x09hello std"),
         "parameter": ("TParameter<double>", "", b"@\x00\x00\x18\x00\x02\x00\x01" + bytes(16) + b"\x40\x0a"),
         "unknown": ("Our::Histogram", "of a class that uproot knows nothing of", bytes(range(256)) * 40),

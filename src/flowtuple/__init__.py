@@ -21,6 +21,7 @@ from flowtuple.errors import (
     InvalidArgument,
     MissingExtra,
     ProcessLost,
+    Refused,
     TooNew,
     Truncated,
     Unsupported,
@@ -31,9 +32,11 @@ from flowtuple.generative.presets import FlowPreset, flow_preset
 from flowtuple.merging import merge
 from flowtuple.recovery import recover
 from flowtuple.schema import Bound
+from flowtuple.table import LeftOut
 from flowtuple.workflow import (
     Closure,
     Compressed,
+    Decompressed,
     Model,
     Selection,
     bench,
@@ -59,14 +62,17 @@ __all__ = [
     "Closure",
     "Compressed",
     "Corrupt",
+    "Decompressed",
     "File",
     "FlowPreset",
     "FlowtupleError",
     "FoldHistogram",
     "InvalidArgument",
+    "LeftOut",
     "MissingExtra",
     "Model",
     "ProcessLost",
+    "Refused",
     "RowFlow",
     "Selection",
     "Shape",

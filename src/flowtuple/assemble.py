@@ -18,7 +18,7 @@ from flowtuple.container.writer import Writer
 from flowtuple.execute import ordered_map
 from flowtuple.prepare import Prepared
 from flowtuple.progress import Progress, silent
-from flowtuple.table import Table, TableSource, column_bytes, ranges
+from flowtuple.table import Dataset, Table, TableSource, column_bytes, ranges
 
 CHUNK_ENTRIES = 16384
 CHUNK_VALUES = 2**24
@@ -36,7 +36,7 @@ class Written:
 def write_events(
     writer: Writer,
     prepared: list[Prepared],
-    carried: Mapping[str, bytes],
+    dataset: Dataset,
     origin: Mapping[str, Any],
     *,
     models: Mapping[str, str] | None = None,
@@ -49,17 +49,23 @@ def write_events(
     Args:
         writer: Of the file.
         prepared: The tables.
-        carried: Objects that travel along, by name.
+        dataset: The events as they were read: carried objects, storage and parts left out are taken from it.
         origin: How the file came about.
         models: Hashes of models that are kept elsewhere, by table name; `None` to embed the models.
         workers: Threads; `None` for one per core. The file does not depend on it.
         memory: Bytes to keep within; chunks of very large events are smaller in a small one.
         progress: Told of each table.
     """
-    writer.describe(description(prepared, list(carried), origin, entries=True, models=models))
+    meta = description(prepared, list(dataset.carried), origin, entries=True, models=models)
+    for table in meta["tables"]:
+        if stored := dataset.storage.get(table["name"]):
+            table["storage"] = stored
+    if dataset.left_out:
+        meta["left_out"] = [part.to_json() for part in dataset.left_out]
+    writer.describe(meta)
     model_bytes = add_models(writer, prepared) if models is None else 0
     raw_bytes, values = add_chunks(writer, prepared, workers, memory, progress)
-    for number, content in enumerate(carried.values()):
+    for number, content in enumerate(dataset.carried.values()):
         writer.add(SectionKind.CARRIED, number, zstd(content))
     writer.finish()
     return Written(model_bytes, raw_bytes, values)

@@ -114,6 +114,7 @@ def info(path: str | os.PathLike[str], model: str | os.PathLike[str] | None = No
             ],
             "provenance": file.meta.get("provenance", {}),
             "carried": file.meta.get("carried", []),
+            "left_out": [part.to_json() for part in file.left_out],
             "tables": [_table_info(table, known=model is not None) for table in file.tables.values()],
         }
 

@@ -7,7 +7,7 @@ found, where, the nearest valid name where there is one, and the next step.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class FlowtupleError(Exception):
@@ -20,6 +20,25 @@ class InvalidArgument(FlowtupleError, ValueError):
 
 class Unsupported(FlowtupleError):
     """Leave it out or choose another format: the input or output format cannot hold this."""
+
+
+class Refused(Unsupported):
+    """Leave parts of an input out, or choose another format: each part is named with its reason.
+
+    Attributes:
+        parts: Reason by name, for every part.
+
+    Args:
+        where: Name of the input or output, for the message.
+        action: The step that fails, with a place for the parts, such as `"write {} as text"`.
+        parts: Reason by name.
+        advice: The next step.
+    """
+
+    def __init__(self, where: str, action: str, parts: Mapping[str, str], advice: str) -> None:
+        subject = next(iter(parts)) if len(parts) == 1 else f"{len(parts)} parts"
+        super().__init__(f"{where}: cannot {action.format(subject)}: {reasons_of(parts)}; {advice}")
+        self.parts = dict(parts)
 
 
 class Truncated(FlowtupleError):
@@ -48,6 +67,47 @@ class MissingExtra(FlowtupleError, ImportError):
     def __init__(self, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the extra '{extra}': pip install 'flowtuple[{extra}]'")
         self.extra = extra
+
+
+_NAMES_SHOWN = 5  # of the parts that share a reason
+_REASONS_SHOWN = 4
+
+
+def name_parts(parts: Mapping[str, str]) -> str:
+    """A phrase that counts parts and names the first of each reason.
+
+    Args:
+        parts: Reason by name, at least one.
+
+    Example:
+        >>> name_parts({"Events/a": "no numbers"})
+        'Events/a: no numbers'
+        >>> name_parts({"t/a": "no numbers", "t/b": "no numbers", "t/c": "damaged"})
+        '3 parts: t/a, t/b (no numbers); t/c (damaged)'
+    """
+    subject = next(iter(parts)) if len(parts) == 1 else f"{len(parts)} parts"
+    return f"{subject}: {reasons_of(parts)}"
+
+
+def reasons_of(parts: Mapping[str, str]) -> str:
+    """The reasons of some parts, each behind the first names that share it; the reason alone for one part.
+
+    Example:
+        >>> reasons_of({"t/a": "no numbers"}), reasons_of({"t/a": "no numbers", "t/b": "damaged"})
+        ('no numbers', 't/a (no numbers); t/b (damaged)')
+    """
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in parts.items():
+        by_reason.setdefault(reason, []).append(name)
+    phrases = []
+    for reason, names in list(by_reason.items())[:_REASONS_SHOWN]:
+        more = f", ... {len(names)} in all" if len(names) > _NAMES_SHOWN else ""
+        phrases.append(f"{', '.join(names[:_NAMES_SHOWN])}{more} ({reason})")
+    if len(by_reason) > _REASONS_SHOWN:
+        phrases.append(f"and {len(by_reason) - _REASONS_SHOWN} other reasons, all listed with --json")
+    return "; ".join(phrases)
 
 
 def nearest(name: str, valid: Iterable[str], limit: int = 3) -> str:

@@ -18,6 +18,7 @@ from flowtuple.container.writer import create
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.source import check_stored_name
 from flowtuple.progress import Progress, silent
+from flowtuple.table import LeftOut
 
 
 def merge(
@@ -48,7 +49,10 @@ def merge(
         carried = _carried(files, drop)
         tables = [with_parts(d, _parts(files, d["name"])) for d in first.meta["tables"]]
         origin = {"merged": [file.meta.get("provenance", {}) for file in files]}
-        writer.describe({**first.meta, "tables": tables, "carried": list(carried), "provenance": origin})
+        meta = {**first.meta, "tables": tables, "carried": list(carried), "provenance": origin}
+        if left_out := _left_out(files, carried):
+            meta["left_out"] = [part.to_json() for part in left_out]
+        writer.describe(meta)
         for section in first.sections:
             if section.kind is SectionKind.MODEL:
                 writer.add(section.kind, section.owner, first.read_head(section))
@@ -61,6 +65,15 @@ def merge(
             writer.add(SectionKind.CARRIED, number, zstd(content))
         writer.finish()
     return Path(output).stat().st_size
+
+
+def _left_out(files: Sequence[File], carried: Mapping[str, bytes]) -> list[LeftOut]:
+    """The parts that one of the files lacks, and the objects that are not the same in all of them."""
+    lacking = {part.name: part for file in files for part in file.left_out}
+    for name in dict.fromkeys(name for file in files for name in file.carried):
+        if name not in carried:
+            lacking[name] = LeftOut(name, "the merged files hold different ones")
+    return list(lacking.values())
 
 
 def _parts(files: Sequence[File], name: str) -> list[Part]:

@@ -174,7 +174,7 @@ class _Salvaged:
 def _salvage(wreck: Wreck, lost: Mapping[str, Lost], columns: Iterable[str]) -> Dataset:
     """What can be decoded: of the columns asked for, or of all that are not lost everywhere."""
     asked = tuple(columns)
-    dataset = select(Dataset(wreck.reader.path, dict(wreck.tables), wreck.carried), asked)
+    dataset = select(wreck.dataset(), asked)
     tables: dict[str, TableSource] = {}
     for name, view in dataset.tables.items():
         everywhere = frozenset.intersection(*lost[name]) if lost[name] else frozenset()

@@ -362,6 +362,17 @@ def _fits(pattern: str, table: str, column: Column) -> bool:
     return pattern in names or any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
+def fits_name(pattern: str, name: str) -> bool:
+    """Whether a glob matches `TREE/COLUMN`, or the column's name alone.
+
+    Example:
+        >>> fits_name("fBits", "Delphes/fBits"), fits_name("Delphes/*", "Delphes/fBits"), fits_name("x", "Delphes/fBits")
+        (True, True, False)
+    """
+    names = (name, name.rpartition("/")[2])
+    return pattern in names or any(fnmatch.fnmatchcase(candidate, pattern) for candidate in names)
+
+
 def matches(pattern: str, tables: Mapping[str, Iterable[Column]]) -> list[tuple[str, Column]]:
     """The columns that a name or glob means, each with its table's name.
 

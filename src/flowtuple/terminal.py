@@ -19,11 +19,13 @@ from flowtuple.container.wreck import Damage
 from flowtuple.contest import pages
 from flowtuple.contest.result import Bench
 from flowtuple.cut import Cut
+from flowtuple.errors import name_parts
 from flowtuple.evaluate.metrics import ColumnFidelity
 from flowtuple.evaluate.page import format_bytes, format_number
 from flowtuple.referee.ratio import Ratio
 from flowtuple.referee.result import Comparison, Outcome
 from flowtuple.schema import Bound
+from flowtuple.table import LeftOut
 from flowtuple.workflow import Compressed
 
 
@@ -89,6 +91,15 @@ def show_facts(facts: Mapping[str, Any]) -> None:
     width = max((len(name) for name in facts), default=0)
     for name, value in facts.items():
         sys.stdout.write(f"{name:<{width}}  {value}\n")
+
+
+_LEFT_OUT_LINES = 20
+
+
+def warn_left_out(parts: Sequence[LeftOut], when: str = "") -> None:
+    """Count and name the parts of an input that an output does not hold, in one line on standard error."""
+    if parts:
+        warn(f"left out{when}: {name_parts({part.name: part.reason for part in parts})}")
 
 
 def warn(message: str) -> None:
@@ -238,6 +249,10 @@ def show_info(found: Mapping[str, Any]) -> None:
         show_table(f"{table['name']}: {table['events']} events in {chunks}", headings, rows, text_columns=5)
         for change in table["root_changes"]:
             sys.stdout.write(f"ROOT output changes {change}\n")
+    for part in found["left_out"][:_LEFT_OUT_LINES]:
+        sys.stdout.write(f"left out at compression: {part['name']} ({part['reason']})\n")
+    if len(found["left_out"]) > _LEFT_OUT_LINES:
+        sys.stdout.write(f"left out at compression: {len(found['left_out'])} parts in all, listed with --json\n")
     show_facts({name: f"{size} bytes" for name, size in found["sections"].items()} | {"file": f"{found['bytes']} bytes"})
     show_facts({"format": found["format"]} | {k: json.dumps(v) for k, v in found["provenance"].items()})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -19,6 +19,7 @@ from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.events.location import check_readable, is_url, split_tree
 from flowtuple.events.source import FORMATS, STORED, WriteOptions
 from flowtuple.schema import Bound
+from flowtuple.table import LeftOut
 from flowtuple.workflow import EVERYTHING, Selection
 
 Facts = dict[str, Any]
@@ -65,7 +66,7 @@ class Compress:
             memory=self.memory,
         )
         kept = ("events", "values", "raw_bytes", "input_bytes", "warnings")
-        return {name: getattr(done, name) for name in kept}
+        return {name: getattr(done, name) for name in kept} | _left_out_facts(done.left_out)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Decompress:
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
-        workflow.decompress(
+        done = workflow.decompress(
             task.source,
             _ready(task),
             columns=self.columns,
@@ -89,7 +90,12 @@ class Decompress:
             memory=self.memory,
             options=self.options,
         )
-        return {}
+        return _left_out_facts(done.left_out) if isinstance(done, workflow.Decompressed) else {}
+
+
+def _left_out_facts(parts: Sequence[LeftOut]) -> Facts:
+    """The parts that an output does not hold, where there are any."""
+    return {"left_out": [part.to_json() for part in parts]} if parts else {}
 
 
 @dataclass(frozen=True)

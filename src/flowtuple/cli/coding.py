@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +43,17 @@ from flowtuple.cli.options import (
 )
 from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.page import format_bytes
-from flowtuple.terminal import show_compressed, shown_progress, warn
+from flowtuple.terminal import show_compressed, shown_progress, warn, warn_left_out
+
+
+class RootContainer(StrEnum):
+    """The kinds of tables that a ROOT file holds."""
+
+    ttree = "ttree"
+    rntuple = "rntuple"
+
+
+Container = Annotated[RootContainer | None, typer.Option("--as", help="Of ROOT output. Default: the kind that the input had.")]
 
 
 @app.command()
@@ -105,8 +117,9 @@ def compress(
         )
     for message in result.warnings:
         warn(message)
+    warn_left_out(result.left_out)
     if as_json:
-        print_json(vars(result) | {"bits_per_value": result.bits_per_value})
+        print_json(asdict(result) | {"bits_per_value": result.bits_per_value})
         return
     show_compressed(result)
 
@@ -125,7 +138,9 @@ def decompress(
     model: ModelFile = None,
     threads: Threads = None,
     memory: Memory = "2GB",
+    container: Container = None,
     dask: OnDask = None,
+    as_json: Json = False,
 ) -> None:
     """Write the events back as ROOT, Parquet, HDF5, npz or CSV; needs neither PyTorch nor the original.
 
@@ -136,14 +151,14 @@ def decompress(
     from flowtuple import workflow
     from flowtuple.events.source import WriteOptions
 
-    options = WriteOptions(compression=compression, step=basket, drop=drop)
+    options = WriteOptions(compression, basket, drop, None if container is None else container.value)
     if dask is not None:
-        goes_with_dask(context, "output", "columns", "compression", "basket", "drop", "model", "memory")
+        goes_with_dask(context, "output", "columns", "compression", "basket", "drop", "model", "memory", "container", "as_json")
         folder, suffix = folder_and_suffix(output, ".root")
         job = jobs.Decompress(tuple(columns), None if model is None else str(model), read_memory(memory), options)
-        run_each(job, plan([path], folder, suffix), folder, dask)
+        run_each(job, plan([path], folder, suffix), folder, dask, as_json)
         return
-    workflow.decompress(
+    result = workflow.decompress(
         path,
         output,
         columns=columns,
@@ -154,7 +169,15 @@ def decompress(
         memory=read_memory(memory),
         options=options,
     )
-    sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")
+    if not isinstance(result, workflow.Decompressed):
+        return  # without an output there is nothing to show
+    if as_json:
+        print_json(asdict(result))
+        return
+    warn_left_out(result.left_out)
+    for change in result.changes:
+        warn(change)
+    sys.stdout.write(f"{result.path}: {format_bytes(result.file_bytes)}\n")
 
 
 @app.command()
@@ -195,7 +218,7 @@ def recompress(
     for message in found.result.warnings:
         warn(message)
     if as_json:
-        print_json(vars(found.result) | {"bounds": found.bounds})
+        print_json(asdict(found.result) | {"bounds": found.bounds})
         return
     show_compressed(found.result)
     for column, bound in found.bounds.items():

@@ -15,7 +15,8 @@ from flowtuple.batch.tasks import Task
 from flowtuple.cli.options import asked_options, print_json
 from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.page import format_number
-from flowtuple.terminal import show_table, shown_progress, warn
+from flowtuple.table import LeftOut
+from flowtuple.terminal import show_table, shown_progress, warn, warn_left_out
 
 OnDask = Annotated[
     str | None,
@@ -80,6 +81,7 @@ def _show(summary: Summary, folder: Path) -> None:
     for name, facts in summary.facts.items():
         for message in facts.get("warnings", ()):
             warn(f"{name}: {message}")
+        warn_left_out([LeftOut(**part) for part in facts.get("left_out", ())], f" of {name}")
     for name, reason in summary.failed.items():
         sys.stderr.write(f"flowtuple: failed: {name}: {reason}\n")
     before = f", {summary.skipped} of them before" if summary.skipped else ""

@@ -131,6 +131,8 @@ def encode(
             log=None if log is None else str(log),
             progress=progress,
         )
+    for note in found.notes:
+        warn(note)
     if found.dropped:
         warn(f"{found.dropped} rows hold NaN or infinite values and were left out")
     if as_json:

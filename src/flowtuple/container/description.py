@@ -15,6 +15,7 @@ from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.lattice.grid import MANTISSA_BITS
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.schema import OPAQUE, ROLES, Column
+from flowtuple.table import LeftOut
 
 _INTEGERS = frozenset(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64))
 _HASH = re.compile("[0-9a-f]{16}")
@@ -70,6 +71,19 @@ def unpack_description(data: bytes, name: str) -> dict[str, Any]:
     if len(set(names)) != len(names) or not isinstance(meta.get("model", False), bool):
         raise Corrupt(f"{name}: its description has two carried objects of one name, or a model that is neither true nor false")
     return meta
+
+
+def read_storage(meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The notes of a description on how the input stored each table; tables without notes are left out."""
+    tables = [t for t in meta["tables"] if isinstance(t, dict)]
+    return {str(t["name"]): t["storage"] for t in tables if "name" in t and isinstance(t.get("storage"), dict)}
+
+
+def read_left_out(meta: Mapping[str, Any]) -> tuple[LeftOut, ...]:
+    """The parts of the input that a description says the file does not hold."""
+    listed = meta.get("left_out")
+    parts = [part for part in listed if isinstance(part, dict)] if isinstance(listed, list) else []
+    return tuple(LeftOut(str(part.get("name", "")), str(part.get("reason", ""))) for part in parts)
 
 
 def _no_number(text: str) -> Any:

@@ -12,13 +12,13 @@ import awkward as ak
 
 from flowtuple.codec.packing import unzstd
 from flowtuple.container.columns import Columns
-from flowtuple.container.description import parse_table
+from flowtuple.container.description import parse_table, read_left_out, read_storage
 from flowtuple.container.layout import Section, SectionKind
 from flowtuple.container.reader import SectionReader
 from flowtuple.container.stored import StoredTable
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.schema import matches
-from flowtuple.table import Dataset, ranges, table_to_awkward
+from flowtuple.table import Dataset, LeftOut, ranges, table_to_awkward
 
 Key = str | tuple[str, "slice | int"]
 
@@ -131,9 +131,19 @@ class File:
         sections = [s for s in self.sections if s.kind is SectionKind.CARRIED]
         return {names[s.owner]: unzstd(self._reader.read(s)) for s in sections}
 
+    @property
+    def storage(self) -> dict[str, dict[str, Any]]:
+        """How the input stored each table, where its format keeps notes."""
+        return read_storage(self.meta)
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Parts of the input that were left out when the file was written."""
+        return read_left_out(self.meta)
+
     def dataset(self) -> Dataset:
         """The whole file as a data set that can be written in any format."""
-        return Dataset(self.path, dict(self.tables), self.carried, {}, self.size)
+        return Dataset(self.path, dict(self.tables), self.carried, {}, self.size, self.storage, self.left_out)
 
     def raw(self, section: Section) -> bytes:
         """All bytes of a section, its frame among them, as they are in the file."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flowtuple.codec.column import Method
 from flowtuple.codec.packing import unzstd
 from flowtuple.container import layout
-from flowtuple.container.description import DescribedTable, parse_table
+from flowtuple.container.description import DescribedTable, parse_table, read_left_out, read_storage
 from flowtuple.container.layout import Section, SectionKind
 from flowtuple.container.reader import SectionReader
 from flowtuple.container.scan import scan
@@ -17,7 +17,7 @@ from flowtuple.container.storage import Storage
 from flowtuple.container.stored import StoredChunk, StoredTable
 from flowtuple.errors import Corrupt, TooNew, Truncated
 from flowtuple.progress import Progress, silent
-from flowtuple.table import Dataset
+from flowtuple.table import Dataset, TableSource
 
 DAMAGE = (Corrupt, Truncated)
 
@@ -80,6 +80,12 @@ class Wreck:
         except BaseException:
             self.close()
             raise
+
+    def dataset(self) -> Dataset:
+        """The tables and the carried objects that are whole, as a data set."""
+        meta = self.reader.meta
+        tables: dict[str, TableSource] = dict(self.tables)
+        return Dataset(self.reader.path, tables, self.carried, storage=read_storage(meta), left_out=read_left_out(meta))
 
     def _open(self, path: str | os.PathLike[str]) -> SectionReader:
         try:

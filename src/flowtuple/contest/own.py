@@ -72,7 +72,8 @@ class Flowtuple:
             else:
                 with File(self.model) as trained:
                     prepared = prepare_with_model(dataset, trained, tolerance, self.progress)
-            write_events(writer, prepared, {}, provenance(self.effort, 0, {}), workers=self.threads, progress=self.progress)
+            origin = provenance(self.effort, 0, {})
+            write_events(writer, prepared, dataset, origin, workers=self.threads, progress=self.progress)
 
     def decode(self, path: Path, layouts: Sequence[Layout]) -> list[Table]:
         """Every event of every table."""

@@ -15,12 +15,12 @@ from typing import Any, TextIO
 import awkward as ak
 import numpy as np
 
-from flowtuple.errors import InvalidArgument, Unsupported
+from flowtuple.errors import InvalidArgument, Refused, Unsupported
 from flowtuple.events.location import read_bytes
 from flowtuple.events.memory import TABLE_NAME, numbered, table_from_arrays
-from flowtuple.events.source import ReadOptions, WriteOptions, single_table
+from flowtuple.events.source import ReadOptions, WriteOptions, WriteResult, carried_left_out, single_table
 from flowtuple.schema import Column
-from flowtuple.table import Dataset, Table, TableSource, ranges, read_all
+from flowtuple.table import Dataset, LeftOut, Table, TableSource, ranges, read_all
 
 _WORDS = {"true": True, "false": False}
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -174,7 +174,7 @@ def _integers(cells: Sequence[str], words: Sequence[str]) -> Any:
     return np.array([float(word) for word in words], dtype=np.float64)
 
 
-def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
+def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
     """Write one table with a header; numbers are the shortest decimals that read back as the same value of their type.
 
     Args:
@@ -188,16 +188,13 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
     source = single_table(dataset, options, "a text file")
     spaced = path.suffix in _SPACED
     opaque = read_all(source, [c.name for c in source.columns if c.is_opaque])
-    kept: list[Column] = []
-    for column in source.columns:
-        reason = _obstacle(column, opaque, spaced)
-        if reason and not (options.drop or column.hidden):
-            raise Unsupported(
-                f"{dataset.description}: column {column.name!r} cannot be text ({reason}); write .parquet, .root or .npz, "
-                "or leave it out with --drop"
-            )
-        if not reason:
-            kept.append(column)
+    reasons = {column.name: _obstacle(column, opaque, spaced) for column in source.columns}
+    kept = [column for column in source.columns if not reasons[column.name]]
+    lost = {f"{source.name}/{c.name}": reasons[c.name] for c in source.columns if reasons[c.name] and not c.hidden}
+    if lost and not options.drop:
+        raise Refused(
+            dataset.description, "write {} as text", lost, "write .parquet, .root or .npz, or leave them out with --drop"
+        )
     if not kept:
         raise Unsupported(f"{dataset.description}: no column of {source.name!r} can be text; write .parquet, .root or .npz")
     with open(path, "wb") as raw:
@@ -210,6 +207,8 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
         else:
             with io.TextIOWrapper(raw, "utf-8", newline="") as stream:
                 _write_rows(stream, source, kept, options.step, spaced)
+    left_out = [LeftOut(name, reason) for name, reason in lost.items()]
+    return WriteResult((*left_out, *carried_left_out(dataset, "a text file")))
 
 
 def _obstacle(column: Column, opaque: Table, spaced: bool) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.errors import MissingExtra, Unsupported
-from flowtuple.events.source import WriteOptions
+from flowtuple.errors import MissingExtra, Refused
+from flowtuple.events.source import WriteOptions, WriteResult
 from flowtuple.schema import Column
-from flowtuple.table import Dataset, TableSource, ranges, read_all
+from flowtuple.table import Dataset, LeftOut, TableSource, ranges, read_all
 
 CARRIED = "_carried"
 VERSION_ATTRIBUTE = "flowtuple"
@@ -20,7 +20,7 @@ ENTRIES = "num_entries"
 VERSION = 1
 
 
-def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
+def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
     """Write every table as a group and every carried object as bytes in the group `_carried`.
 
     Args:
@@ -36,7 +36,11 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
         import h5py
     except ImportError:
         raise MissingExtra("hdf5", f"writing {path.suffix}") from None
-    plans = {name: _plan(dataset.description, source, options.drop) for name, source in dataset.tables.items()}
+    obstacles = {name: _obstacles(source) for name, source in dataset.tables.items()}
+    lost = {f"{name}/{column}": reason for name, columns in obstacles.items() for column, reason in columns.items()}
+    if lost and not options.drop:
+        raise Refused(dataset.description, "write {} as HDF5", lost, "write .npz or .parquet, or leave them out with --drop")
+    plans = {name: [c for c in t.columns if c.name not in obstacles[name]] for name, t in dataset.tables.items()}
     with h5py.File(path, "w", track_order=True) as file:
         for name, columns in plans.items():
             group = file.create_group(name, track_order=True)
@@ -45,27 +49,22 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
             _write_table(group, dataset.tables[name], columns, options.step)
         for name, content in dataset.carried.items():
             file.create_dataset(f"{CARRIED}/{name}", data=np.frombuffer(content, np.uint8))
+    return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()))
 
 
-def _plan(description: str, source: TableSource, drop: bool) -> list[Column]:
-    """The columns that HDF5 can hold."""
+def _obstacles(source: TableSource) -> dict[str, str]:
+    """The columns that HDF5 cannot hold, each with the reason; a column goes with its counter."""
     opaque = read_all(source, [c.name for c in source.columns if c.is_opaque])
-    kept: list[Column] = []
+    reasons: dict[str, str] = {}
     for column in source.columns:
-        reason = ""
         if column.is_opaque and not _is_storable_text(opaque[column.name]):
-            reason = f"its type is {ak.type(opaque[column.name]).content}, or it has null characters"
+            reasons[column.name] = f"its type is {ak.type(opaque[column.name]).content}, or it has null characters"
         elif "/" in column.name or column.name == ".":
-            reason = "HDF5 takes its name for a path"
-        if reason and not drop:
-            raise Unsupported(
-                f"{description}: column {column.name!r} cannot be HDF5 ({reason}); write .npz or .parquet, "
-                "or leave it out with --drop"
-            )
-        if not reason:
-            kept.append(column)
-    lost = {c.name for c in source.columns} - {c.name for c in kept}
-    return [c for c in kept if c.counter not in lost]
+            reasons[column.name] = "HDF5 takes its name for a path"
+    for column in source.columns:
+        if column.counter in reasons and column.name not in reasons:
+            reasons[column.name] = f"its counter {column.counter!r} cannot be written"
+    return reasons
 
 
 def _is_storable_text(values: ak.Array) -> bool:

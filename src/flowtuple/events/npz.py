@@ -22,7 +22,7 @@ import numpy as np
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew
 from flowtuple.events.location import read_bytes
 from flowtuple.events.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays
-from flowtuple.events.source import ReadOptions, WriteOptions
+from flowtuple.events.source import ReadOptions, WriteOptions, WriteResult
 from flowtuple.schema import Array, Column
 from flowtuple.table import Dataset, Table, TableSource, read_all
 
@@ -151,7 +151,7 @@ def _described_table(description: Mapping[str, Any], arrays: Mapping[str, Array]
     return Table(description["name"], columns, length, data)
 
 
-def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
+def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
     """Write every table and carried object; every column, opaque ones too, reads back as it is.
 
     Args:
@@ -177,6 +177,7 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
             _write_member(file, _CARRIED + name, np.frombuffer(content, np.uint8))
         description = json.dumps({"version": _VERSION, "tables": tables}).encode()
         _write_member(file, _DESCRIPTION, np.frombuffer(description, np.uint8))
+    return WriteResult()
 
 
 def _are_plain(dataset: Dataset) -> bool:

@@ -11,11 +11,11 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.errors import MissingExtra, Unsupported
-from flowtuple.events.source import WriteOptions, single_table
+from flowtuple.errors import MissingExtra, Refused
+from flowtuple.events.source import WriteOptions, WriteResult, carried_left_out, single_table
 from flowtuple.records import same_values, without_idle_options
 from flowtuple.schema import Column
-from flowtuple.table import Dataset, Table, TableSource, ranges, read_all
+from flowtuple.table import Dataset, LeftOut, Table, TableSource, ranges, read_all
 
 METADATA_KEY = b"flowtuple"
 VERSION = 1
@@ -38,7 +38,7 @@ def has_options(values: ak.Array) -> bool:
     return re.search(r"[?]|\boption\[", str(values.type)) is not None
 
 
-def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
+def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
     """Write one table, `options.step` events a row group; opaque columns too.
 
     Args:
@@ -56,7 +56,10 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
     except ImportError:
         raise MissingExtra("parquet", "writing .parquet") from None
     source = single_table(dataset, options, "Parquet")
-    opaque, refused = _opaque_arrays(dataset, source, options.drop)
+    opaque, refused = _opaque_arrays(source)
+    lost = {f"{source.name}/{name}": reason for name, reason in refused.items()}
+    if lost and not options.drop:
+        raise Refused(dataset.description, "write {} as Parquet", lost, "write .npz, or leave them out with --drop")
     kept = [c for c in source.columns if c.name not in refused]
     keeping = [name for name, (values, _) in opaque.items() if has_options(without_idle_options(values))]
     columns = [c.to_json() for c in kept]
@@ -78,24 +81,22 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
             arrays = [_arrow_array(c, table, arrow, start, stop) for c in kept if not c.hidden]
             batch = pa.Table.from_arrays(arrays, schema=schema) if arrays else pa.table({}, schema=schema)
             writer.write_table(batch, row_group_size=options.step)
+    left_out = [LeftOut(name, reason) for name, reason in lost.items()]
+    return WriteResult((*left_out, *carried_left_out(dataset, "Parquet")))
 
 
-def _opaque_arrays(dataset: Dataset, source: TableSource, drop: bool) -> tuple[dict[str, tuple[ak.Array, Any]], set[str]]:
-    """Opaque columns as awkward and as Arrow arrays, and the names of columns that Parquet cannot hold."""
+def _opaque_arrays(source: TableSource) -> tuple[dict[str, tuple[ak.Array, Any]], dict[str, str]]:
+    """Opaque columns as awkward and as Arrow arrays, and the columns that Parquet cannot hold, with the reason."""
     table = read_all(source, [c.name for c in source.columns if c.is_opaque])
     held: dict[str, tuple[ak.Array, Any]] = {}
-    refused: set[str] = set()
+    refused: dict[str, str] = {}
     for column in source.columns:
         if column.is_opaque and (arrow := _opaque_arrow(table[column.name])) is not None:
             held[column.name] = (table[column.name], arrow)
-        elif column.is_opaque or 0 in column.shape:
-            refused.add(column.name)
-    if refused and not drop:
-        name = min(refused)
-        kind = ak.type(table[name]).content if name in table.data else "arrays of length 0"
-        raise Unsupported(
-            f"{dataset.description}: column {name!r} cannot be Parquet ({kind}); write .npz, or leave it out with --drop"
-        )
+        elif column.is_opaque:
+            refused[column.name] = f"Parquet has no such type: {ak.type(table[column.name]).content}"
+        elif 0 in column.shape:
+            refused[column.name] = "Parquet has no arrays of length 0"
     return held, refused
 
 

@@ -24,10 +24,10 @@ _TREE_CLASSES = frozenset(["TNtuple", "TNtupleD", "TBranchElement", "TBranchObje
 
 
 def classes_within(content: bytes) -> set[str]:
-    """Names of the classes that the bytes of an object spell out.
+    r"""Names of the classes that the bytes of an object spell out.
 
     Example:
-        >>> sorted(classes_within(b"@...\\xff\\xff\\xff\\xffTPaveStats\\x00..."))
+        >>> sorted(classes_within(b"@...\xff\xff\xff\xffTPaveStats\x00..."))
         ['TPaveStats']
     """
     found = {name.decode() for name in _NEW_CLASS.findall(content)}

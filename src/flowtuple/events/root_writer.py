@@ -12,12 +12,12 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from flowtuple.errors import InvalidArgument, Unsupported
+from flowtuple.errors import InvalidArgument, Refused
 from flowtuple.events.root_branches import number_block
 from flowtuple.events.root_objects import restore
-from flowtuple.events.source import WriteOptions
+from flowtuple.events.source import WriteOptions, WriteResult
 from flowtuple.schema import Column
-from flowtuple.table import Dataset, Table, TableSource, ranges, read_all
+from flowtuple.table import Dataset, LeftOut, Table, TableSource, ranges, read_all
 
 _HIGHEST_LEVEL = {"ZLIB": 9, "LZMA": 9, "LZ4": 12, "ZSTD": 22}
 _WRITABLE = frozenset(["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"])
@@ -45,7 +45,7 @@ class _Branch:
     is_count: bool = False
 
 
-def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
+def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
     """Write every table as a TTree, and the carried objects beside them.
 
     Args:
@@ -58,12 +58,20 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
         Unsupported: A column cannot be a branch, and `options.drop` is off; nothing has been written then.
     """
     compression = _parse_compression(options.compression)
-    plans = {name: _plan(source, options.drop) for name, source in dataset.tables.items()}
+    lost: dict[str, str] = {}
+    plans = {name: _plan(source, lost) for name, source in dataset.tables.items()}
+    if lost and not options.drop:
+        raise Refused(
+            dataset.description, "write {} as a branch", lost, "--drop leaves them out, and -o x.npz holds everything"
+        )
     with uproot.recreate(path, compression=compression) as file:
         for name, branches in plans.items():
             if branches:
                 _write_tree(file, dataset.tables[name], name, branches, options.step)
         restore(file, dataset.carried)
+    left_out = tuple(LeftOut(name, reason) for name, reason in lost.items())
+    changes = [f"{name}: {text}" for name, table in dataset.tables.items() for text in type_changes(table.columns)]
+    return WriteResult(left_out, tuple(changes))
 
 
 def type_changes(columns: Sequence[Column]) -> list[str]:
@@ -118,7 +126,7 @@ def _unused(name: str, taken: set[str]) -> str:
     return name
 
 
-def _plan(source: TableSource, drop: bool) -> list[_Branch]:
+def _plan(source: TableSource, lost: dict[str, str]) -> list[_Branch]:
     """The branches of one table, each counter before what it counts, because ROOT's leaves refer backwards."""
     columns = source.columns
     names = {c.name: c.name for c in columns} | _counter_names(columns)
@@ -126,11 +134,8 @@ def _plan(source: TableSource, drop: bool) -> list[_Branch]:
     branches: dict[str, _Branch] = {}
     for column in columns:
         made = _opaque_branches(column, opaque, names) if column.is_opaque else _plain_branches(column, columns, names)
-        if not made and not drop:
-            raise Unsupported(
-                f"column {column.name!r} of {source.name!r} cannot be a branch of a ROOT tree ({_kind(column, opaque)}): "
-                "--drop leaves it out, and -o x.parquet holds it"
-            )
+        if not made:
+            lost[f"{source.name}/{column.name}"] = f"no branch of a tree holds {_kind(column, opaque)}"
         branches.update({b.name: b for b in made})
     ordered: dict[str, _Branch] = {}
     for branch in branches.values():

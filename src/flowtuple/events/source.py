@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import awkward as ak
 import numpy as np
@@ -17,7 +17,7 @@ from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.events.chain import chain
 from flowtuple.events.location import check_readable, expand, is_url, split_tree, suffix_of, told_by_server
 from flowtuple.events.memory import dataset_from_memory, is_dataframe
-from flowtuple.table import Dataset, TableSource
+from flowtuple.table import Dataset, LeftOut, TableSource
 
 Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Mapping[str, Any] | Any"
 
@@ -41,15 +41,30 @@ class WriteOptions:
         compression: For ROOT, `ALGORITHM:LEVEL` such as `LZMA:9`; `None` for the format's default.
         step: Events handed to the format at a time; the basket, row-group or cluster size.
         drop: Leave out what the format cannot hold instead of refusing.
+        container: For ROOT, `ttree` or `rntuple`; `None` for the kind that the input had.
     """
 
     compression: str | None = None
     step: int = 16384
     drop: bool = False
+    container: Literal["ttree", "rntuple"] | None = None
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """Differences between a data set and the file that was written.
+
+    Attributes:
+        left_out: Parts that the format cannot hold and that `WriteOptions.drop` left out.
+        changes: Names, types and layouts that the file has otherwise, one sentence each.
+    """
+
+    left_out: tuple[LeftOut, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 # Each module holds `open_dataset(path: str, options: ReadOptions) -> Dataset` and
-# `write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None`.
+# `write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult`.
 FORMATS: dict[str, str] = {
     ".root": "flowtuple.events.root",
     ".parquet": "flowtuple.events.parquet",
@@ -119,13 +134,16 @@ def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Datase
     return dataset
 
 
-def write_dataset(dataset: Dataset, path: str | os.PathLike[str], options: WriteOptions = _DEFAULT_WRITE) -> None:
+def write_dataset(dataset: Dataset, path: str | os.PathLike[str], options: WriteOptions = _DEFAULT_WRITE) -> WriteResult:
     """Write a data set as one file, in the format that the suffix names; the file appears whole or not at all.
 
     Args:
         dataset: What to write.
         path: A local path that ends in one of `FORMATS`.
         options: Compression, step, and whether to leave out what the format cannot hold.
+
+    Returns:
+        The parts that were left out, and the changes that the format made necessary.
 
     Raises:
         InvalidArgument: The suffix is unknown or the folder cannot be written.
@@ -136,6 +154,7 @@ def write_dataset(dataset: Dataset, path: str | os.PathLike[str], options: Write
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.npz"
         >>> write_dataset(open_dataset({"x": [1.5, 2.5]}), path)
+        WriteResult(left_out=(), changes=())
         >>> open_dataset(path).table("events").num_entries
         2
     """
@@ -144,7 +163,8 @@ def write_dataset(dataset: Dataset, path: str | os.PathLike[str], options: Write
     if is_url(target):
         raise InvalidArgument(f"{target}: output is written to local files only; name a local path and copy it afterwards")
     with atomic_path(target) as temporary:
-        writer.write_dataset(dataset, Path(temporary), options)
+        result: WriteResult = writer.write_dataset(dataset, Path(temporary), options)
+    return result
 
 
 def single_table(dataset: Dataset, options: WriteOptions, format_name: str) -> TableSource:
@@ -163,6 +183,11 @@ def single_table(dataset: Dataset, options: WriteOptions, format_name: str) -> T
         what = ", ".join(dataset.carried)
         raise Unsupported(f"{format_name} cannot hold {what}; write .root, .h5 or .npz, or leave them out with --drop")
     return dataset.tables[names[0]]
+
+
+def carried_left_out(dataset: Dataset, format_name: str) -> list[LeftOut]:
+    """The carried objects of a data set, as parts that a format of tables alone leaves out."""
+    return [LeftOut(name, f"{format_name} holds tables only") for name in dataset.carried]
 
 
 def _format(path: str) -> Any:

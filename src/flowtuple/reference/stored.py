@@ -35,6 +35,7 @@ class Encoded:
         model_bytes: Of weights, preprocessing and description in it.
         accuracy: Of each column, of what the file decodes to.
         left_out: Rows that each cut left out of those that passed all before it.
+        notes: Sentences on parts of the input that cannot be carried.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Encoded:
     model_bytes: int
     accuracy: tuple[Accuracy, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def ratio(self) -> float:

@@ -7,7 +7,7 @@ from flowtuple.workflow.compressing import Compressed, compress
 from flowtuple.workflow.generating import Model, load, sample, score, separation, write
 from flowtuple.workflow.measuring import bench, demo
 from flowtuple.workflow.presets import preset
-from flowtuple.workflow.reading import decompress
+from flowtuple.workflow.reading import Decompressed, decompress
 from flowtuple.workflow.recompressing import Recompressed, recompress
 from flowtuple.workflow.reference import decode_rows, encode_rows, sample_rows
 from flowtuple.workflow.reference_report import report_rows
@@ -20,6 +20,7 @@ __all__ = [
     "EVERYTHING",
     "Closure",
     "Compressed",
+    "Decompressed",
     "Model",
     "Recompressed",
     "Selection",

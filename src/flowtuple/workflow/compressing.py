@@ -17,7 +17,7 @@ from flowtuple.fitting import with_flows
 from flowtuple.prepare import Prepared, prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
 from flowtuple.provenance import provenance
-from flowtuple.table import Dataset
+from flowtuple.table import Dataset, LeftOut
 from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, read, refuse_rows
 
 
@@ -34,6 +34,7 @@ class Compressed:
         file_bytes: The file written: chunks, model, index, header and carried objects.
         model_bytes: The model within it.
         warnings: What a person should know.
+        left_out: Parts of the input that the file does not hold, because `Selection.drop` allowed it.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Compressed:
     file_bytes: int
     model_bytes: int
     warnings: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def bits_per_value(self) -> float:
@@ -116,7 +118,7 @@ def compress(
                 models = {t.name: t.model_hash for t in trained.tables.values() if t.name in dataset.tables} if refer else None
         origin = provenance(effort, seed, source)
         written = write_events(
-            writer, prepared, dataset.carried, origin, models=models, workers=workers, memory=memory, progress=progress
+            writer, prepared, dataset, origin, models=models, workers=workers, memory=memory, progress=progress
         )
     return compressed(path, dataset, prepared, written)
 
@@ -132,4 +134,5 @@ def compressed(path: str | os.PathLike[str], dataset: Dataset, prepared: list[Pr
         file_bytes=Path(path).stat().st_size,
         model_bytes=written.model_bytes,
         warnings=tuple(w for p in prepared for w in p.warnings),
+        left_out=dataset.left_out,
     )

@@ -27,7 +27,7 @@ from flowtuple.schema import Bound
 from flowtuple.workflow.checking import verify
 from flowtuple.workflow.compressing import Compressed, compress
 from flowtuple.workflow.reading import decompress
-from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, read
+from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, left_out_notes, read
 
 
 def bench(
@@ -78,8 +78,9 @@ def bench(
         require_plots()
         make_folder(Path(folder))
     settings = Settings(effort, threads, unit, progress=progress)
-    found = run(read(source, selection), points, chosen, settings, command)
-    found = replace(found, notes=(*notes, *found.notes))
+    dataset = read(source, selection)
+    found = run(dataset, points, chosen, settings, command)
+    found = replace(found, notes=(*notes, *left_out_notes(dataset), *found.notes))
     if folder is not None:
         write_bench(found, Path(folder))
     return found

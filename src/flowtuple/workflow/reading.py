@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import awkward as ak
 
@@ -15,8 +16,26 @@ from flowtuple.events.location import split_tree
 from flowtuple.events.source import STORED, Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.reference.signature import is_reference
 from flowtuple.selection import select
-from flowtuple.table import Dataset, read_all, tables_to_awkward
+from flowtuple.table import Dataset, LeftOut, read_all, tables_to_awkward
 from flowtuple.workflow.decoding import decoded
+
+
+@dataclass(frozen=True)
+class Decompressed:
+    """The outcome of decompressing to another format.
+
+    Attributes:
+        path: The file written.
+        file_bytes: Size of that file.
+        left_out: Parts of the original that the file written does not hold: those that compressing left out, and those
+            that the format cannot hold and `WriteOptions.drop` allowed to leave out.
+        changes: Names, types and layouts that the format has otherwise, one sentence each.
+    """
+
+    path: str
+    file_bytes: int
+    left_out: tuple[LeftOut, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 def decompress(
@@ -30,7 +49,7 @@ def decompress(
     workers: int | None = None,
     memory: int = MEMORY,
     options: WriteOptions | None = None,
-) -> ak.Array | dict[str, ak.Array] | None:
+) -> ak.Array | dict[str, ak.Array] | Decompressed:
     """Read a file back, into memory or into another file.
 
     Args:
@@ -45,7 +64,12 @@ def decompress(
         options: For the output.
 
     Returns:
-        An awkward record array, or a dict of them by table name where there are several; nothing with an `output`.
+        An awkward record array, or a dict of them by table name where there are several; with an `output`, its size, the
+        parts left out and the changes that its format made necessary.
+
+    Raises:
+        InvalidArgument: A name or range is not what it should be, or the file is a model.
+        Refused: The format of the output cannot hold a part, and `WriteOptions.drop` is off.
     """
     name, tree = split_tree(os.fspath(path), STORED)
     if is_reference(name):
@@ -61,10 +85,11 @@ def decompress(
 
 def _given_back(
     dataset: Dataset, output: str | os.PathLike[str] | None, memory: int, options: WriteOptions | None
-) -> ak.Array | dict[str, ak.Array] | None:
+) -> ak.Array | dict[str, ak.Array] | Decompressed:
     if output is not None:
-        write_dataset(dataset, output, _within(memory, dataset, options or WriteOptions()))
-        return None
+        result = write_dataset(dataset, output, _within(memory, dataset, options or WriteOptions()))
+        left_out = (*dataset.left_out, *result.left_out)
+        return Decompressed(os.fspath(output), Path(output).stat().st_size, left_out, result.changes)
     return tables_to_awkward({name: read_all(table) for name, table in dataset.tables.items()})
 
 

@@ -97,7 +97,7 @@ def recompress(
         prepared = with_flows(prepared, effort, seed, progress, checkpoint, workers, memory)
         before, moved = _distances(file), _moved(file, prepared)
         origin = provenance(effort, seed, {}) | {"recompressed": file.meta.get("provenance", {}), "bounds": before | moved}
-        written = write_events(writer, prepared, dataset.carried, origin, workers=workers, memory=memory, progress=progress)
+        written = write_events(writer, prepared, dataset, origin, workers=workers, memory=memory, progress=progress)
     return Recompressed(compressed(output, dataset, prepared, written), moved)
 
 

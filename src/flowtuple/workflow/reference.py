@@ -21,7 +21,7 @@ from flowtuple.rows import Rows
 from flowtuple.table import Dataset, read_all, table_to_awkward
 from flowtuple.workflow.decoding import ROWS, decoded
 from flowtuple.workflow.engines import needs_torch
-from flowtuple.workflow.request import EVERYTHING, Selection, check_seed, read
+from flowtuple.workflow.request import EVERYTHING, Selection, check_seed, left_out_notes, read
 
 if TYPE_CHECKING:
     from flowtuple.reference.stored import Encoded
@@ -81,9 +81,10 @@ def encode_rows(
         from flowtuple.reference.fitting import fit_codec
         from flowtuple.reference.stored import write
     event_filter = EventFilter(preset, tuple(cuts), codec.unit)
-    codec, rows, left_out = _prepared(read(source, selection), codec, event_filter)
+    dataset = read(source, selection)
+    codec, rows, left_out = _prepared(dataset, codec, event_filter)
     fitted, _ = fit_codec(rows, codec, seed, lambda share, loss: progress("train", share, f"held-out loss {loss:.6f}"), log)
-    return replace(write(fitted, rows, path, event_filter), left_out=left_out)
+    return replace(write(fitted, rows, path, event_filter), left_out=left_out, notes=left_out_notes(dataset))
 
 
 def _prepared(dataset: Dataset, codec: Method, event_filter: EventFilter) -> tuple[Method, Rows, dict[str, int]]:

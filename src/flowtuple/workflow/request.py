@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from flowtuple.errors import InvalidArgument, Unsupported
+from flowtuple.errors import InvalidArgument, Refused, name_parts
 from flowtuple.events.source import ReadOptions, Source, check_stored_name
-from flowtuple.schema import Bound
+from flowtuple.schema import Bound, fits_name
 from flowtuple.selection import select, with_roles
-from flowtuple.table import Dataset
+from flowtuple.table import Dataset, LeftOut
 from flowtuple.workflow.decoding import open_input
 
 Tolerance = Mapping[str, "str | Bound"]
@@ -41,17 +41,44 @@ EVERYTHING = Selection()
 def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> Dataset:
     """The selected part of a source, given columns in any case.
 
+    Returns:
+        The data set; with `drop`, its `left_out` lists the parts that cannot be carried.
+
     Raises:
-        Unsupported: It holds something that cannot be carried, and `drop` is off.
+        Refused: A selected part cannot be carried, and `drop` is off.
+        InvalidArgument: A glob matches nothing, or nothing is left.
     """
     dataset = open_input(source, ReadOptions(names=selection.names))
-    if dataset.refused and not selection.drop:
-        name, reason = next(iter(dataset.refused.items()))
-        more = f" (and {len(dataset.refused) - 1} more)" if len(dataset.refused) > 1 else ""
-        raise Unsupported(f"{dataset.description}: cannot carry {name}: {reason}{more}; leave it out with --drop")
     columns = (*selection.columns, *given) if selection.columns else ()
-    dataset = select(dataset, columns, selection.exclude)
+    refused = {n: r for n, r in dataset.refused.items() if _is_selected(n, columns, selection.exclude)}
+    if refused and not selection.drop:
+        raise Refused(dataset.description, "carry {}", refused, "leave out with --drop, or some with --exclude")
+    left_out = (*dataset.left_out, *(LeftOut(name, reason) for name, reason in refused.items()))
+    exclude = [pattern for pattern in selection.exclude if not _only_refused(pattern, dataset)]
+    dataset = select(replace(dataset, refused={}, left_out=left_out), columns, exclude)
     return with_roles(dataset, selection.roles) if selection.roles else dataset
+
+
+def left_out_notes(dataset: Dataset) -> tuple[str, ...]:
+    """A sentence that counts and names the parts left out of a data set; none where all of it is there."""
+    parts = {part.name: part.reason for part in dataset.left_out}
+    return (f"left out: {name_parts(parts)}",) if parts else ()
+
+
+def _is_selected(refused: str, include: Iterable[str], exclude: Iterable[str]) -> bool:
+    """Whether the globs select a part that cannot be carried, named `TREE/COLUMN`."""
+    include = tuple(include)
+    if any(fits_name(pattern, refused) for pattern in exclude):
+        return False
+    return not include or any(fits_name(pattern, refused) for pattern in include)
+
+
+def _only_refused(pattern: str, dataset: Dataset) -> bool:
+    """Whether a glob matches parts that cannot be carried, and no column."""
+    if not any(fits_name(pattern, name) for name in dataset.refused):
+        return False
+    tables = dataset.tables.items()
+    return not any(fits_name(pattern, f"{name}/{column.name}") for name, table in tables for column in table.columns)
 
 
 def check_request(path: str | os.PathLike[str], effort: str, seed: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias
 
@@ -27,9 +28,9 @@ from flowtuple.simulation.program import property_steps
 from flowtuple.simulation.recipe import Recipe
 from flowtuple.simulation.simulator import Simulated
 from flowtuple.simulation.sums import with_sums
-from flowtuple.table import Dataset, TableSource, read_all, table_to_awkward
+from flowtuple.table import Dataset, LeftOut, TableSource, read_all, table_to_awkward
 from flowtuple.workflow.engines import is_for_rows, learn_rows, load_rows, steady
-from flowtuple.workflow.request import check_seed
+from flowtuple.workflow.request import check_seed, left_out_notes
 
 _KEY, _FLOWS = "simulation", "flows"
 GRID = "std:1e-5"  # half-width of the cells that drawn numbers lie in: too fine to be seen, wide enough to be counted
@@ -170,8 +171,12 @@ def simulate(
     shown = Watched(events, "simulate", progress)
     tables = {name: shown if table is events else table for name, table in tables.items()}
     with steady(flows):
-        write_dataset(Dataset(dataset.description, tables, dataset.carried), output, options or WriteOptions())
-    return tuple(
-        f"{dataset.description}: column {name!r} holds {count} values outside those that the model has seen"
-        for name, count in events.strange.items()
+        written = write_dataset(replace(dataset, tables=tables), output, options or WriteOptions())
+    missing = (*(LeftOut(name, reason) for name, reason in dataset.refused.items()), *written.left_out)
+    return (
+        *left_out_notes(replace(dataset, left_out=missing)),
+        *(
+            f"{dataset.description}: column {name!r} holds {count} values outside those that the model has seen"
+            for name, count in events.strange.items()
+        ),
     )

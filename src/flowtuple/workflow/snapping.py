@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 
 import awkward as ak
@@ -13,7 +14,7 @@ from flowtuple.lattice.lattice import Lattice
 from flowtuple.prepare import SCAN_STEP, Prepared, prepare, prepare_with_model
 from flowtuple.progress import Progress, silent
 from flowtuple.table import Table, concatenate, ranges, tables_to_awkward
-from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, read
+from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, left_out_notes, read
 
 
 def snap(
@@ -56,6 +57,8 @@ def snap(
     """
     given = tuple(given)
     dataset = read(source, selection, given)
+    for note in left_out_notes(dataset):
+        warnings.warn(f"{dataset.description}: {note}", stacklevel=2)
     if model is None:
         prepared = prepare(dataset, tolerance or {}, progress, given)
     else:

@@ -29,7 +29,16 @@ from flowtuple.selection import select
 from flowtuple.table import Dataset
 from flowtuple.weighting import Weighting
 from flowtuple.workflow.accounts import of_events, of_rows
-from flowtuple.workflow.request import EVERYTHING, Selection, Tolerance, check_request, is_of_rows, read, refuse_rows
+from flowtuple.workflow.request import (
+    EVERYTHING,
+    Selection,
+    Tolerance,
+    check_request,
+    is_of_rows,
+    left_out_notes,
+    read,
+    refuse_rows,
+)
 from flowtuple.workflow.simulating import learn
 
 if TYPE_CHECKING:
@@ -105,9 +114,10 @@ def train(
         refused = {"tolerance": tolerance, "like": like, "weights": weights, "mix": mix, "report": report}
         _refuse({f"--{name}": bool(asked) for name, asked in refused.items()} | {"--lean": lean}, "learns no simulation")
         dataset, origin = read(source, selection, given), provenance(effort, seed, source)
-        return learn(
+        notes = learn(
             dataset, path, target, given, match, derived or {}, effort, seed, checkpoint, memory, flow, origin, progress
         )
+        return (*left_out_notes(dataset), *notes)
     _refuse({"--match": bool(match), "--derived": bool(derived)}, "is for simulations; name what to simulate with --target")
     dataset, lengths = _mixed(source, selection, (*given, *([weights] if weights else [])), mix)
     if flow is not None:
@@ -118,7 +128,7 @@ def train(
         model, notes = _train_rows(dataset, flow, seed, checkpoint, memory, like, weights, factors, given, path, progress)
         if report is not None and Process.here().leads:
             write_training(of_rows(dataset.description, os.fspath(path), Path(path).stat().st_size, model), Path(report))
-        return notes
+        return (*left_out_notes(dataset), *notes)
     if weights is not None and len(dataset.tables) > 1:
         trees = list(dataset.tables)
         hint = f"choose one, such as FILE:{trees[0]}"
@@ -144,7 +154,7 @@ def train(
     if report is not None:
         trained = of_events(dataset.description, os.fspath(path), Path(path).stat().st_size, effort, prepared)
         write_training(trained, Path(report))
-    return tuple(warning for table in prepared for warning in table.warnings)
+    return (*left_out_notes(dataset), *(warning for table in prepared for warning in table.warnings))
 
 
 def _mixed(
