@@ -336,9 +336,9 @@ class TestErrors:
         table = table_from_awkward("t", ak.zip({"x": [1, 2], "bad": bad}, depth_limit=1))
         path = tmp_path / "a.root"
         with pytest.raises(Unsupported, match=r"cannot write t/bad as a branch: .* --drop leaves them out, and -o x\.npz"):
-            write_dataset(of(table), path, WriteOptions())
+            write_dataset(of(table), path, WriteOptions(container="ttree"))
         assert not path.exists()
-        back = rewritten(of(table), path, drop=True)
+        back = rewritten(of(table), path, drop=True, container="ttree")
         assert [c.name for c in back.table("t").columns] == ["x"]
 
     def test_tree_without_columns_is_left_out(self, tmp_path: Path, events: Table) -> None:
