@@ -50,11 +50,11 @@ _LEAF_VALUES = {
 }
 
 
-def leaf_names(branches: Mapping[str, Any]) -> dict[str, str]:
-    """A name without brackets for the leaf of each branch, its own where it has none.
+def leaf_words(branches: Mapping[str, Any]) -> dict[str, str]:
+    """For each branch the word that its leaf's title begins with: its name, without brackets.
 
     Example:
-        >>> leaf_names({"pt": None, "w[2]": None, "w_2_": None})
+        >>> leaf_words({"pt": None, "w[2]": None, "w_2_": None})
         {'pt': 'pt', 'w[2]': 'w_2__', 'w_2_': 'w_2_'}
     """
     taken = {name for name in branches if "[" not in name and "]" not in name}
@@ -86,7 +86,7 @@ def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
     metadata = TTree._ttree20_format1.pack(cascade._num_entries, *cascade._metadata.values())
     begin += metadata + bytes(2) + _FEATURES  # no ranges of clusters
     branches = [datum for datum in cascade._branch_data if datum["kind"] != "record"]
-    leaves = leaf_names({datum["fName"]: None for datum in branches})
+    leaves = leaf_words({datum["fName"]: None for datum in branches})
     position = _FRAME + len(begin) + _FRAME + len(_ARRAY_HEAD) + 8
     parts: list[bytes] = []
     for datum in branches:
@@ -161,12 +161,12 @@ def _leaf(datum: dict[str, Any], leaves: Mapping[str, str]) -> bytes:
     """The one TLeaf of a branch; its title says which array it is."""
     letter = _dtype_to_char[datum["dtype"]]
     values = datum["tleaf_special_struct"] = _LEAF_VALUES[letter.upper()]
-    counter, name = datum["counter"], leaves[datum["fName"]]
+    counter, title = datum["counter"], leaves[datum["fName"]]
     axes = ([] if counter is None else [leaves[counter["fName"]]]) + list(map(str, datum["shape"]))
     length = int(np.prod(datum["shape"], dtype=np.int64))
     is_range, is_unsigned = datum["kind"] == "counter", letter != letter.upper()
     numbers = TLeaf._tleaf2_format0.pack(length, datum["dtype"].itemsize, 0, is_range, is_unsigned)
     count = struct.pack(">I", 0 if counter is None else counter["tleaf_reference_number"])
-    content = _named(name, name + "".join(f"[{axis}]" for axis in axes), 0) + numbers + count
+    content = _named(datum["fName"], title + "".join(f"[{axis}]" for axis in axes), 0) + numbers + count
     content = bytes(numbytes_version(len(content), 2)) + content + values.pack(0, 0)
     return _any(f"TLeaf{letter.upper()}", bytes(numbytes_version(len(content), 1)) + content)

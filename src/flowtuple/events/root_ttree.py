@@ -16,6 +16,7 @@ from flowtuple.events.root_header import use_own_header
 from flowtuple.schema import Column
 from flowtuple.table import Table, TableSource, ranges
 
+_BRACKETS = re.compile(r"[\[\]]")
 _NARROW_COUNTERS = frozenset(["uint8", "uint16"])  # ROOT keeps a counter's maximum as a signed number of its own width
 
 
@@ -48,31 +49,43 @@ def type_changes(columns: Sequence[Column]) -> list[str]:
         >>> type_changes([counter, Column("x", "float32", counter="n(x)")])
         ['n(x): hidden -> branch nx, int32']
     """
-    names = _counter_names(columns)
+    names = _branch_names(columns)
+    narrow = _narrow_counters(columns)
     changes = [f"{c.name}: hidden -> branch {names[c.name]}, int32" for c in columns if c.hidden]
-    return changes + [f"{c.name}: {c.dtype} -> int32" for c in columns if _is_narrow_counter(c, columns)]
+    changes += [f"{c.name}: {c.dtype} -> int32" for c in columns if c.name in narrow]
+    renamed = [c.name for c in columns if not c.hidden and names[c.name] != c.name]
+    return changes + [f"{name} -> branch {names[name]}: ROOT finds no counter by a name in brackets" for name in renamed]
 
 
-def _is_narrow_counter(column: Column, columns: Sequence[Column]) -> bool:
-    """Whether a column counts another and is too narrow for ROOT; lists of fixed arrays name theirs in the title."""
-    if column.dtype not in _NARROW_COUNTERS:
-        return False
-    return any(c.counter == column.name or (c.is_opaque and f"[{column.name}]" in c.title) for c in columns)
+def _counting(columns: Sequence[Column]) -> set[str]:
+    """Names of columns that count others; lists of fixed arrays name theirs in the title."""
+    titles = [c.title for c in columns if c.is_opaque and "[" in c.title]
+    return {c.counter for c in columns if c.counter is not None} | {w for t in titles for w in re.findall(r"\[(\w+)\]", t)}
 
 
-def _counter_names(columns: Sequence[Column]) -> dict[str, str]:
-    """A branch name for each hidden counter: `nJet` for Jet_pt, Jet_eta; `nx` for x alone."""
-    taken = {c.name for c in columns if not c.hidden}
+def _narrow_counters(columns: Sequence[Column]) -> set[str]:
+    """Counters too narrow for ROOT."""
+    counting = _counting(columns)
+    return {c.name for c in columns if c.name in counting and c.dtype in _NARROW_COUNTERS}
+
+
+def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
+    """A name for each column's branch: `nJet` for the hidden counter of Jet_pt, Jet_eta; `nx` for that of x alone."""
+    counting = _counting(columns)
+    names = {c.name: c.name for c in columns if not c.hidden}
+    taken = set(names)
+    for name in names:
+        if name in counting and _BRACKETS.search(name):
+            names[name] = _unused(_BRACKETS.sub("_", name), taken)
     by_counter: dict[str, list[str]] = {c.name: [] for c in columns if c.hidden}
     for column in columns:
         if column.counter in by_counter:
             by_counter[column.counter].append(column.name)
-    names: dict[str, str] = {}
     for hidden, counted in by_counter.items():
         collections = {name.partition("_")[0] for name in counted}
         collection = collections.pop() if len(counted) > 1 and len(collections) == 1 else ""
         name = "n" + (collection or (counted or [re.sub(r"\W", "", hidden)])[0])
-        names[hidden] = _unused(name, taken)
+        names[hidden] = _unused(_BRACKETS.sub("_", name), taken)
     return names
 
 
@@ -94,11 +107,11 @@ def plan_branches(source: TableSource, forms: Mapping[str, Any]) -> tuple[list[B
         forms: Of its opaque columns.
     """
     columns = source.columns
-    names = {c.name: c.name for c in columns} | _counter_names(columns)
+    names = _branch_names(columns)
     branches: dict[str, Branch] = {}
     reasons: dict[str, str] = {}
-    narrow = {c.name for c in columns if _is_narrow_counter(c, columns)}
-    taken = set(names.values())
+    narrow = _narrow_counters(columns)
+    taken = {*names, *names.values()}
     for column in columns:
         if column.is_opaque:
             made = _opaque_branches(column, forms[column.name], names, taken)
@@ -136,8 +149,8 @@ def _opaque_branches(column: Column, form: Any, names: dict[str, str], taken: se
     if block is None or block[0] not in NUMBERS or 0 in block[1]:
         return []
     leaf_list = re.match(re.escape(column.name) + r"\[(\w+)\]", column.title)
-    known = leaf_list[1] if leaf_list is not None and leaf_list[1] in names else None
-    counter = known or _unused(f"n{column.name}", taken)
+    known = names.get(leaf_list[1]) if leaf_list is not None else None
+    counter = known or _unused(_BRACKETS.sub("_", f"n{column.name}"), taken)
     branch = Branch(column.name, column.name, np.dtype(block), "" if leaf_list else column.title, counter)
     if known:
         return [branch]
