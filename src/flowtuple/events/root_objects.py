@@ -1,15 +1,18 @@
-"""ROOT objects that are no trees: a histogram travels as the bytes of a small ROOT file that holds just it."""
+"""ROOT objects that are no trees: each travels as the bytes of a small ROOT file that holds just it.
+
+Nothing is interpreted: the object's bytes are copied as they are, with the descriptions of its classes, so that any
+object comes back bit for bit, and whatever read it before reads it again.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import io
 import lzma
-import re
 import struct
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +20,9 @@ from typing import Any
 import cramjam
 import uproot
 from uproot.writing import _cascade, writable
+
+from flowtuple.errors import Corrupt
+from flowtuple.events.root_streamers import is_built_in, needed, points_elsewhere, with_built_in
 
 # What uproot lets through when bytes of a ROOT file are not what they should be.
 DAMAGE: tuple[type[Exception], ...] = (
@@ -32,11 +38,10 @@ DAMAGE: tuple[type[Exception], ...] = (
     ArithmeticError,
     AssertionError,  # uproot states so that a checksum differs
 )
-_HISTOGRAMS = r"TH[123][A-Z]|TProfile[23]?D?|TGraph\w*|TEfficiency"
-_SMALL = r"TObjString|TNamed|TParameter<.*>|TAxis|TArray[A-Z]|(std::)?string"
-_CARRIED = re.compile(f"{_HISTOGRAMS}|{_SMALL}")
-_LARGEST = 1 << 28  # bytes of an object that is read to be carried
 _REFUSALS: tuple[type[Exception], ...] = (*DAMAGE, NotImplementedError, TypeError, AttributeError)
+_FOLDERS = frozenset(["TDirectory", "TDirectoryFile"])
+_LARGEST = 1 << 30  # bytes that ROOT's own buffer takes
+_BIG_KEY = 1000  # is added to the version of a key whose positions take 8 bytes
 
 
 def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, str]:
@@ -49,29 +54,44 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
         classname: Its C++ class, for the reason.
 
     Returns:
-        The bytes and an empty reason, or no bytes and the reason why the object cannot be carried.
+        The bytes and an empty reason, or no bytes and the reason why the object cannot be carried. Equal objects give
+        equal bytes.
     """
-    if not _CARRIED.fullmatch(classname):  # without reading it: what uproot makes of some classes takes gigabytes
-        return b"", f"{classname}: uproot cannot write it"
     try:
-        size = directory.key(key).data_uncompressed_bytes
-        if size > _LARGEST:
-            return b"", f"{classname}: {size} bytes, more than the {_LARGEST} that are carried"
-        thing = directory[key]
-    except Exception:  # whatever uproot runs into, the object is named
-        return b"", f"{classname}: uproot cannot read it"
-    buffer = io.BytesIO()
-    try:
-        with _no_time(), uproot.recreate(buffer, compression=None, uuid_function=lambda: uuid.UUID(int=0)) as file:
-            _put(file, name, thing)
-            content = buffer.getvalue()  # here, because uproot closes the buffer when it leaves
-        with uproot.open(io.BytesIO(content)) as file:
-            held = file.classnames(recursive=True, cycle=False).get(name)
+        record = directory.key(key)
+        if record.data_uncompressed_bytes > _LARGEST:
+            return b"", f"{classname}: it is larger than the 1 GB that ROOT reads"
+        content = _content(record)
+        streamers = directory.file.streamers
     except _REFUSALS:
-        return b"", f"{classname}: uproot cannot write it"
-    if held != classname:
-        return b"", f"{classname}: uproot would write it as {held}"
-    return content, ""
+        return b"", f"{classname}: its bytes cannot be read"
+    if points_elsewhere(record.fClassName, content, streamers):
+        return b"", f"{classname}: it points to other parts of its file"
+    described = [s for s in needed(record.fClassName, content, streamers) if not is_built_in(s)]
+    buffer = io.BytesIO()
+    with _no_time(), uproot.recreate(buffer, compression=None, uuid_function=lambda: uuid.UUID(int=0)) as file:
+        file.file.update_streamers(described)
+        length = _add(file, name, record, content)
+        small = buffer.getvalue()  # here, because uproot closes the buffer when it leaves
+    if length != record.fKeylen:  # references within an object count from the beginning of its key
+        return b"", f"{classname}: its key is not laid out as ROOT does it"
+    return small, ""
+
+
+def _content(record: Any) -> bytes:
+    """The bytes of an object, uncompressed."""
+    chunk, cursor = record.get_uncompressed_chunk_cursor()
+    return bytes(chunk.remainder(cursor.index, cursor, {}))
+
+
+def _add(file: Any, name: str, record: Any, content: bytes) -> int:
+    """Write an object's bytes under `name`; the length of its key."""
+    path, _, last = name.rpartition("/")
+    folder = file.mkdir(path) if path else file
+    cascade, is_big = folder._cascading, record.fVersion > _BIG_KEY
+    data = uproot.compression.compress(content, cascade.freesegments.fileheader.compression)
+    key = cascade.add_object(file.file.sink, record.fClassName, last, record.fTitle, data, len(content), big=is_big)
+    return int(key.num_bytes)
 
 
 @contextmanager
@@ -91,12 +111,31 @@ def _no_time() -> Iterator[None]:
             module.datetime = dt
 
 
-def restore(file: Any, name: str, content: bytes) -> None:
-    """Write an object that `carry` took, under its name, into an open uproot file."""
-    with uproot.open(io.BytesIO(content)) as held:
-        _put(file, name, held[name])
+def restore(file: Any, carried: Mapping[str, bytes]) -> None:
+    """Write objects that `carry` took, each under its name, into an open uproot file.
+
+    A key must be as long as it was, and it grows where a file passes 2 GB: objects go before the events.
+
+    Raises:
+        Corrupt: The bytes of one are no longer those of a ROOT file.
+    """
+    streamers: dict[tuple[str, int], Any] = {}
+    for name, small in carried.items():
+        try:
+            with uproot.open(io.BytesIO(small)) as source:
+                record = _only_key(source)
+                content = _content(record)
+                described = with_built_in(source.file.streamers)
+        except _REFUSALS:
+            raise Corrupt(f"the carried object {name!r} is damaged; restore the file from a copy") from None
+        for streamer in needed(record.fClassName, content, described):
+            streamers.setdefault((streamer.name, streamer.class_version), streamer)
+        _add(file, name, record, content)
+    if streamers:
+        file.file.update_streamers(list(streamers.values()))
 
 
-def _put(file: Any, name: str, thing: Any) -> None:
-    """Assign an object; a string as a plain one, because uproot cannot write the TObjString that it reads."""
-    file[name] = str(thing) if isinstance(thing, str) else thing
+def _only_key(directory: Any) -> Any:
+    """The key of the object that a small file holds, in however many folders."""
+    record = directory.key(directory.keys(recursive=False)[0])
+    return _only_key(record.get()) if record.fClassName in _FOLDERS else record

@@ -1,98 +1,152 @@
-"""Tables into TTrees: uproot writes the baskets, and the branches' titles and counters are put right before the first."""
+"""Tables into ROOT files: which goes to a TTree and which to an RNTuple, and all that is said of it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import awkward as ak
-import numpy as np
 import uproot
 
 from flowtuple.errors import InvalidArgument, Refused
-from flowtuple.events.root_branches import number_block
+from flowtuple.events.root_forms import kind_in_words, opaque_forms
 from flowtuple.events.root_objects import restore
+from flowtuple.events.root_rntuple import FieldPlan, NTupleWriter, field_paths, plan_fields
+from flowtuple.events.root_ttree import Branch, TreeWriter, plan_branches, type_changes
 from flowtuple.events.source import WriteOptions, WriteResult
 from flowtuple.schema import Column
-from flowtuple.table import Dataset, LeftOut, Table, TableSource, ranges, read_all
+from flowtuple.table import Dataset, LeftOut, TableSource
 
+__all__ = ["root_changes", "type_changes", "write_dataset"]
+
+Container = Literal["ttree", "rntuple"]
 _HIGHEST_LEVEL = {"ZLIB": 9, "LZMA": 9, "LZ4": 12, "ZSTD": 22}
-_WRITABLE = frozenset(["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"])
-_NARROW_COUNTERS = frozenset(["uint8", "uint16"])  # ROOT keeps a counter's maximum as a signed number of its own width
+_SHOWN = 5  # names in one sentence
+_ADVICE = "--drop leaves them out, and -o x.npz holds everything"
 
 
 @dataclass(frozen=True)
-class _Branch:
-    """A branch to be written.
+class _Plan:
+    """How a table is written.
 
     Attributes:
-        name: The branch's name in the file.
-        column: Name of the column that it holds.
-        type: What uproot is told: a NumPy dtype, or `"string"`.
-        title: Documentation, `""` for ROOT's leaf list.
-        counter: Name of the branch that counts it.
-        is_count: It holds the lengths of the column's lists, not the lists.
+        source: The table.
+        container: TTree or RNTuple.
+        branches: Of a TTree.
+        fields: Of an RNTuple.
+        lost: By column, why it is not written.
+        why: By column that no TTree holds, its type, where the table becomes an RNTuple for that.
+        storage: How the input stored the table.
     """
 
-    name: str
-    column: str
-    type: Any
-    title: str = ""
-    counter: str | None = None
-    is_count: bool = False
+    source: TableSource
+    container: Container
+    branches: tuple[Branch, ...]
+    fields: FieldPlan
+    lost: Mapping[str, str]
+    why: Mapping[str, str]
+    storage: Mapping[str, Any]
 
 
 def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
-    """Write every table as a TTree, and the carried objects beside them.
+    """Write every table as a TTree or an RNTuple, and the carried objects as they were.
 
     Args:
-        dataset: Tables to write; their columns keep names, order, values, types and titles, save for `type_changes`.
+        dataset: Tables to write; their columns keep names, order, values, types and titles, save for the changes returned.
+            One that was an RNTuple becomes one again; of others, those become one that a TTree cannot hold.
         path: The file to make; one that exists is overwritten.
-        options: Compression (default `ZSTD:5`), events a basket, and whether to drop what ROOT cannot hold.
+        options: Compression (default `ZSTD:5`), events a basket or cluster, container, and whether to drop what ROOT
+            cannot hold.
 
     Raises:
         InvalidArgument: The compression is none that ROOT knows.
-        Unsupported: A column cannot be a branch, and `options.drop` is off; nothing has been written then.
+        Refused: A column cannot be written, and `options.drop` is off; nothing has been written then.
     """
     compression = _parse_compression(options.compression)
-    lost: dict[str, str] = {}
-    plans = {name: _plan(source, lost) for name, source in dataset.tables.items()}
+    plans = [_plan(source, dataset.storage.get(name, {}), options.container) for name, source in dataset.tables.items()]
+    lost = {f"{plan.source.name}/{column}": reason for plan in plans for column, reason in plan.lost.items()}
     if lost and not options.drop:
-        raise Refused(
-            dataset.description, "write {} as a branch", lost, "--drop leaves them out, and -o x.npz holds everything"
-        )
+        where = "as a branch" if all(plan.container == "ttree" for plan in plans) else "to a ROOT file"
+        raise Refused(dataset.description, f"write {{}} {where}", lost, _ADVICE)
     with uproot.recreate(path, compression=compression) as file:
-        for name, branches in plans.items():
-            if branches:
-                _write_tree(file, dataset.tables[name], name, branches, options.step)
-        for name, content in dataset.carried.items():
-            restore(file, name, content)
-    left_out = tuple(LeftOut(name, reason) for name, reason in lost.items())
-    changes = [f"{name}: {text}" for name, table in dataset.tables.items() for text in type_changes(table.columns)]
-    return WriteResult(left_out, tuple(changes))
+        writers = [_writer(file, plan, options.step) for plan in plans if plan.branches or plan.fields.paths]
+        restore(file, dataset.carried)
+        for writer in writers:
+            writer.fill()
+    changes = [f"{plan.source.name}: {text}" for plan in plans for text in _changes(plan)]
+    return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes))
 
 
-def type_changes(columns: Sequence[Column]) -> list[str]:
-    """What a ROOT file written here holds otherwise than `columns` say, in words.
+def _plan(source: TableSource, storage: Mapping[str, Any], asked: Container | None) -> _Plan:
+    """A TTree, unless the table was an RNTuple, or an RNTuple holds more of it."""
+    forms = opaque_forms(source)
+    kind = asked or storage.get("kind", "")
+    branches, no_branch = plan_branches(source, forms)
+    fields = plan_fields(source, forms)
+    if kind == "rntuple" or (asked is None and len(fields.reasons) < len(no_branch)):
+        by_name = {c.name: c for c in source.columns}
+        types = {} if kind else {name: kind_in_words(by_name[name], forms) for name in no_branch if name in fields.paths}
+        return _Plan(source, "rntuple", (), fields, fields.reasons, types, storage)
+    return _Plan(source, "ttree", tuple(branches), FieldPlan({}, {}), no_branch, {}, storage)
+
+
+def _writer(file: Any, plan: _Plan, step: int) -> TreeWriter | NTupleWriter:
+    title = plan.storage.get("title", "")
+    if plan.container == "rntuple":
+        return NTupleWriter(file, plan.source, plan.fields, step, title)
+    return TreeWriter(file, plan.source, plan.branches, step, title, plan.storage.get("aliases", {}))
+
+
+def _changes(plan: _Plan) -> list[str]:
+    """Sentences on what the file has otherwise than the table."""
+    columns = [c for c in plan.source.columns if c.name not in plan.lost]
+    said: list[str] = []
+    if plan.why:
+        words = [f"{name} ({kind})" for name, kind in plan.why.items()]
+        said.append(f"written as an RNTuple, because no branch of a TTree holds {_listed(words)}")
+    if plan.container == "ttree":
+        return said + root_changes(columns, {**plan.storage, "kind": "ttree"})
+    said += root_changes(columns, {**plan.storage, "kind": "rntuple"})
+    return said + [f"{name}: no value tells its type -> float64" for name in plan.fields.unknown]
+
+
+def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[str]:
+    """What a ROOT file written here has otherwise than the input had it, in words.
+
+    Args:
+        columns: Of one table.
+        storage: How the input stored the table, as `Dataset.storage` has it.
 
     Example:
-        >>> counter = Column("n(x)", "int64", "counter", hidden=True)
-        >>> type_changes([counter, Column("x", "float32", counter="n(x)")])
-        ['n(x): hidden -> branch nx, int32']
+        >>> root_changes([Column("x", "float32")], {"kind": "rntuple", "aliases": {"y": "2*x"}, "friends": ["other"]})
+        ['alias y is not written: an RNTuple has none', 'friend tree other is not attached']
     """
-    names = _counter_names(columns)
-    changes = [f"{c.name}: hidden -> branch {names[c.name]}, int32" for c in columns if c.hidden]
-    return changes + [f"{c.name}: {c.dtype} -> int32" for c in columns if _is_narrow_counter(c, columns)]
+    is_tree = storage.get("kind", "ttree") != "rntuple"
+    said = type_changes(columns) if is_tree else _renamed_fields(columns)
+    said += [f"{name}: another name for {old!r}" for name, old in storage.get("renamed", {}).items()]
+    aliases = list(storage.get("aliases", {}))
+    if aliases and not is_tree:
+        said.append(f"{_counted('alias', 'aliases', aliases)} not written: an RNTuple has none")
+    if storage.get("user_info"):
+        said.append(f"user information {_listed(storage['user_info'])} is not written")
+    if storage.get("friends"):
+        said.append(f"{_counted('friend tree', 'friend trees', storage['friends'])} not attached")
+    return said
 
 
-def _is_narrow_counter(column: Column, columns: Sequence[Column]) -> bool:
-    """Whether a column counts another and is too narrow for ROOT; lists of fixed arrays name theirs in the title."""
-    if column.dtype not in _NARROW_COUNTERS:
-        return False
-    return any(c.counter == column.name or (c.is_opaque and f"[{column.name}]" in c.title) for c in columns)
+def _renamed_fields(columns: Sequence[Column]) -> list[str]:
+    paths = field_paths([c.name for c in columns if not c.hidden])
+    return [f"{name} -> field {path[0]}" for name, path in paths.items() if ".".join(path) != name]
+
+
+def _counted(one: str, many: str, names: Sequence[str]) -> str:
+    return f"{one} {names[0]} is" if len(names) == 1 else f"{many} {_listed(names)} are"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f", ... {len(names)} in all" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _parse_compression(text: str | None) -> Any:
@@ -104,144 +158,3 @@ def _parse_compression(text: str | None) -> Any:
         valid = ", ".join(f"{k}:0 to {k}:{v}" for k, v in _HIGHEST_LEVEL.items())
         raise InvalidArgument(f"compression {text!r} is not one that ROOT knows: write {valid}, or none")
     return getattr(uproot, name)(int(level))
-
-
-def _counter_names(columns: Sequence[Column]) -> dict[str, str]:
-    """A branch name for each hidden counter: `nJet` for Jet_pt, Jet_eta; `nx` for x alone."""
-    taken = {c.name for c in columns if not c.hidden}
-    names: dict[str, str] = {}
-    for hidden in (c.name for c in columns if c.hidden):
-        counted = [c.name for c in columns if c.counter == hidden]
-        collections = {c.partition("_")[0] for c in counted}
-        collection = collections.pop() if len(counted) > 1 and len(collections) == 1 else ""
-        name = "n" + (collection or (counted or [re.sub(r"\W", "", hidden)])[0])
-        names[hidden] = _unused(name, taken)
-    return names
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    """The name, with underscores where it is taken; it is taken from then on."""
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
-
-
-def _plan(source: TableSource, lost: dict[str, str]) -> list[_Branch]:
-    """The branches of one table, each counter before what it counts, because ROOT's leaves refer backwards."""
-    columns = source.columns
-    names = {c.name: c.name for c in columns} | _counter_names(columns)
-    opaque = read_all(source, [c.name for c in columns if c.is_opaque])
-    branches: dict[str, _Branch] = {}
-    for column in columns:
-        made = _opaque_branches(column, opaque, names) if column.is_opaque else _plain_branches(column, columns, names)
-        if not made:
-            lost[f"{source.name}/{column.name}"] = f"no branch of a tree holds {_kind(column, opaque)}"
-        branches.update({b.name: b for b in made})
-    ordered: dict[str, _Branch] = {}
-    for branch in branches.values():
-        if branch.counter is not None:
-            ordered.setdefault(branch.counter, branches[branch.counter])
-        ordered.setdefault(branch.name, branch)
-    return list(ordered.values())
-
-
-def _kind(column: Column, opaque: Table) -> str:
-    return str(ak.type(opaque[column.name]).content) if column.is_opaque else " ".join(map(str, (column.dtype, *column.shape)))
-
-
-def _plain_branches(column: Column, columns: Sequence[Column], names: Mapping[str, str]) -> list[_Branch]:
-    """The branch of a column of numbers; none where ROOT has no such numbers."""
-    if column.dtype not in _WRITABLE or 0 in column.shape:
-        return []
-    dtype = np.dtype("int32" if column.hidden or _is_narrow_counter(column, columns) else column.dtype)
-    counter = None if column.counter is None else names[column.counter]
-    return [_Branch(names[column.name], column.name, np.dtype((dtype, column.shape)), column.title, counter)]
-
-
-def _opaque_branches(column: Column, opaque: Table, names: dict[str, str]) -> list[_Branch]:
-    """The branch of strings, or of lists of fixed arrays and their counter; none for anything deeper."""
-    form = ak.to_layout(opaque[column.name]).form
-    if form.parameter("__array__") == "string":
-        return [_Branch(column.name, column.name, "string", column.title)]
-    block = number_block(form.content) if form.is_list and form.parameter("__array__") is None else None
-    if block is None or block[0] not in _WRITABLE or 0 in block[1]:
-        return []
-    leaf_list = re.match(re.escape(column.name) + r"\[(\w+)\]", column.title)
-    known = leaf_list[1] if leaf_list is not None and leaf_list[1] in names else None
-    counter = known or _unused(f"n{column.name}", set(names.values()))
-    branch = _Branch(column.name, column.name, np.dtype(block), "" if leaf_list else column.title, counter)
-    if known:
-        return [branch]
-    names[f"n({column.name})"] = counter
-    return [_Branch(counter, column.name, np.dtype("int32"), is_count=True), branch]
-
-
-def _write_tree(file: Any, source: TableSource, name: str, branches: Sequence[_Branch], step: int) -> None:
-    counters = {b.name: b.counter for b in branches if b.counter is not None}
-    tree = file.mktree(
-        name,
-        {branches[0].name: branches[0].type},
-        counter_name=lambda counted: counters[counted],
-        initial_basket_capacity=-(-source.num_entries // step) + 2,
-    )
-    _add_branches(tree, branches)
-    columns = list(dict.fromkeys(b.column for b in branches))
-    for start, stop in ranges(source.num_entries, step):
-        table = source.read(columns, start, stop)
-        offsets = {c: table.offsets(c) for c in {k.counter for k in table.columns} if c is not None}
-        tree.extend({b.name: _values(b, table, offsets) for b in branches})
-
-
-def _values(branch: _Branch, table: Table, offsets: Mapping[str, Any]) -> Any:
-    """One branch's values the way uproot takes them: NumPy arrays, or awkward arrays for lists and strings."""
-    column, content = table.column(branch.column), table[branch.column]
-    if branch.is_count:
-        return ak.to_numpy(ak.num(content, axis=1)).astype(np.int32)
-    if column.counter is not None:
-        index = ak.index.Index64(offsets[column.counter])
-        return ak.Array(ak.contents.ListOffsetArray(index, ak.contents.NumpyArray(content)))
-    return content if column.is_opaque else content.astype(branch.type.base, copy=False)
-
-
-def _add_branches(tree: Any, branches: Sequence[_Branch]) -> None:
-    """Give a tree that was made with the first of the branches all of them, with their titles and counters.
-
-    uproot's own way makes each counter an int32, just before what it counts, and has no place for titles. What it will
-    write stands in one dict a branch, so the dicts are completed here and the header, which holds no events yet, is
-    written once more. A header takes time quadratic in its branches: telling uproot of one at first saves half.
-    """
-    cascade = tree._cascading
-    data = {datum["fName"]: datum for datum in cascade._branch_data}
-    for branch in branches:
-        if branch.name not in data:
-            dtype = np.dtype(str if branch.type == "string" else branch.type)
-            counter = None if branch.counter is None else data[branch.counter]
-            datum = data[branch.name] = cascade._branch_np(branch.name, branch.type, dtype, counter=counter)
-            cascade._branch_lookup[branch.name] = len(cascade._branch_data)
-            cascade._branch_data.append(datum)
-        data[branch.name]["fTitle"] = branch.title or data[branch.name]["fTitle"]
-    for counted in (b for b in branches if b.counter is not None):
-        data[counted.counter]["kind"] = "counter"
-    _keep_shapes(cascade, data)
-    _write_header_again(tree)
-
-
-def _keep_shapes(cascade: Any, data: Mapping[str, Any]) -> None:
-    """Let lists of fixed arrays reach their basket in shape: uproot flattens them, then counts offsets in numbers."""
-    write = cascade.write_jagged_basket
-
-    def write_in_shape(sink: Any, name: str, compression: Any, content: Any, offsets: Any) -> Any:
-        return write(sink, name, compression, content.reshape(-1, *data[name]["shape"]), offsets)
-
-    cascade.write_jagged_basket = write_in_shape
-
-
-def _write_header_again(tree: Any) -> None:
-    cascade, sink = tree._cascading, tree._file.sink
-    old = cascade.key
-    cascade.write_anew(sink)
-    tree._file._move_tree(old.seek_location, cascade.key.seek_location)
-    cascade.freesegments.release(old.seek_location, old.seek_location + old.num_bytes + old.compressed_bytes)
-    sink.set_file_length(cascade.freesegments.fileheader.end)
-    sink.flush()

@@ -1,0 +1,90 @@
+"""The type of a column over all its events, and the reasons why a ROOT file may not hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import awkward as ak
+
+from flowtuple.records import without_idle_options
+from flowtuple.schema import Column
+from flowtuple.table import TableSource, ranges
+
+NUMBERS = frozenset(["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"])
+_SCAN = 16384  # events that are looked at together
+_STRINGS = ("string", "char")
+
+
+def opaque_forms(source: TableSource, most: int | None = None) -> dict[str, Any]:
+    """The awkward form of each opaque column; an option type counts only where a value is missing.
+
+    Args:
+        source: The table; parts of it may have types of their own, which are joined.
+        most: Events to look at; `None` for all.
+    """
+    names = [c.name for c in source.columns if c.is_opaque]
+    entries = source.num_entries if most is None else min(most, source.num_entries)
+    joined: dict[str, ak.Array] = {}
+    for start, stop in ranges(entries if names else 0, _SCAN):
+        table = source.read(names, start, stop)
+        _join(joined, {name: without_idle_options(table[name])[:0] for name in names})
+    if names and not joined:
+        table = source.read(names, 0, 0)
+        _join(joined, {name: without_idle_options(table[name]) for name in names})
+    return {name: ak.to_layout(values).form for name, values in joined.items()}
+
+
+def _join(joined: dict[str, ak.Array], part: Mapping[str, ak.Array]) -> None:
+    """Make types so wide that they hold those of one more part, too."""
+    for name, values in part.items():
+        known = joined.get(name)
+        same = known is not None and known.layout.form == values.layout.form
+        joined[name] = values if known is None else known if same else ak.concatenate([known, values])
+
+
+def kind_in_words(column: Column, forms: Mapping[str, Any]) -> str:
+    """A column's type for a person, as `float32`, `float32 [2, 3]` or `var * var * float32`."""
+    if not column.is_opaque:
+        return f"{column.dtype} {list(column.shape)}" if column.shape else column.dtype
+    return " ".join(str(forms[column.name].type).split())
+
+
+def plain_reason(column: Column) -> str:
+    """Why ROOT has no place for a column of numbers; empty where it has."""
+    if column.dtype not in NUMBERS:
+        return f"ROOT has no {column.dtype}"
+    return "ROOT has no arrays of length 0" if 0 in column.shape else ""
+
+
+def field_reason(form: Any) -> str:
+    """Why a field of an RNTuple cannot hold a form, or could not be read again by uproot; empty where it can."""
+    own = _own_reason(form)
+    if own or form.is_numpy or form.is_unknown:
+        return own
+    if form.is_record:
+        return next(filter(None, map(field_reason, form.contents)), "")
+    return field_reason(form.content)
+
+
+def _own_reason(form: Any) -> str:
+    """The reason that lies in the form itself, whatever is in it."""
+    array = form.parameter("__array__")
+    is_record = form.is_record or (form.is_option and _innermost(form.content).is_record)
+    sizes = form.inner_shape if form.is_numpy else (form.size,) if form.is_regular and array is None else ()
+    reasons = {
+        "variants do not come back from an RNTuple as they are": form.is_union,
+        f"an RNTuple has no {array}": array not in (None, *_STRINGS),
+        "ROOT has no arrays of length 0": 0 in sizes,
+        "an RNTuple has no missing records": is_record and form.is_option,
+        "an RNTuple has no records without fields": form.is_record and not form.contents,
+    }
+    if form.is_numpy:
+        reasons[f"ROOT has no {form.primitive}"] = form.primitive not in NUMBERS
+    return next((reason for reason, is_so in reasons.items() if is_so), "")
+
+
+def _innermost(form: Any) -> Any:
+    while form.is_indexed or form.is_option:
+        form = form.content
+    return form

@@ -1,0 +1,246 @@
+"""Tables into RNTuples: lists, nested lists, strings, options and records, a cluster for each range of events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.events.root_forms import field_reason, plain_reason
+from flowtuple.schema import Array, Column
+from flowtuple.table import Table, TableSource, ranges
+
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f./\\]")  # in the name of a field
+
+
+@dataclass(frozen=True)
+class FieldPlan:
+    """The fields of an RNTuple.
+
+    Attributes:
+        paths: For each column its field, and the members within it.
+        forms: For each column the awkward form of its values.
+        reasons: By column, why it cannot be a field.
+        unknown: Columns without any value that could tell their type.
+    """
+
+    paths: dict[str, tuple[str, ...]]
+    forms: dict[str, Any]
+    reasons: dict[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+
+def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """For each column the field that holds it: ROOT allows no dots, slashes and blanks in the name of a field.
+
+    A dotted name goes to a member of a record, which ROOT and uproot then call by that very name; other characters
+    become underscores.
+
+    Example:
+        >>> field_paths(["AnalysisJetsAuxDyn.pt", "a b", "a_b", "w[2]"])
+        {'AnalysisJetsAuxDyn.pt': ('AnalysisJetsAuxDyn', 'pt'), 'a b': ('a_b_',), 'a_b': ('a_b',), 'w[2]': ('w[2]',)}
+    """
+    whole = {name for name in names if not _FORBIDDEN.search(name)}
+    prefixes: set[tuple[str, ...]] = set()
+    taken: set[tuple[str, ...]] = {(name,) for name in whole}
+    paths: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        path = tuple(name.split("."))
+        outer = [path[:k] for k in range(1, len(path))]
+        fits = all(part and not _FORBIDDEN.search(part) for part in path)
+        if name not in whole and (not fits or path in taken | prefixes or not taken.isdisjoint(outer)):
+            path, outer = _unused(_FORBIDDEN.sub("_", name), taken | prefixes), []
+        taken.add(path)
+        prefixes.update(outer)
+        paths[name] = path
+    return paths
+
+
+def _unused(name: str, taken: set[tuple[str, ...]]) -> tuple[str, ...]:
+    while (name,) in taken:
+        name += "_"
+    return (name,)
+
+
+def plan_fields(source: TableSource, forms: Mapping[str, Any]) -> FieldPlan:
+    """The fields of a table; hidden counters have none, since lists know their own lengths.
+
+    Args:
+        source: The table.
+        forms: Of its opaque columns.
+    """
+    columns = [c for c in source.columns if not c.hidden]
+    reasons = {c.name: field_reason(forms[c.name]) if c.is_opaque else plain_reason(c) for c in columns}
+    reasons = {name: reason for name, reason in reasons.items() if reason}
+    good = [c for c in columns if c.name not in reasons]
+    planned = {c.name: _field_form(forms[c.name]) if c.is_opaque else _plain_form(c) for c in good}
+    unknown = tuple(c.name for c in good if c.is_opaque and "unknown" in str(forms[c.name].type))
+    return FieldPlan(field_paths([c.name for c in good]), planned, reasons, unknown)
+
+
+def _plain_form(column: Column) -> Any:
+    form = ak.forms.NumpyForm(column.dtype)
+    for size in reversed(column.shape):
+        form = ak.forms.RegularForm(form, size)
+    return form if column.counter is None else ak.forms.ListOffsetForm("i64", form)
+
+
+def _field_form(form: Any) -> Any:
+    """The form as uproot writes it: no indices, one kind of list and of option, numbers for what has no type."""
+    if form.is_option:
+        return ak.forms.IndexedOptionForm("i64", _field_form(form.content))
+    if form.is_indexed:
+        return _field_form(form.content)
+    if form.is_record:
+        return ak.forms.RecordForm([_field_form(f) for f in form.contents], None if form.is_tuple else form.fields)
+    return _list_form(form) if form.is_list else _numbers_form(form)
+
+
+def _list_form(form: Any) -> Any:
+    if form.parameter("__array__") == "string":
+        return ak.forms.ListOffsetForm("i64", _char(), parameters={"__array__": "string"})
+    if form.is_regular:
+        return ak.forms.RegularForm(_field_form(form.content), form.size)
+    return ak.forms.ListOffsetForm("i64", _field_form(form.content))
+
+
+def _char() -> Any:
+    return ak.forms.NumpyForm("uint8", parameters={"__array__": "char"})
+
+
+def _numbers_form(form: Any) -> Any:
+    if form.is_unknown:
+        return ak.forms.NumpyForm("float64")
+    inner = ak.forms.NumpyForm(form.primitive)
+    for size in reversed(form.inner_shape):
+        inner = ak.forms.RegularForm(inner, size)
+    return inner
+
+
+class NTupleWriter:
+    """An RNTuple in an open file, whose header is written at once and whose events come later.
+
+    Args:
+        file: uproot's file.
+        source: The table.
+        plan: From `plan_fields`, with at least one field.
+        step: Events a cluster.
+        title: Description of the RNTuple.
+    """
+
+    def __init__(self, file: Any, source: TableSource, plan: FieldPlan, step: int, title: str = "") -> None:
+        self._source, self._plan, self._step = source, plan, step
+        titles = {c.name: c.title for c in source.columns if c.title}
+        self._ntuple = file.mkrntuple(source.name, _nested_form(plan, titles), title)
+        self._ntuple._cascading._header._akform = _nested_form(plan, {})  # so that data need no titles to fit
+
+    def fill(self) -> None:
+        """Write the events."""
+        for start, stop in ranges(self._source.num_entries, self._step):
+            table = self._source.read(list(self._plan.paths), start, stop)
+            known = {c.name: c for c in table.columns}
+            offsets = {c: table.offsets(c) for c in {k.counter for k in table.columns} if c is not None}
+            contents = {n: _content(known[n], table, offsets, self._plan.forms[n]) for n in self._plan.paths}
+            self._ntuple.extend(ak.Array(_nested(self._plan.paths, contents, stop - start)))
+
+
+def _nested_form(plan: FieldPlan, titles: Mapping[str, str]) -> Any:
+    forms = {name: _titled(form, titles.get(name, "")) for name, form in plan.forms.items()}
+    return _tree_form(_by_path(plan.paths, forms))
+
+
+def _titled(form: Any, title: str) -> Any:
+    return form.copy(parameters={**form.parameters, "__doc__": title}) if title else form
+
+
+def _by_path(paths: Mapping[str, tuple[str, ...]], contents: Mapping[str, Any]) -> dict[str, Any]:
+    """Contents by field, with one more dictionary for each record."""
+    outer: dict[str, Any] = {}
+    for name, path in paths.items():
+        inner = outer
+        for part in path[:-1]:
+            inner = inner.setdefault(part, {})
+        inner[path[-1]] = contents[name]
+    return outer
+
+
+def _tree_form(fields: Mapping[str, Any]) -> Any:
+    forms = [_tree_form(f) if isinstance(f, dict) else f for f in fields.values()]
+    return ak.forms.RecordForm(forms, list(fields))
+
+
+def _nested(paths: Mapping[str, tuple[str, ...]], contents: Mapping[str, Any], length: int) -> Any:
+    return _record(_by_path(paths, contents), length)
+
+
+def _record(fields: Mapping[str, Any], length: int) -> Any:
+    contents = [_record(f, length) if isinstance(f, dict) else f for f in fields.values()]
+    return ak.contents.RecordArray(contents, list(fields), length)
+
+
+def _content(column: Column, table: Table, offsets: Mapping[str, Array], form: Any) -> Any:
+    """The layout of one column's values, of the form that was planned."""
+    values = table.data[column.name]
+    if column.is_opaque:
+        return conform(ak.to_layout(ak.to_packed(values)), form)
+    flat = ak.contents.NumpyArray(np.ascontiguousarray(values).reshape(-1))
+    inner = form if column.counter is None else form.content
+    layout = _blocks(flat, inner, len(values))
+    if column.counter is None:
+        return layout
+    return ak.contents.ListOffsetArray(ak.index.Index64(offsets[column.counter]), layout)
+
+
+def _blocks(flat: Any, form: Any, length: int) -> Any:
+    """Numbers as rectangular blocks."""
+    if not form.is_regular:
+        return flat
+    return ak.contents.RegularArray(_blocks(flat, form.content, length * form.size), form.size, length)
+
+
+def conform(layout: Any, form: Any) -> Any:
+    """The same values in a layout of exactly the form, which is at least as wide as the layout's own."""
+    if form.is_option:
+        return _options(layout, form)
+    if layout.is_option or layout.is_indexed:
+        return conform(layout.project(), form)
+    if form.is_record:
+        contents = [conform(layout[k if form.is_tuple else name], f) for k, name, f in _members(form)]
+        return ak.contents.RecordArray(contents, None if form.is_tuple else form.fields, layout.length)
+    return _lists(layout, form) if form.is_list else _numbers(layout, form)
+
+
+def _options(layout: Any, form: Any) -> Any:
+    if layout.is_option:
+        layout = layout.to_IndexedOptionArray64()
+        return ak.contents.IndexedOptionArray(layout.index, conform(layout.content, form.content))
+    every = ak.index.Index64(np.arange(layout.length))
+    return ak.contents.IndexedOptionArray(every, conform(layout, form.content))
+
+
+def _numbers(layout: Any, form: Any) -> Any:
+    values = np.empty(0) if layout.is_unknown else np.asarray(ak.to_numpy(ak.Array(layout)))
+    return ak.contents.NumpyArray(values.astype(form.primitive, copy=False))
+
+
+def _members(form: Any) -> list[tuple[str, str, Any]]:
+    return [(str(k), name, f) for k, (name, f) in enumerate(zip(form.fields, form.contents, strict=True))]
+
+
+def _lists(layout: Any, form: Any) -> Any:
+    if layout.is_unknown:
+        return form.length_zero_array().layout
+    if form.is_regular:
+        layout = layout.to_RegularArray()
+        content = conform(layout.content[: layout.length * form.size], form.content)
+        return ak.contents.RegularArray(content, form.size, layout.length)
+    layout = layout.to_ListOffsetArray64(True)
+    content = layout.content[: layout.offsets[-1]]
+    if form.parameter("__array__") == "string":
+        chars = ak.contents.NumpyArray(np.asarray(content.data, np.uint8), parameters={"__array__": "char"})
+        return ak.contents.ListOffsetArray(layout.offsets, chars, parameters={"__array__": "string"})
+    return ak.contents.ListOffsetArray(layout.offsets, conform(content, form.content))

@@ -1,0 +1,114 @@
+"""Classes as a ROOT file describes them: which descriptions (TStreamerInfo) the bytes of an object need to be read."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import pkgutil
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, TypeAlias
+
+import uproot
+from uproot.writing._cascade import RawStreamerInfo
+
+Streamers: TypeAlias = Mapping[str, Mapping[int, Any]]
+"""By class and version, as `uproot.reading.ReadOnlyFile.streamers` has them."""
+
+# ROOT writes a class in full where it first comes up in a buffer, and as a reference from then on.
+_NEW_CLASS = re.compile(rb"\xff\xff\xff\xff([A-Za-z_][\x20-\x7e]{0,500})\x00")
+_CLONES_CLASS = re.compile(rb"([A-Za-z_][\w:<>, ]{0,500});\d+")  # a TClonesArray says so: "TParticle;1"
+_ELSEWHERE = frozenset(["TTree", "TBranch", "TBasket", "TDirectory"])
+_TREE_CLASSES = frozenset(["TNtuple", "TNtupleD", "TBranchElement", "TBranchObject", "TDirectoryFile", "TFile"])
+
+
+def classes_within(content: bytes) -> set[str]:
+    r"""Names of the classes that the bytes of an object spell out.
+
+    Example:
+        >>> sorted(classes_within(b"@...\xff\xff\xff\xffTPaveStats\x00..."))
+        ['TPaveStats']
+    """
+    found = {name.decode() for name in _NEW_CLASS.findall(content)}
+    return found | {name.decode() for name in _CLONES_CLASS.findall(content)}
+
+
+def points_elsewhere(classname: str, content: bytes, streamers: Streamers) -> bool:
+    """Whether an object needs other parts of its file, as a tree needs its baskets."""
+    spelled = {name.decode() for name in _NEW_CLASS.findall(content)}
+    wanted = spelled if classname == "TChain" else spelled | {classname}
+    return any(not _ELSEWHERE.isdisjoint(_ancestry(name, streamers)) for name in wanted)
+
+
+def _ancestry(name: str, streamers: Streamers) -> set[str]:
+    """A class and its bases, as far as they are described; `TTree` for those that ROOT derives from it."""
+    known: set[str] = set()
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name not in known:
+            known |= {name, "TTree"} if name in _TREE_CLASSES else {name}
+            waiting += [base for base, is_base in _mentioned(name, streamers) if is_base]
+    return known
+
+
+def needed(classname: str, content: bytes, streamers: Streamers) -> list[Any]:
+    """The descriptions among `streamers` that reading an object takes, in the order of their names and versions.
+
+    Args:
+        classname: C++ class of the object.
+        content: Its bytes.
+        streamers: Of the file that holds it.
+    """
+    known: set[str] = set()
+    waiting = [name for root in (classname, *classes_within(content)) for name in _named_in(root, streamers)]
+    while waiting:
+        name = waiting.pop()
+        if name not in known:
+            known.add(name)
+            waiting += [part for word, _ in _mentioned(name, streamers) for part in _named_in(word, streamers)]
+    return [streamers[name][version] for name in sorted(known) for version in sorted(streamers[name])]
+
+
+def _mentioned(name: str, streamers: Streamers) -> Iterator[tuple[str, bool]]:
+    """Classes of the members of a class, and whether each is a base."""
+    for streamer in streamers.get(name, {}).values():
+        for element in streamer.elements:
+            is_base = isinstance(element, uproot.streamers.Model_TStreamerBase)
+            yield (element.name if is_base else element.typename or "").rstrip("*"), is_base
+
+
+def _named_in(word: str, streamers: Streamers) -> Iterable[str]:
+    """The classes that a C++ type names: itself, and the arguments of its template."""
+    if word in streamers and "<" not in word:
+        return (word,)
+    return [name for name in streamers if name in word] if "<" in word else ()
+
+
+@cache
+def built_in() -> dict[str, dict[int, Any]]:
+    """The descriptions that uproot brings: of trees, histograms and what they are made of."""
+    modules = [importlib.import_module(f"uproot.models.{m.name}") for m in pkgutil.iter_modules(uproot.models.__path__)]
+    models = [model for module in modules for model in vars(module).values()]
+    raw = [RawStreamerInfo(*r) for model in models for r in getattr(model, "class_rawstreamers", None) or ()]
+    buffer = io.BytesIO()
+    with uproot.recreate(buffer, compression=None) as file:
+        file.file.update_streamers(raw)
+        content = buffer.getvalue()
+    with uproot.open(io.BytesIO(content)) as file:
+        return dict(file.file.streamers)
+
+
+def is_built_in(streamer: Any) -> bool:
+    """Whether uproot brings the very same description, so that a file need not carry it along."""
+    own = built_in().get(streamer.name, {}).get(streamer.class_version)
+    return own is not None and own.member("fCheckSum") == streamer.member("fCheckSum")
+
+
+def with_built_in(streamers: Streamers) -> Streamers:
+    """The descriptions of a file, and those that uproot brings."""
+    both = dict(built_in())
+    for name, versions in streamers.items():
+        both[name] = {**both.get(name, {}), **versions}
+    return both
