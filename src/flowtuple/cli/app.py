@@ -6,6 +6,8 @@ import sys
 
 import typer
 
+from flowtuple.atomic import is_full
+from flowtuple.cli.stopping import stopping, streams
 from flowtuple.errors import FlowtupleError
 
 app = typer.Typer(
@@ -20,10 +22,15 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; an expected error is one line on standard error and exit code 2."""
-    try:
-        app()
-    except FlowtupleError as error:
-        sys.stderr.write(f"flowtuple: {error}\n")
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.exit(0)
+    with streams(), stopping():
+        try:
+            app()
+        except FlowtupleError as error:
+            sys.stderr.write(f"flowtuple: {error}\n")
+            sys.exit(2)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            where = error.filename or "an output"
+            sys.stderr.write(f"flowtuple: {where}: cannot be written ({error.strerror}); make room or choose another disk\n")
+            sys.exit(2)
