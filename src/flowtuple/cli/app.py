@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -22,7 +25,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; an expected error is one line on standard error and exit code 2."""
-    with streams(), stopping():
+    with streams(), stopping(), _warnings():
         try:
             app()
         except FlowtupleError as error:
@@ -34,3 +37,16 @@ def main() -> None:
             where = error.filename or "an output"
             sys.stderr.write(f"flowtuple: {where}: cannot be written ({error.strerror}); make room or choose another disk\n")
             sys.exit(2)
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """Show what the library logs as lines of their own."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("flowtuple: warning: %(message)s"))
+    logger = logging.getLogger("flowtuple")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
