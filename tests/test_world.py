@@ -1,4 +1,4 @@
-"""What the world does to a command: names, owners, signals, full disks, pipes, damaged checkpoints, files that claim too much."""
+"""The world around a command: names, owners, signals, full disks, pipes, damaged checkpoints, files that claim too much."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flowtuple.batch.manifest import Manifest, Record, opened
+from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.network import Layer, Network
@@ -64,3 +66,40 @@ class TestCheckpoints:
             caplog.clear()
             assert state.load(tmp_path, "print", *into) is None, position
             assert caplog.messages == [f"{path}: is damaged and counts as none; the training begins again"]
+
+
+class TestManifests:
+    LINES = (
+        '{"task": [], "source": "", "key": ""}',
+        '{"task": "a", "source": "b", "key": "c", "nbytes": "x"}',
+        "[" * 10**5,
+        "null",
+    )
+
+    @pytest.mark.parametrize("line", [*LINES, '{"task": "a", "source": "b", "key": "c", "facts": null}', "\xff"])
+    def test_a_line_of_something_else_is_named(self, tmp_path: Path, line: str) -> None:
+        (tmp_path / "job.jsonl").write_text(f"{line}\n", encoding="latin-1")
+        with pytest.raises(InvalidArgument, match=r"job\.jsonl: line 1 is no record .* remove that line to do its task again"):
+            Manifest(tmp_path, "job")
+
+    def test_every_changed_byte_is_noticed(self, tmp_path: Path) -> None:
+        record = Record("x", "x.root", "key", nbytes=123, written=5, facts={"events": 100})
+        Manifest(tmp_path, "job").add(record)
+        path = tmp_path / "job.jsonl"
+        whole = path.read_bytes()
+        assert Manifest(tmp_path, "job").records == {"x": record}
+        for position in range(len(whole) - 1):
+            data = bytearray(whole)
+            data[position] ^= 1
+            path.write_bytes(data)
+            with pytest.raises(InvalidArgument, match=r"job\.jsonl: line [12] is no record"):
+                Manifest(tmp_path, "job")
+
+    def test_lines_of_earlier_versions_are_read(self, tmp_path: Path) -> None:
+        (tmp_path / "job.jsonl").write_text('{"task": "a", "source": "b", "key": "c"}\n')
+        assert Manifest(tmp_path, "job").records == {"a": Record("a", "b", "c")}
+
+    def test_a_folder_in_its_place_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "job.jsonl").mkdir()
+        with pytest.raises(InvalidArgument, match=r"job\.jsonl: cannot be written \(Is a directory\)"), opened(tmp_path, "job"):
+            pass

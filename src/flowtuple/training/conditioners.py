@@ -151,8 +151,8 @@ def train_conditioners(
 ) -> Conditioners:
     """Minimise the mean code length over the rows of a task; the last part of training sees the integer weights.
 
-    A twentieth of the events is held out; training ends early when their loss has not fallen for `patience` looks. `check` is called at
-    every step, and may raise to end it.
+    A twentieth of the events is held out; training ends early when their loss has not fallen for `patience` looks.
+    `check` is called at every step, and may raise to end it.
     """
     model = Conditioners(task, hidden, seed, wide=schedule.wide)
     features = torch.from_numpy(np.ascontiguousarray(task.features.T))
