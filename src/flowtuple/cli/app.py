@@ -31,6 +31,11 @@ def main() -> None:
         except FlowtupleError as error:
             sys.stderr.write(f"flowtuple: {error}\n")
             sys.exit(2)
+        except MemoryError:
+            sys.stderr.write(
+                "flowtuple: not enough memory; take fewer events or columns at a time, or allow less by --memory\n"
+            )
+            sys.exit(2)
         except OSError as error:
             if not is_full(error):
                 raise
