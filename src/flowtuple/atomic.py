@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from flowtuple.errors import InvalidArgument
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # only writing gives these
+_SHORT = 64  # bytes that every file system allows a name to have
+_SUFFIX = 16  # bytes up to which the end of a name can be that of a format
 
 
 @contextlib.contextmanager
@@ -31,27 +35,91 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         >>> target.read_text()
         'whole'
     """
-    target = Path(os.path.realpath(final))  # a link keeps pointing where it points
-    if target.is_dir():
-        raise InvalidArgument(f"{target}: is a folder; name a file inside it")
-    if target.exists() and not target.is_file():
-        raise InvalidArgument(f"{target}: is no ordinary file; name one that may be replaced")
-    if not target.parent.is_dir():
-        raise InvalidArgument(f"{target}: cannot be written ({target.parent} is no folder); make it first")
-    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
+    target = _checked(final)
+    head, tail = _temporary_name(target)
+    temporary = target.with_name(head + secrets.token_hex(4) + tail)
     try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except OSError as error:
-        raise InvalidArgument(f"{target}: cannot be written ({error.strerror}); choose another folder") from None
-    try:
+        _create(temporary, target)
         yield temporary
         _publish(temporary, target)
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if not is_full(error):
             raise
         raise InvalidArgument(f"{target}: cannot be written ({error.strerror}); make room or choose another disk") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether an error says that there is no room to write, or that nothing may be written there at all."""
+    return error.errno in _NO_ROOM
+
+
+def _checked(final: str | os.PathLike[str]) -> Path:
+    """Where a file is to go; a link leads to where it points."""
+    target = Path(os.path.realpath(final))
+    try:
+        mode = target.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = stat.S_IFREG
+    except OSError as error:  # such as a name that is too long
+        advice = "choose another folder or a shorter name"
+        raise InvalidArgument(f"{target}: cannot be written ({error.strerror}); {advice}") from None
+    if stat.S_ISDIR(mode):
+        raise InvalidArgument(f"{target}: is a folder; name a file inside it")
+    if not stat.S_ISREG(mode):
+        raise InvalidArgument(f"{target}: is no ordinary file; name one that may be replaced")
+    if not target.parent.is_dir():
+        raise InvalidArgument(f"{target}: cannot be written ({target.parent} is no folder); make it first")
+    return target
+
+
+def _temporary_name(target: Path) -> tuple[str, str]:
+    """How a name beside the target begins and ends; 8 digits between make it unique, and the suffix stays.
+
+    With them it is no longer in bytes than that of the target, or than any file system allows.
+    """
+    stem, suffix = target.stem, target.suffix
+    if len(os.fsencode(suffix)) > _SUFFIX:
+        suffix = ""
+    tail = f".part{suffix}"
+    room = max(len(os.fsencode(target.name)), _SHORT) - len(os.fsencode(tail)) - len("..01234567")
+    if len(os.fsencode(stem)) > room:
+        stem = os.fsencode(stem)[:room].decode("utf-8", "ignore")
+    return f".{stem}.", tail
+
+
+def remove_parts(final: str | os.PathLike[str]) -> None:
+    """Remove temporary files that writers of `final` left, where none is at work any more: a killed process leaves one.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> target = pathlib.Path(tempfile.mkdtemp()) / "out.ftup"
+        >>> target.with_name(".out.0123abcd.part.ftup").touch()
+        >>> remove_parts(target)
+        >>> list(target.parent.iterdir())
+        []
+    """
+    target = Path(os.path.realpath(final))
+    head, tail = map(re.escape, _temporary_name(target))
+    form = re.compile(f"{head}[0-9a-f]{{8}}{tail}")
+    with contextlib.suppress(OSError):
+        for path in target.parent.iterdir():
+            if form.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+
+def _create(temporary: Path, target: Path) -> None:
+    """Make the file, readable by nobody who may not read the one that it is to replace."""
+    mode = 0o666
+    with contextlib.suppress(FileNotFoundError):
+        mode = stat.S_IMODE(target.stat().st_mode) & 0o777 | stat.S_IWUSR
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    except OSError as error:
+        if is_full(error):
+            raise
+        raise InvalidArgument(f"{target}: cannot be written ({error.strerror}); choose another folder") from None
 
 
 def make_folder(folder: Path) -> None:
@@ -99,6 +167,7 @@ def new_folder(folder: Path) -> Iterator[None]:
 def _publish(temporary: Path, target: Path) -> None:
     """Make the bytes durable before the name points at them, and the name durable after."""
     with open(temporary, "rb") as written:
+        _take_over(written.fileno(), target)
         os.fsync(written.fileno())
     os.replace(temporary, target)
     folder = os.open(target.parent, os.O_RDONLY)
@@ -106,3 +175,18 @@ def _publish(temporary: Path, target: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _take_over(written: int, target: Path) -> None:
+    """Give a new file the owner and the permissions of the one that it replaces, as far as the system lets us."""
+    try:
+        before = target.stat()
+    except FileNotFoundError:
+        return
+    now = os.fstat(written)
+    for owner, group in ((before.st_uid, -1), (-1, before.st_gid)):  # one may be allowed and the other not
+        if (owner, group) not in ((now.st_uid, -1), (-1, now.st_gid)):
+            with contextlib.suppress(OSError):
+                os.chown(written, owner, group)
+    with contextlib.suppress(OSError):
+        os.fchmod(written, stat.S_IMODE(before.st_mode) & 0o777)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from flowtuple.budget import MEMORY
 from flowtuple.codec.directory import Entry
 from flowtuple.container import layout
 from flowtuple.container.file import File
@@ -93,13 +94,14 @@ def grid_in_words(grid: Grid) -> str:
     return "equal cells" if grid.kind == "uniform" else "cells in proportion to the value"
 
 
-def info(path: str | os.PathLike[str], model: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+def info(path: str | os.PathLike[str], model: str | os.PathLike[str] | None = None, memory: int = MEMORY) -> dict[str, Any]:
     """Schema, bounds, sizes per column and per section, model, checksums and provenance of a file.
 
     Sizes are in bytes. A column's model bytes are its share of the compressed model by uncompressed size. The flow is left
-    out where the file refers to a model that is not at hand.
+    out where the file refers to a model that is not at hand. A description or a model that takes a large part of `memory`, in
+    bytes, is refused.
     """
-    with File(path, model=model) as file:
+    with File(path, model=model, memory=memory) as file:
         sections = Counter({kind.name.lower(): 0 for kind in SectionKind})
         for section in file.sections:
             sections[section.kind.name.lower()] += section.length

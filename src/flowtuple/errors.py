@@ -18,6 +18,10 @@ class InvalidArgument(FlowtupleError, ValueError):
     """Change what was asked: a name, a bound, a path or an option is not what it should be."""
 
 
+class TooLarge(InvalidArgument):
+    """Allow more memory or ask for less: what the input declares is more than may be taken."""
+
+
 class Unsupported(FlowtupleError):
     """Leave it out or choose another format: the input or output format cannot hold this."""
 

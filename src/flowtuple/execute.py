@@ -29,7 +29,8 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], worke
         for item in items:  # not map: a StopIteration of the function must not end it in silence
             yield function(item)
         return
-    with ThreadPoolExecutor(count) as pool:
+    pool = ThreadPoolExecutor(count)
+    try:
         waiting: deque[Future[Result]] = deque()
         for item in items:
             waiting.append(pool.submit(function, item))
@@ -37,3 +38,10 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], worke
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except (Exception, GeneratorExit):
+        pool.shutdown(cancel_futures=True)
+        raise
+    except BaseException:  # a signal: whoever called has files to remove, and does not wait for what threads are at
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()

@@ -39,7 +39,7 @@ def connected(cluster: Cluster) -> Iterator[Client | None]:
         raise InvalidArgument(f"--dask {cluster}: is no address; write local:N, serial, or one such as tcp://host:8786")
     with contextlib.ExitStack() as stack:
         where: Any = cluster
-        if cluster.partition(":")[0] == "local":
+        if workers_are_ours(cluster):
             where = stack.enter_context(_workers_here(workers_of(cluster)))
         try:
             client = stack.enter_context(distributed.Client(where, timeout=_PATIENCE))
@@ -49,6 +49,16 @@ def connected(cluster: Cluster) -> Iterator[Client | None]:
                 f"--dask {cluster}: no scheduler answers ({first}); write local:N, serial, or an address such as tcp://host:8786"
             ) from None
         yield client
+
+
+def workers_are_ours(cluster: Cluster) -> bool:
+    """Whether the workers are processes that begin and end with this one.
+
+    Example:
+        >>> workers_are_ours("local:2"), workers_are_ours("tcp://host:8786")
+        (True, False)
+    """
+    return isinstance(cluster, str) and cluster.partition(":")[0] == "local"
 
 
 def _workers_here(count: int) -> LocalCluster:

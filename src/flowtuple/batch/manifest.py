@@ -11,8 +11,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from flowtuple.atomic import make_folder
 from flowtuple.errors import InvalidArgument
+
+_CHECKSUM = "xxh3"
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,33 @@ class Record:
     written: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_line(self) -> bytes:
+        """A line of JSON, with its own checksum."""
+        content = asdict(self)
+        return json.dumps(content | {_CHECKSUM: _checksum(content)}, sort_keys=True).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Record:
+        """The inverse of `to_line`; lines of earlier versions have no checksum.
+
+        Raises:
+            ValueError, TypeError, RecursionError: It is no such line.
+        """
+        content = json.loads(line)
+        known = content.pop(_CHECKSUM, None) if isinstance(content, dict) else None
+        record = cls(**content)
+        texts = (record.task, record.source, record.key, record.reason)
+        numbers = (record.nbytes, record.written)
+        if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
+            raise TypeError("a field of another type")
+        if not isinstance(record.facts, dict) or known not in (None, _checksum(content)):
+            raise ValueError("another checksum")
+        return record
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return str(xxhash.xxh3_64_hexdigest(json.dumps(content, sort_keys=True).encode()))
+
 
 @contextlib.contextmanager
 def opened(folder: Path, job: str) -> Iterator[Manifest]:
@@ -46,7 +77,12 @@ def opened(folder: Path, job: str) -> Iterator[Manifest]:
         InvalidArgument: Another process is at it; or as of `Manifest`.
     """
     make_folder(folder)
-    with open(folder / f"{job}.jsonl", "a") as stream:
+    path = folder / f"{job}.jsonl"
+    try:
+        stream = open(path, "ab")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise InvalidArgument(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+    with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -83,8 +119,8 @@ class Manifest:
 
     def add(self, record: Record) -> None:
         """Write a record down."""
-        with open(self.path, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(record), sort_keys=True) + "\n")
+        with open(self.path, "ab") as stream:
+            stream.write(record.to_line())
             stream.flush()
             os.fsync(stream.fileno())
         self.records[record.task] = record
@@ -92,13 +128,18 @@ class Manifest:
     def _read(self) -> None:
         if not self.path.exists():
             return
-        whole, newline, torn = self.path.read_bytes().rpartition(b"\n")
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise InvalidArgument(f"{self.path}: cannot be read ({error.strerror}); choose another folder") from None
+        whole, newline, torn = content.rpartition(b"\n")
         for number, line in enumerate(whole.splitlines(), 1):
             try:
-                record = Record(**json.loads(line))
-            except (ValueError, TypeError):
+                record = Record.from_line(line)
+            except (ValueError, TypeError, RecursionError):
                 raise InvalidArgument(
-                    f"{self.path}: line {number} is no record of a task; remove the file to do all tasks again"
+                    f"{self.path}: line {number} is no record of a task, or a damaged one; remove that line to do its task "
+                    "again, or the file to do all tasks again"
                 ) from None
             self.records[record.task] = record
         if torn:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowtuple.batch.cluster import Cluster, connected
+from flowtuple.atomic import remove_parts
+from flowtuple.batch.cluster import Cluster, connected, workers_are_ours
 from flowtuple.batch.jobs import Facts, Job, fingerprint, key_of
-from flowtuple.batch.manifest import Record, opened
+from flowtuple.batch.manifest import Manifest, Record, opened
 from flowtuple.batch.tasks import Task
 from flowtuple.errors import FlowtupleError
 from flowtuple.progress import Progress, silent
@@ -60,7 +62,7 @@ def run(job: Job, tasks: Iterable[Task], folder: Path, cluster: Cluster = None, 
     with opened(folder, type(job).__name__.lower()) as manifest:
         done = {t.name for t in todo if job.writes and manifest.is_done(t.name, keys[t.name], Path(t.output))}
         waiting = [task for task in todo if task.name not in done]
-        with connected(cluster if waiting else None) as client:
+        with _cleared(waiting, manifest, cluster), connected(cluster if waiting else None) as client:
             progress("files", 0.0, "" if client is None else f"dashboard {client.dashboard_link}")
             for number, (task, facts, found) in enumerate(outcomes(job, waiting, client), 1):
                 record = _record(task, keys[task.name], facts, found, job.writes)
@@ -70,6 +72,19 @@ def run(job: Job, tasks: Iterable[Task], folder: Path, cluster: Cluster = None, 
                 progress("files", number / len(waiting), f"{number} of {len(waiting)}, {len(failed)} failed")
         facts_of = {task.name: manifest.records[task.name].facts for task in todo if task.name not in failed}
     return Summary(len(todo) - len(failed), len(done), failed, facts_of)
+
+
+@contextmanager
+def _cleared(tasks: list[Task], manifest: Manifest, cluster: Cluster) -> Iterator[None]:
+    """In the end remove what workers of this process left unfinished: they end with it, in the middle of a file."""
+    begun = {task.name: manifest.records.get(task.name) for task in tasks}
+    try:
+        yield
+    finally:
+        for task in tasks if workers_are_ours(cluster) else ():
+            record = manifest.records.get(task.name)
+            if record is begun[task.name] or (record is not None and record.reason):
+                remove_parts(task.output)
 
 
 def _record(task: Task, key: str, facts: Facts, reason: str, writes: bool) -> Record:

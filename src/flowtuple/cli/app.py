@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
+from flowtuple.atomic import is_full
+from flowtuple.cli.stopping import stopping, streams
 from flowtuple.errors import FlowtupleError, Refused
 
 app = typer.Typer(
@@ -24,13 +29,36 @@ def main() -> None:
 
     With `--json`, a refusal also lists every part that it concerns, as JSON on standard output.
     """
+    with streams(), stopping(), _warnings():
+        try:
+            app()
+        except FlowtupleError as error:
+            if isinstance(error, Refused) and "--json" in sys.argv[1:]:
+                parts = [{"name": name, "reason": reason} for name, reason in error.parts.items()]
+                sys.stdout.write(json.dumps({"error": str(error), "refused": parts}, indent=1) + "\n")
+            sys.stderr.write(f"flowtuple: {error}\n")
+            sys.exit(2)
+        except MemoryError:
+            sys.stderr.write(
+                "flowtuple: not enough memory; take fewer events or columns at a time, or allow less by --memory\n"
+            )
+            sys.exit(2)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            where = error.filename or "an output"
+            sys.stderr.write(f"flowtuple: {where}: cannot be written ({error.strerror}); make room or choose another disk\n")
+            sys.exit(2)
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """Show what the library logs as lines of their own."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("flowtuple: warning: %(message)s"))
+    logger = logging.getLogger("flowtuple")
+    logger.addHandler(handler)
     try:
-        app()
-    except FlowtupleError as error:
-        if isinstance(error, Refused) and "--json" in sys.argv[1:]:
-            parts = [{"name": name, "reason": reason} for name, reason in error.parts.items()]
-            sys.stdout.write(json.dumps({"error": str(error), "refused": parts}, indent=1) + "\n")
-        sys.stderr.write(f"flowtuple: {error}\n")
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.exit(0)
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -18,11 +18,13 @@ from flowtuple.cli.options import (
     Drop,
     GivenFile,
     Json,
+    Memory,
     ModelFile,
     Names,
     Originals,
     one_or_many,
     print_json,
+    read_memory,
     split_names,
 )
 from flowtuple.container.wreck import examine
@@ -41,6 +43,7 @@ def verify(
     ],
     names: Names = "",
     model: ModelFile = None,
+    memory: Memory = "2GB",
     dask: OnDask = None,
     as_json: Json = False,
 ) -> None:
@@ -56,13 +59,13 @@ def verify(
         _verify_each(context, original, Path(path), model, dask, as_json)
         return
     if original:
-        _verify_values(original, path, names, model, as_json)
+        _verify_values(original, path, names, model, read_memory(memory), as_json)
         return
     if is_reference(path):
         damage = examine_reference(path)
     else:
         with shown_progress() as progress:
-            damage = examine(path, progress)
+            damage = examine(path, progress, read_memory(memory))
     if as_json:
         print_json({"damage": [vars(d) for d in damage]})
     else:
@@ -81,11 +84,13 @@ def _verify_each(
         run_each(jobs.Examine(), plan([str(folder / "**" / "*.ftup")], folder, ""), folder, dask, as_json)
 
 
-def _verify_values(original: list[str], path: str, names: str, model: Path | None, as_json: bool) -> None:
+def _verify_values(original: list[str], path: str, names: str, model: Path | None, memory: int, as_json: bool) -> None:
     from flowtuple import workflow
 
     with shown_progress() as progress:
-        found = workflow.verify(one_or_many(original), path, names=split_names(names), model=model, progress=progress)
+        found = workflow.verify(
+            one_or_many(original), path, names=split_names(names), model=model, memory=memory, progress=progress
+        )
     violations = sum(column.violations for column in found)
     if as_json:
         print_json({"violations": violations, "columns": [column.to_json() for column in found]})
@@ -96,7 +101,7 @@ def _verify_values(original: list[str], path: str, names: str, model: Path | Non
 
 
 @app.command()
-def info(path: Compressed, model: ModelFile = None, as_json: Json = False) -> None:
+def info(path: Compressed, model: ModelFile = None, memory: Memory = "2GB", as_json: Json = False) -> None:
     """Show schema, bounds, sizes per column and section, model, checksums and provenance; of a .ref its method and sizes.
 
     Example: flowtuple info nano.ftup
@@ -106,7 +111,7 @@ def info(path: Compressed, model: ModelFile = None, as_json: Json = False) -> No
     else:
         from flowtuple.describe import info as describe
 
-        found, show = describe(path, model), show_info
+        found, show = describe(path, model, read_memory(memory)), show_info
     if as_json:
         print_json(found)
         return
@@ -120,6 +125,7 @@ def report(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html.")],
     names: Names = "",
     model: ModelFile = None,
+    memory: Memory = "2GB",
 ) -> None:
     """Write a self-contained HTML page: bounds, sizes against rivals, histograms with ratios.
 
@@ -128,7 +134,15 @@ def report(
     from flowtuple import workflow
 
     with shown_progress() as progress:
-        page = workflow.report(one_or_many(original), path, output, names=split_names(names), model=model, progress=progress)
+        page = workflow.report(
+            one_or_many(original),
+            path,
+            output,
+            names=split_names(names),
+            model=model,
+            memory=read_memory(memory),
+            progress=progress,
+        )
     sys.stdout.write(f"{page}\n")
 
 

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import awkward as ak
 import numpy as np
 
+from flowtuple.budget import Gate
 from flowtuple.codec import packing
 from flowtuple.codec.column import Method, StoredColumn, TableCoding, check_given, decode_column, encode_column, note_given
 from flowtuple.codec.directory import Directory, Fetch, join, read_directory
@@ -20,6 +22,8 @@ from flowtuple.schema import Array, Column, bit_patterns
 from flowtuple.table import Table, with_counters
 
 MAX_ENTRIES = 2**20
+_WORK = 40  # bytes that decoding takes for each row of the column at hand: indices, their order, what they stand for
+_OPAQUE_WORK = 5  # times the bytes of an opaque column that decoding it takes
 MAX_ROWS = 2**28  # a constant column takes no bytes however many rows it claims: something has to say stop
 
 
@@ -135,17 +139,26 @@ def decode_columns(
     coding: TableCoding,
     wanted: Iterable[str] | None = None,
     given: Given | None = None,
+    gate: Gate | None = None,
 ) -> Table:
-    """The events of a chunk of which only the needed bytes are read; arguments and errors as those of `decode_chunk`."""
+    """The events of a chunk of which only the needed bytes are read; arguments and errors as those of `decode_chunk`.
+
+    With a gate memory is taken there before it is allocated.
+
+    Raises:
+        TooLarge: There is not so much.
+    """
     if num_entries > MAX_ENTRIES:
         raise Corrupt(f"a chunk of {num_entries} events is larger than any that the format allows")
     kept = coding.columns if wanted is None else with_counters(coding.columns, wanted)
     needed = needed_columns(coding, kept)
     stored = directory.take([c.name for c in coding.columns if c.name in needed], fetch)
-    contents = _decode_numbers(stored, needed, num_entries, coding, given)
-    for column in kept:
-        if column.is_opaque:
-            contents[column.name] = packing.unpack_opaque(stored[column.name].payload, num_entries)
+    with nullcontext() if gate is None else gate.share() as take:
+        reserve = None if take is None or gate is None else _Reserve(coding, needed, stored, gate, take)
+        contents = _decode_numbers(stored, needed, num_entries, coding, given, reserve)
+        for column in kept:
+            if column.is_opaque:
+                contents[column.name] = packing.unpack_opaque(stored[column.name].payload, num_entries)
     return Table(name, kept, num_entries, {c.name: contents[c.name] for c in kept})
 
 
@@ -156,16 +169,59 @@ def needed_columns(coding: TableCoding, kept: Iterable[Column]) -> set[str]:
     return coding.flow.ancestors(needed)
 
 
+class _Reserve:
+    """Takes the memory for a chunk before it is allocated: event columns first, which say how many objects there are."""
+
+    def __init__(
+        self,
+        coding: TableCoding,
+        needed: set[str],
+        stored: Mapping[str, StoredColumn],
+        gate: Gate,
+        take: Callable[[int], None],
+    ) -> None:
+        self._columns = [c for c in coding.columns if c.name in needed and not c.is_opaque]
+        opaque = (stored[c.name].payload for c in coding.columns if c.name in needed and c.is_opaque)
+        self._opaque = _OPAQUE_WORK * sum(packing.declared(payload) for payload in opaque)
+        self._gate, self._take = gate, take
+
+    def begin(self, context: Context) -> bool:
+        """Refuse event columns that alone are too many; whether there are others, whose rows are not known yet."""
+        of_events = [c for c in self._columns if not collection_of(c)]
+        if len(of_events) < len(self._columns):
+            self._gate.check(self._opaque + self._bytes(of_events, context))
+            return True
+        self.all(context)
+        return False
+
+    def all(self, context: Context) -> None:
+        """Take what all columns need, once the counters are known."""
+        self._take(self._opaque + self._bytes(self._columns, context))
+
+    def _bytes(self, columns: Sequence[Column], context: Context) -> int:
+        sizes = [(len(context.rows(collection_of(c))), np.dtype(c.dtype).itemsize) for c in columns]
+        return sum(rows * size for rows, size in sizes) + _WORK * max((rows for rows, _ in sizes), default=0)
+
+
 def _decode_numbers(
-    stored: Mapping[str, StoredColumn], needed: set[str], num_entries: int, coding: TableCoding, given: Given | None
+    stored: Mapping[str, StoredColumn],
+    needed: set[str],
+    num_entries: int,
+    coding: TableCoding,
+    given: Given | None,
+    reserve: _Reserve | None,
 ) -> dict[str, Any]:
     contents: dict[str, Any] = {}
     context = make_context(coding.columns, num_entries, contents)
+    waiting = reserve if reserve is not None and reserve.begin(context) else None
     supplied = _supply(sorted(needed & coding.given), given, num_entries)
     rows = 0
     for column in coding_order(coding.columns, tuple(coding.flow.columns)):
         if column.name not in needed:
             continue
+        if waiting is not None and collection_of(column):
+            waiting.all(context)
+            waiting = None
         rows += len(context.rows(collection_of(column)))
         if rows > MAX_ROWS:
             raise Corrupt(f"column {column.name!r}: a chunk cannot hold more than {MAX_ROWS} values")

@@ -57,6 +57,14 @@ def unzstd(data: bytes, length: int | None = None, most: int | None = None) -> b
         raise Corrupt("a zstd frame declares more bytes than fit into memory") from None
 
 
+def declared(data: bytes) -> int:
+    """Bytes that a zstd frame says that it holds; 0 where it says nothing, which `unzstd` refuses."""
+    try:
+        return max(0, zstandard.frame_content_size(data))
+    except zstandard.ZstdError:
+        return 0
+
+
 def _empty(data: bytes) -> bytes:
     """The content of a frame of nothing, of which `decompress` looks at the first bytes only."""
     frame = zstandard.ZstdDecompressor().decompressobj()

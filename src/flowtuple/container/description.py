@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flowtuple.budget import in_words
 from flowtuple.codec.chunk import MAX_ROWS
-from flowtuple.codec.packing import unzstd, zstd
-from flowtuple.errors import Corrupt, InvalidArgument
+from flowtuple.codec.packing import declared, unzstd, zstd
+from flowtuple.errors import Corrupt, InvalidArgument, TooLarge
 from flowtuple.lattice.grid import MANTISSA_BITS
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.schema import OPAQUE, ROLES, Column
@@ -52,12 +53,16 @@ def pack_description(meta: Mapping[str, Any]) -> bytes:
     return zstd(json.dumps(meta, separators=(",", ":"), sort_keys=True, allow_nan=False).encode())
 
 
-def unpack_description(data: bytes, name: str) -> dict[str, Any]:
+def unpack_description(data: bytes, name: str, most: int | None = None) -> dict[str, Any]:
     """The inverse of `pack_description`.
 
     Raises:
         Corrupt: It is no JSON object with lists of tables and of carried objects.
+        TooLarge: It has more than `most` bytes.
     """
+    if most is not None and declared(data) > most:
+        advice = "open it with more memory= (--memory) if you trust it"
+        raise TooLarge(f"{name}: its description takes {in_words(declared(data))}, more than {in_words(most)}; {advice}")
     try:
         text = unzstd(data).decode("utf-8")
         meta = json.loads(text, parse_constant=_no_number, parse_float=_finite)

@@ -10,7 +10,7 @@ from typing import Any
 
 import awkward as ak
 
-from flowtuple.codec.packing import unzstd
+from flowtuple.budget import MEMORY
 from flowtuple.container.columns import Columns
 from flowtuple.container.description import parse_table, read_left_out, read_storage
 from flowtuple.container.layout import Section, SectionKind
@@ -37,6 +37,10 @@ class File:
         workers: Threads that decode; `None` for one per core.
         given: Has the columns that were given when the file was compressed, if any were.
         model: The model that the file refers to, if it does.
+        memory: Bytes that what is read at a time may take once it is decoded; a small file can declare a great deal.
+
+    Raises:
+        TooLarge: Here or when it is read: it declares more.
 
     Example:
         >>> import pathlib, tempfile
@@ -55,9 +59,10 @@ class File:
         *,
         given: Dataset | None = None,
         model: str | os.PathLike[str] | None = None,
+        memory: int = MEMORY,
     ) -> None:
         self._model_path = model
-        self._reader = SectionReader(path)
+        self._reader = SectionReader(path, memory=memory)
         try:
             tables = self._describe(workers, given)
         except BaseException:
@@ -105,7 +110,7 @@ class File:
 
     @cached_property
     def _model(self) -> File | None:
-        return None if self._model_path is None else File(self._model_path)
+        return None if self._model_path is None else File(self._model_path, memory=self._reader.memory)
 
     def _referred_table(self, name: str, reference: str) -> StoredTable:
         """The table of another file that holds the model of one of this file's."""
@@ -128,8 +133,13 @@ class File:
     def carried(self) -> dict[str, bytes]:
         """Objects that travel along, by name."""
         names = self.meta["carried"]
-        sections = [s for s in self.sections if s.kind is SectionKind.CARRIED]
-        return {names[s.owner]: unzstd(self._reader.read(s)) for s in sections}
+        found: dict[str, bytes] = {}
+        left = self._reader.memory
+        for section in self.sections:
+            if section.kind is SectionKind.CARRIED:
+                found[names[section.owner]] = self._reader.unpacked(section, left)
+                left -= len(found[names[section.owner]])
+        return found
 
     @property
     def storage(self) -> dict[str, dict[str, Any]]:

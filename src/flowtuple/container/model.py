@@ -90,7 +90,12 @@ def unpack_flow(data: bytes, columns: Sequence[Column]) -> LatticeFlow:
     Raises:
         Corrupt: The bytes describe no flow of these columns.
     """
-    reader = Reader(unzstd(data))
+    return unpack_content(unzstd(data), columns)
+
+
+def unpack_content(content: bytes, columns: Sequence[Column]) -> LatticeFlow:
+    """As `unpack_flow`, from what its frame holds."""
+    reader = Reader(content)
     flows: dict[str, ColumnFlow] = {}
     for _ in range(reader.unsigned()):
         name = _name(reader.unsigned(), columns)

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from flowtuple.budget import DESCRIBED, MEMORY, in_words
 from flowtuple.codec.chunk import slices
 from flowtuple.codec.directory import Directory, Fetch, read_directory
+from flowtuple.codec.packing import declared, unzstd
 from flowtuple.container import layout
 from flowtuple.container.description import unpack_description
 from flowtuple.container.layout import Section, SectionKind
 from flowtuple.container.storage import Storage
-from flowtuple.errors import Corrupt
+from flowtuple.errors import Corrupt, TooLarge
 from flowtuple.schema import Column
 
 PREFIX = 2**16  # bytes read at once on opening: description and small models lie there
@@ -26,20 +28,23 @@ class SectionReader:
 
     Attributes:
         storage: Where the bytes are.
+        memory: Bytes that what is read whole may take parts of.
         sections: All sections, in the order of the file.
         meta: The description as it is stored.
         index_size: Bytes that are in no section.
 
     Args:
         path: Path or URL.
+        memory: Bytes that the description and what else is read whole may take parts of.
         sections: What was found of the sections where index or header is damaged; then these are not looked at.
 
     Raises:
         Corrupt, Truncated, TooNew: It is no whole file of a version that can be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], sections: list[Section] | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], sections: list[Section] | None = None, *, memory: int = MEMORY) -> None:
         self.storage = Storage(path)
+        self.memory = memory
         self.index_size = 0
         try:
             self._prefix = self.storage.read(0, min(self.storage.size, PREFIX))
@@ -70,7 +75,7 @@ class SectionReader:
     def _read_description(self) -> dict[str, Any]:
         if not self.sections or self.sections[0].kind is not SectionKind.DESCRIPTION:
             raise Corrupt(f"{self.path}: does not begin with its description")
-        return unpack_description(self.read(self.sections[0]), self.path)
+        return unpack_description(self.read(self.sections[0]), self.path, self.memory // DESCRIBED)
 
     def _check_owners(self, *, complete: bool) -> None:
         tables, names = len(self.meta["tables"]), self.meta["carried"]
@@ -110,6 +115,20 @@ class SectionReader:
             Corrupt: It is not what was written.
         """
         return self.checked(section, self._bytes(section.offset, layout.FRAME_SIZE + section.head))
+
+    def unpacked(self, section: Section, most: int) -> bytes:
+        """The content of a section that is one frame, of at most so many bytes.
+
+        Raises:
+            Corrupt: It is not what was written.
+            TooLarge: It takes more.
+        """
+        data = self.read(section)
+        size = declared(data)
+        if size > most:
+            what = f"its {section.kind.name.lower()} section takes {in_words(size)}, for which {in_words(most)} are left"
+            raise TooLarge(f"{self.path}: {what}; open it with more memory= (--memory) if you trust it")
+        return unzstd(data)
 
     def checked(self, section: Section, data: bytes) -> bytes:
         """The head among the first bytes of a section.

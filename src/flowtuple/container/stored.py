@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,14 +11,15 @@ from functools import cached_property
 import awkward as ak
 import numpy as np
 
+from flowtuple.budget import MODEL, Gate, in_words
 from flowtuple.codec.chunk import Given, decode_columns, needed_columns, slices
 from flowtuple.codec.column import TableCoding
 from flowtuple.codec.directory import Directory, Entry, Fetch, read_directory
 from flowtuple.container.description import DescribedTable, Part
 from flowtuple.container.layout import FRAME_SIZE, Section
-from flowtuple.container.model import unpack_flow
+from flowtuple.container.model import unpack_content
 from flowtuple.container.reader import SectionReader
-from flowtuple.errors import Corrupt, InvalidArgument, nearest
+from flowtuple.errors import Corrupt, InvalidArgument, TooLarge, nearest
 from flowtuple.execute import ordered_map
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.network import probe
@@ -70,6 +72,7 @@ class StoredTable:
         self._workers = workers
         self._source = given
         self._lock = threading.Lock()
+        self._gate = Gate(reader.memory)
         self._last: tuple[StoredChunk, tuple[Column, ...], Table] | None = None
         self._referred = referred
         self.name, self.num_entries, self.columns = described.name, described.num_entries, described.columns
@@ -110,7 +113,7 @@ class StoredTable:
             return LatticeFlow()
         probe()
         try:
-            return unpack_flow(self._reader.read(section), self.columns)
+            return unpack_content(self._reader.unpacked(section, self._reader.memory // MODEL), self.columns)
         except Corrupt as error:
             raise self._named(error) from None
 
@@ -147,19 +150,45 @@ class StoredTable:
         return TableCoding(self.columns, self.lattices, self.flow, self.given)
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Events `start` to `stop` of some columns, decoded in as many threads as the file was opened for."""
-        names = [c.name for c in self.columns]
+        """Events `start` to `stop` of some columns, decoded in as many threads as the file was opened for.
+
+        Raises:
+            InvalidArgument: There is no such column.
+            TooLarge: They take more than the memory that the file was opened with.
+        """
         for name in columns:
-            if name not in names:
-                raise InvalidArgument(f"{self._reader.path}: no column {name!r}; {nearest(name, names)}")
+            if name not in self._names:
+                raise InvalidArgument(f"{self._reader.path}: no column {name!r}; {nearest(name, self._names)}")
         start, stop = max(0, start), min(stop, self.num_entries)
         touched = [c for c in self.chunks if c.begin < stop and c.stop > start]
         kept = with_counters(self.columns, columns)
+        self._check_size(sum(_event_bytes(c) for c in kept) * max(0, stop - start), start, stop)
         if not touched and self.chunks:  # no events, but the types of opaque columns are known in the chunks only
             touched = self.chunks[:1]
         coding = self.coding
-        pieces = list(ordered_map(lambda c: self._read_chunk(c, coding, kept, start, stop), touched, self._workers))
-        return concatenate(pieces) if pieces else no_events(self.name, kept)
+        pieces: list[Table] = []
+        size = 0
+        try:
+            for piece in ordered_map(lambda c: self._read_chunk(c, coding, kept, start, stop), touched, self._workers):
+                pieces.append(piece)
+                size += _bytes(piece)
+                self._check_size(size, start, stop)
+            return concatenate(pieces) if pieces else no_events(self.name, kept)
+        except MemoryError:
+            raise TooLarge(f"{self._reader.path}: {_part(start, stop)} do not fit into memory; read fewer at a time") from None
+
+    @cached_property
+    def _names(self) -> dict[str, None]:
+        return dict.fromkeys(c.name for c in self.columns)
+
+    def _check_size(self, nbytes: int, start: int, stop: int) -> None:
+        """Refuse what decodes to more than the memory."""
+        if nbytes > self._reader.memory:
+            taken = f"take {in_words(nbytes)} or more, and memory is kept within {in_words(self._reader.memory)}"
+            raise TooLarge(
+                f"{self._reader.path}: {_part(start, stop)} of table {self.name!r} {taken}; "
+                "read fewer of them (--entries) or fewer columns, or allow more with --memory (memory=)"
+            )
 
     def _read_chunk(self, chunk: StoredChunk, coding: TableCoding, kept: tuple[Column, ...], start: int, stop: int) -> Table:
         start, stop = max(0, start - chunk.begin), max(0, min(stop, chunk.stop) - chunk.begin)
@@ -177,9 +206,11 @@ class StoredTable:
         coding = TableCoding(coding.columns, chunk.part.lattices, coding.flow, coding.given)
         try:
             directory, fetch = self._reader.chunk(chunk.section, self.columns, whole=len(names) == len(self.columns))
-            return decode_columns(directory, fetch, self.name, entries, coding, names, given)
+            return decode_columns(directory, fetch, self.name, entries, coding, names, given, self._gate)
         except Corrupt as error:
             raise self._named(error) from None
+        except TooLarge as error:
+            raise TooLarge(f"{self._reader.path}: a chunk of {_part(chunk.begin, chunk.stop)} {error}") from None
         except InvalidArgument as error:
             raise InvalidArgument(f"{self._reader.path}: events {chunk.begin} to {chunk.stop}: {error}") from None
 
@@ -234,6 +265,21 @@ class StoredTable:
         """How each chunk stores each column."""
         for chunk in self.chunks:
             yield dict(self.directory(chunk)[0].entries)
+
+
+def _event_bytes(column: Column) -> int:
+    """Bytes of each event, as far as the schema tells."""
+    if column.counter is not None or column.is_opaque:
+        return 0
+    return math.prod(column.shape) * np.dtype(column.dtype).itemsize
+
+
+def _bytes(table: Table) -> int:
+    return sum(int(table.data[c.name].nbytes) for c in table.columns)
+
+
+def _part(start: int, stop: int) -> str:
+    return f"events {start} to {stop}"
 
 
 def no_events(name: str, columns: tuple[Column, ...]) -> Table:

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from flowtuple.budget import MEMORY
 from flowtuple.codec.column import Method
-from flowtuple.codec.packing import unzstd
 from flowtuple.container import layout
 from flowtuple.container.description import DescribedTable, parse_table, read_left_out, read_storage
 from flowtuple.container.layout import Section, SectionKind
@@ -54,14 +54,22 @@ class Wreck:
         path: Path or URL.
         given: Has the columns that were given when the file was compressed.
         progress: Told of the chunks looked at.
+        memory: Bytes that what is read whole may take parts of.
 
     Raises:
         Corrupt, Truncated: Not even the description can be read: nothing can be saved.
         TooNew: It is of a later format.
     """
 
-    def __init__(self, path: str | os.PathLike[str], given: Dataset | None = None, progress: Progress = silent) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        given: Dataset | None = None,
+        progress: Progress = silent,
+        memory: int = MEMORY,
+    ) -> None:
         self.damage: list[Damage] = []
+        self._memory = memory
         self._has_index = True
         self.reader = self._open(path)
         self.tables: dict[str, StoredTable] = {}
@@ -89,7 +97,7 @@ class Wreck:
 
     def _open(self, path: str | os.PathLike[str]) -> SectionReader:
         try:
-            return SectionReader(path)
+            return SectionReader(path, memory=self._memory)
         except (*DAMAGE, TooNew) as error:
             storage = Storage(path)
             sections = list(_first_of_each(scan(storage)))
@@ -99,7 +107,7 @@ class Wreck:
                 raise
             self._has_index = False
             self.damage.append(Damage("", None, (), _reason(error, storage.path)))
-            return SectionReader(path, sections)
+            return SectionReader(path, sections, memory=self._memory)
 
     def _find_chunks(self, number: int, described: DescribedTable) -> None:
         """The chunks of a table that were found, by the events that their frames name; the rest is missing."""
@@ -148,10 +156,13 @@ class Wreck:
 
     def _read_carried(self) -> Iterator[tuple[str, bytes]]:
         names = self.reader.meta["carried"]
+        left = self.reader.memory
         for section in self.reader.sections:
             if section.kind is SectionKind.CARRIED:
                 try:
-                    yield names[section.owner], unzstd(self.reader.read(section))
+                    content = self.reader.unpacked(section, left)
+                    left -= len(content)
+                    yield names[section.owner], content
                 except DAMAGE:
                     self.damage.append(Damage("", None, (names[section.owner],), "a carried object is damaged"))
         there = {section.owner for section in self.reader.sections if section.kind is SectionKind.CARRIED}
@@ -169,13 +180,13 @@ class Wreck:
         self.close()
 
 
-def examine(path: str | os.PathLike[str], progress: Progress = silent) -> list[Damage]:
+def examine(path: str | os.PathLike[str], progress: Progress = silent, memory: int = MEMORY) -> list[Damage]:
     """Check every byte of a file against its checksums, without the original; what is damaged.
 
     Raises:
         Corrupt, Truncated: Not even the description can be read.
     """
-    with Wreck(path, progress=progress) as wreck:
+    with Wreck(path, progress=progress, memory=memory) as wreck:
         return wreck.damage
 
 

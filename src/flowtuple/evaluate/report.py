@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.atomic import make_folder
+from flowtuple.atomic import new_folder
 from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate import plots
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, dijet_masses
@@ -184,13 +184,18 @@ def write_report(report_input: ReportInput, folder: Path, progress: Callable[[st
     """
     tell = progress or _silent
     plots.require_plots()
-    make_folder(folder)  # before the drawing, which takes a while and would be lost
+    with new_folder(folder):  # before the drawing, which takes a while and would be lost
+        return write_page("report", folder / "report.html", _content(report_input, tell))
+
+
+def _content(report_input: ReportInput, tell: Callable[[str], None]) -> dict[str, Any]:
+    """What the template of the report names."""
     tell("comparing the decompressed events with the original")
     measured = _measure(report_input)
     rows = _rows(report_input, measured)
     drawable = (r for r in rows if r["dtype"] != OPAQUE and r["values"] >= LEAST_DRAWN)
     shown = sorted(drawable, key=lambda r: (not r["violations"], -r["bytes"]))[:PLOTTED_COLUMNS]
-    content = {
+    return {
         "report": report_input,
         "totals": _totals(report_input, measured),
         "rows": rows,
@@ -199,7 +204,6 @@ def write_report(report_input: ReportInput, folder: Path, progress: Callable[[st
         "dijets": _dijets(report_input, tell),
         "several_tables": len(report_input.tables) > 1,
     }
-    return write_page("report", folder / "report.html", content)
 
 
 def _silent(message: str) -> None:

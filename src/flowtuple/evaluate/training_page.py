@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.atomic import make_folder
+from flowtuple.atomic import new_folder
 from flowtuple.evaluate import plots
 from flowtuple.evaluate.page import image, write_page
 
@@ -50,9 +50,9 @@ def write_training(trained: Trained, folder: Path) -> Path:
         MissingExtra: The extra 'plots' is not installed.
     """
     plots.require_plots()
-    make_folder(folder)
-    content = vars(trained) | {"title": "A model trained", "curve": _curve(trained)}
-    return write_page("train", folder / "train.html", content)
+    with new_folder(folder):
+        content = vars(trained) | {"title": "A model trained", "curve": _curve(trained)}
+        return write_page("train", folder / "train.html", content)
 
 
 def _curve(trained: Trained) -> dict[str, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.errors import MissingExtra, Refused
+from flowtuple.events.full_disk import patient
 from flowtuple.events.source import WriteOptions, WriteResult
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, LeftOut, TableSource, ranges, read_all
@@ -41,12 +43,12 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     if lost and not options.drop:
         raise Refused(dataset.description, "write {} as HDF5", lost, "write .npz or .parquet, or leave them out with --drop")
     plans = {name: [c for c in t.columns if c.name not in obstacles[name]] for name, t in dataset.tables.items()}
-    with h5py.File(path, "w", track_order=True) as file:
+    with patient(path) as stream, h5py.File(stream, "w", track_order=True) as file:  # a full disk would end the process
         for name, columns in plans.items():
             group = file.create_group(name, track_order=True)
             group.attrs[VERSION_ATTRIBUTE] = VERSION
             group.attrs[ENTRIES] = dataset.tables[name].num_entries
-            _write_table(group, dataset.tables[name], columns, options.step)
+            _write_table(group, dataset.tables[name], columns, options.step, stream.check)
         for name, content in dataset.carried.items():
             file.create_dataset(f"{CARRIED}/{name}", data=np.frombuffer(content, np.uint8))
     return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()))
@@ -73,7 +75,7 @@ def _is_storable_text(values: ak.Array) -> bool:
     return not any("\0" in text for text in values.tolist())
 
 
-def _write_table(group: Any, source: TableSource, columns: list[Column], step: int) -> None:
+def _write_table(group: Any, source: TableSource, columns: list[Column], step: int, check: Callable[[], None]) -> None:
     import h5py
 
     datasets: dict[str, Any] = {}
@@ -91,6 +93,7 @@ def _write_table(group: Any, source: TableSource, columns: list[Column], step: i
         if chunk is not None:
             datasets[column.name] = made
     for start, stop in ranges(source.num_entries, step):
+        check()
         table = source.read(list(datasets), start, stop)
         for name, made in datasets.items():
             values = table[name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,9 @@ from flowtuple.atomic import atomic_path, make_folder
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.training.plan import Task
+
+_log = logging.getLogger(__name__)
+_CHECKSUM = 8  # bytes at the end of a file: XXH3-64 of all before
 
 
 def fingerprint(task: Task, *settings: object) -> str:
@@ -52,25 +57,51 @@ class Checkpoint:
         for n, network in enumerate(networks):
             for k, layer in enumerate(network.layers):
                 arrays[f"{n}.{k}.weights"], arrays[f"{n}.{k}.shifts"] = layer.weights, layer.shifts
+        content = io.BytesIO()
+        np.savez(content, **arrays)  # type: ignore[arg-type]
+        data = content.getvalue()
         with atomic_path(self._path(key)) as temporary:
-            np.savez(temporary, **arrays)  # type: ignore[arg-type]
+            temporary.write_bytes(data + _checksum(data))
 
     def load(self, key: str, task: Task) -> list[Network] | None:
         """The networks of a training of a task that was finished before, if it was; a damaged file counts as none."""
+        path = self._path(key)
         try:
-            with open(self._path(key), "rb") as stream, np.load(stream) as stored:
-                layers: dict[int, list[Layer]] = {}
-                for name in stored.files:
-                    number, place, kind = name.split(".")
-                    if kind == "weights":
-                        layers.setdefault(int(number), []).append(Layer(stored[name], stored[f"{number}.{place}.shifts"]))
-        except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, Corrupt, zipfile.BadZipFile):
+            data = path.read_bytes()
+        except FileNotFoundError:
             return None
-        networks = [Network(tuple(layers[n])) for n in sorted(layers)]
-        return networks if _fit(networks, task) else None
+        except OSError as error:
+            _log.warning("%s: cannot be read (%s); this part is trained again", path, error.strerror)
+            return None
+        networks = _networks(data)
+        if networks is None or not _fit(networks, task):
+            _log.warning("%s: is damaged and counts as none; this part is trained again", path)
+            return None
+        return networks
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
+
+
+def _checksum(data: bytes) -> bytes:
+    return int(xxhash.xxh3_64_intdigest(data)).to_bytes(_CHECKSUM, "little")
+
+
+def _networks(data: bytes) -> list[Network] | None:
+    """The networks that a file holds, `None` where it is damaged."""
+    content = data[:-_CHECKSUM]
+    if _checksum(content) != data[-_CHECKSUM:]:
+        return None
+    layers: dict[int, list[Layer]] = {}
+    try:
+        with np.load(io.BytesIO(content)) as stored:
+            for name in stored.files:
+                number, place, kind = name.split(".")
+                if kind == "weights":
+                    layers.setdefault(int(number), []).append(Layer(stored[name], stored[f"{number}.{place}.shifts"]))
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, Corrupt, zipfile.BadZipFile):
+        return None
+    return [Network(tuple(layers[n])) for n in sorted(layers)]
 
 
 def _fit(networks: list[Network], task: Task) -> bool:

@@ -141,10 +141,18 @@ class Conditioners(torch.nn.Module):
         return Network(tuple(layers))
 
 
-def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, seed: int, progress: Progress) -> Conditioners:
+def train_conditioners(
+    task: Task,
+    hidden: tuple[int, int],
+    schedule: Schedule,
+    seed: int,
+    progress: Progress,
+    check: Callable[[], None] = lambda: None,
+) -> Conditioners:
     """Minimise the mean code length over the rows of a task; the last part of training sees the integer weights.
 
     A twentieth of the events is held out; training ends early when their loss has not fallen for `patience` looks.
+    `check` is called at every step, and may raise to end it.
     """
     model = Conditioners(task, hidden, seed, wide=schedule.wide)
     features = torch.from_numpy(np.ascontiguousarray(task.features.T))
@@ -157,6 +165,7 @@ def train_conditioners(task: Task, hidden: tuple[int, int], schedule: Schedule, 
     cosine = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.1)
     look, best, waited, within = max(1, schedule.steps // 40), math.inf, 0, _bits_within_bins(task)
     for step in range(schedule.steps):
+        check()
         limit = schedule.limits[0] if step >= schedule.steps * (1 - schedule.quantised_share) else None
         batch = training[torch.randint(len(training), (schedule.batch,), generator=draw)]
         loss = _loss(model(features[batch], limit), symbols[:, batch], None if weight is None else weight[batch]).sum()

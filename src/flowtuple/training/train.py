@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -26,7 +27,6 @@ from flowtuple.training.conditioners import (
     UNIT,
     WEIGHT_LIMITS,
     Conditioners,
-    Progress,
     Schedule,
     float_bits,
     held_out,
@@ -98,7 +98,7 @@ def train_flow(
         for name in plan.order:
             if name not in choices and name not in ids | set(plan.given):
                 choices[name] = [_marginal(plan.indices[name])]
-    for job, networks in zip(jobs, ordered_map(_run, _reporting(jobs, report), workers), strict=True):
+    for job, networks in zip(jobs, _trained(jobs, report, workers), strict=True):
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
             features = job.task.features[list(c.inputs)]
@@ -135,22 +135,56 @@ def _job(task: Task, size: float, recipe: Recipe, seed: int, checkpoint: Checkpo
     return _Job(task, hidden_widths(rows, size), schedule, seed, checkpoint)
 
 
-def _reporting(jobs: list[_Job], report: Report) -> Iterator[tuple[_Job, Progress]]:
+class _Abandoned(Exception):
+    """Ends a training in a thread of which nobody wants the result any more."""
+
+
+def _trained(jobs: list[_Job], report: Report, workers: int | None) -> Iterator[list[Network]]:
+    """The networks of each job; where the command ends early, the trainings that still run end after their step."""
+    ended = threading.Event()
+    try:
+        yield from ordered_map(_run, _reporting(jobs, report, ended), workers)
+    finally:
+        ended.set()
+
+
+@dataclass(frozen=True, eq=False)
+class _Listener:
+    """Told how far one of several trainings is.
+
+    Attributes:
+        report: Told the share done of all.
+        done: The share done of each.
+        number: Of the training.
+        steps: It has at most.
+        ended: Set when nobody waits for it any more.
+    """
+
+    report: Report
+    done: list[float]
+    number: int
+    steps: int
+    ended: threading.Event
+
+    def __call__(self, step: int, bits: float) -> None:
+        """Report a step and its loss."""
+        self.done[self.number] = step / self.steps
+        self.report(sum(self.done) / len(self.done), bits)
+
+    def check(self) -> None:
+        """End the training where nobody waits for it; called at every step."""
+        if self.ended.is_set():
+            raise _Abandoned
+
+
+def _reporting(jobs: list[_Job], report: Report, ended: threading.Event) -> Iterator[tuple[_Job, _Listener]]:
     """Each job with a listener that reports the share done of all of them."""
     done = [0.0] * len(jobs)
-
-    def listener(number: int, steps: int) -> Progress:
-        def listen(step: int, bits: float) -> None:
-            done[number] = step / steps
-            report(sum(done) / len(jobs), bits)
-
-        return listen
-
     for number, job in enumerate(jobs):
-        yield job, listener(number, job.schedule.steps)
+        yield job, _Listener(report, done, number, job.schedule.steps, ended)
 
 
-def _run(job_and_listener: tuple[_Job, Progress]) -> list[Network]:
+def _run(job_and_listener: tuple[_Job, _Listener]) -> list[Network]:
     """The integer networks of a job's candidates, in their order, trained or found in the checkpoint."""
     job, listener = job_and_listener
     if job.checkpoint is None:
@@ -164,11 +198,11 @@ def _run(job_and_listener: tuple[_Job, Progress]) -> list[Network]:
     return networks
 
 
-def _train(job: _Job, listener: Progress) -> list[Network]:
+def _train(job: _Job, listener: _Listener) -> list[Network]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # of this thread; more would only wait for each other on matrices this small
     try:
-        model = train_conditioners(job.task, job.hidden, job.schedule, job.seed, listener)
+        model = train_conditioners(job.task, job.hidden, job.schedule, job.seed, listener, listener.check)
     finally:
         torch.set_num_threads(before)
     return exported(model, job.task, job.schedule.limits)

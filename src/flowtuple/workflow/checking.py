@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from flowtuple.budget import BLOCK, MEMORY, entries_within
 from flowtuple.container.file import File
 from flowtuple.describe import check_comparable, report_input
 from flowtuple.errors import InvalidArgument
@@ -26,9 +27,12 @@ def verify(
     names: tuple[str, ...] | None = None,
     model: str | os.PathLike[str] | None = None,
     workers: int | None = None,
+    memory: int = MEMORY,
     progress: Progress = silent,
 ) -> list[ColumnFidelity]:
     """Compare every value of a file with its original, column by column; given columns are taken from the original.
+
+    Events are read as many at a time as `memory`, in bytes, has room for.
 
     Raises:
         InvalidArgument: The original lacks a table or column of the file, or has another number of events; or the file is one
@@ -37,14 +41,15 @@ def verify(
     _refuse_reference(path)
     dataset = open_input(original, ReadOptions(names=names))
     found: list[ColumnFidelity] = []
-    with File(path, workers, given=dataset, model=model) as file:
+    with File(path, workers, given=dataset, model=model, memory=memory) as file:
         for name, stored in file.tables.items():
             source, files = dataset.table(name), f"{dataset.description} against {file.path}"
             check_comparable(source, stored, files)
             bounds = {c: lattice.bound for c, lattice in stored.lattices.items()} | _said(file, name)
             columns = [c.name for c in stored.columns]
             chunks = []
-            for start, stop in list(ranges(stored.num_entries, SCAN_STEP)) or [(0, 0)]:
+            step = entries_within(stored, columns, memory // BLOCK, SCAN_STEP)
+            for start, stop in list(ranges(stored.num_entries, step)) or [(0, 0)]:
                 pair = read_like(source, stored.columns, start, stop), stored.read(columns, start, stop)
                 check_comparable(*pair, files)
                 chunks.append(compare_tables(*pair, bounds))
@@ -81,18 +86,22 @@ def report(
     *,
     names: tuple[str, ...] | None = None,
     model: str | os.PathLike[str] | None = None,
+    memory: int = MEMORY,
     progress: Progress = silent,
 ) -> Path:
     """Write one self-contained HTML page about a file beside its original: bounds, sizes, histograms.
+
+    All events are held in `memory` at once, in bytes.
 
     Returns:
         The path of the page, `report.html` in the folder.
 
     Raises:
+        TooLarge: They take more.
         InvalidArgument: The original lacks a table or column of the file, or the file is one of a reference method.
     """
     _refuse_reference(path)
     dataset = open_input(original, ReadOptions(names=names))
-    with File(path, given=dataset, model=model) as file:
+    with File(path, given=dataset, model=model, memory=memory) as file:
         about = report_input(dataset, file, f"{Path(dataset.description).name} compressed")
     return write_report(about, Path(folder), lambda what: progress("report", 0.0, what))

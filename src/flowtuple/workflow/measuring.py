@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flowtuple.atomic import make_folder
+from flowtuple.atomic import new_folder
 from flowtuple.container.file import File
 from flowtuple.contest.codecs import choose
 from flowtuple.contest.pages import write_bench
@@ -76,14 +77,14 @@ def bench(
     points: dict[str, Tolerance] = {str(bound): {"*": bound, **asked} for bound in bounds} or {_in_words(asked): asked}
     if folder is not None:
         require_plots()
-        make_folder(Path(folder))
     settings = Settings(effort, threads, unit, progress=progress)
-    dataset = read(source, selection)
-    found = run(dataset, points, chosen, settings, command)
-    found = replace(found, notes=(*notes, *left_out_notes(dataset), *found.notes))
-    if folder is not None:
-        write_bench(found, Path(folder))
-    return found
+    with contextlib.nullcontext() if folder is None else new_folder(Path(folder)):
+        dataset = read(source, selection)
+        found = run(dataset, points, chosen, settings, command)
+        found = replace(found, notes=(*notes, *left_out_notes(dataset), *found.notes))
+        if folder is not None:
+            write_bench(found, Path(folder))
+        return found
 
 
 def _in_words(tolerance: Tolerance) -> str:
@@ -112,7 +113,11 @@ def demo(folder: str | os.PathLike[str], *, effort: str = "default", progress: P
     """The main job on the embedded sample: train, compress, decompress, verify, report."""
     target = Path(folder)
     check_request(target / "jets.ftup", effort, 0)
-    make_folder(target)
+    with new_folder(target):
+        return _demonstrate(target, effort, progress)
+
+
+def _demonstrate(target: Path, effort: str, progress: Progress) -> Demonstration:
     sample, packed, unpacked = sample_path(), target / "jets.ftup", target / "jets.root"
     compressed = compress(sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, progress=progress)
     decompress(packed, unpacked)

@@ -60,7 +60,8 @@ def decompress(
         given: Has the columns that were given when the file was compressed, if any were.
         model: The model that the file refers to, if it does.
         workers: Threads; `None` for one per core. The result does not depend on it.
-        memory: Bytes to keep within where there is an `output`; large events are then written fewer at a time.
+        memory: Bytes to keep within: with an `output` large events are written fewer at a time; without one, what takes more
+            is refused.
         options: For the output.
 
     Returns:
@@ -74,7 +75,7 @@ def decompress(
     name, tree = split_tree(os.fspath(path), STORED)
     if is_reference(name):
         return _given_back(select(decoded(name), columns, (), entries), output, memory, options)
-    with File(name, workers, given=None if given is None else open_dataset(given), model=model) as file:
+    with File(name, workers, given=None if given is None else open_dataset(given), model=model, memory=memory) as file:
         if file.is_model:
             raise InvalidArgument(
                 f"{name}: is a model and holds no events; use it with: flowtuple compress FILE --model {name}"

@@ -81,7 +81,7 @@ def recompress(
     """
     check_request(output, effort, seed)
     with (
-        File(path, workers, given=None if given is None else open_dataset(given), model=model) as file,
+        File(path, workers, given=None if given is None else open_dataset(given), model=model, memory=memory) as file,
         create(output) as writer,
     ):
         if file.is_model:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowtuple.atomic import make_folder
+from flowtuple.atomic import new_folder
 from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.page import format_bytes, format_number
 from flowtuple.evaluate.plots import require_plots
@@ -102,8 +102,8 @@ def report_rows(
         rows_table(decoded),
         [column.figures() for column in found],
     )
-    make_folder(Path(folder))
-    page = write_rows(content, Path(folder), progress)
+    with new_folder(Path(folder)):
+        page = write_rows(content, Path(folder), progress)
     rho = correlations(content.residuals(rows.columns))
     return RowsReport(page, len(rows), rows.dropped, left_out, found, rho, dijet(content))
 

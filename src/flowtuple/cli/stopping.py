@@ -1,0 +1,93 @@
+"""What ends a command from outside: it cleans up, says so in one line, and ends with the code that a shell expects."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TextIO
+
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_BASE = 128  # what a shell adds to the number of a signal
+
+
+class Stopped(BaseException):
+    """A signal asked this process to end; no `except Exception` on the way may go on instead."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """End a command by a signal as Ctrl-C does: its files are removed, then the process exits with 128 + N for signal N.
+
+    Signals that somebody wants to be ignored, as `nohup` does, stay ignored.
+    """
+    here = threading.current_thread() is threading.main_thread()  # elsewhere Python allows no handlers
+    ours = [n for n in _ENDING if here and signal.getsignal(n) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _stop)
+    try:
+        yield
+    except Stopped as stopped:
+        name = signal.Signals(stopped.number).name
+        sys.stderr.write(f"flowtuple: stopped by {name}; what was not complete is removed\n")
+        sys.exit(_BASE + stopped.number)
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Let the stack unwind, which removes temporary files; a second signal is not to interrupt that."""
+    for other in _ENDING:
+        if signal.getsignal(other) is _stop:
+            signal.signal(other, signal.SIG_IGN)
+    raise Stopped(number)
+
+
+@contextmanager
+def streams() -> Iterator[None]:
+    """Standard output and error that may be missing, closed or full: no traceback, also not at the end of the process."""
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+    ours = sys.stdout, sys.stderr
+    code: str | int | None = 0
+    try:
+        yield
+    except BrokenPipeError:  # whoever reads has seen enough
+        pass
+    except SystemExit as ended:
+        unread = sys.stdout is not ours[0]  # typer takes a broken pipe for a failure, and puts another stream there
+        code = 0 if unread else ended.code
+    finally:
+        sys.stdout, sys.stderr = ours
+    lost = _undelivered(sys.stdout)
+    if lost is not None and lost.errno != errno.EPIPE:
+        sys.stderr.write(f"flowtuple: standard output: cannot be written ({lost.strerror}); send it elsewhere\n")
+        code = 2
+    _undelivered(sys.stderr)
+    sys.exit(code)
+
+
+def _undelivered(stream: TextIO) -> OSError | None:
+    """Print what is left; where that cannot be, let it go nowhere, for Python would try again at the end and fail."""
+    try:
+        stream.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        return error
+    return None
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
