@@ -53,7 +53,6 @@ def same_values(left: ak.Array, right: ak.Array) -> bool:
         >>> same_values(ak.Array([1, None]), ak.mask([1, 2], [True, False]))
         True
     """
-
     one, other = indexed_options(left), indexed_options(right)
     return bool(ak.array_equal(one, other, equal_nan=True))
 

@@ -68,7 +68,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         raise MissingExtra("parquet", f"reading {path}") from None
     try:
         file = parquet.ParquetFile(seekable(path))
-    except (pa.ArrowException, *FAILURES) as error:
+    except (pa.ArrowException, OSError) as error:
         if "encrypt" in str(error):
             raise InvalidArgument(f"{path}: is encrypted; write it again without encryption") from None
         raise InvalidArgument(f"{path}: is not a Parquet file, or is cut short ({first_line(error)}); fetch it again") from None

@@ -173,23 +173,31 @@ def restored(array: Any, kind: Any) -> Any:
         return array
     if isinstance(kind, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(kind, restored(array, kind.storage_type))
-    is_list = types.is_list(array.type) or types.is_large_list(array.type)
-    if types.is_map(kind) and is_list:
-        offsets, values = _offsets(array, pa.int32()), array.values
+    if types.is_list(array.type) or types.is_large_list(array.type):
+        return _restored_list(array, kind)
+    if types.is_struct(kind) and types.is_struct(array.type):
+        members = [restored(array.field(i), field.type) for i, field in enumerate(kind)]
+        return pa.StructArray.from_arrays(members, fields=list(kind), mask=_missing(array))
+    return array.cast(kind)
+
+
+def _restored_list(array: Any, kind: Any) -> Any:
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_map(kind):
+        values = array.values
         key, item = (restored(values.field(i), inner) for i, inner in enumerate((kind.key_type, kind.item_type)))
-        return pa.MapArray.from_arrays(offsets, key, item, type=kind, mask=_missing(array))
-    if is_list and (types.is_list(kind) or types.is_large_list(kind)):
+        return pa.MapArray.from_arrays(_offsets(array, pa.int32()), key, item, type=kind, mask=_missing(array))
+    if types.is_list(kind) or types.is_large_list(kind):
         whole, width = _list_kind(kind)
         values = restored(array.values, kind.value_type)
         return whole.from_arrays(_offsets(array, width), values, type=kind, mask=_missing(array))
-    if is_list and _is_view(kind):
+    if _is_view(kind):
         whole, width = (pa.ListViewArray, pa.int32()) if types.is_list_view(kind) else (pa.LargeListViewArray, pa.int64())
         sizes = array.value_lengths().fill_null(0).cast(width)
         values = restored(array.values, kind.value_type)
         return whole.from_arrays(_offsets(array, width)[:-1], sizes, values, type=kind, mask=_missing(array))
-    if types.is_struct(kind) and types.is_struct(array.type):
-        members = [restored(array.field(i), field.type) for i, field in enumerate(kind)]
-        return pa.StructArray.from_arrays(members, fields=list(kind), mask=_missing(array))
     return array.cast(kind)
 
 

@@ -128,7 +128,9 @@ def _alike(stored: Any, columns: Mapping[str, Any]) -> _Form:
     """The fields that the input had, where their columns are all there; other columns as they are."""
     import pyarrow as pa
 
-    fields, typed, used = [], [], set()
+    fields: list[Any] = []
+    typed: list[str] = []
+    used: set[str] = set()
     for field in stored:
         try:
             whole = assembled(field.name, field.type, columns)
