@@ -335,7 +335,7 @@ def test_a_lone_column_with_a_missing_value_keeps_its_events(tmp_path):
         ({"x": np.zeros((2, 3))}, ".csv", r"column 'x' cannot be text \(it has \[3\] values per event\)"),
         ({"x": ["a b"]}, ".txt", "column 'x' cannot be text .it has words with white space, use .csv"),
         ({"x y": [1]}, ".dat", "column 'x y' cannot be text .it has words with white space, use .csv"),
-        ({"x": ["#a"]}, ".csv", "words with '#' at the start"),
+        ({"x": ["#a"]}, ".txt", "words with '#' at the start, use .csv"),
     ],
 )
 def test_lists_and_arrays_are_no_text(tmp_path, columns, suffix, match):
