@@ -10,6 +10,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.errors import MissingExtra, Unsupported
+from flowtuple.events.hdf5_alike import is_alike, write_alike
 from flowtuple.events.source import WriteOptions
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, TableSource, ranges, read_all
@@ -22,6 +23,8 @@ VERSION = 1
 
 def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
     """Write every table as a group and every carried object as bytes in the group `_carried`.
+
+    A table that an HDF5 file of other origin held is written as the datasets that it was there.
 
     Args:
         dataset: Tables of numbers, lists of numbers, and text.
@@ -36,9 +39,13 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
         import h5py
     except ImportError:
         raise MissingExtra("hdf5", f"writing {path.suffix}") from None
-    plans = {name: _plan(dataset.description, source, options.drop) for name, source in dataset.tables.items()}
+    plans = {name: _plan(dataset, source, options.drop) for name, source in dataset.tables.items()}
     with h5py.File(path, "w", track_order=True) as file:
         for name, columns in plans.items():
+            stored = dataset.storage.get(name, {})
+            if is_alike(stored):
+                write_alike(file, dataset.description, dataset.tables[name], columns, stored, options.step)
+                continue
             group = file.create_group(name, track_order=True)
             group.attrs[VERSION_ATTRIBUTE] = VERSION
             group.attrs[ENTRIES] = dataset.tables[name].num_entries
@@ -47,19 +54,20 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> None:
             file.create_dataset(f"{CARRIED}/{name}", data=np.frombuffer(content, np.uint8))
 
 
-def _plan(description: str, source: TableSource, drop: bool) -> list[Column]:
+def _plan(dataset: Dataset, source: TableSource, drop: bool) -> list[Column]:
     """The columns that HDF5 can hold."""
+    alike = is_alike(dataset.storage.get(source.name, {}))
     opaque = read_all(source, [c.name for c in source.columns if c.is_opaque])
     kept: list[Column] = []
     for column in source.columns:
         reason = ""
-        if column.is_opaque and not _is_storable_text(opaque[column.name]):
+        if column.is_opaque and not _is_storable_text(opaque[column.name], alike):
             reason = f"its type is {ak.type(opaque[column.name]).content}, or it has null characters"
         elif "/" in column.name or column.name == ".":
             reason = "HDF5 takes its name for a path"
         if reason and not drop:
             raise Unsupported(
-                f"{description}: column {column.name!r} cannot be HDF5 ({reason}); write .npz or .parquet, "
+                f"{dataset.description}: column {column.name!r} cannot be HDF5 ({reason}); write .npz or .parquet, "
                 "or leave it out with --drop"
             )
         if not reason:
@@ -68,10 +76,12 @@ def _plan(description: str, source: TableSource, drop: bool) -> list[Column]:
     return [c for c in kept if c.counter not in lost]
 
 
-def _is_storable_text(values: ak.Array) -> bool:
-    if ak.to_layout(values).parameter("__array__") != "string":
-        return False
-    return not any("\0" in text for text in values.tolist())
+def _is_storable_text(values: ak.Array, or_bytes: bool) -> bool:
+    """Whether HDF5 can hold a column as text; bytes only where the input's HDF5 type for them is known."""
+    kind = ak.to_layout(values).parameter("__array__")
+    if kind == "bytestring" and or_bytes:
+        return True
+    return kind == "string" and not any("\0" in text for text in values.tolist())
 
 
 def _write_table(group: Any, source: TableSource, columns: list[Column], step: int) -> None:
