@@ -12,7 +12,7 @@ from typing import Any
 import uproot
 
 from flowtuple.errors import InvalidArgument
-from flowtuple.events.location import told_by_server
+from flowtuple.events.location import is_url, told_by_server
 from flowtuple.events.root_objects import DAMAGE, carry
 from flowtuple.events.root_table import UnreadableTree, open_tree
 from flowtuple.events.root_writer import type_changes, write_dataset
@@ -72,7 +72,9 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
 def _open_file(path: str) -> Any:
     try:
         with told_by_server(path):
-            return uproot.open({path: None})  # a dict keeps colons in the path from being read as an object's name
+            # a dict keeps colons in the path from being read as an object's name; fsspec parts a path at `::`
+            plain = {"handler": uproot.MultithreadedFileSource} if "::" in path and not is_url(path) else {}
+            return uproot.open({path: None}, **plain)
     except InvalidArgument:
         raise
     except FileNotFoundError:
