@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -87,6 +89,10 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     )
 
 
+_AT_ONCE = 128  # fields that are looked through together
+_SHORT_GROUP = 1 << 14  # rows of groups for which that takes little memory
+
+
 @dataclass(frozen=True)
 class _Leaf:
     """A column and the way to its values; `keeps_options` where a value is missing somewhere in the file."""
@@ -115,11 +121,13 @@ class ParquetTable:
     def __init__(self, path: str, file: Any) -> None:
         self._path = path
         self._file = file
+        self._schema = file.schema_arrow  # made anew whenever it is asked
         self._groups = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
         self._ends = list(accumulate(self._groups))
         self._written = self._description()
         self.name: str = self._written["name"] if self._written else TABLE_NAME
         self.refused: dict[str, str] = {}
+        self._ahead: list[Any] = []
         self._leaves = self._written_leaves() if self._written is not None else self._found_leaves()
 
     @property
@@ -130,14 +138,14 @@ class ParquetTable:
     @property
     def num_entries(self) -> int:
         """Rows of the groups, which hold them; some writers leave the number in the footer at 0."""
-        if self._written is not None and not self._file.schema_arrow.names:
+        if self._written is not None and not self._schema.names:
             return int(self._written["num_entries"])
         return sum(self._groups)
 
     def readable(self, schema: Any) -> Any:
         """A schema without the fields that are refused."""
-        for i in range(len(schema) - 1, -1, -1):
-            if schema.names[i] in self.refused:
+        for i, name in reversed(list(enumerate(schema.names))):
+            if name in self.refused:
                 schema = schema.remove(i)
         return schema
 
@@ -189,7 +197,7 @@ class ParquetTable:
         first = [end - rows for end, rows in zip(self._ends, self._groups, strict=True)]
         groups = [i for i, end in enumerate(self._ends) if first[i] < stop and end > start]
         if not fields or not groups:
-            schema = self._file.schema_arrow
+            schema = self._schema
             return {name: from_arrow(no_values(schema.field(name).type)) for name in fields}
         try:
             table = self._file.read_row_groups(groups, columns=list(fields), use_threads=False)
@@ -211,7 +219,7 @@ class ParquetTable:
 
     def _description(self) -> dict[str, Any] | None:
         """The schema in the file's metadata, where it still is the file's schema."""
-        text = (self._file.schema_arrow.metadata or {}).get(METADATA_KEY)
+        text = (self._schema.metadata or {}).get(METADATA_KEY)
         if text is None:
             return None
         try:
@@ -221,7 +229,7 @@ class ParquetTable:
             shown = [c["name"] for c in found["columns"] if not c.get("hidden")]
         except (ValueError, KeyError, TypeError):
             return None
-        return found if shown == self._file.schema_arrow.names else None
+        return found if shown == self._schema.names else None
 
     def _written_leaves(self) -> dict[str, _Leaf]:
         options = set(self._written["options"]) if self._written else set()
@@ -230,11 +238,13 @@ class ParquetTable:
     def _found_leaves(self) -> dict[str, _Leaf]:
         """The columns of a file of other origin; `refused` gets those that cannot be read."""
         found: dict[str, _Leaf] = {}
-        names = self._file.schema_arrow.names
-        for i, field in enumerate(names):
+        counts = Counter(self._schema.names)
+        for i, field in enumerate(self._schema.names):
+            if i % _AT_ONCE == 0:
+                self._read_ahead(range(i, min(i + _AT_ONCE, len(self._schema))), counts)
             try:
-                if names.count(field) > 1:
-                    raise NoColumnError(f"the name stands for {names.count(field)} columns; rename all but one")
+                if counts[field] > 1:
+                    raise NoColumnError(f"the name stands for {counts[field]} columns; rename all but one")
                 if not field:
                     raise NoColumnError("it has no name; give it one")
                 leaves = self._look_through(i)
@@ -245,7 +255,28 @@ class ParquetTable:
                 if name in found:
                     raise self._doubled(name, (found[name].field, *found[name].fields), (leaf.field, *leaf.fields))
                 found[name] = leaf
+        self._ahead = []
         return found
+
+    def _read_ahead(self, indices: Sequence[int], counts: Mapping[str, int]) -> None:
+        """Read the fields that have to be looked through, many of a wide file at once; failures are met field by field."""
+        self._ahead = []
+        fields = [self._schema.field(i) for i in indices]
+        names = [field.name for field in fields if field.name and counts[field.name] == 1 and self._has_to_be_read(field)]
+        if len(names) < 2 or max(self._groups, default=0) > _SHORT_GROUP:
+            return
+        try:
+            self._ahead = [self._file.read_row_group(i, columns=names, use_threads=False) for i in range(len(self._groups))]
+        except FAILURES:
+            self._ahead = []
+
+    def _has_to_be_read(self, arrow: Any) -> bool:
+        """Whether types and statistics do not tell enough of a field."""
+        try:
+            is_flat = plain_type(arrow.type).num_fields == 0
+        except NoColumnError:
+            return False
+        return not (is_flat and (not arrow.nullable or self._has_no_nulls(arrow.name)))
 
     def _doubled(self, name: str, one: tuple[str, ...], other: tuple[str, ...]) -> InvalidArgument:
         origins = f"{'.'.join(one)!r} and {'.'.join(other)!r}"
@@ -257,11 +288,11 @@ class ParquetTable:
         Raises:
             NoColumnError: The field cannot be read.
         """
-        arrow = self._file.schema_arrow.field(index)
-        plain = plain_type(arrow.type)
+        arrow = self._schema.field(index)
+        plain_type(arrow.type)  # raises where there is none
         self._check_codecs(arrow.name)
         try:
-            pieces = list(self._pieces(arrow, plain))
+            pieces = list(self._pieces(arrow))
         except (Corrupt, *FAILURES) as error:
             raise NoColumnError(f"its values cannot be read ({self._why(arrow.name, error)})") from None
         return self._leaves_of(arrow.name, pieces)
@@ -289,11 +320,13 @@ class ParquetTable:
             found[name] = _Leaf(column, field, fields, keeps, digest.digest() if is_counted else b"")
         return found
 
-    def _pieces(self, arrow: Any, plain: Any) -> Iterator[ak.Array]:
+    def _pieces(self, arrow: Any) -> Iterator[ak.Array]:
         """The field's values by row groups; none at all where types and statistics tell enough."""
-        is_flat = plain.num_fields == 0
-        if not self._groups or (is_flat and (not arrow.nullable or self._has_no_nulls(arrow.name))):
+        if not self._groups or not self._has_to_be_read(arrow):
             yield from_arrow(no_values(arrow.type))
+            return
+        if self._ahead and arrow.name in self._ahead[0].column_names:
+            yield from (from_arrow(to_plain(group.column(arrow.name))) for group in self._ahead)
             return
         for end, rows in zip(self._ends, self._groups, strict=True):
             yield self._fetch([arrow.name], end - rows, end)[arrow.name]
@@ -319,13 +352,23 @@ class ParquetTable:
 
     def _chunks(self, field: str) -> Iterator[tuple[int, int]]:
         """Row groups and indices of the chunks that hold the field."""
+        for i in self._indices.get(field, ()):
+            yield from ((group, i) for group in range(len(self._groups)))
+
+    @cached_property
+    def _indices(self) -> dict[str, list[int]]:
+        """Indices of the chunks by the dotted beginnings of their paths, whole paths first."""
+        found: dict[str, list[int]] = {}
         paths = [self._file.schema.column(i).path for i in range(len(self._file.schema))]
         for i, path in enumerate(paths):
-            if path == field or path.startswith(f"{field}."):
-                yield from ((group, i) for group in range(len(self._groups)))
+            found.setdefault(path, []).append(i)
+        for i, path in enumerate(paths):
+            for end in (match.start() for match in re.finditer(r"[.]", path)):
+                found.setdefault(path[:end], []).append(i)
+        return found
 
     def _has_no_nulls(self, field: str) -> bool:
-        index = [self._file.schema.column(i).path for i in range(len(self._file.schema))].index(field)
+        index = self._indices[field][0]
         chunks = (self._file.metadata.row_group(i).column(index).statistics for i in range(len(self._groups)))
         return all(s is not None and s.has_null_count and s.null_count == 0 for s in chunks)
 
