@@ -41,7 +41,8 @@ def write_alike(
     """
     try:
         group = file.require_group(str(storage.get("group", "")) or "/")
-        sets = list(_sets(columns, storage))
+        places = {c.name: i for i, c in enumerate(columns)}
+        sets = sorted(_sets(columns, storage), key=lambda part: places[part.first])  # in the order that they are read in
         made = [part.create(group, source.num_entries, step) for part in sets]
         for start, stop in ranges(source.num_entries, step):
             table = source.read([c.name for c in columns], start, stop)
@@ -85,6 +86,11 @@ class Set:
     name: str
     stored: Mapping[str, Any]
 
+    @property
+    def first(self) -> str:
+        """The first of its columns."""
+        raise NotImplementedError
+
     def create(self, group: Any, length: int, step: int) -> Any:
         """The empty dataset."""
         raise NotImplementedError
@@ -106,6 +112,11 @@ class ArraySet(Set):
     """One column: an array, texts, or lists of numbers."""
 
     column: Column
+
+    @property
+    def first(self) -> str:
+        """Its column."""
+        return self.column.name
 
     def create(self, group: Any, length: int, step: int) -> Any:
         """The empty dataset."""
@@ -138,6 +149,11 @@ class MatrixSet(Set):
 
     columns: tuple[Column, ...]
 
+    @property
+    def first(self) -> str:
+        """The first of its columns."""
+        return self.columns[0].name
+
     def create(self, group: Any, length: int, step: int) -> Any:
         """The empty dataset, and its columns' names where the input had them."""
         import h5py
@@ -165,6 +181,11 @@ class RecordSet(Set):
     """Columns as members of records, perhaps padded to one number per event."""
 
     columns: Mapping[str, Column]
+
+    @property
+    def first(self) -> str:
+        """The first of its columns."""
+        return next(column.name for column in self.columns.values())
 
     @property
     def _shape(self) -> tuple[int, ...]:
