@@ -335,7 +335,7 @@ def test_a_lone_column_with_a_missing_value_keeps_its_events(tmp_path):
         ({"x": np.zeros((2, 3))}, ".csv", r"cannot write events/x as text: it has \[3\] values per event;"),
         ({"x": ["a b"]}, ".txt", "cannot write events/x as text: it has words with white space, use .csv"),
         ({"x y": [1]}, ".dat", "cannot write events/x y as text: it has words with white space, use .csv"),
-        ({"x": ["#a"]}, ".csv", "words with '#' at the start"),
+        ({"x": ["#a"]}, ".txt", "words with '#' at the start, use .csv"),
     ],
 )
 def test_lists_and_arrays_are_no_text(tmp_path, columns, suffix, match):
@@ -477,11 +477,22 @@ def test_hdf5_text_that_is_not_utf8_is_bytes(tmp_path):
     assert_same(open_dataset(tmp_path / "y.npz").tables["g"], table)
 
 
-def test_hdf5_datasets_of_one_group_have_one_length(tmp_path):
+def test_hdf5_datasets_of_unequal_length_are_tables_of_their_own(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file["g/x"], file["g/y"] = np.zeros(3), np.zeros(2)
-    with pytest.raises(InvalidArgument, match=r"x.h5: group g: 'y' has 2 values and 'x' has 3"):
-        open_dataset(tmp_path / "x.h5")
+        file["g/x"], file["g/y"], file["g/z"] = np.zeros(3), np.zeros(2), np.ones(2)
+        file["h/x"], file["h/y"] = np.zeros(3), np.zeros(2)
+    found = open_dataset(tmp_path / "x.h5")
+    names = {name: [c.name for c in table.columns] for name, table in found.tables.items()}
+    assert names == {"g": ["y", "z"], "g/x": ["x"], "h": ["x"], "h/y": ["y"]}
+    write_dataset(found, tmp_path / "y.h5")
+    with h5py.File(tmp_path / "y.h5") as file:
+        assert {key: len(file[key]) for key in ("g/x", "g/y", "g/z", "h/x", "h/y")} == {
+            "g/x": 3,
+            "g/y": 2,
+            "g/z": 2,
+            "h/x": 3,
+            "h/y": 2,
+        }
 
 
 def test_hdf5_reads_slices_only(tmp_path, monkeypatch):

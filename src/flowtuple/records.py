@@ -53,12 +53,22 @@ def same_values(left: ak.Array, right: ak.Array) -> bool:
         >>> same_values(ak.Array([1, None]), ak.mask([1, 2], [True, False]))
         True
     """
+    one, other = indexed_options(left), indexed_options(right)
+    return bool(ak.array_equal(one, other, equal_nan=True))
+
+
+def indexed_options(values: ak.Array) -> ak.Array:
+    """The values packed, with nothing in the place of those that are missing.
+
+    Example:
+        >>> indexed_options(ak.mask([1, 2], [True, False])).layout.content.to_list()
+        [1]
+    """
 
     def index_options(layout: Any, continuation: Any, **_: Any) -> Any:
         return continuation().to_IndexedOptionArray64() if layout.is_option else None
 
-    one, other = (ak.to_packed(ak.transform(index_options, ak.to_packed(values))) for values in (left, right))
-    return bool(ak.array_equal(one, other, equal_nan=True))
+    return ak.to_packed(ak.transform(index_options, ak.to_packed(values)))
 
 
 def from_block(block: Array) -> ak.Array:

@@ -194,6 +194,16 @@ class Dataset:
             left_out=tuple(part for part in self.left_out if part.name.startswith(f"{name}/")),
         )
 
+    def renamed(self, name: str) -> Dataset:
+        """The same data set, of one table, with that table under another name."""
+        old = next(iter(self.tables))
+        if old == name:
+            return self
+        refused = {f"{name}/{key.removeprefix(f'{old}/')}": reason for key, reason in self.refused.items()}
+        parts = tuple(LeftOut(f"{name}/{part.name.removeprefix(f'{old}/')}", part.reason) for part in self.left_out)
+        stored = {name: self.storage[old]} if old in self.storage else {}
+        return replace(self, tables={name: self.tables[old]}, refused=refused, storage=stored, left_out=parts)
+
 
 def read_all(source: TableSource, columns: Sequence[str] | None = None) -> Table:
     """Every event of a table, of some columns or of all."""

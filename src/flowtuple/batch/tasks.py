@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowtuple.errors import InvalidArgument
-from flowtuple.events.location import expand, is_url, split_tree, suffix_of
+from flowtuple.events.location import expand, format_suffix, is_url, split_tree
 from flowtuple.events.source import FORMATS, STORED
 from flowtuple.table import ranges
 
@@ -51,7 +51,7 @@ def plan(sources: Iterable[str], folder: Path, suffix: str) -> list[Task]:
     read = {os.path.realpath(path) for path, _ in inputs if not is_url(path)}
     tasks: dict[str, Task] = {}
     for (path, tree), names in zip(inputs, levels, strict=True):
-        name = "/".join(names[shared:]).removesuffix(suffix_of(path, known)) + suffix
+        name = "/".join(names[shared:]).removesuffix(format_suffix(path, known)) + suffix
         source, output = path if tree is None else f"{path}:{tree}", str(folder / name)
         if name in tasks:
             other = tasks[name].source

@@ -45,7 +45,9 @@ class Chain:
         visible = [{c.name: c for c in part.columns if not c.hidden} for part in self._parts]
         hidden = [{c.name for c in part.columns if c.hidden} for part in self._parts]
         for k in range(1, len(visible)):
-            _check_same(visible[0], visible[k], hidden[0], hidden[k], f"{self._descriptions[k]}: table {self.name!r}")
+            named = self._parts[k].name
+            where = f"{self._descriptions[k]}: table {named!r}"
+            _check_same(visible[0], visible[k], hidden[0], hidden[k], where)
         merged: list[Column] = []
         shared: dict[tuple[str | None, ...], str] = {}
         for name, column in visible[0].items():
@@ -112,8 +114,9 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
         parts: Data sets with tables of the same names, columns and types; at least one.
 
     Returns:
-        The chained tables. An object that all files carry alike is carried once; others go to `refused`, because
-        histograms of parts neither stand for the whole nor can be told apart.
+        The chained tables, stored as they were where that is alike in all files. An object that all files carry alike is
+        carried once; others go to `refused`, because histograms of parts neither stand for the whole nor can be told
+        apart.
 
     Raises:
         InvalidArgument: The files differ in their tables or columns; the message names the file and the column.
@@ -135,7 +138,9 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
         else:
             refused[name] = "the files hold different ones; add them up beforehand (hadd), or read the files one by one"
     description = f"{len(parts)} files from {described[0]} to {described[-1]}"
-    chained = Dataset(description, tables, carried, refused, sum(part.nbytes for part in parts))
+    storage = {name: how for name, how in first.storage.items() if all(part.storage.get(name) == how for part in parts)}
+    left_out = tuple({part.name: part for whole in reversed(parts) for part in whole.left_out}.values())
+    chained = Dataset(description, tables, carried, refused, sum(part.nbytes for part in parts), storage, left_out)
     for table in chained.tables.values():
         _ = table.columns  # files that differ are refused now, not at the first read
     return chained

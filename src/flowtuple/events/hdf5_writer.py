@@ -12,6 +12,7 @@ import numpy as np
 
 from flowtuple.errors import MissingExtra, Refused
 from flowtuple.events.full_disk import patient
+from flowtuple.events.hdf5_alike import is_alike, write_alike
 from flowtuple.events.source import WriteOptions, WriteResult
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, LeftOut, TableSource, ranges, read_all
@@ -24,6 +25,8 @@ VERSION = 1
 
 def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
     """Write every table as a group and every carried object as bytes in the group `_carried`.
+
+    A table that an HDF5 file of other origin held is written as the datasets that it was there.
 
     Args:
         dataset: Tables of numbers, lists of numbers, and text.
@@ -38,13 +41,17 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         import h5py
     except ImportError:
         raise MissingExtra("hdf5", f"writing {path.suffix}") from None
-    obstacles = {name: _obstacles(source) for name, source in dataset.tables.items()}
+    obstacles = {name: _obstacles(dataset, source) for name, source in dataset.tables.items()}
     lost = {f"{name}/{column}": reason for name, columns in obstacles.items() for column, reason in columns.items()}
     if lost and not options.drop:
         raise Refused(dataset.description, "write {} as HDF5", lost, "write .npz or .parquet, or leave them out with --drop")
     plans = {name: [c for c in t.columns if c.name not in obstacles[name]] for name, t in dataset.tables.items()}
     with patient(path) as stream, h5py.File(stream, "w", track_order=True) as file:  # a full disk would end the process
         for name, columns in plans.items():
+            stored = dataset.storage.get(name, {})
+            if is_alike(stored):
+                write_alike(file, dataset.description, dataset.tables[name], columns, stored, options.step)
+                continue
             group = file.create_group(name, track_order=True)
             group.attrs[VERSION_ATTRIBUTE] = VERSION
             group.attrs[ENTRIES] = dataset.tables[name].num_entries
@@ -54,12 +61,13 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()))
 
 
-def _obstacles(source: TableSource) -> dict[str, str]:
+def _obstacles(dataset: Dataset, source: TableSource) -> dict[str, str]:
     """The columns that HDF5 cannot hold, each with the reason; a column goes with its counter."""
+    alike = is_alike(dataset.storage.get(source.name, {}))
     opaque = read_all(source, [c.name for c in source.columns if c.is_opaque])
     reasons: dict[str, str] = {}
     for column in source.columns:
-        if column.is_opaque and not _is_storable_text(opaque[column.name]):
+        if column.is_opaque and not _is_storable_text(opaque[column.name], alike):
             reasons[column.name] = f"its type is {ak.type(opaque[column.name]).content}, or it has null characters"
         elif "/" in column.name or column.name == ".":
             reasons[column.name] = "HDF5 takes its name for a path"
@@ -69,10 +77,12 @@ def _obstacles(source: TableSource) -> dict[str, str]:
     return reasons
 
 
-def _is_storable_text(values: ak.Array) -> bool:
-    if ak.to_layout(values).parameter("__array__") != "string":
-        return False
-    return not any("\0" in text for text in values.tolist())
+def _is_storable_text(values: ak.Array, or_bytes: bool) -> bool:
+    """Whether HDF5 can hold a column as text; bytes only where the input's HDF5 type for them is known."""
+    kind = ak.to_layout(values).parameter("__array__")
+    if kind == "bytestring" and or_bytes:
+        return True
+    return kind == "string" and not any("\0" in text for text in values.tolist())
 
 
 def _write_table(group: Any, source: TableSource, columns: list[Column], step: int, check: Callable[[], None]) -> None:

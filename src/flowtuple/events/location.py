@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import fsspec
 
@@ -20,38 +20,57 @@ from flowtuple.schema import is_glob
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*(://|::)")
 _GONE = (404, 410)  # the two answers of HTTP that say that there is no file
 _PICKLE_SUFFIXES = (".pkl", ".pickle")
+_FILE_URL = re.compile(r"^file:(//(localhost)?(?=/))?", re.IGNORECASE)
+_NUMBERED = re.compile(r"\.[0-9]+$")  # grid names end in `.pool.root.1`
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_HDF5_STARTS = (0, 512, 1024, 2048)
+_MAGIC = {b"root": ".root", b"PAR1": ".parquet", b"PK\x03\x04": ".npz", b"PK\x05\x06": ".npz", b"\x1f\x8b": ".csv.gz"}
 _PICKLE_MAGIC = tuple(b"\x80" + bytes([protocol]) for protocol in (2, 3, 4, 5))
 
 
 def is_url(path: str) -> bool:
-    """Whether a path has a scheme that fsspec or uproot resolves.
+    """Whether a path has a scheme that fsspec or uproot resolves; a local file of that name has none.
 
     Example:
         >>> is_url("root://eospublic.cern.ch//eos/file.root"), is_url("file.root:Events")
         (True, False)
     """
-    return _URL.match(path) is not None
+    return _URL.match(path) is not None and not os.path.lexists(path)
+
+
+def without_scheme(text: str) -> str:
+    """The local path in a `file:` URL; anything else as it is.
+
+    Example:
+        >>> without_scheme("file:///data/a%20b.root"), without_scheme("file:a.root"), without_scheme("a.root")
+        ('/data/a b.root', 'a.root', 'a.root')
+    """
+    if os.path.lexists(text) or not _FILE_URL.match(text):
+        return text
+    path = _FILE_URL.sub("", text)
+    return path if os.path.lexists(path) else unquote(path)
 
 
 def split_tree(text: str, suffixes: Iterable[str]) -> tuple[str, str | None]:
     """The path and the tree of `PATH:TREE`; `None` where no tree is named.
 
     Args:
-        text: A path, URL or glob. One that exists as it is written names no tree.
+        text: A path, URL or glob. One that exists as it is written names no tree; `file:` before a path is dropped.
         suffixes: The suffixes that a path can end in; the tree follows the first colon after one of them.
 
     Example:
         >>> split_tree("https://host:80/nano.root:Events", [".root"]), split_tree("https://host:80/nano.root", [".root"])
         (('https://host:80/nano.root', 'Events'), ('https://host:80/nano.root', None))
     """
+    text = without_scheme(text)
     if os.path.lexists(text):
         return text, None
     ends = "|".join(re.escape(s) for s in (*suffixes, *_PICKLE_SUFFIXES))
-    found = re.match(rf"(.*?(?:{ends})(?:\?[^:]*)?):([^:]+)$", text, re.IGNORECASE | re.DOTALL)
+    found = re.match(rf"(.*?(?:{ends})(?:\.[0-9]+)?(?:\?[^:]*)?):([^:]+)$", text, re.IGNORECASE | re.DOTALL)
     if found:
         return found[1], found[2]
     path, colon, tree = text.rpartition(":")
-    if colon and path and tree and not is_url(text) and os.path.lexists(path):
+    if colon and path and tree and not is_url(text) and (os.path.lexists(path) or (is_glob(path) and glob.glob(path))):
         return path, tree
     return text, None
 
@@ -70,6 +89,38 @@ def suffix_of(path: str, suffixes: Iterable[str]) -> str:
     found = Path(name).suffix
     what = f"unknown suffix {found!r}" if found else "no suffix that names a format"
     raise InvalidArgument(f"{path}: {what}; the formats are {', '.join(valid)}")
+
+
+def format_suffix(path: str, suffixes: Iterable[str]) -> str:
+    """The suffix of a file's format: the one that its name ends in, or else the one that its first bytes tell.
+
+    Raises:
+        InvalidArgument: Neither names a format.
+    """
+    valid = list(suffixes)
+    try:
+        return suffix_of(path, valid)
+    except InvalidArgument as error:
+        found = "" if is_url(path) else _suffix_by_content(path)
+        if found in valid:
+            return found
+        bare = _NUMBERED.sub("", urlsplit(path).path if is_url(path) else path)
+        if bare.lower().endswith(tuple(valid)):
+            return suffix_of(bare, valid)
+        where, _, what = str(error).partition(": ")
+        raise InvalidArgument(f"{where}: {what}; its first bytes are of none of them") from None
+
+
+def _suffix_by_content(path: str) -> str:
+    """The suffix of the format that begins as a local file does, empty where none does."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(max(_HDF5_STARTS) + len(_HDF5_MAGIC))
+    except OSError:
+        return ""
+    if any(head[start:].startswith(_HDF5_MAGIC) for start in _HDF5_STARTS):
+        return ".h5"
+    return next((suffix for magic, suffix in _MAGIC.items() if head.startswith(magic)), "")
 
 
 def expand(pattern: str) -> list[str]:
@@ -188,7 +239,7 @@ def seekable(path: str) -> str | BinaryIO:
         InvalidArgument: The URL cannot be opened.
     """
     if not is_url(path):
-        return path
+        return str(Path(path).absolute()) if ":" in path else path  # Arrow takes what stands before a colon for a scheme
     with _explained(path):
         opened: Any = fsspec.open(path, "rb").open()
         if not opened.seekable():

@@ -156,6 +156,9 @@ def _columns_of(array: Array, names: Sequence[str] | None) -> dict[str, Any]:
 def _series_of(frame: Any) -> dict[str, Any]:
     """The columns of a DataFrame; a named index is a column too, row numbers are not."""
     if any(name is not None for name in frame.index.names):
+        doubled = [name for name in frame.index.names if name is not None and name in frame.columns]
+        if doubled:
+            raise InvalidArgument(f"DataFrame: the name {str(doubled[0])!r} stands for a column and for the index; rename one")
         frame = frame.reset_index()
     labels = ["_".join(map(str, label)) if isinstance(label, tuple) else str(label) for label in frame.columns]
     numbered(len(labels), labels, "DataFrame")

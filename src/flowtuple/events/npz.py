@@ -12,7 +12,9 @@ import io
 import json
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ import numpy as np
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew
 from flowtuple.events.location import read_bytes
 from flowtuple.events.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays
+from flowtuple.events.npz_alike import arrays_alike, stored_arrays, stored_matrix, stored_records
 from flowtuple.events.source import ReadOptions, WriteOptions, WriteResult
 from flowtuple.schema import Array, Column
 from flowtuple.table import Dataset, Table, TableSource, read_all
@@ -60,10 +63,23 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     content = read_bytes(path)
     arrays = _load(path, content)
     described = _DESCRIPTION in arrays
-    tables = _described_tables(path, arrays) if described else _plain_tables(path, arrays, options)
+    storage: dict[str, dict[str, Any]] = {}
+    refused = {key: _obstacle(values) for key, values in arrays.items() if _obstacle(values)}
+    if described:
+        tables = _described_tables(path, arrays)
+    else:
+        tables = _plain_tables(path, {k: v for k, v in arrays.items() if k not in refused}, options, storage)
     carried = {key.removeprefix(_CARRIED): arrays[key].tobytes() for key in arrays if key.startswith(_CARRIED)}
-    refused = {key: "one value is no column" for key, a in arrays.items() if a.ndim == 0}
-    return Dataset(path, tables, carried, refused, len(content))
+    return Dataset(path, tables, carried, refused, len(content), storage)
+
+
+def _obstacle(values: Array) -> str:
+    """Why an array is no column, empty where it is one."""
+    if values.ndim == 0:
+        return "one value is no column"
+    if values.dtype.kind == "V" and values.dtype.names is None:
+        return "bytes without a type are no column; store numbers or text"
+    return ""
 
 
 def _load(path: str, content: bytes) -> dict[str, Array]:
@@ -72,6 +88,9 @@ def _load(path: str, content: bytes) -> dict[str, Array]:
         if not isinstance(loaded, np.lib.npyio.NpzFile):
             raise InvalidArgument(f"{path}: holds one bare array (npy); save it with np.savez({path!r}, data=array)")
         members = zipfile.ZipFile(io.BytesIO(content)).namelist()
+        doubled = [name.removesuffix(".npy") for name, count in Counter(members).items() if count > 1]
+        if doubled:
+            raise InvalidArgument(f"{path}: the name {doubled[0]!r} stands for two arrays; rename one")
         with loaded as file:  # asked by the name in the zip file: NumPy takes the key `x.npy` for the member of the column `x`
             return {name.removesuffix(".npy"): _member(path, file, name) for name in members}
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
@@ -96,28 +115,52 @@ def _member(path: str, file: Mapping[str, Any], key: str) -> Array:
     return values
 
 
-def _plain_tables(path: str, arrays: Mapping[str, Array], options: ReadOptions) -> dict[str, TableSource]:
+def _plain_tables(
+    path: str, arrays: Mapping[str, Array], options: ReadOptions, storage: dict[str, dict[str, Any]]
+) -> dict[str, TableSource]:
     groups: dict[str, dict[str, Array]] = {}
     for key, values in arrays.items():
-        table, _, column = key.rpartition("/")
-        if values.ndim:
-            groups.setdefault(table or TABLE_NAME, {})[column] = values
-    return {name: _plain_table(path, name, group, options) for name, group in groups.items()}
+        groups.setdefault(key.rpartition("/")[0], {})[key.rpartition("/")[2]] = values
+    tables: dict[str, TableSource] = {}
+    for folder, group in groups.items():
+        name = folder or TABLE_NAME
+        while name in tables:
+            name += "_"
+        with _naming(path):
+            tables[name], stored = _plain_table(path, name, f"{folder}/" if folder else "", group, options)
+        if stored is not None:
+            storage[name] = stored
+    return tables
 
 
-def _plain_table(path: str, name: str, group: dict[str, Array], options: ReadOptions) -> Table:
-    names = next((n for n in _NAMES if n in group and group[n].ndim == 1 and group[n].dtype.kind in _TEXT), None)
-    data = [key for key in group if key != names]
-    if len(data) == 1 and group[data[0]].dtype.names is not None:
-        structured = group[data[0]]
-        return table_from_arrays(name, {n: structured[n] for n in structured.dtype.names or ()})
-    if len(data) == 1 and group[data[0]].ndim == 2:
-        matrix = group[data[0]]
-        given = options.names if names is None else [_text(n) for n in group[names]]
-        labels = numbered(matrix.shape[1], given, path)
-        return table_from_arrays(name, {label: matrix[:, i] for i, label in enumerate(labels)})
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Puts the file's name before an error that does not know it."""
+    try:
+        yield
+    except InvalidArgument as error:
+        raise InvalidArgument(str(error) if str(error).startswith(path) else f"{path}: {error}") from None
+
+
+def _plain_table(
+    path: str, name: str, prefix: str, group: dict[str, Array], options: ReadOptions
+) -> tuple[Table, dict[str, Any] | None]:
+    """A table, and what the writer needs to make the same arrays again."""
+    labels = next((n for n in _NAMES if n in group and group[n].ndim == 1 and group[n].dtype.kind in _TEXT), None)
+    data = [key for key in group if key != labels]
+    first = group[data[0]] if len(data) == 1 else None
+    if first is not None and first.dtype.names is not None and first.ndim == 1 and labels is None:
+        return table_from_arrays(name, {n: first[n] for n in first.dtype.names}), stored_records(prefix, data[0], first)
+    if first is not None and first.ndim == 2 and first.dtype.names is None:
+        width = first.shape[1]
+        if labels is None or len(group[labels]) == width:
+            texts = None if labels is None else group[labels]
+            given = options.names if texts is None else [_text(n) for n in texts]
+            columns = {label: first[:, i] for i, label in enumerate(numbered(width, given, path))}
+            return table_from_arrays(name, columns), stored_matrix(prefix, data[0], labels, texts)
     check_lengths(path, {key: len(values) for key, values in group.items()})
-    return table_from_arrays(name, group)
+    has_records = any(values.dtype.names is not None for values in group.values())
+    return table_from_arrays(name, group), None if has_records else stored_arrays(prefix, group)
 
 
 def _text(value: Any) -> str:
@@ -154,11 +197,19 @@ def _described_table(description: Mapping[str, Any], arrays: Mapping[str, Array]
 def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
     """Write every table and carried object; every column, opaque ones too, reads back as it is.
 
+    A data set that an npz file of other origin held is written as the arrays that it was there, without a description.
+
     Args:
         dataset: Any data set.
         path: The file to make; one that exists is overwritten. The same data set gives the same bytes.
         options: Of no effect here: an npz file holds everything.
     """
+    alike = arrays_alike(dataset)
+    if alike is not None:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+            for key, values in alike.items():
+                _write_member(file, key, values)
+        return WriteResult()
     tables: list[dict[str, Any]] = []
     readable = _are_plain(dataset)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:

@@ -1,13 +1,16 @@
 """Apache Parquet: one table, read by row groups.
 
 A file written here keeps the schema (counters, roles, titles) as JSON in its metadata under `flowtuple`; files of other
-origin are looked through once for missing values and for lists of equal lengths.
+origin are looked through once, column by column, for missing values and for lists of equal lengths. A column that cannot be
+read is refused by its name, and the others are not touched by that.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,11 +23,22 @@ import numpy as np
 from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew
 from flowtuple.events.location import seekable, size_of
 from flowtuple.events.memory import TABLE_NAME
-from flowtuple.events.parquet_writer import METADATA_KEY, VERSION, from_arrow, has_options, write_dataset
+from flowtuple.events.parquet_types import (
+    FAILURES,
+    METADATA_KEY,
+    NoColumnError,
+    first_line,
+    left_out_of,
+    no_values,
+    plain_type,
+    storage_of,
+    to_plain,
+)
+from flowtuple.events.parquet_writer import VERSION, from_arrow, has_options, write_dataset
 from flowtuple.events.source import ReadOptions
 from flowtuple.records import kind_of, leaves, without_idle_options
 from flowtuple.schema import OPAQUE, Array, Column, infer_role
-from flowtuple.table import Dataset, Table, with_counters
+from flowtuple.table import Dataset, Table, TableSource, with_counters
 
 __all__ = ["open_dataset", "write_dataset"]
 
@@ -57,10 +71,26 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     try:
         file = parquet.ParquetFile(seekable(path))
     except (pa.ArrowException, OSError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise InvalidArgument(f"{path}: is not a Parquet file, or is cut short ({first}); fetch it again") from None
+        if "encrypt" in str(error):
+            raise InvalidArgument(f"{path}: is encrypted; write it again without encryption") from None
+        raise InvalidArgument(f"{path}: is not a Parquet file, or is cut short ({first_line(error)}); fetch it again") from None
     table = ParquetTable(path, file)
-    return Dataset(path, {table.name: table}, nbytes=size_of(path))
+    tables: dict[str, TableSource] = {table.name: table}
+    if not table.refused and table.is_described:
+        return Dataset(path, tables, nbytes=size_of(path))
+    schema = file.schema_arrow
+    return Dataset(
+        path,
+        tables if table.columns or not table.refused else {},
+        refused={f"{table.name}/{name}": reason for name, reason in table.refused.items()},
+        nbytes=size_of(path),
+        storage={table.name: storage_of(table.readable(schema), table.columns)},
+        left_out=left_out_of(table.name, schema),
+    )
+
+
+_AT_ONCE = 128  # fields that are looked through together
+_SHORT_GROUP = 1 << 14  # rows of groups for which that takes little memory
 
 
 @dataclass(frozen=True)
@@ -81,21 +111,43 @@ class _Leaf:
 
 
 class ParquetTable:
-    """The table of a Parquet file, read by ranges; it is a `TableSource`."""
+    """The table of a Parquet file, read by ranges; it is a `TableSource`.
+
+    Attributes:
+        name: The table's name.
+        refused: Columns that cannot be read, with the reason; none in a file that was written here.
+    """
 
     def __init__(self, path: str, file: Any) -> None:
         self._path = path
         self._file = file
+        self._schema = file.schema_arrow  # made anew whenever it is asked
         self._groups = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
         self._ends = list(accumulate(self._groups))
         self._written = self._description()
         self.name: str = self._written["name"] if self._written else TABLE_NAME
+        self.refused: dict[str, str] = {}
+        self._ahead: list[Any] = []
+        self._leaves = self._written_leaves() if self._written is not None else self._found_leaves()
+
+    @property
+    def is_described(self) -> bool:
+        """Whether the file says what its columns are, since it was written here."""
+        return self._written is not None
 
     @property
     def num_entries(self) -> int:
-        if self._written is not None and not self._file.schema_arrow.names:
+        """Rows of the groups, which hold them; some writers leave the number in the footer at 0."""
+        if self._written is not None and not self._schema.names:
             return int(self._written["num_entries"])
-        return int(self._file.metadata.num_rows)
+        return sum(self._groups)
+
+    def readable(self, schema: Any) -> Any:
+        """A schema without the fields that are refused."""
+        for i, name in reversed(list(enumerate(schema.names))):
+            if name in self.refused:
+                schema = schema.remove(i)
+        return schema
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -145,18 +197,29 @@ class ParquetTable:
         first = [end - rows for end, rows in zip(self._ends, self._groups, strict=True)]
         groups = [i for i, end in enumerate(self._ends) if first[i] < stop and end > start]
         if not fields or not groups:
-            empty = self._file.schema_arrow.empty_table()
-            return {name: from_arrow(empty.column(name)) for name in fields}
+            schema = self._schema
+            return {name: from_arrow(no_values(schema.field(name).type)) for name in fields}
         try:
             table = self._file.read_row_groups(groups, columns=list(fields), use_threads=False)
         except (pa.ArrowException, OSError):
-            raise Corrupt(f"{self._path}: events {start} to {stop} are damaged; fetch the file again") from None
+            raise Corrupt(
+                f"{self._path}: events {start} to {stop} are damaged; fetch the file again{self._culprit(groups, fields)}"
+            ) from None
         begin = first[groups[0]]  # awkward takes the null bits of a sliced Arrow array from its beginning, so slice after
-        return {name: from_arrow(table.column(name))[start - begin : stop - begin] for name in fields}
+        return {name: from_arrow(to_plain(table.column(name)))[start - begin : stop - begin] for name in fields}
+
+    def _culprit(self, groups: Sequence[int], fields: Sequence[str]) -> str:
+        """Which of several columns cannot be read, in words."""
+        for name in fields:
+            try:
+                self._file.read_row_groups(groups, columns=[name], use_threads=False)
+            except FAILURES as error:
+                return f" (column {name!r}: {first_line(error)})"
+        return ""
 
     def _description(self) -> dict[str, Any] | None:
         """The schema in the file's metadata, where it still is the file's schema."""
-        text = (self._file.schema_arrow.metadata or {}).get(METADATA_KEY)
+        text = (self._schema.metadata or {}).get(METADATA_KEY)
         if text is None:
             return None
         try:
@@ -166,34 +229,83 @@ class ParquetTable:
             shown = [c["name"] for c in found["columns"] if not c.get("hidden")]
         except (ValueError, KeyError, TypeError):
             return None
-        return found if shown == self._file.schema_arrow.names else None
+        return found if shown == self._schema.names else None
 
-    @cached_property
-    def _leaves(self) -> dict[str, _Leaf]:
-        if self._written is not None:
-            options = set(self._written["options"])
-            return {c.name: _Leaf(c, c.name, (), c.name in options) for c in self.columns if not c.hidden}
+    def _written_leaves(self) -> dict[str, _Leaf]:
+        options = set(self._written["options"]) if self._written else set()
+        return {c.name: _Leaf(c, c.name, (), c.name in options) for c in self.columns if not c.hidden}
+
+    def _found_leaves(self) -> dict[str, _Leaf]:
+        """The columns of a file of other origin; `refused` gets those that cannot be read."""
         found: dict[str, _Leaf] = {}
-        for field in self._file.schema_arrow.names:
-            for name, leaf in self._look_through(field).items():
+        counts = Counter(self._schema.names)
+        for i, field in enumerate(self._schema.names):
+            if i % _AT_ONCE == 0:
+                self._read_ahead(range(i, min(i + _AT_ONCE, len(self._schema))), counts)
+            try:
+                if counts[field] > 1:
+                    raise NoColumnError(f"the name stands for {counts[field]} columns; rename all but one")
+                if not field:
+                    raise NoColumnError("it has no name; give it one")
+                leaves = self._look_through(i)
+            except NoColumnError as error:
+                self.refused[field] = str(error)
+                continue
+            for name, leaf in leaves.items():
                 if name in found:
                     raise self._doubled(name, (found[name].field, *found[name].fields), (leaf.field, *leaf.fields))
                 found[name] = leaf
+        self._ahead = []
         return found
+
+    def _read_ahead(self, indices: Sequence[int], counts: Mapping[str, int]) -> None:
+        """Read the fields that have to be looked through, many of a wide file at once; failures are met field by field."""
+        self._ahead = []
+        fields = [self._schema.field(i) for i in indices]
+        names = [field.name for field in fields if field.name and counts[field.name] == 1 and self._has_to_be_read(field)]
+        if len(names) < 2 or max(self._groups, default=0) > _SHORT_GROUP:
+            return
+        try:
+            self._ahead = [self._file.read_row_group(i, columns=names, use_threads=False) for i in range(len(self._groups))]
+        except FAILURES:
+            self._ahead = []
+
+    def _has_to_be_read(self, arrow: Any) -> bool:
+        """Whether types and statistics do not tell enough of a field."""
+        try:
+            is_flat = plain_type(arrow.type).num_fields == 0
+        except NoColumnError:
+            return False
+        return not (is_flat and (not arrow.nullable or self._has_no_nulls(arrow.name)))
 
     def _doubled(self, name: str, one: tuple[str, ...], other: tuple[str, ...]) -> InvalidArgument:
         origins = f"{'.'.join(one)!r} and {'.'.join(other)!r}"
         return InvalidArgument(f"{self._path}: {origins} would both be column {name!r}; rename one")
 
-    def _look_through(self, field: str) -> dict[str, _Leaf]:
-        """The columns of one field. Row groups may differ in what is missing, and then the column is opaque."""
-        seen: list[dict[str, tuple[tuple[str, ...], tuple[str, tuple[int, ...], bool], bool, ak.Array]]] = []
-        for piece in self._pieces(field):
+    def _look_through(self, index: int) -> dict[str, _Leaf]:
+        """The columns of one field. Row groups may differ in what is missing, and then the column is opaque.
+
+        Raises:
+            NoColumnError: The field cannot be read.
+        """
+        arrow = self._schema.field(index)
+        plain_type(arrow.type)  # raises where there is none
+        self._check_codecs(arrow.name)
+        try:
+            pieces = list(self._pieces(arrow))
+        except (Corrupt, *FAILURES) as error:
+            raise NoColumnError(f"its values cannot be read ({self._why(arrow.name, error)})") from None
+        return self._leaves_of(arrow.name, pieces)
+
+    def _leaves_of(self, field: str, pieces: Sequence[ak.Array]) -> dict[str, _Leaf]:
+        seen: list[dict[str, tuple[tuple[str, ...], tuple[str, tuple[int, ...], bool], bool, bytes]]] = []
+        for piece in pieces:
             seen.append({})
             for name, fields, values in leaves(field, piece):
                 if name in seen[-1]:
                     raise self._doubled(name, (field, *seen[-1][name][0]), (field, *fields))
-                seen[-1][name] = (fields, kind_of(values), has_options(values), values)
+                kind = kind_of(values)
+                seen[-1][name] = (fields, kind, has_options(values), _counts(values).tobytes() if kind[2] else b"")
         if any(piece.keys() != seen[0].keys() for piece in seen):  # a record is missing in one of them
             return {field: _Leaf(Column(field, OPAQUE), field, (), True)}
         found: dict[str, _Leaf] = {}
@@ -202,24 +314,61 @@ class ParquetTable:
             dtype, shape, is_counted = kind if same else (OPAQUE, (), False)
             digest = hashlib.blake2b()
             for piece in seen if is_counted else ():
-                digest.update(_counts(piece[name][3]).tobytes())
+                digest.update(piece[name][3])
             column = Column(name, dtype, "value" if dtype == OPAQUE else infer_role(name, dtype), shape=shape)
             keeps = dtype == OPAQUE and any(piece[name][2] for piece in seen)
             found[name] = _Leaf(column, field, fields, keeps, digest.digest() if is_counted else b"")
         return found
 
-    def _pieces(self, field: str) -> Iterator[ak.Array]:
+    def _pieces(self, arrow: Any) -> Iterator[ak.Array]:
         """The field's values by row groups; none at all where types and statistics tell enough."""
-        arrow = self._file.schema_arrow.field(field)
-        is_flat = arrow.type.num_fields == 0
-        if not self._groups or (is_flat and (not arrow.nullable or self._has_no_nulls(field))):
-            yield from_arrow(self._file.schema_arrow.empty_table().column(field))
+        if not self._groups or not self._has_to_be_read(arrow):
+            yield from_arrow(no_values(arrow.type))
+            return
+        if self._ahead and arrow.name in self._ahead[0].column_names:
+            yield from (from_arrow(to_plain(group.column(arrow.name))) for group in self._ahead)
             return
         for end, rows in zip(self._ends, self._groups, strict=True):
-            yield self._fetch([field], end - rows, end)[field]
+            yield self._fetch([arrow.name], end - rows, end)[arrow.name]
+
+    def _why(self, field: str, error: BaseException) -> str:
+        """The cause of a failure in a few words; a read that fails is done again to hear it."""
+        if isinstance(error, Corrupt):
+            return self._culprit(range(len(self._groups)), [field]).partition(": ")[2].removesuffix(")") or "damaged"
+        return first_line(error)
+
+    def _check_codecs(self, field: str) -> None:
+        """Raise where a part of the field is packed in a way that pyarrow cannot undo."""
+        import pyarrow as pa
+
+        try:
+            chunks = {self._file.metadata.row_group(g).column(i).compression for g, i in self._chunks(field)}
+        except FAILURES as error:
+            raise NoColumnError(f"its values cannot be read ({first_line(error)})") from None
+        for name in chunks - {"UNCOMPRESSED"}:
+            codec = {"LZ4": "lz4_raw"}.get(name, name.lower())
+            if name == "LZO" or not pa.Codec.is_available(codec):
+                raise NoColumnError(f"its codec {name} is not at hand; write the file again with zstd")
+
+    def _chunks(self, field: str) -> Iterator[tuple[int, int]]:
+        """Row groups and indices of the chunks that hold the field."""
+        for i in self._indices.get(field, ()):
+            yield from ((group, i) for group in range(len(self._groups)))
+
+    @cached_property
+    def _indices(self) -> dict[str, list[int]]:
+        """Indices of the chunks by the dotted beginnings of their paths, whole paths first."""
+        found: dict[str, list[int]] = {}
+        paths = [self._file.schema.column(i).path for i in range(len(self._file.schema))]
+        for i, path in enumerate(paths):
+            found.setdefault(path, []).append(i)
+        for i, path in enumerate(paths):
+            for end in (match.start() for match in re.finditer(r"[.]", path)):
+                found.setdefault(path[:end], []).append(i)
+        return found
 
     def _has_no_nulls(self, field: str) -> bool:
-        index = [self._file.schema.column(i).path for i in range(len(self._file.schema))].index(field)
+        index = self._indices[field][0]
         chunks = (self._file.metadata.row_group(i).column(index).statistics for i in range(len(self._groups)))
         return all(s is not None and s.has_null_count and s.null_count == 0 for s in chunks)
 

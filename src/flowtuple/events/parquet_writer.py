@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
 
-from flowtuple.errors import MissingExtra, Refused
+from flowtuple.errors import MissingExtra, Refused, Unsupported
+from flowtuple.events.parquet_types import FAILURES, METADATA_KEY, assembled, first_line, members_of, stored_schema
 from flowtuple.events.source import WriteOptions, WriteResult, carried_left_out, single_table
-from flowtuple.records import same_values, without_idle_options
+from flowtuple.records import indexed_options, same_values, without_idle_options
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, LeftOut, Table, TableSource, ranges, read_all
 
-METADATA_KEY = b"flowtuple"
 VERSION = 1
 
 
@@ -41,8 +42,11 @@ def has_options(values: ak.Array) -> bool:
 def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
     """Write one table, `options.step` events a row group; opaque columns too.
 
+    Columns that a Parquet file of other origin had come back in its own types: records and lists of records whole, decimals
+    as decimals. Other tables put their schema into the file's metadata, so that counters stay what they are.
+
     Args:
-        dataset: One table; its schema goes into the file's metadata, so that counters stay what they are.
+        dataset: One table.
         path: The file to make; one that exists is overwritten.
         options: Row-group size, and whether to leave out what Parquet cannot hold.
 
@@ -60,29 +64,94 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     lost = {f"{source.name}/{name}": reason for name, reason in refused.items()}
     if lost and not options.drop:
         raise Refused(dataset.description, "write {} as Parquet", lost, "write .npz, or leave them out with --drop")
-    kept = [c for c in source.columns if c.name not in refused]
-    keeping = [name for name, (values, _) in opaque.items() if has_options(without_idle_options(values))]
-    columns = [c.to_json() for c in kept]
+    kept = tuple(c for c in source.columns if c.name not in refused)
+    arrow = {name: array for name, (_, array) in opaque.items()}
+    stored = stored_schema(dataset.storage.get(source.name, {}), kept)
+    if stored is None:
+        keeping = [name for name, (values, _) in opaque.items() if has_options(without_idle_options(values))]
+        form = _described(source, kept, keeping, arrow)
+    else:
+        form = _alike(stored, {c.name: _arrow_array(c, _no_events(source, kept), arrow, 0, 0) for c in kept if not c.hidden})
+    repeating = [c.name for c in kept if not (c.hidden or c.is_float or c.counter or c.shape)]
+    with parquet.ParquetWriter(path, form.schema, compression="zstd", use_dictionary=repeating) as writer:
+        for start, stop in ranges(source.num_entries, options.step):
+            table = source.read([c.name for c in kept if not c.is_opaque], start, stop)
+            arrays = {c.name: _arrow_array(c, table, arrow, start, stop) for c in kept if not c.hidden}
+            batch = form.arrays(arrays, dataset.description)
+            made = pa.Table.from_arrays(batch, schema=form.schema) if batch else pa.table({}, schema=form.schema)
+            writer.write_table(made, row_group_size=options.step)
+    left_out = [LeftOut(name, reason) for name, reason in lost.items()]
+    return WriteResult((*left_out, *carried_left_out(dataset, "Parquet")))
+
+
+@dataclass(frozen=True)
+class _Form:
+    """The fields of the file; those in `typed` are in the types of the input, made of several columns perhaps."""
+
+    schema: Any
+    typed: frozenset[str] = frozenset()
+
+    def arrays(self, columns: Mapping[str, Any], description: str) -> list[Any]:
+        """The fields' arrays from those of the columns.
+
+        Raises:
+            Unsupported: A value does not fit the type that its column had.
+        """
+        made = []
+        for field in self.schema:
+            try:
+                made.append(assembled(field.name, field.type, columns) if field.name in self.typed else columns[field.name])
+            except FAILURES as error:
+                raise Unsupported(
+                    f"{description}: column {field.name!r} cannot be {field.type} again ({first_line(error)}); write .npz, "
+                    "or leave it out with --exclude"
+                ) from None
+        return made
+
+
+def _no_events(source: TableSource, columns: Sequence[Column]) -> Table:
+    return source.read([c.name for c in columns if not c.is_opaque], 0, 0)
+
+
+def _described(source: TableSource, kept: Sequence[Column], keeping: Sequence[str], opaque: Mapping[str, Any]) -> _Form:
+    """The columns as they are, and in the metadata what the schema says of them."""
+    import pyarrow as pa
+
     description = {
         "version": VERSION,
         "name": source.name,
         "num_entries": source.num_entries,
-        "options": keeping,
-        "columns": columns,
+        "options": list(keeping),
+        "columns": [c.to_json() for c in kept],
     }
-    arrow = {name: array for name, (_, array) in opaque.items()}
-    kinds = {c.name: _arrow_type(c, arrow) for c in kept if not c.hidden}
+    kinds = {c.name: _arrow_type(c, opaque) for c in kept if not c.hidden}
     fields = [pa.field(name, kind, name in keeping or pa.types.is_null(kind)) for name, kind in kinds.items()]
-    schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(description)})
-    repeating = [c.name for c in kept if not (c.hidden or c.is_float or c.counter or c.shape)]
-    with parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating) as writer:
-        for start, stop in ranges(source.num_entries, options.step):
-            table = source.read([c.name for c in kept if not c.is_opaque], start, stop)
-            arrays = [_arrow_array(c, table, arrow, start, stop) for c in kept if not c.hidden]
-            batch = pa.Table.from_arrays(arrays, schema=schema) if arrays else pa.table({}, schema=schema)
-            writer.write_table(batch, row_group_size=options.step)
-    left_out = [LeftOut(name, reason) for name, reason in lost.items()]
-    return WriteResult((*left_out, *carried_left_out(dataset, "Parquet")))
+    return _Form(pa.schema(fields, metadata={METADATA_KEY: json.dumps(description)}))
+
+
+def _alike(stored: Any, columns: Mapping[str, Any]) -> _Form:
+    """The fields that the input had, where their columns are all there; other columns as they are."""
+    import pyarrow as pa
+
+    fields: list[Any] = []
+    typed: list[str] = []
+    used: set[str] = set()
+    for field in stored:
+        try:
+            whole = assembled(field.name, field.type, columns)
+        except FAILURES:
+            whole = None
+        if whole is not None:
+            fields.append(field)
+            typed.append(field.name)
+            used.update(members_of(field.name, field.type, columns))
+            continue
+        fields += [
+            pa.field(name, columns[name].type) for name in members_of(field.name, field.type, columns) if name in columns
+        ]
+        used.update(members_of(field.name, field.type, columns))
+    fields += [pa.field(name, array.type) for name, array in columns.items() if name not in used]
+    return _Form(pa.schema(fields, metadata=stored.metadata or None), frozenset(typed))
 
 
 def _opaque_arrays(source: TableSource) -> tuple[dict[str, tuple[ak.Array, Any]], dict[str, str]]:
@@ -105,13 +174,14 @@ def _opaque_arrow(values: ak.Array) -> Any:
     import pyarrow as pa
     from pyarrow import parquet
 
+    values = indexed_options(values)
     try:
         array = ak.to_arrow(values, extensionarray=False)
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
         with parquet.ParquetWriter(pa.BufferOutputStream(), pa.schema([("x", array.type)])):
             pass
-        back = without_idle_options(from_arrow(array))
+        back = without_idle_options(indexed_options(from_arrow(array)))
     except (pa.ArrowException, TypeError, ValueError, IndexError, NotImplementedError):
         return None
     return array if same_values(back, without_idle_options(values)) else None

@@ -15,7 +15,7 @@ import numpy as np
 from flowtuple.atomic import atomic_path
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.events.chain import chain
-from flowtuple.events.location import check_readable, expand, is_url, split_tree, suffix_of, told_by_server
+from flowtuple.events.location import check_readable, expand, format_suffix, is_url, split_tree, suffix_of, told_by_server
 from flowtuple.events.memory import dataset_from_memory, is_dataframe
 from flowtuple.table import Dataset, LeftOut, TableSource
 
@@ -196,6 +196,7 @@ def _format(path: str) -> Any:
 
 def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
     parts: list[Dataset] = []
+    is_named = False
     for text in texts:
         if text.lower().endswith(STORED):
             advice = "the original comes first, and decompress gives events back"
@@ -206,7 +207,13 @@ def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
         pattern, tree = split_tree(text, FORMATS)
         for path in expand(pattern):
             check_readable(path)
+            reader = importlib.import_module(FORMATS[format_suffix(path, FORMATS)])
             with told_by_server(path):
-                part: Dataset = _format(path).open_dataset(path, options)
+                part: Dataset = reader.open_dataset(path, options)
             parts.append(part if tree is None else part.only(tree))
-    return parts[0] if len(parts) == 1 else chain(parts)
+            is_named = is_named or tree is not None
+    if len(parts) == 1:
+        return parts[0]
+    if is_named and all(len(part.tables) == 1 for part in parts):  # they are meant to be one table, whatever their names
+        parts = [part.renamed(next(iter(parts[0].tables))) for part in parts]
+    return chain(parts)

@@ -1,0 +1,124 @@
+"""HDF5 types and attributes as JSON, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+LARGEST_ATTRIBUTE = 1024  # bytes
+
+
+def type_token(dtype: Any) -> Any:
+    """A type as JSON; `None` where it is the one that a column's own type gives.
+
+    Example:
+        >>> type_token(np.dtype("float32")), type_token(np.dtype(">f4")), type_token(np.dtype("S5"))
+        (None, '>f4', 'ascii:5')
+    """
+    import h5py
+
+    text = h5py.check_string_dtype(dtype)
+    if text is not None:
+        token = text.encoding if text.length is None else f"{text.encoding}:{text.length}"
+        return None if token == "utf-8" else token
+    values = h5py.check_enum_dtype(dtype)
+    if values is not None and dtype.kind != "b":
+        return {"enum": {name: int(value) for name, value in values.items()}, "base": np.dtype(dtype).base.str}
+    base = dtype.base if dtype.subdtype is not None else dtype
+    return None if base.isnative else base.str
+
+
+def type_of(token: Any, default: Any) -> Any:
+    """The inverse of `type_token`.
+
+    Raises:
+        ValueError, TypeError, KeyError: The token is none.
+    """
+    import h5py
+
+    if token is None:
+        return default
+    if isinstance(token, Mapping):
+        return h5py.enum_dtype(dict(token["enum"]), basetype=np.dtype(token["base"]))
+    encoding, _, length = str(token).partition(":")
+    if encoding in ("utf-8", "ascii"):
+        return h5py.string_dtype(encoding, int(length) if length else None)
+    return np.dtype(str(token))
+
+
+@dataclass(frozen=True)
+class Members:
+    """A dataset of records.
+
+    Attributes:
+        name: The dataset's.
+        prefix: What the columns' names begin with before a member's.
+        dtype: Its type.
+        shape: Records per event.
+        fills: Where records are padded, what fills the empty places, by member.
+    """
+
+    name: str
+    prefix: str
+    dtype: Any
+    shape: tuple[int, ...]
+    fills: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self, members: Sequence[str]) -> dict[str, Any]:
+        """What the writer needs, of some of the members."""
+        tokens = [(member, type_token(self.dtype[member])) for member in members]
+        stored: dict[str, Any] = {
+            "name": self.name,
+            "kind": "records",
+            "members": [member if token is None else [member, token] for member, token in tokens],
+        }
+        if self.prefix:
+            stored["prefix"] = self.prefix
+        if self.shape:
+            stored["shape"] = list(self.shape)
+        if self.fills:
+            stored["fills"] = {member: value.tobytes().hex() for member, value in self.fills.items()}
+        packed = np.dtype([(member, self.dtype[member]) for member in self.dtype.names])
+        if tuple(members) == self.dtype.names and packed.itemsize != self.dtype.itemsize:
+            stored["offsets"] = [self.dtype.fields[member][1] for member in members]
+            stored["size"] = self.dtype.itemsize
+        return stored
+
+
+def label_texts(values: Any) -> list[str]:
+    """Names of columns as text; none where these are none."""
+    if np.ndim(values) != 1:
+        return []
+    return [text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else str(text) for text in values]
+
+
+def attribute_token(value: Any) -> Any:
+    """An attribute as JSON; `None` for what is large or other than numbers and text."""
+    if isinstance(value, str):
+        return {"text": value} if len(value) <= LARGEST_ATTRIBUTE else None
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        texts = value.reshape(-1).tolist()
+        plain = all(isinstance(text, str) for text in texts) and sum(map(len, texts)) <= LARGEST_ATTRIBUTE
+        return {"texts": texts, "shape": list(value.shape)} if plain else None
+    if not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "biufcS":
+        return None
+    if value.nbytes > LARGEST_ATTRIBUTE:
+        return None
+    return {"type": value.dtype.str, "shape": list(value.shape), "hex": value.tobytes().hex()}
+
+
+def attribute_of(token: Mapping[str, Any]) -> Any:
+    """The inverse of `attribute_token`.
+
+    Raises:
+        ValueError, TypeError, KeyError: The token is none.
+    """
+    if "text" in token:
+        return str(token["text"])
+    if "texts" in token:
+        return np.array([str(text) for text in token["texts"]], dtype=object).reshape(token["shape"])
+    values = np.frombuffer(bytes.fromhex(token["hex"]), np.dtype(str(token["type"]))).reshape(token["shape"])
+    return values[()]
