@@ -763,7 +763,7 @@ class TestProcess:
     @staticmethod
     def run(*arguments: str | Path, module: bool = True) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "flowtuple"] if module else [str(Path(sys.executable).with_name("flowtuple"))]
-        return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=600)
 
     def test_as_a_module(self, inputs: Path, tmp_path: Path) -> None:
         output = tmp_path / "out.root"

@@ -30,7 +30,7 @@ def run(before: str, path: str, after: str = "") -> str:
     """What a new interpreter prints, which must end well and warn of nothing."""
     script = "\n".join(textwrap.dedent(piece) for piece in (before, READ.format(path=path), after))
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=600, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

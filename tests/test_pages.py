@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import jets_made
@@ -13,7 +15,7 @@ import pytest
 
 import flowtuple as ft
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = [
     "--headless",
     "--no-sandbox",
@@ -53,11 +55,26 @@ addEventListener("load", () => {
 """
 
 
+def starts(command: str) -> bool:
+    """Whether this is a browser, and no script that says how to install one."""
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=600, check=False)
+    return done.returncode == 0 and bool(re.search(r"\d+\.\d+", done.stdout))
+
+
+@cache
+def chromium() -> str:
+    """The first one that starts."""
+    for name in NAMES:
+        found = shutil.which(name)
+        if found is not None and starts(found):
+            return found
+    pytest.skip("Chromium is not installed")
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A page of each kind."""
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
+    chromium()
     folder, draw = tmp_path_factory.mktemp("pages"), np.random.default_rng(0)
     x = draw.normal(50, 10, 600).astype(np.float32)
     events = {
@@ -79,8 +96,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def browse(page: Path, folder: Path, *options: str) -> tuple[str, str]:
     """The page's text as the browser has it in the end, and what it said of errors."""
     profile = folder / "profile"
-    command = [str(CHROMIUM), *QUIET, f"--user-data-dir={profile}", "--enable-logging=stderr", *options, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    command = [chromium(), *QUIET, f"--user-data-dir={profile}", "--enable-logging=stderr", *options, page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     shutil.rmtree(profile, ignore_errors=True)
     return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
 

@@ -240,7 +240,7 @@ def test_a_fresh_process_decodes_what_was_reported(asked: Latent | Autoencoder, 
     original = jets()
     found = encode_rows(original, tmp_path / "x.ref", asked)
     script = [sys.executable, "-W", "error", "-c", FRESH, str(tmp_path / "x.ref"), str(tmp_path / "x.npz")]
-    subprocess.run(script, check=True, timeout=120)
+    subprocess.run(script, check=True, timeout=600)
     with np.load(tmp_path / "x.npz") as decoded:
         for column in found.accuracy:
             distance = np.abs(original[column.column].astype("f8") - decoded[column.column])
@@ -414,7 +414,7 @@ def test_a_value_without_a_logarithm_is_refused(tmp_path: Path) -> None:
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flowtuple", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_the_command_line(tmp_path: Path) -> None:

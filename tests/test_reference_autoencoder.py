@@ -132,7 +132,7 @@ def test_a_variational_file_decodes_by_itself(residuals: str, tmp_path: Path) ->
     script = "import sys, numpy as np; from flowtuple.workflow import decode_rows; a = decode_rows(sys.argv[1])"
     script += "; np.savez(sys.argv[2], **{name: np.asarray(a[name]) for name in a.fields})"
     command = [sys.executable, "-W", "error", "-c", script, str(tmp_path / "x.ref"), str(tmp_path / "x.npz")]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True, timeout=600)
     with np.load(tmp_path / "x.npz") as decoded:
         for column in found.accuracy:
             distance = np.abs(flat()[column.column].astype("f8") - decoded[column.column])
@@ -428,7 +428,7 @@ def test_another_original_is_refused(tmp_path: Path) -> None:
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flowtuple", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_the_command_line(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_what_is_no_number_of_rows_is_refused(path: Path) -> None:
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flowtuple", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_the_command_draws_what_the_function_draws(path: Path, tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_info_needs_no_torch(path: Path) -> None:
         "print(sorted({'torch', 'zuko', 'matplotlib'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", script, "info", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     assert "latent codec" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -280,7 +280,7 @@ def test_verify_checks_the_checksum_of_a_whole_and_of_a_damaged_file(path: Path,
 def test_verify_needs_no_torch_for_a_checksum(path: Path) -> None:
     script = f"import sys; from flowtuple.cli import app; app(['verify', {str(path)!r}], standalone_mode=False)"
     script += "; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout.endswith("is right\nFalse\n")
 
 

@@ -290,7 +290,7 @@ def test_the_command_line_tells_how_many_rows_are_left_out(tmp_path: Path) -> No
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "flowtuple", "reference", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
     method = ("--codec", "autoencoder", "--preset", "atlas27", "--unit", "MeV", "--epochs", "1", "--where", "phi < 0.6")
     done = run("encode", str(tmp_path / "jets.npz"), "-o", str(tmp_path / "x.ref"), *method)

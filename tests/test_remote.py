@@ -221,7 +221,7 @@ def test_two_processes_read_a_file(path: Path) -> None:
     running = [
         subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
-    told = [process.communicate(timeout=120)[0] for process in running]
+    told = [process.communicate(timeout=600)[0] for process in running]
     with ft.open(path) as file:
         assert told == [f"{float(ak.sum(file['b']))} {float(ak.sum(file['Jet_pt', 5000:]))}\n"] * 2
     assert [process.returncode for process in running] == [0, 0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 import flowtuple as ft  # noqa: E402
 from flowtuple.errors import InvalidArgument  # noqa: E402
-from flowtuple.generative import blocks  # noqa: E402
+from flowtuple.generative import ahead, blocks  # noqa: E402
 from flowtuple.generative.ahead import Ahead  # noqa: E402
 from flowtuple.generative.blocks import Batch, Sample, Shuffled  # noqa: E402
 from flowtuple.generative.device import _inner_layers, choose_device, mixed_precision, narrowed  # noqa: E402
@@ -111,32 +113,51 @@ def test_processes_share_each_batch(size: int) -> None:
 
 def test_items_are_made_one_ahead_and_no_more() -> None:
     made: list[int] = []
+    ready = threading.Semaphore(0)
 
     def items() -> Iterator[int]:
         for k in range(5):
             made.append(k)
+            ready.release()
             yield k
 
-    with Ahead(items()) as ahead:
-        for k in ahead:
-            time.sleep(0.05)
+    with Ahead(items()) as taken:
+        assert ready.acquire(timeout=600)  # before anyone takes it, however late the thread is
+        for k in taken:
+            assert k == 4 or ready.acquire(timeout=600)
+            time.sleep(0.05)  # for one more than there should be
             assert made == list(range(min(5, k + 2)))
     assert not [t for t in threading.enumerate() if t.name.startswith("flowtuple-ahead")]
 
 
-def test_the_time_spent_waiting_is_known() -> None:
-    def slow() -> Iterator[int]:
+def test_the_time_spent_waiting_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only the maker of items turns on, an hour each, so that no other work of the machine counts."""
+    hours = [0]
+    begun, ready = threading.Semaphore(0), threading.Semaphore(0)
+    readings = itertools.count()
+
+    def clock() -> float:
+        if next(readings) % 2 == 0:  # the first of the two of an item
+            begun.release()
+        return float(hours[0])
+
+    def slow(wait: bool) -> Iterator[int]:
         for k in range(4):
-            time.sleep(0.05)
+            assert not wait or begun.acquire(timeout=600)
+            hours[0] += 1
+            ready.release()
             yield k
 
-    with Ahead(slow()) as idle:
-        list(idle)
-    with Ahead(slow()) as busy:
-        for _ in busy:
-            time.sleep(0.15)
-    assert idle.waited > 0.19
-    assert busy.waited < idle.waited / 2
+    monkeypatch.setattr(ahead, "time", SimpleNamespace(perf_counter=clock))
+    with Ahead(slow(wait=True)) as idle:  # each item is begun when it is already waited for
+        assert list(idle) == [0, 1, 2, 3]
+    assert idle.waited == 4
+    ready = threading.Semaphore(0)
+    with Ahead(slow(wait=False)) as busy:  # each item is there before it is taken
+        for k in range(4):
+            assert ready.acquire(timeout=600)
+            assert next(busy) == k
+    assert busy.waited == 0
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_where_the_item_would_be() -> None:
@@ -144,10 +165,10 @@ def test_what_goes_wrong_in_the_thread_is_raised_where_the_item_would_be() -> No
         yield 1
         raise ValueError("of the maker")
 
-    with Ahead(breaks()) as ahead:
-        assert next(ahead) == 1
+    with Ahead(breaks()) as items:
+        assert next(items) == 1
         with pytest.raises(ValueError, match="of the maker"):
-            next(ahead)
+            next(items)
 
 
 def test_weights_do_not_depend_on_when_the_thread_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +186,7 @@ def test_weights_do_not_depend_on_when_the_thread_is_done(monkeypatch: pytest.Mo
         flow = build("maf", 2, SMALL, 0)
         sample = Sample(spread, x.shape, np.arange(len(x)), np.ones(len(x)))
         fitted = fit(flow, sample, Training(epochs=3, batch=50), 0, lambda share, loss: None)
-        assert 0 <= fitted.waited < 1
+        assert 0 <= fitted.waited < 1  # a share of the time
         found.append((fitted.history, flow.state_dict()))
     assert found[0][0] == found[1][0]
     assert all(torch.equal(value, found[1][1][name]) for name, value in found[0][1].items())

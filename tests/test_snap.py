@@ -127,7 +127,7 @@ class TestAsStored:
             "ft.snap({'x': np.random.default_rng(0).normal(0, 1, 10_000)}, {'x': 'std:0.1'})\n"
             "print('torch' in sys.modules)"
         )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True)
         assert done.stdout == "False\n"
 
 
