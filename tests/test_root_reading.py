@@ -253,6 +253,17 @@ class TestStructures:
         with pytest.raises(Exception, match="two of its members are called 'x'"):
             _as_read(ak.forms.RecordForm([ak.forms.NumpyForm("int32")], ["x"]), twice)
 
+    @pytest.mark.parametrize("members", [[], [("@num_bytes", np.dtype(">u4"))]])
+    def test_classes_without_members_are_empty(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: list[Any]
+    ) -> None:
+        path = tree(tmp_path / "a.root", {"x": numbers(0), "Aux.": numbers(1)})
+        model = SimpleNamespace(__name__="Model_AuxContainerBase")
+        interpretation = uproot.AsStridedObjects(model, members, "AuxContainerBase")
+        monkeypatch.setattr(uproot.AsStridedObjects, "typename", "AuxContainerBase")
+        pretend_interpretation(monkeypatch, "Aux.", interpretation)
+        assert opened(path).refused == {"t/Aux.": "it is empty: AuxContainerBase has no members of its own"}
+
     def test_bools_of_any_byte_are_true(self, tmp_path: Path) -> None:
         flag = np.tile(np.array([0, 1, 2, 113], "u1"), N // 4).view("?")
         path = tree(tmp_path / "a.root", {"flag": flag, "x": numbers(0)})

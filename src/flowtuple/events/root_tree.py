@@ -108,6 +108,8 @@ class TreeAccess:
             return None, "uproot has no interpretation for its type"
         if branch.num_entries != self.num_entries:
             return None, f"it has {branch.num_entries} entries, the tree {self.num_entries}"
+        if _is_empty(self._interpretations[path]):
+            return None, f"it is empty: {_type_name(branch)} has no members of its own"
         try:
             with told_by_server(self._source):
                 return self._tried(path, branch), ""
@@ -246,6 +248,13 @@ def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
         length = leaf.member("fLen")
         fields[unused(leaf.member("fName"), fields)] = (code, (length,)) if length > 1 else code
     return np.dtype(list(fields.items()))
+
+
+def _is_empty(interpretation: Any) -> bool:
+    """Whether a class has no member, as the base of ATLAS's auxiliary containers: uproot calls what is no member `@...`."""
+    if not isinstance(interpretation, uproot.AsStridedObjects):
+        return False
+    return all(name.startswith("@") for name, _ in interpretation.members)
 
 
 def _may_hold_more(branch: Any) -> bool:
