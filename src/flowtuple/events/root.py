@@ -93,7 +93,8 @@ def _opened(path: str) -> Any:
     """The file, with what trees say beyond their branches where uproot can read that, too."""
     options: dict[str, Any] = {}
     if is_url(path) and Path(path).exists():
-        options["handler"] = uproot.source.file.MemmapSource  # the others take `a::b` for a protocol
+        # the others take `a::b` for a protocol
+        options["handler"] = uproot.source.file.MemmapSource
     # a dict keeps colons in the path from being read as an object's name
     return uproot.open({path: None}, minimal_ttree_metadata=False, **options)
 

@@ -26,7 +26,7 @@ class HiddenError(Exception):
 
 
 def interpretation_of(branch: Any) -> Any:
-    """What uproot makes of a branch, or the error; a leaf list in which names repeat, which it refuses, is read here."""
+    """The interpretation of uproot, or its error; it refuses leaf lists in which names repeat."""
     try:
         return branch.interpretation
     except Exception as error:  # uproot lets through whatever its streamers run into
@@ -52,7 +52,8 @@ def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
 
 def array_of(branch: Any, interpretation: Any, start: int, stop: int) -> Any:
     """Values of a branch, of the events from `start` to `stop`."""
-    return branch.array(interpretation, entry_start=start, entry_stop=stop, library="ak", array_cache=None)
+    events = {"entry_start": start, "entry_stop": stop}
+    return branch.array(interpretation, library="ak", array_cache=None, **events)
 
 
 def form_of(branch: Any, interpretation: Any) -> Any:
@@ -86,7 +87,10 @@ def as_read(form: Any, found: Any) -> Any:
 
 
 def is_empty(interpretation: Any) -> bool:
-    """Whether a class has no member, as the base of ATLAS's auxiliary containers: uproot calls what is no member `@...`."""
+    """Whether a class has no member: uproot calls what is none `@...`.
+
+    The base of ATLAS's auxiliary containers is such a class.
+    """
     if not isinstance(interpretation, uproot.AsStridedObjects):
         return False
     return all(name.startswith("@") for name, _ in interpretation.members)

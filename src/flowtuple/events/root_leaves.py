@@ -66,7 +66,7 @@ def with_visible_counters(leaves: dict[str, Leaf], counters: Mapping[str, str | 
 
 
 def whole_bools(values: Array) -> Array:
-    """True for every byte but 0: a C++ bool that nobody set holds any, and NumPy takes it for true without changing it."""
+    """True for every byte but 0: a C++ bool that nobody set holds any, which NumPy takes for true."""
     true: Array = values.view(np.uint8) != 0
     return true
 
@@ -77,6 +77,7 @@ def with_whole_bools(values: Any) -> Any:
     def mended(layout: Any, **_: Any) -> Any:
         if not (layout.is_numpy and layout.dtype == np.bool_):
             return None
-        return ak.contents.NumpyArray(whole_bools(np.ascontiguousarray(layout.data)), parameters=layout.parameters)
+        whole = whole_bools(np.ascontiguousarray(layout.data))
+        return ak.contents.NumpyArray(whole, parameters=layout.parameters)
 
     return ak.transform(mended, values)

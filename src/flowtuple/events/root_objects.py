@@ -51,7 +51,7 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
     Returns:
         The bytes and an empty reason, or no bytes and the reason why the object cannot be carried.
     """
-    if not _CARRIED.fullmatch(classname):  # without reading it: what uproot makes of some classes takes gigabytes
+    if not _CARRIED.fullmatch(classname):  # unread, since some take gigabytes
         return b"", f"{classname}: uproot cannot write it"
     try:
         size = directory.key(key).data_uncompressed_bytes

@@ -33,8 +33,8 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
     try:
         with told_by_server(path):
             tree = _tree(directory, key)
-            access = TreeAccess(tree, path) if isinstance(tree, uproot.TTree) else NTupleAccess(tree)
-            table = RootTable(path, name, access)
+            is_ttree = isinstance(tree, uproot.TTree)
+            table = RootTable(path, name, TreeAccess(tree, path) if is_ttree else NTupleAccess(tree))
     except InvalidArgument:
         raise
     except Exception:  # uproot lets through whatever it runs into

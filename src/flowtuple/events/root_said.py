@@ -1,4 +1,4 @@
-"""What a TTree and its branches say beyond their values: titles, aliases, user information, friends."""
+"""Words of a TTree and its branches: titles, aliases, user information, friends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def describe(tree: Any) -> dict[str, Any]:
     for name, ask in (("aliases", _aliases), ("user_info", _user_info), ("friends", _friends)):
         try:
             found[name] = ask(tree)
-        except Exception:  # these lists hold any class, which must not keep the tree from being read
+        except Exception:  # these lists hold any class, and the tree is read without them
             found[name] = None
     return {name: value for name, value in found.items() if value}
 
@@ -29,7 +29,8 @@ def _user_info(tree: Any) -> list[str]:
 
 def _friends(tree: Any) -> list[str]:
     friends = tree.member("fFriends", none_if_missing=True) or []
-    return [":".join(filter(None, (friend.member("fTitle"), friend.member("fTreeName")))) for friend in friends]
+    named = [(friend.member("fTitle"), friend.member("fTreeName")) for friend in friends]
+    return [":".join(filter(None, names)) for names in named]
 
 
 def _in_words(thing: Any) -> str:

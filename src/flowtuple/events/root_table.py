@@ -106,14 +106,17 @@ class RootTable:
 
     def _unreadable(self, failing: Sequence[str], start: int, stop: int) -> Exception:
         """The error that names the branches which cannot be read."""
-        where = f"{self._path}: tree {self.name!r}, events {start} to {stop}: the data cannot be read"
+        events = f"events {start} to {stop}"
+        where = f"{self._path}: tree {self.name!r}, {events}: the data cannot be read"
         if not failing:
-            return Unsupported(f"{where} together; there is not enough memory, or leave columns out with --exclude")
+            why = "memory may not be enough for so many"
+            return Unsupported(f"{where} together; {why}, leave columns out with --exclude")
         names = [leaf.column.name for leaf in self._leaves.values() if leaf.branch in failing]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         advice = f"leave it out with --exclude {names[0]!r}"
         if any(self._access.is_damaged(branch, start, stop) for branch in failing):
-            return Corrupt(f"{where}: column {names[0]!r}{more} is damaged; fetch the file again, or {advice}")
+            what = f"column {names[0]!r}{more} is damaged"
+            return Corrupt(f"{where}: {what}; fetch the file again, or {advice}")
         return Unsupported(f"{where}: uproot cannot decode column {names[0]!r}{more}; {advice}")
 
     def _counting_leaf(self, hidden: str, names: Container[str]) -> Leaf:
@@ -134,7 +137,8 @@ class RootTable:
     def _check_valid(self, column: Column, values: Any) -> None:
         if ak.validity_error(values):
             where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
-            raise Unsupported(f"{where}: uproot decodes its lists wrongly; leave it out with --exclude {column.name!r}")
+            advice = f"leave it out with --exclude {column.name!r}"
+            raise Unsupported(f"{where}: uproot decodes its lists wrongly; {advice}")
 
     def _check_counts(self, column: Column, values: Any, counts: Array) -> None:
         if not np.array_equal(_counts(values), counts):
@@ -176,11 +180,12 @@ class RootTable:
                 if leaf.branch not in unread:
                     digests[leaf.column.name].update(_counts(leaf.pick(arrays)).tobytes())
         for leaf in leaves:
-            if leaf.branch in unread:  # a counter of its own, so that whoever leaves it out can read the others
+            if leaf.branch in unread:  # a counter of its own: without it the others can be read
                 digests[leaf.column.name].update(leaf.column.name.encode())
         first: dict[bytes, str] = {}
         taken = set(self._leaves)
-        return {name: first.setdefault(digest.digest(), _hidden(name, taken)) for name, digest in digests.items()}
+        found = ((name, digest.digest()) for name, digest in digests.items())
+        return {name: first.setdefault(key, _hidden(name, taken)) for name, key in found}
 
     def _readable(self, branches: Sequence[str], start: int, stop: int) -> tuple[Mapping[str, Any], list[str]]:
         """Values of the branches that can be read, and the others."""

@@ -1,4 +1,4 @@
-"""A TTree as uproot reads it: which of its branches can be decoded, and their values by ranges of events."""
+"""A TTree as uproot reads it: the branches that can be decoded, and values of ranges of events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lis
 class TreeAccess:
     """A TTree: branches, leaf lists and split objects.
 
-    Branches are found by their place, since ROOT lets several have one name and uproot's look-up gives the first.
+    Branches are found by their place: ROOT lets several have one name, of which uproot's look-up
+    gives the first.
     """
 
     def __init__(self, tree: Any, source: str) -> None:
@@ -38,9 +39,10 @@ class TreeAccess:
         self._source = source
         self.num_entries = int(tree.num_entries)
         self._branches, self._repeated = _by_path(tree)
-        self._looked_up = {path for path, branch in self._branches.items() if _look_up(tree, path) is branch}
+        found = self._branches.items()
+        self._looked_up = {path for path, branch in found if _look_up(tree, path) is branch}
         self._counters = self._find_counters()
-        self._interpretations = {path: interpretation_of(branch) for path, branch in self._branches.items()}
+        self._interpretations = {path: interpretation_of(branch) for path, branch in found}
 
     def fetch(self, branches: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
         pairs = []
@@ -51,8 +53,8 @@ class TreeAccess:
             else:
                 arrays[path] = self._one(path, start, stop)
         if pairs:
-            options = {"entry_start": start, "entry_stop": stop, "library": "ak", "how": dict, "array_cache": None}
-            arrays.update(self._tree.arrays(pairs, **options))
+            events = {"entry_start": start, "entry_stop": stop}
+            arrays.update(self._tree.arrays(pairs, library="ak", how=dict, array_cache=None, **events))
         return arrays
 
     def branches(self) -> Iterator[Branch]:
@@ -60,8 +62,8 @@ class TreeAccess:
             counter = self._counters.get(path)
             form, reason = self._form(path, branch)
             leaf_list = "" if counter is None else str(branch.member("fLeaves")[0].member("fTitle"))
-            repeated = path in self._repeated
-            yield Branch(path, branch.name, documentation(branch), form, counter, reason, leaf_list, repeated)
+            title, repeated = documentation(branch), path in self._repeated
+            yield Branch(path, branch.name, title, form, counter, reason, leaf_list, repeated)
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
         found = self._branches[branch]
@@ -79,18 +81,19 @@ class TreeAccess:
         """Values of one branch, found by its place."""
         branch = self._branches[path]
         if self._decoded_here(path):
-            decode = c_strings if isinstance(self._interpretations[path], uproot.AsStrings) else counted_lists
+            is_text = isinstance(self._interpretations[path], uproot.AsStrings)
+            decode = c_strings if is_text else counted_lists
             return decode(branch, start, stop)
         return array_of(branch, self._interpretations[path], start, stop)
 
     def _decoded_here(self, path: str) -> bool:
-        """Whether uproot takes the baskets of a branch wrongly: lists without offsets, and strings that may be empty."""
+        """Whether uproot takes its baskets wrongly: lists without offsets, strings that may be empty."""
         found = self._interpretations[path]
         if isinstance(found, uproot.AsStrings):
             return bool(self._branches[path].member("fLeaves")[0].classname == "TLeafC")
         if path not in self._counters or not _io_features(self._tree) & _OFFSETS_FROM_COUNTS:
             return False
-        return isinstance(found, uproot.AsJagged) and found.header_bytes == 0 and is_plain(found.content)
+        return is_plain_jagged(found) and bool(found.header_bytes == 0)
 
     def _find_counters(self) -> dict[str, str]:
         """By path of a branch of lists, that of the branch that counts its objects."""
@@ -126,7 +129,7 @@ class TreeAccess:
         return f"uproot cannot decode its type {type_name(branch)}"
 
     def _tried(self, path: str, branch: Any) -> Any:
-        """The form: from metadata for plain numbers, which fail in no way of their own; others are read here and there."""
+        """The form: from metadata for plain numbers; others are read here and there, since they may fail."""
         interpretation = self._interpretations[path]
         _ = branch.entry_offsets  # raises where its baskets do not add up
         is_counted = path in self._counters and is_plain_jagged(interpretation)
@@ -139,7 +142,7 @@ class TreeAccess:
         return as_read(form, samples[0].layout.form)
 
     def _samples(self, branch: Any) -> list[tuple[int, int]]:
-        """Ranges of events that are tried: the first, a middle one and the last, or all where few fail among many."""
+        """Events that are tried: the first, a middle one and the last, or all where few fail among many."""
         if _may_hold_more(branch):
             return [(0, self.num_entries)]
         last = self.num_entries - 1
@@ -147,7 +150,7 @@ class TreeAccess:
 
 
 def _by_path(tree: Any) -> tuple[dict[str, Any], set[str]]:
-    """Every branch that holds values by a path of its own, in order, and the paths that were made for repeated ones."""
+    """Every branch that holds values by a path of its own, and the paths made for repeated ones."""
     everything = list(_walk(tree, ""))
     taken = {path for path, _ in everything}
     found: dict[str, Any] = {}
@@ -183,5 +186,5 @@ def _io_features(tree: Any) -> int:
 
 
 def _may_hold_more(branch: Any) -> bool:
-    """Whether events may have more bytes than the type says: the bits of an object that a TRef points to do."""
+    """Whether events may have more bytes than the type says, as an object has that a TRef points to."""
     return bool(branch.name.rpartition(".")[2] == "fBits")
