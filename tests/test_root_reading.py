@@ -18,8 +18,9 @@ from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.events import root_pages
 from flowtuple.events.root import open_dataset
 from flowtuple.events.root_baskets import c_strings, counted_lists
+from flowtuple.events.root_interpretation import HiddenError, _leaf_list, as_read
 from flowtuple.events.root_pages import Pages
-from flowtuple.events.root_tree import _as_read, _leaf_list, describe
+from flowtuple.events.root_said import describe
 from flowtuple.events.source import ReadOptions
 from flowtuple.schema import Column, match_bounds, select_columns
 from flowtuple.selection import select
@@ -246,12 +247,23 @@ class TestStructures:
         inner = ak.forms.RecordForm([ak.forms.NumpyForm("uint8"), ak.forms.NumpyForm("int32")], ["@fBits", "ref"])
         shown = ak.forms.RecordForm([ak.forms.NumpyForm("int32")], ["ref"])
         lists = ak.forms.ListOffsetForm("i64", inner)
-        assert _as_read(lists, ak.forms.ListOffsetForm("i64", shown)).content.fields == ["ref"]
+        assert as_read(lists, ak.forms.ListOffsetForm("i64", shown)).content.fields == ["ref"]
 
     def test_members_of_one_name_are_refused(self) -> None:
         twice = ak.forms.RecordForm([ak.forms.NumpyForm("int32")] * 2, ["x", "x"])
-        with pytest.raises(Exception, match="two of its members are called 'x'"):
-            _as_read(ak.forms.RecordForm([ak.forms.NumpyForm("int32")], ["x"]), twice)
+        with pytest.raises(HiddenError, match="two of its members are called 'x'"):
+            as_read(ak.forms.RecordForm([ak.forms.NumpyForm("int32")], ["x"]), twice)
+
+    @pytest.mark.parametrize("members", [[], [("@num_bytes", np.dtype(">u4"))]])
+    def test_classes_without_members_are_empty(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: list[Any]
+    ) -> None:
+        path = tree(tmp_path / "a.root", {"x": numbers(0), "Aux.": numbers(1)})
+        model = SimpleNamespace(__name__="Model_AuxContainerBase")
+        interpretation = uproot.AsStridedObjects(model, members, "AuxContainerBase")
+        monkeypatch.setattr(uproot.AsStridedObjects, "typename", "AuxContainerBase")
+        pretend_interpretation(monkeypatch, "Aux.", interpretation)
+        assert opened(path).refused == {"t/Aux.": "it is empty: AuxContainerBase has no members of its own"}
 
     def test_bools_of_any_byte_are_true(self, tmp_path: Path) -> None:
         flag = np.tile(np.array([0, 1, 2, 113], "u1"), N // 4).view("?")

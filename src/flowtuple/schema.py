@@ -305,7 +305,8 @@ def select_columns(
     is_included, is_excluded = _fitting(include), _fitting(exclude)
     selected: dict[str, tuple[Column, ...]] = {}
     for table, columns in everything.items():
-        keep = {c.name for c in columns if (not include or is_included(table, c)) and not is_excluded(table, c)}
+        wanted = [c for c in columns if not include or is_included(table, c)]
+        keep = {c.name for c in wanted if not is_excluded(table, c)}
         counting = {c.counter for c in columns if c.name in keep and c.counter is not None}
         keep -= _idle(columns, counting) - set(include)
         keep |= counting
@@ -360,7 +361,7 @@ def _spells(pattern: str, table: str, column: Column) -> bool:
 
 
 def _idle(columns: Iterable[Column], counting: Set[str]) -> set[str]:
-    """Hidden counters whose columns are all left out: nobody sees them, and to read one takes what it counts."""
+    """Hidden counters whose columns are all left out: to read one takes what it counts."""
     columns = tuple(columns)
     used = {c.counter for c in columns}
     return {c.name for c in columns if c.hidden and c.name in used and c.name not in counting}

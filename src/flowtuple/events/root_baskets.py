@@ -15,7 +15,7 @@ from flowtuple.schema import Array
 def counted_lists(branch: Any, start: int, stop: int) -> Any:
     """Lists whose baskets say nothing of where they begin, only their counter does.
 
-    uproot counts by the basket of the counter that has the same number, which need not hold the same events.
+    uproot takes the counter's basket of the same number, which may hold other events.
 
     Args:
         branch: A branch of lists of numbers, or of fixed arrays, with a counter.
@@ -39,7 +39,7 @@ def counted_lists(branch: Any, start: int, stop: int) -> Any:
 
 
 def c_strings(branch: Any, start: int, stop: int) -> Any:
-    """Strings of a C array: ROOT writes nothing at all for an empty one, where uproot expects its length.
+    """Strings of a C array: ROOT writes nothing for an empty one, where uproot expects its length.
 
     Args:
         branch: A branch with a leaf of type `/C`.
@@ -77,11 +77,12 @@ def check_valid(values: Any) -> None:
 def _strings(data: Array, begin: Array, end: Array) -> Any:
     characters = ak.contents.NumpyArray(data, parameters={"__array__": "char"})
     begins, ends = ak.index.Index64(begin), ak.index.Index64(end)
-    return ak.to_packed(ak.Array(ak.contents.ListArray(begins, ends, characters, parameters={"__array__": "string"})))
+    text = ak.contents.ListArray(begins, ends, characters, parameters={"__array__": "string"})
+    return ak.to_packed(ak.Array(text))
 
 
 def _baskets(branch: Any, start: int, stop: int) -> Iterator[tuple[int, int, int, Any]]:
-    """Baskets with events of a range: the basket's first event, and the range counted from there."""
+    """Baskets with events of a range: their first event, and the range counted from there."""
     for number, (first, last) in enumerate(pairwise(branch.entry_offsets)):
         if first < stop and start < last:
             yield first, max(start, first) - first, min(stop, last) - first, branch.basket(number)

@@ -44,7 +44,7 @@ class Branch:
         count: Path of the branch that counts its objects.
         reason: Why it cannot be read.
         leaf_list: For a branch of lists with a counter, ROOT's own words, as `Track_cov[nTrack][3]`.
-        repeated: Whether another one of the tree has the very same path; `path` then ends in a number.
+        repeated: Whether one before it has the very same path; `path` then ends in a number.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""An RNTuple as uproot describes it: its fields, and their values by ranges of events, page by page."""
+"""An RNTuple as uproot describes it: its fields, and their values by ranges of events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowtuple.schema import Array
 
 
 class _Everything(str):
-    """A key that begins like every field: uproot compares each field with all keys, and needs one only for all of them."""
+    """A key that begins like every field: uproot compares each field with all keys, and needs one."""
 
     __slots__ = ()
 
@@ -47,7 +47,7 @@ class NTupleAccess:
                 self._check(form)
             except _UncarriedError as error:
                 yield Branch(field.name, field.name, reason=str(error))
-            except Exception as error:  # a field that fails in any way is named, and the others are read
+            except Exception as error:  # a field that fails is named, and the others are read
                 yield Branch(field.name, field.name, reason=_why(error, field))
             else:
                 self._forms[field.name] = form
@@ -68,7 +68,8 @@ class NTupleAccess:
             LookupError: uproot does not know how a column is encoded.
         """
         if form.is_union:
-            raise _UncarriedError("it holds a variant (std::variant), and no column holds values of several types")
+            what = "it holds a variant (std::variant)"
+            raise _UncarriedError(f"{what}, and no column holds values of several types")
         if form.is_record:
             if not form.fields:
                 raise _UncarriedError("it holds a struct without members")
@@ -82,7 +83,7 @@ class NTupleAccess:
             self._check(form.content)
 
     def _spans(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
-        """Clusters with events of a range: number, first and last event in it, and events of the cluster."""
+        """Clusters with events of a range: number, first and last event in it, events of the cluster."""
         for number, cluster in enumerate(self._ntuple.cluster_summaries):
             first = cluster.num_first_entry
             low, high = max(start, first), min(stop, first + cluster.num_entries)
@@ -96,9 +97,10 @@ class NTupleAccess:
         return parts[0] if len(parts) == 1 else ak.concatenate(parts)
 
     def _content(self, form: Any, cluster: int, start: int, stop: int, total: int | None) -> Any:
-        """Elements of a form within a cluster; `total` says how many there are, which is known outside of lists."""
+        """Elements of a form within a cluster; `total` is how many there are, known outside of lists."""
         if form.is_record:
-            contents = [self._content(inner, cluster, start, stop, total) for inner in form.contents]
+            events = (cluster, start, stop, total)
+            contents = [self._content(inner, *events) for inner in form.contents]
             names = None if form.is_tuple else form.fields
             return ak.contents.RecordArray(contents, names, length=stop - start)
         if form.is_regular:
@@ -113,11 +115,14 @@ class NTupleAccess:
         offsets = self._offsets(cluster, column, start, stop, total)
         if form.is_numpy:
             dtype = ak.types.numpytype.primitive_to_dtype(form.primitive)
-            return ak.contents.NumpyArray(np.diff(offsets).astype(dtype), parameters=form.parameters)
+            counts = np.diff(offsets).astype(dtype)
+            return ak.contents.NumpyArray(counts, parameters=form.parameters)
         inner = self._content(form.content, cluster, int(offsets[0]), int(offsets[-1]), None)
         if form.is_option:
-            return ak.contents.IndexedOptionArray(_index(offsets), inner, parameters=form.parameters)
-        return ak.contents.ListOffsetArray(ak.index.Index64(offsets - offsets[0]), inner, parameters=form.parameters)
+            index = _index(offsets)
+            return ak.contents.IndexedOptionArray(index, inner, parameters=form.parameters)
+        begins = ak.index.Index64(offsets - offsets[0])
+        return ak.contents.ListOffsetArray(begins, inner, parameters=form.parameters)
 
     def _offsets(self, cluster: int, column: int | None, start: int, stop: int, total: int | None) -> Array:
         """Where each list begins and the last one ends, among all elements of the cluster: int64.
@@ -137,7 +142,8 @@ class NTupleAccess:
 
 def _column(form: Any) -> int | None:
     """The number of the column that uproot's key of a form names."""
-    kind, _, number = (form.form_key or "").removesuffix("-optional").removesuffix("-cardinality").partition("-")
+    key = (form.form_key or "").removesuffix("-optional").removesuffix("-cardinality")
+    kind, _, number = key.partition("-")
     return int(number) if kind == "column" else None
 
 

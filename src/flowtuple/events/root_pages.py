@@ -1,4 +1,4 @@
-"""The pages of an RNTuple: elements of a column by their place in a cluster, with the pages last read in memory."""
+"""The pages of an RNTuple: elements of a column by their place in a cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHECKSUM = 8  # bytes behind a page
 
 
 class Pages:
-    """Elements of columns, decoded page by page: ranges of events take the pages that they touch and no others."""
+    """Elements of columns by pages: a range takes those that it touches; the last ones stay in memory."""
 
     def __init__(self, ntuple: Any) -> None:
         self._ntuple = ntuple
@@ -24,16 +24,23 @@ class Pages:
         self._bytes = 0
         self._ends: dict[tuple[int, int], list[int]] = {}
 
-    def elements(self, cluster: int, column: int, start: int, stop: int, expected: int | None = None) -> Array:
+    def elements(
+        self,
+        cluster: int,
+        column: int,
+        start: int,
+        stop: int,
+        expected: int | None = None,
+    ) -> Array:
         """Elements `start` to `stop` of a column within a cluster, as a new array.
 
         Args:
             cluster: The cluster's number.
-            column: The column's number; another one takes its place where it is suppressed in the cluster.
+            column: The column's number; another one takes its place where it is suppressed.
             start: First element.
             stop: Element after the last one.
-            expected: How many elements the cluster should have, where that is known: a column that was added after
-                the first events lacks some, which are zero.
+            expected: How many elements the cluster should have, where that is known: a column that
+                was added after the first events lacks some, which are zero.
 
         Raises:
             ValueError: The cluster has fewer.
@@ -41,11 +48,15 @@ class Pages:
         stored = self._stored(cluster, column)
         ends = self._page_ends(cluster, stored)
         present = ends[-1] if ends else 0
-        missing = max(0, expected - present) if expected is not None and self._is_deferred(column) else 0
-        pieces = [np.zeros(max(0, min(stop, missing) - start), self._ntuple.get_field_metadata(stored).dtype_result)]
+        missing = 0
+        if expected is not None and self._is_deferred(column):
+            missing = max(0, expected - present)
+        dtype = self._ntuple.get_field_metadata(stored).dtype_result
+        pieces = [np.zeros(max(0, min(stop, missing) - start), dtype)]
         start, stop = max(0, start - missing), max(0, stop - missing)
         if stop > present:
-            raise ValueError(f"column {column} has {present} elements in cluster {cluster}, not {stop}")
+            where = f"column {column} has {present} elements in cluster {cluster}"
+            raise ValueError(f"{where}, not {stop}")
         first = int(np.searchsorted(ends, start, side="right"))
         for page in range(first, len(ends)):
             begin = ends[page - 1] if page else 0
@@ -58,15 +69,16 @@ class Pages:
         return bool(self._ntuple.column_records[column].first_element_index)
 
     def _stored(self, cluster: int, column: int) -> int:
-        """The column that holds the elements in this cluster: a field may change how it is encoded."""
+        """The column with the elements in this cluster: a field may change how it is encoded."""
         links = self._ntuple.page_link_list[cluster]
         if column >= len(links) or not links[column].suppressed:
             return column
-        record = self._ntuple.column_records[column]
-        others = [r.idx for r in self._ntuple.column_records if r.field_id == record.field_id]
-        same_place = len([r for r in others if r < column and self._ntuple.column_records[r].repr_idx == record.repr_idx])
-        kept = [k for k in others if not links[k].suppressed]
-        return int(kept[same_place])
+        records = self._ntuple.column_records
+        own = records[column]
+        field = [r for r in records if r.field_id == own.field_id]
+        place = sum(r.repr_idx == own.repr_idx and r.idx < column for r in field)
+        stored = [r.idx for r in field if not links[r.idx].suppressed]
+        return int(stored[place])
 
     def _page_ends(self, cluster: int, column: int) -> list[int]:
         key = (cluster, column)

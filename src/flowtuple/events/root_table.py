@@ -4,45 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import awkward as ak
 import numpy as np
-import uproot
 
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.events.location import told_by_server
-from flowtuple.events.root_branches import Access, Branch, number_block, unused
-from flowtuple.events.root_ntuple import NTupleAccess
-from flowtuple.events.root_tree import TreeAccess
-from flowtuple.schema import OPAQUE, Array, Column, infer_role
+from flowtuple.events.root_branches import Access, unused
+from flowtuple.events.root_leaves import Leaf, make_column, walk, whole_bools, with_visible_counters, with_whole_bools
+from flowtuple.schema import Array, Column
 from flowtuple.table import Table, ranges, with_counters
 
 _SCAN_STEP = 16384
-
-Kind = Literal["scalar", "counted", "opaque"]
-
-
-class UnreadableTree(Exception):
-    """A tree that cannot be a table; the message is the reason for `Dataset.refused`."""
-
-
-@dataclass(frozen=True)
-class _Leaf:
-    """A column and the way to its values: a branch, then fields of records within it."""
-
-    column: Column
-    branch: str
-    fields: tuple[str, ...]
-    kind: Kind
-
-    def pick(self, arrays: Mapping[str, Any]) -> Any:
-        values = arrays[self.branch]
-        for name in self.fields:
-            values = values[name]
-        return values
 
 
 class RootTable:
@@ -62,7 +38,12 @@ class RootTable:
         self._renamed: dict[str, str] = {}
         self._leaves = self._find_leaves()
         self.storage = access.description() | ({"renamed": self._renamed} if self._renamed else {})
-        self._sharing: dict[str, list[_Leaf]] = {}
+        self._sharing: dict[str, list[Leaf]] = {}
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether a branch can be read; to ask this reads no event."""
+        return bool(self._leaves)
 
     @property
     def num_entries(self) -> int:
@@ -125,17 +106,20 @@ class RootTable:
 
     def _unreadable(self, failing: Sequence[str], start: int, stop: int) -> Exception:
         """The error that names the branches which cannot be read."""
-        where = f"{self._path}: tree {self.name!r}, events {start} to {stop}: the data cannot be read"
+        events = f"events {start} to {stop}"
+        where = f"{self._path}: tree {self.name!r}, {events}: the data cannot be read"
         if not failing:
-            return Unsupported(f"{where} together; there is not enough memory, or leave columns out with --exclude")
+            why = "memory may not be enough for so many"
+            return Unsupported(f"{where} together; {why}, leave columns out with --exclude")
         names = [leaf.column.name for leaf in self._leaves.values() if leaf.branch in failing]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         advice = f"leave it out with --exclude {names[0]!r}"
         if any(self._access.is_damaged(branch, start, stop) for branch in failing):
-            return Corrupt(f"{where}: column {names[0]!r}{more} is damaged; fetch the file again, or {advice}")
+            what = f"column {names[0]!r}{more} is damaged"
+            return Corrupt(f"{where}: {what}; fetch the file again, or {advice}")
         return Unsupported(f"{where}: uproot cannot decode column {names[0]!r}{more}; {advice}")
 
-    def _counting_leaf(self, hidden: str, names: Container[str]) -> _Leaf:
+    def _counting_leaf(self, hidden: str, names: Container[str]) -> Leaf:
         """A leaf whose lists tell a hidden counter's values: one that is read anyway, where there is one."""
         leaves = self._sharing[hidden]
         return next((leaf for leaf in leaves if leaf.column.name in names), leaves[0])
@@ -145,42 +129,43 @@ class RootTable:
             return _counts(values)
         if column.is_opaque:
             self._check_valid(column, values)
-            return ak.to_packed(_with_whole_bools(values))
+            return ak.to_packed(with_whole_bools(values))
         content = ak.to_numpy(_lists(values).content if column.counter is not None else values)
         content = np.ascontiguousarray(content, dtype=np.dtype(column.dtype))
-        return _whole_bools(content) if column.dtype == "bool" else content
+        return whole_bools(content) if column.dtype == "bool" else content
 
     def _check_valid(self, column: Column, values: Any) -> None:
         if ak.validity_error(values):
             where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
-            raise Unsupported(f"{where}: uproot decodes its lists wrongly; leave it out with --exclude {column.name!r}")
+            advice = f"leave it out with --exclude {column.name!r}"
+            raise Unsupported(f"{where}: uproot decodes its lists wrongly; {advice}")
 
     def _check_counts(self, column: Column, values: Any, counts: Array) -> None:
         if not np.array_equal(_counts(values), counts):
             where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
             raise Corrupt(f"{where} does not have as many values as {column.counter!r} says; leave it out with --exclude")
 
-    def _find_leaves(self) -> dict[str, _Leaf]:
+    def _find_leaves(self) -> dict[str, Leaf]:
         branches = list(self._access.branches())
         counting = {b.count for b in branches if b.count is not None}
-        leaves: dict[str, _Leaf] = {}
+        leaves: dict[str, Leaf] = {}
         by_path: dict[str, str] = {}
         often = _repeated(b.name for b in branches)
         for branch in branches:
             name = branch.path.replace("/", ".") if branch.name in often else branch.name
-            found = [] if branch.form is None else list(_walk(branch.form))
+            found = [] if branch.form is None else list(walk(branch.form))
             if not found:
                 self.refused[f"{self.name}/{name}"] = branch.reason or "it holds no values"
             for fields, kind, dtype, shape in found:
                 wanted = "_".join((name, *fields))
-                column = _column(unused(wanted, leaves), branch, kind, dtype, shape)
+                column = make_column(unused(wanted, leaves), branch, kind, dtype, shape)
                 if branch.repeated or column.name != wanted:
                     self._renamed[column.name] = "_".join((branch.name, *fields))
                 if branch.path in counting and kind == "scalar" and "int" in dtype and not (fields or shape):
                     column = replace(column, role="counter")
                     by_path[branch.path] = column.name
-                leaves[column.name] = _Leaf(column, branch.path, fields, kind)
-        return _with_visible_counters(leaves, {b.path: by_path.get(b.count or "") for b in branches})
+                leaves[column.name] = Leaf(column, branch.path, fields, kind)
+        return with_visible_counters(leaves, {b.path: by_path.get(b.count or "") for b in branches})
 
     def _shared_counts(self) -> dict[str, str]:
         """For each column of lists without a counter branch, the name of the hidden counter it shares."""
@@ -195,11 +180,12 @@ class RootTable:
                 if leaf.branch not in unread:
                     digests[leaf.column.name].update(_counts(leaf.pick(arrays)).tobytes())
         for leaf in leaves:
-            if leaf.branch in unread:  # a counter of its own, so that whoever leaves it out can read the others
+            if leaf.branch in unread:  # a counter of its own: without it the others can be read
                 digests[leaf.column.name].update(leaf.column.name.encode())
         first: dict[bytes, str] = {}
         taken = set(self._leaves)
-        return {name: first.setdefault(digest.digest(), _hidden(name, taken)) for name, digest in digests.items()}
+        found = ((name, digest.digest()) for name, digest in digests.items())
+        return {name: first.setdefault(key, _hidden(name, taken)) for name, key in found}
 
     def _readable(self, branches: Sequence[str], start: int, stop: int) -> tuple[Mapping[str, Any], list[str]]:
         """Values of the branches that can be read, and the others."""
@@ -208,54 +194,6 @@ class RootTable:
         except (Corrupt, Unsupported):
             failing = self._failing(branches, start, stop)
         return self._fetch([b for b in branches if b not in failing], start, stop), failing
-
-
-def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
-    """The table of a tree.
-
-    Args:
-        path: The file's path, for messages.
-        name: The tree's name, with its directory.
-        directory: The uproot directory that holds it.
-        key: Its key there, cycle included.
-
-    Raises:
-        UnreadableTree: uproot cannot read the tree, or none of its branches.
-    """
-    try:
-        with told_by_server(path):
-            tree = _tree(directory, key)
-            access = TreeAccess(tree, path) if isinstance(tree, uproot.TTree) else NTupleAccess(tree)
-            table = RootTable(path, name, access)
-    except InvalidArgument:
-        raise
-    except Exception:  # uproot lets through whatever it runs into
-        raise UnreadableTree("the tree is damaged, or uproot cannot read its kind") from None
-    if not table._leaves:
-        raise UnreadableTree(_no_branch(table.refused))
-    return table
-
-
-def _tree(directory: Any, key: str) -> Any:
-    """The tree, without its user information and friends where these cannot be read."""
-    try:
-        return directory[key]
-    except Exception:  # they hold objects of any class
-        options = directory.file.options
-        with_everything = options["minimal_ttree_metadata"]
-        options["minimal_ttree_metadata"] = True
-        try:
-            return directory[key]
-        finally:
-            options["minimal_ttree_metadata"] = with_everything
-
-
-def _no_branch(refused: Mapping[str, str]) -> str:
-    if not refused:
-        return "the tree has no branch"
-    name, reason = next(iter(refused.items()))
-    more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-    return f"the tree has no branch that can be read; {name}: {reason}{more}"
 
 
 def _repeated(names: Iterator[str]) -> set[str]:
@@ -271,39 +209,6 @@ def _hidden(column: str, taken: Container[str]) -> str:
     return name
 
 
-def _walk(form: Any, fields: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Kind, str, tuple[int, ...]]]:
-    """The columns within a form, as (fields, kind, dtype, shape); records, and lists of records, give one a field."""
-    record = form.content if form.is_list and not form.is_regular else form
-    if record.is_record:
-        for name, inner in zip(record.fields, record.contents, strict=True):
-            inside = form.copy(content=inner) if record is not form else inner
-            yield from _walk(inside, (*fields, name))
-        return
-    block = number_block(form)
-    if block is not None:
-        yield fields, "scalar", *block
-        return
-    inner = number_block(form.content) if form.is_list and form.parameter("__array__") is None else None
-    if inner is not None and not inner[1]:
-        yield fields, "counted", *inner
-    else:
-        yield fields, "opaque", OPAQUE, ()
-
-
-def _column(name: str, branch: Branch, kind: Kind, dtype: str, shape: tuple[int, ...]) -> Column:
-    role = "value" if kind == "opaque" else infer_role(name, dtype)
-    title = branch.leaf_list if kind == "opaque" and not branch.title else branch.title  # it names the counter
-    return Column(name, dtype, role, title, None, shape)
-
-
-def _with_visible_counters(leaves: dict[str, _Leaf], counters: Mapping[str, str | None]) -> dict[str, _Leaf]:
-    """The leaves, counted ones with the counter column that their branch names."""
-    return {
-        name: replace(leaf, column=replace(leaf.column, counter=counters[leaf.branch])) if leaf.kind == "counted" else leaf
-        for name, leaf in leaves.items()
-    }
-
-
 def _lists(values: Any) -> Any:
     """The layout of lists with offsets that begin at 0 and contents that end with the last list."""
     layout = ak.to_packed(values).layout
@@ -312,20 +217,3 @@ def _lists(values: Any) -> Any:
 
 def _counts(values: Any) -> Array:
     return np.asarray(ak.to_numpy(ak.num(values, axis=1)), dtype=np.int64)
-
-
-def _whole_bools(values: Array) -> Array:
-    """True for every byte but 0: a C++ bool that nobody set holds any, and NumPy takes it for true without changing it."""
-    true: Array = values.view(np.uint8) != 0
-    return true
-
-
-def _with_whole_bools(values: Any) -> Any:
-    """An awkward array in which every bool is a byte of 0 or 1."""
-
-    def mended(layout: Any, **_: Any) -> Any:
-        if not (layout.is_numpy and layout.dtype == np.bool_):
-            return None
-        return ak.contents.NumpyArray(_whole_bools(np.ascontiguousarray(layout.data)), parameters=layout.parameters)
-
-    return ak.transform(mended, values)

@@ -1,36 +1,37 @@
-"""A TTree as uproot reads it: which of its branches can be decoded, and their values by ranges of events."""
+"""A TTree as uproot reads it: the branches that can be decoded, and values of ranges of events."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import uproot
 
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.location import told_by_server
 from flowtuple.events.root_baskets import c_strings, check_valid, counted_lists
 from flowtuple.events.root_branches import Branch, unused
+from flowtuple.events.root_interpretation import (
+    HiddenError,
+    array_of,
+    as_read,
+    form_of,
+    interpretation_of,
+    is_empty,
+    is_plain,
+    is_plain_jagged,
+    type_name,
+)
+from flowtuple.events.root_said import describe, documentation
 
-_LEAF_LIST = re.compile(r"[^\s/:]+(/[A-Za-z])?(:[^\s/:]+(/[A-Za-z])?)*")
-_LEAVES = {
-    "TLeafO": "?",
-    "TLeafB": "i1",
-    "TLeafS": ">i2",
-    "TLeafI": ">i4",
-    "TLeafL": ">i8",
-    "TLeafF": ">f4",
-    "TLeafD": ">f8",
-}
 _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lists begin
 
 
 class TreeAccess:
     """A TTree: branches, leaf lists and split objects.
 
-    Branches are found by their place, since ROOT lets several have one name and uproot's look-up gives the first.
+    Branches are found by their place: ROOT lets several have one name, of which uproot's look-up
+    gives the first.
     """
 
     def __init__(self, tree: Any, source: str) -> None:
@@ -38,9 +39,10 @@ class TreeAccess:
         self._source = source
         self.num_entries = int(tree.num_entries)
         self._branches, self._repeated = _by_path(tree)
-        self._looked_up = {path for path, branch in self._branches.items() if _look_up(tree, path) is branch}
+        found = self._branches.items()
+        self._looked_up = {path for path, branch in found if _look_up(tree, path) is branch}
         self._counters = self._find_counters()
-        self._interpretations = {path: _interpretation(branch) for path, branch in self._branches.items()}
+        self._interpretations = {path: interpretation_of(branch) for path, branch in found}
 
     def fetch(self, branches: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
         pairs = []
@@ -51,8 +53,8 @@ class TreeAccess:
             else:
                 arrays[path] = self._one(path, start, stop)
         if pairs:
-            options = {"entry_start": start, "entry_stop": stop, "library": "ak", "how": dict, "array_cache": None}
-            arrays.update(self._tree.arrays(pairs, **options))
+            events = {"entry_start": start, "entry_stop": stop}
+            arrays.update(self._tree.arrays(pairs, library="ak", how=dict, array_cache=None, **events))
         return arrays
 
     def branches(self) -> Iterator[Branch]:
@@ -60,8 +62,8 @@ class TreeAccess:
             counter = self._counters.get(path)
             form, reason = self._form(path, branch)
             leaf_list = "" if counter is None else str(branch.member("fLeaves")[0].member("fTitle"))
-            repeated = path in self._repeated
-            yield Branch(path, branch.name, _documentation(branch), form, counter, reason, leaf_list, repeated)
+            title, repeated = documentation(branch), path in self._repeated
+            yield Branch(path, branch.name, title, form, counter, reason, leaf_list, repeated)
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
         found = self._branches[branch]
@@ -79,18 +81,19 @@ class TreeAccess:
         """Values of one branch, found by its place."""
         branch = self._branches[path]
         if self._decoded_here(path):
-            decode = c_strings if isinstance(self._interpretations[path], uproot.AsStrings) else counted_lists
+            is_text = isinstance(self._interpretations[path], uproot.AsStrings)
+            decode = c_strings if is_text else counted_lists
             return decode(branch, start, stop)
-        return _array(branch, self._interpretations[path], start, stop)
+        return array_of(branch, self._interpretations[path], start, stop)
 
     def _decoded_here(self, path: str) -> bool:
-        """Whether uproot takes the baskets of a branch wrongly: lists without offsets, and strings that may be empty."""
+        """Whether uproot takes its baskets wrongly: lists without offsets, strings that may be empty."""
         found = self._interpretations[path]
         if isinstance(found, uproot.AsStrings):
             return bool(self._branches[path].member("fLeaves")[0].classname == "TLeafC")
         if path not in self._counters or not _io_features(self._tree) & _OFFSETS_FROM_COUNTS:
             return False
-        return isinstance(found, uproot.AsJagged) and found.header_bytes == 0 and _is_plain(found.content)
+        return is_plain_jagged(found) and bool(found.header_bytes == 0)
 
     def _find_counters(self) -> dict[str, str]:
         """By path of a branch of lists, that of the branch that counts its objects."""
@@ -108,12 +111,14 @@ class TreeAccess:
             return None, "uproot has no interpretation for its type"
         if branch.num_entries != self.num_entries:
             return None, f"it has {branch.num_entries} entries, the tree {self.num_entries}"
+        if is_empty(self._interpretations[path]):
+            return None, f"it is empty: {type_name(branch)} has no members of its own"
         try:
             with told_by_server(self._source):
                 return self._tried(path, branch), ""
         except InvalidArgument:
             raise
-        except _HiddenError as error:
+        except HiddenError as error:
             return None, str(error)
         except Exception:  # a branch that fails in any way is named, and the others are read
             return None, self._why(path, branch)
@@ -121,70 +126,31 @@ class TreeAccess:
     def _why(self, path: str, branch: Any) -> str:
         if self.is_damaged(path, 0, self.num_entries):
             return "its bytes are damaged or cut short; fetch the file again"
-        return f"uproot cannot decode its type {_type_name(branch)}"
+        return f"uproot cannot decode its type {type_name(branch)}"
 
     def _tried(self, path: str, branch: Any) -> Any:
-        """The form: from metadata for plain numbers, which fail in no way of their own; others are read here and there."""
+        """The form: from metadata for plain numbers; others are read here and there, since they may fail."""
         interpretation = self._interpretations[path]
         _ = branch.entry_offsets  # raises where its baskets do not add up
-        is_counted = path in self._counters and _is_plain_jagged(interpretation)
-        if is_counted or (_is_plain(interpretation) and not _may_hold_more(branch)):
-            return _form_of(branch, interpretation)
+        is_counted = path in self._counters and is_plain_jagged(interpretation)
+        if is_counted or (is_plain(interpretation) and not _may_hold_more(branch)):
+            return form_of(branch, interpretation)
         samples = [self._one(path, *events) for events in self._samples(branch)]
         for values in samples:
             check_valid(values)
-        form = _form_of(branch, interpretation)
-        return _as_read(form, samples[0].layout.form)
+        form = form_of(branch, interpretation)
+        return as_read(form, samples[0].layout.form)
 
     def _samples(self, branch: Any) -> list[tuple[int, int]]:
-        """Ranges of events that are tried: the first, a middle one and the last, or all where few fail among many."""
+        """Events that are tried: the first, a middle one and the last, or all where few fail among many."""
         if _may_hold_more(branch):
             return [(0, self.num_entries)]
         last = self.num_entries - 1
         return [(max(0, event), event + 1) for event in sorted({0, last // 2, last})]
 
 
-class _HiddenError(Exception):
-    """A branch that uproot reads without showing any of its members."""
-
-
-def describe(tree: Any) -> dict[str, Any]:
-    """The title, aliases, user information and friends of a TTree, as far as uproot can say."""
-    found: dict[str, Any] = {"title": str(tree.title)}
-    for name, ask in (("aliases", _aliases), ("user_info", _user_info), ("friends", _friends)):
-        try:
-            found[name] = ask(tree)
-        except Exception:  # these lists hold any class, which must not keep the tree from being read
-            found[name] = None
-    return {name: value for name, value in found.items() if value}
-
-
-def _aliases(tree: Any) -> dict[str, str]:
-    return {str(name): str(formula) for name, formula in tree.aliases.items()}
-
-
-def _user_info(tree: Any) -> list[str]:
-    return [_in_words(thing) for thing in tree.member("fUserInfo", none_if_missing=True) or []]
-
-
-def _friends(tree: Any) -> list[str]:
-    friends = tree.member("fFriends", none_if_missing=True) or []
-    return [":".join(filter(None, (friend.member("fTitle"), friend.member("fTreeName")))) for friend in friends]
-
-
-def _in_words(thing: Any) -> str:
-    """The name and class of an object and, where uproot can say it, the value or title."""
-    if isinstance(thing, str):
-        return str(thing)
-    value = thing.member("fVal", none_if_missing=True)
-    if value is None:
-        value = thing.member("fTitle", none_if_missing=True)
-    name = thing.member("fName", none_if_missing=True) or ""
-    return f"{name} ({thing.classname})" + (f": {value}" if value not in (None, "") else "")
-
-
 def _by_path(tree: Any) -> tuple[dict[str, Any], set[str]]:
-    """Every branch that holds values by a path of its own, in order, and the paths that were made for repeated ones."""
+    """Every branch that holds values by a path of its own, and the paths made for repeated ones."""
     everything = list(_walk(tree, ""))
     taken = {path for path, _ in everything}
     found: dict[str, Any] = {}
@@ -219,87 +185,6 @@ def _io_features(tree: Any) -> int:
     return 0 if features is None else int(features.member("fIOBits"))
 
 
-def _array(branch: Any, interpretation: Any, start: int, stop: int) -> Any:
-    return branch.array(interpretation, entry_start=start, entry_stop=stop, library="ak", array_cache=None)
-
-
-def _interpretation(branch: Any) -> Any:
-    """What uproot makes of a branch, or the error; a leaf list in which names repeat, which it refuses, is read here."""
-    try:
-        return branch.interpretation
-    except Exception as error:  # uproot lets through whatever its streamers run into
-        leaves = branch.member("fLeaves", none_if_missing=True) or []
-        names = [leaf.member("fName") for leaf in leaves]
-        if len(set(names)) == len(names):
-            return error
-        kinds = [_LEAVES.get(leaf.classname) for leaf in leaves]
-        return error if None in kinds else uproot.AsDtype(_leaf_list(leaves))
-
-
-def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
-    """The bytes of a leaf list, with a number behind names that repeat."""
-    fields: dict[str, Any] = {}
-    for leaf in leaves:
-        code = _LEAVES[leaf.classname]
-        if leaf.member("fIsUnsigned"):
-            code = code.replace("i", "u")
-        length = leaf.member("fLen")
-        fields[unused(leaf.member("fName"), fields)] = (code, (length,)) if length > 1 else code
-    return np.dtype(list(fields.items()))
-
-
 def _may_hold_more(branch: Any) -> bool:
-    """Whether events may have more bytes than the type says: the bits of an object that a TRef points to do."""
+    """Whether events may have more bytes than the type says, as an object has that a TRef points to."""
     return bool(branch.name.rpartition(".")[2] == "fBits")
-
-
-def _is_plain(interpretation: Any) -> bool:
-    return type(interpretation) is uproot.AsDtype
-
-
-def _is_plain_jagged(interpretation: Any) -> bool:
-    return isinstance(interpretation, uproot.AsJagged) and _is_plain(interpretation.content)
-
-
-def _form_of(branch: Any, interpretation: Any) -> Any:
-    """The form that uproot says, or that of no events, for leaf lists whose form it cannot say."""
-    try:
-        return interpretation.awkward_form(branch.file)
-    except Exception:
-        if not (_is_plain(interpretation) or _is_plain_jagged(interpretation)):
-            raise
-        return _array(branch, interpretation, 0, 0).layout.form
-
-
-def _as_read(form: Any, found: Any) -> Any:
-    """The form without members that uproot leaves out when it reads, such as `@fBits`.
-
-    Raises:
-        _HiddenError: None is left, or two have one name, by which only the first can be found.
-    """
-    if form.is_record and found.is_record:
-        if len(set(found.fields)) < len(found.fields):
-            twice = next(name for name in found.fields if found.fields.count(name) > 1)
-            raise _HiddenError(f"two of its members are called {twice!r}")
-        names = [name for name in form.fields if name in found.fields]
-        if not names:
-            raise _HiddenError("it holds no member that uproot reads")
-        contents = [_as_read(form.content(name), found.content(name)) for name in names]
-        return form.copy(fields=None if form.is_tuple else names, contents=contents)
-    if form.is_list and found.is_list:
-        return form.copy(content=_as_read(form.content, found.content))
-    return form
-
-
-def _type_name(branch: Any) -> str:
-    try:
-        return str(branch.typename)
-    except Exception:
-        return "unknown"
-
-
-def _documentation(branch: Any) -> str:
-    """A branch's title, empty where it only repeats the name or lists the leaves (`Jet_pt[nJet]/F`)."""
-    title = str(branch.title)
-    is_leaf_list = "/" in title and _LEAF_LIST.fullmatch(title) is not None
-    return "" if is_leaf_list or title == branch.name else title
