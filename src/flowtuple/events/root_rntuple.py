@@ -10,7 +10,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.events.root_forms import field_reason, plain_reason
+from flowtuple.events.root_forms import field_reason, mark_of, plain_reason
 from flowtuple.schema import Array, Column
 from flowtuple.table import Table, TableSource, ranges
 
@@ -25,13 +25,13 @@ class FieldPlan:
         paths: For each column its field, and the members within it.
         forms: For each column the awkward form of its values.
         reasons: By column, why it cannot be a field.
-        unknown: Columns without any value that could tell their type.
+        loosened: By column, its type where an RNTuple has it less strictly.
     """
 
     paths: dict[str, tuple[str, ...]]
     forms: dict[str, Any]
     reasons: dict[str, str] = field(default_factory=dict)
-    unknown: tuple[str, ...] = ()
+    loosened: dict[str, str] = field(default_factory=dict)
 
 
 def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -78,8 +78,11 @@ def plan_fields(source: TableSource, forms: Mapping[str, Any]) -> FieldPlan:
     reasons = {name: reason for name, reason in reasons.items() if reason}
     good = [c for c in columns if c.name not in reasons]
     planned = {c.name: _field_form(forms[c.name]) if c.is_opaque else _plain_form(c) for c in good}
-    unknown = tuple(c.name for c in good if c.is_opaque and "unknown" in str(forms[c.name].type))
-    return FieldPlan(field_paths([c.name for c in good]), planned, reasons, unknown)
+    marks = {c.name: mark_of(forms[c.name]) for c in good if c.is_opaque}
+    loosened = {name: f"{mark} -> {planned[name].type}" for name, mark in marks.items() if mark}
+    unknown = [c.name for c in good if c.is_opaque and "unknown" in str(forms[c.name].type)]
+    loosened |= dict.fromkeys(unknown, "no value tells its type -> float64")
+    return FieldPlan(field_paths([c.name for c in good]), planned, reasons, loosened)
 
 
 def _plain_form(column: Column) -> Any:
