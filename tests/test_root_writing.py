@@ -328,6 +328,13 @@ class TestNTuples:
         with uproot.open(tmp_path / "a.root") as file:
             assert file["t"].arrays()["bits"].tolist() == [[True, False], [False, False]]
 
+    def test_arrays_of_records_become_lists_for_root(self, tmp_path: Path) -> None:
+        pairs = ak.to_regular(ak.Array([[[{"p": 1.5}, {"p": 2.5}]], [], [[{"p": 3.5}, {"p": 4.5}]]]), axis=2)
+        result = written(Table("t", (Column("c", "opaque"),), 3, {"c": pairs}), tmp_path / "a.root")
+        assert result.changes[1:] == ("t: c: var * 2 * {p: float64} -> var * var * {p: float64}",)
+        with uproot.open(tmp_path / "a.root") as file:
+            assert file["t"].arrays()["c"].tolist() == pairs.tolist()
+
     def test_a_file_with_trees_ntuples_and_objects(self, tmp_path: Path) -> None:
         with uproot.recreate(tmp_path / "a.root") as file:
             file["d/h"] = np.histogram([0.5, 1.5], bins=3, range=(0, 3))
