@@ -19,7 +19,7 @@ from flowtuple.container.model import pack_column
 from flowtuple.container.stored import StoredTable
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.evaluate.report import ColumnSize, ReportInput
-from flowtuple.events.root_writer import type_changes
+from flowtuple.events.root_writer import root_changes
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
@@ -102,6 +102,7 @@ def info(path: str | os.PathLike[str], model: str | os.PathLike[str] | None = No
     bytes, is refused.
     """
     with File(path, model=model, memory=memory) as file:
+        storage = file.storage
         sections = Counter({kind.name.lower(): 0 for kind in SectionKind})
         for section in file.sections:
             sections[section.kind.name.lower()] += section.length
@@ -117,11 +118,11 @@ def info(path: str | os.PathLike[str], model: str | os.PathLike[str] | None = No
             "provenance": file.meta.get("provenance", {}),
             "carried": file.meta.get("carried", []),
             "left_out": [part.to_json() for part in file.left_out],
-            "tables": [_table_info(table, known=model is not None) for table in file.tables.values()],
+            "tables": [_table_info(t, storage.get(t.name, {}), known=model is not None) for t in file.tables.values()],
         }
 
 
-def _table_info(table: StoredTable, *, known: bool) -> dict[str, Any]:
+def _table_info(table: StoredTable, storage: Mapping[str, Any], *, known: bool) -> dict[str, Any]:
     chunks = list(table.stored())
     flow = table.flow if known or not table.model_reference else LatticeFlow()
     model = column_model_bytes(table, flow)
@@ -131,7 +132,7 @@ def _table_info(table: StoredTable, *, known: bool) -> dict[str, Any]:
         "chunks": len(table.chunks),
         "model_bytes": table.model_bytes,
         "model_reference": table.model_reference,
-        "root_changes": type_changes(table.columns),
+        "root_changes": root_changes(table.columns, storage),
         "columns": [_column_info(table, column, chunks, model, flow.columns.get(column.name)) for column in table.columns],
     }
 

@@ -15,11 +15,11 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.events.location import is_url, told_by_server
 from flowtuple.events.root_objects import DAMAGE, carry
 from flowtuple.events.root_table import UnreadableTree, open_tree
-from flowtuple.events.root_writer import type_changes, write_dataset
+from flowtuple.events.root_writer import root_changes, root_obstacles, type_changes, write_dataset
 from flowtuple.events.source import ReadOptions
 from flowtuple.table import Dataset, TableSource
 
-__all__ = ["open_dataset", "type_changes", "write_dataset"]
+__all__ = ["open_dataset", "root_changes", "root_obstacles", "type_changes", "write_dataset"]
 
 _TREES = frozenset(["TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"])
 _FOLDERS = frozenset(["TDirectory", "TDirectoryFile"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import awkward as ak
@@ -13,26 +13,32 @@ from flowtuple.table import TableSource, ranges
 
 NUMBERS = frozenset(["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"])
 _SCAN = 16384  # events that are looked at together
+_FEW = 64  # events whose types stand for those of all
 _STRINGS = ("string", "char")
 
 
-def opaque_forms(source: TableSource, most: int | None = None) -> dict[str, Any]:
-    """The awkward form of each opaque column; an option type counts only where a value is missing.
+def opaque_forms(source: TableSource, columns: Iterable[str] | None = None) -> dict[str, Any]:
+    """The awkward form of each opaque column over all events; an option type counts only where a value is missing.
 
     Args:
         source: The table; parts of it may have types of their own, which are joined.
-        most: Events to look at; `None` for all.
+        columns: Names of some of its opaque columns; `None` for all.
     """
-    names = [c.name for c in source.columns if c.is_opaque]
-    entries = source.num_entries if most is None else min(most, source.num_entries)
+    names = [c.name for c in source.columns if c.is_opaque] if columns is None else list(columns)
     joined: dict[str, ak.Array] = {}
-    for start, stop in ranges(entries if names else 0, _SCAN):
+    for start, stop in ranges(source.num_entries if names else 0, _SCAN):
         table = source.read(names, start, stop)
         _join(joined, {name: without_idle_options(table[name])[:0] for name in names})
     if names and not joined:
-        table = source.read(names, 0, 0)
-        _join(joined, {name: without_idle_options(table[name]) for name in names})
-    return {name: ak.to_layout(values).form for name, values in joined.items()}
+        joined = {name: without_idle_options(values) for name, values in source.read(names, 0, 0).data.items()}
+    return {name: ak.to_layout(joined[name]).form for name in names}
+
+
+def first_forms(source: TableSource) -> dict[str, Any]:
+    """The forms of the opaque columns as their first events have them, with every option type."""
+    names = [c.name for c in source.columns if c.is_opaque]
+    table = source.read(names, 0, _FEW)
+    return {name: ak.to_layout(ak.to_packed(table[name])).form for name in names}
 
 
 def _join(joined: dict[str, ak.Array], part: Mapping[str, ak.Array]) -> None:
@@ -44,10 +50,10 @@ def _join(joined: dict[str, ak.Array], part: Mapping[str, ak.Array]) -> None:
 
 
 def kind_in_words(column: Column, forms: Mapping[str, Any]) -> str:
-    """A column's type for a person, as `float32`, `float32 [2, 3]` or `var * var * float32`."""
+    """A column's type for a person, as `float32`, `float32 [2, 3]`, `var * var * float32` or `bitset`."""
     if not column.is_opaque:
         return f"{column.dtype} {list(column.shape)}" if column.shape else column.dtype
-    return " ".join(str(forms[column.name].type).split())
+    return mark_of(forms[column.name]) or " ".join(str(forms[column.name].type).split())
 
 
 def plain_reason(column: Column) -> str:
@@ -67,6 +73,22 @@ def field_reason(form: Any) -> str:
     return field_reason(form.content)
 
 
+def mark_of(form: Any) -> str:
+    """What awkward calls a form that is more than its lists and numbers, such as `bitset`; empty for plain ones.
+
+    Example:
+        >>> mark_of(ak.forms.ListOffsetForm("i64", ak.forms.NumpyForm("bool"), parameters={"__array__": "bitset"}))
+        'bitset'
+    """
+    mark = form.parameter("__array__")
+    if mark is not None and mark not in _STRINGS:
+        return str(mark)
+    if form.is_numpy or form.is_unknown:
+        return ""
+    inner = form.contents if form.is_record or form.is_union else [form.content]
+    return next(filter(None, map(mark_of, inner)), "")
+
+
 def _own_reason(form: Any) -> str:
     """The reason that lies in the form itself, whatever is in it."""
     array = form.parameter("__array__")
@@ -74,7 +96,6 @@ def _own_reason(form: Any) -> str:
     sizes = form.inner_shape if form.is_numpy else (form.size,) if form.is_regular and array is None else ()
     reasons = {
         "variants do not come back from an RNTuple as they are": form.is_union,
-        f"an RNTuple has no {array}": array not in (None, *_STRINGS),
         "ROOT has no arrays of length 0": 0 in sizes,
         "an RNTuple has no missing records": is_record and form.is_option,
         "an RNTuple has no records without fields": form.is_record and not form.contents,

@@ -10,7 +10,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.events.root_forms import field_reason, plain_reason
+from flowtuple.events.root_forms import field_reason, kind_in_words, mark_of, plain_reason
 from flowtuple.schema import Array, Column
 from flowtuple.table import Table, TableSource, ranges
 
@@ -25,13 +25,13 @@ class FieldPlan:
         paths: For each column its field, and the members within it.
         forms: For each column the awkward form of its values.
         reasons: By column, why it cannot be a field.
-        unknown: Columns without any value that could tell their type.
+        loosened: By column, its type where an RNTuple has it less strictly.
     """
 
     paths: dict[str, tuple[str, ...]]
     forms: dict[str, Any]
     reasons: dict[str, str] = field(default_factory=dict)
-    unknown: tuple[str, ...] = ()
+    loosened: dict[str, str] = field(default_factory=dict)
 
 
 def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -78,8 +78,11 @@ def plan_fields(source: TableSource, forms: Mapping[str, Any]) -> FieldPlan:
     reasons = {name: reason for name, reason in reasons.items() if reason}
     good = [c for c in columns if c.name not in reasons]
     planned = {c.name: _field_form(forms[c.name]) if c.is_opaque else _plain_form(c) for c in good}
-    unknown = tuple(c.name for c in good if c.is_opaque and "unknown" in str(forms[c.name].type))
-    return FieldPlan(field_paths([c.name for c in good]), planned, reasons, unknown)
+    changed = [c for c in good if c.is_opaque and (mark_of(forms[c.name]) or _has_record_arrays(forms[c.name]))]
+    loosened = {c.name: f"{kind_in_words(c, forms)} -> {planned[c.name].type}" for c in changed}
+    unknown = [c.name for c in good if c.is_opaque and "unknown" in str(forms[c.name].type)]
+    loosened |= dict.fromkeys(unknown, "no value tells its type -> float64")
+    return FieldPlan(field_paths([c.name for c in good]), planned, reasons, loosened)
 
 
 def _plain_form(column: Column) -> Any:
@@ -103,9 +106,23 @@ def _field_form(form: Any) -> Any:
 def _list_form(form: Any) -> Any:
     if form.parameter("__array__") == "string":
         return ak.forms.ListOffsetForm("i64", _char(), parameters={"__array__": "string"})
-    if form.is_regular:
+    if form.is_regular and not _holds_records(form):  # ROOT reads no std::array of records without a class
         return ak.forms.RegularForm(_field_form(form.content), form.size)
     return ak.forms.ListOffsetForm("i64", _field_form(form.content))
+
+
+def _inner(form: Any) -> list[Any]:
+    if form.is_record:
+        return list(form.contents)
+    return [] if form.is_numpy or form.is_unknown else [form.content]
+
+
+def _holds_records(form: Any) -> bool:
+    return (form.is_record and not form.is_tuple) or any(map(_holds_records, _inner(form)))
+
+
+def _has_record_arrays(form: Any) -> bool:
+    return (form.is_regular and _holds_records(form)) or any(map(_has_record_arrays, _inner(form)))
 
 
 def _char() -> Any:

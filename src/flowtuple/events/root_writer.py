@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import uproot
 
-from flowtuple.errors import InvalidArgument, Refused
-from flowtuple.events.root_forms import kind_in_words, opaque_forms
+from flowtuple.errors import InvalidArgument, Refused, name_parts
+from flowtuple.events.root_forms import first_forms, kind_in_words, opaque_forms
 from flowtuple.events.root_objects import restore
 from flowtuple.events.root_rntuple import FieldPlan, NTupleWriter, field_paths, plan_fields
 from flowtuple.events.root_ttree import Branch, TreeWriter, plan_branches, type_changes
@@ -18,7 +18,7 @@ from flowtuple.events.source import WriteOptions, WriteResult
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, LeftOut, TableSource
 
-__all__ = ["root_changes", "type_changes", "write_dataset"]
+__all__ = ["root_changes", "root_obstacles", "type_changes", "write_dataset"]
 
 Container = Literal["ttree", "rntuple"]
 _HIGHEST_LEVEL = {"ZLIB": 9, "LZMA": 9, "LZ4": 12, "ZSTD": 22}
@@ -64,7 +64,8 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         Refused: A column cannot be written, and `options.drop` is off; nothing has been written then.
     """
     compression = _parse_compression(options.compression)
-    plans = [_plan(source, dataset.storage.get(name, {}), options.container) for name, source in dataset.tables.items()]
+    storage = dataset.storage
+    plans = [_plan(t, opaque_forms(t), storage.get(name, {}), options.container) for name, t in dataset.tables.items()]
     lost = {f"{plan.source.name}/{column}": reason for plan in plans for column, reason in plan.lost.items()}
     if lost and not options.drop:
         where = "as a branch" if all(plan.container == "ttree" for plan in plans) else "to a ROOT file"
@@ -78,9 +79,31 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes))
 
 
-def _plan(source: TableSource, storage: Mapping[str, Any], asked: Container | None) -> _Plan:
+def root_obstacles(dataset: Dataset) -> tuple[str, ...]:
+    """A sentence on the columns that no ROOT file will hold, with a format that holds them; nothing where all fit.
+
+    The types of the first events tell, but where they leave it open whether a value is missing, all are looked at.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowtuple.events.source import open_dataset
+        >>> root_obstacles(open_dataset({"x": [1.5], "y": np.zeros(1, "float16")}))
+        ('no ROOT file will hold events/y: ROOT has no float16; decompress to .npz, which holds everything',)
+    """
+    lost: dict[str, str] = {}
+    for name, source in dataset.tables.items():
+        forms = first_forms(source)
+        unsure = [column for column in _plan(source, forms, {}, None).lost if column in forms]
+        if unsure:
+            forms |= opaque_forms(source, unsure)
+        lost |= {f"{name}/{column}": reason for column, reason in _plan(source, forms, {}, None).lost.items()}
+    if not lost:
+        return ()
+    return (f"no ROOT file will hold {name_parts(lost)}; decompress to .npz, which holds everything",)
+
+
+def _plan(source: TableSource, forms: Mapping[str, Any], storage: Mapping[str, Any], asked: Container | None) -> _Plan:
     """A TTree, unless the table was an RNTuple, or an RNTuple holds more of it."""
-    forms = opaque_forms(source)
     kind = asked or storage.get("kind", "")
     branches, no_branch = plan_branches(source, forms)
     fields = plan_fields(source, forms)
@@ -108,7 +131,7 @@ def _changes(plan: _Plan) -> list[str]:
     if plan.container == "ttree":
         return said + root_changes(columns, {**plan.storage, "kind": "ttree"})
     said += root_changes(columns, {**plan.storage, "kind": "rntuple"})
-    return said + [f"{name}: no value tells its type -> float64" for name in plan.fields.unknown]
+    return said + [f"{name}: {text}" for name, text in plan.fields.loosened.items()]
 
 
 def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[str]:
