@@ -237,8 +237,8 @@ class Journey:
         if self._refusals and not unread:
             self._end(WRONG, f"{self._refusals[0]} [independent reader reads all; with --drop named: {_in_words(named)}]")
         if named or self._refusals:
-            words = f"{len(named)} readable but left out: {_in_words(named)}" if named else "only what is unreadable there"
-            self._end(NAMED, f"{words}; {len(unread)} unreadable there")
+            which = f"{len(named)} readable but left out: {_in_words(named)}" if named else "only what is unreadable there"
+            self._end(NAMED, f"{which}; {len(unread)} unreadable there")
         words = [f"{len(renamed)} renamed: {_in_words(renamed)}"] if renamed else []
         words += [f"{len(unread)} unreadable there: {_in_words(unread)}"] if unread else []
         self._end(WHOLE, "; ".join(words))

@@ -142,9 +142,9 @@ def _become(work: Callable[[], None], limits: Limits, streams: tuple[Path, Path]
     except BaseException:
         traceback.print_exc()
     finally:
-        for stream in (sys.stdout, sys.stderr):
+        for written in (sys.stdout, sys.stderr):
             try:
-                stream.flush()
+                written.flush()
             except (OSError, ValueError):
                 code = code or 1
         os._exit(code)

@@ -199,7 +199,7 @@ def _compare_about(name: str, one: dict[str, Any], other: dict[str, Any], declar
     for key, value in one.items():
         if other.get(key) != value:
             gone = "is gone" if key not in other else "differs"
-            named = " (named)" if declared.says(key.rpartition(" ")[2], key.partition(" ")[0]) else ""
+            named = " (named)" if declared.says(key.rpartition(" of ")[2] or name, key.partition(" ")[0]) else ""
             result.notes.append(f"{name}: {key} {gone}{named}".removeprefix(": "))
 
 

@@ -154,7 +154,10 @@ def _members_of(directory: Any, key: str) -> Any:
     thing = directory[key]
     if "Unknown" in type(thing).__name__:
         raise TypeError(f"uproot reads nothing of {type(thing).__name__}")
-    return _plain_object(thing)
+    found = _plain_object(thing)
+    if isinstance(found, dict):
+        found.pop("fName", None)  # the key is its name in the file
+    return found
 
 
 def _plain_object(thing: Any, above: tuple[int, ...] = ()) -> Any:
@@ -177,7 +180,8 @@ def _plain_model(thing: Any, inside: tuple[int, ...]) -> Any:
     if isinstance(thing, str):
         return str(thing)
     members = {name: _plain_object(value, inside) for name, value in thing.all_members.items() if name not in _UNSTABLE}
-    held: dict[str, Any] = {"class": thing.classname, **members}
+    full = {name: value for name, value in members.items() if value not in (None, "", [], {})}  # older versions lack some
+    held: dict[str, Any] = {"class": thing.classname, **full}
     if hasattr(thing, "_data"):
         held["data"] = _plain_object(thing._data, inside)
     if hasattr(thing, "_options"):

@@ -78,7 +78,9 @@ def _lines(path: str) -> list[list[str]]:
     given = [m for m in marks if m in text]
     if spaced and not any(m in first for m in given):
         return [line.split() for line in text.splitlines() if line.strip()]
-    tried = [list(csv.reader(io.StringIO(text, newline=""), delimiter=mark)) for mark in (*given, "\0", ",")]
+    below = text.partition("\n")[2]
+    whole = ("\0",) if not any(m in below for m in given) else ()  # a single column whose name holds a delimiter
+    tried = [list(csv.reader(io.StringIO(text, newline=""), delimiter=mark)) for mark in (*given, *whole, ",")]
     rows = next((rows for rows in tried if _are_even(rows)), tried[0])
     if max((len(row) for row in rows), default=0) > 1:
         return [row for row in rows if row]
