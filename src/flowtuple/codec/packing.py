@@ -58,11 +58,12 @@ def unzstd(data: bytes, length: int | None = None, most: int | None = None) -> b
 
 
 def declared(data: bytes) -> int:
-    """Bytes that a zstd frame says that it holds; 0 where it says nothing, which `unzstd` refuses."""
+    """Bytes that a zstd frame says that it holds; 0 where it says nothing or what `unzstd` refuses."""
     try:
-        return max(0, zstandard.frame_content_size(data))
+        size = zstandard.frame_content_size(data)
     except zstandard.ZstdError:
         return 0
+    return size if 0 <= size <= min(_MOST, _LARGEST_RATIO * len(data)) else 0
 
 
 def _empty(data: bytes) -> bytes:
