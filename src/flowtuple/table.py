@@ -161,6 +161,7 @@ class Dataset:
         nbytes: Size of the input on disk, 0 where it has none.
         storage: By table, how the input stored it, as JSON: what a writer of the same format needs to give it back alike.
         left_out: Parts of the original that an earlier step left out, for a file that was made so.
+        format: The suffix of the input's format, such as `.root`; empty for events in memory and for compressed files.
     """
 
     description: str
@@ -170,6 +171,7 @@ class Dataset:
     nbytes: int = 0
     storage: dict[str, dict[str, Any]] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
+    format: str = ""
 
     def table(self, name: str) -> TableSource:
         """One table by name.

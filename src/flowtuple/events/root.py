@@ -14,7 +14,7 @@ import uproot
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.location import is_url, told_by_server
 from flowtuple.events.root_objects import DAMAGE, carry
-from flowtuple.events.root_table import UnreadableTree, open_tree
+from flowtuple.events.root_opening import UnreadableTree, open_tree
 from flowtuple.events.root_writer import root_changes, root_obstacles, type_changes, write_dataset
 from flowtuple.events.source import ReadOptions
 from flowtuple.table import Dataset, TableSource

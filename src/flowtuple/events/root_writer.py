@@ -80,7 +80,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
 
 
 def root_obstacles(dataset: Dataset) -> tuple[str, ...]:
-    """A sentence on the columns that no ROOT file will hold, with a format that holds them; nothing where all fit.
+    """Sentences on tables and columns that will not come back to ROOT as they were; none where all do.
+
+    They name the columns that no ROOT file will hold, with a format that holds them, and the trees that will be RNTuples.
 
     The types of the first events tell, but where they leave it open whether a value is missing, all are looked at.
 
@@ -91,15 +93,25 @@ def root_obstacles(dataset: Dataset) -> tuple[str, ...]:
         ('no ROOT file will hold events/y: ROOT has no float16; decompress to .npz, which holds everything',)
     """
     lost: dict[str, str] = {}
+    sentences: list[str] = []
     for name, source in dataset.tables.items():
-        forms = first_forms(source)
-        unsure = [column for column in _plan(source, forms, {}, None).lost if column in forms]
+        storage, forms = dataset.storage.get(name, {}), first_forms(source)
+        unsure = [column for column in _plan(source, forms, storage, None).lost if column in forms]
         if unsure:
             forms |= opaque_forms(source, unsure)
-        lost |= {f"{name}/{column}": reason for column, reason in _plan(source, forms, {}, None).lost.items()}
-    if not lost:
-        return ()
-    return (f"no ROOT file will hold {name_parts(lost)}; decompress to .npz, which holds everything",)
+        plan = _plan(source, forms, storage, None)
+        lost |= {f"{name}/{column}": reason for column, reason in plan.lost.items()}
+        if plan.why:
+            sentences.append(f"tree {name!r} will come back as an RNTuple: {_why(plan)}")
+    if lost:
+        sentences.append(f"no ROOT file will hold {name_parts(lost)}; decompress to .npz, which holds everything")
+    return tuple(sentences)
+
+
+def _why(plan: _Plan) -> str:
+    """The columns for which a table becomes an RNTuple, with their types."""
+    words = [f"{name} ({kind})" for name, kind in plan.why.items()]
+    return f"no branch of a TTree holds {_listed(words)}"
 
 
 def _plan(source: TableSource, forms: Mapping[str, Any], storage: Mapping[str, Any], asked: Container | None) -> _Plan:
@@ -126,8 +138,7 @@ def _changes(plan: _Plan) -> list[str]:
     columns = [c for c in plan.source.columns if c.name not in plan.lost]
     said: list[str] = []
     if plan.why:
-        words = [f"{name} ({kind})" for name, kind in plan.why.items()]
-        said.append(f"written as an RNTuple, because no branch of a TTree holds {_listed(words)}")
+        said.append(f"written as an RNTuple, because {_why(plan)}")
     if plan.container == "ttree":
         return said + root_changes(columns, {**plan.storage, "kind": "ttree"})
     said += root_changes(columns, {**plan.storage, "kind": "rntuple"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -207,9 +207,10 @@ def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
         pattern, tree = split_tree(text, FORMATS)
         for path in expand(pattern):
             check_readable(path)
-            reader = importlib.import_module(FORMATS[format_suffix(path, FORMATS)])
+            suffix = format_suffix(path, FORMATS)
+            reader = importlib.import_module(FORMATS[suffix])
             with told_by_server(path):
-                part: Dataset = reader.open_dataset(path, options)
+                part: Dataset = replace(reader.open_dataset(path, options), format=suffix)
             parts.append(part if tree is None else part.only(tree))
             is_named = is_named or tree is not None
     if len(parts) == 1:

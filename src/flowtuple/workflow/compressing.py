@@ -12,6 +12,7 @@ from flowtuple.budget import MEMORY
 from flowtuple.container.file import File
 from flowtuple.container.writer import create
 from flowtuple.errors import InvalidArgument
+from flowtuple.events.root_writer import root_obstacles
 from flowtuple.events.source import Source
 from flowtuple.fitting import with_flows
 from flowtuple.prepare import Prepared, prepare, prepare_with_model
@@ -133,6 +134,11 @@ def compressed(path: str | os.PathLike[str], dataset: Dataset, prepared: list[Pr
         input_bytes=dataset.nbytes,
         file_bytes=Path(path).stat().st_size,
         model_bytes=written.model_bytes,
-        warnings=tuple(w for p in prepared for w in p.warnings),
+        warnings=(*_root_warnings(dataset), *(w for p in prepared for w in p.warnings)),
         left_out=dataset.left_out,
     )
+
+
+def _root_warnings(dataset: Dataset) -> tuple[str, ...]:
+    """Sentences on the columns of a ROOT input that will not come back to ROOT as they were."""
+    return root_obstacles(dataset) if dataset.format == ".root" else ()
