@@ -356,7 +356,8 @@ class TestSaid:
         data = {"x": np.arange(3), "half": np.zeros(3, "float16"), "none": np.zeros((3, 0), "int8")}
         data |= {"either": unions, "gone": records, "deep": ak.Array([[[1]], [], []])}
         table = Table("t", columns, 3, data)
-        (sentence,) = root_obstacles(Dataset("m", {"t": table}))
+        kind, sentence = root_obstacles(Dataset("m", {"t": table}))
+        assert kind == "tree 't' will come back as an RNTuple: no branch of a TTree holds deep (var * var * int64)"
         assert sentence.startswith("no ROOT file will hold 4 parts: ")
         assert sentence.endswith("; decompress to .npz, which holds everything")
         result = written(table, tmp_path / "a.root", drop=True)
@@ -368,12 +369,15 @@ class TestSaid:
 
     def test_nothing_is_said_where_all_fits(self) -> None:
         array = ak.zip({"x": [1, 2], "deep": [[["a"]], []], "maybe": [None, 1]}, depth_limit=1)
-        assert root_obstacles(Dataset("m", {"t": table_from_awkward("t", array)})) == ()
+        table = table_from_awkward("t", array)
+        assert root_obstacles(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}})) == ()
+        (kind,) = root_obstacles(Dataset("m", {"t": table}))
+        assert kind.startswith("tree 't' will come back as an RNTuple: no branch of a TTree holds deep")
 
     def test_an_option_without_missing_values_is_no_obstacle(self) -> None:
         idle = ak.mask(ak.Array([{"p": 1}, {"p": 2}]), [True, True])
         table = Table("t", (Column("r", "opaque"),), 2, {"r": idle})
-        assert root_obstacles(Dataset("m", {"t": table})) == ()
+        assert root_obstacles(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}})) == ()
 
     def test_changes_by_what_the_input_had(self) -> None:
         columns = (
@@ -387,3 +391,46 @@ class TestSaid:
         assert root_changes(columns, stored) == ["n(x): hidden -> branch nx, int32", *said]
         alias = "alias y is not written: an RNTuple has none"
         assert root_changes(columns, {**stored, "kind": "rntuple"}) == ["a b -> field a_b", said[0], alias, *said[1:]]
+
+
+class TestRecords:
+    """Records of an RNTuple come back as records; a TTree has their members as branches, and says so."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        record = ak.Array([{"z": 1.0, "a": 2}, {"z": 3.0, "a": 4}])
+        hits = ak.Array([[{"t": 1.5, "q": [1, 2]}], []])
+        with uproot.recreate(tmp_path / "in.root") as file:
+            file.mkrntuple("t", ak.Array({"p": record, "hits": hits, "n": np.arange(2), "pair": ak.zip((record.z, record.a))}))
+        return tmp_path / "in.root"
+
+    def test_they_come_back(self, path: Path, tmp_path: Path) -> None:
+        import flowtuple as ft
+
+        ft.compress(path, tmp_path / "x.ftup", effort="fast")
+        result = ft.decompress(tmp_path / "x.ftup", tmp_path / "out.root")
+        with uproot.open(path) as one, uproot.open(tmp_path / "out.root") as other:
+            before, after = one["t"].arrays(), other["t"].arrays()
+        assert str(before.type) == str(after.type)
+        assert before.tolist() == after.tolist()
+        assert isinstance(result, ft.Decompressed)
+        assert result.changes == ()
+
+    def test_some_members_are_a_smaller_record(self, path: Path, tmp_path: Path) -> None:
+        import flowtuple as ft
+
+        ft.compress(path, tmp_path / "x.ftup", selection=ft.Selection(exclude=("p_z", "hits_q")), effort="fast")
+        ft.decompress(tmp_path / "x.ftup", tmp_path / "out.root")
+        with uproot.open(tmp_path / "out.root") as file:
+            events = file["t"].arrays()
+        assert events["p"].tolist() == [{"a": 2}, {"a": 4}]
+        assert events["hits"].tolist() == [[{"t": 1.5}], []]
+
+    def test_a_tree_says_that_members_are_branches(self, path: Path, tmp_path: Path) -> None:
+        import flowtuple as ft
+        from flowtuple.events.source import WriteOptions
+
+        ft.compress(path, tmp_path / "x.ftup", selection=ft.Selection(exclude=("hits_q",)), effort="fast")
+        result = ft.decompress(tmp_path / "x.ftup", tmp_path / "out.root", options=WriteOptions(container="ttree"))
+        assert isinstance(result, ft.Decompressed)
+        assert "t: p: a record -> branches p_z, p_a" in result.changes

@@ -140,9 +140,8 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
     description = f"{len(parts)} files from {described[0]} to {described[-1]}"
     storage = {name: how for name, how in first.storage.items() if all(part.storage.get(name) == how for part in parts)}
     left_out = tuple({part.name: part for whole in reversed(parts) for part in whole.left_out}.values())
-    chained = Dataset(
-        description, tables, carried, refused, sum(part.nbytes for part in parts), storage, left_out, first.format
-    )
+    nbytes = sum(part.nbytes for part in parts)
+    chained = Dataset(description, tables, carried, refused, nbytes, storage, left_out, first.format)
     for table in chained.tables.values():
         _ = table.columns  # files that differ are refused now, not at the first read
     return chained

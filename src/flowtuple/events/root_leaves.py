@@ -50,6 +50,35 @@ def walk(form: Any, fields: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, .
         yield fields, "opaque", OPAQUE, ()
 
 
+def record_shape(form: Any, members: Mapping[tuple[str, ...], str], fields: tuple[str, ...] = ()) -> Any:
+    """The records within a form, as JSON from which a writer puts the columns together again.
+
+    Args:
+        form: The awkward form of a branch.
+        members: Column by the fields that lead to it, as `walk` gives them.
+        fields: The fields that lead to `form` itself.
+
+    Returns:
+        The name of a column, or `{kind: [[field, shape], ...]}`, where the kind is `record`, `tuple`, `records` (a list
+        of records) or `tuples`; a list of pairs, because a file keeps no order of keys.
+
+    Example:
+        >>> form = ak.forms.from_type(ak.types.from_datashape("{x: float32, y: float32}", highlevel=False))
+        >>> record_shape(form, {("x",): "p_x", ("y",): "p_y"})
+        {'record': [['x', 'p_x'], ['y', 'p_y']]}
+    """
+    is_list = form.is_list and not form.is_regular
+    record = form.content if is_list else form
+    if not record.is_record:
+        return members[fields]
+    kind = ("tuple" if record.is_tuple else "record") + ("s" if is_list else "")
+    shapes = []
+    for name, inner in zip(record.fields, record.contents, strict=True):
+        inside = form.copy(content=inner) if is_list else inner
+        shapes.append([name, record_shape(inside, members, (*fields, name))])
+    return {kind: shapes}
+
+
 def make_column(name: str, branch: Branch, kind: Kind, dtype: str, shape: tuple[int, ...]) -> Column:
     """The column of a leaf; its title names the counter where nothing else does."""
     role = "value" if kind == "opaque" else infer_role(name, dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +22,9 @@ class FieldPlan:
     """The fields of an RNTuple.
 
     Attributes:
-        paths: For each column its field, and the members within it.
+        paths: For each column or record its field, and the members within it.
         forms: For each column the awkward form of its values.
+        shapes: For each record the columns within it, as `root_leaves.record_shape` gives them.
         reasons: By column, why it cannot be a field.
         loosened: By column, its type where an RNTuple has it less strictly.
     """
@@ -32,6 +33,7 @@ class FieldPlan:
     forms: dict[str, Any]
     reasons: dict[str, str] = field(default_factory=dict)
     loosened: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, Any] = field(default_factory=dict)
 
 
 def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -66,12 +68,51 @@ def _unused(name: str, taken: set[tuple[str, ...]]) -> tuple[str, ...]:
     return (name,)
 
 
-def plan_fields(source: TableSource, forms: Mapping[str, Any]) -> FieldPlan:
+def record_shapes(names: Iterable[str], records: Mapping[str, Any]) -> dict[str, Any]:
+    """For each field the column that it holds, or the shape of the record whose members are columns.
+
+    Args:
+        names: Columns, in order; members that are missing are left out of their records.
+        records: Shapes of the records that the input had, by name.
+
+    Example:
+        >>> record_shapes(["p_x", "n"], {"p": {"record": [["x", "p_x"], ["y", "p_y"]]}})
+        {'p': {'record': [['x', 'p_x']]}, 'n': 'n'}
+    """
+    names = list(names)
+    there = set(names)
+    pruned = {name: _pruned(shape, there) for name, shape in records.items() if name not in there}
+    owner = {column: name for name, shape in pruned.items() if shape is not None for column in members_of(shape)}
+    units = dict.fromkeys(owner.get(name, name) for name in names)
+    return {unit: pruned.get(unit, unit) for unit in units}
+
+
+def members_of(shape: Any) -> list[str]:
+    """The columns within a record, in order."""
+    if isinstance(shape, str):
+        return [shape]
+    return [name for fields in shape.values() for _, inner in fields for name in members_of(inner)]
+
+
+def _pruned(shape: Any, names: Container[str]) -> Any:
+    """A shape without the columns that are not there; `None` where none is."""
+    if isinstance(shape, str):
+        return shape if shape in names else None
+    kind, fields = next(iter(shape.items()))
+    inner = [[name, _pruned(part, names)] for name, part in fields]
+    kept = [pair for pair in inner if pair[1] is not None]
+    if not kept or (kind.startswith("tuple") and len(kept) < len(fields)):
+        return None
+    return {kind: kept}
+
+
+def plan_fields(source: TableSource, forms: Mapping[str, Any], records: Mapping[str, Any] | None = None) -> FieldPlan:
     """The fields of a table; hidden counters have none, since lists know their own lengths.
 
     Args:
         source: The table.
         forms: Of its opaque columns.
+        records: Shapes of the records that the input had, by name.
     """
     columns = [c for c in source.columns if not c.hidden]
     reasons = {c.name: field_reason(forms[c.name]) if c.is_opaque else plain_reason(c) for c in columns}
@@ -82,7 +123,8 @@ def plan_fields(source: TableSource, forms: Mapping[str, Any]) -> FieldPlan:
     loosened = {c.name: f"{kind_in_words(c, forms)} -> {planned[c.name].type}" for c in changed}
     unknown = [c.name for c in good if c.is_opaque and "unknown" in str(forms[c.name].type)]
     loosened |= dict.fromkeys(unknown, "no value tells its type -> float64")
-    return FieldPlan(field_paths([c.name for c in good]), planned, reasons, loosened)
+    shapes = record_shapes(planned, records or {})
+    return FieldPlan(field_paths(list(shapes)), planned, reasons, loosened, shapes)
 
 
 def _plain_form(column: Column) -> Any:
@@ -158,16 +200,45 @@ class NTupleWriter:
     def fill(self) -> None:
         """Write the events."""
         for start, stop in ranges(self._source.num_entries, self._step):
-            table = self._source.read(list(self._plan.paths), start, stop)
+            table = self._source.read(list(self._plan.forms), start, stop)
             known = {c.name: c for c in table.columns}
             offsets = {c: table.offsets(c) for c in {k.counter for k in table.columns} if c is not None}
-            contents = {n: _content(known[n], table, offsets, self._plan.forms[n]) for n in self._plan.paths}
-            self._ntuple.extend(ak.Array(_nested(self._plan.paths, contents, stop - start)))
+            contents = {n: _content(known[n], table, offsets, form) for n, form in self._plan.forms.items()}
+            fields = {name: _shaped(shape, contents, stop - start) for name, shape in self._plan.shapes.items()}
+            self._ntuple.extend(ak.Array(_nested(self._plan.paths, fields, stop - start)))
 
 
 def _nested_form(plan: FieldPlan, titles: Mapping[str, str]) -> Any:
     forms = {name: _titled(form, titles.get(name, "")) for name, form in plan.forms.items()}
-    return _tree_form(_by_path(plan.paths, forms))
+    fields = {name: _shaped_form(shape, forms) for name, shape in plan.shapes.items()}
+    return _tree_form(_by_path(plan.paths, fields))
+
+
+def _shaped_form(shape: Any, forms: Mapping[str, Any], in_list: bool = False) -> Any:
+    """The form of a column, or of a record whose members are columns; within a list, that of one element."""
+    if isinstance(shape, str):
+        form = forms[shape]
+        return form.content.copy(parameters={**form.content.parameters, **form.parameters}) if in_list else form
+    kind, fields = next(iter(shape.items()))
+    is_list = kind.endswith("s")
+    contents = [_shaped_form(inner, forms, in_list or is_list) for _, inner in fields]
+    record = ak.forms.RecordForm(contents, None if kind.startswith("tuple") else [name for name, _ in fields])
+    return ak.forms.ListOffsetForm("i64", record) if is_list and not in_list else record
+
+
+def _shaped(shape: Any, contents: Mapping[str, Any], length: int, in_list: bool = False) -> Any:
+    """The layout of a column, or of a record whose members are columns; within a list, that of its elements."""
+    if isinstance(shape, str):
+        layout = contents[shape]
+        return layout.content[: layout.offsets[-1]] if in_list else layout
+    kind, fields = next(iter(shape.items()))
+    starts_list = kind.endswith("s") and not in_list
+    offsets = contents[members_of(shape)[0]].offsets if starts_list else None
+    size = length if offsets is None else int(offsets[-1])
+    inner = [_shaped(part, contents, size, in_list or starts_list) for _, part in fields]
+    names = None if kind.startswith("tuple") else [name for name, _ in fields]
+    record = ak.contents.RecordArray(inner, names, size)
+    return record if offsets is None else ak.contents.ListOffsetArray(offsets, record)
 
 
 def _titled(form: Any, title: str) -> Any:

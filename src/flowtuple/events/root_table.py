@@ -14,7 +14,15 @@ import numpy as np
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.events.location import told_by_server
 from flowtuple.events.root_branches import Access, unused
-from flowtuple.events.root_leaves import Leaf, make_column, walk, whole_bools, with_visible_counters, with_whole_bools
+from flowtuple.events.root_leaves import (
+    Leaf,
+    make_column,
+    record_shape,
+    walk,
+    whole_bools,
+    with_visible_counters,
+    with_whole_bools,
+)
 from flowtuple.schema import Array, Column
 from flowtuple.table import Table, ranges, with_counters
 
@@ -36,8 +44,10 @@ class RootTable:
         self.name = name
         self.refused: dict[str, str] = {}
         self._renamed: dict[str, str] = {}
+        self._records: dict[str, Any] = {}
         self._leaves = self._find_leaves()
-        self.storage = access.description() | ({"renamed": self._renamed} if self._renamed else {})
+        noted = {"renamed": self._renamed, "records": self._records}
+        self.storage = access.description() | {key: value for key, value in noted.items() if value}
         self._sharing: dict[str, list[Leaf]] = {}
 
     @property
@@ -156,6 +166,7 @@ class RootTable:
             found = [] if branch.form is None else list(walk(branch.form))
             if not found:
                 self.refused[f"{self.name}/{name}"] = branch.reason or "it holds no values"
+            members: dict[tuple[str, ...], str] = {}
             for fields, kind, dtype, shape in found:
                 wanted = "_".join((name, *fields))
                 column = make_column(unused(wanted, leaves), branch, kind, dtype, shape)
@@ -165,6 +176,9 @@ class RootTable:
                     column = replace(column, role="counter")
                     by_path[branch.path] = column.name
                 leaves[column.name] = Leaf(column, branch.path, fields, kind)
+                members[fields] = column.name
+            if any(members):
+                self._records[name] = record_shape(branch.form, members)
         return with_visible_counters(leaves, {b.path: by_path.get(b.count or "") for b in branches})
 
     def _shared_counts(self) -> dict[str, str]:

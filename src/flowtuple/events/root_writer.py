@@ -12,7 +12,7 @@ import uproot
 from flowtuple.errors import InvalidArgument, Refused, name_parts
 from flowtuple.events.root_forms import first_forms, kind_in_words, opaque_forms
 from flowtuple.events.root_objects import restore
-from flowtuple.events.root_rntuple import FieldPlan, NTupleWriter, field_paths, plan_fields
+from flowtuple.events.root_rntuple import FieldPlan, NTupleWriter, field_paths, members_of, plan_fields, record_shapes
 from flowtuple.events.root_ttree import Branch, TreeWriter, plan_branches, type_changes
 from flowtuple.events.source import WriteOptions, WriteResult
 from flowtuple.schema import Column
@@ -118,10 +118,10 @@ def _plan(source: TableSource, forms: Mapping[str, Any], storage: Mapping[str, A
     """A TTree, unless the table was an RNTuple, or an RNTuple holds more of it."""
     kind = asked or storage.get("kind", "")
     branches, no_branch = plan_branches(source, forms)
-    fields = plan_fields(source, forms)
+    fields = plan_fields(source, forms, storage.get("records"))
     if kind == "rntuple" or (asked is None and len(fields.reasons) < len(no_branch)):
         by_name = {c.name: c for c in source.columns}
-        types = {} if kind else {name: kind_in_words(by_name[name], forms) for name in no_branch if name in fields.paths}
+        types = {} if kind else {name: kind_in_words(by_name[name], forms) for name in no_branch if name in fields.forms}
         return _Plan(source, "rntuple", (), fields, fields.reasons, types, storage)
     return _Plan(source, "ttree", tuple(branches), FieldPlan({}, {}), no_branch, {}, storage)
 
@@ -157,7 +157,8 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
         ['alias y is not written: an RNTuple has none', 'friend tree other is not attached']
     """
     is_tree = storage.get("kind", "ttree") != "rntuple"
-    said = type_changes(columns) if is_tree else _renamed_fields(columns)
+    records = storage.get("records", {})
+    said = [*type_changes(columns), *_flat_records(records)] if is_tree else _renamed_fields(columns, records)
     said += [f"{name}: another name for {old!r}" for name, old in storage.get("renamed", {}).items()]
     aliases = list(storage.get("aliases", {}))
     if aliases and not is_tree:
@@ -169,8 +170,14 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
     return said
 
 
-def _renamed_fields(columns: Sequence[Column]) -> list[str]:
-    paths = field_paths([c.name for c in columns if not c.hidden])
+def _flat_records(records: Mapping[str, Any]) -> list[str]:
+    """The records whose members become branches of their own."""
+    return [f"{name}: a record -> branches {_listed(members_of(shape))}" for name, shape in records.items()]
+
+
+def _renamed_fields(columns: Sequence[Column], records: Mapping[str, Any]) -> list[str]:
+    units = record_shapes([c.name for c in columns if not c.hidden], records)
+    paths = field_paths(list(units))
     return [f"{name} -> field {path[0]}" for name, path in paths.items() if ".".join(path) != name]
 
 
