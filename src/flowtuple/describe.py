@@ -19,7 +19,7 @@ from flowtuple.container.model import pack_column
 from flowtuple.container.stored import StoredTable
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.evaluate.report import ColumnSize, ReportInput
-from flowtuple.events.root_writer import root_changes
+from flowtuple.events.root_writer import root_changes, root_renamed
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
@@ -133,6 +133,7 @@ def _table_info(table: StoredTable, storage: Mapping[str, Any], *, known: bool) 
         "model_bytes": table.model_bytes,
         "model_reference": table.model_reference,
         "root_changes": root_changes(table.columns, storage),
+        "root_renamed": root_renamed(table.name, table.columns, storage),
         "columns": [_column_info(table, column, chunks, model, flow.columns.get(column.name)) for column in table.columns],
     }
 

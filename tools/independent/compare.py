@@ -11,7 +11,7 @@ from typing import Any
 
 from independent.declared import Declared
 from independent.parts import Contents, Group, Part
-from independent.values import difference
+from independent.values import difference, plain
 
 _READERS = {
     ".root": "root_file",
@@ -220,11 +220,34 @@ def _compare_parts(group: str, ones: Iterable[Part], others: Iterable[Part], dec
             result.findings.append(Finding(full, "unreadable", _in_words(error)))
             continue
         if match is not None:
-            result.findings.append(_compare_values(full, part, values, match))
+            finding = _with_type(_compare_values(full, part, values, match), part, match, declared)
+            result.findings.append(_elsewhere(finding, part, values, left, declared))
         else:
             result.findings.append(_without_match(group, part, values, left, declared))
     extra = Counter(part.name for part in left)
     result.notes.extend(f"new: {group}/{name}".replace(" /", " ") for name in extra)
+
+
+def _elsewhere(finding: Finding, part: Part, values: Any, left: list[Part], declared: Declared) -> Finding:
+    """A part that differs from the one of its name, but is said to be under another: the sizes of a collection."""
+    if finding.state != "differs":
+        return finding
+    for other in left:
+        if (part.name, other.name) in declared.renamed:
+            found = _renamed(_compare_values(finding.name, Part(finding.name, part.load), values, other), other.name)
+            if found.state == "renamed":
+                left.remove(other)
+                return found
+    return finding
+
+
+def _with_type(finding: Finding, part: Part, match: Part, declared: Declared) -> Finding:
+    """A part of equal values whose type is said to be another: `name: 3 * float32 -> var * float32`."""
+    if finding.state != "differs" or not finding.detail.startswith("type "):
+        return finding
+    if not declared.says(part.name, "->") or plain(part.load()) != plain(match.load()):
+        return finding
+    return Finding(finding.name, "renamed", f"said: {finding.detail}")
 
 
 def _match(part: Part, others: list[Part], named: bool) -> Part | None:
@@ -257,11 +280,14 @@ def _without_match(group: str, part: Part, values: Any, left: list[Part], declar
     full = f"{group}/{part.name}".strip("/")
     if declared.leaves_out(full, *(f"{group}/{name}".strip("/") for name in part.also)):
         return Finding(full, "named", declared.reason(full))
+    pieces = _in_pieces(full, part, values, left, declared)
+    if pieces.state != "missing":
+        return pieces
     for other in left:
         if any(declared.renames(name, other.name) for name in (part.name, full, *part.also)):
             left.remove(other)
             return _renamed(_compare_values(full, Part(full, part.load), values, other), other.name)
-    return _in_pieces(full, part, values, left, declared)
+    return pieces
 
 
 def _renamed(finding: Finding, name: str) -> Finding:

@@ -75,7 +75,9 @@ class Declared:
 
 
 def _stands_in(name: str, text: str) -> bool:
-    return bool(name) and re.search(rf"(?<![\w.]){re.escape(name)}(?![\w])", text) is not None
+    if not name[:1].isalnum() and not name.startswith("_"):
+        return name in text
+    return re.search(rf"(?<![\w.]){re.escape(name)}(?![\w])", text) is not None
 
 
 def _items(found: Any) -> Iterator[tuple[str, Any]]:

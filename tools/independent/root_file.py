@@ -58,11 +58,39 @@ def _group(name: str, kind: str, tree: Any) -> Group:
     if kind in _NTUPLES:
         load = _ntuple_loader(tree)
         parts = [Part(f.name, partial(load, f.name), pieces=partial(_pieces, f.name)) for f in tree.fields]
+        parts += [_member_part(load, path) for path in _member_paths(load, tree.fields)]
         about = {f"description of {f.name}": f.description for f in tree.fields if f.description}
         return Group(name, "RNTuple", int(tree.num_entries), parts, about)
     branches = list(_leaf_branches(tree, ""))
     parts = [Part(b.name, partial(_values, b), _other_names(full), partial(_pieces, b.name)) for full, b in branches]
     return Group(name, "TTree", int(tree.num_entries), parts, _about(tree, branches))
+
+
+def _member_paths(load: Any, fields: Any) -> Iterator[tuple[str, ...]]:
+    """Members of records, which `ntuple["record.member"]` and RDataFrame give by their dotted names."""
+    for field in fields:
+        try:
+            form = load(field.name).layout.form
+        except Exception:
+            continue
+        yield from _inside(form, (field.name,))
+
+
+def _inside(form: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if form.is_record:
+        for name, inner in zip(form.fields, form.contents, strict=True):
+            yield (*path, name)
+            yield from _inside(inner, (*path, name))
+
+
+def _member_part(load: Any, path: tuple[str, ...]) -> Part:
+    def values() -> Any:
+        found = load(path[0])
+        for name in path[1:]:
+            found = found[name]
+        return found
+
+    return Part(".".join(path), values, pieces=partial(_pieces, ".".join(path)))
 
 
 def _other_names(full: str) -> tuple[str, ...]:

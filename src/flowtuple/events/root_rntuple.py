@@ -40,13 +40,15 @@ def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """For each column the field that holds it: ROOT allows no dots, slashes and blanks in the name of a field.
 
     A dotted name goes to a member of a record, which ROOT and uproot then call by that very name; other characters
-    become underscores.
+    become underscores. A column that has the name of such a record, as the sizes of a split collection have, gets an
+    underscore, too.
 
     Example:
         >>> field_paths(["AnalysisJetsAuxDyn.pt", "a b", "a_b", "w[2]"])
         {'AnalysisJetsAuxDyn.pt': ('AnalysisJetsAuxDyn', 'pt'), 'a b': ('a_b_',), 'a_b': ('a_b',), 'w[2]': ('w[2]',)}
     """
-    whole = {name for name in names if not _FORBIDDEN.search(name)}
+    records = {name.partition(".")[0] for name in names if _is_dotted(name)}
+    whole = {name for name in names if not _FORBIDDEN.search(name) and name not in records}
     prefixes: set[tuple[str, ...]] = set()
     taken: set[tuple[str, ...]] = {(name,) for name in whole}
     paths: dict[str, tuple[str, ...]] = {}
@@ -54,12 +56,18 @@ def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         path = tuple(name.split("."))
         outer = [path[:k] for k in range(1, len(path))]
         fits = all(part and not _FORBIDDEN.search(part) for part in path)
-        if name not in whole and (not fits or path in taken | prefixes or not taken.isdisjoint(outer)):
-            path, outer = _unused(_FORBIDDEN.sub("_", name), taken | prefixes), []
+        if name not in whole and (name in records or not fits or path in taken | prefixes or not taken.isdisjoint(outer)):
+            bare = f"{name}_" if name in records else _FORBIDDEN.sub("_", name)
+            path, outer = _unused(bare, taken | prefixes), []
         taken.add(path)
         prefixes.update(outer)
         paths[name] = path
     return paths
+
+
+def _is_dotted(name: str) -> bool:
+    parts = name.split(".")
+    return len(parts) > 1 and all(part and not _FORBIDDEN.search(part) for part in parts)
 
 
 def _unused(name: str, taken: set[tuple[str, ...]]) -> tuple[str, ...]:

@@ -167,10 +167,14 @@ def _by_path(tree: Any) -> tuple[dict[str, Any], set[str]]:
 
 def _walk(parent: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for branch in parent.branches:
-        if branch.branches:
-            yield from _walk(branch, f"{prefix}{branch.name}/")
-        else:
+        if not branch.branches or _holds_counts(branch):
             yield prefix + branch.name, branch
+        yield from _walk(branch, f"{prefix}{branch.name}/")
+
+
+def _holds_counts(branch: Any) -> bool:
+    """Whether a branch above others has values of its own: the sizes of a split collection."""
+    return branch.num_baskets > 0 and isinstance(interpretation_of(branch), uproot.AsDtype)
 
 
 def _look_up(tree: Any, path: str) -> Any:

@@ -18,7 +18,7 @@ from flowtuple.events.source import WriteOptions, WriteResult
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, LeftOut, TableSource
 
-__all__ = ["root_changes", "root_obstacles", "type_changes", "write_dataset"]
+__all__ = ["root_changes", "root_obstacles", "root_renamed", "type_changes", "write_dataset"]
 
 Container = Literal["ttree", "rntuple"]
 _HIGHEST_LEVEL = {"ZLIB": 9, "LZMA": 9, "LZ4": 12, "ZSTD": 22}
@@ -76,7 +76,11 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         for writer in writers:
             writer.fill()
     changes = [f"{plan.source.name}: {text}" for plan in plans for text in _changes(plan)]
-    return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes))
+    renamed: dict[str, tuple[str, ...]] = {}
+    for plan in plans:
+        columns = [c for c in plan.source.columns if c.name not in plan.lost]
+        renamed |= root_renamed(plan.source.name, columns, {**plan.storage, "kind": plan.container})
+    return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes), renamed)
 
 
 def root_obstacles(dataset: Dataset) -> tuple[str, ...]:
@@ -168,6 +172,36 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
     if storage.get("friends"):
         said.append(f"{_counted('friend tree', 'friend trees', storage['friends'])} not attached")
     return said
+
+
+def root_renamed(tree: str, columns: Sequence[Column], storage: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The names in a ROOT file written here of what the input called otherwise.
+
+    Args:
+        tree: Name of the table.
+        columns: Its columns.
+        storage: How the input stored the table.
+
+    Returns:
+        For `TREE/NAME` of the input, the names of the branches or fields.
+
+    Example:
+        >>> columns = [Column("p_x", "float32"), Column("p_y", "float32")]
+        >>> root_renamed("t", columns, {"records": {"p": {"record": [["x", "p_x"], ["y", "p_y"]]}}})
+        {'t/p': ('p_x', 'p_y')}
+    """
+    names = [c.name for c in columns if not c.hidden]
+    records = storage.get("records", {})
+    units = record_shapes(names, records)
+    found: dict[str, tuple[str, ...]] = {}
+    if storage.get("kind") == "rntuple":
+        paths = {name: ".".join(path) for name, path in field_paths(list(units)).items()}
+        found = {name: (path,) for name, path in paths.items() if path != name}
+    else:
+        found = {name: tuple(members_of(shape)) for name, shape in units.items() if not isinstance(shape, str)}
+    for name, original in storage.get("renamed", {}).items():
+        found[original] = (*found.get(original, ()), name)
+    return {f"{tree}/{name}": tuple(written) for name, written in found.items()}
 
 
 def _flat_records(records: Mapping[str, Any]) -> list[str]:

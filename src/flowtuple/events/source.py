@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -57,10 +57,12 @@ class WriteResult:
     Attributes:
         left_out: Parts that the format cannot hold and that `WriteOptions.drop` left out.
         changes: Names, types and layouts that the file has otherwise, one sentence each.
+        renamed: For each column or record of the input (`TREE/NAME`) that has other names in the file, these names.
     """
 
     left_out: tuple[LeftOut, ...] = ()
     changes: tuple[str, ...] = ()
+    renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 # Each module holds `open_dataset(path: str, options: ReadOptions) -> Dataset` and
@@ -154,7 +156,7 @@ def write_dataset(dataset: Dataset, path: str | os.PathLike[str], options: Write
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.npz"
         >>> write_dataset(open_dataset({"x": [1.5, 2.5]}), path)
-        WriteResult(left_out=(), changes=())
+        WriteResult(left_out=(), changes=(), renamed={})
         >>> open_dataset(path).table("events").num_entries
         2
     """

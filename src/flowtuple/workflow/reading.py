@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import awkward as ak
@@ -30,12 +30,14 @@ class Decompressed:
         left_out: Parts of the original that the file written does not hold: those that compressing left out, and those
             that the format cannot hold and `WriteOptions.drop` allowed to leave out.
         changes: Names, types and layouts that the format has otherwise, one sentence each.
+        renamed: For each column or record of the input (`TREE/NAME`) that has other names in the file, these names.
     """
 
     path: str
     file_bytes: int
     left_out: tuple[LeftOut, ...] = ()
     changes: tuple[str, ...] = ()
+    renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def decompress(
@@ -90,7 +92,7 @@ def _given_back(
     if output is not None:
         result = write_dataset(dataset, output, _within(memory, dataset, options or WriteOptions()))
         left_out = (*dataset.left_out, *result.left_out)
-        return Decompressed(os.fspath(output), Path(output).stat().st_size, left_out, result.changes)
+        return Decompressed(os.fspath(output), Path(output).stat().st_size, left_out, result.changes, result.renamed)
     return tables_to_awkward({name: read_all(table) for name, table in dataset.tables.items()})
 
 
