@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def info(path: str | os.PathLike[str], model: str | os.PathLike[str] | None = No
 
 
 def _table_info(table: StoredTable, *, known: bool) -> dict[str, Any]:
-    chunks = list(table.stored())
+    stored = _stored(table)
     flow = table.flow if known or not table.model_reference else LatticeFlow()
     model = column_model_bytes(table, flow)
     return {
@@ -131,14 +132,16 @@ def _table_info(table: StoredTable, *, known: bool) -> dict[str, Any]:
         "model_bytes": table.model_bytes,
         "model_reference": table.model_reference,
         "root_changes": type_changes(table.columns),
-        "columns": [_column_info(table, column, chunks, model, flow.columns.get(column.name)) for column in table.columns],
+        "columns": [
+            _column_info(table, column, stored[column.name], model, flow.columns.get(column.name)) for column in table.columns
+        ],
     }
 
 
 def _column_info(
     table: StoredTable,
     column: Column,
-    chunks: list[dict[str, Entry]],
+    stored: _Stored,
     model: Mapping[str, int],
     flow: ColumnFlow | None,
 ) -> dict[str, Any]:
@@ -148,13 +151,31 @@ def _column_info(
         "asked": table.asked.get(column.name, "lossless"),
         "bound": str(lattice.bound) if lattice else "lossless",
         "lattice": grid_in_words(lattice.grid) if lattice else "carried as it is",
-        "bytes": sum(len(chunk[column.name]) for chunk in chunks),
+        "bytes": stored.nbytes,
         "model_bytes": model.get(column.name, 0),
-        "methods": dict(Counter(_method(chunk[column.name]) for chunk in chunks)),
+        "methods": dict(stored.methods),
         "parents": [_parent_in_words(p) for p in flow.parents] if flow else [],
         "prediction": prediction_in_words(flow.prediction) if flow and flow.prediction else "",
         "parameters": flow.network.parameters if flow and flow.network else 0,
     }
+
+
+@dataclass
+class _Stored:
+    """Bytes of a column, and in how many chunks each method stores it."""
+
+    nbytes: int = 0
+    methods: Counter[str] = field(default_factory=Counter)
+
+
+def _stored(table: StoredTable) -> dict[str, _Stored]:
+    """Every column, chunk after chunk: of a wide and long table the entries would not all fit into memory."""
+    found = {column.name: _Stored() for column in table.columns}
+    for chunk in table.stored():
+        for name, entry in chunk.items():
+            found[name].nbytes += len(entry)
+            found[name].methods[_method(entry)] += 1
+    return found
 
 
 def _method(stored: Entry) -> str:
@@ -270,12 +291,10 @@ def check_comparable(original: TableSource, decoded: TableSource, files: str) ->
 
 
 def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:
-    chunks, model = list(stored.stored()), column_model_bytes(stored, stored.flow)
+    found, model = _stored(stored), column_model_bytes(stored, stored.flow)
     sizes = []
     for column in stored.columns:
-        parts = [chunk[column.name] for chunk in chunks]
-        method = ", ".join(dict.fromkeys(map(_method, parts)))
+        method, nbytes = ", ".join(found[column.name].methods), found[column.name].nbytes
         values = int(np.size(decoded.data[column.name])) if not column.is_opaque else decoded.num_entries
-        nbytes = sum(len(p) for p in parts)
         sizes.append(ColumnSize(stored.name, column.name, method, nbytes, model.get(column.name, 0), values))
     return sizes

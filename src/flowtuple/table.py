@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import awkward as ak
@@ -87,10 +88,14 @@ class Table:
         Raises:
             InvalidArgument: There is no such column; the message names the nearest.
         """
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise InvalidArgument(f"table {self.name!r} has no column {name!r}; {nearest(name, [c.name for c in self.columns])}")
+        column = self._by_name.get(name)
+        if column is None:
+            raise InvalidArgument(f"table {self.name!r} has no column {name!r}; {nearest(name, self._by_name)}")
+        return column
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
 
     def offsets(self, counter: str) -> Array:
         """Where each event's objects begin and end: int64, shape (n + 1,)."""
@@ -203,8 +208,9 @@ def check_same_columns(wanted: Iterable[Column], found: Iterable[Column], where:
         InvalidArgument: One is; the message begins with `where`.
     """
     wanted, there = tuple(wanted), {c.name: c for c in found}
+    counted = _counted(wanted)
     for column in wanted:
-        if _counted(column, wanted):
+        if column.name in counted:
             continue
         other = there.get(column.name)
         if other is None:
@@ -215,20 +221,25 @@ def check_same_columns(wanted: Iterable[Column], found: Iterable[Column], where:
             raise InvalidArgument(f"{where}: column {column.name!r} is {other.dtype}, not {column.dtype}")
 
 
-def _counted(column: Column, columns: Iterable[Column]) -> str:
-    """A column that a hidden counter counts; empty for other columns, and hidden ones that count nothing."""
-    return next((c.name for c in columns if column.hidden and c.counter == column.name), "")
+def _counted(columns: Sequence[Column]) -> dict[str, str]:
+    """By hidden counter that counts something, the first column that it counts."""
+    first: dict[str, str] = {}
+    for column in columns:
+        if column.counter is not None:
+            first.setdefault(column.counter, column.name)
+    return {c.name: first[c.name] for c in columns if c.hidden and c.name in first}
 
 
 def read_like(source: TableSource, columns: tuple[Column, ...], start: int, stop: int) -> Table:
     """Events of a table under another schema for the same columns: hidden counters under the names that this gives them."""
-    names = [c.name for c in columns if not _counted(c, columns)]
+    hidden = _counted(columns)
+    names = [c.name for c in columns if c.name not in hidden]
     table = source.read(names, start, stop)
     data = {name: table.data[name] for name in names}
     for column in columns:
-        counted = _counted(column, columns)
-        if counted:
-            data[column.name] = table.data[table.column(counted).counter or ""].astype(column.dtype)
+        if column.name in hidden:
+            counter = table.column(hidden[column.name]).counter
+            data[column.name] = table.data[counter or ""].astype(column.dtype)
     return Table(table.name, columns, table.num_entries, data)
 
 
