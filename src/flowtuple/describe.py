@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from flowtuple.container.layout import SectionKind
 from flowtuple.container.model import pack_column
 from flowtuple.container.stored import StoredTable
 from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.evaluate.promise import Promise, said_of
 from flowtuple.evaluate.report import ColumnSize, ReportInput
 from flowtuple.events.root_writer import type_changes
 from flowtuple.lattice.context import Parent
@@ -237,11 +239,23 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         index_bytes=file.index_size,
         tables=pairs,
         bounds={
-            name: {c: lattice.bound for c, lattice in t.lattices.items() if c not in t.given} for name, t in file.tables.items()
+            name: {c: bound for c, bound in promises(file, name).items() if c not in t.given} for name, t in file.tables.items()
         },
         rival_bounds={table.name: _asked_bounds(table, file.tables[table.name]) for table, _ in pairs},
         sizes=sizes,
     )
+
+
+def promises(file: File, table: str) -> dict[str, Bound | Promise]:
+    """How far each column of numbers may lie from its original, the first one where the file was compressed again."""
+    said = said_of(file.meta.get("provenance"))
+    out: dict[str, Bound | Promise] = {}
+    for column, lattice in file.tables[table].lattices.items():
+        out[column] = lattice.bound
+        with contextlib.suppress(InvalidArgument):  # what another version says that this one does not know
+            promise = Promise.parse(said.get(f"{table}/{column}", str(lattice.bound)))
+            out[column] = promise.bound or promise
+    return out
 
 
 def _without_given(table: Table, stored: StoredTable) -> Table:

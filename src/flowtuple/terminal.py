@@ -21,6 +21,7 @@ from flowtuple.contest.result import Bench
 from flowtuple.cut import Cut
 from flowtuple.evaluate.metrics import ColumnFidelity
 from flowtuple.evaluate.page import format_bytes, format_number
+from flowtuple.evaluate.promise import Promise
 from flowtuple.referee.ratio import Ratio
 from flowtuple.referee.result import Comparison, Outcome
 from flowtuple.schema import Bound
@@ -41,6 +42,9 @@ class Remembered:
     def __call__(self, stage: str, share: float, detail: str) -> None:
         self.detail = detail
         self._progress(stage, share, detail)
+
+
+_NAMED = 8  # of a long list, that are shown
 
 
 @contextmanager
@@ -203,7 +207,7 @@ def show_fidelity(title: str, found: Sequence[ColumnFidelity]) -> None:
     rows = [
         [
             f"{c.table}/{c.column}",
-            Bound.parse(c.bound).short,
+            Promise.parse(c.bound).short,
             str(c.values),
             str(c.violations),
             format_number(c.difference.largest if c.difference.count else None),
@@ -216,6 +220,13 @@ def show_fidelity(title: str, found: Sequence[ColumnFidelity]) -> None:
     show_table(title, headings, rows, text_columns=2)
     outside, values = sum(c.violations for c in found), sum(c.values for c in found)
     sys.stdout.write(f"{outside} of {values} values outside their bound\n")
+
+
+def show_absent(names: Sequence[str]) -> None:
+    """Name what the original has and the file does not."""
+    if names:
+        more = ", ... (all with --json)" if len(names) > _NAMED else ""
+        sys.stdout.write(f"the file lacks {len(names)} of what the original holds: {', '.join(names[:_NAMED])}{more}\n")
 
 
 def show_info(found: Mapping[str, Any]) -> None:
