@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zstandard
 
 import flowtuple as ft
 from flowtuple.atomic import atomic_path, remove_parts
@@ -40,7 +41,7 @@ from flowtuple.container.writer import create
 from flowtuple.describe import info
 from flowtuple.errors import InvalidArgument, TooLarge
 from flowtuple.evaluate.promise import Promise
-from flowtuple.events.full_disk import patient
+from flowtuple.events.full_disk import PatientFile
 from flowtuple.events.source import open_dataset
 from flowtuple.execute import ordered_map
 from flowtuple.lattice.bins import Bins
@@ -111,13 +112,11 @@ class TestNames:
     def test_what_a_killed_writer_left_is_found_again(self, tmp_path: Path) -> None:
         names = ["out.ftup", "run0123abcd.ftup", f"{'é' * 120}.ftup"]
         for name in names:
-            with pytest.raises(KeyError, match="stop"), atomic_path(tmp_path / name) as temporary:
-                (tmp_path / f"{temporary.name}").write_bytes(b"part")
-                Path(tmp_path / f".kept.{name[:9]}").write_bytes(b"another's")
-                temporary.replace(tmp_path / temporary.name.replace(temporary.name.split(".")[-3], "01234567"))
-                raise KeyError("stop")
+            with atomic_path(tmp_path / name) as temporary:
+                temporary.with_name(re.sub(r"\.[0-9a-f]{8}\.part", ".01234567.part", temporary.name)).touch()
+            (tmp_path / f".{name}.part").touch()  # somebody else's
             remove_parts(tmp_path / name)
-        assert all(path.name.startswith(".kept") for path in tmp_path.iterdir())
+        assert {path.name for path in tmp_path.iterdir()} == {*names, *(f".{name}.part" for name in names)}
 
 
 class TestReplacing:
@@ -204,7 +203,7 @@ class TestSignals:
         listener = _Listener(lambda share, bits: None, [0.0], 0, 10, ended)
         listener.check()
         ended.set()
-        with pytest.raises(_Abandoned, match=""):
+        with pytest.raises(_Abandoned, match=r"^$"):
             listener.check()
 
     def test_a_signal_does_not_wait_for_threads(self) -> None:
@@ -226,7 +225,7 @@ class TestSignals:
         manifest = Manifest(tmp_path / "m", "job")
         for name in ("a", "b"):
             (tmp_path / f".{name}.01234567.part.npz").touch()
-        with pytest.raises(Stopped, match="15"), _cleared([task, done], manifest, "local:2"):
+        with contextlib.suppress(Stopped), _cleared([task, done], manifest, "local:2"):
             manifest.add(Record("b.npz", "in", "key"))
             raise Stopped(15)
         assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [".b.01234567.part.npz"]
@@ -280,7 +279,7 @@ class TestFullDisk:
         assert target.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [target]
 
-    @pytest.mark.parametrize("room", [0, 500, 2000, 10_000, 60_000])
+    @pytest.mark.parametrize("room", [0, 2000, 10_000])
     def test_hdf5_at_any_moment(self, folder: Path, tmp_path: Path, room: int) -> None:
         ended = run("decompress", folder / "events.ftup", "-o", tmp_path / "out.h5", preexec_fn=limited(room))
         assert (ended.returncode, ended.stdout) == (2, "")
@@ -324,15 +323,19 @@ class TestFullDisk:
         def full(*_: object) -> int:
             raise OSError(28, "No space left on device")
 
-        with pytest.raises(OSError, match="No space left"), patient(tmp_path / "f") as file:
-            file.write(memoryview(b"abcdef"))
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(os, "pwrite", full)
-                file.write(memoryview(b"ghi"))
-            assert file.seek(0, os.SEEK_END) == 9
-            file.seek(4)
-            assert file.read(6) == b"efghi\0"
-            assert file.tell() == 10
+        file = PatientFile(tmp_path / "f")
+        file.write(memoryview(b"abcdef"))
+        file.check()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "pwrite", full)
+            file.write(memoryview(b"ghi"))
+        assert file.seek(0, os.SEEK_END) == 9
+        file.seek(4)
+        assert file.read(6) == b"efghi\0"
+        assert file.tell() == 10
+        with pytest.raises(OSError, match="No space left"):
+            file.check()
+        file.close()
 
 
 class TestFolders:
@@ -384,8 +387,15 @@ def crafted(path: Path, columns: list[dict[str, Any]], chunks: list[tuple[int, l
     return path
 
 
+def zeros(nbytes: int) -> bytes:
+    """A zstd frame of so many zeros, made piece by piece."""
+    packer = zstandard.ZstdCompressor(level=1).compressobj(size=nbytes)
+    block = bytes(2**20)
+    return b"".join([*(packer.compress(block) for _ in range(nbytes // 2**20)), packer.flush()])
+
+
 COUNTED = [described("n", role="counter"), described("x", counter="n")]
-OPAQUE_ZEROS = StoredColumn(Method.OPAQUE, zstd(bytes(2**29)))
+OPAQUE_ZEROS = StoredColumn(Method.OPAQUE, zeros(2**29))
 CLAIMS: dict[str, tuple[list[dict[str, Any]], list[tuple[int, list[StoredColumn]]]]] = {
     "objects of an event": (COUNTED, [(1, [constant(2**28), constant(1)])]),
     "objects of all events": (COUNTED, [(2**20, [constant(255), constant(1)])]),
@@ -399,31 +409,28 @@ CLAIMS: dict[str, tuple[list[dict[str, Any]], list[tuple[int, list[StoredColumn]
 
 def peak(code: str, path: Path) -> tuple[int, str]:
     """Peak memory of a process in bytes, and what it printed."""
-    whole = f"import resource, sys\nimport flowtuple as ft\nfrom flowtuple.errors import TooLarge\npath = sys.argv[1]\n{code}"
-    whole += "\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+    whole = f"import re, sys\nimport flowtuple as ft\nfrom flowtuple.errors import TooLarge\npath = sys.argv[1]\n{code}"
+    whole += "\nprint(1024 * int(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1]))"
     ended = subprocess.run([sys.executable, "-c", whole, str(path)], capture_output=True, text=True, check=True)
     *said, last = ended.stdout.splitlines()
     return int(last), "\n".join(said)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell the peak of memory")
 class TestClaims:
     @pytest.mark.parametrize("claim", CLAIMS)
     def test_what_a_small_file_claims_is_refused_before_it_is_allocated(self, tmp_path: Path, claim: str) -> None:
         path = crafted(tmp_path / "small.ftup", *CLAIMS[claim])
         assert path.stat().st_size < 50_000
-        tried = "try:\n    {}\nexcept TooLarge as error:\n    print(error)\nelse:\n    print('read')"
-        taken, said = peak(tried.format("ft.open(path).arrays()"), path)
+        tried = "try:\n    ft.open(path).arrays()\nexcept TooLarge as error:\n    print(error)\nelse:\n    print('read')"
+        taken, said = peak(f"from flowtuple.describe import info\ninfo(path)\n{tried}", path)
         assert re.fullmatch(r"[^\n]*small\.ftup: [^\n]*events 0 to [^\n]*allow more with --memory \(memory=\)[^\n]*", said)
-        assert taken < 600e6
-        taken, said = peak("from flowtuple.describe import info\ninfo(path)\nft.compress", path)
         assert taken < 600e6
 
     def test_the_person_may_allow_more(self, tmp_path: Path) -> None:
         path = crafted(tmp_path / "some.ftup", COUNTED, [(1, [constant(2**20), constant(7)])])
-        with (
-            pytest.raises(TooLarge, match=r"takes 59MB once it is decoded, more than the 20MB"),
-            ft.open(path, memory=20_000_000) as file,
-        ):
+        message = r"takes 51MB once it is decoded, more than the 20MB"
+        with ft.open(path, memory=20_000_000) as file, pytest.raises(TooLarge, match=message):
             file.arrays()
         with ft.open(path, memory=100_000_000) as file:
             assert file["x"][0, -1] == 7
@@ -446,7 +453,7 @@ class TestClaims:
         counts, columns = np.full(100, 10_000), (Column("n", "int64", "counter"), Column("x", "int64", counter="n"))
         table = Table("t", columns, 100, {"n": counts, "x": np.zeros(10**6, np.int64)})
         assert entries_within(table, ["x"], 800_000, 65_536) == 9
-        assert entries_within(table, ["n"], 800_000, 65_536) == 65_536 or True
+        assert entries_within(table, ["n"], 800_000, 65_536) == 65_536
 
     @pytest.mark.parametrize("kind", [SectionKind.CARRIED, SectionKind.MODEL, SectionKind.DESCRIPTION])
     def test_sections_that_unfold(self, tmp_path: Path, kind: SectionKind) -> None:
@@ -460,9 +467,9 @@ class TestClaims:
                 writer.add(kind, 0, zstd(bytes(size)))
             writer.finish()
         assert path.stat().st_size < 10_000
-        with pytest.raises(TooLarge, match=r"folded\.ftup: its [a-z ]+ takes 6[01]MB, .*open it with more memory="):
-            with ft.open(path, memory=50_000_000) as file:
-                assert file.carried == {} or file.table().flow
+        message = r"folded\.ftup: its [a-z ]+ takes 6[01]MB, .*open it with more memory="
+        with pytest.raises(TooLarge, match=message), ft.open(path, memory=50_000_000) as file:
+            assert (file.carried, file.table().flow) == ({}, None)
 
     def test_threads_share_what_there_is(self) -> None:
         gate, order = Gate(100), []
@@ -549,17 +556,19 @@ class TestPromises:
         with np.errstate(invalid="ignore"):
             for bound in (Bound.parse(first), Bound.parse(second)):  # as far away from zero as each allows
                 allowed = np.where(np.isfinite(moved), bound.largest_difference(moved), 0.0)
-                moved = moved + np.sign(moved) * allowed
-        finite = np.isfinite(x) & (x != 0) & (np.abs(x) < 1e29)
-        far = np.where(finite, moved, x).astype(dtype)
+                before, moved = moved, moved + np.sign(moved) * allowed
+                for _ in range(3):  # the sum was rounded
+                    moved = np.where(bound.holds(before, moved), moved, np.nextafter(moved, before))
+        ordinary = np.isfinite(x) & (x != 0) & (np.abs(x) < 1e29)
+        x, moved = x[ordinary], moved[ordinary]
+        wide = x.astype(np.float64)
         if dtype == "float64":
-            assert promise.holds(x, far).all()
-        inner = np.where(finite, x + (moved - x) * 0.999, x).astype(dtype)
-        assert promise.holds(x, inner).all()
-        beyond = np.where(finite, x + (moved - x) * 1.6 + np.sign(x) * 1e-30, x).astype(dtype)
-        outside = ~promise.holds(x, beyond)
-        assert outside[finite & (beyond != x)].all() or "bits" in first + second
-        assert outside.any()
+            assert promise.holds(x, moved).all()
+        assert promise.holds(x, (wide + (moved - wide) * 0.999).astype(dtype)).all()
+        share = 2.2 if "bits" in first + second else 1.001  # a value that leaves its binade may move twice as far in the next
+        beyond = (wide + (moved - wide) * share).astype(dtype)
+        assert not promise.holds(x, beyond)[np.abs(beyond - wide) > share * 0.9999 * np.abs(moved - wide)].any()
+        assert not promise.holds(x, beyond).all()
 
     @pytest.mark.parametrize("second", ["abs:0.1", "rel:0.05", "bits:5"])
     @pytest.mark.parametrize("first", ["abs:0.05", "rel:0.01", "bits:7"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -72,6 +74,14 @@ def shown_progress(*, silent: bool = False) -> Iterator[reporting.Progress]:
         yield show
 
 
+class _Output(Console):
+    """Standard output, where a reader that has seen enough is no failure of ours."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line, which ends well; rich would end with exit code 1."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> None:
     """A table on standard output; the first columns are text, the others numbers, set to the right."""
     table = RichTable(title=title, title_justify="left", title_style="bold")
@@ -82,7 +92,7 @@ def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]
             table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    wide = Console(file=sys.stdout, markup=False, emoji=False)  # names hold brackets: Jet_pt [nJet]
+    wide = _Output(file=sys.stdout, markup=False, emoji=False)  # names hold brackets: Jet_pt [nJet]
     if not wide.is_terminal:
         wide.width = 160
     wide.print(table)
