@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from flowtuple.container.layout import SectionKind
 from flowtuple.container.model import pack_column
 from flowtuple.container.stored import StoredTable
 from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.evaluate.promise import Promise, said_of
 from flowtuple.evaluate.report import ColumnSize, ReportInput
 from flowtuple.events.root_writer import root_changes, root_renamed
 from flowtuple.lattice.context import Parent
@@ -123,7 +126,7 @@ def info(path: str | os.PathLike[str], model: str | os.PathLike[str] | None = No
 
 
 def _table_info(table: StoredTable, storage: Mapping[str, Any], *, known: bool) -> dict[str, Any]:
-    chunks = list(table.stored())
+    stored = _stored(table)
     flow = table.flow if known or not table.model_reference else LatticeFlow()
     model = column_model_bytes(table, flow)
     return {
@@ -134,14 +137,16 @@ def _table_info(table: StoredTable, storage: Mapping[str, Any], *, known: bool) 
         "model_reference": table.model_reference,
         "root_changes": root_changes(table.columns, storage),
         "root_renamed": root_renamed(table.name, table.columns, storage),
-        "columns": [_column_info(table, column, chunks, model, flow.columns.get(column.name)) for column in table.columns],
+        "columns": [
+            _column_info(table, column, stored[column.name], model, flow.columns.get(column.name)) for column in table.columns
+        ],
     }
 
 
 def _column_info(
     table: StoredTable,
     column: Column,
-    chunks: list[dict[str, Entry]],
+    stored: _Stored,
     model: Mapping[str, int],
     flow: ColumnFlow | None,
 ) -> dict[str, Any]:
@@ -151,13 +156,31 @@ def _column_info(
         "asked": table.asked.get(column.name, "lossless"),
         "bound": str(lattice.bound) if lattice else "lossless",
         "lattice": grid_in_words(lattice.grid) if lattice else "carried as it is",
-        "bytes": sum(len(chunk[column.name]) for chunk in chunks),
+        "bytes": stored.nbytes,
         "model_bytes": model.get(column.name, 0),
-        "methods": dict(Counter(_method(chunk[column.name]) for chunk in chunks)),
+        "methods": dict(stored.methods),
         "parents": [_parent_in_words(p) for p in flow.parents] if flow else [],
         "prediction": prediction_in_words(flow.prediction) if flow and flow.prediction else "",
         "parameters": flow.network.parameters if flow and flow.network else 0,
     }
+
+
+@dataclass
+class _Stored:
+    """Bytes of a column, and in how many chunks each method stores it."""
+
+    nbytes: int = 0
+    methods: Counter[str] = field(default_factory=Counter)
+
+
+def _stored(table: StoredTable) -> dict[str, _Stored]:
+    """Every column, chunk after chunk: of a wide and long table the entries would not all fit into memory."""
+    found = {column.name: _Stored() for column in table.columns}
+    for chunk in table.stored():
+        for name, entry in chunk.items():
+            found[name].nbytes += len(entry)
+            found[name].methods[_method(entry)] += 1
+    return found
 
 
 def _method(stored: Entry) -> str:
@@ -219,11 +242,23 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         index_bytes=file.index_size,
         tables=pairs,
         bounds={
-            name: {c: lattice.bound for c, lattice in t.lattices.items() if c not in t.given} for name, t in file.tables.items()
+            name: {c: bound for c, bound in promises(file, name).items() if c not in t.given} for name, t in file.tables.items()
         },
         rival_bounds={table.name: _asked_bounds(table, file.tables[table.name]) for table, _ in pairs},
         sizes=sizes,
     )
+
+
+def promises(file: File, table: str) -> dict[str, Bound | Promise]:
+    """How far each column of numbers may lie from its original, the first one where the file was compressed again."""
+    said = said_of(file.meta.get("provenance"))
+    out: dict[str, Bound | Promise] = {}
+    for column, lattice in file.tables[table].lattices.items():
+        out[column] = lattice.bound
+        with contextlib.suppress(InvalidArgument):  # what another version says that this one does not know
+            promise = Promise.parse(said.get(f"{table}/{column}", str(lattice.bound)))
+            out[column] = promise.bound or promise
+    return out
 
 
 def _without_given(table: Table, stored: StoredTable) -> Table:
@@ -273,12 +308,10 @@ def check_comparable(original: TableSource, decoded: TableSource, files: str) ->
 
 
 def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:
-    chunks, model = list(stored.stored()), column_model_bytes(stored, stored.flow)
+    found, model = _stored(stored), column_model_bytes(stored, stored.flow)
     sizes = []
     for column in stored.columns:
-        parts = [chunk[column.name] for chunk in chunks]
-        method = ", ".join(dict.fromkeys(map(_method, parts)))
+        method, nbytes = ", ".join(found[column.name].methods), found[column.name].nbytes
         values = int(np.size(decoded.data[column.name])) if not column.is_opaque else decoded.num_entries
-        nbytes = sum(len(p) for p in parts)
         sizes.append(ColumnSize(stored.name, column.name, method, nbytes, model.get(column.name, 0), values))
     return sizes

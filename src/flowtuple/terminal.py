@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from flowtuple.cut import Cut
 from flowtuple.errors import name_parts
 from flowtuple.evaluate.metrics import ColumnFidelity
 from flowtuple.evaluate.page import format_bytes, format_number
+from flowtuple.evaluate.promise import Promise
 from flowtuple.referee.ratio import Ratio
 from flowtuple.referee.result import Comparison, Outcome
 from flowtuple.schema import Bound
@@ -43,6 +46,9 @@ class Remembered:
     def __call__(self, stage: str, share: float, detail: str) -> None:
         self.detail = detail
         self._progress(stage, share, detail)
+
+
+_NAMED = 8  # of a long list, that are shown
 
 
 @contextmanager
@@ -70,6 +76,14 @@ def shown_progress(*, silent: bool = False) -> Iterator[reporting.Progress]:
         yield show
 
 
+class _Output(Console):
+    """Standard output, where a reader that has seen enough is no failure of ours."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line, which ends well; rich would end with exit code 1."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> None:
     """A table on standard output; the first columns are text, the others numbers, set to the right."""
     table = RichTable(title=title, title_justify="left", title_style="bold")
@@ -80,7 +94,7 @@ def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]
             table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    wide = Console(file=sys.stdout, markup=False, emoji=False)  # names hold brackets: Jet_pt [nJet]
+    wide = _Output(file=sys.stdout, markup=False, emoji=False)  # names hold brackets: Jet_pt [nJet]
     if not wide.is_terminal:
         wide.width = 160
     wide.print(table)
@@ -214,7 +228,7 @@ def show_fidelity(title: str, found: Sequence[ColumnFidelity]) -> None:
     rows = [
         [
             f"{c.table}/{c.column}",
-            Bound.parse(c.bound).short,
+            Promise.parse(c.bound).short,
             str(c.values),
             str(c.violations),
             format_number(c.difference.largest if c.difference.count else None),
@@ -227,6 +241,13 @@ def show_fidelity(title: str, found: Sequence[ColumnFidelity]) -> None:
     show_table(title, headings, rows, text_columns=2)
     outside, values = sum(c.violations for c in found), sum(c.values for c in found)
     sys.stdout.write(f"{outside} of {values} values outside their bound\n")
+
+
+def show_absent(names: Sequence[str]) -> None:
+    """Name what the original has and the file does not."""
+    if names:
+        more = ", ... (all with --json)" if len(names) > _NAMED else ""
+        sys.stdout.write(f"the file lacks {len(names)} of what the original holds: {', '.join(names[:_NAMED])}{more}\n")
 
 
 def show_info(found: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ from flowtuple.evaluate.page import format_bytes
 from flowtuple.reference.checking import examine_reference
 from flowtuple.reference.layout import describe as describe_reference
 from flowtuple.reference.signature import is_reference
-from flowtuple.terminal import show_damage, show_fidelity, show_info, show_reference, shown_progress
+from flowtuple.terminal import show_absent, show_damage, show_fidelity, show_info, show_reference, shown_progress
 
 
 @app.command()
@@ -93,9 +93,11 @@ def _verify_values(original: list[str], path: str, names: str, model: Path | Non
         )
     violations = sum(column.violations for column in found)
     if as_json:
-        print_json({"violations": violations, "columns": [column.to_json() for column in found]})
+        columns = [column.to_json() for column in found]
+        print_json({"violations": violations, "columns": columns, "absent": list(found.absent)})
     else:
         show_fidelity(f"{path} against {', '.join(original)}", found)
+        show_absent(found.absent)
     if violations:
         raise typer.Exit(1)
 

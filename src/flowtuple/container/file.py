@@ -239,7 +239,8 @@ class File:
 
     def _arrays(self, table: StoredTable, names: Sequence[str], start: int, stop: int) -> ak.Array:
         events = table_to_awkward(table.read(names, start, stop))
-        fields = [name for name in events.fields if name in names]
+        wanted = set(names)
+        fields = [name for name in events.fields if name in wanted]
         return events if fields == events.fields else events[fields]  # awkward would take no fields for no events
 
     def _names(self, table: StoredTable, columns: str | Iterable[str] | None) -> list[str]:

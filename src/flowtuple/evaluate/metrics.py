@@ -15,6 +15,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.evaluate.promise import Promise
 from flowtuple.schema import Array, Bound, Column, bit_patterns
 from flowtuple.table import Table
 
@@ -155,13 +156,13 @@ def _or_none(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def column_fidelity(table_name: str, column: str, bound: Bound, original: Any, decoded: Any) -> ColumnFidelity:
+def column_fidelity(table_name: str, column: str, bound: Bound | Promise, original: Any, decoded: Any) -> ColumnFidelity:
     """Compare one column, or one chunk of it, with what came back.
 
     Args:
         table_name: For the result and for messages.
         column: For the result and for messages.
-        bound: The promise; `std` has to be resolved to `abs` first.
+        bound: What is promised; `std` has to be resolved to `abs` first.
         original: A NumPy array of any shape, or an awkward array for an opaque column.
         decoded: The same type, shape and dtype.
 
@@ -211,7 +212,7 @@ def _differences(original: Array, decoded: Array) -> tuple[Array, Array, Array]:
     return x[np.isfinite(x)], signed[np.isfinite(signed)], response[np.isfinite(response)]
 
 
-def compare_tables(original: Table, decoded: Table, bounds: Mapping[str, Bound]) -> list[ColumnFidelity]:
+def compare_tables(original: Table, decoded: Table, bounds: Mapping[str, Bound | Promise]) -> list[ColumnFidelity]:
     """The fidelity of every column, in the order of the schema.
 
     Args:

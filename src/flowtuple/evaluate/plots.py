@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.evaluate.promise import Promise
 from flowtuple.schema import Array, Bound
 
 # Petroff's colours (arXiv:2107.02270), distinguishable under the common colour-vision deficiencies.
@@ -281,11 +282,11 @@ def _ratio(axes: Any, before: Array, after: Array, edges: Array) -> None:
     axes.ticklabel_format(axis="y", useOffset=False)
 
 
-def difference_svg(bound: Bound, original: Array, decoded: Array, label: str) -> str:
+def difference_svg(bound: Bound | Promise, original: Array, decoded: Array, label: str) -> str:
     """The difference original - decompressed in units of the bound; outside -1 to 1 the bound is broken.
 
     Args:
-        bound: `abs`, `rel` or `bits`; `rel` and `bits` give every value a bound of its own.
+        bound: `abs`, `rel`, `bits` or several after another; all but `abs` give every value a bound of its own.
         original: Any shape, numeric.
         decoded: The same shape.
         label: Name of the column for the axis.

@@ -17,6 +17,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate import plots
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, dijet_masses
 from flowtuple.evaluate.page import image, write_page
+from flowtuple.evaluate.promise import Promise
 from flowtuple.rivals.sizes import PCODEC, RAW, RIVALS, rival_bytes
 from flowtuple.schema import OPAQUE, Bound, bit_patterns
 from flowtuple.table import Table
@@ -59,7 +60,7 @@ class ReportInput:
         model_bytes: Bytes of the model within it.
         index_bytes: Bytes of header and index within it.
         tables: Pairs (original, decoded) with equal schemas.
-        bounds: Bound by column name for each table's name, `std` resolved to `abs`.
+        bounds: What is promised by column name for each table's name, `std` resolved to `abs`.
         sizes: Bytes of the columns.
         rival_bounds: The same for the rivals, as they were asked for; `None`: those of `bounds`.
     """
@@ -72,7 +73,7 @@ class ReportInput:
     model_bytes: int
     index_bytes: int
     tables: list[tuple[Table, Table]]
-    bounds: Mapping[str, Mapping[str, Bound]]
+    bounds: Mapping[str, Mapping[str, Bound | Promise]]
     sizes: list[ColumnSize]
     rival_bounds: Mapping[str, Mapping[str, Bound]] | None = None
 
@@ -89,7 +90,8 @@ def _measure(report_input: ReportInput) -> _Measured:
     fidelity, rivals = {}, {}
     for original, decoded in report_input.tables:
         bounds = report_input.bounds.get(original.name, {})
-        rival_bounds = bounds if report_input.rival_bounds is None else report_input.rival_bounds.get(original.name, {})
+        alone = {name: bound for name, bound in bounds.items() if isinstance(bound, Bound)}
+        rival_bounds = alone if report_input.rival_bounds is None else report_input.rival_bounds.get(original.name, {})
         fidelity.update({(f.table, f.column): f for f in compare_tables(original, decoded, bounds)})
         rivals.update({(original.name, name): sizes for name, sizes in rival_bytes(original, rival_bounds).items()})
     return _Measured(fidelity, rivals)
@@ -122,7 +124,7 @@ def _rows(report_input: ReportInput, measured: _Measured) -> list[dict[str, Any]
         rows.append(
             {
                 **fidelity.to_json(),
-                "bound": Bound.parse(fidelity.bound).short,
+                "bound": Promise.parse(fidelity.bound).short,
                 "dtype": dtypes[key],
                 "method": ", ".join(dict.fromkeys(s.method for s in parts[key])),
                 "bytes": taken,
@@ -232,7 +234,7 @@ def _cards(report_input: ReportInput, shown: list[dict[str, Any]], tell: Callabl
     return cards
 
 
-def _column_images(name: str, bound: Bound, original: Any, decoded: Any) -> list[dict[str, str]]:
+def _column_images(name: str, bound: Bound | Promise, original: Any, decoded: Any) -> list[dict[str, str]]:
     finite = original[np.isfinite(original)]
     if not finite.size:
         return []
@@ -240,7 +242,7 @@ def _column_images(name: str, bound: Bound, original: Any, decoded: Any) -> list
     images = [image(plots.overlay_svg(original, decoded, name), overlay)]
     if np.array_equal(bit_patterns(original), bit_patterns(decoded)):
         return images
-    if bound.kind in ("abs", "rel", "bits"):
+    if bound.kind in ("abs", "rel", "bits", "chain"):
         difference = f"Histogram of the difference of {name} in units of its bound {bound}."
         images.append(image(plots.difference_svg(bound, original, decoded, name), difference))
     if np.count_nonzero(finite):

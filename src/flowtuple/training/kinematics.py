@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from flowtuple.lattice.context import Parent, collection_of
 from flowtuple.lattice.prediction import Term
@@ -26,6 +27,8 @@ _RELATIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "phi": (("angle", ("px", "py")),),
 }
 
+_matched = lru_cache(2**16)(_NAME.match)  # of a wide table each name is looked at very often
+
 Family = dict[str, Column]
 
 
@@ -33,7 +36,7 @@ def families(columns: Sequence[Column]) -> dict[tuple[str, str, str], Family]:
     """Float columns that describe one object, by collection, stem and number: pt1, eta1 and phi1; Jet_pt and Jet_eta."""
     found: dict[tuple[str, str, str], Family] = {}
     for column in columns:
-        match = _NAME.match(column.name)
+        match = _matched(column.name)
         if match and column.is_float and (not match["stem"] or match["stem"][-1] in "_.]" or match["stem"][-1].islower()):
             key = (collection_of(column), match["stem"], match["number"])
             found.setdefault(key, {}).setdefault(_QUANTITIES[match["quantity"].lower()], column)

@@ -19,7 +19,7 @@ from flowtuple.lattice.prediction import Prediction
 from flowtuple.schema import Array, Column
 from flowtuple.table import Table
 from flowtuple.training.ancestry import MAX_ANCESTORS, Ancestry
-from flowtuple.training.relations import decoding_order, references, residuals, worth_subtracting
+from flowtuple.training.relations import decoding_order, reach, references, residuals, worth_subtracting
 from flowtuple.training.selection import SAMPLE_ROWS, select_parents
 
 MIN_ROWS = 4000  # below, no conditioner has been seen to gain its own bytes
@@ -139,11 +139,12 @@ def make_plan(
         builder.add(column, table.data[column.name].reshape(-1))
     earlier: list[Column] = []
     wanted: dict[str, list[_Wanted]] = {}
+    most = reach(len(table.columns))
     for column in order:
         if column.name in predictions and not builder.ancestry.has_room(predictions[column.name].inputs):
             del predictions[column.name]
         builder.ancestry.add(column.name, predictions[column.name].inputs if column.name in predictions else ())
-        for way in builder.ways(column, earlier) if column.name not in given else ():
+        for way in builder.ways(column, earlier[-most:]) if column.name not in given else ():
             wanted.setdefault(collection_of(column), []).append(way)
         if column.name in builder.scales and not (column.name in predictions and predictions[column.name].is_copy):
             earlier.append(column)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from flowtuple.lattice.context import Parent, collection_of
+from flowtuple.lattice.context import Parent
 from flowtuple.lattice.prediction import Prediction, Term
 from flowtuple.schema import Array, Column
 from flowtuple.training.kinematics import energies
@@ -23,26 +23,23 @@ _LARGEST_COEFFICIENT = 8.0
 _COMMON = 0.05
 
 
-def linear_terms(
-    sample: Sample, column: Column, earlier: Sequence[Column], predicted: Mapping[str, Prediction]
-) -> Iterator[tuple[Term, ...]]:
-    """Proposals for a column: sums of earlier columns of its collection, and of the energies of objects among them.
+def linear_terms(sample: Sample, column: Column, beside: Sequence[Column]) -> Iterator[tuple[Term, ...]]:
+    """Proposals for a column: sums of columns of its collection, and of the energies of objects among them.
 
-    Columns that are copies of others are no candidates.
+    Columns that are copies of others should be no candidates.
     """
-    if column.dtype == "bool" or len(sample.q[column.name]) < _LEAST_ROWS:
+    if not beside or column.dtype == "bool":
         return
     rows = np.flatnonzero(_uncommon(sample.q[column.name]))[:_ROWS]
-    if len(rows) < _LEAST_ROWS:  # before the candidates, whose number grows with that of the columns
+    if len(rows) < _LEAST_ROWS:
         return
-    key = collection_of(column)
-    beside = [c for c in earlier if collection_of(c) == key and not (c.name in predicted and predicted[c.name].is_copy)]
-    terms = [*energies(beside), *(Term(1.0, "x", (Parent("row", c.name),)) for c in beside)]
-    if not terms:
-        return
+    objects = list(energies(beside))
     target = _usable(sample.context.values[column.name][rows])
-    matrix = np.stack([_usable(_evaluate(sample, term, column)[rows]) for term in terms], axis=1)
+    content = [_evaluate(sample, term, column)[rows] for term in objects]
+    content += [sample.context.values[c.name][rows] for c in beside]  # in the same rows, and of a wide table a great many
+    matrix = _usable(_side_by_side(content))
     chosen = _pursue(target, matrix)
+    terms = {k: objects[k] if k < len(objects) else _value_of(beside[k - len(objects)]) for k in chosen}
     coefficients = _robust_fit(target, matrix[:, chosen])
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # beside columns of 1e30, a constant one
         weight = np.abs(coefficients) * matrix[:, chosen].std(axis=0) / target.std()
@@ -61,6 +58,10 @@ def _uncommon(q: Array) -> Array:
     return q != values[common] if counts[common] > _COMMON * len(q) else np.ones(len(q), bool)
 
 
+def _value_of(column: Column) -> Term:
+    return Term(1.0, "x", (Parent("row", column.name),))
+
+
 def _evaluate(sample: Sample, term: Term, reader: Column) -> Array:
     alone = Prediction((term,))
     total, present = alone.evaluate(lambda parent: sample.values(parent, reader))
@@ -71,6 +72,15 @@ def _usable(values: Array) -> Array:
     """Float64 numbers with what is not finite set to 0."""
     x = as_floats(values)
     return np.where(np.isfinite(x) & (np.abs(x) < 1e30), x, 0.0)
+
+
+def _side_by_side(content: Sequence[Array]) -> Array:
+    """Values of shape (n,) as float64 columns of one matrix."""
+    matrix = np.empty((len(content[0]), len(content)))
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        for k, values in enumerate(content):
+            matrix[:, k] = values
+    return matrix
 
 
 def _pursue(target: Array, matrix: Array) -> list[int]:

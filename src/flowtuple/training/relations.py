@@ -26,6 +26,8 @@ LEAST_GAIN = 0.3  # bits per value; below, a conditioner that reads the same col
 LEAST_INFORMATION = 0.1  # bits that a sum has to tell beyond what it reads
 KEPT_SHARE = 0.02  # of the rows, from which on an index that the relation misses keeps a symbol of its own
 _TURN = 6.283185307179586
+_PAIRS = 2**22  # of columns that are held against each other: of wide tables each against so many before it that time is linear
+_LEAST_REACH = 64
 
 
 def find_predictions(table: Table, lattices: Mapping[str, Lattice], given: Set[str] = frozenset()) -> dict[str, Prediction]:
@@ -35,16 +37,30 @@ def find_predictions(table: Table, lattices: Mapping[str, Lattice], given: Set[s
     """
     sample = Sample.of(table, lattices)
     found = _acyclic(sorted((p for p in _proposals(sample) if p[1] not in given), key=lambda p: -p[0]))
-    order = decoding_order(sample.columns, found, given)
-    for number, column in enumerate(order):
+    earlier: dict[str, list[Column]] = {}
+    most = reach(len(sample.columns))
+    for column in decoding_order(sample.columns, found, given):
+        beside = earlier.setdefault(collection_of(column), [])
         if column.name not in found and column.name not in given:
-            proposals = list(linear_terms(sample, column, order[:number], found))
+            proposals = list(linear_terms(sample, column, beside[-most:]))
             best = _best(sample, column, proposals)
             if best is not None:
                 found[column.name] = best[1]
             elif proposals and _tells(sample, column, proposals[0]):
                 found[column.name] = Prediction(proposals[0])
+        if column.name not in found or not found[column.name].is_copy:
+            beside.append(column)
     return found
+
+
+def reach(columns: int) -> int:
+    """How many columns before each it is held against, of a table of so many.
+
+    Example:
+        >>> reach(2000), reach(20_000)
+        (2097, 209)
+    """
+    return max(_LEAST_REACH, _PAIRS // max(1, columns))
 
 
 def decoding_order(
@@ -53,8 +69,12 @@ def decoding_order(
     """Schema order, but given columns first, references before the rest of theirs, every column after what predicts it."""
     in_schema = sorted(coding_order(columns), key=lambda c: c.name not in given)
     by_name = {c.name: c for c in in_schema}
-    named = {through.name for c in in_schema for through, _ in references(in_schema, c)}
-    early = [c for c in in_schema if c.name in named]
+    pointers = Pointers(in_schema)
+    early = {through.name for c in in_schema for through, _ in pointers.beside(c)}
+    first: dict[str, list[str]] = {}
+    for column in in_schema:
+        if column.name in early:
+            first.setdefault(collection_of(column), []).append(column.name)
     order: dict[str, Column] = {}
 
     def place(name: str) -> None:
@@ -67,9 +87,8 @@ def decoding_order(
         order[name] = by_name[name]
 
     for column in in_schema:
-        for through in early:
-            if collection_of(through) == collection_of(column):
-                place(through.name)
+        for name in first.get(collection_of(column), ()):
+            place(name)
         place(column.name)
     return coding_order(columns, tuple(order))
 
@@ -86,15 +105,19 @@ def _acyclic(proposals: Iterable[tuple[float, str, Prediction]]) -> dict[str, Pr
     """The first proposal for each target that closes no circle."""
     found: dict[str, Prediction] = {}
     reads: dict[str, set[str]] = {}
+    holding: dict[str, list[set[str]]] = {}  # those of `reads` that a name is in
     for _, name, prediction in proposals:
         inputs = {c for p in prediction.inputs for c in (p.column, p.through) if c} - {name}
         above = inputs.union(*(reads.get(i, set()) for i in inputs))
         if name in found or name in above:
             continue
         found[name], reads[name] = prediction, above
-        for read in reads.values():
-            if name in read:
-                read.update(above)
+        for other in above:
+            holding.setdefault(other, []).append(above)
+        for read in list(holding.get(name, ())):
+            for other in above - read:
+                holding[other].append(read)
+            read.update(above)
     return found
 
 
@@ -110,35 +133,52 @@ def _copies(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
 
 def _by_reference(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
     """The same quantity of the object that a reference points to: Jet_phi from GenJet_phi by Jet_genJetIdx."""
+    pointers = Pointers(sample.columns)
     for column in sample.columns:
         _, _, quantity = column.name.rpartition("_")
-        for through, others in references(sample.columns, column):
+        for through, others in pointers.beside(column):
             for other in others:
                 if other.name.rpartition("_")[2] == quantity and column.is_float:
                     yield column, (Term(1.0, "x", (Parent("reference", other.name, through.name),)),)
 
 
+class Pointers:
+    """The references of a schema, each with the columns of the collection that its name points to."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._by_key: dict[str, list[tuple[Column, list[Column]]]] = {}
+        by_stem: dict[str, list[Column]] = {}
+        for column in columns:
+            if column.counter is not None:
+                by_stem.setdefault(column.name.partition("_")[0].lower(), []).append(column)
+        for through in columns:
+            key = collection_of(through)
+            if through.role == "reference" and key:  # event columns are decoded before any object
+                others = [c for c in by_stem.get(referred(through.name), ()) if collection_of(c) != key]
+                if others:
+                    self._by_key.setdefault(key, []).append((through, others))
+
+    def beside(self, reader: Column) -> Iterator[tuple[Column, list[Column]]]:
+        """Those of a column's collection, without itself."""
+        for through, others in self._by_key.get(collection_of(reader), ()):
+            if through.name != reader.name:
+                yield through, others
+
+
 def references(columns: Sequence[Column], reader: Column) -> Iterator[tuple[Column, list[Column]]]:
     """The references beside a column, each with the columns of the collection that its name points to."""
-    key = collection_of(reader)
-    for through in columns if key else ():  # event columns are decoded before any object
-        if through.role != "reference" or collection_of(through) != key or through.name == reader.name:
-            continue
-        stem = referred(through.name)
-        others = [c for c in columns if c.counter is not None and c.name.partition("_")[0].lower() == stem]
-        others = [c for c in others if collection_of(c) != key]
-        if others:
-            yield through, others
+    yield from Pointers(columns).beside(reader)
 
 
 def _by_angle(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
     """Angles, counted from the first object of the event or from another angle."""
     angles = [c for c in sample.columns if c.role == "angle"]
+    most = reach(len(angles))
     for number, column in enumerate(angles):
         key = collection_of(column)
         if column.counter is not None:
             yield column, (Term(1.0, "x", (Parent("leading", column.name),)),)
-        for other in angles[:number]:
+        for other in angles[max(0, number - most) : number]:
             if collection_of(other) in ("", key):
                 relation: Relation = "row" if collection_of(other) == key else "event"
                 yield column, (Term(1.0, "x", (Parent(relation, other.name),)),)

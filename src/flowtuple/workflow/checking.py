@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from flowtuple.budget import BLOCK, MEMORY, entries_within
 from flowtuple.container.file import File
-from flowtuple.describe import check_comparable, report_input
+from flowtuple.describe import check_comparable, promises, report_input
 from flowtuple.errors import InvalidArgument
 from flowtuple.evaluate.metrics import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.evaluate.report import write_report
@@ -15,9 +16,19 @@ from flowtuple.events.source import ReadOptions, Source
 from flowtuple.prepare import SCAN_STEP
 from flowtuple.progress import Progress, silent
 from flowtuple.reference.signature import is_reference
-from flowtuple.schema import Bound
-from flowtuple.table import ranges, read_like
+from flowtuple.table import Dataset, ranges, read_like
 from flowtuple.workflow.decoding import open_input
+
+
+class Verified(list[ColumnFidelity]):
+    """What became of every column of a file, and what its original has beside them.
+
+    Attributes:
+        absent: Columns, as `TREE/COLUMN`, whole trees and objects of the original that the file does not hold, without those
+            that it says were left out.
+    """
+
+    absent: tuple[str, ...] = ()
 
 
 def verify(
@@ -29,8 +40,10 @@ def verify(
     workers: int | None = None,
     memory: int = MEMORY,
     progress: Progress = silent,
-) -> list[ColumnFidelity]:
+) -> Verified:
     """Compare every value of a file with its original, column by column; given columns are taken from the original.
+
+    What the original has and the file does not is listed in `absent` of the result.
 
     Events are read as many at a time as `memory`, in bytes, has room for.
 
@@ -40,12 +53,12 @@ def verify(
     """
     _refuse_reference(path)
     dataset = open_input(original, ReadOptions(names=names))
-    found: list[ColumnFidelity] = []
+    found = Verified()
     with File(path, workers, given=dataset, model=model, memory=memory) as file:
         for name, stored in file.tables.items():
             source, files = dataset.table(name), f"{dataset.description} against {file.path}"
             check_comparable(source, stored, files)
-            bounds = {c: lattice.bound for c, lattice in stored.lattices.items()} | _said(file, name)
+            bounds = promises(file, name)
             columns = [c.name for c in stored.columns]
             chunks = []
             step = entries_within(stored, columns, memory // BLOCK, SCAN_STEP)
@@ -56,7 +69,22 @@ def verify(
                 progress(f"verify {name}", stop / max(1, stored.num_entries), "")
             found += merge_columns(chunks)
         found += [_compare_carried(name, dataset.carried.get(name), content) for name, content in file.carried.items()]
+        found.absent = tuple(_absent(dataset, file))
     return found
+
+
+def _absent(original: Dataset, file: File) -> Iterator[str]:
+    """What an original holds and a file does not, nor says that it was left out."""
+    recorded = {part["name"] for part in file.meta.get("left_out", ()) if isinstance(part, dict) and "name" in part}
+    for name, source in original.tables.items():
+        if name not in file.tables:
+            yield from () if name in recorded else (name,)
+            continue
+        there = {column.name for column in file.tables[name].columns}
+        named = (f"{name}/{column.name}" for column in source.columns if not column.hidden and column.name not in there)
+        yield from (column for column in named if column not in recorded)
+    carried = set(file.meta["carried"])
+    yield from (name for name in (*original.refused, *original.carried) if name not in carried | recorded)
 
 
 def _refuse_reference(path: str | os.PathLike[str]) -> None:
@@ -64,13 +92,6 @@ def _refuse_reference(path: str | os.PathLike[str]) -> None:
         where = os.fspath(path)
         advice = f"see how far its values lie off with: flowtuple reference report {where} ORIGINAL -o DIR"
         raise InvalidArgument(f"{where}: is of a reference method and not checked value by value; {advice}")
-
-
-def _said(file: File, table: str) -> dict[str, Bound]:
-    """Bounds that a file which was compressed again keeps of the first original, where these are one number."""
-    said = file.meta.get("provenance", {}).get("bounds", {})
-    columns = ((key.removeprefix(f"{table}/"), text) for key, text in said.items() if key.startswith(f"{table}/"))
-    return {column: Bound.parse(text) for column, text in columns if "," not in text and " or " not in text}
 
 
 def _compare_carried(name: str, original: bytes | None, content: bytes) -> ColumnFidelity:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from flowtuple.container.file import File
 from flowtuple.container.stored import StoredTable
 from flowtuple.container.writer import create
 from flowtuple.errors import InvalidArgument
+from flowtuple.evaluate.promise import said_of
 from flowtuple.events.source import Source, open_dataset
 from flowtuple.fitting import with_flows
 from flowtuple.lattice.lattice import Lattice
@@ -151,22 +151,9 @@ def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
 
 def _distances(file: File) -> dict[str, str]:
     """How far columns may lie from their originals: as the file says that was compressed again, else by their bounds."""
-    known = _said(file.meta.get("provenance"))
+    known = said_of(file.meta.get("provenance"))
     columns = [(f"{name}/{column}", k.bound) for name, table in file.tables.items() for column, k in table.lattices.items()]
     return {c: known.get(c, str(bound)) for c, bound in columns if c in known or bound.kind != "lossless"}
-
-
-def _said(origin: Any) -> dict[str, str]:
-    """What provenance tells of distances; of merged files it may tell several."""
-    if not isinstance(origin, dict):
-        return {}
-    files = origin.get("merged")
-    if not isinstance(files, list):
-        said = origin.get("bounds")
-        return {str(c): str(bound) for c, bound in said.items()} if isinstance(said, dict) else {}
-    told = [_said(file) for file in files]
-    named = dict.fromkeys(c for said in told for c in said)
-    return {c: " or ".join(dict.fromkeys(said[c] for said in told if c in said)) for c in named}
 
 
 def _moved(file: File, prepared: Sequence[Prepared]) -> dict[str, str]:
