@@ -352,18 +352,22 @@ def test_folds_begin_with_the_events_simulated_once(model: str, events: ak.Array
     assert not ak.array_equal(thrice[1::3]["Jet_pt"], once["Jet_pt"])
 
 
-def test_physics_is_learned(model: str) -> None:
-    """Efficiency, response, extras against pile-up, and what follows from other columns, on events of another seed."""
-    true, made = make_events(4000, 2), None
+def test_physics_is_learned(model: str, events: ak.Array) -> None:
+    """Efficiency, response, extras against pile-up, and what follows from other columns, on events of another seed.
+
+    Comments give mean and standard deviation of twelve models: with nine seeds of the training, and with the kernels of
+    PyTorch, MKL, OpenBLAS, NumPy and Numba limited to SSE4.2, AVX2 and AVX-512.
+    """
+    true = make_events(20_000, 2)  # so many that the models differ, and not the draws
     made = ft.simulate(model, generated(true), seed=1)
-    assert abs(_efficiency(made) - _efficiency(true)) < 0.02
+    assert abs(_efficiency(made) - _efficiency(true)) < 0.02  # -0.0025 +- 0.0043
     response = [_response(sample) for sample in (made, true)]
     assert abs(response[0].mean() - response[1].mean()) < 0.01
     assert abs(response[0].std() / response[1].std() - 1) < 0.15
-    busy = true["Pileup_nPU"] > 10
-    for part in (busy, ~busy):
-        extras = [ak.mean(ak.sum(sample[part]["Jet_genJetIdx"] < 0, axis=1)) for sample in (made, true)]
-        assert abs(extras[0] / extras[1] - 1) < 0.15
+    assert abs(_extras(made).mean() / _extras(events).mean() - 1) < 0.15  # 0.006 +- 0.034
+    busy = ak.to_numpy(true["Pileup_nPU"] > 10)
+    ratio = [_extras(sample)[busy].mean() / _extras(sample)[~busy].mean() for sample in (made, true)]
+    assert abs(ratio[0] / ratio[1] - 1) < 0.15  # -0.05 +- 0.014; -0.41 without dependence on pile-up
     mass, pt = (np.log(ak.to_numpy(ak.flatten(made[name]))) for name in ("Jet_mass", "Jet_pt"))
     assert np.corrcoef(mass, pt)[0, 1] > 0.9
     parts = sum(ak.flatten(made[name]) for name in ("Jet_chE", "Jet_neE", "Jet_phoE"))
@@ -374,12 +378,18 @@ def test_physics_is_learned(model: str) -> None:
     assert ak.all(abs(made["Jet_phi"]) <= np.pi)
     assert ak.all(made["Muon_jetIdx"] < ak.num(made["Jet_pt"]))
     leading = ak.to_numpy(ak.fill_none(ak.max(made["Jet_pt"], axis=1), 0))
-    assert np.mean((leading > 40) == ak.to_numpy(made["HLT_Jet40"])) > 0.97
+    right = (leading > 40) == ak.to_numpy(made["HLT_Jet40"])
+    assert right.mean() > 0.94  # 0.965 +- 0.0057; a half without dependence on jets
+    assert right[abs(leading / 40 - 1) > 0.1].mean() > 0.98  # 0.993 +- 0.0023
 
 
 def _efficiency(events: ak.Array) -> float:
     pairs = ak.cartesian({"g": ak.local_index(events["GenJet_pt"]), "j": events["Jet_genJetIdx"]}, nested=True)
     return float(ak.mean(ak.any(pairs["g"] == pairs["j"], axis=-1)))
+
+
+def _extras(events: ak.Array) -> np.ndarray:
+    return ak.to_numpy(ak.sum(events["Jet_genJetIdx"] < 0, axis=1))
 
 
 def _response(events: ak.Array) -> np.ndarray:
