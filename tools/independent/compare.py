@@ -233,7 +233,7 @@ def _elsewhere(finding: Finding, part: Part, values: Any, left: list[Part], decl
     if finding.state != "differs":
         return finding
     for other in left:
-        if (part.name, other.name) in declared.renamed:
+        if declared.renames(part.name, other.name):
             found = _renamed(_compare_values(finding.name, Part(finding.name, part.load), values, other), other.name)
             if found.state == "renamed":
                 left.remove(other)
