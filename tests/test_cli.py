@@ -745,7 +745,7 @@ class TestInfo:
         assert [t["name"] for t in found["tables"]] == ["Events", "Runs"]
 
     def test_hidden_counters_change_in_root(self, run: Callable[..., Ended]) -> None:
-        assert "ROOT output changes n(Jet_pt): hidden -> branch nJet_pt, int32" in run("info", "ragged.ftup").out
+        assert "ROOT output: n(Jet_pt): hidden -> branch nJet_pt, int32" in run("info", "ragged.ftup").out
 
 
 def test_report_is_one_page(run: Callable[..., Ended], tmp_path: Path) -> None:

@@ -105,3 +105,31 @@ def test_an_output_format_lists_what_it_leaves_out(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "t/cov (it has [2] values per event)" in done.stderr
     assert "h (a text file holds tables only)" in done.stderr
+
+
+def test_every_later_command_keeps_the_list(compound, tmp_path):
+    for name in ("a.ftup", "b.ftup"):
+        ft.compress(compound, tmp_path / name, selection=ft.Selection(drop=True), effort="fast")
+    names = ["jets/p", "jets/c", "jets/o"]
+    recovered = ft.recover(tmp_path / "a.ftup", tmp_path / "saved.npz")
+    assert [part.name for part in recovered.left_out] == names
+    ft.merge([tmp_path / "a.ftup", tmp_path / "b.ftup"], tmp_path / "both.ftup")
+    assert [part["name"] for part in ft.info(tmp_path / "both.ftup")["left_out"]] == names
+
+
+def test_a_container_of_root_goes_with_root_only(compound, tmp_path):
+    ft.compress({"x": [1.0]}, tmp_path / "x.ftup", effort="fast")
+    done = run("decompress", tmp_path / "x.ftup", "-o", tmp_path / "x.parquet", "--as", "rntuple")
+    assert done.returncode == 2
+    assert "x.parquet: is no ROOT file, so it holds no rntuple; end its name in .root" in done.stderr
+    assert not (tmp_path / "x.parquet").exists()
+
+
+def test_globs_of_columns_do_not_leave_out_objects(tmp_path):
+    dataset = open_dataset({"x": [1.0]}, ReadOptions())
+    dataset.refused["h"] = "it is larger than the 1 GB that ROOT reads"
+    from flowtuple.workflow.request import _is_selected
+
+    assert _is_selected("h", dataset.tables, ("x",), ())
+    assert not _is_selected("events/y", dataset.tables, ("x",), ())
+    assert not _is_selected("h", dataset.tables, ("x",), ("h",))

@@ -20,7 +20,7 @@ from flowtuple.events.source import FORMATS, WriteOptions, write_dataset
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.progress import Progress, silent
 from flowtuple.selection import select
-from flowtuple.table import Dataset, Table, TableSource, concatenate, with_counters
+from flowtuple.table import Dataset, LeftOut, Table, TableSource, concatenate, with_counters
 
 Lost = list[frozenset[str]]
 
@@ -32,12 +32,14 @@ class Recovered:
     Attributes:
         path: The file written.
         events: By table, how many events were saved and how many the damaged file had.
-        missing: What could not be saved.
+        missing: Damaged parts that could not be saved.
+        left_out: Parts of the original that the damaged file did not hold, or that the format of the output cannot.
     """
 
     path: str
     events: dict[str, tuple[int, int]]
     missing: tuple[Damage, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def recover(
@@ -81,13 +83,16 @@ def recover(
             lost = {name: _lost(wreck, table) for name, table in wreck.tables.items()}
             missing = [*missing, *_read_in_vain(wreck, lost)]
             saved = _salvage(wreck, lost, columns)
-            write_dataset(saved, output, options or WriteOptions())
+            written = write_dataset(saved, output, options or WriteOptions())
+            left_out = (*saved.left_out, *written.left_out)
             events = {name: table.num_entries for name, table in saved.tables.items()}
         else:
             missing = [_whole_chunk(d) for d in wreck.damage]
+            left_out = wreck.dataset().left_out
             with create(output) as writer:
                 events = _copy(wreck, models, writer)
-    return Recovered(os.fspath(output), {name: (count, declared[name]) for name, count in events.items()}, tuple(missing))
+    saved_events = {name: (count, declared[name]) for name, count in events.items()}
+    return Recovered(os.fspath(output), saved_events, tuple(missing), left_out)
 
 
 def _whole_chunk(damage: Damage) -> Damage:

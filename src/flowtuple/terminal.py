@@ -269,7 +269,7 @@ def show_info(found: Mapping[str, Any]) -> None:
         chunks = f"{table['chunks']} chunk{'' if table['chunks'] == 1 else 's'}"
         show_table(f"{table['name']}: {table['events']} events in {chunks}", headings, rows, text_columns=5)
         for change in table["root_changes"]:
-            sys.stdout.write(f"ROOT output changes {change}\n")
+            sys.stdout.write(f"ROOT output: {change}\n")
     for part in found["left_out"][:_LEFT_OUT_LINES]:
         sys.stdout.write(f"left out at compression: {part['name']} ({part['reason']})\n")
     if len(found["left_out"]) > _LEFT_OUT_LINES:

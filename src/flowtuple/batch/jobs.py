@@ -90,7 +90,10 @@ class Decompress:
             memory=self.memory,
             options=self.options,
         )
-        return _left_out_facts(done.left_out) if isinstance(done, workflow.Decompressed) else {}
+        if not isinstance(done, workflow.Decompressed):
+            return {}
+        changed = {"changes": list(done.changes), "renamed": {name: list(names) for name, names in done.renamed.items()}}
+        return _left_out_facts(done.left_out) | {key: value for key, value in changed.items() if value}
 
 
 def _left_out_facts(parts: Sequence[LeftOut]) -> Facts:

@@ -217,6 +217,7 @@ def recompress(
         )
     for message in found.result.warnings:
         warn(message)
+    warn_left_out(found.result.left_out)
     if as_json:
         print_json(asdict(found.result) | {"bounds": found.bounds})
         return

@@ -27,12 +27,13 @@ from flowtuple.cli.options import (
     read_memory,
     split_names,
 )
+from flowtuple.container.file import File
 from flowtuple.container.wreck import examine
 from flowtuple.evaluate.page import format_bytes
 from flowtuple.reference.checking import examine_reference
 from flowtuple.reference.layout import describe as describe_reference
 from flowtuple.reference.signature import is_reference
-from flowtuple.terminal import show_absent, show_damage, show_fidelity, show_info, show_reference, shown_progress
+from flowtuple.terminal import show_absent, show_damage, show_fidelity, show_info, show_reference, shown_progress, warn_left_out
 
 
 @app.command()
@@ -163,8 +164,11 @@ def merge(
 
     with shown_progress() as progress:
         size = join(files, output, drop=drop, progress=progress)
+    with File(output) as merged:
+        left_out = merged.left_out
+    warn_left_out(left_out)
     if as_json:
-        print_json({"path": str(output), "file_bytes": size})
+        print_json({"path": str(output), "file_bytes": size, "left_out": [part.to_json() for part in left_out]})
         return
     sys.stdout.write(f"{output}: {format_bytes(size)} from {len(files)} files\n")
 
@@ -200,8 +204,10 @@ def recover(
             options=WriteOptions(drop=drop),
             progress=progress,
         )
+    warn_left_out(found.left_out)
     if as_json:
-        print_json({"path": found.path, "events": found.events, "missing": [vars(d) for d in found.missing]})
+        missing, left_out = [vars(d) for d in found.missing], [part.to_json() for part in found.left_out]
+        print_json({"path": found.path, "events": found.events, "missing": missing, "left_out": left_out})
     else:
         show_damage(path, found.missing)
         for name, (saved, held) in found.events.items():

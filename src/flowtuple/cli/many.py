@@ -81,6 +81,8 @@ def _show(summary: Summary, folder: Path) -> None:
     for name, facts in summary.facts.items():
         for message in facts.get("warnings", ()):
             warn(f"{name}: {message}")
+        for change in facts.get("changes", ()):
+            warn(f"{name}: {change}")
         warn_left_out([LeftOut(**part) for part in facts.get("left_out", ())], f" of {name}")
     for name, reason in summary.failed.items():
         sys.stderr.write(f"flowtuple: failed: {name}: {reason}\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +24,7 @@ class Promise:
     Merged files may have kept one bound or another; a value then has to be within one of them, whichever it was.
 
     Attributes:
-        stages: In their order, each with its alternatives.
+        stages: In their order, each with its alternatives: bounds, or promises of several stages.
         words: The same as text, as `flowtuple recompress` shows it.
 
     Example:
@@ -31,18 +33,18 @@ class Promise:
         [0.6]
     """
 
-    stages: tuple[tuple[Bound, ...], ...]
+    stages: tuple[tuple[Bound | Promise, ...], ...]
     words: str
 
     @classmethod
     def parse(cls, text: str) -> Promise:
-        """Read `A, then B`, `A or B`, or both; `A or B, then C` lets C follow on either.
+        """Read `A, then B`, `A or B`, or both; `A or B, then C` lets C follow on either, parentheses hold a chain together.
 
         Raises:
             InvalidArgument: A part is no bound, or is an `std` bound, which says nothing without its column.
         """
-        stages = tuple(tuple(Bound.parse(part) for part in stage.split(_OR)) for stage in text.split(_THEN))
-        if any(bound.kind == "std" for stage in stages for bound in stage):
+        stages = tuple(tuple(map(_alternative, _split(stage, _OR))) for stage in _split(text, _THEN))
+        if any(isinstance(bound, Bound) and bound.kind == "std" for stage in stages for bound in stage):
             raise InvalidArgument(f"the promise {text!r} has an std bound; resolve it to abs with the column's std")
         return cls(stages, text)
 
@@ -52,19 +54,20 @@ class Promise:
     @property
     def short(self) -> str:
         """The bounds as text of four digits, for tables."""
-        return _THEN.join(_OR.join(bound.short for bound in stage) for stage in self.stages)
+        return _THEN.join(_OR.join(map(_short, stage)) for stage in self.stages)
 
     @property
     def bound(self) -> Bound | None:
         """The only bound, where there is one."""
-        return self.stages[0][0] if len(self.stages) == 1 and len(self.stages[0]) == 1 else None
+        only = self.stages[0][0] if len(self.stages) == 1 and len(self.stages[0]) == 1 else None
+        return only.bound if isinstance(only, Promise) else only
 
     @property
     def kind(self) -> str:
         """That of the only bound; `lossless` where no value may move, else `chain`."""
         if self.bound is not None:
             return self.bound.kind
-        lossless = all(bound.kind == "lossless" for stage in self.stages for bound in stage)
+        lossless = all(part.kind == "lossless" for stage in self.stages for part in stage)
         return "lossless" if lossless else "chain"
 
     def largest_difference(self, original: Array) -> Array:
@@ -89,8 +92,7 @@ class Promise:
         if self.kind == "lossless" or same.all():
             return same
         if original.dtype.kind in "iu":
-            most = sum(max(math.floor(bound.amount) for bound in stage) for stage in self.stages)
-            near: Array = same | (_distance(original, decoded) <= np.uint64(min(most, 2**64 - 1)))
+            near: Array = same | (_distance(original, decoded) <= np.uint64(min(self._most(), 2**64 - 1)))
             return near
         special = ~np.isfinite(original) | ~np.isfinite(decoded) | (np.signbit(original) & (original == 0))
         with np.errstate(invalid="ignore", over="ignore"):
@@ -99,8 +101,43 @@ class Promise:
         held: Array = same | (close & ~special)
         return held
 
+    def _most(self) -> int:
+        """The largest distance between whole numbers."""
+        return sum(max(b._most() if isinstance(b, Promise) else math.floor(b.amount) for b in s) for s in self.stages)
 
-def _widest(stage: tuple[Bound, ...], reach: Array) -> Array:
+
+def either(promises: Iterable[str]) -> str:
+    """One promise that allows what one of several does, as text.
+
+    Example:
+        >>> either(["abs:1", "rel:0.01, then abs:1"]), either(["abs:1", "abs:1"])
+        ('abs:1 or (rel:0.01, then abs:1)', 'abs:1')
+    """
+    words = list(dict.fromkeys(promises))
+    return words[0] if len(words) == 1 else _OR.join(f"({w})" if _THEN in w else w for w in words)
+
+
+def _split(text: str, mark: str) -> list[str]:
+    """The parts of a text between the marks that stand outside of parentheses."""
+    parts, depth = [""], 0
+    for piece in re.split(rf"({re.escape(mark)}|[()])", text):
+        depth += (piece == "(") - (piece == ")")
+        if piece == mark and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts
+
+
+def _alternative(text: str) -> Bound | Promise:
+    return Promise.parse(text[1:-1]) if text.startswith("(") and text.endswith(")") else Bound.parse(text)
+
+
+def _short(part: Bound | Promise) -> str:
+    return f"({part.short})" if isinstance(part, Promise) else part.short
+
+
+def _widest(stage: tuple[Bound | Promise, ...], reach: Array) -> Array:
     """The most that one of some bounds allows of values up to `reach`."""
     widest = np.zeros(reach.shape)
     for bound in stage:
@@ -130,4 +167,4 @@ def said_of(origin: Any) -> dict[str, str]:
         return {str(c): str(bound) for c, bound in said.items()} if isinstance(said, dict) else {}
     told = [said_of(file) for file in files]
     named = dict.fromkeys(c for said in told for c in said)
-    return {c: " or ".join(dict.fromkeys(said[c] for said in told if c in said)) for c in named}
+    return {c: either(said[c] for said in told if c in said) for c in named}

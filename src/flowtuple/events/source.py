@@ -161,6 +161,9 @@ def write_dataset(dataset: Dataset, path: str | os.PathLike[str], options: Write
         2
     """
     target = os.fspath(path)
+    if options.container is not None and not target.lower().endswith(".root"):
+        advice = "end its name in .root, or leave out --as"
+        raise InvalidArgument(f"{target}: is no ROOT file, so it holds no {options.container}; {advice}")
     writer = _format(target)
     if is_url(target):
         raise InvalidArgument(f"{target}: output is written to local files only; name a local path and copy it afterwards")

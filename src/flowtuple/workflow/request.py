@@ -50,7 +50,7 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
     """
     dataset = open_input(source, ReadOptions(names=selection.names))
     columns = (*selection.columns, *given) if selection.columns else ()
-    refused = {n: r for n, r in dataset.refused.items() if _is_selected(n, columns, selection.exclude)}
+    refused = {n: r for n, r in dataset.refused.items() if _is_selected(n, dataset.tables, columns, selection.exclude)}
     if refused and not selection.drop:
         raise Refused(dataset.description, "carry {}", refused, "leave out with --drop, or some with --exclude")
     left_out = (*dataset.left_out, *(LeftOut(name, reason) for name, reason in refused.items()))
@@ -65,9 +65,12 @@ def left_out_notes(dataset: Dataset) -> tuple[str, ...]:
     return (f"left out: {name_parts(parts)}",) if parts else ()
 
 
-def _is_selected(refused: str, include: Iterable[str], exclude: Iterable[str]) -> bool:
-    """Whether the globs select a part that cannot be carried, named `TREE/COLUMN`."""
-    include = tuple(include)
+def _is_selected(refused: str, trees: Iterable[str], include: Iterable[str], exclude: Iterable[str]) -> bool:
+    """Whether the globs select a part that cannot be carried: `TREE/COLUMN`, a tree or an object.
+
+    Globs of columns choose among columns; trees and objects travel unless they are excluded.
+    """
+    include = tuple(include) if any(refused.startswith(f"{tree}/") for tree in trees) else ()
     if any(fits_name(pattern, refused) for pattern in exclude):
         return False
     return not include or any(fits_name(pattern, refused) for pattern in include)
