@@ -96,8 +96,8 @@ class Promise:
         with np.errstate(invalid="ignore", over="ignore"):
             x, y = original.astype(np.float64), decoded.astype(np.float64)
             close: Array = np.abs(y - x) <= self.largest_difference(x)
-        held: Array = same | (close & ~special)
-        return held
+        within: Array = same | (close & ~special)
+        return within
 
 
 def _widest(stage: tuple[Bound, ...], reach: Array) -> Array:
