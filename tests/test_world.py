@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -474,6 +475,18 @@ class TestClaims:
         message = r"folded\.ftup: its [a-z ]+ takes 6[01]MB, .*open it with more memory="
         with pytest.raises(TooLarge, match=message), ft.open(path, memory=50_000_000) as file:
             assert (file.carried, file.table().flow) == ({}, None)
+
+    @pytest.mark.parametrize("claimed", [(2**40,), (10**6, 10**6), (1000,)])
+    def test_arrays_of_npz_claim_no_more_than_they_hold(self, tmp_path: Path, claimed: tuple[int, ...]) -> None:
+        path = tmp_path / "claims.npz"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w") as stream:
+            header = {"descr": "<i8", "fortran_order": False, "shape": claimed}
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.write(bytes(800))
+        with pytest.raises(
+            InvalidArgument, match=r"claims\.npz: array 'x' claims \d+ bytes and has at most \d+; it is damaged"
+        ):
+            open_dataset(path)
 
     def test_threads_share_what_there_is(self) -> None:
         gate, order = Gate(100), []

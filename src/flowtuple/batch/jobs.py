@@ -119,8 +119,8 @@ class Verify:
         if outside:
             name, others = next(iter(outside)), len(outside) - 1
             raise BoundViolated(f"{task.output}: column {name!r} and {others} others have values outside their bounds")
-        told = f"lacks {len(found.absent)} of what the original holds, {', '.join(found.absent[:3])} among it"
-        return {"columns": len(found)} | ({"warnings": [told]} if found.absent else {})
+        lacking = f"lacks {len(found.absent)} of what the original holds, {', '.join(found.absent[:3])} among it"
+        return {"columns": len(found)} | ({"warnings": [lacking]} if found.absent else {})
 
 
 @dataclass(frozen=True)

@@ -98,8 +98,8 @@ class Promise:
         with np.errstate(invalid="ignore", over="ignore"):
             x, y = original.astype(np.float64), decoded.astype(np.float64)
             close: Array = np.abs(y - x) <= self.largest_difference(x)
-        held: Array = same | (close & ~special)
-        return held
+        within: Array = same | (close & ~special)
+        return within
 
     def _most(self) -> int:
         """The largest distance between whole numbers."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 import zlib
 from collections import Counter
@@ -35,6 +36,8 @@ _CARRIED = "__carried__/"
 _OPAQUE = "__opaque__/"
 _NAMES = ("names", "columns")
 _TEXT = frozenset("SU")
+_LARGEST_RATIO = 1032  # of what deflate makes smaller
+_SMALL = 1024
 
 
 def open_dataset(path: str, options: ReadOptions) -> Dataset:
@@ -87,7 +90,9 @@ def _load(path: str, content: bytes) -> dict[str, Array]:
         loaded = np.load(io.BytesIO(content), allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
             raise InvalidArgument(f"{path}: holds one bare array (npy); save it with np.savez({path!r}, data=array)")
-        members = zipfile.ZipFile(io.BytesIO(content)).namelist()
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        _check_claims(path, archive)
+        members = archive.namelist()
         doubled = [name.removesuffix(".npy") for name, count in Counter(members).items() if count > 1]
         if doubled:
             raise InvalidArgument(f"{path}: the name {doubled[0]!r} stands for two arrays; rename one")
@@ -97,6 +102,35 @@ def _load(path: str, content: bytes) -> dict[str, Array]:
         if isinstance(error, InvalidArgument):
             raise
         raise InvalidArgument(f"{path}: is not an npz file, or is damaged or cut short; fetch it again") from None
+
+
+def _check_claims(path: str, archive: zipfile.ZipFile) -> None:
+    """Refuse arrays that claim more bytes than their members hold, before NumPy makes room for them.
+
+    Raises:
+        InvalidArgument: One does.
+    """
+    for member in archive.infolist():
+        claimed, most = _claimed(archive, member), member.file_size
+        if member.compress_type == zipfile.ZIP_DEFLATED:
+            most = min(most, _LARGEST_RATIO * member.compress_size + _SMALL)
+        if claimed > most:
+            key = member.filename.removesuffix(".npy")
+            raise InvalidArgument(
+                f"{path}: array {key!r} claims {claimed} bytes and has at most {most}; it is damaged, fetch it again"
+            )
+
+
+def _claimed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
+    """Bytes of the array that a member says that it is; 0 where it is none."""
+    try:
+        with archive.open(member) as stream:
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream)
+    except ValueError:
+        return 0
+    return 0 if dtype.hasobject else math.prod(shape) * int(dtype.itemsize)
 
 
 def _member(path: str, file: Mapping[str, Any], key: str) -> Array:

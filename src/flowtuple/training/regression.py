@@ -23,23 +23,23 @@ _LARGEST_COEFFICIENT = 8.0
 _COMMON = 0.05
 
 
-def linear_terms(sample: Sample, column: Column, beside: Sequence[Column]) -> Iterator[tuple[Term, ...]]:
+def linear_terms(sample: Sample, column: Column, others: Sequence[Column]) -> Iterator[tuple[Term, ...]]:
     """Proposals for a column: sums of columns of its collection, and of the energies of objects among them.
 
     Columns that are copies of others should be no candidates.
     """
-    if not beside or column.dtype == "bool":
+    if not others or column.dtype == "bool":
         return
     rows = np.flatnonzero(_uncommon(sample.q[column.name]))[:_ROWS]
     if len(rows) < _LEAST_ROWS:
         return
-    objects = list(energies(beside))
+    objects = list(energies(others))
     target = _usable(sample.context.values[column.name][rows])
     content = [_evaluate(sample, term, column)[rows] for term in objects]
-    content += [sample.context.values[c.name][rows] for c in beside]  # in the same rows, and of a wide table a great many
+    content += [sample.context.values[c.name][rows] for c in others]  # in the same rows, and of a wide table a great many
     matrix = _usable(_side_by_side(content))
     chosen = _pursue(target, matrix)
-    terms = {k: objects[k] if k < len(objects) else _value_of(beside[k - len(objects)]) for k in chosen}
+    terms = {k: objects[k] if k < len(objects) else _value_of(others[k - len(objects)]) for k in chosen}
     coefficients = _robust_fit(target, matrix[:, chosen])
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # beside columns of 1e30, a constant one
         weight = np.abs(coefficients) * matrix[:, chosen].std(axis=0) / target.std()

@@ -40,16 +40,16 @@ def find_predictions(table: Table, lattices: Mapping[str, Lattice], given: Set[s
     earlier: dict[str, list[Column]] = {}
     most = reach(len(sample.columns))
     for column in decoding_order(sample.columns, found, given):
-        beside = earlier.setdefault(collection_of(column), [])
+        others = earlier.setdefault(collection_of(column), [])
         if column.name not in found and column.name not in given:
-            proposals = list(linear_terms(sample, column, beside[-most:]))
+            proposals = list(linear_terms(sample, column, others[-most:]))
             best = _best(sample, column, proposals)
             if best is not None:
                 found[column.name] = best[1]
             elif proposals and _tells(sample, column, proposals[0]):
                 found[column.name] = Prediction(proposals[0])
         if column.name not in found or not found[column.name].is_copy:
-            beside.append(column)
+            others.append(column)
     return found
 
 
@@ -70,7 +70,7 @@ def decoding_order(
     in_schema = sorted(coding_order(columns), key=lambda c: c.name not in given)
     by_name = {c.name: c for c in in_schema}
     pointers = Pointers(in_schema)
-    early = {through.name for c in in_schema for through, _ in pointers.beside(c)}
+    early = {through.name for c in in_schema for through, _ in pointers.of(c)}
     first: dict[str, list[str]] = {}
     for column in in_schema:
         if column.name in early:
@@ -136,7 +136,7 @@ def _by_reference(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
     pointers = Pointers(sample.columns)
     for column in sample.columns:
         _, _, quantity = column.name.rpartition("_")
-        for through, others in pointers.beside(column):
+        for through, others in pointers.of(column):
             for other in others:
                 if other.name.rpartition("_")[2] == quantity and column.is_float:
                     yield column, (Term(1.0, "x", (Parent("reference", other.name, through.name),)),)
@@ -158,7 +158,7 @@ class Pointers:
                 if others:
                     self._by_key.setdefault(key, []).append((through, others))
 
-    def beside(self, reader: Column) -> Iterator[tuple[Column, list[Column]]]:
+    def of(self, reader: Column) -> Iterator[tuple[Column, list[Column]]]:
         """Those of a column's collection, without itself."""
         for through, others in self._by_key.get(collection_of(reader), ()):
             if through.name != reader.name:
@@ -167,7 +167,7 @@ class Pointers:
 
 def references(columns: Sequence[Column], reader: Column) -> Iterator[tuple[Column, list[Column]]]:
     """The references beside a column, each with the columns of the collection that its name points to."""
-    yield from Pointers(columns).beside(reader)
+    yield from Pointers(columns).of(reader)
 
 
 def _by_angle(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
