@@ -16,7 +16,7 @@ import xxhash
 
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.events import root_pages
-from flowtuple.events.root import open_dataset
+from flowtuple.events.root import open_dataset, root_changes
 from flowtuple.events.root_baskets import c_strings, counted_lists
 from flowtuple.events.root_interpretation import HiddenError, _leaf_list, as_read
 from flowtuple.events.root_pages import Pages
@@ -523,14 +523,15 @@ class TestStorage:
             "friends": ["friend.root:other"],
         }
 
-    def test_lists_that_fail_are_left_out(self) -> None:
+    def test_lists_that_fail_are_named(self) -> None:
         class Failing:
             title = "a tree"
 
             def __getattr__(self, name: str) -> Any:
                 raise RuntimeError(name)
 
-        assert describe(Failing()) == {"title": "a tree"}
+        lost = ["aliases", "user information", "friend trees", "the index", "the weight"]
+        assert describe(Failing()) == {"title": "a tree", "unreadable": lost}
 
     def test_a_tree_whose_lists_fail_is_read_without_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tree(tmp_path / "a.root", {"x": numbers(0)})
@@ -542,7 +543,28 @@ class TestStorage:
             return get(self)
 
         monkeypatch.setattr(uproot.reading.ReadOnlyKey, "get", watched)
-        assert np.array_equal(read_all(opened(path).table("t"))["x"], numbers(0))
+        dataset = opened(path)
+        assert np.array_equal(read_all(dataset.table("t"))["x"], numbers(0))
+        lost = ["user information", "friend trees", "the index"]
+        assert dataset.storage["t"] == {"unreadable": lost}
+        said = [f"{words}: cannot be read and not written" for words in lost]
+        assert root_changes(dataset.table("t").columns, dataset.storage["t"]) == said
+
+    def test_index_and_weight(self) -> None:
+        class Stub:
+            title = ""
+            aliases: dict[str, str] = {}
+
+            def __init__(self, **members: Any) -> None:
+                self.members = members
+
+            def member(self, name: str, none_if_missing: bool = False) -> Any:
+                return self.members.get(name)
+
+        index = Stub(fMajorName="run", fMinorName="event")
+        assert describe(Stub(fTreeIndex=index, fWeight=2.5)) == {"index": "run, event", "weight": 2.5}
+        assert describe(Stub(fIndex=[0, 1], fWeight=1.0)) == {"index": "of 2 events"}
+        assert describe(Stub(fIndex=[], fUserInfo=[SimpleNamespace(classname="Own")])) == {"user_info": ["(Own)"]}
 
 
 class TestManyColumns:

@@ -392,6 +392,19 @@ class TestSaid:
         alias = "alias y is not written: an RNTuple has none"
         assert root_changes(columns, {**stored, "kind": "rntuple"}) == ["a b -> field a_b", said[0], alias, *said[1:]]
 
+    def test_an_index_is_named_as_not_written(self) -> None:
+        assert root_changes((), {"index": "run, event"}) == ["the index (run, event) is not written"]
+        said = ["the weight 2.5 is not written: an RNTuple has none"]
+        assert root_changes((), {"kind": "rntuple", "weight": 2.5}) == said
+        assert root_changes((), {"weight": 2.5}) == []
+
+    def test_the_weight_of_a_tree_comes_back(self, tmp_path: Path) -> None:
+        table = table_from_awkward("t", ak.Array({"x": np.arange(5)}))
+        dataset = Dataset("m", {"t": table}, storage={"t": {"weight": 2.5}})
+        write_dataset(dataset, tmp_path / "a.root", WriteOptions())
+        assert open_dataset(str(tmp_path / "a.root"), ReadOptions()).storage == {"t": {"weight": 2.5}}
+        assert read_all(open_dataset(str(tmp_path / "a.root"), ReadOptions()).table("t"))["x"].tolist() == [0, 1, 2, 3, 4]
+
 
 class TestRecords:
     """Records of an RNTuple come back as records; a TTree has their members as branches, and says so."""

@@ -68,8 +68,9 @@ def leaf_words(branches: Mapping[str, Any]) -> dict[str, str]:
     return names
 
 
-def use_own_header(cascade: Any, aliases: Mapping[str, str]) -> None:
+def use_own_header(cascade: Any, aliases: Mapping[str, str], weight: float = 1.0) -> None:
     """Make uproot write the header of a tree that has no events yet as `tree_header` makes it."""
+    cascade._metadata["fWeight"] = weight
     cascade._build_out = lambda: tree_header(cascade, aliases)
 
 

@@ -32,10 +32,11 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
     """
     try:
         with told_by_server(path):
-            tree = _tree(directory, key)
+            tree, in_part = _tree(directory, key)
             is_ttree = isinstance(tree, uproot.TTree)
-            table = RootTable(path, name, TreeAccess(tree, path) if is_ttree else NTupleAccess(tree))
-    except InvalidArgument:
+            access = TreeAccess(tree, path, in_part=in_part) if is_ttree else NTupleAccess(tree)
+            table = RootTable(path, name, access)
+    except (InvalidArgument, MemoryError):
         raise
     except Exception:  # uproot lets through whatever it runs into
         raise UnreadableTree("the tree is damaged, or uproot cannot read its kind") from None
@@ -44,16 +45,18 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
     return table
 
 
-def _tree(directory: Any, key: str) -> Any:
-    """The tree, without its user information and friends where these cannot be read."""
+def _tree(directory: Any, key: str) -> tuple[Any, bool]:
+    """The tree, and whether it comes without user information, friends and index, since these cannot be read."""
     try:
-        return directory[key]
+        return directory[key], False
+    except MemoryError:
+        raise
     except Exception:  # they hold objects of any class
         options = directory.file.options
         with_everything = options["minimal_ttree_metadata"]
         options["minimal_ttree_metadata"] = True
         try:
-            return directory[key]
+            return directory[key], True
         finally:
             options["minimal_ttree_metadata"] = with_everything
 

@@ -34,9 +34,10 @@ class TreeAccess:
     gives the first.
     """
 
-    def __init__(self, tree: Any, source: str) -> None:
+    def __init__(self, tree: Any, source: str, *, in_part: bool = False) -> None:
         self._tree = tree
         self._source = source
+        self._in_part = in_part
         self.num_entries = int(tree.num_entries)
         self._branches, self._repeated = _by_path(tree)
         found = self._branches.items()
@@ -75,7 +76,7 @@ class TreeAccess:
         return False
 
     def description(self) -> dict[str, Any]:
-        return describe(self._tree)
+        return describe(self._tree, in_part=self._in_part)
 
     def _one(self, path: str, start: int, stop: int) -> Any:
         """Values of one branch, found by its place."""

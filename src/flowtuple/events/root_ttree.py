@@ -168,6 +168,7 @@ class TreeWriter:
         step: Events a basket.
         title: Of the tree.
         aliases: Formulas by name.
+        weight: Factor of all events.
     """
 
     def __init__(
@@ -178,6 +179,7 @@ class TreeWriter:
         step: int,
         title: str = "",
         aliases: Mapping[str, str] | None = None,
+        weight: float = 1.0,
     ) -> None:
         counters = {b.name: b.counter for b in branches if b.counter is not None}
         self._source, self._branches, self._step = source, branches, step
@@ -188,7 +190,9 @@ class TreeWriter:
             counter_name=lambda counted: counters[counted],
             initial_basket_capacity=-(-source.num_entries // step) + 2,
         )
-        _add_branches(self._tree, branches, aliases or {})
+        _add_branches(self._tree, branches)
+        use_own_header(self._tree._cascading, aliases or {}, weight)
+        _write_header_again(self._tree)
 
     def fill(self) -> None:
         """Write the events."""
@@ -211,12 +215,12 @@ def _values(branch: Branch, column: Column, table: Table, offsets: Mapping[str, 
     return content if column.is_opaque else content.astype(branch.type.base, copy=False)
 
 
-def _add_branches(tree: Any, branches: Sequence[Branch], aliases: Mapping[str, str]) -> None:
+def _add_branches(tree: Any, branches: Sequence[Branch]) -> None:
     """Give a tree that was made with the first of the branches all of them, with their titles and counters.
 
     uproot's own way makes each counter an int32, just before what it counts, and has no place for titles. What it will
-    write stands in one dict a branch, so the dicts are completed here and the header, which holds no events yet, is
-    written once more.
+    write stands in one dict a branch, so the dicts are completed here; the header, which holds no events yet, has
+    to be written once more.
     """
     cascade = tree._cascading
     data = {datum["fName"]: datum for datum in cascade._branch_data}
@@ -231,8 +235,6 @@ def _add_branches(tree: Any, branches: Sequence[Branch], aliases: Mapping[str, s
     for counted in (b for b in branches if b.counter is not None):
         data[counted.counter]["kind"] = "counter"
     _keep_shapes(cascade, data)
-    use_own_header(cascade, aliases)
-    _write_header_again(tree)
 
 
 def _keep_shapes(cascade: Any, data: Mapping[str, Any]) -> None:

@@ -134,7 +134,8 @@ def _writer(file: Any, plan: _Plan, step: int) -> TreeWriter | NTupleWriter:
     title = plan.storage.get("title", "")
     if plan.container == "rntuple":
         return NTupleWriter(file, plan.source, plan.fields, step, title)
-    return TreeWriter(file, plan.source, plan.branches, step, title, plan.storage.get("aliases", {}))
+    aliases, weight = plan.storage.get("aliases", {}), float(plan.storage.get("weight", 1))
+    return TreeWriter(file, plan.source, plan.branches, step, title, aliases, weight)
 
 
 def _changes(plan: _Plan) -> list[str]:
@@ -171,7 +172,11 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
         said.append(f"user information {_listed(storage['user_info'])} is not written")
     if storage.get("friends"):
         said.append(f"{_counted('friend tree', 'friend trees', storage['friends'])} not attached")
-    return said
+    if storage.get("index"):
+        said.append(f"the index ({storage['index']}) is not written")
+    if "weight" in storage and not is_tree:
+        said.append(f"the weight {storage['weight']:g} is not written: an RNTuple has none")
+    return said + [f"{words}: cannot be read and not written" for words in storage.get("unreadable", ())]
 
 
 def root_renamed(tree: str, columns: Sequence[Column], storage: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
