@@ -193,7 +193,7 @@ class Dataset:
             carried={},
             refused={key: reason for key, reason in self.refused.items() if key.startswith(f"{name}/")},
             storage={key: stored for key, stored in self.storage.items() if key == name},
-            left_out=tuple(part for part in self.left_out if part.name.startswith(f"{name}/")),
+            left_out=tuple(part for part in self.left_out if part.name.startswith((f"{name}/", f"{name};"))),
         )
 
     def renamed(self, name: str) -> Dataset:
@@ -202,7 +202,7 @@ class Dataset:
         if old == name:
             return self
         refused = {f"{name}/{key.removeprefix(f'{old}/')}": reason for key, reason in self.refused.items()}
-        parts = tuple(LeftOut(f"{name}/{part.name.removeprefix(f'{old}/')}", part.reason) for part in self.left_out)
+        parts = tuple(LeftOut(f"{name}{part.name.removeprefix(old)}", part.reason) for part in self.left_out)
         stored = {name: self.storage[old]} if old in self.storage else {}
         return replace(self, tables={name: self.tables[old]}, refused=refused, storage=stored, left_out=parts)
 

@@ -6,6 +6,7 @@ range at a time by `RootTable`, and the objects that are no trees by `root_objec
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from flowtuple.events.root_objects import DAMAGE, carry
 from flowtuple.events.root_opening import UnreadableTree, open_tree
 from flowtuple.events.root_writer import root_changes, root_obstacles, type_changes, write_dataset
 from flowtuple.events.source import ReadOptions
-from flowtuple.table import Dataset, TableSource
+from flowtuple.table import Dataset, LeftOut, TableSource
 
 __all__ = ["open_dataset", "root_changes", "root_obstacles", "type_changes", "write_dataset"]
 
@@ -34,7 +35,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
 
     Returns:
         One table for each TTree and RNTuple, in sub-directories too (`dir/tree`), the newest cycle of each; no table
-        at all where the file holds no tree. What cannot be read or carried is in `refused` with the reason.
+        at all where the file holds no tree. What cannot be read or carried is in `refused` with the reason; older
+        cycles of trees and objects, which ROOT leaves as backups, are in `left_out` as `tree;1`.
 
     Raises:
         InvalidArgument: The file is missing, is no ROOT file, or is damaged.
@@ -55,7 +57,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     carried: dict[str, bytes] = {}
     refused: dict[str, str] = {}
     storage: dict[str, dict[str, Any]] = {}
-    for name, (key, classname) in _newest_keys(path, directory).items():
+    keys = _keys(path, directory)
+    for name, (key, classname) in _newest(keys).items():
         if classname in _TREES:
             try:
                 tables[name] = tree = open_tree(path, name, directory, key)
@@ -68,7 +71,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
             content, reason = carry(directory, key, name, classname)
             carried.update({name: content} if content else {})
             refused.update({name: reason} if reason else {})
-    return Dataset(path, tables, carried, refused, size, storage)
+    older = _older(keys, {*tables, *carried})
+    return Dataset(path, tables, carried, refused, size, storage, older)
 
 
 def _open_file(path: str) -> Any:
@@ -120,17 +124,31 @@ def _first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _newest_keys(path: str, directory: Any) -> dict[str, tuple[str, str]]:
-    """For each name, its key with the highest cycle and the class found there, in the order of the file."""
-    newest: dict[str, tuple[str, str]] = {}
+def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:
+    """For each name, every cycle with its key and class, in the order of the file."""
+    keys: dict[str, list[tuple[int, str, str]]] = {}
     try:
         for key, classname in directory.iterclassnames(recursive=True, cycle=True):
             name, _, cycle = key.rpartition(";")
-            if name not in newest or int(cycle) > int(newest[name][0].rpartition(";")[2]):
-                newest[name] = (key, classname)
+            keys.setdefault(name, []).append((int(cycle), key, classname))
     except DAMAGE:
         raise InvalidArgument(f"{path}: its list of contents is damaged; fetch it again") from None
-    return newest
+    return keys
+
+
+def _newest(keys: Mapping[str, Sequence[tuple[int, str, str]]]) -> dict[str, tuple[str, str]]:
+    """For each name, the key with the highest cycle, and its class."""
+    return {name: max(cycles)[1:] for name, cycles in keys.items()}
+
+
+def _older(keys: Mapping[str, Sequence[tuple[int, str, str]]], names: Container[str]) -> tuple[LeftOut, ...]:
+    """The cycles before the newest of each of the names, the highest first."""
+    return tuple(
+        LeftOut(key, f"an older cycle of {name}")
+        for name, cycles in keys.items()
+        if name in names
+        for _, key, _ in sorted(cycles, reverse=True)[1:]
+    )
 
 
 def _size(path: str, directory: Any) -> int:

@@ -29,6 +29,8 @@ def interpretation_of(branch: Any) -> Any:
     """The interpretation of uproot, or its error; it refuses leaf lists in which names repeat."""
     try:
         return branch.interpretation
+    except MemoryError:
+        raise
     except Exception as error:  # uproot lets through whatever its streamers run into
         leaves = branch.member("fLeaves", none_if_missing=True) or []
         names = [leaf.member("fName") for leaf in leaves]
@@ -60,6 +62,8 @@ def form_of(branch: Any, interpretation: Any) -> Any:
     """The form that uproot says, or that of no events, for leaf lists whose form it cannot say."""
     try:
         return interpretation.awkward_form(branch.file)
+    except MemoryError:
+        raise
     except Exception:
         if not (is_plain(interpretation) or is_plain_jagged(interpretation)):
             raise
@@ -110,5 +114,7 @@ def type_name(branch: Any) -> str:
     """The C++ type of a branch, as far as uproot knows it."""
     try:
         return str(branch.typename)
+    except MemoryError:
+        raise
     except Exception:
         return "unknown"

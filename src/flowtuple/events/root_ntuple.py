@@ -9,6 +9,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.events.root_branches import Branch
+from flowtuple.events.root_objects import DAMAGE
 from flowtuple.events.root_pages import Pages
 from flowtuple.schema import Array
 
@@ -47,6 +48,8 @@ class NTupleAccess:
                 self._check(form)
             except _UncarriedError as error:
                 yield Branch(field.name, field.name, reason=str(error))
+            except MemoryError:
+                raise
             except Exception as error:  # a field that fails is named, and the others are read
                 yield Branch(field.name, field.name, reason=_why(error, field))
             else:
@@ -54,7 +57,16 @@ class NTupleAccess:
                 yield Branch(field.name, field.name, field.description or "", form)
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
-        return True  # whatever can be read in part can be read in full: its kind was checked before
+        """Whether pages of a field differ from their checksums, or are not what they should be, when read again."""
+        try:
+            self._array(self._forms[branch], list(self._spans(start, stop)))
+        except DAMAGE:
+            return True
+        except MemoryError:
+            raise
+        except Exception:  # uproot lacks the code for it
+            return False
+        return False
 
     def description(self) -> dict[str, Any]:
         title = str(self._ntuple.header.ntuple_description or "")

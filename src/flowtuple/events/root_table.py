@@ -98,7 +98,7 @@ class RootTable:
         try:
             with told_by_server(self._path):
                 return self._access.fetch(branches, start, stop)
-        except InvalidArgument:
+        except (InvalidArgument, MemoryError):
             raise
         except Exception:  # uproot lets through whatever it runs into
             failing = self._failing(branches, start, stop)
@@ -110,7 +110,9 @@ class RootTable:
         for branch in branches:
             try:
                 self._access.fetch([branch], start, stop)
-            except Exception:
+            except MemoryError:
+                raise
+            except Exception:  # as above
                 found.append(branch)
         return found
 

@@ -71,6 +71,8 @@ class TreeAccess:
         try:
             for number, _ in found.entries_to_ranges_or_baskets(start, stop):
                 found.basket(number)
+        except MemoryError:
+            raise
         except Exception:  # nothing is known of damaged bytes, not even how they fail
             return True
         return False
@@ -117,7 +119,7 @@ class TreeAccess:
         try:
             with told_by_server(self._source):
                 return self._tried(path, branch), ""
-        except InvalidArgument:
+        except (InvalidArgument, MemoryError):
             raise
         except HiddenError as error:
             return None, str(error)
@@ -168,14 +170,14 @@ def _by_path(tree: Any) -> tuple[dict[str, Any], set[str]]:
 
 def _walk(parent: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for branch in parent.branches:
-        if not branch.branches or _holds_counts(branch):
+        if not branch.branches or _holds_values(branch):
             yield prefix + branch.name, branch
         yield from _walk(branch, f"{prefix}{branch.name}/")
 
 
-def _holds_counts(branch: Any) -> bool:
-    """Whether a branch above others has values of its own: the sizes of a split collection."""
-    return branch.num_baskets > 0 and isinstance(interpretation_of(branch), uproot.AsDtype)
+def _holds_values(branch: Any) -> bool:
+    """Whether a branch above others has values of its own, as the sizes of a split collection."""
+    return branch.num_baskets > 0 and not isinstance(interpretation_of(branch), uproot.AsGrouped)
 
 
 def _look_up(tree: Any, path: str) -> Any:
