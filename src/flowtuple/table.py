@@ -12,7 +12,7 @@ import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.records import from_block, kind_of, leaves, same_values
-from flowtuple.schema import OPAQUE, Array, Column, bit_patterns, infer_role
+from flowtuple.schema import OPAQUE, Array, Column, bit_patterns, infer_role, unused
 
 Content: TypeAlias = "Array | ak.Array"
 
@@ -363,10 +363,9 @@ class _Builder:
 
     def _unused(self, name: str) -> str:
         """A name for a hidden counter; visible columns keep theirs."""
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name
+        free = unused(name, self._taken)
+        self._taken.add(free)
+        return free
 
     def _counter(self, name: str, values: ak.Array) -> str:
         lengths = np.asarray(ak.to_numpy(ak.num(values)), dtype=np.int64)

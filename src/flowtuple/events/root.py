@@ -14,7 +14,7 @@ import uproot
 
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.location import is_url, told_by_server
-from flowtuple.events.root_objects import DAMAGE, carry
+from flowtuple.events.root_objects import DAMAGE, FOLDERS, carry
 from flowtuple.events.root_opening import UnreadableTree, open_tree
 from flowtuple.events.root_writer import root_changes, root_obstacles, type_changes, write_dataset
 from flowtuple.events.source import ReadOptions
@@ -23,7 +23,6 @@ from flowtuple.table import Dataset, LeftOut, TableSource
 __all__ = ["open_dataset", "root_changes", "root_obstacles", "type_changes", "write_dataset"]
 
 _TREES = frozenset(["TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"])
-_FOLDERS = frozenset(["TDirectory", "TDirectoryFile"])
 
 
 def open_dataset(path: str, options: ReadOptions) -> Dataset:
@@ -67,7 +66,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
             else:
                 refused.update(tree.refused)
                 storage.update({name: tree.storage} if tree.storage else {})
-        elif classname not in _FOLDERS:
+        elif classname not in FOLDERS:
             content, reason = carry(directory, key, name, classname)
             carried.update({name: content} if content else {})
             refused.update({name: reason} if reason else {})

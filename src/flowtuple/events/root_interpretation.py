@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import uproot
 
-from flowtuple.events.root_branches import unused
+from flowtuple.schema import unused
 
 _LEAVES = {
     "TLeafO": "?",
@@ -48,7 +48,7 @@ def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
         if leaf.member("fIsUnsigned"):
             code = code.replace("i", "u")
         length = leaf.member("fLen")
-        fields[unused(leaf.member("fName"), fields)] = (code, (length,)) if length > 1 else code
+        fields[unused(leaf.member("fName"), fields, numbered=True)] = (code, (length,)) if length > 1 else code
     return np.dtype(list(fields.items()))
 
 

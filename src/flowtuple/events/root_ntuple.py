@@ -11,7 +11,18 @@ import numpy as np
 from flowtuple.events.root_branches import Branch
 from flowtuple.events.root_objects import DAMAGE
 from flowtuple.events.root_pages import Pages
+from flowtuple.events.root_private import require
 from flowtuple.schema import Array
+
+_NEEDED = (
+    "cluster_summaries",
+    "column_records",
+    "field_form",
+    "get_field_metadata",
+    "page_link_list",
+    "post_process",
+    "read_page",
+)
 
 
 class _Everything(str):
@@ -31,6 +42,7 @@ class NTupleAccess:
     """An RNTuple: fields."""
 
     def __init__(self, ntuple: Any) -> None:
+        require(ntuple, *_NEEDED)
         self._ntuple = ntuple
         self.num_entries = int(ntuple.num_entries)
         self._pages = Pages(ntuple)

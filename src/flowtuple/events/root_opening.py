@@ -7,7 +7,7 @@ from typing import Any
 
 import uproot
 
-from flowtuple.errors import InvalidArgument
+from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.events.location import told_by_server
 from flowtuple.events.root_ntuple import NTupleAccess
 from flowtuple.events.root_table import RootTable
@@ -29,6 +29,7 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
 
     Raises:
         UnreadableTree: uproot cannot read the tree, or none of its branches.
+        Unsupported: This version of uproot lacks what reading needs.
     """
     try:
         with told_by_server(path):
@@ -36,7 +37,7 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
             is_ttree = isinstance(tree, uproot.TTree)
             access = TreeAccess(tree, path, in_part=in_part) if is_ttree else NTupleAccess(tree)
             table = RootTable(path, name, access)
-    except (InvalidArgument, MemoryError):
+    except (InvalidArgument, Unsupported, MemoryError):
         raise
     except Exception:  # uproot lets through whatever it runs into
         raise UnreadableTree("the tree is damaged, or uproot cannot read its kind") from None

@@ -13,7 +13,7 @@ import numpy as np
 
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.events.location import told_by_server
-from flowtuple.events.root_branches import Access, unused
+from flowtuple.events.root_branches import Access
 from flowtuple.events.root_leaves import (
     Leaf,
     make_column,
@@ -23,7 +23,7 @@ from flowtuple.events.root_leaves import (
     with_visible_counters,
     with_whole_bools,
 )
-from flowtuple.schema import Array, Column
+from flowtuple.schema import Array, Column, unused
 from flowtuple.table import Table, ranges, with_counters
 
 _SCAN_STEP = 16384
@@ -171,7 +171,7 @@ class RootTable:
             members: dict[tuple[str, ...], str] = {}
             for fields, kind, dtype, shape in found:
                 wanted = "_".join((name, *fields))
-                column = make_column(unused(wanted, leaves), branch, kind, dtype, shape)
+                column = make_column(unused(wanted, leaves, numbered=True), branch, kind, dtype, shape)
                 if branch.repeated or column.name != wanted:
                     self._renamed[column.name] = "_".join((branch.name, *fields))
                 if branch.path in counting and kind == "scalar" and "int" in dtype and not (fields or shape):
@@ -201,7 +201,7 @@ class RootTable:
         first: dict[bytes, str] = {}
         taken = set(self._leaves)
         found = ((name, digest.digest()) for name, digest in digests.items())
-        return {name: first.setdefault(key, _hidden(name, taken)) for name, key in found}
+        return {name: first.setdefault(key, unused(f"n({name})", taken)) for name, key in found}
 
     def _readable(self, branches: Sequence[str], start: int, stop: int) -> tuple[Mapping[str, Any], list[str]]:
         """Values of the branches that can be read, and the others."""
@@ -215,14 +215,6 @@ class RootTable:
 def _repeated(names: Iterator[str]) -> set[str]:
     seen: set[str] = set()
     return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
-
-
-def _hidden(column: str, taken: Container[str]) -> str:
-    """A name for the hidden counter of a column."""
-    name = f"n({column})"
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _lists(values: Any) -> Any:

@@ -10,7 +10,7 @@ import uproot
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.location import told_by_server
 from flowtuple.events.root_baskets import c_strings, check_valid, counted_lists
-from flowtuple.events.root_branches import Branch, unused
+from flowtuple.events.root_branches import Branch
 from flowtuple.events.root_interpretation import (
     HiddenError,
     array_of,
@@ -23,6 +23,7 @@ from flowtuple.events.root_interpretation import (
     type_name,
 )
 from flowtuple.events.root_said import describe, documentation
+from flowtuple.schema import unused
 
 _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lists begin
 
@@ -161,7 +162,7 @@ def _by_path(tree: Any) -> tuple[dict[str, Any], set[str]]:
     for path, branch in everything:
         own = path
         if path in found:
-            own = unused(path, taken)
+            own = unused(path, taken, numbered=True)
             taken.add(own)
             repeated.add(own)
         found[own] = branch

@@ -13,10 +13,26 @@ import numpy as np
 from flowtuple.events.root_branches import number_block
 from flowtuple.events.root_forms import NUMBERS, kind_in_words, plain_reason
 from flowtuple.events.root_header import use_own_header
-from flowtuple.schema import Column
+from flowtuple.events.root_private import require
+from flowtuple.schema import Column, unused
 from flowtuple.table import Table, TableSource, ranges
 
 _BRACKETS = re.compile(r"[\[\]]")
+_NEEDED = (
+    "_file._move_tree",
+    "_file.sink",
+    "_cascading._basket_capacity",
+    "_cascading._branch_data",
+    "_cascading._branch_lookup",
+    "_cascading._branch_np",
+    "_cascading._build_out",
+    "_cascading._metadata",
+    "_cascading._num_baskets",
+    "_cascading._num_entries",
+    "_cascading.freesegments",
+    "_cascading.write_anew",
+    "_cascading.write_jagged_basket",
+)
 _NARROW_COUNTERS = frozenset(["uint8", "uint16"])  # ROOT keeps a counter's maximum as a signed number of its own width
 
 
@@ -76,7 +92,7 @@ def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
     taken = set(names)
     for name in names:
         if name in counting and _BRACKETS.search(name):
-            names[name] = _unused(_BRACKETS.sub("_", name), taken)
+            names[name] = _take(_BRACKETS.sub("_", name), taken)
     by_counter: dict[str, list[str]] = {c.name: [] for c in columns if c.hidden}
     for column in columns:
         if column.counter in by_counter:
@@ -85,16 +101,15 @@ def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
         collections = {name.partition("_")[0] for name in counted}
         collection = collections.pop() if len(counted) > 1 and len(collections) == 1 else ""
         name = "n" + (collection or (counted or [re.sub(r"\W", "", hidden)])[0])
-        names[hidden] = _unused(_BRACKETS.sub("_", name), taken)
+        names[hidden] = _take(_BRACKETS.sub("_", name), taken)
     return names
 
 
-def _unused(name: str, taken: set[str]) -> str:
-    """The name, with underscores where it is taken; it is taken from then on."""
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
+def _take(name: str, taken: set[str]) -> str:
+    """A name that is not taken; it is from then on."""
+    free = unused(name, taken)
+    taken.add(free)
+    return free
 
 
 def plan_branches(source: TableSource, forms: Mapping[str, Any]) -> tuple[list[Branch], dict[str, str]]:
@@ -150,7 +165,7 @@ def _opaque_branches(column: Column, form: Any, names: dict[str, str], taken: se
         return []
     leaf_list = re.match(re.escape(column.name) + r"\[(\w+)\]", column.title)
     known = names.get(leaf_list[1]) if leaf_list is not None else None
-    counter = known or _unused(_BRACKETS.sub("_", f"n{column.name}"), taken)
+    counter = known or _take(_BRACKETS.sub("_", f"n{column.name}"), taken)
     branch = Branch(column.name, column.name, np.dtype(block), "" if leaf_list else column.title, counter)
     if known:
         return [branch]
@@ -190,6 +205,7 @@ class TreeWriter:
             counter_name=lambda counted: counters[counted],
             initial_basket_capacity=-(-source.num_entries // step) + 2,
         )
+        require(self._tree, *_NEEDED)
         _add_branches(self._tree, branches)
         use_own_header(self._tree._cascading, aliases or {}, weight)
         _write_header_again(self._tree)
