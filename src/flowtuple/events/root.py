@@ -1,4 +1,4 @@
-"""ROOT files: every TTree and RNTuple as a table, histograms carried along.
+"""ROOT files: every TTree and RNTuple as a table, with histograms carried along.
 
 `open_dataset` reads; `write_dataset` comes from `root_writer`. Opening reads metadata only: the events are read a
 range at a time by `RootTable`, and the objects that are no trees by `root_objects`.
@@ -93,7 +93,7 @@ def _open_file(path: str) -> Any:
 
 
 def _opened(path: str) -> Any:
-    """The file, with what trees say beyond their branches where uproot can read that, too."""
+    """Open the file so that trees come with all they say beyond their branches."""
     options: dict[str, Any] = {}
     if "::" in path and not is_url(path):
         options["handler"] = uproot.source.file.MemmapSource  # the others take `a::b` for a protocol
@@ -102,7 +102,7 @@ def _opened(path: str) -> Any:
 
 
 def _what_is_wrong(path: str, error: Exception) -> str:
-    """Tells an unreachable URL, a file of another kind and a damaged ROOT file apart."""
+    """Tell an unreachable URL, a file of another kind and a damaged ROOT file from each other."""
     local = Path(path)
     if not local.exists():
         return f"cannot be opened ({_first_line(error)}); check the address, or copy the file here first"
@@ -124,7 +124,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:
-    """For each name, every cycle with its key and class, in the order of the file."""
+    """Every cycle of each name with its key and class, in the order of the file."""
     keys: dict[str, list[tuple[int, str, str]]] = {}
     try:
         for key, classname in directory.iterclassnames(recursive=True, cycle=True):
@@ -136,7 +136,7 @@ def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:
 
 
 def _newest(keys: Mapping[str, Sequence[tuple[int, str, str]]]) -> dict[str, tuple[str, str]]:
-    """For each name, the key with the highest cycle, and its class."""
+    """The key with the highest cycle of each name, and its class."""
     return {name: max(cycles)[1:] for name, cycles in keys.items()}
 
 

@@ -1,4 +1,4 @@
-"""The branches of a TTree and the fields of an RNTuple, seen alike: what there is, and its values as awkward arrays."""
+"""Branches of a TTree and fields of an RNTuple under one interface: names, forms, and values as awkward arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Access(Protocol):
-    """What a TTree and an RNTuple have in common."""
+    """The interface that a TTree and an RNTuple have in common."""
 
     num_entries: int
 
@@ -24,11 +24,11 @@ class Access(Protocol):
         ...
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
-        """Whether the bytes of these events are not what they should be, whatever they mean."""
+        """Whether the bytes of these events are damaged, whatever they mean."""
         ...
 
     def description(self) -> dict[str, Any]:
-        """What `Dataset.storage` says about the tree, as JSON."""
+        """The notes on the tree for `Dataset.storage`, as JSON."""
         ...
 
 
@@ -37,8 +37,8 @@ class Branch:
     """A branch as uproot describes it.
 
     Attributes:
-        path: What uproot finds it by, unique in the tree.
-        name: What ROOT calls it, mostly unique.
+        path: Name by which uproot finds it, unique in the tree.
+        name: Name in ROOT, mostly unique.
         title: Its documentation; empty where ROOT's own leaf list stands.
         form: Its awkward form; `None` where it cannot be read.
         count: Path of the branch that counts its objects.

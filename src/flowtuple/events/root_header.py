@@ -54,7 +54,7 @@ _LEAF_VALUES = {
 
 
 def leaf_words(branches: Mapping[str, Any]) -> dict[str, str]:
-    """For each branch the word that its leaf's title begins with: its name, without brackets.
+    """The word that begins the title of each branch's leaf: the branch's name, without brackets.
 
     Example:
         >>> leaf_words({"pt": None, "w[2]": None, "w_2_": None})
@@ -77,7 +77,7 @@ def use_own_header(cascade: Any, aliases: Mapping[str, str], weight: float = 1.0
 
 
 def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
-    """The bytes of a tree without its key; notes in `cascade` where in them uproot has to complete numbers later.
+    """The bytes of a tree without its key; `cascade` gets the places where uproot completes numbers later.
 
     Args:
         cascade: uproot's tree; its branches are the dicts `_branch_data`.

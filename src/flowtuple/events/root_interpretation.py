@@ -1,4 +1,4 @@
-"""What uproot takes the bytes of a branch for, and the awkward form of what it makes of them."""
+"""Interpretations that uproot finds for branches, and the awkward forms of their values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HiddenError(Exception):
 
 
 def interpretation_of(branch: Any) -> Any:
-    """The interpretation of uproot, or its error; it refuses leaf lists in which names repeat."""
+    """The interpretation that uproot finds, or its error; leaf lists with repeated names, which it refuses, get one here."""
     try:
         return branch.interpretation
     except MemoryError:
@@ -59,7 +59,7 @@ def array_of(branch: Any, interpretation: Any, start: int, stop: int) -> Any:
 
 
 def form_of(branch: Any, interpretation: Any) -> Any:
-    """The form that uproot says, or that of no events, for leaf lists whose form it cannot say."""
+    """The form that uproot gives, or the form of zero events for leaf lists where it gives none."""
     try:
         return interpretation.awkward_form(branch.file)
     except MemoryError:
@@ -91,7 +91,7 @@ def as_read(form: Any, found: Any) -> Any:
 
 
 def is_empty(interpretation: Any) -> bool:
-    """Whether a class has no member: uproot calls what is none `@...`.
+    """Whether a class has no member of its own: uproot lists only entries named `@...`.
 
     The base of ATLAS's auxiliary containers is such a class.
     """

@@ -39,7 +39,7 @@ class _UncarriedError(Exception):
 
 
 class NTupleAccess:
-    """An RNTuple: fields."""
+    """Access to the fields of an RNTuple."""
 
     def __init__(self, ntuple: Any) -> None:
         require(ntuple, *_NEEDED)
@@ -69,7 +69,7 @@ class NTupleAccess:
                 yield Branch(field.name, field.name, field.description or "", form)
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
-        """Whether pages of a field differ from their checksums, or are not what they should be, when read again."""
+        """Whether pages of a field differ from their checksums, or cannot be decoded, when read again."""
         try:
             self._array(self._forms[branch], list(self._spans(start, stop)))
         except DAMAGE:
@@ -172,7 +172,7 @@ def _column(form: Any) -> int | None:
 
 
 def _index(offsets: Array) -> Any:
-    """For lists of none or one, the place of each one's element, -1 for none."""
+    """The place of the element of each list that has one, -1 for empty lists."""
     is_there = np.diff(offsets) > 0
     return ak.index.Index64(np.where(is_there, offsets[:-1] - offsets[0], -1))
 

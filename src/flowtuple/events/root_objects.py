@@ -1,4 +1,4 @@
-"""ROOT objects that are no trees: each travels as the bytes of a small ROOT file that holds just it.
+"""ROOT objects other than trees: each travels as the bytes of a small ROOT file that holds nothing else.
 
 Nothing is interpreted: the object's bytes are copied as they are, with the descriptions of its classes, so that any
 object comes back bit for bit, and whatever read it before reads it again.
@@ -155,6 +155,6 @@ def restore(file: Any, carried: Mapping[str, bytes]) -> None:
 
 
 def _only_key(directory: Any) -> Any:
-    """The key of the object that a small file holds, in however many folders."""
+    """The key of the one object in a small file, however deep its folder."""
     record = directory.key(directory.keys(recursive=False)[0])
     return _only_key(record.get()) if record.fClassName in FOLDERS else record

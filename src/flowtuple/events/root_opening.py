@@ -1,4 +1,4 @@
-"""From a key of a ROOT file to a table: trees that uproot reads in full, in part or not at all."""
+"""Tables from keys of a ROOT file: trees that uproot reads in full, in part or not at all."""
 
 from __future__ import annotations
 

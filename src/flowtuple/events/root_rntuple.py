@@ -23,11 +23,11 @@ class FieldPlan:
     """The fields of an RNTuple.
 
     Attributes:
-        paths: For each column or record its field, and the members within it.
-        forms: For each column the awkward form of its values.
-        shapes: For each record the columns within it, as `root_leaves.record_shape` gives them.
-        reasons: By column, why it cannot be a field.
-        loosened: By column, its type where an RNTuple has it less strictly.
+        paths: The field, and the members within it, of each column or record.
+        forms: The awkward form of the values of each column.
+        shapes: The columns within each record, as `root_leaves.record_shape` gives them.
+        reasons: Reasons, by column, why it cannot be a field.
+        loosened: Types, by column, that an RNTuple has less strictly.
     """
 
     paths: dict[str, tuple[str, ...]]
@@ -38,7 +38,7 @@ class FieldPlan:
 
 
 def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """For each column the field that holds it: ROOT allows no dots, slashes and blanks in the name of a field.
+    """The field that holds each column: ROOT allows no dots, slashes and blanks in the name of a field.
 
     A dotted name goes to a member of a record, which ROOT and uproot then call by that very name; other characters
     become underscores. A column that has the name of such a record, as the sizes of a split collection have, gets an
@@ -76,7 +76,7 @@ def _is_dotted(name: str) -> bool:
 
 
 def record_shapes(names: Iterable[str], records: Mapping[str, Any]) -> dict[str, Any]:
-    """For each field the column that it holds, or the shape of the record whose members are columns.
+    """The column that each field holds, or the shape of the record whose members are columns.
 
     Args:
         names: Columns, in order; members that are missing are left out of their records.

@@ -1,4 +1,4 @@
-"""Words of a TTree and its branches: titles, aliases, user information, friends, index and weight."""
+"""Descriptions of a TTree and its branches: titles, aliases, user information, friends, index and weight."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class RootTable:
 
     @property
     def has_columns(self) -> bool:
-        """Whether a branch can be read; to ask this reads no event."""
+        """Whether a branch can be read, found out without reading an event."""
         return bool(self._leaves)
 
     @property
@@ -61,7 +61,7 @@ class RootTable:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The schema; where lists have no counter branch, finding which share their counts reads all of these once."""
+        """The schema; lists without a counter branch are all read once to find which share their counts."""
         shared = self._shared_counts()
         columns: list[Column] = []
         for leaf in self._leaves.values():
@@ -184,7 +184,7 @@ class RootTable:
         return with_visible_counters(leaves, {b.path: by_path.get(b.count or "") for b in branches})
 
     def _shared_counts(self) -> dict[str, str]:
-        """For each column of lists without a counter branch, the name of the hidden counter it shares."""
+        """The hidden counter of each column of lists without a counter branch."""
         leaves = [leaf for leaf in self._leaves.values() if leaf.kind == "counted" and leaf.column.counter is None]
         digests = {leaf.column.name: hashlib.blake2b() for leaf in leaves}
         branches = list(dict.fromkeys(leaf.branch for leaf in leaves))

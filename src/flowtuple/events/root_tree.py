@@ -29,7 +29,7 @@ _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lis
 
 
 class TreeAccess:
-    """A TTree: branches, leaf lists and split objects.
+    """Access to a TTree: branches, leaf lists and split objects.
 
     Branches are found by their place: ROOT lets several have one name, of which uproot's look-up
     gives the first.
@@ -91,7 +91,7 @@ class TreeAccess:
         return array_of(branch, self._interpretations[path], start, stop)
 
     def _decoded_here(self, path: str) -> bool:
-        """Whether uproot takes its baskets wrongly: lists without offsets, strings that may be empty."""
+        """Whether uproot decodes its baskets wrongly: lists without offsets, strings that may be empty."""
         found = self._interpretations[path]
         if isinstance(found, uproot.AsStrings):
             return bool(self._branches[path].member("fLeaves")[0].classname == "TLeafC")
@@ -100,7 +100,7 @@ class TreeAccess:
         return is_plain_jagged(found) and bool(found.header_bytes == 0)
 
     def _find_counters(self) -> dict[str, str]:
-        """By path of a branch of lists, that of the branch that counts its objects."""
+        """The path of the counting branch, by the path of the branch of lists that it counts."""
         paths = {id(branch): path for path, branch in self._branches.items()}
         counters = {}
         for path, branch in self._branches.items():

@@ -43,7 +43,7 @@ class Branch:
     Attributes:
         name: The branch's name in the file.
         column: Name of the column that it holds.
-        type: What uproot is told: a NumPy dtype, or `"string"`.
+        type: Type for uproot: a NumPy dtype, or `"string"`.
         title: Documentation, `""` for ROOT's leaf list.
         counter: Name of the branch that counts it.
         is_count: It holds the lengths of the column's lists, not the lists.
@@ -58,7 +58,7 @@ class Branch:
 
 
 def type_changes(columns: Sequence[Column]) -> list[str]:
-    """Columns that a TTree holds otherwise than `columns` say, in words.
+    """Sentences on columns that a TTree holds under other names or types.
 
     Example:
         >>> counter = Column("n(x)", "int64", "counter", hidden=True)
@@ -106,14 +106,14 @@ def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
 
 
 def _take(name: str, taken: set[str]) -> str:
-    """A name that is not taken; it is from then on."""
+    """A name that is not taken yet, marked as taken."""
     free = unused(name, taken)
     taken.add(free)
     return free
 
 
 def plan_branches(source: TableSource, forms: Mapping[str, Any]) -> tuple[list[Branch], dict[str, str]]:
-    """The branches of a table, and by column the reasons why some have none.
+    """The branches of a table, and the reasons, by column, why some columns have none.
 
     Each counter comes before what it counts, because ROOT's leaves refer backwards.
 
@@ -221,7 +221,7 @@ class TreeWriter:
 
 
 def _values(branch: Branch, column: Column, table: Table, offsets: Mapping[str, Any]) -> Any:
-    """One branch's values the way uproot takes them: NumPy arrays, or awkward arrays for lists and strings."""
+    """The values of one branch as uproot takes them: NumPy arrays, or awkward arrays for lists and strings."""
     content = table.data[branch.column]
     if branch.is_count:
         return ak.to_numpy(ak.num(content, axis=1)).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Tables into ROOT files: which goes to a TTree and which to an RNTuple, and all that is said of it."""
+"""Tables into ROOT files: the choice of TTree or RNTuple for each, and sentences on every change."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _ADVICE = "--drop leaves them out, and -o x.npz holds everything"
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a table is written.
+    """The plan by which a table is written.
 
     Attributes:
         source: The table.
         container: TTree or RNTuple.
-        branches: Of a TTree.
-        fields: Of an RNTuple.
-        lost: By column, why it is not written.
-        why: By column that no TTree holds, its type, where the table becomes an RNTuple for that.
+        branches: The branches, for a TTree.
+        fields: The fields, for an RNTuple.
+        lost: Reasons, by column, why it is not written.
+        why: Types, by column, of those that no TTree holds, where the table becomes an RNTuple for them.
         storage: How the input stored the table.
     """
 
@@ -142,7 +142,7 @@ def _back(columns: Iterable[Column], storage: Mapping[str, Any]) -> dict[str, st
 
 
 def _written_as(plan: _Plan) -> dict[str, Any]:
-    """How the output stores a table, with what the input said of it."""
+    """The notes on a table, with the container of the output."""
     stored = {key: value for key, value in plan.storage.items() if key != "back"}
     return {**stored, "kind": plan.container}
 
@@ -169,7 +169,7 @@ def _writer(file: Any, plan: _Plan, step: int) -> TreeWriter | NTupleWriter:
 
 
 def _changes(plan: _Plan) -> list[str]:
-    """Sentences on what the file has otherwise than the table."""
+    """Sentences on what differs between the file and the table."""
     columns = [c for c in plan.source.columns if c.name not in plan.lost]
     said: list[str] = []
     if plan.why:
@@ -179,7 +179,7 @@ def _changes(plan: _Plan) -> list[str]:
 
 
 def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[str]:
-    """What a ROOT file written here has otherwise than the input had it, in words.
+    """Sentences on what a ROOT file written here changes from the input.
 
     Args:
         columns: Of one table.
@@ -210,7 +210,7 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
 
 
 def root_renamed(tree: str, columns: Sequence[Column], storage: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The names in a ROOT file written here of what the input called otherwise.
+    """The new names, in a ROOT file written here, of branches and fields that the input named otherwise.
 
     Args:
         tree: Name of the table.
