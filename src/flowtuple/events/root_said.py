@@ -82,7 +82,7 @@ def _in_words(thing: Any) -> str:
     if value is None:
         value = thing.member("fTitle", none_if_missing=True)
     name = thing.member("fName", none_if_missing=True) or ""
-    return f"{name} ({thing.classname})" + (f": {value}" if value not in (None, "") else "")
+    return f"{name} ({thing.classname})".lstrip() + (f": {value}" if value not in (None, "") else "")
 
 
 def documentation(branch: Any) -> str:
