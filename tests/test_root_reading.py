@@ -16,11 +16,12 @@ from opcodes import count_opcodes
 
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.events import root_pages
-from flowtuple.events.root import open_dataset
+from flowtuple.events.root import open_dataset, root_changes
 from flowtuple.events.root_baskets import c_strings, counted_lists
-from flowtuple.events.root_interpretation import HiddenError, _leaf_list, as_read
+from flowtuple.events.root_interpretation import HiddenError, _leaf_list, as_read, interpretation_of, type_name
 from flowtuple.events.root_pages import Pages
 from flowtuple.events.root_said import describe
+from flowtuple.events.root_tree import _walk
 from flowtuple.events.source import ReadOptions
 from flowtuple.schema import Column, match_bounds, select_columns
 from flowtuple.selection import select
@@ -126,6 +127,12 @@ class TestRepeatedNames:
         assert found == np.dtype([("a", ">f4"), ("a_2", ">u4", (2,)), ("b", ">f8")])
 
 
+def with_words(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tree of numbers and of strings, which uproot decodes."""
+    monkeypatch.setattr("flowtuple.events.root_tree.TreeAccess._decoded_here", lambda self, path: False)
+    return tree(path, {"x": numbers(0), "word": ["a"] * N})
+
+
 class TestUndecodable:
     @pytest.mark.parametrize(
         "error",
@@ -135,7 +142,6 @@ class TestUndecodable:
             IndexError("i"),
             NotImplementedError(),
             RecursionError(),
-            MemoryError(),
             TypeError("t"),
             uproot.DeserializationError("no", None, None, {}, "path"),
         ],
@@ -143,18 +149,84 @@ class TestUndecodable:
     def test_any_error_names_the_branch_and_leaves_the_others(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
     ) -> None:
-        path = tree(tmp_path / "a.root", {"x": numbers(0), "jets": numbers(3)})
-        pretend_interpretation(monkeypatch, "jets", uproot.AsObjects(uproot.AsVector(False, np.dtype(">f4"))))
-        fail_for(monkeypatch, uproot.AsObjects, "jets", error)
+        path = with_words(tmp_path / "a.root", monkeypatch)
+        fail_for(monkeypatch, uproot.AsStrings, "word", error)
         dataset = opened(path)
-        assert dataset.refused == {"t/jets": "uproot cannot decode its type std::vector<float>"}
+        assert dataset.refused == {"t/word": "uproot cannot decode its type char*"}
         assert [c.name for c in dataset.table("t").columns] == ["x"]
 
+    def test_too_little_memory_is_no_fault_of_a_branch(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = with_words(tmp_path / "a.root", monkeypatch)
+        fail_for(monkeypatch, uproot.AsStrings, "word", MemoryError("of decoding"))
+        with pytest.raises(MemoryError, match="of decoding"):
+            opened(path)
+
+    def test_too_little_memory_while_reading(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        source = opened(tree(tmp_path / "a.root", {"x": numbers(0)})).table("t")
+        fail_for(monkeypatch, uproot.AsDtype, "x", MemoryError("of decoding"))
+        with pytest.raises(MemoryError, match="of decoding"):
+            read_all(source)
+        with pytest.raises(MemoryError, match="of decoding"):
+            source._failing(["x"], 0, 1)
+
+    @pytest.mark.parametrize("where", ["interpretation", "typename"])
+    def test_too_little_memory_for_a_description(self, where: str) -> None:
+        def fail(self: Any) -> Any:
+            raise MemoryError(where)
+
+        branch = type("Branch", (), {where: property(fail)})()
+        ask = interpretation_of if where == "interpretation" else type_name
+        with pytest.raises(MemoryError, match=where):
+            ask(branch)
+
+    def test_too_little_memory_for_a_tree_or_its_lists(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tree(tmp_path / "a.root", {"x": numbers(0)})
+        get = uproot.reading.ReadOnlyKey.get
+
+        def fail(self: Any) -> Any:
+            if not self.file.options["minimal_ttree_metadata"]:
+                raise MemoryError("of the tree")
+            return get(self)
+
+        monkeypatch.setattr(uproot.reading.ReadOnlyKey, "get", fail)
+        with pytest.raises(MemoryError, match="of the tree"):
+            opened(path)
+
+    def test_too_little_memory_for_a_field(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = ntuple(tmp_path / "a.root", ak.Array({"x": [1, 2]}))
+
+        def fail(*_: Any, **__: Any) -> Any:
+            raise MemoryError("of the field")
+
+        monkeypatch.setattr("uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.field_form", fail)
+        with pytest.raises(MemoryError, match="of the field"):
+            opened(path)
+
+    @pytest.mark.parametrize(
+        ("interpretation", "paths"),
+        [
+            (uproot.AsDtype(">i4"), ["jets", "jets/pt"]),
+            (uproot.AsStrings(), ["jets", "jets/pt"]),
+            (NotImplementedError(), ["jets", "jets/pt"]),
+            (uproot.AsGrouped(None, {}), ["jets/pt"]),
+        ],
+    )
+    def test_branches_above_others_with_values_are_not_passed_over(self, interpretation: Any, paths: list[str]) -> None:
+        class Above(SimpleNamespace):
+            @property
+            def interpretation(self) -> Any:
+                if isinstance(interpretation, Exception):
+                    raise interpretation
+                return interpretation
+
+        child = SimpleNamespace(name="pt", branches=[])
+        above = Above(name="jets", branches=[child], num_baskets=1, member=lambda *_, **__: None)
+        assert [path for path, _ in _walk(SimpleNamespace(branches=[above]), "")] == paths
+
     def test_drop_leaves_it_out(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        path = tree(tmp_path / "a.root", {"x": numbers(0), "jets": numbers(3)})
-        pretend_interpretation(monkeypatch, "jets", uproot.AsObjects(uproot.AsVector(False, np.dtype(">f4"))))
-        fail_for(monkeypatch, uproot.AsObjects, "jets", ValueError("no"))
-        with pytest.raises(Unsupported, match=r"t/jets: uproot cannot decode its type"):
+        path = with_words(tmp_path / "a.root", monkeypatch)
+        fail_for(monkeypatch, uproot.AsStrings, "word", ValueError("no"))
+        with pytest.raises(Unsupported, match=r"t/word: uproot cannot decode its type"):
             compress(path, tmp_path / "a.ftup", effort="fast")
         compress(path, tmp_path / "a.ftup", effort="fast", selection=Selection(drop=True))
         back = decompress(tmp_path / "a.ftup")
@@ -470,6 +542,55 @@ class TestNTuples:
         with pytest.raises(Corrupt, match=r"tree 'nt', events 0 to 10: the data cannot be read: column 'y' is damaged"):
             read_all(source)
 
+    @pytest.mark.parametrize(("error", "kind"), [(NotImplementedError("no"), Unsupported), (ValueError("no"), Corrupt)])
+    def test_damage_is_told_from_what_uproot_cannot_do(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception]
+    ) -> None:
+        source = opened(ntuple(tmp_path / "a.root", ak.Array({"x": np.arange(10)}))).table("nt")
+
+        def fail(*_: Any, **__: Any) -> Any:
+            raise error
+
+        monkeypatch.setattr("uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.read_page", fail)
+        with pytest.raises(kind, match="column 'x'"):
+            read_all(source)
+
+
+class TestCycles:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        with uproot.recreate(tmp_path / "a.root") as file:
+            for k in range(3):
+                file.mktree("dir/t", {"x": "int32"}).extend({"x": np.arange(k + 1, dtype="int32")})
+                file["note"] = f"of step {k}"
+            file.mktree("u", {"x": "int32"}).extend({"x": np.arange(2, dtype="int32")})
+        return tmp_path / "a.root"
+
+    def test_older_ones_are_named(self, path: Path) -> None:
+        dataset = opened(path)
+        assert dataset.table("dir/t").num_entries == 3
+        assert {(part.name, part.reason) for part in dataset.left_out} == {
+            (f"{name};{cycle}", f"an older cycle of {name}") for name in ("dir/t", "note") for cycle in (1, 2)
+        }
+        assert dataset.refused == {}
+
+    def test_those_of_a_chosen_tree(self, path: Path) -> None:
+        dataset = opened(path)
+        assert [part.name for part in dataset.only("dir/t").left_out] == ["dir/t;2", "dir/t;1"]
+        assert [part.name for part in dataset.only("dir/t").renamed("s").left_out] == ["s;2", "s;1"]
+        assert dataset.only("u").left_out == ()
+
+    def test_a_file_says_what_it_lacks(self, path: Path, tmp_path: Path) -> None:
+        result = compress(path, tmp_path / "a.ftup", effort="fast")
+        assert {part.name for part in result.left_out} == {"dir/t;2", "dir/t;1", "note;2", "note;1"}
+        assert verify(path, tmp_path / "a.ftup").absent == ()
+
+    def test_those_of_what_is_refused_are_not(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("flowtuple.events.root_objects._LARGEST", 1)
+        dataset = opened(path)
+        assert list(dataset.refused) == ["note"]
+        assert {part.name for part in dataset.left_out} == {"dir/t;2", "dir/t;1"}
+
 
 class TestObjects:
     @pytest.fixture
@@ -523,14 +644,15 @@ class TestStorage:
             "friends": ["friend.root:other"],
         }
 
-    def test_lists_that_fail_are_left_out(self) -> None:
+    def test_lists_that_fail_are_named(self) -> None:
         class Failing:
             title = "a tree"
 
             def __getattr__(self, name: str) -> Any:
                 raise RuntimeError(name)
 
-        assert describe(Failing()) == {"title": "a tree"}
+        lost = ["aliases", "user information", "friend trees", "the index", "the weight"]
+        assert describe(Failing()) == {"title": "a tree", "unreadable": lost}
 
     def test_a_tree_whose_lists_fail_is_read_without_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tree(tmp_path / "a.root", {"x": numbers(0)})
@@ -542,7 +664,28 @@ class TestStorage:
             return get(self)
 
         monkeypatch.setattr(uproot.reading.ReadOnlyKey, "get", watched)
-        assert np.array_equal(read_all(opened(path).table("t"))["x"], numbers(0))
+        dataset = opened(path)
+        assert np.array_equal(read_all(dataset.table("t"))["x"], numbers(0))
+        lost = ["user information", "friend trees", "the index"]
+        assert dataset.storage["t"] == {"unreadable": lost}
+        said = [f"{words}: cannot be read and not written" for words in lost]
+        assert root_changes(dataset.table("t").columns, dataset.storage["t"]) == said
+
+    def test_index_and_weight(self) -> None:
+        class Stub:
+            title = ""
+
+            def __init__(self, **members: Any) -> None:
+                self.members = members
+                self.aliases: dict[str, str] = {}
+
+            def member(self, name: str, none_if_missing: bool = False) -> Any:
+                return self.members.get(name)
+
+        index = Stub(fMajorName="run", fMinorName="event")
+        assert describe(Stub(fTreeIndex=index, fWeight=2.5)) == {"index": "run, event", "weight": 2.5}
+        assert describe(Stub(fIndex=[0, 1], fWeight=1.0)) == {"index": "of 2 events"}
+        assert describe(Stub(fIndex=[], fUserInfo=[SimpleNamespace(classname="Own")])) == {"user_info": ["(Own)"]}
 
 
 class TestManyColumns:

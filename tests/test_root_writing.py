@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
+import threading
+import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import awkward as ak
@@ -11,10 +15,14 @@ import numpy as np
 import pytest
 import uproot
 
-from flowtuple.errors import Corrupt, Refused
+from flowtuple.errors import Corrupt, Refused, Unsupported
 from flowtuple.events.root import open_dataset, root_changes, root_obstacles, type_changes, write_dataset
 from flowtuple.events.root_header import tree_header
+from flowtuple.events.root_objects import _no_time
+from flowtuple.events.root_private import KNOWN
+from flowtuple.events.root_rntuple import NTupleWriter, plan_fields
 from flowtuple.events.root_streamers import built_in
+from flowtuple.events.root_writer import root_outlook
 from flowtuple.events.source import ReadOptions, WriteOptions, WriteResult
 from flowtuple.records import same_values
 from flowtuple.schema import Column
@@ -391,6 +399,166 @@ class TestSaid:
         assert root_changes(columns, stored) == ["n(x): hidden -> branch nx, int32", *said]
         alias = "alias y is not written: an RNTuple has none"
         assert root_changes(columns, {**stored, "kind": "rntuple"}) == ["a b -> field a_b", said[0], alias, *said[1:]]
+
+    def test_an_index_is_named_as_not_written(self) -> None:
+        assert root_changes((), {"index": "run, event"}) == ["the index (run, event) is not written"]
+        said = ["the weight 2.5 is not written: an RNTuple has none"]
+        assert root_changes((), {"kind": "rntuple", "weight": 2.5}) == said
+        assert root_changes((), {"weight": 2.5}) == []
+
+    def test_the_weight_of_a_tree_comes_back(self, tmp_path: Path) -> None:
+        table = table_from_awkward("t", ak.Array({"x": np.arange(5)}))
+        dataset = Dataset("m", {"t": table}, storage={"t": {"weight": 2.5}})
+        write_dataset(dataset, tmp_path / "a.root", WriteOptions())
+        assert open_dataset(str(tmp_path / "a.root"), ReadOptions()).storage == {"t": {"weight": 2.5}}
+        assert read_all(open_dataset(str(tmp_path / "a.root"), ReadOptions()).table("t"))["x"].tolist() == [0, 1, 2, 3, 4]
+
+
+class TestPrivateParts:
+    """What uproot does not document may go with its next version."""
+
+    def test_a_tree_names_the_version_that_works(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr("uproot.writing.writable.WritableFile._move_tree")
+        with pytest.raises(Unsupported, match=r"uproot .* has no _file\._move_tree in .*; .*pip install uproot=="):
+            written(of_one("x", [1, 2]), tmp_path / "a.root")
+
+    def test_an_ntuple_names_the_version_that_works(self) -> None:
+        table = of_one("x", [1, 2])
+        made = SimpleNamespace(_cascading=SimpleNamespace(_header=SimpleNamespace()))
+        file = SimpleNamespace(mkrntuple=lambda *_: made)
+        with pytest.raises(Unsupported, match=r"uproot .* has no _akform in .*; .*pip install uproot=="):
+            NTupleWriter(file, table, plan_fields(table, {}), 10)
+
+    def test_reading_names_the_version_that_works(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        written(of_one("x", [1, 2]), tmp_path / "a.root", container="rntuple")
+        monkeypatch.delattr("uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.read_page")
+        with pytest.raises(Unsupported, match=r"has no read_page in .*; .*pip install uproot=="):
+            opened(tmp_path / "a.root")
+
+    def test_the_known_version_is_the_required_one(self) -> None:
+        project = Path(__file__).parents[1] / "pyproject.toml"
+        needed = tomllib.loads(project.read_text())["project"]["dependencies"]
+        assert f"uproot>={KNOWN},<5.8" in needed
+        assert any(line.startswith("cramjam") for line in needed)
+
+
+class TestCarrying:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        with uproot.recreate(tmp_path / "a.root") as file:
+            file["note"] = "written on a Monday"
+            file.mktree("t", {"x": "int32"}).extend({"x": np.arange(3, dtype="int32")})
+        return tmp_path / "a.root"
+
+    @pytest.mark.parametrize("step", ["points_elsewhere", "needed", "is_built_in", "_add"])
+    @pytest.mark.parametrize("error", [KeyError("k"), AttributeError("a"), TypeError("t"), ValueError("v")])
+    def test_odd_descriptions_refuse_the_object(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(f"flowtuple.events.root_objects.{step}", fail)
+        if step == "is_built_in":
+            monkeypatch.setattr("flowtuple.events.root_objects.needed", lambda *_: [None])
+        dataset = opened(path)
+        assert dataset.refused == {"note": "TObjString: the descriptions of its classes cannot be used"}
+        assert list(dataset.tables) == ["t"]
+
+    def test_threads_do_not_disturb_each_other(self) -> None:
+        inside = threading.Barrier(2, timeout=0.2)
+        years: list[int] = []
+        alone: list[bool] = []
+
+        def carry_one() -> None:
+            with _no_time():
+                years.append(uproot.writing.writable.datetime.datetime.now().year)
+                try:
+                    inside.wait()
+                    alone.append(False)
+                except threading.BrokenBarrierError:
+                    alone.append(True)
+
+        threads = [threading.Thread(target=carry_one) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        with _no_time():
+            pass
+        for thread in threads:
+            thread.join()
+        assert years == [1995, 1995]
+        assert alone == [True, True]
+        assert uproot.writing.writable.datetime is dt
+
+    def test_others_have_their_own_time(self) -> None:
+        years: list[int] = []
+
+        def write() -> None:
+            years.append(uproot.writing.writable.datetime.datetime.now().year)
+
+        with _no_time():
+            thread = threading.Thread(target=write)
+            thread.start()
+            thread.join()
+        assert years[0] > 2000
+
+
+class TestTreesThatBecomeNTuples:
+    """The decision is made when events are compressed, from there on `info` and the output agree."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        import flowtuple as ft
+
+        array = ak.zip({"x": [1, 2], "a b": [3, 4], "deep": [[["a"]], []]}, depth_limit=1)
+        stored = {"t": {"aliases": {"y": "x"}}, "u": {}}
+        tables = {"t": table_from_awkward("t", array), "u": table_from_awkward("u", ak.Array({"x": [1]}))}
+        dataset = Dataset("m", dict(tables), storage=stored, format=".root")
+        monkeypatch.setattr("flowtuple.workflow.compressing.read", lambda *_: dataset)
+        result = ft.compress({"x": [1]}, tmp_path / "x.ftup", effort="fast")
+        assert result.warnings[0].startswith("tree 't' will come back as an RNTuple: no branch of a TTree holds deep")
+        return tmp_path / "x.ftup"
+
+    def test_info_says_so(self, path: Path, tmp_path: Path) -> None:
+        import flowtuple as ft
+
+        first, other = ft.info(path)["tables"]
+        why = "no branch of a TTree holds deep (var * var * string)"
+        kind = f"the tree: it comes back as an RNTuple because {why}; without them as a TTree"
+        rest = ["a b -> field a_b", "alias y is not written: an RNTuple has none"]
+        assert first["root_changes"] == [kind, *rest]
+        assert first["root_renamed"] == {"t/a b": ("a_b",)}
+        assert other["root_changes"] == []
+        result = ft.decompress(path, tmp_path / "out.root")
+        assert isinstance(result, ft.Decompressed)
+        assert result.changes == tuple(f"t: {text}" for text in [f"written as an RNTuple, because {why}", *rest])
+        assert result.renamed == first["root_renamed"]
+        with uproot.open(tmp_path / "out.root") as file:
+            assert file.classnames() == {"t;1": "ROOT::RNTuple", "u;1": "TTree"}
+
+    def test_the_other_columns_are_a_tree(self, path: Path, tmp_path: Path) -> None:
+        import flowtuple as ft
+
+        result = ft.decompress(path, tmp_path / "out.root", columns=["x", "a b"])
+        assert isinstance(result, ft.Decompressed)
+        assert result.changes == ()
+        with uproot.open(tmp_path / "out.root") as file:
+            assert file["t"].classname == "TTree"
+            assert file["t"].aliases == {"y": "x"}
+
+    def test_few_events_do_not_change_it(self, tmp_path: Path) -> None:
+        table = of_one("v", ["none is missing"])
+        result = written(table, tmp_path / "out.root", {"back": {"v": "?string"}})
+        assert result.changes == ("t: written as an RNTuple, because no branch of a TTree holds v (?string)",)
+        assert written(table, tmp_path / "out.root", {"back": {"v": "?string"}}, container="ttree").changes == ()
+
+    def test_missing_values_that_come_late_count(self) -> None:
+        late = ak.Array([[1.5]] * 99 + [[None]])
+        idle = ak.mask(ak.Array(["a"] * 99), [True] * 99)
+        for values, back in [(late, {"v": "var * ?float64"}), (idle, None)]:
+            table = Table("t", (Column("v", "opaque"),), len(values), {"v": values})
+            outlook, _ = root_outlook(Dataset("m", {"t": table}, format=".root"))
+            assert outlook.storage.get("t", {}).get("back") == back
 
 
 class TestRecords:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Container, Iterable, Mapping, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
@@ -276,6 +276,20 @@ def bit_patterns(values: Array) -> Array:
     values = np.ascontiguousarray(values)
     patterns: Array = values.view(f"u{values.dtype.itemsize}")
     return patterns
+
+
+def unused(name: str, taken: Container[str], *, numbered: bool = False) -> str:
+    """The name, with underscores behind it where it is taken, or with a number.
+
+    Example:
+        >>> unused("x", {"x", "x_"}), unused("y", {"x"}), unused("x", {"x", "x_2"}, numbered=True)
+        ('x__', 'y', 'x_3')
+    """
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}" if numbered else f"{free}_"
+    return free
 
 
 def is_glob(pattern: str) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.records import from_block, kind_of, leaves, same_values
-from flowtuple.schema import OPAQUE, Array, Column, bit_patterns, infer_role
+from flowtuple.schema import OPAQUE, Array, Column, bit_patterns, infer_role, unused
 
 Content: TypeAlias = "Array | ak.Array"
 
@@ -193,7 +193,7 @@ class Dataset:
             carried={},
             refused={key: reason for key, reason in self.refused.items() if key.startswith(f"{name}/")},
             storage={key: stored for key, stored in self.storage.items() if key == name},
-            left_out=tuple(part for part in self.left_out if part.name.startswith(f"{name}/")),
+            left_out=tuple(part for part in self.left_out if part.name.startswith((f"{name}/", f"{name};"))),
         )
 
     def renamed(self, name: str) -> Dataset:
@@ -202,7 +202,7 @@ class Dataset:
         if old == name:
             return self
         refused = {f"{name}/{key.removeprefix(f'{old}/')}": reason for key, reason in self.refused.items()}
-        parts = tuple(LeftOut(f"{name}/{part.name.removeprefix(f'{old}/')}", part.reason) for part in self.left_out)
+        parts = tuple(LeftOut(f"{name}{part.name.removeprefix(old)}", part.reason) for part in self.left_out)
         stored = {name: self.storage[old]} if old in self.storage else {}
         return replace(self, tables={name: self.tables[old]}, refused=refused, storage=stored, left_out=parts)
 
@@ -363,10 +363,9 @@ class _Builder:
 
     def _unused(self, name: str) -> str:
         """A name for a hidden counter; visible columns keep theirs."""
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name
+        free = unused(name, self._taken)
+        self._taken.add(free)
+        return free
 
     def _counter(self, name: str, values: ak.Array) -> str:
         lengths = np.asarray(ak.to_numpy(ak.num(values)), dtype=np.int64)

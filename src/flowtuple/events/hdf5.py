@@ -21,7 +21,7 @@ from flowtuple.events.hdf5_types import attribute_token
 from flowtuple.events.hdf5_writer import CARRIED, ENTRIES, VERSION, VERSION_ATTRIBUTE, write_dataset
 from flowtuple.events.location import seekable, size_of
 from flowtuple.events.source import ReadOptions
-from flowtuple.schema import Array, Column
+from flowtuple.schema import Array, Column, unused
 from flowtuple.table import Dataset, LeftOut, Table, TableSource, with_counters
 
 __all__ = ["open_dataset", "write_dataset"]
@@ -157,8 +157,7 @@ class _Found:
             first["attributes"] = first.get("attributes", {}) | self._loose
 
     def _take(self, plan: Plan) -> None:
-        while plan.name in self.tables:
-            plan.name += "_"
+        plan.name = unused(plan.name, self.tables)
         self.refused.update({f"{plan.name}/{column}": reason for column, reason in plan.refused.items()})
         if plan.leaves:
             self.tables[plan.name] = HDF5Table(self._path, plan.name, plan.leaves, plan.length)

@@ -25,7 +25,7 @@ from flowtuple.events.hdf5_leaves import (
 from flowtuple.events.hdf5_types import Members, label_texts, type_token
 from flowtuple.events.memory import TABLE_NAME, numbered
 from flowtuple.events.source import ReadOptions
-from flowtuple.schema import Column, infer_role
+from flowtuple.schema import Column, infer_role, unused
 from flowtuple.table import ranges
 
 NAMES = ("names", "columns")
@@ -68,9 +68,7 @@ class Plan:
 
     def unused(self, name: str) -> str:
         """A name for a hidden counter; other columns keep theirs."""
-        while name in self.names():
-            name += "_"
-        return name
+        return unused(name, self.names())
 
 
 def plans_of(path: str, name: str, group: Any, datasets: dict[str, Any], options: ReadOptions) -> Iterator[Plan]:

@@ -27,7 +27,7 @@ from flowtuple.events.location import read_bytes
 from flowtuple.events.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays
 from flowtuple.events.npz_alike import arrays_alike, stored_arrays, stored_matrix, stored_records
 from flowtuple.events.source import ReadOptions, WriteOptions, WriteResult
-from flowtuple.schema import Array, Column
+from flowtuple.schema import Array, Column, unused
 from flowtuple.table import Dataset, Table, TableSource, read_all
 
 _VERSION = 1
@@ -157,9 +157,7 @@ def _plain_tables(
         groups.setdefault(key.rpartition("/")[0], {})[key.rpartition("/")[2]] = values
     tables: dict[str, TableSource] = {}
     for folder, group in groups.items():
-        name = folder or TABLE_NAME
-        while name in tables:
-            name += "_"
+        name = unused(folder or TABLE_NAME, tables)
         with _naming(path):
             tables[name], stored = _plain_table(path, name, f"{folder}/" if folder else "", group, options)
         if stored is not None:

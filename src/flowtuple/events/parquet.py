@@ -37,7 +37,7 @@ from flowtuple.events.parquet_types import (
 from flowtuple.events.parquet_writer import VERSION, from_arrow, has_options, write_dataset
 from flowtuple.events.source import ReadOptions
 from flowtuple.records import kind_of, leaves, without_idle_options
-from flowtuple.schema import OPAQUE, Array, Column, infer_role
+from flowtuple.schema import OPAQUE, Array, Column, infer_role, unused
 from flowtuple.table import Dataset, Table, TableSource, with_counters
 
 __all__ = ["open_dataset", "write_dataset"]
@@ -160,10 +160,7 @@ class ParquetTable:
             column = leaf.column
             if leaf.lengths:
                 if leaf.lengths not in hidden:
-                    counter = f"n({column.name})"
-                    while counter in self._leaves:
-                        counter += "_"
-                    hidden[leaf.lengths] = counter
+                    hidden[leaf.lengths] = unused(f"n({column.name})", self._leaves)
                     columns.append(Column(hidden[leaf.lengths], "int64", "counter", hidden=True))
                 column = replace(column, counter=hidden[leaf.lengths])
             columns.append(column)

@@ -1,4 +1,4 @@
-"""ROOT files: every TTree and RNTuple as a table, histograms carried along.
+"""ROOT files: every TTree and RNTuple as a table, with histograms carried along.
 
 `open_dataset` reads; `write_dataset` comes from `root_writer`. Opening reads metadata only: the events are read a
 range at a time by `RootTable`, and the objects that are no trees by `root_objects`.
@@ -6,6 +6,7 @@ range at a time by `RootTable`, and the objects that are no trees by `root_objec
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,15 @@ import uproot
 
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.location import is_url, told_by_server
-from flowtuple.events.root_objects import DAMAGE, carry
+from flowtuple.events.root_objects import DAMAGE, FOLDERS, carry
 from flowtuple.events.root_opening import UnreadableTree, open_tree
 from flowtuple.events.root_writer import root_changes, root_obstacles, type_changes, write_dataset
 from flowtuple.events.source import ReadOptions
-from flowtuple.table import Dataset, TableSource
+from flowtuple.table import Dataset, LeftOut, TableSource
 
 __all__ = ["open_dataset", "root_changes", "root_obstacles", "type_changes", "write_dataset"]
 
 _TREES = frozenset(["TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"])
-_FOLDERS = frozenset(["TDirectory", "TDirectoryFile"])
 
 
 def open_dataset(path: str, options: ReadOptions) -> Dataset:
@@ -34,7 +34,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
 
     Returns:
         One table for each TTree and RNTuple, in sub-directories too (`dir/tree`), the newest cycle of each; no table
-        at all where the file holds no tree. What cannot be read or carried is in `refused` with the reason.
+        at all where the file holds no tree. What cannot be read or carried is in `refused` with the reason; older
+        cycles of trees and objects, which ROOT leaves as backups, are in `left_out` as `tree;1`.
 
     Raises:
         InvalidArgument: The file is missing, is no ROOT file, or is damaged.
@@ -55,7 +56,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     carried: dict[str, bytes] = {}
     refused: dict[str, str] = {}
     storage: dict[str, dict[str, Any]] = {}
-    for name, (key, classname) in _newest_keys(path, directory).items():
+    keys = _keys(path, directory)
+    for name, (key, classname) in _newest(keys).items():
         if classname in _TREES:
             try:
                 tables[name] = tree = open_tree(path, name, directory, key)
@@ -64,11 +66,12 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
             else:
                 refused.update(tree.refused)
                 storage.update({name: tree.storage} if tree.storage else {})
-        elif classname not in _FOLDERS:
+        elif classname not in FOLDERS:
             content, reason = carry(directory, key, name, classname)
             carried.update({name: content} if content else {})
             refused.update({name: reason} if reason else {})
-    return Dataset(path, tables, carried, refused, size, storage)
+    older = _older(keys, {*tables, *carried})
+    return Dataset(path, tables, carried, refused, size, storage, older)
 
 
 def _open_file(path: str) -> Any:
@@ -90,7 +93,7 @@ def _open_file(path: str) -> Any:
 
 
 def _opened(path: str) -> Any:
-    """The file, with what trees say beyond their branches where uproot can read that, too."""
+    """Open the file so that trees come with all they say beyond their branches."""
     options: dict[str, Any] = {}
     if "::" in path and not is_url(path):
         options["handler"] = uproot.source.file.MemmapSource  # the others take `a::b` for a protocol
@@ -99,7 +102,7 @@ def _opened(path: str) -> Any:
 
 
 def _what_is_wrong(path: str, error: Exception) -> str:
-    """Tells an unreachable URL, a file of another kind and a damaged ROOT file apart."""
+    """Tell an unreachable URL, a file of another kind and a damaged ROOT file from each other."""
     local = Path(path)
     if not local.exists():
         return f"cannot be opened ({_first_line(error)}); check the address, or copy the file here first"
@@ -120,17 +123,31 @@ def _first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _newest_keys(path: str, directory: Any) -> dict[str, tuple[str, str]]:
-    """For each name, its key with the highest cycle and the class found there, in the order of the file."""
-    newest: dict[str, tuple[str, str]] = {}
+def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:
+    """Every cycle of each name with its key and class, in the order of the file."""
+    keys: dict[str, list[tuple[int, str, str]]] = {}
     try:
         for key, classname in directory.iterclassnames(recursive=True, cycle=True):
             name, _, cycle = key.rpartition(";")
-            if name not in newest or int(cycle) > int(newest[name][0].rpartition(";")[2]):
-                newest[name] = (key, classname)
+            keys.setdefault(name, []).append((int(cycle), key, classname))
     except DAMAGE:
         raise InvalidArgument(f"{path}: its list of contents is damaged; fetch it again") from None
-    return newest
+    return keys
+
+
+def _newest(keys: Mapping[str, Sequence[tuple[int, str, str]]]) -> dict[str, tuple[str, str]]:
+    """The key with the highest cycle of each name, and its class."""
+    return {name: max(cycles)[1:] for name, cycles in keys.items()}
+
+
+def _older(keys: Mapping[str, Sequence[tuple[int, str, str]]], names: Container[str]) -> tuple[LeftOut, ...]:
+    """The cycles before the newest of each of the names, the highest first."""
+    return tuple(
+        LeftOut(key, f"an older cycle of {name}")
+        for name, cycles in keys.items()
+        if name in names
+        for _, key, _ in sorted(cycles, reverse=True)[1:]
+    )
 
 
 def _size(path: str, directory: Any) -> int:

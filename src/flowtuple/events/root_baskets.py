@@ -1,4 +1,4 @@
-"""Baskets of a TTree that are decoded here, because uproot takes them wrongly."""
+"""Baskets of a TTree that uproot decodes wrongly, decoded here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowtuple.schema import Array
 
 
 def counted_lists(branch: Any, start: int, stop: int) -> Any:
-    """Lists whose baskets say nothing of where they begin, only their counter does.
+    """Lists whose baskets do not say where each begins: their counter does.
 
     uproot takes the counter's basket of the same number, which may hold other events.
 
@@ -64,7 +64,7 @@ def c_strings(branch: Any, start: int, stop: int) -> Any:
 
 
 def check_valid(values: Any) -> None:
-    """Refuse lists that end before they begin, which uproot makes of what it does not understand.
+    """Refuse lists that end before they begin: uproot makes such lists where it does not understand the bytes.
 
     Raises:
         ValueError: There are some.

@@ -1,8 +1,8 @@
-"""The branches of a TTree and the fields of an RNTuple, seen alike: what there is, and its values as awkward arrays."""
+"""Branches of a TTree and fields of an RNTuple under one interface: names, forms, and values as awkward arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Access(Protocol):
-    """What a TTree and an RNTuple have in common."""
+    """The interface that a TTree and an RNTuple have in common."""
 
     num_entries: int
 
@@ -24,11 +24,11 @@ class Access(Protocol):
         ...
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
-        """Whether the bytes of these events are not what they should be, whatever they mean."""
+        """Whether the bytes of these events are damaged, whatever they mean."""
         ...
 
     def description(self) -> dict[str, Any]:
-        """What `Dataset.storage` says about the tree, as JSON."""
+        """The notes on the tree for `Dataset.storage`, as JSON."""
         ...
 
 
@@ -37,8 +37,8 @@ class Branch:
     """A branch as uproot describes it.
 
     Attributes:
-        path: What uproot finds it by, unique in the tree.
-        name: What ROOT calls it, mostly unique.
+        path: Name by which uproot finds it, unique in the tree.
+        name: Name in ROOT, mostly unique.
         title: Its documentation; empty where ROOT's own leaf list stands.
         form: Its awkward form; `None` where it cannot be read.
         count: Path of the branch that counts its objects.
@@ -70,17 +70,3 @@ def number_block(form: Any) -> tuple[str, tuple[int, ...]] | None:
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         return None
     return dtype.name, (*shape, *form.inner_shape)
-
-
-def unused(name: str, taken: Container[str]) -> str:
-    """The name, with a number behind it where it is taken.
-
-    Example:
-        >>> unused("x", {"x", "x_2"}), unused("y", {"x"})
-        ('x_3', 'y')
-    """
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    return free

@@ -57,14 +57,14 @@ def kind_in_words(column: Column, forms: Mapping[str, Any]) -> str:
 
 
 def plain_reason(column: Column) -> str:
-    """Why ROOT has no place for a column of numbers; empty where it has."""
+    """The reason why ROOT has no place for a column of numbers; empty where it has one."""
     if column.dtype not in NUMBERS:
         return f"ROOT has no {column.dtype}"
     return "ROOT has no arrays of length 0" if 0 in column.shape else ""
 
 
 def field_reason(form: Any) -> str:
-    """Why a field of an RNTuple cannot hold a form, or could not be read again by uproot; empty where it can."""
+    """The reason why no field of an RNTuple holds a form, or why uproot could not read it again; empty where one does."""
     own = _own_reason(form)
     if own or form.is_numpy or form.is_unknown:
         return own
@@ -74,7 +74,7 @@ def field_reason(form: Any) -> str:
 
 
 def mark_of(form: Any) -> str:
-    """What awkward calls a form that is more than its lists and numbers, such as `bitset`; empty for plain ones.
+    """The name that awkward gives a form beyond its lists and numbers, such as `bitset`; empty for plain ones.
 
     Example:
         >>> mark_of(ak.forms.ListOffsetForm("i64", ak.forms.NumpyForm("bool"), parameters={"__array__": "bitset"}))

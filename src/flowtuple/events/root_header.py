@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import uproot
 from uproot.models import TBranch, TLeaf, TTree
 from uproot.serialization import numbytes_version, string
-from uproot.writing._cascadetree import _dtype_to_char
+from uproot.writing import _cascadetree
+
+from flowtuple.events.root_private import private
+from flowtuple.schema import unused
 
 _MUST_CLEANUP = 0x00000008
 _IS_ON_HEAP = 0x01000000
@@ -38,20 +41,20 @@ _EMPTY_ARRAY = b"@\x00\x00\x15\x00\x03\x00\x01\x00\x00\x00\x00\x03" + bytes(12) 
 _ARRAY_HEAD = b"\x00\x01\x00\x00\x00\x00\x03\x00\x00\x00\x00"  # of leaves, which the array does not own
 _BRANCHES_HEAD = b"\x00\x01\x00\x00\x00\x00\x03\x00@\x00\x00"  # of branches, which it owns
 _LEAF_VALUES = {
-    "O": TLeaf._tleafO1_format1,
-    "B": TLeaf._tleafb1_format1,
-    "S": TLeaf._tleafs1_format1,
-    "I": TLeaf._tleafi1_format1,
-    "G": TLeaf._tleafl1_format0,
-    "L": TLeaf._tleafl1_format0,
-    "F": TLeaf._tleaff1_format1,
-    "D": TLeaf._tleafd1_format1,
-    "C": TLeaf._tleafc1_format1,
+    "O": "_tleafO1_format1",
+    "B": "_tleafb1_format1",
+    "S": "_tleafs1_format1",
+    "I": "_tleafi1_format1",
+    "G": "_tleafl1_format0",
+    "L": "_tleafl1_format0",
+    "F": "_tleaff1_format1",
+    "D": "_tleafd1_format1",
+    "C": "_tleafc1_format1",
 }
 
 
 def leaf_words(branches: Mapping[str, Any]) -> dict[str, str]:
-    """For each branch the word that its leaf's title begins with: its name, without brackets.
+    """The word that begins the title of each branch's leaf: the branch's name, without brackets.
 
     Example:
         >>> leaf_words({"pt": None, "w[2]": None, "w_2_": None})
@@ -61,29 +64,30 @@ def leaf_words(branches: Mapping[str, Any]) -> dict[str, str]:
     names: dict[str, str] = {}
     for branch in branches:
         leaf = re.sub(r"[\[\]]", "_", branch)
-        while leaf != branch and leaf in taken:
-            leaf += "_"
+        leaf = branch if leaf == branch else unused(leaf, taken)
         taken.add(leaf)
         names[branch] = leaf
     return names
 
 
-def use_own_header(cascade: Any, aliases: Mapping[str, str]) -> None:
+def use_own_header(cascade: Any, aliases: Mapping[str, str], weight: float = 1.0) -> None:
     """Make uproot write the header of a tree that has no events yet as `tree_header` makes it."""
+    cascade._metadata["fWeight"] = weight
     cascade._build_out = lambda: tree_header(cascade, aliases)
 
 
 def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
-    """The bytes of a tree without its key; notes in `cascade` where in them uproot has to complete numbers later.
+    """The bytes of a tree without its key; `cascade` gets the places where uproot completes numbers later.
 
     Args:
         cascade: uproot's tree; its branches are the dicts `_branch_data`.
         aliases: Formulas by name.
     """
-    key_length = uproot.reading._key_format_big.size + len(string("TTree")) + sum(map(_string_length, _names(cascade)))
+    texts = ("TTree", cascade._name, cascade._title)
+    key_length = private(uproot.reading, "_key_format_big").size + sum(len(string(text)) for text in texts)
     begin = _named(cascade._name, cascade._title, _MUST_CLEANUP) + _ATTRIBUTES
     cascade._metadata_start = _FRAME + len(begin)
-    metadata = TTree._ttree20_format1.pack(cascade._num_entries, *cascade._metadata.values())
+    metadata = private(TTree, "_ttree20_format1").pack(cascade._num_entries, *cascade._metadata.values())
     begin += metadata + bytes(2) + _FEATURES  # no ranges of clusters
     branches = [datum for datum in cascade._branch_data if datum["kind"] != "record"]
     leaves = leaf_words({datum["fName"]: None for datum in branches})
@@ -101,15 +105,6 @@ def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
     # then fIndexValues, fIndex, fTreeIndex, fFriends, fUserInfo and fBranchRef, all empty
     begin += _alias_list(aliases) + bytes(24)
     return [numbytes_version(len(begin), _TREE_VERSION), begin]
-
-
-def _names(cascade: Any) -> Iterator[str]:
-    yield cascade._name
-    yield cascade._title
-
-
-def _string_length(text: str) -> int:
-    return len(string(text))
 
 
 def _named(name: str, title: str, bits: int) -> bytes:
@@ -141,9 +136,9 @@ def _branch(cascade: Any, datum: dict[str, Any], leaves: Mapping[str, str], posi
     datum["metadata_start"] = inside + len(begin)
     # a compression of 0, whatever the baskets have: so ROOT looks at each basket
     baskets = (0, datum["fBasketSize"], datum["fEntryOffsetLen"], cascade._num_baskets, cascade._num_entries)
-    begin += TBranch._tbranch13_format1.pack(*baskets) + _FEATURES
+    begin += private(TBranch, "_tbranch13_format1").pack(*baskets) + _FEATURES
     sizes = (datum["fOffset"], cascade._basket_capacity, datum["fSplitLevel"], cascade._num_entries)
-    begin += TBranch._tbranch13_format2.pack(*sizes, datum["fFirstEntry"], datum["fTotBytes"], datum["fZipBytes"])
+    begin += private(TBranch, "_tbranch13_format2").pack(*sizes, datum["fFirstEntry"], datum["fTotBytes"], datum["fZipBytes"])
     begin += _EMPTY_ARRAY
     array = _ARRAY_HEAD + struct.pack(">ii", 1, 0)
     where = key_length + inside + len(begin) + _FRAME + len(array)
@@ -159,13 +154,13 @@ def _branch(cascade: Any, datum: dict[str, Any], leaves: Mapping[str, str], posi
 
 def _leaf(datum: dict[str, Any], leaves: Mapping[str, str]) -> bytes:
     """The one TLeaf of a branch; its title says which array it is."""
-    letter = _dtype_to_char[datum["dtype"]]
-    values = datum["tleaf_special_struct"] = _LEAF_VALUES[letter.upper()]
+    letter = private(_cascadetree, "_dtype_to_char")[datum["dtype"]]
+    values = datum["tleaf_special_struct"] = private(TLeaf, _LEAF_VALUES[letter.upper()])
     counter, title = datum["counter"], leaves[datum["fName"]]
     axes = ([] if counter is None else [leaves[counter["fName"]]]) + list(map(str, datum["shape"]))
     length = int(np.prod(datum["shape"], dtype=np.int64))
     is_range, is_unsigned = datum["kind"] == "counter", letter != letter.upper()
-    numbers = TLeaf._tleaf2_format0.pack(length, datum["dtype"].itemsize, 0, is_range, is_unsigned)
+    numbers = private(TLeaf, "_tleaf2_format0").pack(length, datum["dtype"].itemsize, 0, is_range, is_unsigned)
     count = struct.pack(">I", 0 if counter is None else counter["tleaf_reference_number"])
     content = _named(datum["fName"], title + "".join(f"[{axis}]" for axis in axes), 0) + numbers + count
     content = bytes(numbytes_version(len(content), 2)) + content + values.pack(0, 0)

@@ -1,4 +1,4 @@
-"""What uproot takes the bytes of a branch for, and the awkward form of what it makes of them."""
+"""Interpretations that uproot finds for branches, and the awkward forms of their values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import uproot
 
-from flowtuple.events.root_branches import unused
+from flowtuple.schema import unused
 
 _LEAVES = {
     "TLeafO": "?",
@@ -26,9 +26,11 @@ class HiddenError(Exception):
 
 
 def interpretation_of(branch: Any) -> Any:
-    """The interpretation of uproot, or its error; it refuses leaf lists in which names repeat."""
+    """The interpretation that uproot finds, or its error; leaf lists with repeated names, which it refuses, get one here."""
     try:
         return branch.interpretation
+    except MemoryError:
+        raise
     except Exception as error:  # uproot lets through whatever its streamers run into
         leaves = branch.member("fLeaves", none_if_missing=True) or []
         names = [leaf.member("fName") for leaf in leaves]
@@ -46,7 +48,7 @@ def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
         if leaf.member("fIsUnsigned"):
             code = code.replace("i", "u")
         length = leaf.member("fLen")
-        fields[unused(leaf.member("fName"), fields)] = (code, (length,)) if length > 1 else code
+        fields[unused(leaf.member("fName"), fields, numbered=True)] = (code, (length,)) if length > 1 else code
     return np.dtype(list(fields.items()))
 
 
@@ -57,9 +59,11 @@ def array_of(branch: Any, interpretation: Any, start: int, stop: int) -> Any:
 
 
 def form_of(branch: Any, interpretation: Any) -> Any:
-    """The form that uproot says, or that of no events, for leaf lists whose form it cannot say."""
+    """The form that uproot gives, or the form of zero events for leaf lists where it gives none."""
     try:
         return interpretation.awkward_form(branch.file)
+    except MemoryError:
+        raise
     except Exception:
         if not (is_plain(interpretation) or is_plain_jagged(interpretation)):
             raise
@@ -87,7 +91,7 @@ def as_read(form: Any, found: Any) -> Any:
 
 
 def is_empty(interpretation: Any) -> bool:
-    """Whether a class has no member: uproot calls what is none `@...`.
+    """Whether a class has no member of its own: uproot lists only entries named `@...`.
 
     The base of ATLAS's auxiliary containers is such a class.
     """
@@ -110,5 +114,7 @@ def type_name(branch: Any) -> str:
     """The C++ type of a branch, as far as uproot knows it."""
     try:
         return str(branch.typename)
+    except MemoryError:
+        raise
     except Exception:
         return "unknown"

@@ -1,4 +1,4 @@
-"""From the branches of a tree to columns: one for each leaf, with the way to its values."""
+"""Columns of a tree's branches: one for each leaf, with the way to its values."""
 
 from __future__ import annotations
 

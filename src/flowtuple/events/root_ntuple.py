@@ -9,8 +9,20 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.events.root_branches import Branch
+from flowtuple.events.root_objects import DAMAGE
 from flowtuple.events.root_pages import Pages
+from flowtuple.events.root_private import require
 from flowtuple.schema import Array
+
+_NEEDED = (
+    "cluster_summaries",
+    "column_records",
+    "field_form",
+    "get_field_metadata",
+    "page_link_list",
+    "post_process",
+    "read_page",
+)
 
 
 class _Everything(str):
@@ -27,9 +39,10 @@ class _UncarriedError(Exception):
 
 
 class NTupleAccess:
-    """An RNTuple: fields."""
+    """Access to the fields of an RNTuple."""
 
     def __init__(self, ntuple: Any) -> None:
+        require(ntuple, *_NEEDED)
         self._ntuple = ntuple
         self.num_entries = int(ntuple.num_entries)
         self._pages = Pages(ntuple)
@@ -47,6 +60,8 @@ class NTupleAccess:
                 self._check(form)
             except _UncarriedError as error:
                 yield Branch(field.name, field.name, reason=str(error))
+            except MemoryError:
+                raise
             except Exception as error:  # a field that fails is named, and the others are read
                 yield Branch(field.name, field.name, reason=_why(error, field))
             else:
@@ -54,7 +69,16 @@ class NTupleAccess:
                 yield Branch(field.name, field.name, field.description or "", form)
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
-        return True  # whatever can be read in part can be read in full: its kind was checked before
+        """Whether pages of a field differ from their checksums, or cannot be decoded, when read again."""
+        try:
+            self._array(self._forms[branch], list(self._spans(start, stop)))
+        except DAMAGE:
+            return True
+        except MemoryError:
+            raise
+        except Exception:  # uproot lacks the code for it
+            return False
+        return False
 
     def description(self) -> dict[str, Any]:
         title = str(self._ntuple.header.ntuple_description or "")
@@ -148,7 +172,7 @@ def _column(form: Any) -> int | None:
 
 
 def _index(offsets: Array) -> Any:
-    """For lists of none or one, the place of each one's element, -1 for none."""
+    """The place of the element of each list that has one, -1 for empty lists."""
     is_there = np.diff(offsets) > 0
     return ak.index.Index64(np.where(is_there, offsets[:-1] - offsets[0], -1))
 

@@ -1,4 +1,4 @@
-"""ROOT objects that are no trees: each travels as the bytes of a small ROOT file that holds just it.
+"""ROOT objects other than trees: each travels as the bytes of a small ROOT file that holds nothing else.
 
 Nothing is interpreted: the object's bytes are copied as they are, with the descriptions of its classes, so that any
 object comes back bit for bit, and whatever read it before reads it again.
@@ -10,9 +10,10 @@ import datetime as dt
 import io
 import lzma
 import struct
+import threading
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ import uproot
 from uproot.writing import _cascade, writable
 
 from flowtuple.errors import Corrupt
+from flowtuple.events.root_private import private, require
 from flowtuple.events.root_streamers import is_built_in, needed, points_elsewhere, with_built_in
 
 # What uproot lets through when bytes of a ROOT file are not what they should be.
@@ -39,8 +41,9 @@ DAMAGE: tuple[type[Exception], ...] = (
     AssertionError,  # uproot states so that a checksum differs
 )
 _REFUSALS: tuple[type[Exception], ...] = (*DAMAGE, NotImplementedError, TypeError, AttributeError)
-_FOLDERS = frozenset(["TDirectory", "TDirectoryFile"])
+FOLDERS = frozenset(["TDirectory", "TDirectoryFile"])
 _LARGEST = 1 << 30  # bytes that ROOT's own buffer takes
+_CLOCK = threading.Lock()  # over uproot's `datetime`, which all threads share
 _BIG_KEY = 1000  # is added to the version of a key whose positions take 8 bytes
 
 
@@ -65,17 +68,25 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
         streamers = directory.file.streamers
     except _REFUSALS:
         return b"", f"{classname}: its bytes cannot be read"
-    if points_elsewhere(record.fClassName, content, streamers):
-        return b"", f"{classname}: it points to other parts of its file"
-    described = [s for s in needed(record.fClassName, content, streamers) if not is_built_in(s)]
+    try:
+        if points_elsewhere(record.fClassName, content, streamers):
+            return b"", f"{classname}: it points to other parts of its file"
+        described = [s for s in needed(record.fClassName, content, streamers) if not is_built_in(s)]
+        small, length = _small_file(name, record, content, described)
+    except _REFUSALS:
+        return b"", f"{classname}: the descriptions of its classes cannot be used"
+    if length != record.fKeylen:  # references within an object count from the beginning of its key
+        return b"", f"{classname}: its key is not laid out as ROOT does it"
+    return small, ""
+
+
+def _small_file(name: str, record: Any, content: bytes, described: Sequence[Any]) -> tuple[bytes, int]:
+    """The bytes of a ROOT file with one object and descriptions of its classes, and the length of the object's key."""
     buffer = io.BytesIO()
     with _no_time(), uproot.recreate(buffer, compression=None, uuid_function=lambda: uuid.UUID(int=0)) as file:
         file.file.update_streamers(described)
         length = _add(file, name, record, content)
-        small = buffer.getvalue()  # here, because uproot closes the buffer when it leaves
-    if length != record.fKeylen:  # references within an object count from the beginning of its key
-        return b"", f"{classname}: its key is not laid out as ROOT does it"
-    return small, ""
+        return buffer.getvalue(), length  # here, because uproot closes the buffer when it leaves
 
 
 def _content(record: Any) -> bytes:
@@ -88,6 +99,7 @@ def _add(file: Any, name: str, record: Any, content: bytes) -> int:
     """Write an object's bytes under `name`; the length of its key."""
     path, _, last = name.rpartition("/")
     folder = file.mkdir(path) if path else file
+    require(folder, "_cascading.add_object", "_cascading.freesegments.fileheader")
     cascade, is_big = folder._cascading, record.fVersion > _BIG_KEY
     data = uproot.compression.compress(content, cascade.freesegments.fileheader.compression)
     key = cascade.add_object(file.file.sink, record.fClassName, last, record.fTitle, data, len(content), big=is_big)
@@ -96,19 +108,26 @@ def _add(file: Any, name: str, record: Any, content: bytes) -> int:
 
 @contextmanager
 def _no_time() -> Iterator[None]:
-    """Let uproot write the epoch for "now": equal objects have to give equal bytes, and it takes no time from outside.
+    """Let uproot write the first year that ROOT knows for "now" in this thread: equal objects have to give equal bytes.
 
-    What another thread writes meanwhile is dated 1995 (the first year that ROOT knows) and not otherwise touched.
+    uproot takes no time from outside. One thread at a time does so, and what others write meanwhile has their own time.
     """
-    clock = SimpleNamespace(datetime=SimpleNamespace(now=lambda: dt.datetime(1995, 1, 1)))
+    own = threading.get_ident()
+
+    def now() -> dt.datetime:
+        return dt.datetime(1995, 1, 1) if threading.get_ident() == own else dt.datetime.now()
+
+    clock = SimpleNamespace(datetime=SimpleNamespace(now=now))
     modules = (_cascade, writable)
-    for module in modules:
-        module.datetime = clock
-    try:
-        yield
-    finally:
+    with _CLOCK:
+        before = [private(module, "datetime") for module in modules]
         for module in modules:
-            module.datetime = dt
+            module.datetime = clock
+        try:
+            yield
+        finally:
+            for module, known in zip(modules, before, strict=True):
+                module.datetime = known
 
 
 def restore(file: Any, carried: Mapping[str, bytes]) -> None:
@@ -136,6 +155,6 @@ def restore(file: Any, carried: Mapping[str, bytes]) -> None:
 
 
 def _only_key(directory: Any) -> Any:
-    """The key of the object that a small file holds, in however many folders."""
+    """The key of the one object in a small file, however deep its folder."""
     record = directory.key(directory.keys(recursive=False)[0])
-    return _only_key(record.get()) if record.fClassName in _FOLDERS else record
+    return _only_key(record.get()) if record.fClassName in FOLDERS else record

@@ -1,4 +1,4 @@
-"""From a key of a ROOT file to a table: trees that uproot reads in full, in part or not at all."""
+"""Tables from keys of a ROOT file: trees that uproot reads in full, in part or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import uproot
 
-from flowtuple.errors import InvalidArgument
+from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.events.location import told_by_server
 from flowtuple.events.root_ntuple import NTupleAccess
 from flowtuple.events.root_table import RootTable
@@ -29,13 +29,15 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
 
     Raises:
         UnreadableTree: uproot cannot read the tree, or none of its branches.
+        Unsupported: This version of uproot lacks what reading needs.
     """
     try:
         with told_by_server(path):
-            tree = _tree(directory, key)
+            tree, in_part = _tree(directory, key)
             is_ttree = isinstance(tree, uproot.TTree)
-            table = RootTable(path, name, TreeAccess(tree, path) if is_ttree else NTupleAccess(tree))
-    except InvalidArgument:
+            access = TreeAccess(tree, path, in_part=in_part) if is_ttree else NTupleAccess(tree)
+            table = RootTable(path, name, access)
+    except (InvalidArgument, Unsupported, MemoryError):
         raise
     except Exception:  # uproot lets through whatever it runs into
         raise UnreadableTree("the tree is damaged, or uproot cannot read its kind") from None
@@ -44,16 +46,18 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
     return table
 
 
-def _tree(directory: Any, key: str) -> Any:
-    """The tree, without its user information and friends where these cannot be read."""
+def _tree(directory: Any, key: str) -> tuple[Any, bool]:
+    """The tree, and whether it comes without user information, friends and index, since these cannot be read."""
     try:
-        return directory[key]
+        return directory[key], False
+    except MemoryError:
+        raise
     except Exception:  # they hold objects of any class
         options = directory.file.options
         with_everything = options["minimal_ttree_metadata"]
         options["minimal_ttree_metadata"] = True
         try:
-            return directory[key]
+            return directory[key], True
         finally:
             options["minimal_ttree_metadata"] = with_everything
 

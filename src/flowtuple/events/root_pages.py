@@ -69,7 +69,7 @@ class Pages:
         return bool(self._ntuple.column_records[column].first_element_index)
 
     def _stored(self, cluster: int, column: int) -> int:
-        """The column with the elements in this cluster: a field may change how it is encoded."""
+        """The column that stores the elements in this cluster: a field may change its encoding."""
         links = self._ntuple.page_link_list[cluster]
         if column >= len(links) or not links[column].suppressed:
             return column

@@ -11,7 +11,8 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.events.root_forms import field_reason, kind_in_words, mark_of, plain_reason
-from flowtuple.schema import Array, Column
+from flowtuple.events.root_private import private, require
+from flowtuple.schema import Array, Column, unused
 from flowtuple.table import Table, TableSource, ranges
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f./\\]")  # in the name of a field
@@ -22,11 +23,11 @@ class FieldPlan:
     """The fields of an RNTuple.
 
     Attributes:
-        paths: For each column or record its field, and the members within it.
-        forms: For each column the awkward form of its values.
-        shapes: For each record the columns within it, as `root_leaves.record_shape` gives them.
-        reasons: By column, why it cannot be a field.
-        loosened: By column, its type where an RNTuple has it less strictly.
+        paths: The field, and the members within it, of each column or record.
+        forms: The awkward form of the values of each column.
+        shapes: The columns within each record, as `root_leaves.record_shape` gives them.
+        reasons: Reasons, by column, why it cannot be a field.
+        loosened: Types, by column, that an RNTuple has less strictly.
     """
 
     paths: dict[str, tuple[str, ...]]
@@ -37,7 +38,7 @@ class FieldPlan:
 
 
 def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """For each column the field that holds it: ROOT allows no dots, slashes and blanks in the name of a field.
+    """The field that holds each column: ROOT allows no dots, slashes and blanks in the name of a field.
 
     A dotted name goes to a member of a record, which ROOT and uproot then call by that very name; other characters
     become underscores. A column that has the name of such a record, as the sizes of a split collection have, gets an
@@ -49,6 +50,7 @@ def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """
     records = {name.partition(".")[0] for name in names if _is_dotted(name)}
     whole = {name for name in names if not _FORBIDDEN.search(name) and name not in records}
+    first = set(whole)
     prefixes: set[tuple[str, ...]] = set()
     taken: set[tuple[str, ...]] = {(name,) for name in whole}
     paths: dict[str, tuple[str, ...]] = {}
@@ -56,10 +58,13 @@ def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         path = tuple(name.split("."))
         outer = [path[:k] for k in range(1, len(path))]
         fits = all(part and not _FORBIDDEN.search(part) for part in path)
-        if name not in whole and (name in records or not fits or path in taken | prefixes or not taken.isdisjoint(outer)):
+        if name not in whole and (
+            name in records or not fits or path in taken or path in prefixes or not taken.isdisjoint(outer)
+        ):
             bare = f"{name}_" if name in records else _FORBIDDEN.sub("_", name)
-            path, outer = _unused(bare, taken | prefixes), []
+            path, outer = (unused(bare, first),), []
         taken.add(path)
+        first.add(path[0])
         prefixes.update(outer)
         paths[name] = path
     return paths
@@ -70,14 +75,8 @@ def _is_dotted(name: str) -> bool:
     return len(parts) > 1 and all(part and not _FORBIDDEN.search(part) for part in parts)
 
 
-def _unused(name: str, taken: set[tuple[str, ...]]) -> tuple[str, ...]:
-    while (name,) in taken:
-        name += "_"
-    return (name,)
-
-
 def record_shapes(names: Iterable[str], records: Mapping[str, Any]) -> dict[str, Any]:
-    """For each field the column that it holds, or the shape of the record whose members are columns.
+    """The column that each field holds, or the shape of the record whose members are columns.
 
     Args:
         names: Columns, in order; members that are missing are left out of their records.
@@ -203,7 +202,9 @@ class NTupleWriter:
         self._source, self._plan, self._step = source, plan, step
         titles = {c.name: c.title for c in source.columns if c.title}
         self._ntuple = file.mkrntuple(source.name, _nested_form(plan, titles), title)
-        self._ntuple._cascading._header._akform = _nested_form(plan, {})  # so that data need no titles to fit
+        header = private(self._ntuple, "_cascading._header")
+        require(header, "_akform")
+        header._akform = _nested_form(plan, {})  # so that data need no titles to fit
 
     def fill(self) -> None:
         """Write the events."""

@@ -1,22 +1,35 @@
-"""Words of a TTree and its branches: titles, aliases, user information, friends."""
+"""Descriptions of a TTree and its branches: titles, aliases, user information, friends, index and weight."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 _LEAF_LIST = re.compile(r"[^\s/:]+(/[A-Za-z])?(:[^\s/:]+(/[A-Za-z])?)*")
 
 
-def describe(tree: Any) -> dict[str, Any]:
-    """The title, aliases, user information and friends of a TTree, as far as uproot can say."""
-    found: dict[str, Any] = {"title": str(tree.title)}
-    for name, ask in (("aliases", _aliases), ("user_info", _user_info), ("friends", _friends)):
+def describe(tree: Any, *, in_part: bool = False) -> dict[str, Any]:
+    """The title, aliases, user information, friends, index and weight of a TTree.
+
+    Args:
+        tree: uproot's tree.
+        in_part: uproot read the tree without all that follows its branches, since that cannot be read.
+
+    Returns:
+        What there is, by name; `unreadable` lists, in words, what cannot be read.
+    """
+    said: dict[str, Any] = {"title": str(tree.title)}
+    unreadable: list[str] = []
+    for name, (words, read) in _READERS.items():
         try:
-            found[name] = ask(tree)
+            said[name] = read(tree)
+        except MemoryError:
+            raise
         except Exception:  # these lists hold any class, and the tree is read without them
-            found[name] = None
-    return {name: value for name, value in found.items() if value}
+            unreadable.append(words)
+    said["unreadable"] = list(dict.fromkeys([*unreadable, *(_IN_WORDS if in_part else ())]))
+    return {name: value for name, value in said.items() if value}
 
 
 def _aliases(tree: Any) -> dict[str, str]:
@@ -33,15 +46,43 @@ def _friends(tree: Any) -> list[str]:
     return [":".join(filter(None, names)) for names in named]
 
 
+def _index(tree: Any) -> str:
+    """The formulas of an index, as `run, event`, or its number of events where ROOT wrote no formulas."""
+    index = tree.member("fTreeIndex", none_if_missing=True)
+    if index is not None:
+        names = (index.member(key, none_if_missing=True) for key in ("fMajorName", "fMinorName"))
+        return ", ".join(map(str, filter(None, names))) or index.classname
+    events = tree.member("fIndex", none_if_missing=True)
+    return "" if events is None or not len(events) else f"of {len(events)} events"
+
+
+def _weight(tree: Any) -> float | None:
+    """The factor of all events; none where it is 1."""
+    weight = tree.member("fWeight", none_if_missing=True)
+    return None if weight is None or weight == 1 else float(weight)
+
+
+_READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "aliases": ("aliases", _aliases),
+    "user_info": ("user information", _user_info),
+    "friends": ("friend trees", _friends),
+    "index": ("the index", _index),
+    "weight": ("the weight", _weight),
+}
+_IN_WORDS = tuple(words for name, (words, _) in _READERS.items() if name not in ("aliases", "weight"))
+
+
 def _in_words(thing: Any) -> str:
     """The name and class of an object and, where uproot can say it, the value or title."""
     if isinstance(thing, str):
         return str(thing)
+    if not hasattr(thing, "member"):
+        return f"({thing.classname})"  # of a class that the file does not describe
     value = thing.member("fVal", none_if_missing=True)
     if value is None:
         value = thing.member("fTitle", none_if_missing=True)
     name = thing.member("fName", none_if_missing=True) or ""
-    return f"{name} ({thing.classname})" + (f": {value}" if value not in (None, "") else "")
+    return f"{name} ({thing.classname})".lstrip() + (f": {value}" if value not in (None, "") else "")
 
 
 def documentation(branch: Any) -> str:

@@ -1,4 +1,4 @@
-"""Classes as a ROOT file describes them: which descriptions (TStreamerInfo) the bytes of an object need to be read."""
+"""Classes as a ROOT file describes them, and the descriptions (TStreamerInfo) that reading an object takes."""
 
 from __future__ import annotations
 

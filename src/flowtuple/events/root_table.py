@@ -13,7 +13,7 @@ import numpy as np
 
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.events.location import told_by_server
-from flowtuple.events.root_branches import Access, unused
+from flowtuple.events.root_branches import Access
 from flowtuple.events.root_leaves import (
     Leaf,
     make_column,
@@ -23,7 +23,7 @@ from flowtuple.events.root_leaves import (
     with_visible_counters,
     with_whole_bools,
 )
-from flowtuple.schema import Array, Column
+from flowtuple.schema import Array, Column, unused
 from flowtuple.table import Table, ranges, with_counters
 
 _SCAN_STEP = 16384
@@ -52,7 +52,7 @@ class RootTable:
 
     @property
     def has_columns(self) -> bool:
-        """Whether a branch can be read; to ask this reads no event."""
+        """Whether a branch can be read, found out without reading an event."""
         return bool(self._leaves)
 
     @property
@@ -61,7 +61,7 @@ class RootTable:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The schema; where lists have no counter branch, finding which share their counts reads all of these once."""
+        """The schema; lists without a counter branch are all read once to find which share their counts."""
         shared = self._shared_counts()
         columns: list[Column] = []
         for leaf in self._leaves.values():
@@ -98,7 +98,7 @@ class RootTable:
         try:
             with told_by_server(self._path):
                 return self._access.fetch(branches, start, stop)
-        except InvalidArgument:
+        except (InvalidArgument, MemoryError):
             raise
         except Exception:  # uproot lets through whatever it runs into
             failing = self._failing(branches, start, stop)
@@ -110,7 +110,9 @@ class RootTable:
         for branch in branches:
             try:
                 self._access.fetch([branch], start, stop)
-            except Exception:
+            except MemoryError:
+                raise
+            except Exception:  # as above
                 found.append(branch)
         return found
 
@@ -169,7 +171,7 @@ class RootTable:
             members: dict[tuple[str, ...], str] = {}
             for fields, kind, dtype, shape in found:
                 wanted = "_".join((name, *fields))
-                column = make_column(unused(wanted, leaves), branch, kind, dtype, shape)
+                column = make_column(unused(wanted, leaves, numbered=True), branch, kind, dtype, shape)
                 if branch.repeated or column.name != wanted:
                     self._renamed[column.name] = "_".join((branch.name, *fields))
                 if branch.path in counting and kind == "scalar" and "int" in dtype and not (fields or shape):
@@ -182,7 +184,7 @@ class RootTable:
         return with_visible_counters(leaves, {b.path: by_path.get(b.count or "") for b in branches})
 
     def _shared_counts(self) -> dict[str, str]:
-        """For each column of lists without a counter branch, the name of the hidden counter it shares."""
+        """The hidden counter of each column of lists without a counter branch."""
         leaves = [leaf for leaf in self._leaves.values() if leaf.kind == "counted" and leaf.column.counter is None]
         digests = {leaf.column.name: hashlib.blake2b() for leaf in leaves}
         branches = list(dict.fromkeys(leaf.branch for leaf in leaves))
@@ -199,7 +201,7 @@ class RootTable:
         first: dict[bytes, str] = {}
         taken = set(self._leaves)
         found = ((name, digest.digest()) for name, digest in digests.items())
-        return {name: first.setdefault(key, _hidden(name, taken)) for name, key in found}
+        return {name: first.setdefault(key, unused(f"n({name})", taken)) for name, key in found}
 
     def _readable(self, branches: Sequence[str], start: int, stop: int) -> tuple[Mapping[str, Any], list[str]]:
         """Values of the branches that can be read, and the others."""
@@ -213,14 +215,6 @@ class RootTable:
 def _repeated(names: Iterator[str]) -> set[str]:
     seen: set[str] = set()
     return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
-
-
-def _hidden(column: str, taken: Container[str]) -> str:
-    """A name for the hidden counter of a column."""
-    name = f"n({column})"
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _lists(values: Any) -> Any:

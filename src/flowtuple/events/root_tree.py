@@ -10,7 +10,7 @@ import uproot
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.location import told_by_server
 from flowtuple.events.root_baskets import c_strings, check_valid, counted_lists
-from flowtuple.events.root_branches import Branch, unused
+from flowtuple.events.root_branches import Branch
 from flowtuple.events.root_interpretation import (
     HiddenError,
     array_of,
@@ -23,20 +23,22 @@ from flowtuple.events.root_interpretation import (
     type_name,
 )
 from flowtuple.events.root_said import describe, documentation
+from flowtuple.schema import unused
 
 _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lists begin
 
 
 class TreeAccess:
-    """A TTree: branches, leaf lists and split objects.
+    """Access to a TTree: branches, leaf lists and split objects.
 
     Branches are found by their place: ROOT lets several have one name, of which uproot's look-up
     gives the first.
     """
 
-    def __init__(self, tree: Any, source: str) -> None:
+    def __init__(self, tree: Any, source: str, *, in_part: bool = False) -> None:
         self._tree = tree
         self._source = source
+        self._in_part = in_part
         self.num_entries = int(tree.num_entries)
         self._branches, self._repeated = _by_path(tree)
         found = self._branches.items()
@@ -70,12 +72,14 @@ class TreeAccess:
         try:
             for number, _ in found.entries_to_ranges_or_baskets(start, stop):
                 found.basket(number)
+        except MemoryError:
+            raise
         except Exception:  # nothing is known of damaged bytes, not even how they fail
             return True
         return False
 
     def description(self) -> dict[str, Any]:
-        return describe(self._tree)
+        return describe(self._tree, in_part=self._in_part)
 
     def _one(self, path: str, start: int, stop: int) -> Any:
         """Values of one branch, found by its place."""
@@ -87,7 +91,7 @@ class TreeAccess:
         return array_of(branch, self._interpretations[path], start, stop)
 
     def _decoded_here(self, path: str) -> bool:
-        """Whether uproot takes its baskets wrongly: lists without offsets, strings that may be empty."""
+        """Whether uproot decodes its baskets wrongly: lists without offsets, strings that may be empty."""
         found = self._interpretations[path]
         if isinstance(found, uproot.AsStrings):
             return bool(self._branches[path].member("fLeaves")[0].classname == "TLeafC")
@@ -96,7 +100,7 @@ class TreeAccess:
         return is_plain_jagged(found) and bool(found.header_bytes == 0)
 
     def _find_counters(self) -> dict[str, str]:
-        """By path of a branch of lists, that of the branch that counts its objects."""
+        """The path of the counting branch, by the path of the branch of lists that it counts."""
         paths = {id(branch): path for path, branch in self._branches.items()}
         counters = {}
         for path, branch in self._branches.items():
@@ -116,7 +120,7 @@ class TreeAccess:
         try:
             with told_by_server(self._source):
                 return self._tried(path, branch), ""
-        except InvalidArgument:
+        except (InvalidArgument, MemoryError):
             raise
         except HiddenError as error:
             return None, str(error)
@@ -158,7 +162,7 @@ def _by_path(tree: Any) -> tuple[dict[str, Any], set[str]]:
     for path, branch in everything:
         own = path
         if path in found:
-            own = unused(path, taken)
+            own = unused(path, taken, numbered=True)
             taken.add(own)
             repeated.add(own)
         found[own] = branch
@@ -167,14 +171,14 @@ def _by_path(tree: Any) -> tuple[dict[str, Any], set[str]]:
 
 def _walk(parent: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for branch in parent.branches:
-        if not branch.branches or _holds_counts(branch):
+        if not branch.branches or _holds_values(branch):
             yield prefix + branch.name, branch
         yield from _walk(branch, f"{prefix}{branch.name}/")
 
 
-def _holds_counts(branch: Any) -> bool:
-    """Whether a branch above others has values of its own: the sizes of a split collection."""
-    return branch.num_baskets > 0 and isinstance(interpretation_of(branch), uproot.AsDtype)
+def _holds_values(branch: Any) -> bool:
+    """Whether a branch above others has values of its own, as the sizes of a split collection."""
+    return branch.num_baskets > 0 and not isinstance(interpretation_of(branch), uproot.AsGrouped)
 
 
 def _look_up(tree: Any, path: str) -> Any:

@@ -13,10 +13,26 @@ import numpy as np
 from flowtuple.events.root_branches import number_block
 from flowtuple.events.root_forms import NUMBERS, kind_in_words, plain_reason
 from flowtuple.events.root_header import use_own_header
-from flowtuple.schema import Column
+from flowtuple.events.root_private import require
+from flowtuple.schema import Column, unused
 from flowtuple.table import Table, TableSource, ranges
 
 _BRACKETS = re.compile(r"[\[\]]")
+_NEEDED = (
+    "_file._move_tree",
+    "_file.sink",
+    "_cascading._basket_capacity",
+    "_cascading._branch_data",
+    "_cascading._branch_lookup",
+    "_cascading._branch_np",
+    "_cascading._build_out",
+    "_cascading._metadata",
+    "_cascading._num_baskets",
+    "_cascading._num_entries",
+    "_cascading.freesegments",
+    "_cascading.write_anew",
+    "_cascading.write_jagged_basket",
+)
 _NARROW_COUNTERS = frozenset(["uint8", "uint16"])  # ROOT keeps a counter's maximum as a signed number of its own width
 
 
@@ -27,7 +43,7 @@ class Branch:
     Attributes:
         name: The branch's name in the file.
         column: Name of the column that it holds.
-        type: What uproot is told: a NumPy dtype, or `"string"`.
+        type: Type for uproot: a NumPy dtype, or `"string"`.
         title: Documentation, `""` for ROOT's leaf list.
         counter: Name of the branch that counts it.
         is_count: It holds the lengths of the column's lists, not the lists.
@@ -42,7 +58,7 @@ class Branch:
 
 
 def type_changes(columns: Sequence[Column]) -> list[str]:
-    """Columns that a TTree holds otherwise than `columns` say, in words.
+    """Sentences on columns that a TTree holds under other names or types.
 
     Example:
         >>> counter = Column("n(x)", "int64", "counter", hidden=True)
@@ -76,7 +92,7 @@ def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
     taken = set(names)
     for name in names:
         if name in counting and _BRACKETS.search(name):
-            names[name] = _unused(_BRACKETS.sub("_", name), taken)
+            names[name] = _take(_BRACKETS.sub("_", name), taken)
     by_counter: dict[str, list[str]] = {c.name: [] for c in columns if c.hidden}
     for column in columns:
         if column.counter in by_counter:
@@ -85,20 +101,19 @@ def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
         collections = {name.partition("_")[0] for name in counted}
         collection = collections.pop() if len(counted) > 1 and len(collections) == 1 else ""
         name = "n" + (collection or (counted or [re.sub(r"\W", "", hidden)])[0])
-        names[hidden] = _unused(_BRACKETS.sub("_", name), taken)
+        names[hidden] = _take(_BRACKETS.sub("_", name), taken)
     return names
 
 
-def _unused(name: str, taken: set[str]) -> str:
-    """The name, with underscores where it is taken; it is taken from then on."""
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
+def _take(name: str, taken: set[str]) -> str:
+    """A name that is not taken yet, marked as taken."""
+    free = unused(name, taken)
+    taken.add(free)
+    return free
 
 
 def plan_branches(source: TableSource, forms: Mapping[str, Any]) -> tuple[list[Branch], dict[str, str]]:
-    """The branches of a table, and by column the reasons why some have none.
+    """The branches of a table, and the reasons, by column, why some columns have none.
 
     Each counter comes before what it counts, because ROOT's leaves refer backwards.
 
@@ -150,7 +165,7 @@ def _opaque_branches(column: Column, form: Any, names: dict[str, str], taken: se
         return []
     leaf_list = re.match(re.escape(column.name) + r"\[(\w+)\]", column.title)
     known = names.get(leaf_list[1]) if leaf_list is not None else None
-    counter = known or _unused(_BRACKETS.sub("_", f"n{column.name}"), taken)
+    counter = known or _take(_BRACKETS.sub("_", f"n{column.name}"), taken)
     branch = Branch(column.name, column.name, np.dtype(block), "" if leaf_list else column.title, counter)
     if known:
         return [branch]
@@ -168,6 +183,7 @@ class TreeWriter:
         step: Events a basket.
         title: Of the tree.
         aliases: Formulas by name.
+        weight: Factor of all events.
     """
 
     def __init__(
@@ -178,6 +194,7 @@ class TreeWriter:
         step: int,
         title: str = "",
         aliases: Mapping[str, str] | None = None,
+        weight: float = 1.0,
     ) -> None:
         counters = {b.name: b.counter for b in branches if b.counter is not None}
         self._source, self._branches, self._step = source, branches, step
@@ -188,7 +205,10 @@ class TreeWriter:
             counter_name=lambda counted: counters[counted],
             initial_basket_capacity=-(-source.num_entries // step) + 2,
         )
-        _add_branches(self._tree, branches, aliases or {})
+        require(self._tree, *_NEEDED)
+        _add_branches(self._tree, branches)
+        use_own_header(self._tree._cascading, aliases or {}, weight)
+        _write_header_again(self._tree)
 
     def fill(self) -> None:
         """Write the events."""
@@ -201,7 +221,7 @@ class TreeWriter:
 
 
 def _values(branch: Branch, column: Column, table: Table, offsets: Mapping[str, Any]) -> Any:
-    """One branch's values the way uproot takes them: NumPy arrays, or awkward arrays for lists and strings."""
+    """The values of one branch as uproot takes them: NumPy arrays, or awkward arrays for lists and strings."""
     content = table.data[branch.column]
     if branch.is_count:
         return ak.to_numpy(ak.num(content, axis=1)).astype(np.int32)
@@ -211,12 +231,12 @@ def _values(branch: Branch, column: Column, table: Table, offsets: Mapping[str, 
     return content if column.is_opaque else content.astype(branch.type.base, copy=False)
 
 
-def _add_branches(tree: Any, branches: Sequence[Branch], aliases: Mapping[str, str]) -> None:
+def _add_branches(tree: Any, branches: Sequence[Branch]) -> None:
     """Give a tree that was made with the first of the branches all of them, with their titles and counters.
 
     uproot's own way makes each counter an int32, just before what it counts, and has no place for titles. What it will
-    write stands in one dict a branch, so the dicts are completed here and the header, which holds no events yet, is
-    written once more.
+    write stands in one dict a branch, so the dicts are completed here; the header, which holds no events yet, has
+    to be written once more.
     """
     cascade = tree._cascading
     data = {datum["fName"]: datum for datum in cascade._branch_data}
@@ -231,8 +251,6 @@ def _add_branches(tree: Any, branches: Sequence[Branch], aliases: Mapping[str, s
     for counted in (b for b in branches if b.counter is not None):
         data[counted.counter]["kind"] = "counter"
     _keep_shapes(cascade, data)
-    use_own_header(cascade, aliases)
-    _write_header_again(tree)
 
 
 def _keep_shapes(cascade: Any, data: Mapping[str, Any]) -> None:

@@ -1,9 +1,9 @@
-"""Tables into ROOT files: which goes to a TTree and which to an RNTuple, and all that is said of it."""
+"""Tables into ROOT files: the choice of TTree or RNTuple for each, and sentences on every change."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from flowtuple.events.source import WriteOptions, WriteResult
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, LeftOut, TableSource
 
-__all__ = ["root_changes", "root_obstacles", "root_renamed", "type_changes", "write_dataset"]
+__all__ = ["root_changes", "root_obstacles", "root_outlook", "root_renamed", "type_changes", "write_dataset"]
 
 Container = Literal["ttree", "rntuple"]
 _HIGHEST_LEVEL = {"ZLIB": 9, "LZMA": 9, "LZ4": 12, "ZSTD": 22}
@@ -28,15 +28,15 @@ _ADVICE = "--drop leaves them out, and -o x.npz holds everything"
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a table is written.
+    """The plan by which a table is written.
 
     Attributes:
         source: The table.
         container: TTree or RNTuple.
-        branches: Of a TTree.
-        fields: Of an RNTuple.
-        lost: By column, why it is not written.
-        why: By column that no TTree holds, its type, where the table becomes an RNTuple for that.
+        branches: The branches, for a TTree.
+        fields: The fields, for an RNTuple.
+        lost: Reasons, by column, why it is not written.
+        why: Types, by column, of those that no TTree holds, where the table becomes an RNTuple for them.
         storage: How the input stored the table.
     """
 
@@ -79,7 +79,7 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     renamed: dict[str, tuple[str, ...]] = {}
     for plan in plans:
         columns = [c for c in plan.source.columns if c.name not in plan.lost]
-        renamed |= root_renamed(plan.source.name, columns, {**plan.storage, "kind": plan.container})
+        renamed |= root_renamed(plan.source.name, columns, _written_as(plan))
     return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes), renamed)
 
 
@@ -96,26 +96,55 @@ def root_obstacles(dataset: Dataset) -> tuple[str, ...]:
         >>> root_obstacles(open_dataset({"x": [1.5], "y": np.zeros(1, "float16")}))
         ('no ROOT file will hold events/y: ROOT has no float16; decompress to .npz, which holds everything',)
     """
+    return root_outlook(dataset)[1]
+
+
+def root_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
+    """A data set that notes which of its trees become RNTuples, and the sentences of `root_obstacles`.
+
+    The note is `back` in `Dataset.storage`: the columns that no TTree holds, with their types. A tree comes back as an
+    RNTuple where one of them is written, and as a TTree where none is.
+    """
     lost: dict[str, str] = {}
     sentences: list[str] = []
+    stored = {name: dict(how) for name, how in dataset.storage.items()}
     for name, source in dataset.tables.items():
-        storage, forms = dataset.storage.get(name, {}), first_forms(source)
-        unsure = [column for column in _plan(source, forms, storage, None).lost if column in forms]
-        if unsure:
-            forms |= opaque_forms(source, unsure)
-        plan = _plan(source, forms, storage, None)
+        how = {key: value for key, value in stored.get(name, {}).items() if key != "back"}
+        plan = _planned_from_first(source, how)
         lost |= {f"{name}/{column}": reason for column, reason in plan.lost.items()}
         if plan.why:
-            sentences.append(f"tree {name!r} will come back as an RNTuple: {_why(plan)}")
+            how["back"] = dict(plan.why)
+            sentences.append(f"tree {name!r} will come back as an RNTuple: {_why(plan.why)}")
+        stored |= {name: how} if how else {}
     if lost:
         sentences.append(f"no ROOT file will hold {name_parts(lost)}; decompress to .npz, which holds everything")
-    return tuple(sentences)
+    return replace(dataset, storage=stored), tuple(sentences)
 
 
-def _why(plan: _Plan) -> str:
+def _planned_from_first(source: TableSource, storage: Mapping[str, Any]) -> _Plan:
+    """The plan by the types of the first events, or of all where the first leave it open whether a value is missing."""
+    forms = first_forms(source)
+    plan = _plan(source, forms, storage, None)
+    open_types = [name for name in plan.why if name in forms and "?" in str(forms[name].type)]
+    unsure = [name for name in plan.lost if name in forms] + open_types
+    return _plan(source, forms | opaque_forms(source, unsure), storage, None) if unsure else plan
+
+
+def _why(kinds: Mapping[str, str]) -> str:
     """The columns for which a table becomes an RNTuple, with their types."""
-    words = [f"{name} ({kind})" for name, kind in plan.why.items()]
-    return f"no branch of a TTree holds {_listed(words)}"
+    return f"no branch of a TTree holds {_listed([f'{name} ({kind})' for name, kind in kinds.items()])}"
+
+
+def _back(columns: Iterable[Column], storage: Mapping[str, Any]) -> dict[str, str]:
+    """Those of the columns for which a tree was found to become an RNTuple, with their types."""
+    names = {c.name for c in columns}
+    return {name: kind for name, kind in storage.get("back", {}).items() if name in names}
+
+
+def _written_as(plan: _Plan) -> dict[str, Any]:
+    """The notes on a table, with the container of the output."""
+    stored = {key: value for key, value in plan.storage.items() if key != "back"}
+    return {**stored, "kind": plan.container}
 
 
 def _plan(source: TableSource, forms: Mapping[str, Any], storage: Mapping[str, Any], asked: Container | None) -> _Plan:
@@ -123,10 +152,11 @@ def _plan(source: TableSource, forms: Mapping[str, Any], storage: Mapping[str, A
     kind = asked or storage.get("kind", "")
     branches, no_branch = plan_branches(source, forms)
     fields = plan_fields(source, forms, storage.get("records"))
-    if kind == "rntuple" or (asked is None and len(fields.reasons) < len(no_branch)):
+    back = {} if kind else _back(source.columns, storage)
+    if kind == "rntuple" or back or (asked is None and len(fields.reasons) < len(no_branch)):
         by_name = {c.name: c for c in source.columns}
         types = {} if kind else {name: kind_in_words(by_name[name], forms) for name in no_branch if name in fields.forms}
-        return _Plan(source, "rntuple", (), fields, fields.reasons, types, storage)
+        return _Plan(source, "rntuple", (), fields, fields.reasons, types or back, storage)
     return _Plan(source, "ttree", tuple(branches), FieldPlan({}, {}), no_branch, {}, storage)
 
 
@@ -134,23 +164,22 @@ def _writer(file: Any, plan: _Plan, step: int) -> TreeWriter | NTupleWriter:
     title = plan.storage.get("title", "")
     if plan.container == "rntuple":
         return NTupleWriter(file, plan.source, plan.fields, step, title)
-    return TreeWriter(file, plan.source, plan.branches, step, title, plan.storage.get("aliases", {}))
+    aliases, weight = plan.storage.get("aliases", {}), float(plan.storage.get("weight", 1))
+    return TreeWriter(file, plan.source, plan.branches, step, title, aliases, weight)
 
 
 def _changes(plan: _Plan) -> list[str]:
-    """Sentences on what the file has otherwise than the table."""
+    """Sentences on what differs between the file and the table."""
     columns = [c for c in plan.source.columns if c.name not in plan.lost]
     said: list[str] = []
     if plan.why:
-        said.append(f"written as an RNTuple, because {_why(plan)}")
-    if plan.container == "ttree":
-        return said + root_changes(columns, {**plan.storage, "kind": "ttree"})
-    said += root_changes(columns, {**plan.storage, "kind": "rntuple"})
+        said.append(f"written as an RNTuple, because {_why(plan.why)}")
+    said += root_changes(columns, _written_as(plan))
     return said + [f"{name}: {text}" for name, text in plan.fields.loosened.items()]
 
 
 def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[str]:
-    """What a ROOT file written here has otherwise than the input had it, in words.
+    """Sentences on what a ROOT file written here changes from the input.
 
     Args:
         columns: Of one table.
@@ -160,9 +189,11 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
         >>> root_changes([Column("x", "float32")], {"kind": "rntuple", "aliases": {"y": "2*x"}, "friends": ["other"]})
         ['alias y is not written: an RNTuple has none', 'friend tree other is not attached']
     """
-    is_tree = storage.get("kind", "ttree") != "rntuple"
+    back = _back(columns, storage)
+    is_tree = storage.get("kind", "ttree") != "rntuple" and not back
     records = storage.get("records", {})
-    said = [*type_changes(columns), *_flat_records(records)] if is_tree else _renamed_fields(columns, records)
+    said = [f"the tree: it comes back as an RNTuple because {_why(back)}; without them as a TTree"] if back else []
+    said += [*type_changes(columns), *_flat_records(records)] if is_tree else _renamed_fields(columns, records)
     said += [f"{name}: another name for {old!r}" for name, old in storage.get("renamed", {}).items()]
     aliases = list(storage.get("aliases", {}))
     if aliases and not is_tree:
@@ -171,11 +202,15 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
         said.append(f"user information {_listed(storage['user_info'])} is not written")
     if storage.get("friends"):
         said.append(f"{_counted('friend tree', 'friend trees', storage['friends'])} not attached")
-    return said
+    if storage.get("index"):
+        said.append(f"the index ({storage['index']}) is not written")
+    if "weight" in storage and not is_tree:
+        said.append(f"the weight {storage['weight']:g} is not written: an RNTuple has none")
+    return said + [f"{words}: cannot be read and not written" for words in storage.get("unreadable", ())]
 
 
 def root_renamed(tree: str, columns: Sequence[Column], storage: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The names in a ROOT file written here of what the input called otherwise.
+    """The new names, in a ROOT file written here, of branches and fields that the input named otherwise.
 
     Args:
         tree: Name of the table.
@@ -194,7 +229,7 @@ def root_renamed(tree: str, columns: Sequence[Column], storage: Mapping[str, Any
     records = storage.get("records", {})
     units = record_shapes(names, records)
     found: dict[str, tuple[str, ...]] = {}
-    if storage.get("kind") == "rntuple":
+    if storage.get("kind") == "rntuple" or _back(columns, storage):
         paths = {name: ".".join(path) for name, path in field_paths(list(units)).items()}
         found = {name: (path,) for name, path in paths.items() if path != name}
     else:

@@ -12,7 +12,7 @@ from flowtuple.budget import MEMORY
 from flowtuple.container.file import File
 from flowtuple.container.writer import create
 from flowtuple.errors import InvalidArgument
-from flowtuple.events.root_writer import root_obstacles
+from flowtuple.events.root_writer import root_outlook
 from flowtuple.events.source import Source
 from flowtuple.fitting import with_flows
 from flowtuple.prepare import Prepared, prepare, prepare_with_model
@@ -106,7 +106,7 @@ def compress(
         refuse_rows(model)
     if model is not None and given:
         raise InvalidArgument(f"{model}: fixes which columns are given; leave --given to flowtuple train")
-    dataset = read(source, selection, given)
+    dataset, obstacles = _with_outlook(read(source, selection, given))
     models: dict[str, str] | None = None
     with create(path) as writer:
         if model is None:
@@ -121,11 +121,17 @@ def compress(
         written = write_events(
             writer, prepared, dataset, origin, models=models, workers=workers, memory=memory, progress=progress
         )
-    return compressed(path, dataset, prepared, written)
+    return compressed(path, dataset, prepared, written, obstacles)
 
 
-def compressed(path: str | os.PathLike[str], dataset: Dataset, prepared: list[Prepared], written: Written) -> Compressed:
-    """What became of a data set that was written."""
+def compressed(
+    path: str | os.PathLike[str],
+    dataset: Dataset,
+    prepared: list[Prepared],
+    written: Written,
+    warnings: Iterable[str] = (),
+) -> Compressed:
+    """The outcome of a data set that was written."""
     return Compressed(
         path=os.fspath(path),
         events=sum(p.source.num_entries for p in prepared),
@@ -134,11 +140,11 @@ def compressed(path: str | os.PathLike[str], dataset: Dataset, prepared: list[Pr
         input_bytes=dataset.nbytes,
         file_bytes=Path(path).stat().st_size,
         model_bytes=written.model_bytes,
-        warnings=(*_root_warnings(dataset), *(w for p in prepared for w in p.warnings)),
+        warnings=(*warnings, *(w for p in prepared for w in p.warnings)),
         left_out=dataset.left_out,
     )
 
 
-def _root_warnings(dataset: Dataset) -> tuple[str, ...]:
-    """Sentences on the columns of a ROOT input that will not come back to ROOT as they were."""
-    return root_obstacles(dataset) if dataset.format == ".root" else ()
+def _with_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
+    """The data set, and sentences on the columns of a ROOT input that will not come back to ROOT as they were."""
+    return root_outlook(dataset) if dataset.format == ".root" else (dataset, ())

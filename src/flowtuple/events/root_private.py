@@ -1,0 +1,40 @@
+"""Parts of uproot that it does not document: found, or missed in one typed error."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Any
+
+import uproot
+
+from flowtuple.errors import Unsupported
+
+KNOWN = "5.7.7"  # the version of uproot that has them all
+
+
+def private(thing: Any, path: str) -> Any:
+    """The part of uproot at a dotted path of attributes.
+
+    Raises:
+        Unsupported: This version of uproot has none there; the message names one that does.
+
+    Example:
+        >>> private(uproot.models.TLeaf, "_tleaff1_format1").size
+        8
+    """
+    try:
+        return attrgetter(path)(thing)
+    except AttributeError:
+        name = getattr(thing, "__name__", type(thing).__name__)
+        what = f"uproot {uproot.__version__} has no {path} in {name}"
+        raise Unsupported(f"{what}; install the version known to work: pip install uproot=={KNOWN}") from None
+
+
+def require(thing: Any, *paths: str) -> None:
+    """Make sure that uproot has parts before the first of them is used.
+
+    Raises:
+        Unsupported: One is missing.
+    """
+    for path in paths:
+        private(thing, path)
