@@ -140,7 +140,7 @@ def test_part_of_a_text_file_has_no_comments_of_the_whole(tmp_path):
 def test_comments_too_long_to_travel_are_named(tmp_path):
     dataset = open_dataset(text_file(tmp_path, "# words\n" * 20000 + "a,b\n1,2\n"))
     assert dataset.storage == {}
-    assert [part.name for part in dataset.left_out] == ["events (comments)"]
+    assert [part.name for part in dataset.left_out] == ["events/(comments)"]
 
 
 # Parquet
@@ -585,8 +585,8 @@ def test_npz_arrays_that_are_no_columns_are_refused_by_name(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros(3, "V3"), y=np.arange(3), one=5)
     dataset = open_dataset(tmp_path / "x.npz")
     assert dataset.refused == {
-        "x": "bytes without a type are no column; store numbers or text",
-        "one": "one value is no column",
+        "events/x": "bytes without a type are no column; store numbers or text",
+        "events/one": "one value is no column",
     }
     assert names_of(dataset) == {"events": ["y"]}
     np.savez(tmp_path / "y.npz", t=np.zeros(3, [("a_b", "f4"), ("a", [("b", "f4")])]))
@@ -694,3 +694,95 @@ def test_names_of_a_matrix_are_kept(tmp_path):
     dataset = open_dataset(tmp_path / "x.h5", ReadOptions(("p", "q")))
     write_dataset(dataset, tmp_path / "y.h5")
     assert names_of(open_dataset(tmp_path / "y.h5")) == {"events": ["p", "q"]}
+
+
+# what is of no table, and links
+
+
+def assert_alike_with_its_tables(path: Path) -> None:
+    """`FILE:TREE` names what `FILE` names, but for the parts of other tables."""
+    whole = open_dataset(path)
+    for name in whole.tables:
+        others = tuple(f"{other}/" for other in whole.tables if other != name and not name.startswith(f"{other}/"))
+        part = open_dataset(f"{path}:{name}")
+        assert part.refused == {key: reason for key, reason in whole.refused.items() if not key.startswith(others)}
+        assert part.left_out == tuple(p for p in whole.left_out if not p.name.startswith(others))
+
+
+def test_links_that_lead_nowhere_are_refused_by_name(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a/x"], file["y"] = np.arange(3.0), np.arange(3.0)
+        file["soft"], file["a/far"] = h5py.SoftLink("/gone"), h5py.ExternalLink("gone.h5", "/x")
+        file["near"] = h5py.SoftLink("/y")
+    dataset = open_dataset(tmp_path / "x.h5")
+    assert dataset.refused == {
+        "/soft": f"a link to {tmp_path / 'x.h5'}:/gone, which is not there; remove it",
+        "a/far": "a link to gone.h5:/x, which is not there; fetch that file too",
+    }
+    assert names_of(dataset) == {"events": ["near", "y"], "a": ["x"]}
+    assert_alike_with_its_tables(tmp_path / "x.h5")
+    assert list(open_dataset(f"{tmp_path}/x.h5:a").refused) == ["/soft", "a/far"]
+
+
+def test_types_among_datasets_are_refused_by_name(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["kind"], file["jets/record"] = np.dtype("f4"), np.dtype([("a", "f4")])
+        file["jets/x"] = np.arange(3.0)
+    dataset = open_dataset(tmp_path / "x.h5")
+    assert set(dataset.refused) == {"/kind", "jets/record"}
+    assert dataset.refused["/kind"].startswith("it is a type and holds no values")
+    assert_alike_with_its_tables(tmp_path / "x.h5")
+    assert names_of(open_dataset(back(tmp_path / "x.h5"))) == {"jets": ["x"]}
+
+
+def test_hdf5_parts_of_no_table_come_with_each(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["jets"], file["lumi"], file["g/data"] = JETS, 5.0, np.zeros(3, [("a", "f4")])
+        for thing in (file, file["jets"], file["g"], file["g/data"]):
+            thing.attrs["big"] = np.zeros(5000)
+    dataset = open_dataset(tmp_path / "x.h5")
+    assert list(dataset.refused) == ["/lumi"]
+    assert [part.name for part in dataset.left_out] == ["/@big", "jets/@big", "/g@big", "g/data/@big"]
+    assert_alike_with_its_tables(tmp_path / "x.h5")
+    assert [part.name for part in open_dataset(f"{tmp_path}/x.h5:jets").left_out] == ["/@big", "jets/@big", "/g@big"]
+
+
+def test_npz_parts_of_no_table_come_with_each(tmp_path):
+    np.savez(tmp_path / "x.npz", **{"a/x": np.arange(3.0), "b/y": np.arange(2), "a/one": 1, "lumi": 5.0, "c/one": 2})
+    assert list(open_dataset(tmp_path / "x.npz").refused) == ["a/one", "/lumi", "/c/one"]
+    assert list(open_dataset(f"{tmp_path}/x.npz:b").refused) == ["/lumi", "/c/one"]
+    assert_alike_with_its_tables(tmp_path / "x.npz")
+
+
+def test_text_and_parquet_name_what_is_too_long_with_their_table(tmp_path):
+    text_file(tmp_path, "# words\n" * 20000 + "a,b\n1,2\n")
+    table = pa.table({"x": [1.0]}).replace_schema_metadata({"long": "x" * 70000})
+    pq.write_table(table, tmp_path / "x.parquet")
+    for name, part in (("x.csv", "events/(comments)"), ("x.parquet", "events/(metadata)")):
+        assert [p.name for p in open_dataset(f"{tmp_path}/{name}:events").left_out] == [part]
+        assert_alike_with_its_tables(tmp_path / name)
+
+
+def test_parts_keep_their_names_where_tables_are_renamed():
+    dataset = Dataset("f", dict(open_dataset({"x": [1.0]}).tables), refused={"/lumi": "one", "events/y": "two"})
+    assert dataset.renamed("t").refused == {"/lumi": "one", "t/y": "two"}
+
+
+def test_groups_without_datasets_come_back(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a/x"], file["u/long"], file["u/short"] = np.arange(3.0), np.arange(4.0), np.arange(2.0)
+        file.create_group("meta/run").attrs["period"] = "B"
+        file.create_group("empty")
+        file["a"].attrs["k"], file["u/long"].attrs["unit"], file["u/short"].attrs["unit"] = 1, "GeV", "rad"
+    assert_same_file(tmp_path / "x.h5", back(tmp_path / "x.h5"))
+    write_dataset(open_dataset(f"{tmp_path}/x.h5:u/short"), tmp_path / "y.h5")
+    with h5py.File(tmp_path / "y.h5") as file:
+        assert file["u/short"].attrs["unit"] == "rad"
+
+
+def test_groups_that_have_no_place_are_named_as_left_out(tmp_path):
+    write_dataset(open_dataset({"x": [1.0, 2.0]}), tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5", "a") as file:
+        file.create_group("meta").attrs["period"] = "B"
+    dataset = open_dataset(tmp_path / "x.h5")
+    assert [part.name for part in dataset.left_out] == ["/meta@period"]

@@ -39,7 +39,7 @@ def storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[
 def left_out_of(table: str, contents: Contents) -> tuple[LeftOut, ...]:
     """Comments that are too long to travel along."""
     lines = len(contents.comments)
-    return (LeftOut(f"{table} (comments)", f"{lines} lines of comments are too many"),) if _is_long(contents) else ()
+    return (LeftOut(f"{table}/(comments)", f"{lines} lines of comments are too many"),) if _is_long(contents) else ()
 
 
 def _is_long(contents: Contents) -> bool:

@@ -64,13 +64,21 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     arrays = _load(path, content)
     described = _DESCRIPTION in arrays
     storage: dict[str, dict[str, Any]] = {}
-    refused = {key: _obstacle(values) for key, values in arrays.items() if _obstacle(values)}
+    obstacles = {key: _obstacle(values) for key, values in arrays.items() if _obstacle(values)}
     if described:
         tables = _described_tables(path, arrays)
     else:
-        tables = _plain_tables(path, {k: v for k, v in arrays.items() if k not in refused}, options, storage)
+        tables = _plain_tables(path, {k: v for k, v in arrays.items() if k not in obstacles}, options, storage)
     carried = {key.removeprefix(_CARRIED): arrays[key].tobytes() for key in arrays if key.startswith(_CARRIED)}
+    refused = {_part(key, tables): reason for key, reason in obstacles.items()}
     return Dataset(path, tables, carried, refused, len(content), storage)
+
+
+def _part(key: str, tables: Mapping[str, TableSource]) -> str:
+    """The name of an array as a part of its table, or of the file where it is of none."""
+    folder, _, name = key.rpartition("/")
+    table = folder or TABLE_NAME
+    return f"{table}/{name}" if table in tables else f"/{key}"
 
 
 def _obstacle(values: Array) -> str:

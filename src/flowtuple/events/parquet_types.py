@@ -287,7 +287,7 @@ def left_out_of(table: str, schema: Any) -> tuple[LeftOut, ...]:
     ordered = [field.name for field in schema if _is_ordered(field.type)]
     parts = [LeftOut(f"{table}/{name} (order)", "the order of its categories; its values are carried") for name in ordered]
     if size > LARGEST_METADATA:
-        parts.append(LeftOut(f"{table} (metadata)", f"its {size} bytes are too many"))
+        parts.append(LeftOut(f"{table}/(metadata)", f"its {size} bytes are too many"))
     return tuple(parts)
 
 
