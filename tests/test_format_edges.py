@@ -786,3 +786,47 @@ def test_groups_that_have_no_place_are_named_as_left_out(tmp_path):
         file.create_group("meta").attrs["period"] = "B"
     dataset = open_dataset(tmp_path / "x.h5")
     assert [part.name for part in dataset.left_out] == ["/meta@period"]
+
+
+# numbers and memory
+
+
+@pytest.mark.parametrize(
+    ("cells", "is_text"),
+    [
+        (["9007199254740993", "0.5"], True),
+        (["9007199254740993.0", "0.5"], True),
+        (["9007199254740993", ""], True),
+        (["1e400", "0.5"], True),
+        (["-1e-400", "0.5"], True),
+        (["1" * 400, "0.5"], True),
+        (["9007199254740992", "0.5"], False),
+        (["-1e300", "1e22", "0.0", "0e5", "-inf", "Infinity", "nan", ""], False),
+    ],
+)
+def test_numbers_that_float64_would_change_stay_text(tmp_path, cells, is_text):
+    path = text_file(tmp_path, "x,i\n" + "".join(f"{cell},1\n" for cell in cells))
+    table = read_all(open_dataset(path).tables["events"])
+    assert table.column("x").dtype == ("opaque" if is_text else "float64")
+    if is_text:
+        assert table["x"].tolist() == cells
+        assert back(path).read_text() == path.read_text()
+
+
+def test_a_lack_of_memory_is_no_damage(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"x": [1.0], "s": ["a"]}), tmp_path / "x.parquet")
+    table = open_dataset(tmp_path / "x.parquet").tables["events"]
+
+    def lacking(self, *arguments, **options):
+        raise pa.ArrowMemoryError("malloc of size 64 failed")
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", lacking)
+    with pytest.raises(MemoryError, match="malloc of size 64 failed"):
+        read_all(table)
+    monkeypatch.setattr(pq.ParquetFile, "__init__", lacking)
+    with pytest.raises(MemoryError, match="malloc of size 64 failed"):
+        open_dataset(tmp_path / "x.parquet")
+    monkeypatch.undo()
+    monkeypatch.setattr(pq.ParquetWriter, "__init__", lacking)
+    with pytest.raises(MemoryError, match="malloc of size 64 failed"):
+        write_dataset(open_dataset({"s": ["a"]}), tmp_path / "y.parquet")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew
+from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew, first_line
 from flowtuple.events.hdf5_layout import Plan, plans_of
 from flowtuple.events.hdf5_leaves import UNREADABLE, ArrayLeaf, Leaf
 from flowtuple.events.hdf5_types import attribute_token
@@ -111,7 +111,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     try:
         file = h5py.File(seekable(path), "r")
     except OSError as error:
-        first = (str(error).splitlines() or [""])[0]
+        first = first_line(error)
         raise InvalidArgument(f"{path}: is not an HDF5 file, or is cut short ({first}); fetch it again") from None
     found = _Found(path, options)
     for name, group in _groups(file):

@@ -21,7 +21,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.errors import Corrupt, InvalidArgument, TooNew
+from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
 from flowtuple.events.location import read_bytes
 from flowtuple.events.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays
 from flowtuple.events.npz_alike import arrays_alike, stored_arrays, stored_matrix, stored_records
@@ -182,7 +182,7 @@ def _described_tables(path: str, arrays: Mapping[str, Array]) -> dict[str, Table
             raise TooNew(f"{path}: written as version {description['version']} of flowtuple's npz; update flowtuple to read it")
         return {d["name"]: _described_table(d, arrays) for d in description["tables"]}
     except (KeyError, ValueError, TypeError) as error:
-        first = (str(error).splitlines() or [""])[0]
+        first = first_line(error)
         raise Corrupt(f"{path}: its arrays are not the ones it describes ({first}); restore it from a copy") from None
 
 

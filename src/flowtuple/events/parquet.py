@@ -20,14 +20,13 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew
+from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew, first_line
 from flowtuple.events.location import seekable, size_of
 from flowtuple.events.memory import TABLE_NAME
 from flowtuple.events.parquet_types import (
-    FAILURES,
+    ARROW_FAILURES,
     METADATA_KEY,
     NoColumnError,
-    first_line,
     left_out_of,
     no_values,
     plain_type,
@@ -70,6 +69,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         raise MissingExtra("parquet", f"reading {path}") from None
     try:
         file = parquet.ParquetFile(seekable(path))
+    except MemoryError:  # one of Arrow's exceptions is one
+        raise
     except (pa.ArrowException, OSError) as error:
         if "encrypt" in str(error):
             raise InvalidArgument(f"{path}: is encrypted; write it again without encryption") from None
@@ -201,6 +202,8 @@ class ParquetTable:
             return {name: from_arrow(no_values(schema.field(name).type)) for name in fields}
         try:
             table = self._file.read_row_groups(groups, columns=list(fields), use_threads=False)
+        except MemoryError:  # one of Arrow's exceptions is one
+            raise
         except (pa.ArrowException, OSError):
             raise Corrupt(
                 f"{self._path}: events {start} to {stop} are damaged; fetch the file again{self._culprit(groups, fields)}"
@@ -213,7 +216,7 @@ class ParquetTable:
         for name in fields:
             try:
                 self._file.read_row_groups(groups, columns=[name], use_threads=False)
-            except FAILURES as error:
+            except ARROW_FAILURES as error:
                 return f" (column {name!r}: {first_line(error)})"
         return ""
 
@@ -267,7 +270,7 @@ class ParquetTable:
             return
         try:
             self._ahead = [self._file.read_row_group(i, columns=names, use_threads=False) for i in range(len(self._groups))]
-        except FAILURES:
+        except ARROW_FAILURES:
             self._ahead = []
 
     def _has_to_be_read(self, arrow: Any) -> bool:
@@ -293,7 +296,7 @@ class ParquetTable:
         self._check_codecs(arrow.name)
         try:
             pieces = list(self._pieces(arrow))
-        except (Corrupt, *FAILURES) as error:
+        except (Corrupt, *ARROW_FAILURES) as error:
             raise NoColumnError(f"its values cannot be read ({self._why(arrow.name, error)})") from None
         return self._leaves_of(arrow.name, pieces)
 
@@ -343,7 +346,7 @@ class ParquetTable:
 
         try:
             chunks = {self._file.metadata.row_group(g).column(i).compression for g, i in self._chunks(field)}
-        except FAILURES as error:
+        except ARROW_FAILURES as error:
             raise NoColumnError(f"its values cannot be read ({first_line(error)})") from None
         for name in chunks - {"UNCOMPRESSED"}:
             codec = {"LZ4": "lz4_raw"}.get(name, name.lower())

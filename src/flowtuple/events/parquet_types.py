@@ -21,13 +21,7 @@ METADATA_KEY = b"flowtuple"
 LARGEST_METADATA = 1 << 16  # bytes; a file that carries more in its metadata comes back without
 _LARGEST_SCHEMA = 1 << 24
 _AWKWARD = "awkward"
-FAILURES = (OSError, ValueError, TypeError, NotImplementedError, KeyError, IndexError, AssertionError, RuntimeError)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its name where it has none."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+ARROW_FAILURES = (OSError, ValueError, TypeError, NotImplementedError, KeyError, IndexError, AssertionError, RuntimeError)
 
 
 class NoColumnError(Exception):
@@ -237,7 +231,7 @@ def assembled(name: str, kind: Any, arrays: Mapping[str, Any]) -> Any:
     return None
 
 
-def members_of(name: str, kind: Any, present: Container[str]) -> tuple[str, ...]:
+def columns_of_field(name: str, kind: Any, present: Container[str]) -> tuple[str, ...]:
     """The columns that `assembled` needs for a field."""
     if name in present:
         return (name,)
@@ -246,7 +240,7 @@ def members_of(name: str, kind: Any, present: Container[str]) -> tuple[str, ...]
         members = [("key", kind.key_type), ("value", kind.item_type)]
     else:
         members = [(field.name, field.type) for field in inner] if hasattr(inner, "get_field_index") else []
-    return tuple(leaf for member, of in members for leaf in members_of(f"{name}_{member}", of, present))
+    return tuple(leaf for member, of in members for leaf in columns_of_field(f"{name}_{member}", of, present))
 
 
 def _lacks_one(members: Sequence[Any]) -> bool:
@@ -329,5 +323,7 @@ def stored_schema(storage: Mapping[str, Any], columns: Sequence[Column]) -> Any:
     try:
         content = zlib.decompressobj().decompress(base64.b85decode(storage["schema"]), _LARGEST_SCHEMA)
         return pa.ipc.read_schema(pa.py_buffer(content))
-    except (*FAILURES, zlib.error, pa.ArrowException):
+    except MemoryError:  # one of Arrow's exceptions is one
+        raise
+    except (*ARROW_FAILURES, zlib.error, pa.ArrowException):
         return None

@@ -12,8 +12,8 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.errors import MissingExtra, Refused, Unsupported
-from flowtuple.events.parquet_types import FAILURES, METADATA_KEY, assembled, first_line, members_of, stored_schema
+from flowtuple.errors import MissingExtra, Refused, Unsupported, first_line
+from flowtuple.events.parquet_types import ARROW_FAILURES, METADATA_KEY, assembled, columns_of_field, stored_schema
 from flowtuple.events.source import WriteOptions, WriteResult, carried_left_out, single_table
 from flowtuple.records import indexed_options, same_values, without_idle_options
 from flowtuple.schema import Column
@@ -101,7 +101,7 @@ class _Form:
         for field in self.schema:
             try:
                 made.append(assembled(field.name, field.type, columns) if field.name in self.typed else columns[field.name])
-            except FAILURES as error:
+            except ARROW_FAILURES as error:
                 raise Unsupported(
                     f"{description}: column {field.name!r} cannot be {field.type} again ({first_line(error)}); write .npz, "
                     "or leave it out with --exclude"
@@ -139,17 +139,17 @@ def _alike(stored: Any, columns: Mapping[str, Any]) -> _Form:
     for field in stored:
         try:
             whole = assembled(field.name, field.type, columns)
-        except FAILURES:
+        except ARROW_FAILURES:
             whole = None
         if whole is not None:
             fields.append(field)
             typed.append(field.name)
-            used.update(members_of(field.name, field.type, columns))
+            used.update(columns_of_field(field.name, field.type, columns))
             continue
         fields += [
-            pa.field(name, columns[name].type) for name in members_of(field.name, field.type, columns) if name in columns
+            pa.field(name, columns[name].type) for name in columns_of_field(field.name, field.type, columns) if name in columns
         ]
-        used.update(members_of(field.name, field.type, columns))
+        used.update(columns_of_field(field.name, field.type, columns))
     fields += [pa.field(name, array.type) for name, array in columns.items() if name not in used]
     return _Form(pa.schema(fields, metadata=stored.metadata or None), frozenset(typed))
 
@@ -182,6 +182,8 @@ def _opaque_arrow(values: ak.Array) -> Any:
         with parquet.ParquetWriter(pa.BufferOutputStream(), pa.schema([("x", array.type)])):
             pass
         back = without_idle_options(indexed_options(from_arrow(array)))
+    except MemoryError:  # one of Arrow's exceptions is one
+        raise
     except (pa.ArrowException, TypeError, ValueError, IndexError, NotImplementedError):
         return None
     return array if same_values(back, without_idle_options(values)) else None
