@@ -590,8 +590,10 @@ def test_npz_arrays_that_are_no_columns_are_refused_by_name(tmp_path):
     }
     assert names_of(dataset) == {"events": ["y"]}
     np.savez(tmp_path / "y.npz", t=np.zeros(3, [("a_b", "f4"), ("a", [("b", "f4")])]))
-    with pytest.raises(InvalidArgument, match=r"y.npz: table 'events': 'a_b' and 'a.b' would both be column 'a_b'"):
-        open_dataset(tmp_path / "y.npz")
+    dataset = open_dataset(tmp_path / "y.npz")
+    assert names_of(dataset) == {"events": ["a_b", "a_b_2"]}
+    assert dataset.storage == {"events": {"renamed": {"a_b_2": "a.b"}}}
+    assert names_of(open_dataset(back(tmp_path / "y.npz"))) == {"events": ["a_b", "a_b_2"]}
 
 
 def test_an_npz_with_a_name_twice_is_refused(tmp_path):
@@ -601,8 +603,13 @@ def test_an_npz_with_a_name_twice_is_refused(tmp_path):
         file.writestr("x.npy", content.getvalue())
         with pytest.warns(UserWarning, match="Duplicate name"):
             file.writestr("x.npy", content.getvalue())
-    with pytest.raises(InvalidArgument, match=r"x.npz: the name 'x' stands for two arrays; rename one"):
+    with pytest.raises(InvalidArgument, match=r"x.npz: holds no table; events/x: the name stands for 2 arrays; rename all"):
         open_dataset(tmp_path / "x.npz")
+    with zipfile.ZipFile(tmp_path / "x.npz", "a") as file:
+        file.writestr("y.npy", content.getvalue())
+    dataset = open_dataset(tmp_path / "x.npz")
+    assert dataset.refused == {"events/x": "the name stands for 2 arrays; rename all but one"}
+    assert names_of(dataset) == {"events": ["y"]}
 
 
 # memory

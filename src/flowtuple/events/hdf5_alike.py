@@ -14,7 +14,14 @@ from flowtuple.events.hdf5_types import FORMAT, attribute_of, type_of
 from flowtuple.schema import Array, Column
 from flowtuple.table import Table, TableSource, ranges
 
-UNFITTING = (ValueError, TypeError, KeyError, OverflowError, UnicodeError)  # where storage and columns do not agree
+UNFITTING = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    UnicodeError,
+)  # where storage and columns do not agree
 
 
 def is_alike(storage: Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import awkward as ak
@@ -99,6 +99,20 @@ def numbered(count: int, names: Sequence[str] | None, where: str, prefix: str = 
     if doubled:
         raise InvalidArgument(f"{where}: the name {doubled[0]!r} stands for two columns; rename one")
     return [str(n) for n in names]
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """The name, with a number behind it where it is taken.
+
+    Example:
+        >>> unused("x", {"x", "x_2"}), unused("y", {"x"})
+        ('x_3', 'y')
+    """
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
 
 
 def _to_awkward(name: str, values: Any) -> ak.Array:

@@ -22,7 +22,7 @@ import numpy as np
 
 from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew, first_line
 from flowtuple.events.location import seekable, size_of
-from flowtuple.events.memory import TABLE_NAME
+from flowtuple.events.memory import TABLE_NAME, unused
 from flowtuple.events.parquet_types import (
     ARROW_FAILURES,
     METADATA_KEY,
@@ -85,7 +85,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         tables if table.columns or not table.refused else {},
         refused={f"{table.name}/{name}": reason for name, reason in table.refused.items()},
         nbytes=size_of(path),
-        storage={table.name: storage_of(table.readable(schema), table.columns)},
+        storage={table.name: storage_of(table.readable(schema), table.columns, table.renamed)},
         left_out=left_out_of(table.name, schema),
     )
 
@@ -149,6 +149,12 @@ class ParquetTable:
             if name in self.refused:
                 schema = schema.remove(i)
         return schema
+
+    @property
+    def renamed(self) -> dict[str, tuple[str, ...]]:
+        """The fields, and members of records, whose names were taken, by the names of their columns."""
+        paths = {name: (leaf.field, *leaf.fields) for name, leaf in self._leaves.items()}
+        return {name: path for name, path in paths.items() if name != "_".join(path)}
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -255,9 +261,8 @@ class ParquetTable:
                 self.refused[field] = str(error)
                 continue
             for name, leaf in leaves.items():
-                if name in found:
-                    raise self._doubled(name, (found[name].field, *found[name].fields), (leaf.field, *leaf.fields))
-                found[name] = leaf
+                free = unused(name, found.keys() | set(self._schema.names)) if name in found else name
+                found[free] = replace(leaf, column=replace(leaf.column, name=free))
         self._ahead = []
         return found
 
@@ -281,10 +286,6 @@ class ParquetTable:
             return False
         return not (is_flat and (not arrow.nullable or self._has_no_nulls(arrow.name)))
 
-    def _doubled(self, name: str, one: tuple[str, ...], other: tuple[str, ...]) -> InvalidArgument:
-        origins = f"{'.'.join(one)!r} and {'.'.join(other)!r}"
-        return InvalidArgument(f"{self._path}: {origins} would both be column {name!r}; rename one")
-
     def _look_through(self, index: int) -> dict[str, _Leaf]:
         """The columns of one field. Row groups may differ in what is missing, and then the column is opaque.
 
@@ -304,9 +305,8 @@ class ParquetTable:
         seen: list[dict[str, tuple[tuple[str, ...], tuple[str, tuple[int, ...], bool], bool, bytes]]] = []
         for piece in pieces:
             seen.append({})
-            for name, fields, values in leaves(field, piece):
-                if name in seen[-1]:
-                    raise self._doubled(name, (field, *seen[-1][name][0]), (field, *fields))
+            for usual, fields, values in leaves(field, piece):
+                name = unused(usual, seen[-1])
                 kind = kind_of(values)
                 seen[-1][name] = (fields, kind, has_options(values), _counts(values).tobytes() if kind[2] else b"")
         if any(piece.keys() != seen[0].keys() for piece in seen):  # a record is missing in one of them

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -70,17 +70,3 @@ def number_block(form: Any) -> tuple[str, tuple[int, ...]] | None:
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         return None
     return dtype.name, (*shape, *form.inner_shape)
-
-
-def unused(name: str, taken: Container[str]) -> str:
-    """The name, with a number behind it where it is taken.
-
-    Example:
-        >>> unused("x", {"x", "x_2"}), unused("y", {"x"})
-        ('x_3', 'y')
-    """
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    return free

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import uproot
 
-from flowtuple.events.root_branches import unused
+from flowtuple.events.memory import unused
 
 _LEAVES = {
     "TLeafO": "?",

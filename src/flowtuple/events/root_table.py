@@ -13,7 +13,8 @@ import numpy as np
 
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.events.location import told_by_server
-from flowtuple.events.root_branches import Access, unused
+from flowtuple.events.memory import unused
+from flowtuple.events.root_branches import Access
 from flowtuple.events.root_leaves import (
     Leaf,
     make_column,

@@ -9,8 +9,9 @@ import uproot
 
 from flowtuple.errors import InvalidArgument
 from flowtuple.events.location import told_by_server
+from flowtuple.events.memory import unused
 from flowtuple.events.root_baskets import c_strings, check_valid, counted_lists
-from flowtuple.events.root_branches import Branch, unused
+from flowtuple.events.root_branches import Branch
 from flowtuple.events.root_interpretation import (
     HiddenError,
     array_of,
