@@ -6,6 +6,7 @@ import decimal
 import shutil
 import uuid
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from pyarrow import parquet as pq
 
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.events.source import ReadOptions, WriteOptions, open_dataset, write_dataset
-from flowtuple.table import Dataset, difference, read_all
+from flowtuple.table import Dataset, Table, difference, read_all
 
 CASES = Path(__file__).parents[1].parent / "shared" / "cases"
 
@@ -837,3 +838,52 @@ def test_a_lack_of_memory_is_no_damage(tmp_path, monkeypatch):
     monkeypatch.setattr(pq.ParquetWriter, "__init__", lacking)
     with pytest.raises(MemoryError, match="malloc of size 64 failed"):
         write_dataset(open_dataset({"s": ["a"]}), tmp_path / "y.parquet")
+
+
+# other formats than the input's
+
+
+def from_root() -> Dataset:
+    """A table as the reader of ROOT files hands it out, with what only ROOT files say."""
+    made = read_all(open_dataset({"x": np.zeros(2, "f4"), "p_a": [1.0, 2.0]}).tables["events"])
+    titled = [replace(c, title="in GeV") if c.name == "x" else c for c in made.columns]
+    storage = {
+        "title": "from run B",
+        "aliases": {"twice": "2*x"},
+        "records": {"p": {"record": [["a", "p_a"]]}},
+        "renamed": {"x": "x."},
+    }
+    return Dataset("f", {"events": Table("events", tuple(titled), 2, made.data)}, storage={"events": storage})
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".h5", ".npz"])
+def test_changes_in_another_format_are_said(tmp_path, suffix):
+    result = write_dataset(from_root(), tmp_path / f"x{suffix}")
+    said = " | ".join(result.changes)
+    assert "events: its title 'from run B' is not written" in said
+    assert "aliases twice: not written" in said
+    assert "p: a record -> columns p_a" in said
+    assert "x: another name for 'x.'" in said
+    assert ("titles of x are not written: text has none" in said) == (suffix == ".csv")
+    assert ("x: float32, read back from text as float64" in said) == (suffix == ".csv")
+    assert result.renamed == {"events/x.": ("x",)}
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".h5", ".npz"])
+def test_nothing_is_said_where_all_is_written(tmp_path, suffix):
+    for step in ("x", "y"):
+        dataset = open_dataset({"x": [1.0, 2.0], "l": [[1], []]} if step == "x" else tmp_path / f"x{suffix}")
+        assert write_dataset(dataset, tmp_path / f"{step}{suffix}").changes == ()
+
+
+def test_names_and_lengths_are_said_where_the_format_is_another(tmp_path):
+    pq.write_table(pa.Table.from_pylist([{"a": {"b": 1}, "a_b": 5, "l": [1, 2]}]), tmp_path / "x.parquet")
+    dataset = open_dataset(tmp_path / "x.parquet")
+    assert write_dataset(dataset, tmp_path / "y.parquet").changes == ()
+    for suffix in (".h5", ".npz"):
+        result = write_dataset(dataset, tmp_path / f"y{suffix}")
+        assert result.changes == (
+            "events: n(l): lengths of lists, written as columns of their own",
+            "events: a_b_2: another name for 'a_b'",
+        )
+        assert result.renamed == {"events/a_b": ("a_b_2",)}

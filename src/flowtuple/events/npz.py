@@ -22,6 +22,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
+from flowtuple.events.changes import Keeping, changes_of, renamed_of
 from flowtuple.events.location import read_bytes
 from flowtuple.events.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays, unused
 from flowtuple.events.npz_alike import arrays_alike, stored_arrays, stored_matrix, stored_records
@@ -262,7 +263,13 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
             _write_member(file, _CARRIED + name, np.frombuffer(content, np.uint8))
         description = json.dumps({"version": _VERSION, "tables": tables}).encode()
         _write_member(file, _DESCRIPTION, np.frombuffer(description, np.uint8))
-    return WriteResult()
+    changes: list[str] = []
+    renamed: dict[str, tuple[str, ...]] = {}
+    for name, source in dataset.tables.items():
+        stored = dataset.storage.get(name, {})
+        changes += changes_of(name, source.columns, stored, Keeping("npz", counters=True))
+        renamed |= renamed_of(name, source.columns, stored)
+    return WriteResult((), tuple(changes), renamed)
 
 
 def _are_plain(dataset: Dataset) -> bool:

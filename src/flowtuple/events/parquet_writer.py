@@ -14,6 +14,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.errors import MissingExtra, Refused, Unsupported, first_line
+from flowtuple.events.changes import Keeping, changes_of, renamed_of
 from flowtuple.events.parquet_types import ARROW_FAILURES, METADATA_KEY, FieldNames, assembled, columns_of_field, stored_schema
 from flowtuple.events.source import WriteOptions, WriteResult, carried_left_out, single_table
 from flowtuple.records import indexed_options, same_values, without_idle_options
@@ -85,7 +86,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
             made = pa.Table.from_arrays(batch, schema=form.schema) if batch else pa.table({}, schema=form.schema)
             writer.write_table(made, row_group_size=options.step)
     left_out = [LeftOut(name, reason) for name, reason in lost.items()]
-    return WriteResult((*left_out, *carried_left_out(dataset, "Parquet")))
+    told = dataset.storage.get(source.name, {}) if stored is None else {}
+    changes = changes_of(source.name, kept, told, Keeping("Parquet"))
+    return WriteResult((*left_out, *carried_left_out(dataset, "Parquet")), changes, renamed_of(source.name, kept, told))
 
 
 @dataclass(frozen=True)
