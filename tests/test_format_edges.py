@@ -887,3 +887,10 @@ def test_names_and_lengths_are_said_where_the_format_is_another(tmp_path):
             "events: a_b_2: another name for 'a_b'",
         )
         assert result.renamed == {"events/a_b": ("a_b_2",)}
+
+
+def test_columns_of_one_name_and_different_members_are_not_chained(tmp_path):
+    for number, event in enumerate(({"a": {"b": 1}, "a_b": 5}, {"a_b": 5, "a": {"b": 1}})):
+        pq.write_table(pa.Table.from_pylist([event]), tmp_path / f"{number}.parquet")
+    with pytest.raises(InvalidArgument, match=r"1.parquet: table 'events': column 'a_b_2' is another member than in the first"):
+        open_dataset([tmp_path / "0.parquet", tmp_path / "1.parquet"])
