@@ -6,6 +6,7 @@ import decimal
 import shutil
 import uuid
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from pyarrow import parquet as pq
 
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.events.source import ReadOptions, WriteOptions, open_dataset, write_dataset
-from flowtuple.table import Dataset, difference, read_all
+from flowtuple.table import Dataset, Table, difference, read_all
 
 CASES = Path(__file__).parents[1].parent / "shared" / "cases"
 
@@ -140,7 +141,7 @@ def test_part_of_a_text_file_has_no_comments_of_the_whole(tmp_path):
 def test_comments_too_long_to_travel_are_named(tmp_path):
     dataset = open_dataset(text_file(tmp_path, "# words\n" * 20000 + "a,b\n1,2\n"))
     assert dataset.storage == {}
-    assert [part.name for part in dataset.left_out] == ["events (comments)"]
+    assert [part.name for part in dataset.left_out] == ["events/(comments)"]
 
 
 # Parquet
@@ -585,13 +586,15 @@ def test_npz_arrays_that_are_no_columns_are_refused_by_name(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros(3, "V3"), y=np.arange(3), one=5)
     dataset = open_dataset(tmp_path / "x.npz")
     assert dataset.refused == {
-        "x": "bytes without a type are no column; store numbers or text",
-        "one": "one value is no column",
+        "events/x": "bytes without a type are no column; store numbers or text",
+        "events/one": "one value is no column",
     }
     assert names_of(dataset) == {"events": ["y"]}
     np.savez(tmp_path / "y.npz", t=np.zeros(3, [("a_b", "f4"), ("a", [("b", "f4")])]))
-    with pytest.raises(InvalidArgument, match=r"y.npz: table 'events': 'a_b' and 'a.b' would both be column 'a_b'"):
-        open_dataset(tmp_path / "y.npz")
+    dataset = open_dataset(tmp_path / "y.npz")
+    assert names_of(dataset) == {"events": ["a_b", "a_b_2"]}
+    assert dataset.storage == {"events": {"renamed": {"a_b_2": "a.b"}}}
+    assert names_of(open_dataset(back(tmp_path / "y.npz"))) == {"events": ["a_b", "a_b_2"]}
 
 
 def test_an_npz_with_a_name_twice_is_refused(tmp_path):
@@ -601,8 +604,13 @@ def test_an_npz_with_a_name_twice_is_refused(tmp_path):
         file.writestr("x.npy", content.getvalue())
         with pytest.warns(UserWarning, match="Duplicate name"):
             file.writestr("x.npy", content.getvalue())
-    with pytest.raises(InvalidArgument, match=r"x.npz: the name 'x' stands for two arrays; rename one"):
+    with pytest.raises(InvalidArgument, match=r"x.npz: holds no table; events/x: the name stands for 2 arrays; rename all"):
         open_dataset(tmp_path / "x.npz")
+    with zipfile.ZipFile(tmp_path / "x.npz", "a") as file:
+        file.writestr("y.npy", content.getvalue())
+    dataset = open_dataset(tmp_path / "x.npz")
+    assert dataset.refused == {"events/x": "the name stands for 2 arrays; rename all but one"}
+    assert names_of(dataset) == {"events": ["y"]}
 
 
 # memory
@@ -694,3 +702,195 @@ def test_names_of_a_matrix_are_kept(tmp_path):
     dataset = open_dataset(tmp_path / "x.h5", ReadOptions(("p", "q")))
     write_dataset(dataset, tmp_path / "y.h5")
     assert names_of(open_dataset(tmp_path / "y.h5")) == {"events": ["p", "q"]}
+
+
+# what is of no table, and links
+
+
+def assert_alike_with_its_tables(path: Path) -> None:
+    """`FILE:TREE` names what `FILE` names, but for the parts of other tables."""
+    whole = open_dataset(path)
+    for name in whole.tables:
+        others = tuple(f"{other}/" for other in whole.tables if other != name and not name.startswith(f"{other}/"))
+        part = open_dataset(f"{path}:{name}")
+        assert part.refused == {key: reason for key, reason in whole.refused.items() if not key.startswith(others)}
+        assert part.left_out == tuple(p for p in whole.left_out if not p.name.startswith(others))
+
+
+def test_links_that_lead_nowhere_are_refused_by_name(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a/x"], file["y"] = np.arange(3.0), np.arange(3.0)
+        file["soft"], file["a/far"] = h5py.SoftLink("/gone"), h5py.ExternalLink("gone.h5", "/x")
+        file["near"] = h5py.SoftLink("/y")
+    dataset = open_dataset(tmp_path / "x.h5")
+    assert dataset.refused == {
+        "/soft": f"a link to {tmp_path / 'x.h5'}:/gone, which is not there; remove it",
+        "a/far": "a link to gone.h5:/x, which is not there; fetch that file too",
+    }
+    assert names_of(dataset) == {"events": ["near", "y"], "a": ["x"]}
+    assert_alike_with_its_tables(tmp_path / "x.h5")
+    assert list(open_dataset(f"{tmp_path}/x.h5:a").refused) == ["/soft", "a/far"]
+
+
+def test_types_among_datasets_are_refused_by_name(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["kind"], file["jets/record"] = np.dtype("f4"), np.dtype([("a", "f4")])
+        file["jets/x"] = np.arange(3.0)
+    dataset = open_dataset(tmp_path / "x.h5")
+    assert set(dataset.refused) == {"/kind", "jets/record"}
+    assert dataset.refused["/kind"].startswith("it is a type and holds no values")
+    assert_alike_with_its_tables(tmp_path / "x.h5")
+    assert names_of(open_dataset(back(tmp_path / "x.h5"))) == {"jets": ["x"]}
+
+
+def test_hdf5_parts_of_no_table_come_with_each(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["jets"], file["lumi"], file["g/data"] = JETS, 5.0, np.zeros(3, [("a", "f4")])
+        for thing in (file, file["jets"], file["g"], file["g/data"]):
+            thing.attrs["big"] = np.zeros(5000)
+    dataset = open_dataset(tmp_path / "x.h5")
+    assert list(dataset.refused) == ["/lumi"]
+    assert [part.name for part in dataset.left_out] == ["/@big", "jets/@big", "/g@big", "g/data/@big"]
+    assert_alike_with_its_tables(tmp_path / "x.h5")
+    assert [part.name for part in open_dataset(f"{tmp_path}/x.h5:jets").left_out] == ["/@big", "jets/@big", "/g@big"]
+
+
+def test_npz_parts_of_no_table_come_with_each(tmp_path):
+    np.savez(tmp_path / "x.npz", **{"a/x": np.arange(3.0), "b/y": np.arange(2), "a/one": 1, "lumi": 5.0, "c/one": 2})
+    assert list(open_dataset(tmp_path / "x.npz").refused) == ["a/one", "/lumi", "/c/one"]
+    assert list(open_dataset(f"{tmp_path}/x.npz:b").refused) == ["/lumi", "/c/one"]
+    assert_alike_with_its_tables(tmp_path / "x.npz")
+
+
+def test_text_and_parquet_name_what_is_too_long_with_their_table(tmp_path):
+    text_file(tmp_path, "# words\n" * 20000 + "a,b\n1,2\n")
+    table = pa.table({"x": [1.0]}).replace_schema_metadata({"long": "x" * 70000})
+    pq.write_table(table, tmp_path / "x.parquet")
+    for name, part in (("x.csv", "events/(comments)"), ("x.parquet", "events/(metadata)")):
+        assert [p.name for p in open_dataset(f"{tmp_path}/{name}:events").left_out] == [part]
+        assert_alike_with_its_tables(tmp_path / name)
+
+
+def test_parts_keep_their_names_where_tables_are_renamed():
+    dataset = Dataset("f", dict(open_dataset({"x": [1.0]}).tables), refused={"/lumi": "one", "events/y": "two"})
+    assert dataset.renamed("t").refused == {"/lumi": "one", "t/y": "two"}
+
+
+def test_groups_without_datasets_come_back(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a/x"], file["u/long"], file["u/short"] = np.arange(3.0), np.arange(4.0), np.arange(2.0)
+        file.create_group("meta/run").attrs["period"] = "B"
+        file.create_group("empty")
+        file["a"].attrs["k"], file["u/long"].attrs["unit"], file["u/short"].attrs["unit"] = 1, "GeV", "rad"
+    assert_same_file(tmp_path / "x.h5", back(tmp_path / "x.h5"))
+    write_dataset(open_dataset(f"{tmp_path}/x.h5:u/short"), tmp_path / "y.h5")
+    with h5py.File(tmp_path / "y.h5") as file:
+        assert file["u/short"].attrs["unit"] == "rad"
+
+
+def test_groups_that_have_no_place_are_named_as_left_out(tmp_path):
+    write_dataset(open_dataset({"x": [1.0, 2.0]}), tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5", "a") as file:
+        file.create_group("meta").attrs["period"] = "B"
+    dataset = open_dataset(tmp_path / "x.h5")
+    assert [part.name for part in dataset.left_out] == ["/meta@period"]
+
+
+# numbers and memory
+
+
+@pytest.mark.parametrize(
+    ("cells", "is_text"),
+    [
+        (["9007199254740993", "0.5"], True),
+        (["9007199254740993.0", "0.5"], True),
+        (["9007199254740993", ""], True),
+        (["1e400", "0.5"], True),
+        (["-1e-400", "0.5"], True),
+        (["1" * 400, "0.5"], True),
+        (["9007199254740992", "0.5"], False),
+        (["-1e300", "1e22", "0.0", "0e5", "-inf", "Infinity", "nan", ""], False),
+    ],
+)
+def test_numbers_that_float64_would_change_stay_text(tmp_path, cells, is_text):
+    path = text_file(tmp_path, "x,i\n" + "".join(f"{cell},1\n" for cell in cells))
+    table = read_all(open_dataset(path).tables["events"])
+    assert table.column("x").dtype == ("opaque" if is_text else "float64")
+    if is_text:
+        assert table["x"].tolist() == cells
+        assert back(path).read_text() == path.read_text()
+
+
+def test_a_lack_of_memory_is_no_damage(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"x": [1.0], "s": ["a"]}), tmp_path / "x.parquet")
+    table = open_dataset(tmp_path / "x.parquet").tables["events"]
+
+    def lacking(self, *arguments, **options):
+        raise pa.ArrowMemoryError("malloc of size 64 failed")
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", lacking)
+    with pytest.raises(MemoryError, match="malloc of size 64 failed"):
+        read_all(table)
+    monkeypatch.setattr(pq.ParquetFile, "__init__", lacking)
+    with pytest.raises(MemoryError, match="malloc of size 64 failed"):
+        open_dataset(tmp_path / "x.parquet")
+    monkeypatch.undo()
+    monkeypatch.setattr(pq.ParquetWriter, "__init__", lacking)
+    with pytest.raises(MemoryError, match="malloc of size 64 failed"):
+        write_dataset(open_dataset({"s": ["a"]}), tmp_path / "y.parquet")
+
+
+# other formats than the input's
+
+
+def from_root() -> Dataset:
+    """A table as the reader of ROOT files hands it out, with what only ROOT files say."""
+    made = read_all(open_dataset({"x": np.zeros(2, "f4"), "p_a": [1.0, 2.0]}).tables["events"])
+    titled = [replace(c, title="in GeV") if c.name == "x" else c for c in made.columns]
+    storage = {
+        "title": "from run B",
+        "aliases": {"twice": "2*x"},
+        "records": {"p": {"record": [["a", "p_a"]]}},
+        "renamed": {"x": "x."},
+    }
+    return Dataset("f", {"events": Table("events", tuple(titled), 2, made.data)}, storage={"events": storage})
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".h5", ".npz"])
+def test_changes_in_another_format_are_said(tmp_path, suffix):
+    result = write_dataset(from_root(), tmp_path / f"x{suffix}")
+    said = " | ".join(result.changes)
+    assert "events: its title 'from run B' is not written" in said
+    assert "aliases twice: not written" in said
+    assert "p: a record -> columns p_a" in said
+    assert "x: another name for 'x.'" in said
+    assert ("titles of x are not written: text has none" in said) == (suffix == ".csv")
+    assert ("x: float32, read back from text as float64" in said) == (suffix == ".csv")
+    assert result.renamed == {"events/x.": ("x",)}
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".h5", ".npz"])
+def test_nothing_is_said_where_all_is_written(tmp_path, suffix):
+    for step in ("x", "y"):
+        dataset = open_dataset({"x": [1.0, 2.0], "l": [[1], []]} if step == "x" else tmp_path / f"x{suffix}")
+        assert write_dataset(dataset, tmp_path / f"{step}{suffix}").changes == ()
+
+
+def test_names_and_lengths_are_said_where_the_format_is_another(tmp_path):
+    pq.write_table(pa.Table.from_pylist([{"a": {"b": 1}, "a_b": 5, "l": [1, 2]}]), tmp_path / "x.parquet")
+    dataset = open_dataset(tmp_path / "x.parquet")
+    assert write_dataset(dataset, tmp_path / "y.parquet").changes == ()
+    for suffix in (".h5", ".npz"):
+        result = write_dataset(dataset, tmp_path / f"y{suffix}")
+        assert result.changes == (
+            "events: n(l): lengths of lists, written as columns of their own",
+            "events: a_b_2: another name for 'a_b'",
+        )
+        assert result.renamed == {"events/a_b": ("a_b_2",)}
+
+
+def test_columns_of_one_name_and_different_members_are_not_chained(tmp_path):
+    for number, event in enumerate(({"a": {"b": 1}, "a_b": 5}, {"a_b": 5, "a": {"b": 1}})):
+        pq.write_table(pa.Table.from_pylist([event]), tmp_path / f"{number}.parquet")
+    with pytest.raises(InvalidArgument, match=r"1.parquet: table 'events': column 'a_b_2' is another member than in the first"):
+        open_dataset([tmp_path / "0.parquet", tmp_path / "1.parquet"])

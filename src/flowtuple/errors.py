@@ -131,3 +131,14 @@ def nearest(name: str, valid: Iterable[str], limit: int = 3) -> str:
         return "nearest: " + ", ".join(close)
     rest = f", ... ({len(names)} in all)" if len(names) > limit else ""
     return "there are: " + ", ".join(names[:limit]) + rest
+
+
+def first_line(error: BaseException) -> str:
+    r"""The first line of an error's message, or the name of its class where it has none.
+
+    Example:
+        >>> first_line(ValueError("one\ntwo")), first_line(KeyError())
+        ('one', 'KeyError')
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

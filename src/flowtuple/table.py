@@ -157,7 +157,8 @@ class Dataset:
         description: What to call it in messages, usually the path.
         tables: Its tables by name, in order.
         carried: ROOT objects (histograms) by name, each as the bytes of a ROOT file that holds just it.
-        refused: What cannot be carried, by name (`TREE/COLUMN`), with the reason.
+        refused: What cannot be carried, by name (`TREE/COLUMN`; `/NAME` for a part of the file that is of no table but
+            comes with each), with the reason.
         nbytes: Size of the input on disk, 0 where it has none.
         storage: By table, how the input stored it, as JSON: what a writer of the same format needs to give it back alike.
         left_out: Parts of the original that an earlier step left out, for a file that was made so.
@@ -186,14 +187,17 @@ class Dataset:
         return self.tables[name]
 
     def only(self, name: str) -> Dataset:
-        """The same data set with one of its tables, what is refused or left out of it, and nothing carried."""
+        """The same data set with one of its tables and nothing carried.
+
+        What is refused or left out of that table stays, and so does what belongs to no table (`/NAME`).
+        """
         return replace(
             self,
             tables={name: self.table(name)},
             carried={},
-            refused={key: reason for key, reason in self.refused.items() if key.startswith(f"{name}/")},
+            refused={key: reason for key, reason in self.refused.items() if key.startswith((f"{name}/", "/"))},
             storage={key: stored for key, stored in self.storage.items() if key == name},
-            left_out=tuple(part for part in self.left_out if part.name.startswith((f"{name}/", f"{name};"))),
+            left_out=tuple(part for part in self.left_out if part.name.startswith((f"{name}/", f"{name};", "/"))),
         )
 
     def renamed(self, name: str) -> Dataset:
@@ -201,10 +205,15 @@ class Dataset:
         old = next(iter(self.tables))
         if old == name:
             return self
-        refused = {f"{name}/{key.removeprefix(f'{old}/')}": reason for key, reason in self.refused.items()}
-        parts = tuple(LeftOut(f"{name}{part.name.removeprefix(old)}", part.reason) for part in self.left_out)
+        refused = {_moved(key, old, name): reason for key, reason in self.refused.items()}
+        parts = tuple(LeftOut(_moved(part.name, old, name), part.reason) for part in self.left_out)
         stored = {name: self.storage[old]} if old in self.storage else {}
         return replace(self, tables={name: self.tables[old]}, refused=refused, storage=stored, left_out=parts)
+
+
+def _moved(part: str, old: str, new: str) -> str:
+    """The name of a part of a table that is called otherwise now; that of another part as it is."""
+    return f"{new}{part.removeprefix(old)}" if part.startswith((f"{old}/", f"{old};")) else part
 
 
 def read_all(source: TableSource, columns: Sequence[str] | None = None) -> Table:

@@ -126,6 +126,7 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
         for name in first.tables.keys() ^ part.tables.keys():
             lacking = part if name in first.tables else first
             raise InvalidArgument(f"{lacking.description}: no table {name!r}, which other files have; choose one: FILE:TREE")
+        _check_same_paths(first, part)
     described = [part.description for part in parts]
     tables: dict[str, TableSource] = {}
     for name in first.tables:
@@ -145,6 +146,18 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
     for table in chained.tables.values():
         _ = table.columns  # files that differ are refused now, not at the first read
     return chained
+
+
+def _check_same_paths(first: Dataset, part: Dataset) -> None:
+    """Refuse columns of one name that are read from different members of records."""
+    for name in first.tables:
+        paths, others = (whole.storage.get(name, {}).get("paths", {}) for whole in (first, part))
+        differing = [column for column in {**paths, **others} if paths.get(column) != others.get(column)]
+        if differing:
+            raise InvalidArgument(
+                f"{part.description}: table {name!r}: column {differing[0]!r} is another member than in the first file; "
+                "write the columns of all files in one order"
+            )
 
 
 def _same_object(name: str, left: bytes | None, right: bytes | None) -> bool:

@@ -23,7 +23,9 @@ from flowtuple.table import Dataset
 __all__ = ["open_dataset", "write_dataset"]
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_MISSING = ("", "nan")
+_WHOLE = re.compile(r"[+-]?[0-9]+([.]0*)?")
+_INFINITE = ("inf", "infinity")
+_INEXACT = 2.0**53  # from here on a float64 may be next to the whole number that was meant
 _MOST_DIGITS = 300  # beyond, no float64 is near
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -32,8 +34,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     r"""A text file of columns as the table `events`, held in memory.
 
     Whole numbers become int64 (uint64 where they are larger), `true` and `false` bool, other numbers float64,
-    anything else text. A missing field is NaN, and so is a blank line in a `.csv` of one column; whole numbers that
-    float64 would round, beside missing ones or beyond uint64, stay text. A first line of numbers only is taken as
+    anything else text. A missing field is NaN, and so is a blank line in a `.csv` of one column. A column stays text where
+    float64 would round one of its whole numbers, or make a number infinite or 0. A first line of numbers only is taken as
     events, any other as the header. Lines above the events that begin with `#` are comments; the last of them that is as
     wide as the events is the header, unless the first line is seen to be it. In a file with comments, lines of that kind
     behind the events are comments as well.
@@ -97,17 +99,25 @@ def _values(cells: Sequence[str]) -> Any:
     words = [cell.strip() for cell in cells]
     if words and all(map(_INTEGER.fullmatch, words)):
         return _integers(cells, words)
-    given = [word for word in words if word.lower() not in _MISSING]
-    if given and all(map(_INTEGER.fullmatch, given)) and not all(map(_is_exact, given)):
-        return ak.from_iter(cells)
     if words and all(word.lower() in WORDS for word in words):
         return np.array([WORDS[word.lower()] for word in words])
     if any("_" in word for word in words):  # float() reads 1_000
         return ak.from_iter(cells)
     try:
-        return np.array([float(word) if word else np.nan for word in words], dtype=np.float64)
+        values = np.array([float(word) if word else np.nan for word in words], dtype=np.float64)
     except ValueError:
         return ak.from_iter(cells)
+    suspects = np.flatnonzero(np.isinf(values) | (np.abs(values) >= _INEXACT) | (values == 0))
+    return ak.from_iter(cells) if any(_is_lost(words[i], float(values[i])) for i in suspects) else values
+
+
+def _is_lost(word: str, value: float) -> bool:
+    """Whether a number becomes infinite or 0, or a whole number another one, as a float64."""
+    if math.isinf(value):
+        return word.lstrip("+-").lower() not in _INFINITE
+    if value == 0:
+        return re.search("[1-9]", word.lower().partition("e")[0]) is not None
+    return _WHOLE.fullmatch(word) is not None and not _is_exact(word.partition(".")[0])
 
 
 def _is_exact(word: str) -> bool:

@@ -12,13 +12,15 @@ from typing import Any, TextIO
 import awkward as ak
 
 from flowtuple.errors import Refused, Unsupported
+from flowtuple.events.changes import Keeping, changes_of, renamed_of
 from flowtuple.events.delimited_lines import DELIMITERS, Contents, is_value
 from flowtuple.events.source import WriteOptions, WriteResult, carried_left_out, single_table
-from flowtuple.schema import Column
+from flowtuple.schema import OPAQUE, Column
 from flowtuple.table import Dataset, LeftOut, Table, TableSource, ranges, read_all
 
 SPACED = (".txt", ".dat")
 _LARGEST_COMMENTS = 1 << 16  # characters; a file with more comes back without
+_KEEPING = Keeping("text", titles=False, types=("int64", "uint64", "float64", "bool", OPAQUE))
 _QUOTED = frozenset((*DELIMITERS, '"', "\r", "\n"))
 
 
@@ -39,7 +41,7 @@ def storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[
 def left_out_of(table: str, contents: Contents) -> tuple[LeftOut, ...]:
     """Comments that are too long to travel along."""
     lines = len(contents.comments)
-    return (LeftOut(f"{table} (comments)", f"{lines} lines of comments are too many"),) if _is_long(contents) else ()
+    return (LeftOut(f"{table}/(comments)", f"{lines} lines of comments are too many"),) if _is_long(contents) else ()
 
 
 def _is_long(contents: Contents) -> bool:
@@ -79,7 +81,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
             with io.TextIOWrapper(raw, "utf-8", newline="") as stream:
                 form.write(stream, source, kept, options.step)
     left_out = [LeftOut(name, reason) for name, reason in lost.items()]
-    return WriteResult((*left_out, *carried_left_out(dataset, "a text file")))
+    stored = dataset.storage.get(source.name, {})
+    changes, renamed = changes_of(source.name, kept, stored, _KEEPING), renamed_of(source.name, kept, stored)
+    return WriteResult((*left_out, *carried_left_out(dataset, "a text file")), changes, renamed)
 
 
 def _obstacle(column: Column, opaque: Table, spaced: bool) -> str:

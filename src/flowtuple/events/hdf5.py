@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew
+from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew, first_line
 from flowtuple.events.hdf5_layout import Plan, plans_of
-from flowtuple.events.hdf5_leaves import FAILURES, ArrayLeaf, Leaf
+from flowtuple.events.hdf5_leaves import UNREADABLE, ArrayLeaf, Leaf
 from flowtuple.events.hdf5_types import attribute_token
 from flowtuple.events.hdf5_writer import CARRIED, ENTRIES, VERSION, VERSION_ATTRIBUTE, write_dataset
 from flowtuple.events.location import seekable, size_of
+from flowtuple.events.memory import TABLE_NAME
 from flowtuple.events.source import ReadOptions
 from flowtuple.schema import Array, Column, unused
 from flowtuple.table import Dataset, LeftOut, Table, TableSource, with_counters
@@ -59,7 +60,7 @@ class HDF5Table:
                 offsets = self._offsets[column.counter]
                 begin, end = int(offsets[start]), int(offsets[stop])
             return leaf.read(begin, end)
-        except FAILURES:
+        except UNREADABLE:
             raise self._damaged(start, stop, f"dataset {leaf.dataset.name!r}") from None
 
     def _damaged(self, start: int, stop: int, where: str) -> Corrupt:
@@ -110,10 +111,10 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     try:
         file = h5py.File(seekable(path), "r")
     except OSError as error:
-        first = (str(error).splitlines() or [""])[0]
+        first = first_line(error)
         raise InvalidArgument(f"{path}: is not an HDF5 file, or is cut short ({first}); fetch it again") from None
     found = _Found(path, options)
-    for name, group in _groups(file, found.refused):
+    for name, group in _groups(file):
         found.add(name, group)
     found.finish()
     carried = {name: values[...].tobytes() for name, values in _carried(file)}
@@ -121,7 +122,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
 
 
 class _Found:
-    """What a file holds, group by group."""
+    """The contents of a file, group by group."""
 
     def __init__(self, path: str, options: ReadOptions) -> None:
         self._path = path
@@ -131,56 +132,102 @@ class _Found:
         self.storage: dict[str, dict[str, Any]] = {}
         self.left_out: list[LeftOut] = []
         self._loose: dict[str, dict[str, Any]] = {}
+        self._lone: dict[str, str] = {}
 
     def add(self, name: str, group: Any) -> None:
         """Take up the datasets of a group."""
-        members = _members(name, group, self.refused)
-        datasets = {key: value for key, value in members if not hasattr(value, "keys") and hasattr(value, "dtype")}
+        import h5py
+
+        members, unreachable = _members(group)
+        datasets = {key: value for key, value in members.items() if isinstance(value, h5py.Dataset)}
         if VERSION_ATTRIBUTE in group.attrs:
-            version = group.attrs[VERSION_ATTRIBUTE]
-            if version > VERSION:
-                raise TooNew(f"{self._path}: written as version {version} of flowtuple's HDF5; update flowtuple")
-            leaves = [_written_leaf(key, values) for key, values in datasets.items()]
-            self.tables[name] = HDF5Table(self._path, name, leaves, int(group.attrs[ENTRIES]))
-            return
-        attributes = self._attributes({name: group} | {f"{name}/{k}".strip("/"): v for k, v in datasets.items()})
-        for plan in plans_of(self._path, name, group, datasets, self._options):
-            self._take(plan)
-            if plan.name in self.storage and attributes:
-                self.storage[plan.name]["attributes"], attributes = attributes, {}
-        self._loose |= attributes
+            self._add_written(name, group, datasets)
+        else:
+            plans = list(plans_of(self._path, name, group, datasets, self._options))
+            for plan in plans:
+                self._take(plan)
+            self._add_attributes(name, group, datasets, [plan for plan in plans if plan.name in self.storage])
+            if name and not members and not unreachable:
+                self._loose.setdefault(name, {})
+        self.refused.update({self._part(name, key): reason for key, reason in unreachable.items()})
 
     def finish(self) -> None:
-        """Give the attributes of groups without datasets to the first table."""
-        if self._loose and self.storage:
-            first = next(iter(self.storage.values()))
-            first["attributes"] = first.get("attributes", {}) | self._loose
+        """Give what is of no table its name, and groups without datasets to the first table that can take them."""
+        of_file = "" if self.tables else TABLE_NAME
+        self.refused = {f"{of_file}/{name}": reason for name, reason in self._lone.items()} | self.refused
+        if self.storage:
+            if self._loose:
+                next(iter(self.storage.values()))["groups"] = self._loose
+            return
+        for path, tokens in self._loose.items():
+            names = [f"/{path}@{key}" for key in tokens] or [f"/{path}"]
+            reason = "a group without columns has no place among the tables of this file"
+            self.left_out += [LeftOut(name, reason) for name in names]
+
+    def _part(self, group: str, member: str) -> str:
+        """The name of a member of a group: one of its table, or of the file where the group is none."""
+        return f"{group}/{member}" if group in self.tables else f"/{group}/{member}".replace("//", "/")
+
+    def _add_written(self, name: str, group: Any, datasets: Mapping[str, Any]) -> None:
+        version = group.attrs[VERSION_ATTRIBUTE]
+        if version > VERSION:
+            raise TooNew(f"{self._path}: written as version {version} of flowtuple's HDF5; update flowtuple")
+        leaves = [_written_leaf(key, values) for key, values in datasets.items()]
+        self.tables[name] = HDF5Table(self._path, name, leaves, int(group.attrs[ENTRIES]))
 
     def _take(self, plan: Plan) -> None:
         plan.name = unused(plan.name, self.tables)
+        if not plan.group and not plan.leaves and plan.name == TABLE_NAME:
+            self._lone = plan.refused  # whether other groups are tables, the end tells
+            return
         self.refused.update({f"{plan.name}/{column}": reason for column, reason in plan.refused.items()})
         if plan.leaves:
             self.tables[plan.name] = HDF5Table(self._path, plan.name, plan.leaves, plan.length)
             self.storage[plan.name] = plan.storage
 
-    def _attributes(self, things: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Small attributes by path as JSON; the others are left out."""
-        found: dict[str, dict[str, Any]] = {}
-        for path, thing in things.items():
-            for key in thing.attrs:
-                try:
-                    token = attribute_token(thing.attrs[key])
-                except (*FAILURES, TypeError):
-                    token = None
-                if token is None:
-                    self.left_out.append(LeftOut(f"{path}@{key}", "an attribute of this size or type does not travel along"))
-                else:
-                    found.setdefault(path, {})[key] = token
+    def _add_attributes(self, name: str, group: Any, datasets: Mapping[str, Any], plans: Sequence[Plan]) -> None:
+        """Give each dataset's attributes to its table, and the group's to the first of its tables."""
+        part = f"{name}/@" if name in self.tables else f"/{name}@"
+        found = self._attributes(group, part)
+        if found and plans:
+            self.storage[plans[0].name].setdefault("attributes", {})[name] = found
+        elif found:
+            self._loose[name] = found
+        for key, values in datasets.items():
+            home = next((plan for plan in plans if plan.holds(values)), plans[0] if plans else None)
+            if home is None:
+                continue  # the dataset is refused, and all that is said of it
+            path = f"{name}/{key}".strip("/")
+            found = self._attributes(values, _attribute_prefix(home.name, path, key))
+            if found:
+                self.storage[home.name].setdefault("attributes", {})[path] = found
+
+    def _attributes(self, thing: Any, prefix: str) -> dict[str, Any]:
+        """Small attributes as JSON; the others are left out under their names."""
+        found: dict[str, Any] = {}
+        for key in thing.attrs:
+            try:
+                token = attribute_token(thing.attrs[key])
+            except (*UNREADABLE, TypeError):
+                token = None
+            if token is None:
+                self.left_out.append(LeftOut(prefix + key, "an attribute of this size or type does not travel along"))
+            else:
+                found[key] = token
         return found
 
 
-def _groups(file: Any, refused: dict[str, str]) -> Iterator[tuple[str, Any]]:
+def _attribute_prefix(table: str, path: str, key: str) -> str:
+    """The name of a dataset's attribute as a part of a table, up to the attribute's own."""
+    if path == table:
+        return f"{table}/@"
+    return f"{path}@" if path.startswith(f"{table}/") else f"{table}/{key}@"
+
+
+def _groups(file: Any) -> Iterator[tuple[str, Any]]:
     """Every group but that of the carried objects, outer ones first, by its path; a group that links make twice, once."""
+    import h5py
+
     waiting, seen = [("", file)], set()
     while waiting:
         name, group = waiting.pop()
@@ -188,28 +235,51 @@ def _groups(file: Any, refused: dict[str, str]) -> Iterator[tuple[str, Any]]:
             continue
         seen.add(group)
         yield name, group
-        inner = [(key, value) for key, value in _members(name, group, refused) if hasattr(value, "keys") and key != CARRIED]
+        inner = [(key, value) for key, value in _members(group)[0].items() if isinstance(value, h5py.Group)]
+        inner = [(key, value) for key, value in inner if name or key != CARRIED]
         waiting.extend((f"{name}/{key}".strip("/"), value) for key, value in reversed(inner))
 
 
-def _members(name: str, group: Any, refused: dict[str, str]) -> list[tuple[str, Any]]:
-    """The members of a group, without links that lead nowhere; `refused` gets those that cannot be opened."""
-    found: list[tuple[str, Any]] = []
+def _members(group: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """The groups and datasets of a group, and the reasons why other members are none."""
+    import h5py
+
+    found: dict[str, Any] = {}
+    unreachable: dict[str, str] = {}
     for key in group:
         try:
-            value = group.get(key)
-        except FAILURES as error:
-            refused[f"{name}/{key}".strip("/")] = f"it is damaged ({error})"
+            value = group[key]
+        except UNREADABLE as error:
+            unreachable[key] = _why_unreachable(group, key, error)
             continue
-        if value is not None:
-            found.append((key, value))
-    return found
+        if isinstance(value, (h5py.Group, h5py.Dataset)):
+            found[key] = value
+        else:
+            unreachable[key] = "it is a type and holds no values; the datasets of that type are read without it"
+    return found, unreachable
+
+
+def _why_unreachable(group: Any, key: str, error: BaseException) -> str:
+    """The reason why a member cannot be opened: where its link leads, or the damage."""
+    import h5py
+
+    try:
+        link = group.get(key, getlink=True)
+    except (*UNREADABLE, TypeError):
+        return f"a link of a kind that h5py does not follow ({error})"
+    if isinstance(link, h5py.ExternalLink):
+        return f"a link to {link.filename}:{link.path}, which is not there; fetch that file too"
+    if isinstance(link, h5py.SoftLink):
+        return f"a link to {group.file.filename}:{link.path}, which is not there; remove it"
+    return f"it is damaged ({error})"
 
 
 def _carried(file: Any) -> Iterator[tuple[str, Any]]:
+    import h5py
+
     found: list[tuple[str, Any]] = []
     if CARRIED in file:
-        file[CARRIED].visititems(lambda name, value: found.append((name, value)) if hasattr(value, "dtype") else None)
+        file[CARRIED].visititems(lambda name, value: found.append((name, value)) if isinstance(value, h5py.Dataset) else None)
     yield from found
 
 

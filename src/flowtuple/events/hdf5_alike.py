@@ -10,12 +10,18 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.errors import Unsupported
-from flowtuple.events.hdf5_types import attribute_of, type_of
+from flowtuple.events.hdf5_types import FORMAT, attribute_of, type_of
 from flowtuple.schema import Array, Column
 from flowtuple.table import Table, TableSource, ranges
 
-FORMAT = "hdf5"
-FAILURES = (ValueError, TypeError, KeyError, OverflowError, UnicodeError)
+UNFITTING = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    UnicodeError,
+)  # where storage and columns do not agree
 
 
 def is_alike(storage: Mapping[str, Any]) -> bool:
@@ -50,8 +56,11 @@ def write_alike(
                 rows = part.rows(table, dataset.dtype)
                 if rows is not None:
                     dataset[start:stop] = rows
-        _write_attributes(file, storage.get("attributes", {}))
-    except FAILURES as error:
+        for path in storage.get("groups", {}):
+            file.require_group(path or "/")
+        for attributes in (storage.get("groups", {}), storage.get("attributes", {})):
+            _write_attributes(file, attributes)
+    except UNFITTING as error:
         raise Unsupported(
             f"{description}: table {source.name!r} cannot be HDF5 as it was ({error}); write .npz or .root"
         ) from None

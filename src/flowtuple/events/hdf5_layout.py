@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from flowtuple.events.hdf5_leaves import (
-    FAILURES,
     SCAN_STEP,
+    UNREADABLE,
     ArrayLeaf,
     Leaf,
     PaddedLeaf,
@@ -22,14 +22,13 @@ from flowtuple.events.hdf5_leaves import (
     obstacle,
     padding_of,
 )
-from flowtuple.events.hdf5_types import Members, label_texts, type_token
+from flowtuple.events.hdf5_types import FORMAT, Members, label_texts, type_token
 from flowtuple.events.memory import TABLE_NAME, numbered
 from flowtuple.events.source import ReadOptions
 from flowtuple.schema import Column, infer_role, unused
 from flowtuple.table import ranges
 
 NAMES = ("names", "columns")
-FORMAT = "hdf5"
 
 
 @dataclass
@@ -61,6 +60,10 @@ class Plan:
         if self.group:
             stored["group"] = self.group
         return {**stored, "sets": self.sets} if self.sets else stored
+
+    def holds(self, dataset: Any) -> bool:
+        """Whether a column is a part of the dataset."""
+        return any(leaf.dataset is dataset for leaf in self.leaves)
 
     def names(self) -> set[str]:
         """The columns so far, refused ones too."""
@@ -139,7 +142,7 @@ def _padding(plan: Plan, values: Any, columns: dict[str, Column]) -> dict[str, A
     plain = [m for m, c in columns.items() if m != "valid" and not c.is_opaque and c.shape == values.shape[1:]]
     try:
         return padding_of(values, "valid", plain) or None
-    except FAILURES:
+    except UNREADABLE:
         return None  # the read tells of it
 
 
@@ -207,7 +210,7 @@ def _add_array(plan: Plan, key: str, values: Any) -> None:
         return
     try:
         digest = _lengths_digest(values)
-    except FAILURES as error:
+    except UNREADABLE as error:
         plan.refused[key] = f"its values cannot be read ({error})"
         return
     counter = plan.counters.get(digest)

@@ -16,7 +16,7 @@ import numpy as np
 from flowtuple.schema import OPAQUE, Array, Column, infer_role
 from flowtuple.table import ranges
 
-FAILURES = (OSError, RuntimeError, KeyError, ValueError)  # what h5py raises where bytes are damaged
+UNREADABLE = (OSError, RuntimeError, KeyError, ValueError)  # what h5py raises where bytes are damaged
 SCAN_STEP = 1 << 16
 _FILTERS = {32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32017: "sz", 32026: "blosc2"}
 
@@ -170,7 +170,7 @@ def obstacle(dataset: Any) -> str:
         plist = dataset.id.get_create_plist()
         codes = [plist.get_filter(i) for i in range(plist.get_nfilters())]
         missing = [(code, name) for code, _, _, name in codes if not _has_filter(code)]
-    except FAILURES as error:
+    except UNREADABLE as error:
         return f"its description cannot be read ({error})"
     if missing:
         code, name = missing[0]

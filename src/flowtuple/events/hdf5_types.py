@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+FORMAT = "hdf5"
 LARGEST_ATTRIBUTE = 1024  # bytes
 
 

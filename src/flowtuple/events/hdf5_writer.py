@@ -11,6 +11,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.errors import MissingExtra, Refused
+from flowtuple.events.changes import Keeping, changes_of, renamed_of
 from flowtuple.events.full_disk import patient
 from flowtuple.events.hdf5_alike import is_alike, write_alike
 from flowtuple.events.source import WriteOptions, WriteResult
@@ -58,7 +59,14 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
             _write_table(group, dataset.tables[name], columns, options.step, stream.check)
         for name, content in dataset.carried.items():
             file.create_dataset(f"{CARRIED}/{name}", data=np.frombuffer(content, np.uint8))
-    return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()))
+    changes: list[str] = []
+    renamed: dict[str, tuple[str, ...]] = {}
+    for name, columns in plans.items():
+        stored = dataset.storage.get(name, {})
+        if not is_alike(stored):
+            changes += changes_of(name, columns, stored, Keeping("HDF5", counters=True))
+            renamed |= renamed_of(name, columns, stored)
+    return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes), renamed)
 
 
 def _obstacles(dataset: Dataset, source: TableSource) -> dict[str, str]:

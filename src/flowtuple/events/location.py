@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import fsspec
 
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.errors import InvalidArgument, first_line, nearest
 from flowtuple.schema import is_glob
 
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*(://|::)")
@@ -197,7 +197,7 @@ def told_by_server(path: str) -> Iterator[None]:
         status = getattr(cause, "status", None)
         if status in _GONE:
             raise InvalidArgument(f"{path}: no such file; check the address") from None
-        first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+        first = first_line(cause)
         what = first if status is None else f"{status} {getattr(cause, 'message', '')}".strip()
         raise InvalidArgument(
             f"{path}: cannot be read ({what}); check the address and your access, try again, or copy the file here"
@@ -215,7 +215,7 @@ def _explained(path: str) -> Iterator[None]:
     except FileNotFoundError:
         raise InvalidArgument(f"{path}: no such file; check the address") from None
     except (OSError, ValueError, ImportError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = first_line(error)
         raise InvalidArgument(f"{path}: cannot be opened ({first}); check the address, or copy the file here") from None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.errors import InvalidArgument
+from flowtuple.errors import InvalidArgument, first_line
 from flowtuple.records import from_block
 from flowtuple.schema import Array
 from flowtuple.table import Dataset, Table, table_from_awkward
@@ -120,7 +120,7 @@ def _to_awkward(name: str, values: Any) -> ak.Array:
             raise InvalidArgument(
                 f"column {name!r}: holds text that is no Unicode (a lone surrogate); encode it, or leave the column out"
             ) from None
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = first_line(error)
         raise InvalidArgument(
             f"column {name!r}: {type(values).__name__} is no array of numbers, lists or text ({first})"
         ) from None

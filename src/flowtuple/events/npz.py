@@ -22,7 +22,8 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.errors import Corrupt, InvalidArgument, TooNew
+from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
+from flowtuple.events.changes import Keeping, changes_of, renamed_of
 from flowtuple.events.location import read_bytes
 from flowtuple.events.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays
 from flowtuple.events.npz_alike import arrays_alike, stored_arrays, stored_matrix, stored_records
@@ -64,16 +65,24 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         ['pt', 'eta']
     """
     content = read_bytes(path)
-    arrays = _load(path, content)
+    arrays, doubled = _load(path, content)
     described = _DESCRIPTION in arrays
     storage: dict[str, dict[str, Any]] = {}
-    refused = {key: _obstacle(values) for key, values in arrays.items() if _obstacle(values)}
+    obstacles = doubled | {key: _obstacle(values) for key, values in arrays.items() if _obstacle(values)}
     if described:
         tables = _described_tables(path, arrays)
     else:
-        tables = _plain_tables(path, {k: v for k, v in arrays.items() if k not in refused}, options, storage)
+        tables = _plain_tables(path, {k: v for k, v in arrays.items() if k not in obstacles}, options, storage)
     carried = {key.removeprefix(_CARRIED): arrays[key].tobytes() for key in arrays if key.startswith(_CARRIED)}
+    refused = {_part(key, tables): reason for key, reason in obstacles.items()}
     return Dataset(path, tables, carried, refused, len(content), storage)
+
+
+def _part(key: str, tables: Mapping[str, TableSource]) -> str:
+    """The name of an array as a part of its table, or of the file where it is of none."""
+    folder, _, name = key.rpartition("/")
+    table = folder or TABLE_NAME
+    return f"{table}/{name}" if table in tables or not tables else f"/{key}"
 
 
 def _obstacle(values: Array) -> str:
@@ -85,19 +94,20 @@ def _obstacle(values: Array) -> str:
     return ""
 
 
-def _load(path: str, content: bytes) -> dict[str, Array]:
+def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
+    """The arrays by name, and the names that stand for several, with the reason why these are not read."""
     try:
         loaded = np.load(io.BytesIO(content), allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
             raise InvalidArgument(f"{path}: holds one bare array (npy); save it with np.savez({path!r}, data=array)")
         archive = zipfile.ZipFile(io.BytesIO(content))
         _check_claims(path, archive)
-        members = archive.namelist()
-        doubled = [name.removesuffix(".npy") for name, count in Counter(members).items() if count > 1]
-        if doubled:
-            raise InvalidArgument(f"{path}: the name {doubled[0]!r} stands for two arrays; rename one")
+        counts = Counter(archive.namelist())
+        reason = "the name stands for {} arrays; rename all but one"
+        doubled = {name.removesuffix(".npy"): reason.format(count) for name, count in counts.items() if count > 1}
+        single = [name for name, count in counts.items() if count == 1]
         with loaded as file:  # asked by the name in the zip file: NumPy takes the key `x.npy` for the member of the column `x`
-            return {name.removesuffix(".npy"): _member(path, file, name) for name in members}
+            return {name.removesuffix(".npy"): _member(path, file, name) for name in single}, doubled
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
         if isinstance(error, InvalidArgument):
             raise
@@ -182,17 +192,41 @@ def _plain_table(
     data = [key for key in group if key != labels]
     first = group[data[0]] if len(data) == 1 else None
     if first is not None and first.dtype.names is not None and first.ndim == 1 and labels is None:
-        return table_from_arrays(name, {n: first[n] for n in first.dtype.names}), stored_records(prefix, data[0], first)
+        columns, renamed = _flat({n: first[n] for n in first.dtype.names})
+        return table_from_arrays(name, columns), renamed or stored_records(prefix, data[0], first)
     if first is not None and first.ndim == 2 and first.dtype.names is None:
         width = first.shape[1]
         if labels is None or len(group[labels]) == width:
             texts = None if labels is None else group[labels]
             given = options.names if texts is None else [_text(n) for n in texts]
-            columns = {label: first[:, i] for i, label in enumerate(numbered(width, given, path))}
-            return table_from_arrays(name, columns), stored_matrix(prefix, data[0], labels, texts)
+            matrix = {label: first[:, i] for i, label in enumerate(numbered(width, given, path))}
+            return table_from_arrays(name, matrix), stored_matrix(prefix, data[0], labels, texts)
     check_lengths(path, {key: len(values) for key, values in group.items()})
     has_records = any(values.dtype.names is not None for values in group.values())
-    return table_from_arrays(name, group), None if has_records else stored_arrays(prefix, group)
+    columns, renamed = _flat(group)
+    return table_from_arrays(name, columns), (renamed or None) if has_records else stored_arrays(prefix, group)
+
+
+def _flat(group: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The arrays with those of records as their members, and as storage the members whose names were taken."""
+    found: dict[str, Array] = {}
+    renamed: dict[str, str] = {}
+    for key, values in group.items():
+        for path, leaf in _record_leaves((key,), values):
+            name = "_".join(path)
+            free = unused(name, found.keys() | group.keys(), numbered=True) if name in found else name
+            if free != name:
+                renamed[free] = ".".join(path)
+            found[free] = leaf
+    return found, {"renamed": renamed} if renamed else {}
+
+
+def _record_leaves(path: tuple[str, ...], values: Array) -> Iterator[tuple[tuple[str, ...], Array]]:
+    if values.dtype.names is None or values.ndim > 1:
+        yield path, values
+        return
+    for member in values.dtype.names:
+        yield from _record_leaves((*path, member), values[member])
 
 
 def _text(value: Any) -> str:
@@ -206,7 +240,7 @@ def _described_tables(path: str, arrays: Mapping[str, Array]) -> dict[str, Table
             raise TooNew(f"{path}: written as version {description['version']} of flowtuple's npz; update flowtuple to read it")
         return {d["name"]: _described_table(d, arrays) for d in description["tables"]}
     except (KeyError, ValueError, TypeError) as error:
-        first = (str(error).splitlines() or [""])[0]
+        first = first_line(error)
         raise Corrupt(f"{path}: its arrays are not the ones it describes ({first}); restore it from a copy") from None
 
 
@@ -260,7 +294,13 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
             _write_member(file, _CARRIED + name, np.frombuffer(content, np.uint8))
         description = json.dumps({"version": _VERSION, "tables": tables}).encode()
         _write_member(file, _DESCRIPTION, np.frombuffer(description, np.uint8))
-    return WriteResult()
+    changes: list[str] = []
+    renamed: dict[str, tuple[str, ...]] = {}
+    for name, source in dataset.tables.items():
+        stored = dataset.storage.get(name, {})
+        changes += changes_of(name, source.columns, stored, Keeping("npz", counters=True))
+        renamed |= renamed_of(name, source.columns, stored)
+    return WriteResult((), tuple(changes), renamed)
 
 
 def _are_plain(dataset: Dataset) -> bool:

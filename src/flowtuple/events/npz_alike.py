@@ -12,7 +12,7 @@ from flowtuple.schema import Array, Column
 from flowtuple.table import Dataset, Table, read_all
 
 FORMAT = "npz"
-_FAILURES = (ValueError, TypeError, KeyError)
+_UNFITTING = (ValueError, TypeError, KeyError)
 
 
 def stored_arrays(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def arrays_alike(dataset: Dataset) -> dict[str, Array] | None:
                 if key in found:
                     return None
                 found[key] = values
-    except _FAILURES:
+    except _UNFITTING:
         return None
     return found
 

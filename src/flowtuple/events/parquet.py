@@ -20,14 +20,13 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew
+from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew, first_line
 from flowtuple.events.location import seekable, size_of
 from flowtuple.events.memory import TABLE_NAME
 from flowtuple.events.parquet_types import (
-    FAILURES,
+    ARROW_FAILURES,
     METADATA_KEY,
     NoColumnError,
-    first_line,
     left_out_of,
     no_values,
     plain_type,
@@ -70,6 +69,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         raise MissingExtra("parquet", f"reading {path}") from None
     try:
         file = parquet.ParquetFile(seekable(path))
+    except MemoryError:  # one of Arrow's exceptions is one
+        raise
     except (pa.ArrowException, OSError) as error:
         if "encrypt" in str(error):
             raise InvalidArgument(f"{path}: is encrypted; write it again without encryption") from None
@@ -84,7 +85,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         tables if table.columns or not table.refused else {},
         refused={f"{table.name}/{name}": reason for name, reason in table.refused.items()},
         nbytes=size_of(path),
-        storage={table.name: storage_of(table.readable(schema), table.columns)},
+        storage={table.name: storage_of(table.readable(schema), table.columns, table.renamed)},
         left_out=left_out_of(table.name, schema),
     )
 
@@ -149,6 +150,12 @@ class ParquetTable:
                 schema = schema.remove(i)
         return schema
 
+    @property
+    def renamed(self) -> dict[str, tuple[str, ...]]:
+        """The fields, and members of records, whose names were taken, by the names of their columns."""
+        paths = {name: (leaf.field, *leaf.fields) for name, leaf in self._leaves.items()}
+        return {name: path for name, path in paths.items() if name != "_".join(path)}
+
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The schema; in a file of other origin, lists and values that may be missing are looked through once."""
@@ -198,6 +205,8 @@ class ParquetTable:
             return {name: from_arrow(no_values(schema.field(name).type)) for name in fields}
         try:
             table = self._file.read_row_groups(groups, columns=list(fields), use_threads=False)
+        except MemoryError:  # one of Arrow's exceptions is one
+            raise
         except (pa.ArrowException, OSError):
             raise Corrupt(
                 f"{self._path}: events {start} to {stop} are damaged; fetch the file again{self._culprit(groups, fields)}"
@@ -210,7 +219,7 @@ class ParquetTable:
         for name in fields:
             try:
                 self._file.read_row_groups(groups, columns=[name], use_threads=False)
-            except FAILURES as error:
+            except ARROW_FAILURES as error:
                 return f" (column {name!r}: {first_line(error)})"
         return ""
 
@@ -249,9 +258,8 @@ class ParquetTable:
                 self.refused[field] = str(error)
                 continue
             for name, leaf in leaves.items():
-                if name in found:
-                    raise self._doubled(name, (found[name].field, *found[name].fields), (leaf.field, *leaf.fields))
-                found[name] = leaf
+                free = unused(name, found.keys() | set(self._schema.names), numbered=True) if name in found else name
+                found[free] = replace(leaf, column=replace(leaf.column, name=free))
         self._ahead = []
         return found
 
@@ -264,7 +272,7 @@ class ParquetTable:
             return
         try:
             self._ahead = [self._file.read_row_group(i, columns=names, use_threads=False) for i in range(len(self._groups))]
-        except FAILURES:
+        except ARROW_FAILURES:
             self._ahead = []
 
     def _has_to_be_read(self, arrow: Any) -> bool:
@@ -274,10 +282,6 @@ class ParquetTable:
         except NoColumnError:
             return False
         return not (is_flat and (not arrow.nullable or self._has_no_nulls(arrow.name)))
-
-    def _doubled(self, name: str, one: tuple[str, ...], other: tuple[str, ...]) -> InvalidArgument:
-        origins = f"{'.'.join(one)!r} and {'.'.join(other)!r}"
-        return InvalidArgument(f"{self._path}: {origins} would both be column {name!r}; rename one")
 
     def _look_through(self, index: int) -> dict[str, _Leaf]:
         """The columns of one field. Row groups may differ in what is missing, and then the column is opaque.
@@ -290,7 +294,7 @@ class ParquetTable:
         self._check_codecs(arrow.name)
         try:
             pieces = list(self._pieces(arrow))
-        except (Corrupt, *FAILURES) as error:
+        except (Corrupt, *ARROW_FAILURES) as error:
             raise NoColumnError(f"its values cannot be read ({self._why(arrow.name, error)})") from None
         return self._leaves_of(arrow.name, pieces)
 
@@ -298,9 +302,8 @@ class ParquetTable:
         seen: list[dict[str, tuple[tuple[str, ...], tuple[str, tuple[int, ...], bool], bool, bytes]]] = []
         for piece in pieces:
             seen.append({})
-            for name, fields, values in leaves(field, piece):
-                if name in seen[-1]:
-                    raise self._doubled(name, (field, *seen[-1][name][0]), (field, *fields))
+            for usual, fields, values in leaves(field, piece):
+                name = unused(usual, seen[-1], numbered=True)
                 kind = kind_of(values)
                 seen[-1][name] = (fields, kind, has_options(values), _counts(values).tobytes() if kind[2] else b"")
         if any(piece.keys() != seen[0].keys() for piece in seen):  # a record is missing in one of them
@@ -340,7 +343,7 @@ class ParquetTable:
 
         try:
             chunks = {self._file.metadata.row_group(g).column(i).compression for g, i in self._chunks(field)}
-        except FAILURES as error:
+        except ARROW_FAILURES as error:
             raise NoColumnError(f"its values cannot be read ({first_line(error)})") from None
         for name in chunks - {"UNCOMPRESSED"}:
             codec = {"LZ4": "lz4_raw"}.get(name, name.lower())

@@ -7,8 +7,10 @@ extension types as what stores them. The file's schema says which type a column 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import zlib
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,13 +23,7 @@ METADATA_KEY = b"flowtuple"
 LARGEST_METADATA = 1 << 16  # bytes; a file that carries more in its metadata comes back without
 _LARGEST_SCHEMA = 1 << 24
 _AWKWARD = "awkward"
-FAILURES = (OSError, ValueError, TypeError, NotImplementedError, KeyError, IndexError, AssertionError, RuntimeError)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its name where it has none."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+ARROW_FAILURES = (OSError, ValueError, TypeError, NotImplementedError, KeyError, IndexError, AssertionError, RuntimeError)
 
 
 class NoColumnError(Exception):
@@ -211,42 +207,71 @@ def _missing(array: Any) -> Any:
     return array.is_null() if array.null_count else None
 
 
-def assembled(name: str, kind: Any, arrays: Mapping[str, Any]) -> Any:
+@dataclass(frozen=True)
+class FieldNames:
+    """The columns that fields, and members of records, are read as.
+
+    Attributes:
+        fields: Names of all fields.
+        renamed: Names of columns by path, where others had the usual ones.
+    """
+
+    fields: frozenset[str] = frozenset()
+    renamed: Mapping[tuple[str, ...], str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, schema: Any, storage: Mapping[str, Any]) -> FieldNames:
+        """The names in a file of such a schema, read as the storage says."""
+        paths = storage.get("paths")
+        found = paths.items() if isinstance(paths, Mapping) else ()
+        return cls(frozenset(schema.names), {tuple(path): name for name, path in found if isinstance(path, list)})
+
+    def column(self, path: tuple[str, ...]) -> str:
+        """The name of the column of a field or member, empty where it has none."""
+        if path in self.renamed:
+            return self.renamed[path]
+        name = "_".join(path)
+        is_of_field = len(path) > 1 and name in self.fields and (name,) not in self.renamed
+        return "" if is_of_field else name
+
+
+def assembled(path: tuple[str, ...], kind: Any, arrays: Mapping[str, Any], names: FieldNames) -> Any:
     """The array of a field in its own type, from the columns that it was read as; `None` where some are not there.
 
     Args:
-        name: The field's name; the columns of a record are named `field_member`.
+        path: The field's name, and those of the members of records on the way.
         kind: The field's type.
         arrays: Arrow arrays by column name.
+        names: The columns' names by path.
     """
     import pyarrow as pa
 
     types = pa.types
-    if name in arrays:
-        return restored(arrays[name], kind)
+    if names.column(path) in arrays:
+        return restored(arrays[names.column(path)], kind)
     if types.is_struct(kind):
-        members = [assembled(f"{name}_{field.name}", field.type, arrays) for field in kind]
+        members = [assembled((*path, field.name), field.type, arrays, names) for field in kind]
         return None if _lacks_one(members) else pa.StructArray.from_arrays(members, fields=list(kind))
     if types.is_map(kind):
         plain = pa.list_(pa.struct([pa.field("key", kind.key_type, False), kind.item_field.with_name("value")]))
-        entries = assembled(name, plain, arrays)
+        entries = assembled(path, plain, arrays, names)
         return None if entries is None else restored(entries, kind)
     if (types.is_list(kind) or types.is_large_list(kind)) and types.is_struct(kind.value_type):
-        lists = [assembled(f"{name}_{field.name}", pa.list_(field), arrays) for field in kind.value_type]
+        lists = [assembled((*path, field.name), pa.list_(field), arrays, names) for field in kind.value_type]
         return None if _lacks_one(lists) else _zipped(lists, kind)
     return None
 
 
-def members_of(name: str, kind: Any, present: Container[str]) -> tuple[str, ...]:
+def columns_of_field(path: tuple[str, ...], kind: Any, present: Container[str], names: FieldNames) -> tuple[str, ...]:
     """The columns that `assembled` needs for a field."""
-    if name in present:
-        return (name,)
+    if names.column(path) in present:
+        return (names.column(path),)
     inner = kind.value_type if hasattr(kind, "value_type") else kind
     if hasattr(kind, "item_type"):
         members = [("key", kind.key_type), ("value", kind.item_type)]
     else:
         members = [(field.name, field.type) for field in inner] if hasattr(inner, "get_field_index") else []
-    return tuple(leaf for member, of in members for leaf in members_of(f"{name}_{member}", of, present))
+    return tuple(leaf for member, of in members for leaf in columns_of_field((*path, member), of, present, names))
 
 
 def _lacks_one(members: Sequence[Any]) -> bool:
@@ -266,7 +291,7 @@ def _zipped(lists: Sequence[Any], kind: Any) -> Any:
     return whole.from_arrays(offsets.cast(width), records, type=kind)
 
 
-def storage_of(schema: Any, columns: Sequence[Column]) -> dict[str, Any]:
+def storage_of(schema: Any, columns: Sequence[Column], renamed: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """What a Parquet file of other origin says of its types, as JSON; short where they are what pyarrow writes."""
     kept = {key: text for key, text in (schema.metadata or {}).items() if key != METADATA_KEY}
     if sum(map(len, kept.values())) > LARGEST_METADATA:
@@ -278,7 +303,11 @@ def storage_of(schema: Any, columns: Sequence[Column]) -> dict[str, Any]:
     if schema.equals(usual_schema(columns), check_metadata=True):
         return {"format": FORMAT}
     packed = zlib.compress(bytes(schema.serialize()), 9)
-    return {"format": FORMAT, "schema": base64.b85encode(packed).decode()}
+    stored: dict[str, Any] = {"format": FORMAT, "schema": base64.b85encode(packed).decode()}
+    if renamed:
+        stored["renamed"] = {name: ".".join(path) for name, path in renamed.items()}
+        stored["paths"] = {name: list(path) for name, path in renamed.items()}
+    return stored
 
 
 def left_out_of(table: str, schema: Any) -> tuple[LeftOut, ...]:
@@ -287,7 +316,7 @@ def left_out_of(table: str, schema: Any) -> tuple[LeftOut, ...]:
     ordered = [field.name for field in schema if _is_ordered(field.type)]
     parts = [LeftOut(f"{table}/{name} (order)", "the order of its categories; its values are carried") for name in ordered]
     if size > LARGEST_METADATA:
-        parts.append(LeftOut(f"{table} (metadata)", f"its {size} bytes are too many"))
+        parts.append(LeftOut(f"{table}/(metadata)", f"its {size} bytes are too many"))
     return tuple(parts)
 
 
@@ -329,5 +358,7 @@ def stored_schema(storage: Mapping[str, Any], columns: Sequence[Column]) -> Any:
     try:
         content = zlib.decompressobj().decompress(base64.b85decode(storage["schema"]), _LARGEST_SCHEMA)
         return pa.ipc.read_schema(pa.py_buffer(content))
-    except (*FAILURES, zlib.error, pa.ArrowException):
+    except MemoryError:  # one of Arrow's exceptions is one
+        raise
+    except (*ARROW_FAILURES, zlib.error, pa.ArrowException):
         return None

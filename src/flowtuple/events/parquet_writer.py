@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,9 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.errors import MissingExtra, Refused, Unsupported
-from flowtuple.events.parquet_types import FAILURES, METADATA_KEY, assembled, first_line, members_of, stored_schema
+from flowtuple.errors import MissingExtra, Refused, Unsupported, first_line
+from flowtuple.events.changes import Keeping, changes_of, renamed_of
+from flowtuple.events.parquet_types import ARROW_FAILURES, METADATA_KEY, FieldNames, assembled, columns_of_field, stored_schema
 from flowtuple.events.source import WriteOptions, WriteResult, carried_left_out, single_table
 from flowtuple.records import indexed_options, same_values, without_idle_options
 from flowtuple.schema import Column
@@ -71,7 +73,10 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         keeping = [name for name, (values, _) in opaque.items() if has_options(without_idle_options(values))]
         form = _described(source, kept, keeping, arrow)
     else:
-        form = _alike(stored, {c.name: _arrow_array(c, _no_events(source, kept), arrow, 0, 0) for c in kept if not c.hidden})
+        names = FieldNames.of(stored, dataset.storage[source.name])
+        form = _alike(
+            stored, names, {c.name: _arrow_array(c, _no_events(source, kept), arrow, 0, 0) for c in kept if not c.hidden}
+        )
     repeating = [c.name for c in kept if not (c.hidden or c.is_float or c.counter or c.shape)]
     with parquet.ParquetWriter(path, form.schema, compression="zstd", use_dictionary=repeating) as writer:
         for start, stop in ranges(source.num_entries, options.step):
@@ -81,7 +86,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
             made = pa.Table.from_arrays(batch, schema=form.schema) if batch else pa.table({}, schema=form.schema)
             writer.write_table(made, row_group_size=options.step)
     left_out = [LeftOut(name, reason) for name, reason in lost.items()]
-    return WriteResult((*left_out, *carried_left_out(dataset, "Parquet")))
+    told = dataset.storage.get(source.name, {}) if stored is None else {}
+    changes = changes_of(source.name, kept, told, Keeping("Parquet"))
+    return WriteResult((*left_out, *carried_left_out(dataset, "Parquet")), changes, renamed_of(source.name, kept, told))
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ class _Form:
 
     schema: Any
     typed: frozenset[str] = frozenset()
+    names: FieldNames = dataclasses.field(default_factory=FieldNames)
 
     def arrays(self, columns: Mapping[str, Any], description: str) -> list[Any]:
         """The fields' arrays from those of the columns.
@@ -100,8 +108,10 @@ class _Form:
         made = []
         for field in self.schema:
             try:
-                made.append(assembled(field.name, field.type, columns) if field.name in self.typed else columns[field.name])
-            except FAILURES as error:
+                is_typed = field.name in self.typed
+                whole = assembled((field.name,), field.type, columns, self.names) if is_typed else columns[field.name]
+                made.append(whole)
+            except ARROW_FAILURES as error:
                 raise Unsupported(
                     f"{description}: column {field.name!r} cannot be {field.type} again ({first_line(error)}); write .npz, "
                     "or leave it out with --exclude"
@@ -129,7 +139,7 @@ def _described(source: TableSource, kept: Sequence[Column], keeping: Sequence[st
     return _Form(pa.schema(fields, metadata={METADATA_KEY: json.dumps(description)}))
 
 
-def _alike(stored: Any, columns: Mapping[str, Any]) -> _Form:
+def _alike(stored: Any, names: FieldNames, columns: Mapping[str, Any]) -> _Form:
     """The fields that the input had, where their columns are all there; other columns as they are."""
     import pyarrow as pa
 
@@ -138,20 +148,18 @@ def _alike(stored: Any, columns: Mapping[str, Any]) -> _Form:
     used: set[str] = set()
     for field in stored:
         try:
-            whole = assembled(field.name, field.type, columns)
-        except FAILURES:
+            whole = assembled((field.name,), field.type, columns, names)
+        except ARROW_FAILURES:
             whole = None
-        if whole is not None:
+        found = columns_of_field((field.name,), field.type, columns, names)
+        used.update(found)
+        if whole is None:
+            fields += [pa.field(name, columns[name].type) for name in found]
+        else:
             fields.append(field)
             typed.append(field.name)
-            used.update(members_of(field.name, field.type, columns))
-            continue
-        fields += [
-            pa.field(name, columns[name].type) for name in members_of(field.name, field.type, columns) if name in columns
-        ]
-        used.update(members_of(field.name, field.type, columns))
     fields += [pa.field(name, array.type) for name, array in columns.items() if name not in used]
-    return _Form(pa.schema(fields, metadata=stored.metadata or None), frozenset(typed))
+    return _Form(pa.schema(fields, metadata=stored.metadata or None), frozenset(typed), names)
 
 
 def _opaque_arrays(source: TableSource) -> tuple[dict[str, tuple[ak.Array, Any]], dict[str, str]]:
@@ -182,6 +190,8 @@ def _opaque_arrow(values: ak.Array) -> Any:
         with parquet.ParquetWriter(pa.BufferOutputStream(), pa.schema([("x", array.type)])):
             pass
         back = without_idle_options(indexed_options(from_arrow(array)))
+    except MemoryError:  # one of Arrow's exceptions is one
+        raise
     except (pa.ArrowException, TypeError, ValueError, IndexError, NotImplementedError):
         return None
     return array if same_values(back, without_idle_options(values)) else None

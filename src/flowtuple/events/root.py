@@ -12,7 +12,7 @@ from typing import Any
 
 import uproot
 
-from flowtuple.errors import InvalidArgument
+from flowtuple.errors import InvalidArgument, first_line
 from flowtuple.events.location import is_url, told_by_server
 from flowtuple.events.root_objects import DAMAGE, FOLDERS, carry
 from flowtuple.events.root_opening import UnreadableTree, open_tree
@@ -87,7 +87,7 @@ def _open_file(path: str) -> Any:
     except PermissionError:
         raise InvalidArgument(f"{path}: may not be read; ask its owner for permission") from None
     except ImportError as error:
-        raise InvalidArgument(f"{path}: {_first_line(error)}; install that package or copy the file here first") from None
+        raise InvalidArgument(f"{path}: {first_line(error)}; install that package or copy the file here first") from None
     except DAMAGE as error:
         raise InvalidArgument(f"{path}: {_what_is_wrong(path, error)}") from None
 
@@ -105,7 +105,7 @@ def _what_is_wrong(path: str, error: Exception) -> str:
     """Tell an unreachable URL, a file of another kind and a damaged ROOT file from each other."""
     local = Path(path)
     if not local.exists():
-        return f"cannot be opened ({_first_line(error)}); check the address, or copy the file here first"
+        return f"cannot be opened ({first_line(error)}); check the address, or copy the file here first"
     try:
         with local.open("rb") as file:
             magic = file.read(4)
@@ -116,11 +116,6 @@ def _what_is_wrong(path: str, error: Exception) -> str:
     if magic != b"root":
         return "is not a ROOT file (it does not begin with 'root'); name a ROOT file, or give it the suffix of its format"
     return "begins as a ROOT file but is cut short or damaged; fetch it again"
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:

@@ -89,16 +89,16 @@ def record_shapes(names: Iterable[str], records: Mapping[str, Any]) -> dict[str,
     names = list(names)
     there = set(names)
     pruned = {name: _pruned(shape, there) for name, shape in records.items() if name not in there}
-    owner = {column: name for name, shape in pruned.items() if shape is not None for column in members_of(shape)}
+    owner = {column: name for name, shape in pruned.items() if shape is not None for column in columns_of_shape(shape)}
     units = dict.fromkeys(owner.get(name, name) for name in names)
     return {unit: pruned.get(unit, unit) for unit in units}
 
 
-def members_of(shape: Any) -> list[str]:
+def columns_of_shape(shape: Any) -> list[str]:
     """The columns within a record, in order."""
     if isinstance(shape, str):
         return [shape]
-    return [name for fields in shape.values() for _, inner in fields for name in members_of(inner)]
+    return [name for fields in shape.values() for _, inner in fields for name in columns_of_shape(inner)]
 
 
 def _pruned(shape: Any, names: Container[str]) -> Any:
@@ -242,7 +242,7 @@ def _shaped(shape: Any, contents: Mapping[str, Any], length: int, in_list: bool 
         return layout.content[: layout.offsets[-1]] if in_list else layout
     kind, fields = next(iter(shape.items()))
     starts_list = kind.endswith("s") and not in_list
-    offsets = contents[members_of(shape)[0]].offsets if starts_list else None
+    offsets = contents[columns_of_shape(shape)[0]].offsets if starts_list else None
     size = length if offsets is None else int(offsets[-1])
     inner = [_shaped(part, contents, size, in_list or starts_list) for _, part in fields]
     names = None if kind.startswith("tuple") else [name for name, _ in fields]

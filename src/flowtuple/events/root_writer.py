@@ -12,7 +12,7 @@ import uproot
 from flowtuple.errors import InvalidArgument, Refused, name_parts
 from flowtuple.events.root_forms import first_forms, kind_in_words, opaque_forms
 from flowtuple.events.root_objects import restore
-from flowtuple.events.root_rntuple import FieldPlan, NTupleWriter, field_paths, members_of, plan_fields, record_shapes
+from flowtuple.events.root_rntuple import FieldPlan, NTupleWriter, columns_of_shape, field_paths, plan_fields, record_shapes
 from flowtuple.events.root_ttree import Branch, TreeWriter, plan_branches, type_changes
 from flowtuple.events.source import WriteOptions, WriteResult
 from flowtuple.schema import Column
@@ -233,7 +233,7 @@ def root_renamed(tree: str, columns: Sequence[Column], storage: Mapping[str, Any
         paths = {name: ".".join(path) for name, path in field_paths(list(units)).items()}
         found = {name: (path,) for name, path in paths.items() if path != name}
     else:
-        found = {name: tuple(members_of(shape)) for name, shape in units.items() if not isinstance(shape, str)}
+        found = {name: tuple(columns_of_shape(shape)) for name, shape in units.items() if not isinstance(shape, str)}
     for name, original in storage.get("renamed", {}).items():
         found[original] = (*found.get(original, ()), name)
     return {f"{tree}/{name}": tuple(written) for name, written in found.items()}
@@ -241,7 +241,7 @@ def root_renamed(tree: str, columns: Sequence[Column], storage: Mapping[str, Any
 
 def _flat_records(records: Mapping[str, Any]) -> list[str]:
     """The records whose members become branches of their own."""
-    return [f"{name}: a record -> branches {_listed(members_of(shape))}" for name, shape in records.items()]
+    return [f"{name}: a record -> branches {_listed(columns_of_shape(shape))}" for name, shape in records.items()]
 
 
 def _renamed_fields(columns: Sequence[Column], records: Mapping[str, Any]) -> list[str]:
