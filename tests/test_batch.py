@@ -344,23 +344,21 @@ class TestOnDask:
         for path in here.rglob("*.ftup"):
             assert (there / path.relative_to(here)).read_bytes() == path.read_bytes()
 
-    def test_a_worker_needs_no_pytorch(
-        self, client: Any, folder: Path, generated: Path, sources: list[str], tmp_path: Path
-    ) -> None:
+    def test_a_worker_needs_no_pytorch(self, folder: Path, generated: Path, sources: list[str], tmp_path: Path) -> None:
         model, tasks = str(folder / "m.flow"), plan(sources, tmp_path, ".ftup")
-        client.restart()
-        run(job(folder), tasks, tmp_path, client)
-        jobs = [
-            (Verify(), tasks),
-            (Decompress(), plan([str(tmp_path / "*" / "*.ftup")], tmp_path / "back", ".root")),
-            (Sample(model), parts(20, 10, tmp_path / "drawn", ".root")),
-            (Score(model), plan(sources, tmp_path / "scores", ".parquet")),
-            (Simulate(str(generated / "m.flow")), plan([str(generated / "?.parquet")], tmp_path / "made", ".root")),
-        ]
-        for what, many in jobs:
-            summary = run(what, many, tmp_path / type(what).__name__, client)
-            assert (summary.done, dict(summary.failed)) == (len(many), {})
-        loaded = client.run(lambda: sorted({"torch", "zuko", "matplotlib", "dask_awkward"} & set(sys.modules)))
+        with connected("local:2") as new:  # workers that have loaded nothing
+            run(job(folder), tasks, tmp_path, new)
+            jobs = [
+                (Verify(), tasks),
+                (Decompress(), plan([str(tmp_path / "*" / "*.ftup")], tmp_path / "back", ".root")),
+                (Sample(model), parts(20, 10, tmp_path / "drawn", ".root")),
+                (Score(model), plan(sources, tmp_path / "scores", ".parquet")),
+                (Simulate(str(generated / "m.flow")), plan([str(generated / "?.parquet")], tmp_path / "made", ".root")),
+            ]
+            for what, many in jobs:
+                summary = run(what, many, tmp_path / type(what).__name__, new)
+                assert (summary.done, dict(summary.failed)) == (len(many), {})
+            loaded = new.run(lambda: sorted({"torch", "zuko", "matplotlib", "dask_awkward"} & set(sys.modules)))
         assert set(map(tuple, loaded.values())) == {()}
 
     def test_a_killed_worker_costs_no_file(self, client: Any, tmp_path: Path) -> None:
