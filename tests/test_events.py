@@ -133,7 +133,7 @@ def test_what_is_opaque_reads_back(tmp_path, suffix, but, n):
         (".parquet", "either", r"memory: cannot write Events/either as Parquet: .*union\[int64, string\]; write .npz"),
         (".h5", "gap", r"memory: cannot write Events/gap as HDF5: its type is \?int64"),
         (".h5", "deep", r"cannot write Events/deep as HDF5"),
-        (".csv", "deep", r"cannot write Events/deep as text: its type is var \* var \* float64; write .parquet"),
+        (".csv", "deep", r"cannot write Events/deep as text: its type is var \* var \* float64; write .npz"),
         (".csv.gz", "sometimes", r"cannot write Events/sometimes as text"),
     ],
 )
@@ -152,9 +152,9 @@ def test_what_a_format_cannot_hold_is_refused_or_dropped(tmp_path, suffix, colum
 def test_formats_of_one_table_hold_nothing_else(tmp_path, suffix, name):
     table = Table("a", (Column("x", "int64"),), 1, {"x": np.array([1])})
     other = Table("b", table.columns, 1, table.data)
-    with pytest.raises(Unsupported, match=f"{name} holds one table and there are a, b; choose one: FILE:a"):
+    with pytest.raises(Unsupported, match=f"{name} holds one table and there are a, b; choose one: FILE:a, or write .npz"):
         write_dataset(dataset(table, other), tmp_path / f"x{suffix}", WriteOptions(drop=True))
-    with pytest.raises(Unsupported, match=f"{name} cannot hold h; .*--drop"):
+    with pytest.raises(Unsupported, match=f"cannot write h as {name}: it is no table; write .npz, .*--drop"):
         write_dataset(dataset(table, carried={"h": b""}), tmp_path / f"x{suffix}")
     write_dataset(dataset(table, carried={"h": b""}), tmp_path / f"x{suffix}", WriteOptions(drop=True))
     assert len(list(tmp_path.iterdir())) == 1
@@ -331,7 +331,7 @@ def test_a_lone_column_with_a_missing_value_keeps_its_events(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "suffix", "match"),
     [
-        ({"x": [[1.0], []]}, ".csv", r"cannot write events/x as text: it has lists; write .parquet"),
+        ({"x": [[1.0], []]}, ".csv", r"cannot write events/x as text: it has lists; write .npz"),
         ({"x": np.zeros((2, 3))}, ".csv", r"cannot write events/x as text: it has \[3\] values per event;"),
         ({"x": ["a b"]}, ".txt", "cannot write events/x as text: it has words with white space, use .csv"),
         ({"x y": [1]}, ".dat", "cannot write events/x y as text: it has words with white space, use .csv"),

@@ -727,7 +727,7 @@ class TestSharedCases:
     @pytest.mark.parametrize(
         ("name", "columns", "refused"),
         [
-            ("delphes_output", 110, 0),
+            ("delphes_output", 115, 0),
             ("uproot-issue404", 1431, 54),
             ("uproot-small-dy-nooffsets", 8, 0),
             ("uproot-issue-398", 30, 0),

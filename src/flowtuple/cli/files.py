@@ -92,13 +92,17 @@ def _verify_values(original: list[str], path: str, names: str, model: Path | Non
         found = workflow.verify(
             one_or_many(original), path, names=split_names(names), model=model, memory=memory, progress=progress
         )
+    with File(path, model=model, memory=memory) as file:
+        left_out = file.left_out
     violations = sum(column.violations for column in found)
     if as_json:
         columns = [column.to_json() for column in found]
-        print_json({"violations": violations, "columns": columns, "absent": list(found.absent)})
+        parts = [part.to_json() for part in left_out]
+        print_json({"violations": violations, "columns": columns, "absent": list(found.absent), "left_out": parts})
     else:
         show_fidelity(f"{path} against {', '.join(original)}", found)
         show_absent(found.absent)
+        warn_left_out(left_out, " at compression")
     if violations:
         raise typer.Exit(1)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 import uproot
 
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.schema import Column
-from flowtuple.table import Dataset, Table, TableSource, concatenate, with_counters
+from flowtuple.table import Dataset, LeftOut, Table, TableSource, concatenate, with_counters
 
 
 class Chain:
@@ -139,13 +140,31 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
         else:
             refused[name] = "the files hold different ones; add them up beforehand (hadd), or read the files one by one"
     description = f"{len(parts)} files from {described[0]} to {described[-1]}"
-    storage = {name: how for name, how in first.storage.items() if all(part.storage.get(name) == how for part in parts)}
+    storage = {name: shared for name in first.tables if (shared := _shared_storage(name, parts))}
     left_out = tuple({part.name: part for whole in reversed(parts) for part in whole.left_out}.values())
+    left_out += tuple(part for name in first.tables for part in _different(name, parts, storage.get(name, {})))
     nbytes = sum(part.nbytes for part in parts)
     chained = Dataset(description, tables, carried, refused, nbytes, storage, left_out, first.format)
     for table in chained.tables.values():
         _ = table.columns  # files that differ are refused now, not at the first read
     return chained
+
+
+def _shared_storage(name: str, parts: Sequence[Dataset]) -> dict[str, Any]:
+    """Notes on how all files store a table: of ROOT files those that agree, and the first title; of others all or none."""
+    notes = [part.storage.get(name, {}) for part in parts]
+    first = notes[0]
+    if parts[0].format != ".root":
+        return first if all(other == first for other in notes) else {}
+    return {key: value for key, value in first.items() if key == "title" or all(n.get(key) == value for n in notes)}
+
+
+def _different(name: str, parts: Sequence[Dataset], shared: Mapping[str, Any]) -> list[LeftOut]:
+    """The notes on a table in which ROOT files differ."""
+    if parts[0].format != ".root":
+        return []
+    keys = dict.fromkeys(key for part in parts for key in part.storage.get(name, {}) if key not in shared)
+    return [LeftOut(f"{name}/({key})", "the files differ in it") for key in keys]
 
 
 def _check_same_paths(first: Dataset, part: Dataset) -> None:

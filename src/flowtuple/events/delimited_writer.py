@@ -66,10 +66,10 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     kept = [column for column in source.columns if not reasons[column.name]]
     lost = {f"{source.name}/{c.name}": reasons[c.name] for c in source.columns if reasons[c.name] and not c.hidden}
     if lost and not options.drop:
-        advice = "write .parquet, .root or .npz, or leave them out with --drop"
+        advice = "write .npz, or leave them out with --drop"
         raise Refused(dataset.description, "write {} as text", lost, advice)
     if not kept:
-        raise Unsupported(f"{dataset.description}: no column of {source.name!r} can be text; write .parquet, .root or .npz")
+        raise Unsupported(f"{dataset.description}: no column of {source.name!r} can be text; write .npz")
     with open(path, "wb") as raw:
         if path.suffix == ".gz":  # no name and no time inside, so that equal data makes equal files
             with (

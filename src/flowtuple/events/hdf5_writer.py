@@ -45,7 +45,7 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     obstacles = {name: _obstacles(dataset, source) for name, source in dataset.tables.items()}
     lost = {f"{name}/{column}": reason for name, columns in obstacles.items() for column, reason in columns.items()}
     if lost and not options.drop:
-        raise Refused(dataset.description, "write {} as HDF5", lost, "write .npz or .parquet, or leave them out with --drop")
+        raise Refused(dataset.description, "write {} as HDF5", lost, "write .npz, or leave them out with --drop")
     plans = {name: [c for c in t.columns if c.name not in obstacles[name]] for name, t in dataset.tables.items()}
     with patient(path) as stream, h5py.File(stream, "w", track_order=True) as file:  # a full disk would end the process
         for name, columns in plans.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import awkward as ak
@@ -54,6 +55,11 @@ def kind_in_words(column: Column, forms: Mapping[str, Any]) -> str:
     if not column.is_opaque:
         return f"{column.dtype} {list(column.shape)}" if column.shape else column.dtype
     return mark_of(forms[column.name]) or " ".join(str(forms[column.name].type).split())
+
+
+def widened(column: Column) -> Column:
+    """A column of half precision as one of float32, which holds the same values: uproot writes no other."""
+    return replace(column, dtype="float32") if column.dtype == "float16" else column
 
 
 def plain_reason(column: Column) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.events.root_forms import field_reason, kind_in_words, mark_of, plain_reason
+from flowtuple.events.root_forms import field_reason, kind_in_words, mark_of, plain_reason, widened
 from flowtuple.events.root_private import private, require
 from flowtuple.schema import Array, Column, unused
 from flowtuple.table import Table, TableSource, ranges
@@ -122,12 +122,13 @@ def plan_fields(source: TableSource, forms: Mapping[str, Any], records: Mapping[
         records: Shapes of the records that the input had, by name.
     """
     columns = [c for c in source.columns if not c.hidden]
-    reasons = {c.name: field_reason(forms[c.name]) if c.is_opaque else plain_reason(c) for c in columns}
+    reasons = {c.name: field_reason(forms[c.name]) if c.is_opaque else plain_reason(widened(c)) for c in columns}
     reasons = {name: reason for name, reason in reasons.items() if reason}
     good = [c for c in columns if c.name not in reasons]
-    planned = {c.name: _field_form(forms[c.name]) if c.is_opaque else _plain_form(c) for c in good}
+    planned = {c.name: _field_form(forms[c.name]) if c.is_opaque else _plain_form(widened(c)) for c in good}
     changed = [c for c in good if c.is_opaque and (mark_of(forms[c.name]) or _has_record_arrays(forms[c.name]))]
     loosened = {c.name: f"{kind_in_words(c, forms)} -> {planned[c.name].type}" for c in changed}
+    loosened |= {c.name: "float16 -> float32" for c in good if c.dtype == "float16"}
     unknown = [c.name for c in good if c.is_opaque and "unknown" in str(forms[c.name].type)]
     loosened |= dict.fromkeys(unknown, "no value tells its type -> float64")
     shapes = record_shapes(planned, records or {})
@@ -284,7 +285,7 @@ def _content(column: Column, table: Table, offsets: Mapping[str, Array], form: A
     values = table.data[column.name]
     if column.is_opaque:
         return conform(ak.to_layout(ak.to_packed(values)), form)
-    flat = ak.contents.NumpyArray(np.ascontiguousarray(values).reshape(-1))
+    flat = ak.contents.NumpyArray(np.ascontiguousarray(values, widened(column).dtype).reshape(-1))
     inner = form if column.counter is None else form.content
     layout = _blocks(flat, inner, len(values))
     if column.counter is None:

@@ -11,7 +11,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.events.root_branches import number_block
-from flowtuple.events.root_forms import NUMBERS, kind_in_words, plain_reason
+from flowtuple.events.root_forms import NUMBERS, kind_in_words, plain_reason, widened
 from flowtuple.events.root_header import use_own_header
 from flowtuple.events.root_private import require
 from flowtuple.schema import Column, unused
@@ -69,6 +69,7 @@ def type_changes(columns: Sequence[Column]) -> list[str]:
     narrow = _narrow_counters(columns)
     changes = [f"{c.name}: hidden -> branch {names[c.name]}, int32" for c in columns if c.hidden]
     changes += [f"{c.name}: {c.dtype} -> int32" for c in columns if c.name in narrow]
+    changes += [f"{c.name}: float16 -> float32" for c in columns if c.dtype == "float16"]
     renamed = [c.name for c in columns if not c.hidden and names[c.name] != c.name]
     return changes + [f"{name} -> branch {names[name]}: ROOT finds no counter by a name in brackets" for name in renamed]
 
@@ -132,7 +133,7 @@ def plan_branches(source: TableSource, forms: Mapping[str, Any]) -> tuple[list[B
             made = _opaque_branches(column, forms[column.name], names, taken)
             reason = "" if made else f"no branch of a tree holds {kind_in_words(column, forms)}"
         else:
-            reason = plain_reason(column)
+            reason = plain_reason(widened(column))
             made = [] if reason else [_plain_branch(column, names, narrow)]
         if reason:
             reasons[column.name] = reason
@@ -151,7 +152,7 @@ def _ordered(branches: Mapping[str, Branch]) -> list[Branch]:
 
 def _plain_branch(column: Column, names: Mapping[str, str], narrow: set[str]) -> Branch:
     """The branch of a column of numbers."""
-    dtype = np.dtype("int32" if column.hidden or column.name in narrow else column.dtype)
+    dtype = np.dtype("int32" if column.hidden or column.name in narrow else widened(column).dtype)
     counter = None if column.counter is None else names[column.counter]
     return Branch(names[column.name], column.name, np.dtype((dtype, column.shape)), column.title, counter)
 
@@ -227,7 +228,8 @@ def _values(branch: Branch, column: Column, table: Table, offsets: Mapping[str, 
         return ak.to_numpy(ak.num(content, axis=1)).astype(np.int32)
     if column.counter is not None:
         index = ak.index.Index64(offsets[column.counter])
-        return ak.Array(ak.contents.ListOffsetArray(index, ak.contents.NumpyArray(content)))
+        flat = content.astype(branch.type.base, copy=False)
+        return ak.Array(ak.contents.ListOffsetArray(index, ak.contents.NumpyArray(flat)))
     return content if column.is_opaque else content.astype(branch.type.base, copy=False)
 
 

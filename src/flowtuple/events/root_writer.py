@@ -93,8 +93,8 @@ def root_obstacles(dataset: Dataset) -> tuple[str, ...]:
     Example:
         >>> import numpy as np
         >>> from flowtuple.events.source import open_dataset
-        >>> root_obstacles(open_dataset({"x": [1.5], "y": np.zeros(1, "float16")}))
-        ('no ROOT file will hold events/y: ROOT has no float16; decompress to .npz, which holds everything',)
+        >>> root_obstacles(open_dataset({"x": [1.5], "y": np.zeros((1, 0))}))
+        ('no ROOT file will hold events/y: ROOT has no arrays of length 0; decompress to .npz, which holds everything',)
     """
     return root_outlook(dataset)[1]
 
@@ -193,8 +193,9 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
     is_tree = storage.get("kind", "ttree") != "rntuple" and not back
     records = storage.get("records", {})
     said = [f"the tree: it comes back as an RNTuple because {_why(back)}; without them as a TTree"] if back else []
-    said += [*type_changes(columns), *_flat_records(records)] if is_tree else _renamed_fields(columns, records)
-    said += [f"{name}: another name for {old!r}" for name, old in storage.get("renamed", {}).items()]
+    said += [*type_changes(columns), *_flat_records(columns, records)] if is_tree else _renamed_fields(columns, records)
+    names = {c.name for c in columns}
+    said += [f"{name}: another name for {old!r}" for name, old in storage.get("renamed", {}).items() if name in names]
     aliases = list(storage.get("aliases", {}))
     if aliases and not is_tree:
         said.append(f"{_counted('alias', 'aliases', aliases)} not written: an RNTuple has none")
@@ -234,14 +235,19 @@ def root_renamed(tree: str, columns: Sequence[Column], storage: Mapping[str, Any
         found = {name: (path,) for name, path in paths.items() if path != name}
     else:
         found = {name: tuple(columns_of_shape(shape)) for name, shape in units.items() if not isinstance(shape, str)}
+    known = set(names)
     for name, original in storage.get("renamed", {}).items():
+        if name not in known:
+            continue
         found[original] = (*found.get(original, ()), name)
     return {f"{tree}/{name}": tuple(written) for name, written in found.items()}
 
 
-def _flat_records(records: Mapping[str, Any]) -> list[str]:
+def _flat_records(columns: Sequence[Column], records: Mapping[str, Any]) -> list[str]:
     """The records whose members become branches of their own."""
-    return [f"{name}: a record -> branches {_listed(columns_of_shape(shape))}" for name, shape in records.items()]
+    units = record_shapes([c.name for c in columns], records)
+    shapes = {name: columns_of_shape(shape) for name, shape in units.items() if not isinstance(shape, str)}
+    return [f"{name}: a record -> branches {_listed(members)}" for name, members in shapes.items()]
 
 
 def _renamed_fields(columns: Sequence[Column], records: Mapping[str, Any]) -> list[str]:

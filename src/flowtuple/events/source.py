@@ -13,7 +13,7 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.atomic import atomic_path
-from flowtuple.errors import InvalidArgument, Unsupported
+from flowtuple.errors import InvalidArgument, Refused, Unsupported
 from flowtuple.events.chain import chain
 from flowtuple.events.location import check_readable, expand, format_suffix, is_url, split_tree, suffix_of, told_by_server
 from flowtuple.events.memory import dataset_from_memory, is_dataframe
@@ -183,10 +183,13 @@ def single_table(dataset: Dataset, options: WriteOptions, format_name: str) -> T
         raise InvalidArgument(f"{dataset.description}: holds no table to write")
     names = list(dataset.tables)
     if len(names) > 1:
-        raise Unsupported(f"{format_name} holds one table and there are {', '.join(names)}; choose one: FILE:{names[0]}")
+        trees = ", ".join(names)
+        where = f"{dataset.description}: {format_name} holds one table and there are {trees}"
+        raise Unsupported(f"{where}; choose one: FILE:{names[0]}, or write .npz")
     if dataset.carried and not options.drop:
-        what = ", ".join(dataset.carried)
-        raise Unsupported(f"{format_name} cannot hold {what}; write .root, .h5 or .npz, or leave them out with --drop")
+        parts = dict.fromkeys(dataset.carried, "it is no table")
+        advice = "write .npz, or leave them out with --drop"
+        raise Refused(dataset.description, f"write {{}} as {format_name}", parts, advice)
     return dataset.tables[names[0]]
 
 
