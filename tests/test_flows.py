@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import awkward as ak
@@ -10,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("zuko")
+multivariate_normal = pytest.importorskip("scipy.stats").multivariate_normal
 
 import flowtuple as ft  # noqa: E402
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Unsupported  # noqa: E402
@@ -144,17 +146,26 @@ def test_a_device_gives_the_same(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_loss_falls_in_training(kind: str) -> None:
+    """Where the loss is a likelihood, nearly to that of the true density of the rows held out."""
     from flowtuple.generative.blocks import Sample
     from flowtuple.generative.fit import fit
 
-    draw = np.random.default_rng(0)
-    x = draw.normal(0, 1, (4000, 2)) @ np.array([[1.0, 0.9], [0.0, 0.4]])
+    draw, mixed = np.random.default_rng(0), np.array([[1.0, 0.9], [0.0, 0.4]])
+    x = draw.normal(0, 1, (4000, 2)) @ mixed
     flow = build(kind, 2, SMALL, seed=0)
     sample = Sample(lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x)))
-    fitted = fit(flow, sample, Training(epochs=8, batch=256, learning_rate=5e-3), 0, lambda share, loss: None)
+    options = Training(epochs=8, batch=256, learning_rate=5e-3)
+    fitted = fit(flow, sample, options, 0, lambda share, loss: None)
     losses = [held for _, _, held in fitted.history]
-    assert losses[-1] < losses[0] - 0.02
     assert fitted.best_epoch == int(np.argmin(losses)) + 1
+    if kind == "flow-matching":
+        assert losses[-1] < losses[0] - 0.3  # 0.83 +- 0.08 lower, 12 models
+        return
+    held_out = x[sample.held_out(options.held_out, 0)]
+    truth = multivariate_normal(cov=mixed.T @ mixed).logpdf(held_out).mean()
+    # Above the truth by 0.018 +- 0.017 for maf, at most 0.020 +- 0.009 for the others, 12 models;
+    # by 0.98 for independent columns.
+    assert losses[-1] < 0.1 - truth
 
 
 def events(n: int = 3000, seed: int = 1) -> ak.Array:
@@ -190,12 +201,14 @@ def test_rows_drawn_have_types_values_and_shares_of_the_data(nsf: Path) -> None:
     data, drawn = events(), ft.sample(nsf, 20_000, seed=4)
     assert [str(drawn[name].type.content) for name in drawn.fields] == ["float32", "float32", "int8", "float32"]
     assert set(np.unique(drawn["Jet_charge"])) == {-1, 1}
+    # 0.190 +- 0.0065, 13 models
     assert float(np.mean(drawn["Jet_score"] == -1)) == pytest.approx(0.2, abs=0.04)
     for name in drawn.fields:
         real = ak.to_numpy(ak.flatten(data[name])).astype(float)
         assert float(np.mean(drawn[name])) == pytest.approx(real.mean(), abs=0.15 * real.std())
     pt, charge = (ak.to_numpy(drawn[name]).astype(float) for name in ("Jet_pt", "Jet_charge"))
-    assert np.corrcoef(pt, charge)[0, 1] > 0.05  # the dependence is there
+    # The dependence is there: 0.120 +- 0.009, 13 models
+    assert np.corrcoef(pt, charge)[0, 1] > 0.05
 
 
 def test_the_same_seed_gives_the_same_rows_in_any_block(nsf: Path) -> None:
@@ -216,7 +229,7 @@ def test_latent_rows_lead_back(nsf: Path) -> None:
         assert np.allclose(ak.to_numpy(back[name]), values, rtol=1e-4, atol=1e-4)
         assert back[name].type.content == ak.flatten(data[name]).type.content
     assert np.array_equal(ak.to_numpy(back["Jet_charge"]), ak.to_numpy(ak.flatten(data["Jet_charge"])))
-    assert abs(float(np.mean(z["Jet_pt"]))) < 0.15
+    assert abs(float(np.mean(z["Jet_pt"]))) < 0.15  # 0.039 +- 0.014, 13 models
 
 
 def test_scores(nsf: Path) -> None:
@@ -227,7 +240,7 @@ def test_scores(nsf: Path) -> None:
         scores["event"], ak.flatten(ak.local_index(data["Jet_pt"], axis=0) + ak.zeros_like(data["Jet_pt"], dtype=np.int64))
     )
     assert np.allclose(sum(scores[f"bits_{n}"] for n in ("Jet_pt", "Jet_eta", "Jet_charge", "Jet_score")), scores["bits"])
-    assert abs(float(np.mean(scores["surprise"]))) < 0.5
+    assert abs(float(np.mean(scores["surprise"]))) < 0.5  # 0.157 +- 0.014, 13 models
     some = ft.score(nsf, data[:100])
     assert np.allclose(some["log_prob"], scores["log_prob"][: len(some)], atol=1e-5)
     assert np.allclose(ft.load(nsf).log_prob(data), scores["log_prob"])
@@ -353,7 +366,9 @@ def shares(path: Path) -> float:
 
 
 @pytest.mark.parametrize(
-    "flow", [None, RowFlow("nsf", SMALL, Training(epochs=40, batch=256, learning_rate=1e-2))], ids=["lattice", "nsf"]
+    "flow",
+    [None, RowFlow("nsf", replace(SMALL, bins=16), Training(epochs=40, batch=256, learning_rate=1e-2))],
+    ids=["lattice", "nsf"],
 )
 def test_mixes_and_weights(tmp_path: Path, flow: RowFlow | None) -> None:
     draw = np.random.default_rng(0)
@@ -363,8 +378,10 @@ def test_mixes_and_weights(tmp_path: Path, flow: RowFlow | None) -> None:
     paths = [tmp_path / "low.npz", tmp_path / "high.npz"]
     options = {"effort": "fast", "flow": flow, "tolerance": None if flow else {"x": "abs:0.01"}}
     ft.train(paths, tmp_path / "plain.flow", **options)
+    # 0.505 +- 0.005, 12 models
     assert shares(tmp_path / "plain.flow") == pytest.approx(0.5, abs=0.04)
     ft.train(paths, tmp_path / "mix.flow", mix=(1.0, 0.25), **options)
+    # 0.206 +- 0.007, 12 models
     assert shares(tmp_path / "mix.flow") == pytest.approx(0.2, abs=0.04)
     x = np.concatenate([low, high])
     weighted = {"x": x, "w": np.where(x > 5, 0.25, 1.0)}
@@ -373,6 +390,7 @@ def test_mixes_and_weights(tmp_path: Path, flow: RowFlow | None) -> None:
     assert ft.sample(tmp_path / "weighted.flow", 3).fields == ["x"]
     negative = {"x": np.concatenate([x, high]), "w": np.concatenate([np.ones(6000), -0.75 * np.ones(3000)])}
     ft.train(negative, tmp_path / "negative.flow", weights="w", **options)
+    # 0.209 +- 0.005, 12 models
     assert shares(tmp_path / "negative.flow") == pytest.approx(0.2, abs=0.06)
 
 

@@ -70,14 +70,14 @@ def test_log_dets_add_up(model: Path, events: ak.Array) -> None:
 
 def test_the_density_adds_up_to_one(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
-    a = draw.integers(0, 4, 3000)
-    data = {"a": a, "b": (a + draw.integers(0, 3, 3000)) % 5}
+    a = draw.integers(0, 4, 12_000)
+    data = {"a": a, "b": (a + draw.integers(0, 3, 12_000)) % 5}
     ft.train(data, tmp_path / "m.flow", effort="fast")
     grid = np.array(list(itertools.product(range(4), range(5))))
     density = np.exp(ft.load(tmp_path / "m.flow").log_prob({"a": grid[:, 0], "b": grid[:, 1]}))
     assert 0.995 < density.sum() <= 1  # what is left is for values never seen
     seen = np.array([np.mean((data["a"] == p) & (data["b"] == q)) for p, q in grid])
-    assert np.abs(density - seen).max() < 0.02
+    assert np.abs(density - seen).max() < 0.02  # 0.0065 +- 0.0028, 12 models
 
 
 def test_columns_of_too_many_values_are_refused(tmp_path: Path) -> None:

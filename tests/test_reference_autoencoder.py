@@ -116,12 +116,13 @@ def test_the_decoder_of_a_file_is_that_of_the_plain_kind(network: str) -> None:
 
 def test_a_large_weight_leaves_no_information_in_latent_numbers(rows: Rows) -> None:
     """Where the KL divergence counts for everything the posterior is the prior: each mean is 0."""
-    asked = replace(NETWORK, training=replace(NETWORK.training, epochs=8))
+    asked = replace(NETWORK, training=replace(NETWORK.training, epochs=40))
     codecs = [
         AutoencoderCodec.fit(rows, replace(asked, variational=beta), 0, lambda share, loss: None)[0] for beta in (1e-6, 10.0)
     ]
     free, bound = (codec.latent(rows.values).std(axis=0).max() for codec in codecs)
-    assert bound < 0.05 < free / 2
+    assert bound < 0.05 < free / 2  # 0.0106 +- 0.0022, and 0.67 +- 0.14, 12 models
+    # 0.044 +- 0.005 and 0.1215 +- 0.0002, 12 models
     assert codecs[0].squared_error(rows.values) < codecs[1].squared_error(rows.values)
 
 

@@ -159,7 +159,8 @@ def test_rows_drawn_are_alike_those_learned(path: Path) -> None:
         low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
         assert np.abs(np.quantile(y, [0.25, 0.5, 0.75]) - [low, middle, high]).max() < 0.25 * (high - low)
     together = np.corrcoef(np.log(np.maximum(drawn["m"], 0.1)), np.log(np.maximum(drawn["pt"], 0.1)))[0, 1]
-    assert together > 0.5  # in the input 0.76; columns drawn each by itself have 0
+    # 0.74 +- 0.03, 13 models; in the input 0.76; columns drawn each by itself have 0
+    assert together > 0.5
 
 
 def test_rows_drawn_go_to_a_file(path: Path, tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ class TestWideFunctions:
 
     def test_few_steps_learn_more(self, task: planning.Task) -> None:
         narrow, wide = (float_bits(self.trained(task, 60, wide=w), task, slice(None)).sum() for w in (False, True))
-        assert wide < narrow - 0.1
+        assert wide < narrow - 0.1  # 2.13 +- 0.08 less, 12 models
 
     def test_the_integer_network_is_the_product(self, task: planning.Task) -> None:
         model = self.trained(task, 60, wide=True)
@@ -237,7 +237,10 @@ class TestWideFunctions:
         for d, c in enumerate(task.candidates):
             flow = replace(c.flow, network=model.network(d, c, 127))
             integers = flow_bits(flow, c.coded, task.features[list(c.inputs)]) / len(c.coded)
-            assert abs(integers - floats[d]) < 0.02
+            # At most 0.0022 +- 0.0011 more, 12 models. In one column -0.021 +- 0.012: after so few
+            # steps some values are all but impossible to the float network, and never less likely
+            # than 2^-16 to the integer one.
+            assert -0.1 < integers - floats[d] < 0.01
 
 
 class TestAwkwardData:

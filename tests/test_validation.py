@@ -102,7 +102,7 @@ def test_a_training_is_watched_and_its_page_shows_it(tmp_path: Path) -> None:
     watched = load_model(path).about["watched"]
     assert [epoch for epoch, _ in watched] == list(range(2, 23, 2))  # ten times or a few more
     assert all(set(found) == {"wasserstein/x", "wasserstein/k"} for _, found in watched)
-    assert max(watched[-1][1].values()) < 0.3
+    assert max(watched[-1][1].values()) < 0.3  # 0.11 +- 0.03, 13 models
     page = (tmp_path / "train.html").read_text()
     assert "Wasserstein" in page
     assert "Distances between rows drawn after epoch 22 and rows held out" in page
