@@ -365,12 +365,12 @@ BAD_DECOMPRESSIONS = {
         "out.csv.gz",
         [],
         "ragged.ftup: cannot write events/Jet_pt as text: it has lists",
-        ".parquet",
+        ".npz",
     ),
     "tables as CSV": ("nano.ftup", "out.csv", [], "Events, Runs", "choose one"),
     "tables as Parquet": ("nano.ftup", "out.parquet", [], "Events, Runs", "choose one"),
     "nesting as HDF5": ("deep.ftup", "out.h5", [], "deep.ftup: cannot write events/deep as HDF5", "--drop"),
-    "nesting as ROOT": ("deep.ftup", "out.root", [], "cannot write events/deep", "--drop", ".npz"),
+    "nesting as ROOT": ("deep.ftup", "out.root", ["--as", "ttree"], "cannot write events/deep", "--drop", ".npz"),
 }
 
 
@@ -681,7 +681,9 @@ class TestDecompress:
     def test_flat_columns_into_every_format(self, run: Callable[..., Ended], tmp_path: Path, suffix: str) -> None:
         output = tmp_path / f"out{suffix}"
         ended = run("decompress", "flat.ftup", "-o", output)
-        assert ended == Ended(0, f"{output}: {format_bytes(output.stat().st_size)}\n", "")
+        is_text = suffix in (".csv", ".csv.gz", ".txt", ".dat")
+        note = "flowtuple: warning: events: x: float32, read back from text as float64\n" if is_text else ""
+        assert ended == Ended(0, f"{output}: {format_bytes(output.stat().st_size)}\n", note)
         assert [p.name for p in tmp_path.iterdir()] == [f"out{suffix}"]
         (table,) = json.loads(run("inspect", tmp_path / f"out{suffix}", "--json").out)["tables"]
         assert [(c["name"], c["low"], c["high"]) for c in table["columns"]] == [("x", 1.5, 2.5), ("n", 1, 2)]

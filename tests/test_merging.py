@@ -314,7 +314,10 @@ class TestTreesAndObjects:
         assert run(2, files[0], "-o", target) == f"flowtuple: {target}: is to be merged of 1 files; name two or more\n"
         assert not target.exists()
         found = json.loads(run(0, *files, "-o", target, "--drop", "--json"))
+        left_out = found.pop("left_out")
         assert found == {"path": str(target), "file_bytes": target.stat().st_size}
+        assert {part["reason"] for part in left_out} == {"the merged files hold different ones"}
+        assert "differs" in {part["name"] for part in left_out}
         assert run(0, *files, "-o", target, "--drop").endswith(" from 2 files\n")
         assert_concatenates(target, files)
 
