@@ -620,3 +620,9 @@ def test_half_precision_is_written_as_float32(tmp_path: Path, container: str) ->
     assert back["h"].dtype == back["v"].dtype == np.float32
     assert back["h"].tolist() == data["h"].tolist()
     assert back["v"].tolist() == data["v"].tolist()
+
+
+def test_a_tree_is_no_folder(tmp_path: Path) -> None:
+    tables = {name: table_from_awkward(name, ak.Array({"x": np.arange(2)})) for name in ("t", "t/u")}
+    with pytest.raises(Unsupported, match=r"m: 't' would be a folder, too, for 't/u'; write \.npz, or one of them: FILE:t/u"):
+        write_dataset(Dataset("m", dict(tables)), tmp_path / "a.root", WriteOptions())

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import uproot
 
-from flowtuple.errors import InvalidArgument, Refused, name_parts
+from flowtuple.errors import InvalidArgument, Refused, Unsupported, name_parts
 from flowtuple.events.root_forms import first_forms, kind_in_words, opaque_forms
 from flowtuple.events.root_objects import restore
 from flowtuple.events.root_rntuple import FieldPlan, NTupleWriter, columns_of_shape, field_paths, plan_fields, record_shapes
@@ -64,6 +64,7 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         Refused: A column cannot be written, and `options.drop` is off; nothing has been written then.
     """
     compression = _parse_compression(options.compression)
+    _check_folders(dataset)
     storage = dataset.storage
     plans = [_plan(t, opaque_forms(t), storage.get(name, {}), options.container) for name, t in dataset.tables.items()]
     lost = {f"{plan.source.name}/{column}": reason for plan in plans for column, reason in plan.lost.items()}
@@ -81,6 +82,20 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         columns = [c for c in plan.source.columns if c.name not in plan.lost]
         renamed |= root_renamed(plan.source.name, columns, _written_as(plan))
     return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes), renamed)
+
+
+def _check_folders(dataset: Dataset) -> None:
+    """Refuse a tree whose name is also that of a folder: a ROOT file holds one thing under a name.
+
+    Raises:
+        Unsupported: The message names both.
+    """
+    names = [*dataset.tables, *dataset.carried]
+    folders = {"/".join(name.split("/")[:k]): name for name in names for k in range(1, name.count("/") + 1)}
+    for name in names:
+        if name in folders:
+            clash = f"{name!r} would be a folder, too, for {folders[name]!r}"
+            raise Unsupported(f"{dataset.description}: {clash}; write .npz, or one of them: FILE:{folders[name]}")
 
 
 def root_obstacles(dataset: Dataset) -> tuple[str, ...]:
