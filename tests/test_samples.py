@@ -52,13 +52,13 @@ def low_mantissa_bits(values, kept):
 
 
 def test_the_file_is_the_one_in_the_readme():
-    (noted,) = re.findall(r"sha256 `([0-9a-f]{64})`", README.read_text())
+    (noted,) = re.findall(r"sha256 `([0-9a-f]{64})`", README.read_text(encoding="utf-8"))
     assert hashlib.sha256(sample_path().read_bytes()).hexdigest() == noted
     assert 0.9e6 < sample_path().stat().st_size < 1.1e6
 
 
 def test_the_readme_names_every_branch():
-    assert set(re.findall(r"^\| `(\w+)` \|", README.read_text(), re.MULTILINE)) == set(BRANCHES)
+    assert set(re.findall(r"^\| `(\w+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE)) == set(BRANCHES)
 
 
 def test_trees_and_branches():
@@ -69,7 +69,7 @@ def test_trees_and_branches():
 
 
 def test_the_readme_counts_the_events_and_jets(events):
-    (noted,) = re.findall(r"([\d,]+) events with ([\d,]+) jets", README.read_text())
+    (noted,) = re.findall(r"([\d,]+) events with ([\d,]+) jets", README.read_text(encoding="utf-8"))
     assert tuple(int(number.replace(",", "")) for number in noted) == (len(events), len(jets(events, "pt")))
 
 
