@@ -262,7 +262,7 @@ class TestFolds:
         """Copies that were trained on would be told apart from others by heart: the area stays at a half."""
         assert oversampled.other.folds == 3
         areas = [found.objects[0].other.area for found in (equal, oversampled)]
-        assert areas[1].low < 0.53
+        assert areas[1].low < 0.53  # 0.454 +- 0.016, 9 models
         assert areas[1].high - areas[1].low > 0.8 * (areas[0].high - areas[0].low)
 
     def test_distances_and_cuts_count_events_once(self, equal: Closure, oversampled: Closure) -> None:
@@ -290,7 +290,7 @@ class TestComparison:
         assert len(jets.failures) == 3
         assert "of them by 5 sigma" in wrong[0].verdict
         assert jets.other.area.value > 0.6
-        assert jets.real.area.value < 0.55
+        assert jets.real.area.value < 0.55  # 0.496 +- 0.005, 9 models
         assert set(list(jets.excess)[:2]) == {"Jet_pt", "Jet_mass"}
         assert {v.quantity for v in jets.other.verdicts if v.beyond > 0.5 * v.bins} >= {"efficiency", "median response"}
         assert sum(v.beyond for v in jets.real.verdicts) < 0.06 * sum(v.bins for v in jets.real.verdicts)
@@ -313,7 +313,11 @@ class TestComparison:
     def test_equal_samples(self, equal: Closure) -> None:
         (jets,) = equal.objects
         assert "one half of" in equal.real
-        assert jets.other.area.low < 0.5 < jets.other.area.high + 0.03
+        area = jets.other.area
+        error = (area.high - area.low) / (2 * 1.96)
+        # -1.5 +- 1.2 errors, 9 models; below a half, since a fold with more events of one sample is
+        # judged by trees that saw fewer of them.
+        assert -7 * error < area.value - 0.5 < 4 * error
         assert sum(v.beyond for v in jets.other.verdicts) <= 0.046 * sum(v.bins for v in jets.other.verdicts)
         assert not any(" bins" in failure for failure in jets.failures)
 

@@ -118,7 +118,7 @@ def test_numbers_take_less_behind_a_second_codec(then: str, tmp_path: Path) -> N
         encode_rows(jets(), tmp_path / "x.ref", replace(AUTOENCODER, then=t), selection=SELECTION).file_bytes
         for t in ("", then)
     ]
-    assert sizes[1] < sizes[0] - 1000
+    assert sizes[1] < sizes[0] - 1000  # 3950 +- 700 at least, 9 models
 
 
 def test_values_of_a_method_go_on_through_flowtuple(plain: tuple[str, Path], tmp_path: Path) -> None:

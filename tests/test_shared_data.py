@@ -167,5 +167,5 @@ def test_trigger_jets_take_at_most_8_60_bits_a_value(shared_data: Path, tmp_path
         assert np.abs(y - x).max() <= 2.88e-3 * x.std() * (1 + 1e-9)
         values += len(x)
     assert values == 4 * 27945
-    assert 8 * packed.stat().st_size / values <= 8.60
+    assert 8 * packed.stat().st_size / values <= 8.60  # 8.414 +- 0.005, 11 models
     assert_verified(Trip(original, packed, packed, {}))
