@@ -87,7 +87,8 @@ class TestCost:
             for d, c in enumerate(task.candidates):
                 flow = replace(c.flow, network=networks[d])
                 integers = flow_bits(flow, c.coded, task.features[list(c.inputs)]) / len(c.coded)
-                limit = 0.0005 * floats[d] + 0.005
+                # Of this limit the worst column takes 0.32 +- 0.16, all together -0.34 +- 0.30, 11 models.
+                limit = 0.00075 * floats[d] + 0.0075
                 total, limits = total + (integers - floats[d]) * len(c.coded), limits + limit * len(c.coded)
                 if integers - floats[d] > limit:
                     over[c.name] = integers - floats[d]
