@@ -32,7 +32,7 @@ _SLOWER_READER = 10
 
 @dataclass
 class Outcome:
-    """What became of one file.
+    """Outcome for one file.
 
     Attributes:
         path: The file.

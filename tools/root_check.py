@@ -41,7 +41,7 @@ _CLOSE = 1e-9
 
 @dataclass(frozen=True)
 class Facts:
-    """What RDataFrame says of one column; the bins include what lies below and above."""
+    """Sums and histogram of one column from RDataFrame; the bins include underflow and overflow."""
 
     count: float
     total: float
@@ -103,7 +103,7 @@ def spans_of(frames: Frames, columns: list[str]) -> dict[str, tuple[float, float
 
 
 def facts_of(frames: Frames, spans: dict[str, tuple[float, float]]) -> dict[str, Facts | str]:
-    """What there is to say of each column, its histogram over the given span; or why it cannot be read."""
+    """Compute the facts of each column, with its histogram over the given span, or the reason why it cannot be read."""
 
     def book(frame: Any, column: str) -> Any:
         low, high = axis(*spans[column])
@@ -149,7 +149,7 @@ def _number(result: Any) -> float:
 
 
 def difference(one: Facts, other: Facts) -> str:
-    """What differs between two columns, empty where nothing does."""
+    """Return the first difference between two columns; empty where there is none."""
     if one.count != other.count:
         return f"{one.count:.0f} values against {other.count:.0f}"
     for what, a, b in (("minimum", one.low, other.low), ("maximum", one.high, other.high)):

@@ -22,7 +22,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 
 @dataclass(frozen=True)
 class Limits:
-    """What one command may use.
+    """Limits of one command.
 
     Attributes:
         seconds: Of wall time.
@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended.
+    """Outcome of a command.
 
     Attributes:
         code: Exit code; negative for a signal.

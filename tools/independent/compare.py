@@ -31,7 +31,7 @@ _PACKED = b"PK\x03\x04"
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one part of the original.
+    """Outcome for one part of the original.
 
     Attributes:
         name: `TREE/BRANCH`, or what else the part is called.
@@ -58,7 +58,7 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
 
     def count(self, *states: str) -> int:
-        """How many parts have one of these states."""
+        """Count the parts that have one of these states."""
         return sum(f.state in states for f in self.findings)
 
     def lost(self) -> list[Finding]:
@@ -73,7 +73,7 @@ class Comparison:
 
 @dataclass
 class Readable:
-    """What of a file its independent reader reads.
+    """Parts of a file that its independent reader reads.
 
     Attributes:
         parts: Names of the branches, columns and datasets that it reads.

@@ -1,4 +1,4 @@
-"""What a compressed file and its commands say about parts that are left out or renamed."""
+"""Declarations of a compressed file and its commands: parts that are left out or renamed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Declared:
         return any((_stands_in(name, text) and "/" in name) or f"'{last}'" in text for text in self.texts)
 
     def reason(self, name: str) -> str:
-        """Why it is left out, as far as it is said."""
+        """Return the declared reason for leaving a part out."""
         return next((why for out, why in self.left_out.items() if name.startswith(out)), "named in a message")
 
     def renames(self, old: str, new: str) -> bool:

@@ -1,4 +1,4 @@
-"""What ends a command from outside: it cleans up, says so in one line, and ends with the code that a shell expects."""
+"""Signals and closed streams: the command cleans up, says so in one line, and ends with the code that a shell expects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a value of a file that was compressed again may lie from its first original: bounds one after another."""
+"""Bounds applied one after another: the distance of a recompressed value from its first original."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class Promise:
 
     @property
     def kind(self) -> str:
-        """That of the only bound; `lossless` where no value may move, else `chain`."""
+        """Kind of the only bound; `lossless` where no value may move, else `chain`."""
         if self.bound is not None:
             return self.bound.kind
         lossless = all(part.kind == "lossless" for stage in self.stages for part in stage)
         return "lossless" if lossless else "chain"
 
     def largest_difference(self, original: Array) -> Array:
-        """How far each value may lie from its original, never too little: float64 of the original's shape.
+        """Return the largest allowed distance of each value from its original, never too small: float64 of its shape.
 
         With y the value after some bounds, |y| is at most |x| + d, and the next bound lets it move by what it allows there.
         """
@@ -153,7 +153,7 @@ def _distance(one: Array, other: Array) -> Array:
 
 
 def said_of(origin: Any) -> dict[str, str]:
-    """What provenance tells of how far columns, as `TABLE/COLUMN`, may lie from their first originals.
+    """Read from provenance the bound of each column, as `TABLE/COLUMN`, against its first original.
 
     Example:
         >>> said_of({"merged": [{"bounds": {"t/x": "abs:1"}}, {"bounds": {"t/x": "abs:2"}}]})

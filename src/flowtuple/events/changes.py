@@ -14,7 +14,7 @@ _SHOWN = 5  # names in a sentence
 
 @dataclass(frozen=True)
 class Keeping:
-    """What a format can say beside the values.
+    """Metadata that a format can store with the values.
 
     Attributes:
         name: The format, for people.
@@ -30,7 +30,7 @@ class Keeping:
 
 
 def changes_of(table: str, columns: Sequence[Column], storage: Mapping[str, Any], keeping: Keeping) -> tuple[str, ...]:
-    """What a table has otherwise in the output than in an input of another format.
+    """List the differences between a table in an output and in an input of another format.
 
     Args:
         table: The table's name.

@@ -71,7 +71,7 @@ def is_value(cell: str) -> bool:
 
 
 def find_delimiter(text: str, spaced: bool) -> str | None:
-    r"""What parts the fields, `None` for white space.
+    r"""Find the delimiter of the fields, `None` for white space.
 
     Args:
         text: The whole file.

@@ -25,7 +25,7 @@ _QUOTED = frozenset((*DELIMITERS, '"', "\r", "\n"))
 
 
 def storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[str, Any]:
-    """How a text file was written, as JSON; empty where it is as `write_dataset` would write it."""
+    """Describe the layout of a text file as JSON; empty where it is the one that `write_dataset` uses."""
     stored: dict[str, Any] = {}
     if delimiter != (None if spaced else ","):
         stored["delimiter"] = delimiter
@@ -87,7 +87,7 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
 
 
 def _obstacle(column: Column, opaque: Table, spaced: bool) -> str:
-    """Why a column cannot be text, empty where it can."""
+    """Reason why a column cannot be text; empty where it can."""
     if column.hidden or column.counter is not None:
         return "it has lists"
     if column.shape:
@@ -103,7 +103,7 @@ def _obstacle(column: Column, opaque: Table, spaced: bool) -> str:
 
 
 class _Form:
-    """How the lines are to look."""
+    """Layout of the lines of a text file."""
 
     def __init__(self, storage: Mapping[str, Any], spaced: bool) -> None:
         found = dict(storage) if storage.get("format") == ("txt" if spaced else "csv") else {}
@@ -133,7 +133,7 @@ class _Form:
         _write_comments(stream, comments, max(source.num_entries, *(row for row, _ in comments), 0))
 
     def _header(self, names: Sequence[str], source: TableSource, is_whole: bool) -> str | None:
-        """What comes before the names: nothing, or the sign of a comment; `None` where there is to be no header."""
+        """Return the sign before the names: nothing, or that of a comment; `None` for no header."""
         if is_whole and self._sign == "" and self._goes_without(names, source):
             return None
         if is_whole and self._sign and set(self._sign) <= {"#", " "} and self._sign.startswith("#"):

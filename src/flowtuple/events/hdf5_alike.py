@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -48,7 +49,7 @@ def write_alike(
     try:
         group = file.require_group(str(storage.get("group", "")) or "/")
         places = {c.name: i for i, c in enumerate(columns)}
-        sets = sorted(_sets(columns, storage), key=lambda part: places[part.first])  # in the order that they are read in
+        sets = sorted(_datasets(columns, storage), key=lambda part: places[part.first])  # in the order that they are read in
         made = [part.create(group, source.num_entries, step) for part in sets]
         for start, stop in ranges(source.num_entries, step):
             table = source.read([c.name for c in columns], start, stop)
@@ -66,20 +67,20 @@ def write_alike(
         ) from None
 
 
-def _sets(columns: Sequence[Column], storage: Mapping[str, Any]) -> Iterator[Set]:
+def _datasets(columns: Sequence[Column], storage: Mapping[str, Any]) -> Iterator[OutputDataset]:
     shown = {c.name: c for c in columns if not c.hidden}
     for stored in storage.get("sets", ()):
         if stored["kind"] == "records":
             names = _member_names(stored, shown)
             if names:
-                yield RecordSet(stored["name"], stored, {member: shown.pop(column) for member, column in names.items()})
+                yield CompoundDataset(stored["name"], stored, {member: shown.pop(column) for member, column in names.items()})
         elif stored["kind"] == "matrix":
-            yield MatrixSet(stored["name"], stored, tuple(shown.values()))
+            yield MatrixDataset(stored["name"], stored, tuple(shown.values()))
             shown = {}
         elif stored["name"] in shown:
-            yield ArraySet(stored["name"], stored, shown.pop(stored["name"]))
+            yield ArrayDataset(stored["name"], stored, shown.pop(stored["name"]))
     for name, column in shown.items():
-        yield ArraySet(name, {}, column)
+        yield ArrayDataset(name, {}, column)
 
 
 def _member_names(stored: Mapping[str, Any], shown: Mapping[str, Column]) -> dict[str, str]:
@@ -89,24 +90,24 @@ def _member_names(stored: Mapping[str, Any], shown: Mapping[str, Column]) -> dic
 
 
 @dataclass(frozen=True)
-class Set:
-    """A dataset to be made, and how the input held it."""
+class OutputDataset(ABC):
+    """A dataset to create, with the notes on how the input stored it."""
 
     name: str
     stored: Mapping[str, Any]
 
     @property
+    @abstractmethod
     def first(self) -> str:
-        """The first of its columns."""
-        raise NotImplementedError
+        """Name of the first column."""
 
+    @abstractmethod
     def create(self, group: Any, length: int, step: int) -> Any:
-        """The empty dataset."""
-        raise NotImplementedError
+        """Create the empty dataset."""
 
+    @abstractmethod
     def rows(self, table: Table, dtype: Any) -> Any:
-        """The rows of some events, in the type of the dataset."""
-        raise NotImplementedError
+        """Return the rows of some events, in the type of the dataset."""
 
 
 def _made(group: Any, name: str, shape: tuple[int, ...], dtype: Any, step: int) -> Any:
@@ -117,18 +118,18 @@ def _made(group: Any, name: str, shape: tuple[int, ...], dtype: Any, step: int) 
 
 
 @dataclass(frozen=True)
-class ArraySet(Set):
+class ArrayDataset(OutputDataset):
     """One column: an array, texts, or lists of numbers."""
 
     column: Column
 
     @property
     def first(self) -> str:
-        """Its column."""
+        """The only column."""
         return self.column.name
 
     def create(self, group: Any, length: int, step: int) -> Any:
-        """The empty dataset."""
+        """Create the empty dataset."""
         import h5py
 
         dtype = type_of(self.stored.get("type"), _usual_type(self.column))
@@ -137,7 +138,7 @@ class ArraySet(Set):
         return _made(group, self.name, (length, *self.column.shape), dtype, step)
 
     def rows(self, table: Table, dtype: Any) -> Any:
-        """The rows of some events, in the type of the dataset."""
+        """Return the rows of some events, in the type of the dataset."""
         import h5py
 
         if self.column.counter is None:
@@ -153,14 +154,14 @@ class ArraySet(Set):
 
 
 @dataclass(frozen=True)
-class MatrixSet(Set):
+class MatrixDataset(OutputDataset):
     """All columns as those of a matrix."""
 
     columns: tuple[Column, ...]
 
     @property
     def first(self) -> str:
-        """The first of its columns."""
+        """Name of the first column."""
         return self.columns[0].name
 
     def create(self, group: Any, length: int, step: int) -> Any:
@@ -181,19 +182,19 @@ class MatrixSet(Set):
         return made
 
     def rows(self, table: Table, dtype: Any) -> Any:
-        """The rows of some events, in the type of the dataset."""
+        """Return the rows of some events, in the type of the dataset."""
         return np.stack([table[c.name] for c in self.columns], axis=1)
 
 
 @dataclass(frozen=True)
-class RecordSet(Set):
+class CompoundDataset(OutputDataset):
     """Columns as members of records, perhaps padded to one number per event."""
 
     columns: Mapping[str, Column]
 
     @property
     def first(self) -> str:
-        """The first of its columns."""
+        """Name of the first column."""
         return next(column.name for column in self.columns.values())
 
     @property
@@ -222,11 +223,11 @@ class RecordSet(Set):
         return np.dtype(cast(Any, {"names": names, "formats": formats}))
 
     def create(self, group: Any, length: int, step: int) -> Any:
-        """The empty dataset."""
+        """Create the empty dataset."""
         return _made(group, self.name, (length, *self._shape), self._dtype(), step)
 
     def rows(self, table: Table, dtype: Any) -> Any:
-        """The rows of some events, in the type of the dataset."""
+        """Return the rows of some events, in the type of the dataset."""
         rows = np.zeros((table.num_entries, *self._shape), dtype)
         there = self._there(table)
         if there is not None:

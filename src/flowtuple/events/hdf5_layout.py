@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def storage(self) -> dict[str, Any]:
-        """What the writer needs, as JSON."""
+        """Notes for the writer, as JSON."""
         stored: dict[str, Any] = {"format": FORMAT}
         if self.group:
             stored["group"] = self.group
@@ -135,7 +135,7 @@ def _add_records(plan: Plan, key: str, values: Any, prefix: str) -> None:
 
 
 def _padding(plan: Plan, values: Any, columns: dict[str, Column]) -> dict[str, Any] | None:
-    """What fills empty places, where the records are objects of which `valid` says how many are there."""
+    """Find the padding values of records whose field `valid` counts the objects."""
     valid = columns.get("valid")
     if values.ndim != 2 or valid is None or valid.dtype != "bool" or valid.shape != values.shape[1:]:
         return None

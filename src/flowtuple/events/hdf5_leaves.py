@@ -163,7 +163,7 @@ def is_text(dtype: Any) -> bool:
 
 
 def obstacle(dataset: Any) -> str:
-    """Why the values of a dataset are out of reach, empty where they are not."""
+    """Reason why the values of a dataset cannot be reached; empty where they can."""
     if dataset.shape is None:
         return "it is empty and has no shape"
     try:
@@ -200,7 +200,7 @@ def _missing_sources(dataset: Any) -> str:
 
 
 def padding_of(dataset: Any, valid: str, fields: Sequence[str]) -> dict[str, Array] | None:
-    """What fills the places of objects that are not there, by member, in records padded to one number per event.
+    """Find the padding value of each member, in records padded to one number per event.
 
     Args:
         dataset: Records of shape (events, most objects).

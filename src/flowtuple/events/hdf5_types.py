@@ -69,7 +69,7 @@ class Members:
     fills: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self, members: Sequence[str]) -> dict[str, Any]:
-        """What the writer needs, of some of the members."""
+        """Notes for the writer, for some of the members."""
         tokens = [(member, type_token(self.dtype[member])) for member in members]
         stored: dict[str, Any] = {
             "name": self.name,

@@ -16,19 +16,19 @@ _UNFITTING = (ValueError, TypeError, KeyError)
 
 
 def stored_arrays(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Any]:
-    """What the writer needs for named arrays, as JSON: types that the columns do not tell."""
+    """Notes for the writer of named arrays, as JSON: types that the columns do not tell."""
     types = {name: values.dtype.str for name, values in arrays.items() if values.dtype.kind in "US"}
     return {"format": FORMAT, "prefix": prefix, "types": types} if types else {"format": FORMAT, "prefix": prefix}
 
 
 def stored_matrix(prefix: str, name: str, labels: str | None, texts: Array | None) -> dict[str, Any]:
-    """What the writer needs for a matrix, and for the array of its columns' names where there is one."""
+    """Notes for the writer of a matrix, and of the array of column names where there is one."""
     found: dict[str, Any] = {"format": FORMAT, "prefix": prefix, "matrix": name}
     return found if labels is None or texts is None else {**found, "labels": labels, "text": texts.dtype.kind}
 
 
 def stored_records(prefix: str, name: str, values: Array) -> dict[str, Any] | None:
-    """What the writer needs for a structured array; `None` where a member is one itself."""
+    """Notes for the writer of a structured array; `None` where a member is one itself."""
     dtype = values.dtype
     if any(dtype[member].base.names is not None for member in dtype.names or ()):
         return None

@@ -292,7 +292,7 @@ def _zipped(lists: Sequence[Any], kind: Any) -> Any:
 
 
 def storage_of(schema: Any, columns: Sequence[Column], renamed: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    """What a Parquet file of other origin says of its types, as JSON; short where they are what pyarrow writes."""
+    """Describe the types of a Parquet file as JSON; short where they are those that pyarrow writes."""
     kept = {key: text for key, text in (schema.metadata or {}).items() if key != METADATA_KEY}
     if sum(map(len, kept.values())) > LARGEST_METADATA:
         kept = {}
@@ -311,7 +311,7 @@ def storage_of(schema: Any, columns: Sequence[Column], renamed: Mapping[str, tup
 
 
 def left_out_of(table: str, schema: Any) -> tuple[LeftOut, ...]:
-    """What a schema says that does not travel along: the order of categories, and metadata that is too long."""
+    """List the parts of a schema that are not stored: the order of categories, and metadata that is too long."""
     size = sum(len(text) for key, text in (schema.metadata or {}).items() if key != METADATA_KEY)
     ordered = [field.name for field in schema if _is_ordered(field.type)]
     parts = [LeftOut(f"{table}/{name} (order)", "the order of its categories; its values are carried") for name in ordered]

@@ -149,7 +149,7 @@ class NTupleAccess:
         return ak.contents.ListOffsetArray(begins, inner, parameters=form.parameters)
 
     def _offsets(self, cluster: int, column: int | None, start: int, stop: int, total: int | None) -> Array:
-        """Where each list begins and the last one ends, among all elements of the cluster: int64.
+        """Return the offsets of the lists among all elements of the cluster: int64.
 
         Raises:
             ValueError: The column is none of offsets.
