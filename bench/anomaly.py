@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 import flowtuple as ft
-from flowtuple.events.source import open_dataset
-from flowtuple.referee.ranking import area_under_roc
-from flowtuple.table import read_all
+from flowtuple.comparison.two_sample.auc import area_under_roc
+from flowtuple.data.table import read_all
+from flowtuple.io.source import open_dataset
 
 
 def supervised(train: dict[str, np.ndarray], test: dict[str, np.ndarray], label: str, seed: int) -> str:

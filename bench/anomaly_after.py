@@ -26,19 +26,19 @@ from pathlib import Path
 import numpy as np
 
 import flowtuple as ft
-from flowtuple.cut import cut_columns, evaluate
-from flowtuple.events.source import open_dataset
-from flowtuple.referee.ranking import area_under_roc, gained_area
-from flowtuple.reference.accuracy import measure, overall
-from flowtuple.reference.autoencoder import AutoencoderCodec
-from flowtuple.reference.filters import cut_rows
-from flowtuple.reference.latent import LatentCodec
-from flowtuple.reference.options import Autoencoder, Latent
-from flowtuple.rivals import sz3, zfp
-from flowtuple.rivals.rival import PerColumn, is_available
-from flowtuple.row_reading import read_rows
-from flowtuple.rows import Rows
-from flowtuple.schema import Array, Bound
+from flowtuple.benchmark.codecs import sz3, zfp
+from flowtuple.benchmark.codecs.rival import PerColumn, is_available
+from flowtuple.benchmark.published.accuracy import measure, overall
+from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
+from flowtuple.benchmark.published.filters import cut_rows
+from flowtuple.benchmark.published.latent import LatentCodec
+from flowtuple.benchmark.published.options import Autoencoder, Latent
+from flowtuple.comparison.two_sample.auc import area_under_roc, gained_area
+from flowtuple.data.expressions import cut_columns, evaluate
+from flowtuple.data.row_source import read_rows
+from flowtuple.data.rows import Rows
+from flowtuple.data.schema import Array, Bound
+from flowtuple.io.source import open_dataset
 
 Score = Callable[[Array], Array]
 

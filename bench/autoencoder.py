@@ -27,14 +27,14 @@ from itertools import product
 import numpy as np
 
 import flowtuple as ft
-from flowtuple.events.source import open_dataset
-from flowtuple.reference.accuracy import Accuracy, measure, overall
-from flowtuple.reference.autoencoder import AutoencoderCodec
-from flowtuple.reference.normalisations import kind_of
-from flowtuple.reference.options import NETWORKS, NORMALISATIONS, Autoencoder
-from flowtuple.row_reading import read_rows
-from flowtuple.rows import Rows
-from flowtuple.selection import select
+from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
+from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
+from flowtuple.benchmark.published.normalisations import kind_of
+from flowtuple.benchmark.published.options import NETWORKS, NORMALISATIONS, Autoencoder
+from flowtuple.data.row_source import read_rows
+from flowtuple.data.rows import Rows
+from flowtuple.data.selection import select
+from flowtuple.io.source import open_dataset
 
 FOUR = {
     ("tanh", "none"): "5.181e-1",

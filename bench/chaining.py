@@ -16,15 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import flowtuple as ft
-from flowtuple.events.source import open_dataset
-from flowtuple.reference import stored
-from flowtuple.reference.accuracy import overall
-from flowtuple.reference.filters import cut_rows
-from flowtuple.reference.fitting import fit_codec
-from flowtuple.reference.options import SECOND, Autoencoder, Latent
-from flowtuple.reference.presets import reference_preset
-from flowtuple.row_reading import read_rows
-from flowtuple.rows import Rows
+from flowtuple.benchmark.published import stored
+from flowtuple.benchmark.published.accuracy import overall
+from flowtuple.benchmark.published.filters import cut_rows
+from flowtuple.benchmark.published.fitting import fit_codec
+from flowtuple.benchmark.published.options import SECOND, Autoencoder, Latent
+from flowtuple.benchmark.published.presets import reference_preset
+from flowtuple.data.row_source import read_rows
+from flowtuple.data.rows import Rows
+from flowtuple.io.source import open_dataset
 
 
 def rows_of(a: argparse.Namespace) -> tuple[Rows, dict[str, str]]:

@@ -19,7 +19,7 @@ from cost_task import Task
 
 
 def meters() -> tuple[Callable[[], Callable[[], int]], Callable[[], int]]:
-    """`peak_meter` and `resident` of flowtuple.contest.memory, without flowtuple: its packages are what is to be measured."""
+    """`peak_meter` and `resident` of flowtuple.benchmark.memory, without flowtuple: its packages are what is to be measured."""
     package = importlib.util.find_spec("flowtuple")
     folder = Path((package.submodule_search_locations or [""])[0] if package else "")
     spec = importlib.util.spec_from_file_location("memory", folder / "contest" / "memory.py")

@@ -1,4 +1,4 @@
-"""The methods whose steps bench/costs.py measures: those of flowtuple.reference, Baler, and the codecs of `flowtuple bench`.
+"""The methods whose steps bench/costs.py measures: published ones, Baler, and the codecs of `flowtuple bench`.
 
 Nothing but the standard library is imported before a clock starts.
 """
@@ -18,18 +18,18 @@ from cost_task import Subject, Task
 
 @dataclass(frozen=True)
 class Reference:
-    """A method of flowtuple.reference by the name and settings of its options."""
+    """A method of flowtuple.benchmark.published by the name and settings of its options."""
 
     options: str
     settings: dict[str, Any]
 
     def initialise(self, task: Task) -> None:
-        for module in ("flowtuple.reference.stored", "flowtuple.generative.zoo"):
+        for module in ("flowtuple.benchmark.published.stored", "flowtuple.flows.registry"):
             importlib.import_module(module)
 
     def train(self, task: Task) -> Callable[[], Any]:
-        from flowtuple.reference import options
-        from flowtuple.reference.fitting import fit_codec
+        from flowtuple.benchmark.published import options
+        from flowtuple.benchmark.published.fitting import fit_codec
 
         importlib.import_module("torch._dynamo")  # which the first optimiser of a process imports
         asked = getattr(options, self.options)(unit=task.unit, **self.settings)
@@ -55,9 +55,9 @@ class Reference:
     def load(self, task: Task) -> Callable[[], Any]:
         from safetensors.torch import load
 
-        from flowtuple.reference.autoencoder import AutoencoderCodec
-        from flowtuple.reference.latent import LatentCodec
-        from flowtuple.reference.networks import encoder
+        from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
+        from flowtuple.benchmark.published.latent import LatentCodec
+        from flowtuple.benchmark.published.networks import encoder
 
         def work() -> Any:
             settings, weights = json.loads((task.folder / "out.json").read_text()), (task.folder / "out.weights").read_bytes()
@@ -70,13 +70,13 @@ class Reference:
         return work
 
     def encode(self, task: Task) -> Callable[[], Any]:
-        from flowtuple.rivals.pieces import join
+        from flowtuple.baseline.pieces import join
 
         values = task.rows().values
         return lambda: (task.folder / "out.codes").write_bytes(join(task.model.encode(values)))
 
     def decode(self, task: Task) -> Callable[[], Any]:
-        from flowtuple.rivals.pieces import split
+        from flowtuple.baseline.pieces import split
 
         count = len(task.rows())
         return lambda: task.model.decode(split((task.folder / "out.codes").read_bytes()), count)
@@ -90,7 +90,7 @@ class Baler:
             importlib.import_module(f"baler_compressor.{module}")
 
     def train(self, task: Task) -> Callable[[], Any]:
-        from flowtuple.reference import baler
+        from flowtuple.benchmark.published import baler
 
         importlib.import_module("torch._dynamo")
         rows, asked = task.rows(), baler.Baler()
@@ -107,7 +107,7 @@ class Baler:
     def load(self, task: Task) -> Callable[[], Any]:
         from baler_compressor.data_processing import load_model
 
-        from flowtuple.reference import baler
+        from flowtuple.benchmark.published import baler
 
         columns, asked = len(task.rows().columns), baler.Baler()
         config, latent = baler.baler_config(asked), math.ceil(columns / asked.ratio)
@@ -116,7 +116,7 @@ class Baler:
     def encode(self, task: Task) -> Callable[[], Any]:
         import numpy as np
 
-        from flowtuple.reference import baler
+        from flowtuple.benchmark.published import baler
 
         rows, folder = task.rows(), task.folder
         np.savez(folder / "rows.npz", data=rows.values, names=np.array(rows.columns))
@@ -127,7 +127,7 @@ class Baler:
     def decode(self, task: Task) -> Callable[[], Any]:
         from baler_compressor import decompressor
 
-        from flowtuple.reference import baler
+        from flowtuple.benchmark.published import baler
 
         config = baler.baler_config(baler.Baler())
         model, codes = (str(task.folder / name) for name in ("out.model.pt", "out.compressed.npz"))
@@ -159,7 +159,7 @@ class Rival:
     def load(self, task: Task) -> Callable[[], Any]:
         if not self.trains:
             return lambda: None
-        from flowtuple.container.file import File
+        from flowtuple.file.file import File
 
         return lambda: File(self._path(task, "trained"), task.threads)
 
@@ -174,8 +174,8 @@ class Rival:
         return lambda: codec.decode(self._path(task, "out"), described)
 
     def _codec(self, task: Task) -> Any:
-        from flowtuple.contest.codecs import codec
-        from flowtuple.contest.settings import Settings
+        from flowtuple.benchmark.registry import codec
+        from flowtuple.benchmark.settings import Settings
 
         model = self._path(task, "trained") if self.trains else None
         return codec(self.name, Settings(threads=task.threads, model=model))

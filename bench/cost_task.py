@@ -31,7 +31,7 @@ class Task:
         """The objects, as `Rows`."""
         import numpy as np
 
-        from flowtuple.rows import Rows
+        from flowtuple.data.rows import Rows
 
         values, about = np.load(self.folder / "rows.npy"), json.loads((self.folder / "rows.json").read_text())
         names, dtypes = tuple(about["columns"]), tuple(about["dtypes"])
@@ -39,10 +39,10 @@ class Task:
 
     def table(self) -> tuple[Any, Any]:
         """The objects as a table of events, and its bounds resolved."""
-        from flowtuple.contest.inputs import layouts, surveys
-        from flowtuple.progress import silent
-        from flowtuple.schema import Column
-        from flowtuple.table import Table
+        from flowtuple.benchmark.inputs import layouts, surveys
+        from flowtuple.data.schema import Column
+        from flowtuple.data.table import Table
+        from flowtuple.runtime.progress import silent
 
         rows = self.rows()
         columns = tuple(Column(name, dtype) for name, dtype in zip(rows.columns, rows.dtypes, strict=True))

@@ -33,11 +33,11 @@ import numpy as np
 from cost_subjects import METHODS
 from cost_task import STEPS
 
-from flowtuple.contest.machine import machine
-from flowtuple.contest.run import POOLS
-from flowtuple.events.source import open_dataset
-from flowtuple.generative.fit import THREADS
-from flowtuple.row_reading import read_rows
+from flowtuple.benchmark.machine import machine
+from flowtuple.benchmark.run import POOLS
+from flowtuple.data.row_source import read_rows
+from flowtuple.flows.fit import THREADS
+from flowtuple.io.source import open_dataset
 
 PUBLISHED = {  # seconds of initialise, load, encode, decode; MB of encode, decode
     "autoencoder-tanh": ((2.5174, 0.05932, 0.03934, 0.02113), (0.0024, 0.1780)),

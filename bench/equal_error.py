@@ -26,19 +26,19 @@ from pathlib import Path
 import numpy as np
 from lattice_flow import lattice
 
-from flowtuple.events.source import open_dataset
-from flowtuple.reference import stored
-from flowtuple.reference.accuracy import Accuracy, measure, overall
-from flowtuple.reference.baler import Baler
-from flowtuple.reference.fitting import fit_codec
-from flowtuple.reference.methods import BalerFiles
-from flowtuple.reference.options import NETWORKS, Autoencoder, Latent
-from flowtuple.rivals import grid_pcodec, sz3, zfp
-from flowtuple.rivals.quantise import quantise_shifted, restore
-from flowtuple.rivals.rival import PerColumn
-from flowtuple.row_reading import read_rows
-from flowtuple.rows import Rows
-from flowtuple.schema import Bound
+from flowtuple.baseline.quantise import quantise_shifted, restore
+from flowtuple.benchmark.codecs import grid_pcodec, sz3, zfp
+from flowtuple.benchmark.codecs.rival import PerColumn
+from flowtuple.benchmark.published import stored
+from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
+from flowtuple.benchmark.published.baler import Baler
+from flowtuple.benchmark.published.fitting import fit_codec
+from flowtuple.benchmark.published.methods import BalerFiles
+from flowtuple.benchmark.published.options import NETWORKS, Autoencoder, Latent
+from flowtuple.data.row_source import read_rows
+from flowtuple.data.rows import Rows
+from flowtuple.data.schema import Bound
+from flowtuple.io.source import open_dataset
 
 LATENT = {"latent-13": 13, "latent-20": 20}
 AUTOENCODERS = {

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 import flowtuple as ft
-from flowtuple.events.source import open_dataset
-from flowtuple.generative.fit import Fitted
-from flowtuple.generative.options import Shape
-from flowtuple.reference.erf_codes import largest, to_codes
-from flowtuple.reference.fitting import fit_codec
-from flowtuple.reference.latent import LatentCodec
-from flowtuple.reference.options import SCALES, Latent
-from flowtuple.row_reading import read_rows
-from flowtuple.rows import Rows
+from flowtuple.benchmark.published.erf_codes import largest, to_codes
+from flowtuple.benchmark.published.fitting import fit_codec
+from flowtuple.benchmark.published.latent import LatentCodec
+from flowtuple.benchmark.published.options import SCALES, Latent
+from flowtuple.data.row_source import read_rows
+from flowtuple.data.rows import Rows
+from flowtuple.flows.fit import Fitted
+from flowtuple.flows.options import Shape
+from flowtuple.io.source import open_dataset
 
 SOURCE = "github.com/igordt/CMEPDA, cmepda/originale_model1.ipynb and originale_model2.ipynb, last cell"
 ABOUT = "five test sets of 200,000 CMS jets (p_T, eta, phi, mass), N = 13"

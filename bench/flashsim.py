@@ -25,9 +25,9 @@ import numpy as np
 import uproot
 
 import flowtuple as ft
-from flowtuple.closure.distances import find_distances
-from flowtuple.referee.folding import joint_area
-from flowtuple.rows import Rows as Matrix
+from flowtuple.comparison.closure.distances import find_distances
+from flowtuple.comparison.two_sample.cross_fitting import joint_area
+from flowtuple.data.rows import Rows as Matrix
 
 SUMS = ["Jet_chEmE", "Jet_chMuE", "Jet_chN", "Jet_neN", "Jet_neEmE"]
 QUARTERS = 4

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowtuple.reference.accuracy import Accuracy, measure
-from flowtuple.rivals.quantise import round_mantissa
-from flowtuple.rows import Rows
+from flowtuple.baseline.quantise import round_mantissa
+from flowtuple.benchmark.published.accuracy import Accuracy, measure
+from flowtuple.data.rows import Rows
 
 _MANTISSA = 23  # bits of a float32
 _COUNT = 4  # bytes of how many objects an event has, raw

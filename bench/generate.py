@@ -22,9 +22,9 @@ import awkward as ak
 import numpy as np
 
 import flowtuple as ft
-from flowtuple.events.source import open_dataset
-from flowtuple.selection import select
-from flowtuple.table import read_all, table_to_awkward
+from flowtuple.data.selection import select
+from flowtuple.data.table import read_all, table_to_awkward
+from flowtuple.io.source import open_dataset
 
 
 def rows_of(events: ak.Array, names: list[str]) -> np.ndarray:

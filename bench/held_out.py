@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 import flowtuple as ft
-from flowtuple.events.source import open_dataset
-from flowtuple.selection import select
-from flowtuple.table import read_all, table_to_awkward
+from flowtuple.data.selection import select
+from flowtuple.data.table import read_all, table_to_awkward
+from flowtuple.io.source import open_dataset
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flowtuple.events.source import WriteOptions, open_dataset, write_dataset
-from flowtuple.table import Dataset, Table, concatenate, read_all
+from flowtuple.data.table import Dataset, Table, concatenate, read_all
+from flowtuple.io.source import WriteOptions, open_dataset, write_dataset
 
 
 class Repeated:

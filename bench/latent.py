@@ -23,12 +23,12 @@ import numpy as np
 from fitted_latent import arguments, asked_of, fitted_to, rows_of, show_header, show_row
 from lattice_flow import lattice
 
-from flowtuple.reference import stored
-from flowtuple.reference.accuracy import Accuracy, measure, overall
-from flowtuple.reference.latent import LatentCodec
-from flowtuple.rivals import grid_pcodec
-from flowtuple.rows import Rows
-from flowtuple.schema import Bound
+from flowtuple.benchmark.codecs import grid_pcodec
+from flowtuple.benchmark.published import stored
+from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
+from flowtuple.benchmark.published.latent import LatentCodec
+from flowtuple.data.rows import Rows
+from flowtuple.data.schema import Bound
 
 
 def bounds_of(accuracy: tuple[Accuracy, ...]) -> dict[str, Bound]:

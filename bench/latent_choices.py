@@ -16,9 +16,9 @@ from itertools import product
 import numpy as np
 from fitted_latent import arguments, asked_of, codes_of, fitted_to, rows_of, show_header, show_row
 
-from flowtuple.reference.latent import LatentCodec
-from flowtuple.reference.options import MODELS, SCALES
-from flowtuple.rows import Rows
+from flowtuple.benchmark.published.latent import LatentCodec
+from flowtuple.benchmark.published.options import MODELS, SCALES
+from flowtuple.data.rows import Rows
 
 
 def errors(codec: LatentCodec, rows: Rows, z: np.ndarray) -> tuple[float, float, float]:

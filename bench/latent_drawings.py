@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.evaluate import plots
+from flowtuple.reporting import plots
 
 _COLORS = (plots.BLUE, plots.ORANGE, plots.RED, "#832db6", plots.GREY, "#a96b59")
 _REACH = 4.5  # standard deviations

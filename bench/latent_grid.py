@@ -19,10 +19,10 @@ import torch
 from fitted_latent import arguments, asked_of, fitted_to, keep, rows_of, show_header, show_row, with_folder
 from latent_drawings import losses_png
 
-from flowtuple.generative.options import Shape
-from flowtuple.reference import stored
-from flowtuple.reference.accuracy import overall
-from flowtuple.rows import Rows
+from flowtuple.benchmark.published import stored
+from flowtuple.benchmark.published.accuracy import overall
+from flowtuple.data.rows import Rows
+from flowtuple.flows.options import Shape
 
 
 def parameters(flow: torch.nn.Module) -> int:

@@ -22,10 +22,10 @@ from fitted_latent import arguments, asked_of, codes_of, fitted_to, keep, rows_o
 from flattering_sizes import Flattering, Gzipped, at_ratio, gzipped
 from latent_drawings import lines_png
 
-from flowtuple.reference import stored
-from flowtuple.reference.accuracy import overall
-from flowtuple.reference.latent import LatentCodec
-from flowtuple.rows import Rows
+from flowtuple.benchmark.published import stored
+from flowtuple.benchmark.published.accuracy import overall
+from flowtuple.benchmark.published.latent import LatentCodec
+from flowtuple.data.rows import Rows
 
 RATIOS = ("file", "codes", ".npz", ".txt", "savetxt")
 ERRORS = ("latent", "gzip as the file", "gzip as the codes")

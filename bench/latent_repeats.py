@@ -28,10 +28,10 @@ from fitted_latent import (
 )
 from flattering_sizes import Flattering
 
-from flowtuple.reference import stored
-from flowtuple.reference.accuracy import overall
-from flowtuple.reference.latent import LatentCodec
-from flowtuple.rows import Rows
+from flowtuple.benchmark.published import stored
+from flowtuple.benchmark.published.accuracy import overall
+from flowtuple.benchmark.published.latent import LatentCodec
+from flowtuple.data.rows import Rows
 
 HEADINGS = ("R file", "R codes", ".npz", ".txt", "mean / std", "largest / std")
 

@@ -18,8 +18,8 @@ import numpy as np
 from fitted_latent import arguments, asked_of, fitted_to, keep, rows_of, show_header, show_row, with_folder
 from latent_drawings import residuals_png
 
-from flowtuple.reference.accuracy import measure
-from flowtuple.rows import Rows
+from flowtuple.benchmark.published.accuracy import measure
+from flowtuple.data.rows import Rows
 
 
 def figures(rows: Rows, decoded: np.ndarray, response: np.ndarray) -> tuple[list[dict[str, Any]], int]:

@@ -9,9 +9,9 @@ import awkward as ak
 import numpy as np
 
 import flowtuple as ft
-from flowtuple.reference.accuracy import Accuracy, measure
-from flowtuple.rows import Rows
-from flowtuple.schema import Bound
+from flowtuple.benchmark.published.accuracy import Accuracy, measure
+from flowtuple.data.rows import Rows
+from flowtuple.data.schema import Bound
 
 
 def lattice(

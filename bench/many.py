@@ -24,9 +24,9 @@ from flowtuple.batch.cluster import Cluster, connected
 from flowtuple.batch.jobs import Compress, Decompress, Facts, Job, Verify
 from flowtuple.batch.run import run
 from flowtuple.batch.tasks import Task, plan
-from flowtuple.contest.memory import peak_meter
-from flowtuple.events.source import WriteOptions, open_dataset, write_dataset
-from flowtuple.selection import select
+from flowtuple.benchmark.memory import peak_meter
+from flowtuple.data.selection import select
+from flowtuple.io.source import WriteOptions, open_dataset, write_dataset
 
 TRAINED_ON = 4  # files
 

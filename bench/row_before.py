@@ -14,11 +14,11 @@ import tempfile
 from pathlib import Path
 
 import flowtuple as ft
-from flowtuple.events.source import open_dataset
+from flowtuple.data.table import read_all
+from flowtuple.io.source import open_dataset
 from flowtuple.lattice.bins import fit_bins
-from flowtuple.prepare import prepare
-from flowtuple.progress import silent
-from flowtuple.table import read_all
+from flowtuple.runtime.progress import silent
+from flowtuple.training.lattices import prepare
 from flowtuple.training.selection import information
 
 LEAST = 0.003  # bits; below, it is noise

@@ -16,13 +16,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from flowtuple.events.source import open_dataset
+from flowtuple.data.schema import Array
+from flowtuple.data.table import read_all
+from flowtuple.io.source import open_dataset
 from flowtuple.lattice.context import Rows
-from flowtuple.prepare import prepare
-from flowtuple.progress import silent
-from flowtuple.schema import Array
-from flowtuple.table import read_all
+from flowtuple.runtime.progress import silent
 from flowtuple.training.conditioners import Schedule, float_bits, train_conditioners
+from flowtuple.training.lattices import prepare
 from flowtuple.training.plan import Task, make_plan
 from flowtuple.training.relations import find_predictions
 from flowtuple.training.train import batch_size, hidden_widths

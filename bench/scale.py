@@ -26,9 +26,9 @@ import numpy as np
 from large import Repeated
 
 from flowtuple.cli.options import read_memory
-from flowtuple.events.source import WriteOptions, open_dataset, write_dataset
-from flowtuple.selection import View, select
-from flowtuple.table import Dataset, ranges, read_all
+from flowtuple.data.selection import View, select
+from flowtuple.data.table import Dataset, ranges, read_all
+from flowtuple.io.source import WriteOptions, open_dataset, write_dataset
 
 COLUMNS = 24  # of synthetic rows
 SYNTHETIC = 100_000  # of them, before they are repeated
@@ -72,12 +72,12 @@ def watch_own_memory(growth: list[int]) -> None:
 
 def work(paths: Sequence[str], a: argparse.Namespace) -> None:
     """One process of a training; the first one prints what was measured as JSON."""
-    from flowtuple.contest.memory import peak_meter
-    from flowtuple.generative.options import RowFlow, Shape, Training
-    from flowtuple.generative.processes import Process
-    from flowtuple.generative.train import train_rows
-    from flowtuple.row_reading import row_source
-    from flowtuple.row_store import gather_rows
+    from flowtuple.benchmark.memory import peak_meter
+    from flowtuple.data.mapped_rows import gather_rows
+    from flowtuple.data.row_source import row_source
+    from flowtuple.flows.options import RowFlow, Shape, Training
+    from flowtuple.flows.processes import Process
+    from flowtuple.flows.train import train_rows
 
     peak, own = peak_meter(), [0]
     threading.Thread(target=watch_own_memory, args=(own,), daemon=True).start()

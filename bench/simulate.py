@@ -27,7 +27,7 @@ import awkward as ak
 import uproot
 
 import flowtuple as ft
-from flowtuple.closure.result import Agreement
+from flowtuple.comparison.closure.result import Agreement
 
 TARGET, GIVEN = ["Jet_*", "Muon_*", "MET_*", "HLT_*"], ["Gen*", "Pileup_nPU"]
 PARTNERS = ["GenJet_*", "GenMuon_*", "Pileup_nPU"]

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import flowtuple as ft
-from flowtuple.describe import report_input
-from flowtuple.evaluate.report import totals
-from flowtuple.events.source import open_dataset
+from flowtuple.io.source import open_dataset
+from flowtuple.reporting.describe import report_input
+from flowtuple.reporting.report import totals
 from flowtuple.samples import sample_path
 
 

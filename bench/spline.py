@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 
 import flowtuple as ft
-from flowtuple.events.source import open_dataset
+from flowtuple.data.selection import select
+from flowtuple.data.table import read_all
+from flowtuple.io.source import open_dataset
 from flowtuple.lattice.grid import ATOM
-from flowtuple.prepare import prepare
-from flowtuple.progress import silent
-from flowtuple.selection import select
-from flowtuple.table import read_all
+from flowtuple.runtime.progress import silent
+from flowtuple.training.lattices import prepare
 
 
 def rows_of(a: argparse.Namespace) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 
 import flowtuple as ft
-from flowtuple.contest.own import Flowtuple
-from flowtuple.describe import report_input
-from flowtuple.evaluate.report import totals
-from flowtuple.events.source import open_dataset
+from flowtuple.benchmark.flowtuple_codec import Flowtuple
+from flowtuple.io.source import open_dataset
+from flowtuple.reporting.describe import report_input
+from flowtuple.reporting.report import totals
 
 
 def pivot(source: str, columns: int, rows: int) -> dict[str, Any]:

@@ -27,11 +27,11 @@ from flowtuple.codec.chunk import slices
 from flowtuple.codec.column import Method, StoredColumn
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_unsigned
-from flowtuple.container import layout
-from flowtuple.container.file import File
-from flowtuple.container.layout import Section, SectionKind
+from flowtuple.data.schema import Column
 from flowtuple.errors import Corrupt
-from flowtuple.schema import Column
+from flowtuple.file import layout
+from flowtuple.file.file import File
+from flowtuple.file.layout import Section, SectionKind
 
 RAW, IN_PARTS = 0, 1
 AS_IT_IS, FRAMED, FRAMED_AFTER_ZERO = range(3)

@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
 from inputs import FRAMED, RAW, Part, Parts, pack, parts_of
 
-from flowtuple import workflow
+from flowtuple import api
 from flowtuple.codec.packing import opaque_bytes
-from flowtuple.events.memory import dataset_from_memory
-from flowtuple.merging import merge
+from flowtuple.file.merge import merge
+from flowtuple.io.memory import dataset_from_memory
 
 TESTS = Path(__file__).parents[1] / "tests"
 CORPUS = Path(__file__).parent / "corpus"
@@ -41,8 +41,8 @@ def write_small(folder: Path) -> list[Path]:
     model, small, apart, merged = (folder / name for name in ("model.flow", "small.ftup", "apart.ftup", "merged.ftup"))
     table = dataset_from_memory(events(40, 1)).tables["events"]
     write_model(table, model, DEPENDENT_PARENTS, DEPENDENT_TOLERANCE | {"q": "lossless", "block": "lossless"})
-    workflow.compress(events(40, 1), small, model=model)
-    workflow.compress(events(12, 2), apart, model=model)
+    api.compress(events(40, 1), small, model=model)
+    api.compress(events(12, 2), apart, model=model)
     merge([small, apart], merged)
     return [small, model, merged]
 

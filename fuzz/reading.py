@@ -12,18 +12,18 @@ import odd_made
 from inputs import file_of
 
 import flowtuple as ft
-from flowtuple.container.wreck import examine
-from flowtuple.describe import info
+from flowtuple.data.table import Dataset, Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated
-from flowtuple.events.memory import dataset_from_memory
-from flowtuple.recovery import recover
-from flowtuple.table import Dataset, Table, difference, read_all
+from flowtuple.file.damage import examine
+from flowtuple.file.recover import recover
+from flowtuple.io.memory import dataset_from_memory
+from flowtuple.reporting.describe import info
 
 TESTS = Path(__file__).parents[1] / "tests"
 TYPED = (Corrupt, Truncated, TooNew, InvalidArgument)
 _SMALL = {
     "flowtuple.codec.chunk.MAX_ROWS": 2**17,
-    "flowtuple.container.description.MAX_ROWS": 2**17,
+    "flowtuple.file.description.MAX_ROWS": 2**17,
     "flowtuple.codec.chunk.MAX_ENTRIES": 2**15,
     "flowtuple.codec.packing._MOST": 2**24,
 }

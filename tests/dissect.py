@@ -9,11 +9,11 @@ import flowtuple as ft
 from flowtuple.codec import directory
 from flowtuple.codec.chunk import slices
 from flowtuple.codec.column import StoredColumn
-from flowtuple.container import layout
-from flowtuple.container.description import pack_description
-from flowtuple.container.layout import Section, SectionKind
-from flowtuple.container.writer import create
-from flowtuple.schema import Column
+from flowtuple.data.schema import Column
+from flowtuple.file import layout
+from flowtuple.file.description import pack_description
+from flowtuple.file.layout import Section, SectionKind
+from flowtuple.file.writer import create
 
 Pieces = tuple[dict[str, Any], list[Section], list[bytes]]
 

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from flowtuple.assemble import add_models, description
 from flowtuple.codec.chunk import make_context
 from flowtuple.codec.column import TableCoding
-from flowtuple.container.writer import create
+from flowtuple.data.table import Dataset, Table
+from flowtuple.file.writer import create
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.context import Parent, Relation, collection_of
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
-from flowtuple.prepare import prepare
-from flowtuple.progress import silent
-from flowtuple.table import Dataset, Table
+from flowtuple.runtime.progress import silent
+from flowtuple.training.lattices import prepare
 from flowtuple.training.relations import decoding_order, residuals
+from flowtuple.training.write_events import add_models, description
 
 Parents = dict[str, Sequence[Parent]]
 Predictions = Mapping[str, Prediction]

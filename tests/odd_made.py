@@ -17,9 +17,11 @@ from flowtuple.codec import directory, packing
 from flowtuple.codec.chunk import make_context
 from flowtuple.codec.column import Method, StoredColumn, TableCoding
 from flowtuple.codec.varint import Reader, write_unsigned
-from flowtuple.container.layout import SectionKind
-from flowtuple.container.model import pack_flow
-from flowtuple.container.writer import create
+from flowtuple.data.schema import Array, Bound, Column, bit_patterns
+from flowtuple.data.table import Dataset, Table
+from flowtuple.file.layout import SectionKind
+from flowtuple.file.model import pack_flow
+from flowtuple.file.writer import create
 from flowtuple.lattice import evaluation
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import Context, Parent, Relation, coding_order
@@ -28,8 +30,6 @@ from flowtuple.lattice.grid import ESCAPE, Binades, Decimal, Grid, Integers, Man
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
-from flowtuple.schema import Array, Bound, Column, bit_patterns
-from flowtuple.table import Dataset, Table
 
 NO_BINS = Bins(np.empty(0, np.int64), np.empty(0, np.int64))
 EXACT = Bound()

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowtuple.data.schema import bit_patterns
 from flowtuple.lattice.arithmetic import arctangent, exponential, logarithm, sine_cosine
-from flowtuple.schema import bit_patterns
 
 Function = Callable[[np.ndarray], np.ndarray]
 

@@ -18,23 +18,23 @@ import uproot
 
 import flowtuple as ft
 from flowtuple import cli
-from flowtuple.contest import child, codecs, pages
-from flowtuple.contest.inputs import layouts, numeric_tables, read_layouts, read_tables, surveys, write_layouts, write_tables
-from flowtuple.contest.own import Flowtuple
-from flowtuple.contest.result import Bench, Measurement
-from flowtuple.contest.run import run
-from flowtuple.contest.settings import Settings
+from flowtuple.baseline.quantise import quantise_shifted, restore
+from flowtuple.benchmark import child, pages, registry
+from flowtuple.benchmark.codecs import grid_pcodec
+from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
+from flowtuple.benchmark.codecs.listing import RIVALS
+from flowtuple.benchmark.codecs.rival import Layout, Rival, is_available
+from flowtuple.benchmark.flowtuple_codec import Flowtuple
+from flowtuple.benchmark.inputs import layouts, numeric_tables, read_layouts, read_tables, surveys, write_layouts, write_tables
+from flowtuple.benchmark.result import Bench, Measurement
+from flowtuple.benchmark.run import run
+from flowtuple.benchmark.settings import Settings
+from flowtuple.data.schema import Bound
+from flowtuple.data.table import Dataset, Table, difference, table_from_awkward
 from flowtuple.errors import InvalidArgument, MissingExtra
-from flowtuple.evaluate.rate_distortion import rate_distortion_png
-from flowtuple.events.source import open_dataset
-from flowtuple.progress import silent
-from flowtuple.rivals import grid_pcodec
-from flowtuple.rivals.exceptions import pack_exceptions, with_exceptions
-from flowtuple.rivals.listing import RIVALS
-from flowtuple.rivals.quantise import quantise_shifted, restore
-from flowtuple.rivals.rival import Layout, Rival, is_available
-from flowtuple.schema import Bound
-from flowtuple.table import Dataset, Table, difference, table_from_awkward
+from flowtuple.io.source import open_dataset
+from flowtuple.reporting.rate_distortion import rate_distortion_png
+from flowtuple.runtime.progress import silent
 
 CODECS: dict[str, Rival] = {rival.name: rival for rival in (*RIVALS, Flowtuple())}
 BOUNDS = ["lossless", "abs:0.05", "rel:1e-3", "rel:0.3", "std:1e-2", "bits:7"]
@@ -289,7 +289,7 @@ def test_missing_file_is_one_line(call: Callable[..., tuple[int, str, str]], nan
 
 
 def test_folder_that_is_a_file_is_refused_before_anything_runs(nano: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowtuple.workflow.measuring.run", None)
+    monkeypatch.setattr("flowtuple.api.measuring.run", None)
     with pytest.raises(InvalidArgument, match="cannot be made"):
         ft.bench(nano, codecs=["pcodec"], folder=nano)
     with pytest.raises(InvalidArgument, match="0 threads cannot work"):
@@ -297,14 +297,14 @@ def test_folder_that_is_a_file_is_refused_before_anything_runs(nano: Path, monke
 
 
 def test_missing_package_is_a_note_or_where_it_is_named_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codecs, "is_available", lambda rival: rival.name != "sz3")
-    chosen, notes = codecs.choose(None)
+    monkeypatch.setattr(registry, "is_available", lambda rival: rival.name != "sz3")
+    chosen, notes = registry.choose(None)
     assert "sz3" not in chosen
     assert chosen[-1] == "flowtuple"
     (note,) = notes
     assert note == "sz3 is left out: the codec sz3 (pysz) needs the extra 'bench': pip install 'flowtuple[bench]'"
     with pytest.raises(MissingExtra, match=re.escape("pip install 'flowtuple[bench]'")):
-        codecs.choose(["gzip-9", "sz3"])
+        registry.choose(["gzip-9", "sz3"])
 
 
 def test_a_codec_that_fails_is_a_row_that_says_so() -> None:

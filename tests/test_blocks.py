@@ -15,14 +15,14 @@ from flowtuple.codec.directory import BLOCK, read_directory
 from flowtuple.codec.directory import join as head_and_body
 from flowtuple.codec.packing import zstd
 from flowtuple.codec.varint import write_unsigned
-from flowtuple.container.layout import checksum
-from flowtuple.container.storage import Storage
+from flowtuple.data.schema import Bound, Column
+from flowtuple.data.table import Table, difference
 from flowtuple.errors import Corrupt
+from flowtuple.file.layout import checksum
+from flowtuple.file.storage import Storage
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.grid import Integers
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.schema import Bound, Column
-from flowtuple.table import Table, difference
 
 ROWS = 9000
 NAMES = ("a", "n", "b", "c", "d")
@@ -217,9 +217,9 @@ class TestInFiles:
     def reads(self, monkeypatch):
         """Ranges that are read from here on, and no file small enough to be read as a whole."""
         found, take = [], Storage.read
-        monkeypatch.setattr("flowtuple.container.reader.PREFIX", 16)
-        monkeypatch.setattr("flowtuple.container.reader.WHOLE", 1000)
-        monkeypatch.setattr("flowtuple.container.storage.GAP", 0)
+        monkeypatch.setattr("flowtuple.file.reader.PREFIX", 16)
+        monkeypatch.setattr("flowtuple.file.reader.WHOLE", 1000)
+        monkeypatch.setattr("flowtuple.file.storage.GAP", 0)
         monkeypatch.setattr(Storage, "read", lambda self, *span: found.append(span) or take(self, *span))
         return found
 
@@ -249,7 +249,7 @@ class TestInFiles:
         assert difference(found, table.read(NAMES, 0, ROWS)) is None
 
     def test_small_chunks_are_read_in_one_go(self, path, reads, monkeypatch):
-        monkeypatch.setattr("flowtuple.container.reader.WHOLE", 2**18)
+        monkeypatch.setattr("flowtuple.file.reader.WHOLE", 2**18)
         with ft.File(path) as file:
             assert file.table().flow is not None
             reads.clear()
@@ -259,7 +259,7 @@ class TestInFiles:
 
     @pytest.mark.parametrize("whole", [1000, 2**18], ids=["by blocks", "in one go"])
     def test_damaged_column_is_named_and_others_are_read(self, path, table, tmp_path, monkeypatch, whole):
-        monkeypatch.setattr("flowtuple.container.reader.WHOLE", whole)
+        monkeypatch.setattr("flowtuple.file.reader.WHOLE", whole)
         with ft.File(path) as file:
             chunk = file.table().chunks[0]
             entry = file.table().directory(chunk)[0].entries["c"]

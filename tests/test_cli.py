@@ -22,9 +22,9 @@ import pytest
 import uproot
 
 import flowtuple as ft
-from flowtuple import cli, workflow
-from flowtuple.container.layout import SectionKind
-from flowtuple.evaluate.page import format_bytes
+from flowtuple import api, cli
+from flowtuple.file.layout import SectionKind
+from flowtuple.reporting.page import format_bytes
 from flowtuple.training import train as training
 
 COMMANDS = [
@@ -405,7 +405,7 @@ def test_wrong_original_is_refused(run: Callable[..., Ended], tmp_path: Path, co
 
 
 def test_original_without_a_column_is_refused(run: Callable[..., Ended], tmp_path: Path) -> None:
-    workflow.compress({"x": [1.0], "y": [2.0]}, tmp_path / "two.ftup")
+    api.compress({"x": [1.0], "y": [2.0]}, tmp_path / "two.ftup")
     np.savez(tmp_path / "one.npz", x=[1.0], z=[2.0])
     ended = run("verify", tmp_path / "one.npz", tmp_path / "two.ftup")
     assert_refused(ended, "one.npz against", "column 'y' is not in the original", "there are: x, z")
@@ -479,7 +479,7 @@ class TestOutputThatCannotBeWritten:
         def fail(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("flowtuple.container.writer.Writer.finish", fail)
+        monkeypatch.setattr("flowtuple.file.writer.Writer.finish", fail)
         ended = run("compress", "nano.root", "-o", tmp_path / "out.ftup")
         assert_refused(ended, "out.ftup: cannot be written (No space left on device)")
         assert not list(tmp_path.iterdir())

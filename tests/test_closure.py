@@ -18,17 +18,17 @@ from jets_made import EFFICIENCY, EXTRAS, SCALE, WIDTH, events, folded
 
 import flowtuple as ft
 from flowtuple.cli import app
-from flowtuple.closure import curves
-from flowtuple.closure.axes import Axis, Grid, event_axis, kind_axis, kinds, pt_axes
-from flowtuple.closure.bootstrap import Binned, shares, spreads, with_errors
-from flowtuple.closure.curves import find_curves, find_grids
-from flowtuple.closure.distances import find_distances
-from flowtuple.closure.result import Closure
-from flowtuple.closure.samples import Sample, layout_of, read_sample
+from flowtuple.comparison.closure import curves
+from flowtuple.comparison.closure.axes import Axis, Grid, event_axis, kind_axis, kinds, pt_axes
+from flowtuple.comparison.closure.bootstrap import Binned, shares, spreads, with_errors
+from flowtuple.comparison.closure.curves import find_curves, find_grids
+from flowtuple.comparison.closure.distances import find_distances
+from flowtuple.comparison.closure.result import Closure
+from flowtuple.comparison.closure.samples import Sample, layout_of, read_sample
+from flowtuple.comparison.two_sample import classifier
+from flowtuple.data.rows import Rows
 from flowtuple.errors import InvalidArgument
-from flowtuple.events.source import open_dataset, write_dataset
-from flowtuple.referee import classifier
-from flowtuple.rows import Rows
+from flowtuple.io.source import open_dataset, write_dataset
 
 GIVEN = ("GenJet_*", "Pileup_nPU")
 

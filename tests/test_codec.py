@@ -23,6 +23,8 @@ from flowtuple.codec.column import Method, StoredColumn, TableCoding
 from flowtuple.codec.directory import read_directory
 from flowtuple.codec.frequencies import EXP2, intervals
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned
+from flowtuple.data.schema import Bound, Column
+from flowtuple.data.table import Table, difference
 from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.context import Parent, Rows, coding_order, collection_counts, collection_of
@@ -32,8 +34,6 @@ from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import ABSOLUTE, LARGEST, Prediction, Term
 from flowtuple.lattice.statistics import Statistics
-from flowtuple.schema import Bound, Column
-from flowtuple.table import Table, difference
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 NUMBERS = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]

@@ -9,7 +9,7 @@ import pytest
 import uproot
 
 import flowtuple as ft
-from flowtuple.container.stored import StoredTable
+from flowtuple.file.table import StoredTable
 
 COLUMNS = {
     "x": np.arange(9) * 0.5,

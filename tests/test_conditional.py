@@ -12,8 +12,8 @@ pytest.importorskip("zuko")
 
 import flowtuple as ft  # noqa: E402
 from flowtuple.errors import Corrupt, InvalidArgument  # noqa: E402
-from flowtuple.generative.options import KINDS, RowFlow, Shape, Training  # noqa: E402
-from flowtuple.generative.stored import load_model  # noqa: E402
+from flowtuple.flows.options import KINDS, RowFlow, Shape, Training  # noqa: E402
+from flowtuple.flows.stored import load_model  # noqa: E402
 
 SMALL = Shape(transforms=2, hidden=(16, 16), bins=6, steps=8)
 GIVEN = ("Jet_genPt", "Jet_flavour", "nPU")

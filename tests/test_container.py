@@ -17,25 +17,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flowtuple as ft
-from flowtuple import workflow
+from flowtuple import api
 from flowtuple.codec.column import Method
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_signed
-from flowtuple.container import layout
-from flowtuple.container.layout import SectionKind
-from flowtuple.container.model import pack_flow, unpack_flow
-from flowtuple.container.storage import Storage
-from flowtuple.container.writer import create
+from flowtuple.data.schema import Column
+from flowtuple.data.selection import select
+from flowtuple.data.table import Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated
-from flowtuple.events.memory import dataset_from_memory
+from flowtuple.file import layout
+from flowtuple.file.layout import SectionKind
+from flowtuple.file.model import pack_flow, unpack_flow
+from flowtuple.file.storage import Storage
+from flowtuple.file.writer import create
+from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import Parent, collection_of
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
-from flowtuple.schema import Column
-from flowtuple.selection import select
-from flowtuple.table import Table, difference, read_all
 
 
 def small_events(events=40, seed=0):
@@ -57,8 +57,8 @@ def plain(folder):
     """A small file in three chunks, without a flow."""
     path = folder / "plain.ftup"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flowtuple.assemble.CHUNK_ENTRIES", 12)
-        workflow.compress(small_events(), path, tolerance={"x": "abs:1e-2"})
+        patch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", 12)
+        api.compress(small_events(), path, tolerance={"x": "abs:1e-2"})
     return path
 
 
@@ -75,8 +75,8 @@ def flowing(folder, model):
     """A small file in three chunks whose columns a flow codes."""
     path = folder / "flowing.ftup"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flowtuple.assemble.CHUNK_ENTRIES", 200)
-        workflow.compress(dependent_events(600, 2), path, model=model)
+        patch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", 200)
+        api.compress(dependent_events(600, 2), path, model=model)
     return path
 
 
@@ -238,7 +238,7 @@ def test_ranges_are_slices(request, which):
 
 
 def test_range_reads_only_the_chunks_it_touches(flowing, monkeypatch):
-    monkeypatch.setattr("flowtuple.container.reader.PREFIX", 1000)
+    monkeypatch.setattr("flowtuple.file.reader.PREFIX", 1000)
     with ft.File(flowing, workers=1) as file:
         table, read = file.tables["events"], []
         assert table.flow.columns
@@ -293,7 +293,7 @@ def test_eight_threads_read_one_file(flowing):
 @pytest.mark.parametrize("events", [{"x": np.empty(0, "f4"), "n": np.empty(0, "u1"), "b": np.empty((0, 3), "f8")}, {}])
 def test_empty_tables(folder, events):
     path = folder / "empty.ftup"
-    result = workflow.compress(events, path)
+    result = api.compress(events, path)
     assert (result.events, result.values, result.bits_per_value) == (0, 0, 0.0)
     with ft.File(path) as file:
         table = read_all(file.tables["events"])
@@ -305,7 +305,7 @@ def test_empty_tables(folder, events):
 
 def test_events_without_objects(folder):
     path = folder / "no_objects.ftup"
-    workflow.compress(ak.Array([{"pt": ak.Array([])[0:0]}] * 0 + [{"pt": []}] * 9), path)
+    api.compress(ak.Array([{"pt": ak.Array([])[0:0]}] * 0 + [{"pt": []}] * 9), path)
     assert len(ft.decompress(path)) == 9
 
 
@@ -342,7 +342,7 @@ def test_nothing_is_left_by_a_block_that_fails(tmp_path):
 def test_bound_violation_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr("flowtuple.codec.chunk._same_signs", lambda before, after: False)
     with pytest.raises(ft.BoundViolated, match="column 'x' did not come back within its bound; nothing was written"):
-        workflow.compress({"x": [1.0, 2.0]}, tmp_path / "x.ftup")
+        api.compress({"x": [1.0, 2.0]}, tmp_path / "x.ftup")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -350,19 +350,19 @@ def test_bound_violation_leaves_no_file(tmp_path, monkeypatch):
 def test_folder_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InvalidArgument, match=rf"{place}: cannot be written \(.+ is no folder\); make it first"):
-        workflow.compress({"x": [1.0]}, tmp_path / place)
+        api.compress({"x": [1.0]}, tmp_path / place)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_protected_folder_is_named(tmp_path):
     (tmp_path / "mine").mkdir(mode=0o500)
     with pytest.raises(InvalidArgument, match=r"cannot be written \(Permission denied\); choose another folder"):
-        workflow.compress({"x": [1.0]}, tmp_path / "mine" / "x.ftup")
+        api.compress({"x": [1.0]}, tmp_path / "mine" / "x.ftup")
 
 
 def test_folder_in_place_of_a_file_is_named(tmp_path):
     with pytest.raises(InvalidArgument, match="is a folder; name a file inside it"):
-        workflow.compress({"x": [1.0]}, tmp_path)
+        api.compress({"x": [1.0]}, tmp_path)
     with pytest.raises(InvalidArgument, match="cannot be read"):
         ft.File(tmp_path)
 
@@ -373,12 +373,12 @@ def test_absent_file_names_the_nearest(plain):
 
 
 def test_same_input_and_seed_give_the_same_bytes_for_any_workers(tmp_path, model, monkeypatch):
-    monkeypatch.setattr("flowtuple.assemble.CHUNK_ENTRIES", 30)
+    monkeypatch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", 30)
     for number, source in enumerate((small_events(100), dependent_events(400, 2))):
         given_model = model if number else None
         paths = [tmp_path / f"{number}_{k}.ftup" for k in range(3)]
         for path, workers in zip(paths, (1, 2, 1), strict=True):
-            workflow.compress(source, path, model=given_model, seed=5, workers=workers)
+            api.compress(source, path, model=given_model, seed=5, workers=workers)
         assert paths[0].read_bytes() == paths[1].read_bytes() == paths[2].read_bytes()
         one, two = (ft.decompress(paths[0], workers=w) for w in (1, 2))
         assert ak.array_equal(one, two, equal_nan=True)

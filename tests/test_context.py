@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowtuple.data.schema import Column
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import RELATIONS, Context, Parent, Rows, coding_order, collection_counts, collection_of
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import Prediction, Term
-from flowtuple.schema import Column
 
 COUNTS = st.lists(st.integers(0, 6) | st.sampled_from([0, 1, 300]), max_size=30).map(lambda c: np.array(c, np.int64))
 

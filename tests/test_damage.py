@@ -11,9 +11,9 @@ import pytest
 from test_golden import FOLDER
 
 import flowtuple as ft
+from flowtuple.data.table import Dataset, read_all
 from flowtuple.errors import Corrupt, TooNew, Truncated
-from flowtuple.events.memory import dataset_from_memory
-from flowtuple.table import Dataset, read_all
+from flowtuple.io.memory import dataset_from_memory
 
 NAMES = ("given", "plain", "bounds")
 STEP = 7 if os.environ.get("FLOWTUPLE_DAMAGE") == "all" else 199  # between bytes of which every change is tried

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import flowtuple as ft
-from flowtuple.container.storage import Storage
 from flowtuple.errors import InvalidArgument
+from flowtuple.file.storage import Storage
 
 dask_awkward = pytest.importorskip("dask_awkward")
 pytest.importorskip("torch")

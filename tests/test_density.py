@@ -9,14 +9,14 @@ from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, 
 
 import flowtuple as ft
 from flowtuple.codec.chunk import encode_chunk
-from flowtuple.density.draw import column_key, draw
-from flowtuple.density.events import Drawn
-from flowtuple.density.pick import at_random
-from flowtuple.density.score import score
-from flowtuple.density.surprise import expectation
+from flowtuple.data.table import difference, read_all
 from flowtuple.errors import InvalidArgument, Unsupported
-from flowtuple.events.memory import dataset_from_memory
-from flowtuple.table import difference, read_all
+from flowtuple.io.memory import dataset_from_memory
+from flowtuple.model.draw import column_key, draw
+from flowtuple.model.events import Drawn
+from flowtuple.model.index_sampler import at_random
+from flowtuple.model.score import score
+from flowtuple.model.surprise import expectation
 
 EVENTS = 6000
 
@@ -70,7 +70,7 @@ def test_any_range_block_and_number_of_threads_gives_the_same_events(model: Path
         coding = file.table().coding
     whole = read_all(Drawn("events", coding, 500, at_random(9, "events"), workers=1))
     names = [c.name for c in whole.columns]
-    monkeypatch.setattr("flowtuple.density.events.BLOCK", 77)
+    monkeypatch.setattr("flowtuple.model.events.BLOCK", 77)
     again = Drawn("events", coding, 500, at_random(9, "events"), workers=2)
     assert difference(read_all(again), whole) is None
     assert difference(again.read(names, 123, 345), whole.read(names, 123, 345)) is None
@@ -126,8 +126,8 @@ def test_written_in_any_format_they_are_the_same(model: Path, tmp_path: Path) ->
 
 
 def dataset_of(path: Path) -> ak.Array:
-    from flowtuple.events.source import open_dataset
-    from flowtuple.table import table_to_awkward
+    from flowtuple.data.table import table_to_awkward
+    from flowtuple.io.source import open_dataset
 
     return table_to_awkward(read_all(next(iter(open_dataset(path).tables.values()))))
 

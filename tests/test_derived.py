@@ -13,15 +13,15 @@ from typer.testing import CliRunner
 
 import flowtuple as ft
 from flowtuple.cli import app
-from flowtuple.cut import apply_cut, evaluate
-from flowtuple.derived import ABSENT, derived_rows
+from flowtuple.comparison.fidelity import dijet_mass
+from flowtuple.comparison.two_sample.auc import area_under_roc
+from flowtuple.comparison.two_sample.ratio import density_ratio
+from flowtuple.data.expressions import apply_cut, evaluate
+from flowtuple.data.kinematics import ABSENT, derived_rows
+from flowtuple.data.row_source import read_rows
+from flowtuple.data.rows import Rows
 from flowtuple.errors import InvalidArgument
-from flowtuple.evaluate.metrics import dijet_mass
-from flowtuple.events.source import open_dataset
-from flowtuple.referee.ranking import area_under_roc
-from flowtuple.referee.ratio import density_ratio
-from flowtuple.row_reading import read_rows
-from flowtuple.rows import Rows
+from flowtuple.io.source import open_dataset
 
 COLUMNS = {"x": np.array([1.0, 2.0, 3.0, 4.0]), "y": np.array([-1.0, 0.0, 1.0, -2.0])}
 

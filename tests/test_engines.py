@@ -14,15 +14,15 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft  # noqa: E402
+from flowtuple.api.engines import load_rows, steady  # noqa: E402
 from flowtuple.cli.app import app  # noqa: E402
-from flowtuple.container.file import File  # noqa: E402
+from flowtuple.data.table import table_to_awkward  # noqa: E402
 from flowtuple.errors import Corrupt, InvalidArgument  # noqa: E402
-from flowtuple.events.source import open_dataset  # noqa: E402
-from flowtuple.generative.options import RowFlow, Shape, Training  # noqa: E402
-from flowtuple.simulation.recipe import Recipe  # noqa: E402
+from flowtuple.file.file import File  # noqa: E402
+from flowtuple.flows.options import RowFlow, Shape, Training  # noqa: E402
+from flowtuple.io.source import open_dataset  # noqa: E402
 from flowtuple.simulation.simulator import Simulated  # noqa: E402
-from flowtuple.table import table_to_awkward  # noqa: E402
-from flowtuple.workflow.engines import load_rows, steady  # noqa: E402
+from flowtuple.simulation.spec import Recipe  # noqa: E402
 
 SMALL = Shape(transforms=3, hidden=(24, 24), bins=8)
 FLOW = RowFlow("nsf", SMALL, Training(epochs=4, batch=512, learning_rate=5e-3))

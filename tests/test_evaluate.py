@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pcodec import ChunkConfig, standalone
 
-from flowtuple.errors import InvalidArgument, MissingExtra
-from flowtuple.evaluate import plots, report
-from flowtuple.evaluate.metrics import (
+from flowtuple.baseline.plain_pcodec import pcodec_bytes
+from flowtuple.baseline.quantise import quantise, round_mantissa
+from flowtuple.baseline.sizes import rival_bytes
+from flowtuple.comparison.fidelity import (
     ColumnFidelity,
     Spread,
     column_fidelity,
@@ -28,13 +29,13 @@ from flowtuple.evaluate.metrics import (
     dijet_masses,
     merge_columns,
 )
-from flowtuple.evaluate.page import format_number
-from flowtuple.evaluate.report import ColumnSize, ReportInput, summary_rows, totals, write_report
-from flowtuple.rivals.plain_pcodec import pcodec_bytes
-from flowtuple.rivals.quantise import quantise, round_mantissa
-from flowtuple.rivals.sizes import rival_bytes
-from flowtuple.schema import Bound, Column
-from flowtuple.table import Table, table_from_awkward
+from flowtuple.data.binning import find_binning
+from flowtuple.data.schema import Bound, Column
+from flowtuple.data.table import Table, table_from_awkward
+from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.reporting import plots, report
+from flowtuple.reporting.page import format_number
+from flowtuple.reporting.report import ColumnSize, ReportInput, summary_rows, totals, write_report
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 SPECIAL = [math.nan, math.inf, -math.inf, -0.0]
@@ -266,20 +267,20 @@ def test_binning_leaves_sentinels_out_and_centres_integers() -> None:
     rng = np.random.default_rng(3)
     x = rng.normal(0, 1, 10_000)
     x[::4], x[1::50], x[2] = -999, 9999, math.nan
-    found = plots.find_binning(x)
+    found = find_binning(x)
     assert found.sentinels == (-999, 9999)
     assert -6 < found.edges[0] < found.edges[-1] < 6
-    counts = plots.find_binning(rng.integers(0, 7, 1000), integer=True)
+    counts = find_binning(rng.integers(0, 7, 1000), integer=True)
     np.testing.assert_array_equal(counts.edges, np.arange(8) - 0.5)
-    flavours = plots.find_binning(rng.choice([0, 1, 2, 3, 21], 1000), integer=True)
+    flavours = find_binning(rng.choice([0, 1, 2, 3, 21], 1000), integer=True)
     assert flavours.sentinels == ()
     np.testing.assert_array_equal(flavours.edges, np.arange(23) - 0.5)
     for extreme in (np.array([2**64 - 1, 0], "u8"), np.array([2**60, 2**60 + 1])):
-        assert (np.diff(plots.find_binning(extreme, integer=True).edges) > 0).all()
+        assert (np.diff(find_binning(extreme, integer=True).edges) > 0).all()
     for extreme in (np.full(9, 5.0), np.array([1e-310, 2e-310]), np.array([-1.0, 1.0]) * np.finfo("f8").max):
-        assert (np.diff(plots.find_binning(extreme).edges) > 0).all()
+        assert (np.diff(find_binning(extreme).edges) > 0).all()
     with pytest.raises(InvalidArgument, match="without finite values"):
-        plots.find_binning(np.array([math.nan]))
+        find_binning(np.array([math.nan]))
 
 
 @pytest.mark.parametrize("text", ["abs:0.3", "rel:0.01", "bits:7"])

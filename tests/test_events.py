@@ -20,11 +20,11 @@ import uproot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowtuple.data.schema import Column
+from flowtuple.data.table import Dataset, Table, difference, read_all, table_from_awkward, table_to_awkward
 from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew, Unsupported
-from flowtuple.events.location import expand, split_tree, suffix_of
-from flowtuple.events.source import FORMATS, ReadOptions, WriteOptions, open_dataset, write_dataset
-from flowtuple.schema import Column
-from flowtuple.table import Dataset, Table, difference, read_all, table_from_awkward, table_to_awkward
+from flowtuple.io.location import expand, split_tree, suffix_of
+from flowtuple.io.source import FORMATS, ReadOptions, WriteOptions, open_dataset, write_dataset
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
@@ -626,7 +626,7 @@ def test_an_npz_whose_description_lies_is_corrupt(tmp_path):
 def test_files_of_later_versions_are_refused(tmp_path, suffix, monkeypatch):
     constant = {".parquet": "parquet_writer.VERSION", ".h5": "hdf5_writer.VERSION", ".npz": "npz._VERSION"}[suffix]
     with monkeypatch.context() as patch:
-        patch.setattr(f"flowtuple.events.{constant}", 99)
+        patch.setattr(f"flowtuple.io.{constant}", 99)
         write_dataset(dataset(every_kind(1)), tmp_path / f"x{suffix}")
     with pytest.raises(TooNew, match="version 99"):
         open_dataset(tmp_path / f"x{suffix}")

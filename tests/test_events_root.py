@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import uproot
 
+from flowtuple.data.schema import Column
+from flowtuple.data.table import Dataset, Table, difference, read_all, table_from_awkward
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
-from flowtuple.events.root import open_dataset, type_changes, write_dataset
-from flowtuple.events.source import ReadOptions, WriteOptions
-from flowtuple.schema import Column
-from flowtuple.table import Dataset, Table, difference, read_all, table_from_awkward
+from flowtuple.io.root import open_dataset, type_changes, write_dataset
+from flowtuple.io.source import ReadOptions, WriteOptions
 
 SAMPLES = Path(__file__).parents[1].parent / "shared" / "data"
 SAMPLE_NAMES = ["nano_dy", "nanoAOD_2015_CMS_Open_Data_ttbar", "uproot-HZZ", "jets24", "qcd_jets", "atlas_trigger_jets"]
@@ -208,7 +208,7 @@ class TestReading:
         assert part["n(v)"].tolist() == [2, 0]
 
     def test_vectors_in_a_ttree_share_counts_over_the_whole_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("flowtuple.events.root_table._SCAN_STEP", 2)
+        monkeypatch.setattr("flowtuple.io.root_table._SCAN_STEP", 2)
         path = tmp_path / "a.root"
         arrays = {"a": ak.Array([[1], [], [2, 3]]), "b": ak.Array([[4], [], [5, 6]]), "late": ak.Array([[7], [], [8]])}
         with uproot.recreate(path) as file:
@@ -223,7 +223,7 @@ class TestReading:
     def test_counter_that_disagrees(self, tmp_path: Path, events: Table, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "a.root"
         write_dataset(of(events), path, WriteOptions())
-        monkeypatch.setattr("flowtuple.events.root_table._counts", lambda values: np.zeros(len(values), np.int64))
+        monkeypatch.setattr("flowtuple.io.root_table._counts", lambda values: np.zeros(len(values), np.int64))
         with pytest.raises(
             Corrupt, match=r"column 'Jet_bool' .* not have as many values as 'nJet' says; leave it out with --exclude"
         ):
@@ -254,7 +254,7 @@ class TestReading:
         path = tmp_path / "a.root"
         with uproot.recreate(path) as file:
             file["note"] = "words"
-        monkeypatch.setattr("flowtuple.events.root_objects._LARGEST", 3)
+        monkeypatch.setattr("flowtuple.io.root_objects._LARGEST", 3)
         dataset = opened(path)
         assert dataset.carried == dataset.tables == {}
         assert dataset.refused == {"note": "TObjString: it is larger than the 1 GB that ROOT reads"}

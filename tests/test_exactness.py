@@ -13,15 +13,15 @@ import pytest
 from test_network import random_network, slow_logits
 
 import flowtuple as ft
+from flowtuple.api.measuring import DEMO_TOLERANCE
 from flowtuple.codec import coder
 from flowtuple.codec.column import Method
 from flowtuple.lattice.network import LOGIT_LIMIT, MAX_INPUTS, Network
 from flowtuple.samples import sample_path
-from flowtuple.workflow.measuring import DEMO_TOLERANCE
 
 torch = pytest.importorskip("torch")
 
-from flowtuple.training import train as training  # noqa: E402 - torch has to be there
+from flowtuple.training import train as training  # noqa: E402
 from flowtuple.training.choose import flow_bits  # noqa: E402
 from flowtuple.training.conditioners import Conditioners, float_bits  # noqa: E402
 from flowtuple.training.plan import Task  # noqa: E402

@@ -8,8 +8,8 @@ import pytest
 import uproot
 
 import flowtuple as ft
-from flowtuple import assemble
 from flowtuple.errors import InvalidArgument
+from flowtuple.training import write_events
 
 EVENTS, STEP = 48, 12
 COUNTS = np.arange(EVENTS) % 4
@@ -29,7 +29,7 @@ EDGES = (None, 0, 1, STEP - 1, STEP, STEP + 1, 2 * STEP, EVENTS - 1, EVENTS, EVE
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("file")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assemble, "CHUNK_ENTRIES", STEP)
+        patch.setattr(write_events, "CHUNK_ENTRIES", STEP)
         ft.compress(COLUMNS, made / "events.ftup")
         write_two(made)
     return made
@@ -247,7 +247,7 @@ def test_of_no_events(tmp_path, columns):
 
 
 def test_closed_file_reads_no_more(folder, monkeypatch):
-    monkeypatch.setattr("flowtuple.container.reader.PREFIX", 16)
+    monkeypatch.setattr("flowtuple.file.reader.PREFIX", 16)
     with ft.open(folder / "events.ftup") as file:
         assert file["x", 3] == 1.5
     with pytest.raises(InvalidArgument, match=r"events\.ftup: cannot be read"):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import flowtuple as ft
 from flowtuple.cli.app import app
 from flowtuple.errors import InvalidArgument
-from flowtuple.generative.presets import FLOW_PRESETS
+from flowtuple.flows.presets import FLOW_PRESETS
 from flowtuple.transforms import Chain
 
 CHAINS = [(name, column) for name, preset in FLOW_PRESETS.items() for column in preset.targets]
@@ -58,7 +58,7 @@ def test_columns_and_sizes_are_those_published() -> None:
 
 def test_the_flow_of_jets_has_more_than_fifty_million_weights() -> None:
     torch = pytest.importorskip("torch")
-    zoo = pytest.importorskip("flowtuple.generative.zoo")
+    zoo = pytest.importorskip("flowtuple.flows.registry")
     jets = ft.flow_preset("flashsim-jets")
     with torch.device("meta"):
         flow = zoo.build(jets.flow.kind, len(jets.columns), jets.shape, seed=0, context=len(jets.given))
@@ -79,7 +79,7 @@ def jets(n: int) -> dict[str, np.ndarray]:
 def test_options_that_are_named_go_before_those_of_a_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where they are what goes without saying otherwise."""
     seen: dict[str, Any] = {}
-    monkeypatch.setattr("flowtuple.workflow.train", lambda *args, **options: seen.update(options) or ())
+    monkeypatch.setattr("flowtuple.api.train", lambda *args, **options: seen.update(options) or ())
     usual = ft.Training()
     words = ["--epochs", str(usual.epochs), "--hidden", "64,64", "--preset", "flashsim-jets"]
     (tmp_path / "m.flow").touch()
@@ -103,7 +103,7 @@ def test_a_preset_is_all_that_a_training_has_to_be_told(tmp_path: Path) -> None:
     assert str(drawn["Jet_jetId"].type.content) == "int32"
     assert 0 <= float(np.min(drawn["Jet_ptRatio"])) <= float(np.max(drawn["Jet_ptRatio"])) <= 3
     assert (np.asarray(drawn["Jet_qgl"]) == -1).any()
-    from flowtuple.generative.stored import load_model
+    from flowtuple.flows.stored import load_model
 
     model = load_model(tmp_path / "m.flow")
     assert (model.kind, model.shape.hidden, model.about["training"]["batch"]) == ("flashsim", (8,), 2048)

@@ -15,13 +15,13 @@ multivariate_normal = pytest.importorskip("scipy.stats").multivariate_normal
 
 import flowtuple as ft  # noqa: E402
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Unsupported  # noqa: E402
-from flowtuple.generative.bijection import Bijection  # noqa: E402
-from flowtuple.generative.draw import normal_rows  # noqa: E402
-from flowtuple.generative.model import RowModel  # noqa: E402
-from flowtuple.generative.options import KINDS, SCHEDULES, RowFlow, Shape, Training  # noqa: E402
-from flowtuple.generative.schedule import SCHEDULES as MADE_SCHEDULES  # noqa: E402
-from flowtuple.generative.stored import load_model, save_model  # noqa: E402
-from flowtuple.generative.zoo import FLOWS, build  # noqa: E402
+from flowtuple.flows.bijection import Bijection  # noqa: E402
+from flowtuple.flows.draw import normal_rows  # noqa: E402
+from flowtuple.flows.model import RowModel  # noqa: E402
+from flowtuple.flows.options import KINDS, SCHEDULES, RowFlow, Shape, Training  # noqa: E402
+from flowtuple.flows.registry import FLOWS, build  # noqa: E402
+from flowtuple.flows.schedule import SCHEDULES as MADE_SCHEDULES  # noqa: E402
+from flowtuple.flows.stored import load_model, save_model  # noqa: E402
 from flowtuple.transforms import Chain  # noqa: E402
 
 SMALL = Shape(transforms=2, hidden=(16, 16), bins=6, steps=16)
@@ -147,8 +147,8 @@ def test_a_device_gives_the_same(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_loss_falls_in_training(kind: str) -> None:
     """Where the loss is a likelihood, nearly to that of the true density of the rows held out."""
-    from flowtuple.generative.blocks import Sample
-    from flowtuple.generative.fit import fit
+    from flowtuple.flows.blocks import Sample
+    from flowtuple.flows.fit import fit
 
     draw, mixed = np.random.default_rng(0), np.array([[1.0, 0.9], [0.0, 0.4]])
     x = draw.normal(0, 1, (4000, 2)) @ mixed
@@ -339,8 +339,8 @@ def test_an_interrupted_training_ends_with_the_same_model(tmp_path: Path, schedu
 
 
 def test_early_stop_and_clipping() -> None:
-    from flowtuple.generative.blocks import Sample
-    from flowtuple.generative.fit import fit
+    from flowtuple.flows.blocks import Sample
+    from flowtuple.flows.fit import fit
 
     x = np.random.default_rng(0).normal(0, 1, (600, 2))
     sample = Sample(lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x)))

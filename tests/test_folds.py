@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from flowtuple.comparison.folds import fold_histogram
 from flowtuple.errors import InvalidArgument
-from flowtuple.evaluate.folds import fold_histogram
 
 EDGES = np.array([-1.0, 0.0, 1.0])
 TOYS, EVENTS, FOLDS = 2000, 120, 4

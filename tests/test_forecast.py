@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import flowtuple as ft
+from flowtuple.api.forecast import LEAST_EVENTS, forecast
 from flowtuple.errors import InvalidArgument
-from flowtuple.events.source import open_dataset
-from flowtuple.forecast import LEAST_EVENTS, forecast
+from flowtuple.io.source import open_dataset
 
 
 def events(count: int) -> dict[str, np.ndarray]:

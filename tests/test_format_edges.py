@@ -19,9 +19,9 @@ import pytest
 import uproot
 from pyarrow import parquet as pq
 
+from flowtuple.data.table import Dataset, Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
-from flowtuple.events.source import ReadOptions, WriteOptions, open_dataset, write_dataset
-from flowtuple.table import Dataset, Table, difference, read_all
+from flowtuple.io.source import ReadOptions, WriteOptions, open_dataset, write_dataset
 
 CASES = Path(__file__).parents[1].parent / "shared" / "cases"
 
@@ -131,7 +131,7 @@ def test_text_comes_back_with_its_delimiter_and_without_a_header(tmp_path):
 
 
 def test_part_of_a_text_file_has_no_comments_of_the_whole(tmp_path):
-    from flowtuple.selection import select
+    from flowtuple.data.selection import select
 
     part = select(open_dataset(text_file(tmp_path, LUMI)), ["ls", "source"])
     write_dataset(part, tmp_path / "y.csv")
@@ -208,7 +208,7 @@ def test_parquet_without_events_comes_back(tmp_path):
 
 
 def test_parquet_columns_that_differ_are_written_without_the_others(tmp_path):
-    from flowtuple.selection import select
+    from flowtuple.data.selection import select
 
     pq.write_table(pa.table({name: TYPES[name] for name in ("records", "decimal", "times")}), tmp_path / "x.parquet")
     part = select(open_dataset(tmp_path / "x.parquet"), ["records_pt", "decimal"])

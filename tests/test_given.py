@@ -14,12 +14,13 @@ import uproot
 from hand_made import dependent_events
 
 import flowtuple as ft
-from flowtuple import assemble, cli
+from flowtuple import cli
 from flowtuple.codec.column import Method
-from flowtuple.describe import report_input
 from flowtuple.errors import InvalidArgument
-from flowtuple.evaluate.report import totals
-from flowtuple.events.source import open_dataset
+from flowtuple.io.source import open_dataset
+from flowtuple.reporting.describe import report_input
+from flowtuple.reporting.report import totals
+from flowtuple.training import write_events
 
 EVENTS = 300
 Events = dict[str, Any]
@@ -38,7 +39,7 @@ def make_events(lists: bool) -> Events:
 
 @pytest.fixture(params=[EVENTS, 64], ids=["one-chunk", "chunks"])
 def packed(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(assemble, "CHUNK_ENTRIES", request.param)
+    monkeypatch.setattr(write_events, "CHUNK_ENTRIES", request.param)
     path = tmp_path / "events.ftup"
     ft.compress(make_events(False), path, tolerance={"copy": "abs:0.01"}, given=["a"])
     return path

@@ -8,11 +8,11 @@ import pytest
 
 import flowtuple as ft
 from flowtuple.codec.column import Method
-from flowtuple.events.memory import dataset_from_memory
+from flowtuple.data.schema import bit_patterns
+from flowtuple.data.table import Dataset, read_all
+from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.context import RELATIONS
 from flowtuple.lattice.prediction import FUNCTIONS
-from flowtuple.schema import bit_patterns
-from flowtuple.table import Dataset, read_all
 
 FOLDER = Path(__file__).parent / "golden"
 NAMES = ("plain", "bounds", "flow", "given", "parts", "awkward")

@@ -14,26 +14,26 @@ from dissect import assemble, join, methods, pieces, with_block_checksums
 from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
 
 import flowtuple as ft
-from flowtuple import workflow
+from flowtuple import api
 from flowtuple.codec import packing
 from flowtuple.codec.chunk import decode_chunk, encode_chunk
 from flowtuple.codec.column import Method, StoredColumn, TableCoding
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import write_signed, write_unsigned
-from flowtuple.container import layout
-from flowtuple.container.description import unpack_description
-from flowtuple.container.layout import Section, SectionKind
-from flowtuple.container.model import pack_flow, unpack_flow
-from flowtuple.container.scan import scan
-from flowtuple.container.storage import Storage
-from flowtuple.container.wreck import examine
+from flowtuple.data.schema import Bound, Column
+from flowtuple.data.table import Table, difference, read_all
 from flowtuple.errors import Corrupt, TooNew, Truncated
-from flowtuple.events.memory import dataset_from_memory
+from flowtuple.file import layout
+from flowtuple.file.damage import examine
+from flowtuple.file.description import unpack_description
+from flowtuple.file.layout import Section, SectionKind
+from flowtuple.file.model import pack_flow, unpack_flow
+from flowtuple.file.scan import scan
+from flowtuple.file.storage import Storage
+from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.grid import ATOM, Decimal, Integers, Ordered, Uniform
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.schema import Bound, Column
-from flowtuple.table import Table, difference, read_all
 
 HOSTILE = [
     None,
@@ -72,7 +72,7 @@ def path(tmp_path_factory):
     table = dataset_from_memory(events).tables["events"]
     tolerance = DEPENDENT_TOLERANCE | {"q": "lossless", "r": "rel:1e-2"}
     write_model(table, folder / "model.flow", DEPENDENT_PARENTS, tolerance)
-    workflow.compress(events, folder / "small.ftup", model=folder / "model.flow")
+    api.compress(events, folder / "small.ftup", model=folder / "model.flow")
     return folder / "small.ftup"
 
 
@@ -483,7 +483,7 @@ def test_models_without_a_place_for_what_they_read_are_corrupt_or_code(columns):
 
 
 def test_arrays_without_elements_come_back(tmp_path):
-    workflow.compress({"x": np.arange(4), "none": np.empty((4, 2, 0), np.float32)}, tmp_path / "none.ftup")
+    api.compress({"x": np.arange(4), "none": np.empty((4, 2, 0), np.float32)}, tmp_path / "none.ftup")
     with ft.File(tmp_path / "none.ftup") as file:
         assert read_all(file.tables["events"])["none"].shape == (4, 2, 0)
 

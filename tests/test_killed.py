@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 import flowtuple as ft
-from flowtuple.container.wreck import examine
-from flowtuple.merging import merge
+from flowtuple.file.damage import examine
+from flowtuple.file.merge import merge
 
 COMMANDS = ("compress", "decompress", "merge", "recover")
 KILLS = max(1, int(os.environ.get("FLOWTUPLE_KILLS", "8")) // len(COMMANDS))

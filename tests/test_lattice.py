@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays, from_dtype
 
+from flowtuple.data.schema import Bound, Column, bit_patterns
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.grid import (
     ATOM,
@@ -33,7 +34,6 @@ from flowtuple.lattice.grid import (
 )
 from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.statistics import Statistics
-from flowtuple.schema import Bound, Column, bit_patterns
 
 FLOATS = ("float16", "float32", "float64")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")

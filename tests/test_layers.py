@@ -12,55 +12,28 @@ ROOT = Path(flowtuple.__file__).parent
 # Ranks by the first part of a module's name below `flowtuple`; "" is the package's own `__init__`.
 RANKS = {
     "errors": 0,
-    "progress": 0,
     "samples": 0,
-    "schema": 1,
-    "atomic": 1,
-    "table": 2,
-    "records": 2,
-    "execute": 2,
-    "selection": 3,
-    "budget": 3,
-    "events": 3,
-    "weighting": 3,
-    "objects": 3,
-    "counters": 3,
-    "transforms": 4,
-    "row_columns": 4,
-    "row_store": 4,
-    "rows": 4,
-    "row_reading": 4,
-    "cut": 5,
-    "derived": 5,
-    "lattice": 5,
-    "codec": 6,
-    "container": 7,
-    "rivals": 7,
-    "evaluate": 8,
-    "referee": 8,
-    "training": 8,
-    "tying": 7,
-    "prepare": 8,
-    "assemble": 9,
-    "fitting": 9,
-    "density": 9,
-    "closure": 9,
-    "describe": 9,
-    "provenance": 9,
-    "recovery": 9,
-    "merging": 9,
-    "forecast": 10,
-    "generative": 10,
-    "simulation": 10,
-    "reference": 11,
-    "contest": 12,
-    "workflow": 13,
-    "batch": 14,
-    "dask": 8,
-    "": 14,
-    "terminal": 14,
-    "cli": 15,
-    "__main__": 16,
+    "runtime": 1,
+    "data": 2,
+    "io": 3,
+    "lattice": 3,
+    "transforms": 3,
+    "comparison": 4,
+    "codec": 4,
+    "baseline": 5,
+    "file": 5,
+    "model": 5,
+    "dask": 6,
+    "flows": 6,
+    "simulation": 6,
+    "training": 6,
+    "reporting": 7,
+    "benchmark": 8,
+    "api": 9,
+    "": 10,
+    "batch": 11,
+    "cli": 12,
+    "__main__": 13,
 }
 
 Imports = dict[str, set[str]]
@@ -102,7 +75,7 @@ def imports_of(root: Path, package: str = "flowtuple") -> Imports:
 
 
 def part(module: str) -> str:
-    """`events` for flowtuple.events.root, `table` for flowtuple.table, empty for the package."""
+    """`io` for flowtuple.io.root, `errors` for flowtuple.errors, empty for the package."""
     return ([*module.split("."), ""])[1]
 
 
@@ -154,15 +127,33 @@ def test_imports_point_down():
     assert violations(IMPORTS) == []
 
 
+def rank_table() -> str:
+    """The table of CONTRIBUTING.md: ranks, parts, and the first lines of their docstrings."""
+    lines = ["| rank | part | purpose |", "|---|---|---|"]
+    names = modules(ROOT)
+    for name, rank in RANKS.items():
+        module = f"flowtuple.{name}".rstrip(".")
+        purpose = (ast.get_docstring(ast.parse(names[module].read_text(encoding="utf-8"))) or "").split("\n")[0]
+        lines.append(f"| {rank} | `{name or 'flowtuple'}` | {purpose} |")
+    return "\n".join(lines)
+
+
+def test_contributing_shows_the_ranks():
+    page = ROOT.parents[1] / "CONTRIBUTING.md"
+    if not page.is_file():
+        pytest.skip("no checkout")
+    assert rank_table() in page.read_text(encoding="utf-8")
+
+
 def test_no_import_cycle():
     assert cycles(IMPORTS) == []
 
 
 def test_the_walk_sees_imports_at_all():
-    assert "flowtuple.errors" in IMPORTS["flowtuple.container.layout"]
+    assert "flowtuple.errors" in IMPORTS["flowtuple.file.layout"]
     assert "flowtuple.codec.coder" in IMPORTS["flowtuple.codec.column"]  # from flowtuple.codec import coder
     assert "flowtuple.codec" not in IMPORTS["flowtuple.codec.column"]
-    assert "flowtuple.training.train" in IMPORTS["flowtuple.fitting"]  # inside a function
+    assert "flowtuple.training.train" in IMPORTS["flowtuple.training.fit"]  # inside a function
     assert len(IMPORTS) > 40
 
 
@@ -189,16 +180,17 @@ def test_every_way_to_import_is_seen(text, expected):
 
 def test_upward_sideways_and_circular_imports_are_found():
     imports = {
-        "flowtuple.schema": {"flowtuple.table"},
-        "flowtuple.table": {"flowtuple.records"},
-        "flowtuple.records": {"flowtuple.schema"},
-        "flowtuple.evaluate": set(),
-        "flowtuple.evaluate.plots": {"flowtuple.evaluate.metrics"},
-        "flowtuple.evaluate.metrics": {"flowtuple.training.plan"},
+        "flowtuple.data.schema": {"flowtuple.data.table"},
+        "flowtuple.data.table": {"flowtuple.data.awkward"},
+        "flowtuple.data.awkward": {"flowtuple.data.schema"},
+        "flowtuple.reporting": set(),
+        "flowtuple.reporting.plots": {"flowtuple.comparison.fidelity"},
+        "flowtuple.comparison.fidelity": {"flowtuple.training.plan"},
         "flowtuple.training.plan": set(),
     }
     assert violations(imports) == [
-        "flowtuple.schema (rank 1) imports flowtuple.table (rank 2)",
-        "flowtuple.evaluate.metrics (rank 8) imports flowtuple.training.plan (rank 8)",
+        "flowtuple.comparison.fidelity (rank 4) imports flowtuple.training.plan (rank 6)",
     ]
-    assert cycles(imports) == ["flowtuple.schema -> flowtuple.table -> flowtuple.records -> flowtuple.schema"]
+    assert cycles(imports) == [
+        "flowtuple.data.schema -> flowtuple.data.table -> flowtuple.data.awkward -> flowtuple.data.schema"
+    ]

@@ -13,7 +13,7 @@ import uproot
 
 import flowtuple as ft
 from flowtuple.errors import Refused
-from flowtuple.events.source import ReadOptions, open_dataset
+from flowtuple.io.source import ReadOptions, open_dataset
 
 COMPOUND = [("pt", "f4"), ("p", [("x", "f4")]), ("c", "c8"), ("o", "V4")]
 
@@ -128,7 +128,7 @@ def test_a_container_of_root_goes_with_root_only(compound, tmp_path):
 def test_globs_of_columns_do_not_leave_out_objects(tmp_path):
     dataset = open_dataset({"x": [1.0]}, ReadOptions())
     dataset.refused["h"] = "it is larger than the 1 GB that ROOT reads"
-    from flowtuple.workflow.request import _is_selected
+    from flowtuple.api.inputs import _is_selected
 
     assert _is_selected("h", dataset.tables, ("x",), ())
     assert not _is_selected("events/y", dataset.tables, ("x",), ())

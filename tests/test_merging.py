@@ -18,12 +18,12 @@ from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, 
 
 import flowtuple as ft
 from flowtuple import cli
-from flowtuple.container.layout import FRAME_SIZE, SectionKind
-from flowtuple.container.wreck import examine
+from flowtuple.data.table import concatenate, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, Truncated
-from flowtuple.events.memory import dataset_from_memory
-from flowtuple.merging import merge
-from flowtuple.table import concatenate, difference, read_all
+from flowtuple.file.damage import examine
+from flowtuple.file.layout import FRAME_SIZE, SectionKind
+from flowtuple.file.merge import merge
+from flowtuple.io.memory import dataset_from_memory
 
 TOLERANCE = {"x": "abs:0.5", "Jet_pt": "abs:0.5", "q": "rel:0.01"}
 EVENTS = (30, 20, 41, 4)
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("merging")
     for number, count in enumerate(EVENTS):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("flowtuple.assemble.CHUNK_ENTRIES", 2**14 if number % 2 else 12)
+            patch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", 2**14 if number % 2 else 12)
             ft.compress(events(number, count), made / f"{number}.ftup", tolerance=TOLERANCE)
     return made
 

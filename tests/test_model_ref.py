@@ -11,11 +11,11 @@ from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, 
 
 import flowtuple as ft
 from flowtuple import cli
-from flowtuple.container.layout import SectionKind
-from flowtuple.describe import info
-from flowtuple.events.memory import dataset_from_memory
-from flowtuple.events.source import WriteOptions, open_dataset, write_dataset
-from flowtuple.table import read_all
+from flowtuple.data.table import read_all
+from flowtuple.file.layout import SectionKind
+from flowtuple.io.memory import dataset_from_memory
+from flowtuple.io.source import WriteOptions, open_dataset, write_dataset
+from flowtuple.reporting.describe import info
 
 EVENTS = 400
 

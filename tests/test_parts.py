@@ -8,11 +8,11 @@ from dissect import assemble, merge, pieces
 from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
 
 import flowtuple as ft
-from flowtuple.container.description import parse_table
-from flowtuple.container.layout import Section, SectionKind
+from flowtuple.data.table import concatenate, difference, read_all
 from flowtuple.errors import Corrupt
-from flowtuple.events.memory import dataset_from_memory
-from flowtuple.table import concatenate, difference, read_all
+from flowtuple.file.description import parse_table
+from flowtuple.file.layout import Section, SectionKind
+from flowtuple.io.memory import dataset_from_memory
 
 TOLERANCE = {"x": "abs:0.5", "Jet_pt": "abs:0.5"}
 EVENTS = (30, 20, 40)
@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("parts")
     for number in range(3):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("flowtuple.assemble.CHUNK_ENTRIES", 12 if number == 0 else 2**14)
+            patch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", 12 if number == 0 else 2**14)
             ft.compress(events(number), made / f"{number}.ftup", tolerance=TOLERANCE)
     merge(made / "merged.ftup", [made / f"{number}.ftup" for number in range(3)])
     return made

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from flowtuple.data.schema import Bound, bit_patterns
 from flowtuple.lattice.bins import APART, Bins
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import ATOM, ESCAPE, Decimal, Integers, Ordered, Uniform
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import ABSOLUTE, FUNCTIONS, LARGEST, Prediction, Term
-from flowtuple.schema import Bound, bit_patterns
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 PARENT = Parent("row", "a")

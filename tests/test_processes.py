@@ -23,10 +23,10 @@ pytest.importorskip("safetensors")
 from safetensors import SafetensorError, safe_open  # noqa: E402
 
 import flowtuple as ft  # noqa: E402
-from flowtuple.generative.blocks import Sample  # noqa: E402
-from flowtuple.generative.options import RowFlow, Shape, Training  # noqa: E402
-from flowtuple.generative.state import NAME  # noqa: E402
-from flowtuple.generative.stored import load_model  # noqa: E402
+from flowtuple.flows.blocks import Sample  # noqa: E402
+from flowtuple.flows.options import RowFlow, Shape, Training  # noqa: E402
+from flowtuple.flows.stored import load_model  # noqa: E402
+from flowtuple.flows.train_state import NAME  # noqa: E402
 
 EVENTS, EPOCHS = 2500, 4
 WORDS = ("--hidden", "16,16", "--bins", "6", "--steps", "2", "--device", "cpu")

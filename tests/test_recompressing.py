@@ -16,12 +16,12 @@ from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, 
 
 import flowtuple as ft
 from flowtuple import cli
+from flowtuple.api import recompress
+from flowtuple.data.schema import Bound
+from flowtuple.data.table import Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument
-from flowtuple.events.memory import dataset_from_memory
-from flowtuple.merging import merge
-from flowtuple.schema import Bound
-from flowtuple.table import Table, difference, read_all
-from flowtuple.workflow import recompress
+from flowtuple.file.merge import merge
+from flowtuple.io.memory import dataset_from_memory
 
 EVENTS = 300
 

@@ -17,14 +17,14 @@ from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, 
 
 import flowtuple as ft
 from flowtuple import cli
-from flowtuple.container.layout import FRAME_SIZE, HEADER_SIZE, Section, SectionKind
-from flowtuple.container.wreck import Damage, examine
+from flowtuple.data.table import read_all, table_to_awkward
 from flowtuple.errors import Corrupt, FlowtupleError, InvalidArgument, TooNew, Truncated
-from flowtuple.events.memory import dataset_from_memory
-from flowtuple.events.source import open_dataset
-from flowtuple.merging import merge
-from flowtuple.recovery import Recovered, recover
-from flowtuple.table import read_all, table_to_awkward
+from flowtuple.file.damage import Damage, examine
+from flowtuple.file.layout import FRAME_SIZE, HEADER_SIZE, Section, SectionKind
+from flowtuple.file.merge import merge
+from flowtuple.file.recover import Recovered, recover
+from flowtuple.io.memory import dataset_from_memory
+from flowtuple.io.source import open_dataset
 
 EVENTS, STEP = 400, 100
 LATE = ["a", "b", "nJet", "Jet_pt", "Jet_eta", "event"]  # all that lies in the last block
@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table = read_all(open_dataset(made / f"{name}.root").tables["Events"])
         write_model(table, made / f"{name}.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE | {"noise": "lossless"})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flowtuple.assemble.CHUNK_ENTRIES", STEP)
+        patch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", STEP)
         for name, refer in (("whole", False), ("elsewhere", True)):
             ft.compress(made / "m.root", made / f"{name}.ftup", model=made / "m.flow", refer=refer)
     return made
@@ -443,7 +443,7 @@ class TestParts:
         for number in range(3):
             x = np.linspace(0.1, 9.85, 40) + 100 * number
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("flowtuple.assemble.CHUNK_ENTRIES", 20)
+                patch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", 20)
                 ft.compress({"x": x, "k": np.arange(40) + 40 * number}, tmp_path / f"{number}.ftup", tolerance={"x": "abs:0.5"})
         merge([tmp_path / f"{number}.ftup" for number in range(3)], tmp_path / "merged.ftup")
         return tmp_path / "merged.ftup"
@@ -544,7 +544,7 @@ class TestGiven:
     def path(self, tmp_path: Path) -> Path:
         self.events = dependent_events(200, 3)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("flowtuple.assemble.CHUNK_ENTRIES", 50)
+            patch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", 50)
             ft.compress(self.events, tmp_path / "given.ftup", given=["a"])
         return tmp_path / "given.ftup"
 

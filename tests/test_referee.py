@@ -19,15 +19,15 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 import flowtuple as ft
 from flowtuple import cli
+from flowtuple.comparison.two_sample import classifier, kernels, moments, one_column, sliced
+from flowtuple.comparison.two_sample.copies import find_copies
+from flowtuple.comparison.two_sample.p_values import Ranking, arrangements, holm, permutations_for
+from flowtuple.comparison.two_sample.permutations import Arrangements
+from flowtuple.comparison.two_sample.pooled import Pooled, pool
+from flowtuple.comparison.two_sample.result import Comparison
+from flowtuple.comparison.two_sample.test_samples import TESTS, judge
+from flowtuple.data.rows import Rows
 from flowtuple.errors import InvalidArgument
-from flowtuple.referee import classifier, kernels, moments, one_column, sliced
-from flowtuple.referee.copies import find_copies
-from flowtuple.referee.family import Arrangements
-from flowtuple.referee.judge import TESTS, judge
-from flowtuple.referee.permuting import Ranking, arrangements, holm, permutations_for
-from flowtuple.referee.pooled import Pooled, pool
-from flowtuple.referee.result import Comparison
-from flowtuple.rows import Rows
 
 PAIRS = 200
 COLUMN_TESTS = ["ks", "w1", "chi2", "kl", "chi2-div", "hellinger"]

@@ -19,21 +19,21 @@ pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft
+from flowtuple.api import decode_rows, encode_rows, write
+from flowtuple.benchmark.published import layout, stored
+from flowtuple.benchmark.published.bits import pack_bits, unpack_bits
+from flowtuple.benchmark.published.erf_codes import from_codes, largest, to_codes
+from flowtuple.benchmark.published.fitting import fit_codec
+from flowtuple.benchmark.published.networks import Pair, decoder
+from flowtuple.benchmark.published.normalisations import autoencoder_recipe, latent_recipe
+from flowtuple.benchmark.published.options import MODELS, NETWORKS, NORMALISATIONS, Autoencoder, Latent
+from flowtuple.benchmark.published.residuals import add_residuals, pack_residuals, resolve
+from flowtuple.data.row_source import read_rows
+from flowtuple.data.rows import Rows
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported
-from flowtuple.events.source import open_dataset
-from flowtuple.generative.zoo import build
-from flowtuple.reference import layout, stored
-from flowtuple.reference.bits import pack_bits, unpack_bits
-from flowtuple.reference.erf_codes import from_codes, largest, to_codes
-from flowtuple.reference.fitting import fit_codec
-from flowtuple.reference.networks import Pair, decoder
-from flowtuple.reference.normalisations import autoencoder_recipe, latent_recipe
-from flowtuple.reference.options import MODELS, NETWORKS, NORMALISATIONS, Autoencoder, Latent
-from flowtuple.reference.residuals import add_residuals, pack_residuals, resolve
-from flowtuple.row_reading import read_rows
-from flowtuple.rows import Rows
+from flowtuple.flows.registry import build
+from flowtuple.io.source import open_dataset
 from flowtuple.transforms import Chain
-from flowtuple.workflow import decode_rows, encode_rows, write
 
 BITS = range(1, 32)
 FLOW = Latent(bits=13, model=2, training=ft.Training(epochs=1, batch=256))
@@ -229,7 +229,7 @@ def test_zeroed_weights_behind_masks_change_nothing(rows: Rows, flow: stored.Lat
 
 FRESH = """
 import sys, numpy as np, flowtuple
-from flowtuple.workflow import decode_rows
+from flowtuple.api import decode_rows
 events = decode_rows(sys.argv[1])
 np.savez(sys.argv[2], **{name: np.asarray(events[name]) for name in events.fields})
 """

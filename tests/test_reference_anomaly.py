@@ -7,12 +7,12 @@ import pytest
 
 pytest.importorskip("torch")
 
+from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
+from flowtuple.benchmark.published.options import Autoencoder
+from flowtuple.comparison.two_sample.auc import area_under_roc, gained_area
+from flowtuple.data.rows import Rows
 from flowtuple.errors import InvalidArgument, Unsupported
-from flowtuple.generative.options import Training
-from flowtuple.referee.ranking import area_under_roc, gained_area
-from flowtuple.reference.autoencoder import AutoencoderCodec
-from flowtuple.reference.options import Autoencoder
-from flowtuple.rows import Rows
+from flowtuple.flows.options import Training
 
 
 def correlated(n: int, seed: int, slope: float = 1.0) -> Rows:

@@ -20,22 +20,22 @@ pytest.importorskip("zuko")
 import torch
 
 import flowtuple as ft
+from flowtuple.api import decode_rows, encode_rows, report_rows
+from flowtuple.api.reference_report import RowsReport
+from flowtuple.benchmark.published.accuracy import measure
+from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
+from flowtuple.benchmark.published.networks import Pair, decoder
+from flowtuple.benchmark.published.options import NETWORKS, Autoencoder, Latent
+from flowtuple.benchmark.published.stored import Encoded
+from flowtuple.benchmark.published.variational import VariationalPair, divergence
+from flowtuple.data.row_source import read_rows
+from flowtuple.data.rows import Rows
+from flowtuple.data.schema import Column
+from flowtuple.data.table import Table
 from flowtuple.errors import Corrupt, InvalidArgument
-from flowtuple.evaluate.row_page import DecodedRows, dijet, write_rows
-from flowtuple.evaluate.row_plots import corner_png, correlations, correlations_png, difference_png
-from flowtuple.events.source import open_dataset
-from flowtuple.reference.accuracy import measure
-from flowtuple.reference.autoencoder import AutoencoderCodec
-from flowtuple.reference.networks import Pair, decoder
-from flowtuple.reference.options import NETWORKS, Autoencoder, Latent
-from flowtuple.reference.stored import Encoded
-from flowtuple.reference.variational import VariationalPair, divergence
-from flowtuple.row_reading import read_rows
-from flowtuple.rows import Rows
-from flowtuple.schema import Column
-from flowtuple.table import Table
-from flowtuple.workflow import decode_rows, encode_rows, report_rows
-from flowtuple.workflow.reference_report import RowsReport
+from flowtuple.io.source import open_dataset
+from flowtuple.reporting.row_page import DecodedRows, dijet, write_rows
+from flowtuple.reporting.row_plots import corner_png, correlations, correlations_png, difference_png
 
 BETA = 1e-3
 NETWORK = Autoencoder(
@@ -130,7 +130,7 @@ def test_a_large_weight_leaves_no_information_in_latent_numbers(rows: Rows) -> N
 def test_a_variational_file_decodes_by_itself(residuals: str, tmp_path: Path) -> None:
     asked = replace(NETWORK, network="elu-bn", variational=1e-4, residuals=residuals)
     found = encode_rows(flat(), tmp_path / "x.ref", asked)
-    script = "import sys, numpy as np; from flowtuple.workflow import decode_rows; a = decode_rows(sys.argv[1])"
+    script = "import sys, numpy as np; from flowtuple.api import decode_rows; a = decode_rows(sys.argv[1])"
     script += "; np.savez(sys.argv[2], **{name: np.asarray(a[name]) for name in a.fields})"
     command = [sys.executable, "-W", "error", "-c", script, str(tmp_path / "x.ref"), str(tmp_path / "x.npz")]
     subprocess.run(command, check=True, timeout=600)

@@ -17,9 +17,9 @@ pytest.importorskip("torch")
 pytest.importorskip("zuko")
 pytest.importorskip("mplhep")
 
-from flowtuple.rivals import sz3, zfp
-from flowtuple.rivals.rival import is_available
-from flowtuple.rows import Rows
+from flowtuple.benchmark.codecs import sz3, zfp
+from flowtuple.benchmark.codecs.rival import is_available
+from flowtuple.data.rows import Rows
 
 BENCH = Path(__file__).parents[1] / "bench"
 CLASSICAL = sum(map(is_available, (sz3.RIVAL, zfp.RIVAL)))  # beside those that are always there

@@ -17,10 +17,10 @@ pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft
+from flowtuple.api import decode_rows, encode_rows
+from flowtuple.benchmark.published.options import SECOND, Autoencoder, Latent
+from flowtuple.benchmark.published.second_codec import pack_numbers, stored_second, unpack_numbers
 from flowtuple.errors import Corrupt, InvalidArgument
-from flowtuple.reference.options import SECOND, Autoencoder, Latent
-from flowtuple.reference.second_codec import pack_numbers, stored_second, unpack_numbers
-from flowtuple.workflow import decode_rows, encode_rows
 
 GOLDEN = Path(__file__).parent / "golden" / "reference"
 LATENT = Latent(bits=9, model=2, training=ft.Training(epochs=1, batch=256))

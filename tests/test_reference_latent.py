@@ -17,20 +17,20 @@ pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft
+from flowtuple.api import decode_rows, encode_rows, sample_rows
+from flowtuple.api.reference_input import decoded
+from flowtuple.benchmark.published import stored
+from flowtuple.benchmark.published.erf_codes import from_codes, largest, to_codes
+from flowtuple.benchmark.published.fitting import fit_codec
+from flowtuple.benchmark.published.latent import LatentCodec
+from flowtuple.benchmark.published.layout import describe
+from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.cli import app
+from flowtuple.data.row_source import read_rows
+from flowtuple.data.rows import Rows
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
-from flowtuple.events.source import open_dataset
-from flowtuple.generative.options import Shape
-from flowtuple.reference import stored
-from flowtuple.reference.erf_codes import from_codes, largest, to_codes
-from flowtuple.reference.fitting import fit_codec
-from flowtuple.reference.latent import LatentCodec
-from flowtuple.reference.layout import describe
-from flowtuple.reference.options import Autoencoder, Latent
-from flowtuple.row_reading import read_rows
-from flowtuple.rows import Rows
-from flowtuple.workflow import decode_rows, encode_rows, sample_rows
-from flowtuple.workflow.decoding import decoded
+from flowtuple.flows.options import Shape
+from flowtuple.io.source import open_dataset
 
 QUICK = ft.Training(epochs=1, batch=256)
 

@@ -16,15 +16,15 @@ pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft
+from flowtuple.api import decode_rows, encode_rows, report_rows
+from flowtuple.benchmark.published.filters import EventFilter, cut_rows
+from flowtuple.benchmark.published.layout import describe, read_parts
+from flowtuple.benchmark.published.options import Autoencoder, Latent
+from flowtuple.benchmark.published.presets import PRESETS, reference_preset
 from flowtuple.cli import app
+from flowtuple.data.rows import Rows
 from flowtuple.errors import InvalidArgument
-from flowtuple.reference.filters import EventFilter, cut_rows
-from flowtuple.reference.layout import describe, read_parts
-from flowtuple.reference.options import Autoencoder, Latent
-from flowtuple.reference.presets import PRESETS, reference_preset
-from flowtuple.rows import Rows
 from flowtuple.transforms import Chain
-from flowtuple.workflow import decode_rows, encode_rows, report_rows
 
 SMALL = Autoencoder(hidden=(16, 8), training=ft.Training(epochs=1, batch=256, patience=0))
 ATLAS = "HLT_xAOD__JetContainer_TrigHLTJetDSSelectorCollectionAuxDyn."

@@ -21,22 +21,22 @@ pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft
-from flowtuple.contest import child, codecs, pages
-from flowtuple.contest import run as contest
-from flowtuple.contest.result import Bench, Measurement
-from flowtuple.contest.run import run
-from flowtuple.contest.settings import Settings
+from flowtuple.baseline.pieces import join
+from flowtuple.benchmark import child, pages, registry
+from flowtuple.benchmark import run as contest
+from flowtuple.benchmark.codecs.rival import Layout
+from flowtuple.benchmark.published.baler import FILES, Baler, baler_pack, baler_unpack, quietly
+from flowtuple.benchmark.published.listing import REFERENCES
+from flowtuple.benchmark.published.methods import BalerFiles, Stored
+from flowtuple.benchmark.published.options import Autoencoder, Latent
+from flowtuple.benchmark.published.row_rival import RowRival
+from flowtuple.benchmark.result import Bench, Measurement
+from flowtuple.benchmark.run import run
+from flowtuple.benchmark.settings import Settings
+from flowtuple.data.rows import Rows
+from flowtuple.data.schema import Bound
+from flowtuple.data.table import Dataset, Table, difference, table_from_awkward
 from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra
-from flowtuple.reference.baler import FILES, Baler, baler_pack, baler_unpack, quietly
-from flowtuple.reference.listing import REFERENCES
-from flowtuple.reference.methods import BalerFiles, Stored
-from flowtuple.reference.options import Autoencoder, Latent
-from flowtuple.reference.row_rival import RowRival
-from flowtuple.rivals.pieces import join
-from flowtuple.rivals.rival import Layout
-from flowtuple.rows import Rows
-from flowtuple.schema import Bound
-from flowtuple.table import Dataset, Table, difference, table_from_awkward
 
 SHORT = ft.Training(epochs=1, batch=256, patience=0)
 QUICK = {
@@ -129,7 +129,7 @@ def test_more_bits_bring_the_latent_codec_closer() -> None:
 
 def test_units_reach_the_options() -> None:
     for rival in REFERENCES:
-        method = codecs.codec(rival.name, Settings(unit="MeV")).method
+        method = registry.codec(rival.name, Settings(unit="MeV")).method
         assert isinstance(method, BalerFiles) or method.asked.unit == "MeV"
     with pytest.raises(InvalidArgument, match="no unit 'TeV' of energies"):
         ft.bench({"x": [1.0]}, unit="TeV")
@@ -220,15 +220,17 @@ def test_files_that_are_cut_off_are_damaged(place: int, share: float, baler_piec
 
 def test_reference_methods_take_part_where_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {rival.name for rival in REFERENCES}
-    assert not names & set(codecs.choose(None)[0])
-    assert codecs.choose(["latent-13", "pcodec"])[0] == ["latent-13", "pcodec"]
-    monkeypatch.setattr(codecs, "is_available", lambda rival: rival.name != "baler")
+    assert not names & set(registry.choose(None)[0])
+    assert registry.choose(["latent-13", "pcodec"])[0] == ["latent-13", "pcodec"]
+    monkeypatch.setattr(registry, "is_available", lambda rival: rival.name != "baler")
     with pytest.raises(MissingExtra, match=re.escape("pip install 'flowtuple[baler]'")):
-        codecs.choose(["baler"])
+        registry.choose(["baler"])
 
 
 def test_naming_them_loads_no_torch() -> None:
-    script = "import sys, flowtuple.contest.codecs as c; c.codec('baler'); c.codec('latent-13'); print('torch' in sys.modules)"
+    script = (
+        "import sys, flowtuple.benchmark.registry as c; c.codec('baler'); c.codec('latent-13'); print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout == "False\n"
 

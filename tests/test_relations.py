@@ -13,15 +13,15 @@ from dissect import methods
 import flowtuple as ft
 from flowtuple.codec.chunk import decode_chunk, encode_chunk
 from flowtuple.codec.column import TableCoding
-from flowtuple.container.model import pack_flow, unpack_flow
+from flowtuple.data.schema import Bound, Column, infer_role
+from flowtuple.data.table import Table, difference
+from flowtuple.file.model import pack_flow, unpack_flow
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import Parent, coding_order
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.prediction import Prediction, Term
 from flowtuple.lattice.statistics import Statistics
-from flowtuple.schema import Bound, Column, infer_role
-from flowtuple.table import Table, difference
 from flowtuple.training.choose import choose
 from flowtuple.training.plan import make_plan
 from flowtuple.training.relations import decoding_order, find_predictions, references

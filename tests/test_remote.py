@@ -18,16 +18,16 @@ import pytest
 from hand_made import make_flow
 
 import flowtuple as ft
-from flowtuple.assemble import add_models, description
-from flowtuple.container.layout import SectionKind
-from flowtuple.container.writer import create
+from flowtuple.data.table import Dataset, difference, read_all
 from flowtuple.errors import InvalidArgument, Truncated
-from flowtuple.events.memory import dataset_from_memory
+from flowtuple.file.layout import SectionKind
+from flowtuple.file.writer import create
+from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.network import Layer, Network
-from flowtuple.prepare import prepare
-from flowtuple.progress import silent
-from flowtuple.table import Dataset, difference, read_all
+from flowtuple.runtime.progress import silent
+from flowtuple.training.lattices import prepare
+from flowtuple.training.write_events import add_models, description
 
 EVENTS, STEP = 25_000, 500
 COLUMNS = ("a", "b", "c", "Jet_pt", "noise")
@@ -71,7 +71,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("remote")
     write_large_model(folder / "m.flow")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flowtuple.assemble.CHUNK_ENTRIES", STEP)
+        patch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", STEP)
         ft.compress(events(2, EVENTS), folder / "events.ftup", model=folder / "m.flow")
     with ft.open(folder / "events.ftup") as file:
         assert len(file.table().chunks) == 50

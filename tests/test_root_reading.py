@@ -14,22 +14,22 @@ import uproot
 import xxhash
 from opcodes import count_opcodes
 
+from flowtuple.api.checking import verify
+from flowtuple.api.compressing import compress
+from flowtuple.api.inputs import Selection
+from flowtuple.api.reading import decompress
+from flowtuple.data.schema import Column, match_bounds, select_columns
+from flowtuple.data.selection import select
+from flowtuple.data.table import Dataset, Table, check_same_columns, difference, read_all, read_like
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
-from flowtuple.events import root_pages
-from flowtuple.events.root import open_dataset, root_changes
-from flowtuple.events.root_baskets import c_strings, counted_lists
-from flowtuple.events.root_interpretation import HiddenError, _leaf_list, as_read, interpretation_of, type_name
-from flowtuple.events.root_pages import Pages
-from flowtuple.events.root_said import describe
-from flowtuple.events.root_tree import _walk
-from flowtuple.events.source import ReadOptions
-from flowtuple.schema import Column, match_bounds, select_columns
-from flowtuple.selection import select
-from flowtuple.table import Dataset, Table, check_same_columns, difference, read_all, read_like
-from flowtuple.workflow.checking import verify
-from flowtuple.workflow.compressing import compress
-from flowtuple.workflow.reading import decompress
-from flowtuple.workflow.request import Selection
+from flowtuple.io import root_pages
+from flowtuple.io.root import open_dataset, root_changes
+from flowtuple.io.root_baskets import c_strings, counted_lists
+from flowtuple.io.root_interpretation import HiddenError, _leaf_list, as_read, interpretation_of, type_name
+from flowtuple.io.root_pages import Pages
+from flowtuple.io.root_said import describe
+from flowtuple.io.root_tree import _walk
+from flowtuple.io.source import ReadOptions
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 CASES = SHARED / "cases"
@@ -129,7 +129,7 @@ class TestRepeatedNames:
 
 def with_words(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree of numbers and of strings, which uproot decodes."""
-    monkeypatch.setattr("flowtuple.events.root_tree.TreeAccess._decoded_here", lambda self, path: False)
+    monkeypatch.setattr("flowtuple.io.root_tree.TreeAccess._decoded_here", lambda self, path: False)
     return tree(path, {"x": numbers(0), "word": ["a"] * N})
 
 
@@ -238,7 +238,7 @@ class TestUndecodable:
             for k in range(3):
                 made.extend({"x": numbers(k), "word": ["a"] * N})
         fail_for(monkeypatch, uproot.AsStrings, "word", ValueError("no"), basket=2)
-        monkeypatch.setattr("flowtuple.events.root_tree.TreeAccess._decoded_here", lambda self, path: False)
+        monkeypatch.setattr("flowtuple.io.root_tree.TreeAccess._decoded_here", lambda self, path: False)
         assert list(opened(tmp_path / "a.root").refused) == ["t/word"]
 
     def test_a_later_failure_names_its_column(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -586,7 +586,7 @@ class TestCycles:
         assert verify(path, tmp_path / "a.ftup").absent == ()
 
     def test_those_of_what_is_refused_are_not(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("flowtuple.events.root_objects._LARGEST", 1)
+        monkeypatch.setattr("flowtuple.io.root_objects._LARGEST", 1)
         dataset = opened(path)
         assert list(dataset.refused) == ["note"]
         assert {part.name for part in dataset.left_out} == {"dir/t;2", "dir/t;1"}
@@ -614,7 +614,7 @@ class TestObjects:
         assert b"written on a Monday" in dataset.carried["note"]
 
     def test_large_objects_are_not_read(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("flowtuple.events.root_objects._LARGEST", 10)
+        monkeypatch.setattr("flowtuple.io.root_objects._LARGEST", 10)
         assert "TObjString: it is larger than" in opened(path).refused["note"]
 
     def test_small_ones_are_carried(self, path: Path) -> None:

@@ -16,18 +16,18 @@ import numpy as np
 import pytest
 import uproot
 
+from flowtuple.data.awkward import same_values
+from flowtuple.data.schema import Column
+from flowtuple.data.table import Dataset, LeftOut, Table, difference, read_all, table_from_awkward
 from flowtuple.errors import Corrupt, Refused, Unsupported
-from flowtuple.events.root import open_dataset, root_changes, root_obstacles, type_changes, write_dataset
-from flowtuple.events.root_header import tree_header
-from flowtuple.events.root_objects import _no_time
-from flowtuple.events.root_private import KNOWN
-from flowtuple.events.root_rntuple import NTupleWriter, plan_fields
-from flowtuple.events.root_streamers import built_in
-from flowtuple.events.root_writer import root_outlook
-from flowtuple.events.source import ReadOptions, WriteOptions, WriteResult
-from flowtuple.records import same_values
-from flowtuple.schema import Column
-from flowtuple.table import Dataset, LeftOut, Table, difference, read_all, table_from_awkward
+from flowtuple.io.root import open_dataset, root_changes, root_obstacles, type_changes, write_dataset
+from flowtuple.io.root_header import tree_header
+from flowtuple.io.root_objects import _no_time
+from flowtuple.io.root_private import KNOWN
+from flowtuple.io.root_rntuple import NTupleWriter, plan_fields
+from flowtuple.io.root_streamers import built_in
+from flowtuple.io.root_writer import root_outlook
+from flowtuple.io.source import ReadOptions, WriteOptions, WriteResult
 
 
 def opened(path: Path) -> Dataset:
@@ -313,7 +313,7 @@ class TestNTuples:
             assert file["t"].arrays()["Jets"].tolist() == [{"pt": 0, "Aux": {"m": 1}}, {"pt": 9, "Aux": {"m": 9}}]
 
     def test_types_are_those_of_all_events(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("flowtuple.events.root_forms._SCAN", 1)
+        monkeypatch.setattr("flowtuple.io.root_forms._SCAN", 1)
         values = ak.Array([[[]], [[1]], [[None]], [[2, None]]])
         written(of_one("v", values), tmp_path / "a.root", step=1)
         with uproot.open(tmp_path / "a.root") as file:
@@ -463,9 +463,9 @@ class TestCarrying:
         def fail(*_: object, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr(f"flowtuple.events.root_objects.{step}", fail)
+        monkeypatch.setattr(f"flowtuple.io.root_objects.{step}", fail)
         if step == "is_built_in":
-            monkeypatch.setattr("flowtuple.events.root_objects.needed", lambda *_: [None])
+            monkeypatch.setattr("flowtuple.io.root_objects.needed", lambda *_: [None])
         dataset = opened(path)
         assert dataset.refused == {"note": "TObjString: the descriptions of its classes cannot be used"}
         assert list(dataset.tables) == ["t"]
@@ -519,7 +519,7 @@ class TestTreesThatBecomeNTuples:
         stored = {"t": {"aliases": {"y": "x"}}, "u": {}}
         tables = {"t": table_from_awkward("t", array), "u": table_from_awkward("u", ak.Array({"x": [1]}))}
         dataset = Dataset("m", dict(tables), storage=stored, format=".root")
-        monkeypatch.setattr("flowtuple.workflow.compressing.read", lambda *_: dataset)
+        monkeypatch.setattr("flowtuple.api.compressing.read", lambda *_: dataset)
         result = ft.compress({"x": [1]}, tmp_path / "x.ftup", effort="fast")
         assert result.warnings[0].startswith("tree 't' will come back as an RNTuple: no branch of a TTree holds deep")
         return tmp_path / "x.ftup"
@@ -601,7 +601,7 @@ class TestRecords:
 
     def test_a_tree_says_that_members_are_branches(self, path: Path, tmp_path: Path) -> None:
         import flowtuple as ft
-        from flowtuple.events.source import WriteOptions
+        from flowtuple.io.source import WriteOptions
 
         ft.compress(path, tmp_path / "x.ftup", selection=ft.Selection(exclude=("hits_q",)), effort="fast")
         result = ft.decompress(tmp_path / "x.ftup", tmp_path / "out.root", options=WriteOptions(container="ttree"))

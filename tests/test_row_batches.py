@@ -20,17 +20,17 @@ from safetensors import safe_open  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 import flowtuple as ft  # noqa: E402
+from flowtuple.data.schema import Array  # noqa: E402
 from flowtuple.errors import InvalidArgument  # noqa: E402
-from flowtuple.generative import ahead, blocks  # noqa: E402
-from flowtuple.generative.ahead import Ahead  # noqa: E402
-from flowtuple.generative.blocks import Batch, Sample, Shuffled  # noqa: E402
-from flowtuple.generative.device import _inner_layers, choose_device, mixed_precision, narrowed  # noqa: E402
-from flowtuple.generative.fit import fit  # noqa: E402
-from flowtuple.generative.options import RowFlow, Shape, Training  # noqa: E402
-from flowtuple.generative.processes import Process  # noqa: E402
-from flowtuple.generative.state import NAME  # noqa: E402
-from flowtuple.generative.zoo import build  # noqa: E402
-from flowtuple.schema import Array  # noqa: E402
+from flowtuple.flows import blocks, prefetch  # noqa: E402
+from flowtuple.flows.blocks import Batch, Sample, Shuffled  # noqa: E402
+from flowtuple.flows.device import _inner_layers, choose_device, mixed_precision, narrowed  # noqa: E402
+from flowtuple.flows.fit import fit  # noqa: E402
+from flowtuple.flows.options import RowFlow, Shape, Training  # noqa: E402
+from flowtuple.flows.prefetch import Ahead  # noqa: E402
+from flowtuple.flows.processes import Process  # noqa: E402
+from flowtuple.flows.registry import build  # noqa: E402
+from flowtuple.flows.train_state import NAME  # noqa: E402
 
 ALONE = Process()
 SMALL = Shape(transforms=2, hidden=(16, 16), bins=6)
@@ -148,7 +148,7 @@ def test_the_time_spent_waiting_is_known(monkeypatch: pytest.MonkeyPatch) -> Non
             ready.release()
             yield k
 
-    monkeypatch.setattr(ahead, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(prefetch, "time", SimpleNamespace(perf_counter=clock))
     with Ahead(slow(wait=True)) as idle:  # each item is begun when it is already waited for
         assert list(idle) == [0, 1, 2, 3]
     assert idle.waited == 4
@@ -173,7 +173,7 @@ def test_what_goes_wrong_in_the_thread_is_raised_where_the_item_would_be() -> No
 
 def test_weights_do_not_depend_on_when_the_thread_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK", 128)
-    monkeypatch.setattr("flowtuple.generative.fit.THREADS", 1)  # two wait long for each other on a busy machine
+    monkeypatch.setattr("flowtuple.flows.fit.THREADS", 1)  # two wait long for each other on a busy machine
     x = np.random.default_rng(0).normal(0, 1, (700, 2))
     draw = np.random.default_rng()
 
@@ -220,8 +220,8 @@ def test_a_checkpoint_of_an_older_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_too_many_processes_for_the_rows() -> None:
-    from flowtuple.generative.fit import _Run
-    from flowtuple.generative.team import Team
+    from flowtuple.flows.fit import _Run
+    from flowtuple.flows.process_group import Team
 
     team = Team(Process(0, 4), torch.device("cpu"))
     with pytest.raises(InvalidArgument, match=r"rows in batches of 3 are too few for 4 processes; start fewer"):
@@ -229,7 +229,7 @@ def test_too_many_processes_for_the_rows() -> None:
 
 
 def test_a_context_is_handed_to_the_loss() -> None:
-    from flowtuple.generative.team import losses
+    from flowtuple.flows.process_group import losses
 
     class Told:
         def loss(self, x: object, generator: object, context: object = None) -> object:

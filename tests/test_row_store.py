@@ -11,13 +11,13 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from flowtuple import row_store
+from flowtuple.data import mapped_rows
+from flowtuple.data.mapped_rows import gather_rows
+from flowtuple.data.row_source import read_rows, row_source
+from flowtuple.data.rows import Rows
+from flowtuple.data.table import Dataset, Table
 from flowtuple.errors import InvalidArgument
-from flowtuple.events.source import open_dataset, write_dataset
-from flowtuple.row_reading import read_rows, row_source
-from flowtuple.row_store import gather_rows
-from flowtuple.rows import Rows
-from flowtuple.table import Dataset, Table
+from flowtuple.io.source import open_dataset, write_dataset
 
 LITTLE, MUCH = 1024, 2**31
 
@@ -72,7 +72,7 @@ def test_no_range_is_larger_than_memory_allows(monkeypatch: pytest.MonkeyPatch) 
             read.append((start, stop))
             return table.read(columns, start, stop)
 
-    monkeypatch.setattr(row_store, "_MOST", 7000)
+    monkeypatch.setattr(mapped_rows, "_MOST", 7000)
     rows = gather_rows(row_source(Dataset("told", {"events": Told()})), MUCH)
     assert rows.values[:, 0].tolist() == list(range(50_000))
     assert max(stop - start for start, stop in read) == 7000

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from flowtuple.data.schema import ROLES, Bound, Column, bit_patterns, infer_role, is_glob, match_bounds, select_columns
 from flowtuple.errors import InvalidArgument
-from flowtuple.schema import ROLES, Bound, Column, bit_patterns, infer_role, is_glob, match_bounds, select_columns
 
 FLOATS = {"float16": ("<e", 2), "float32": ("<f", 4), "float64": ("<d", 8)}
 

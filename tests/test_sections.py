@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 import flowtuple as ft
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import write_unsigned
-from flowtuple.container import layout
-from flowtuple.container.description import pack_description, unpack_description
-from flowtuple.container.layout import FRAME_SIZE, HEADER_SIZE, TRAILER_SIZE, Section, SectionKind
-from flowtuple.container.reader import SectionReader
 from flowtuple.errors import Corrupt
+from flowtuple.file import layout
+from flowtuple.file.description import pack_description, unpack_description
+from flowtuple.file.layout import FRAME_SIZE, HEADER_SIZE, TRAILER_SIZE, Section, SectionKind
+from flowtuple.file.reader import SectionReader
 
 LONG, SHORT = st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1)
 
@@ -276,8 +276,8 @@ class TestDescription:
 
 
 def test_index_beyond_the_suffix_that_is_read_on_opening(path, tmp_path, monkeypatch):
-    monkeypatch.setattr("flowtuple.container.reader.PREFIX", 16)
-    monkeypatch.setattr("flowtuple.container.reader.SUFFIX", TRAILER_SIZE)
+    monkeypatch.setattr("flowtuple.file.reader.PREFIX", 16)
+    monkeypatch.setattr("flowtuple.file.reader.SUFFIX", TRAILER_SIZE)
     reader = SectionReader(path)
     assert [s.kind for s in reader.sections] == [SectionKind.DESCRIPTION, SectionKind.CHUNK, SectionKind.CARRIED]
     assert reader.raw(reader.sections[2])[FRAME_SIZE:] == zstd(b"a histogram")

@@ -16,24 +16,24 @@ from typer.testing import CliRunner
 
 import flowtuple as ft
 from flowtuple.cli.app import app
-from flowtuple.container.file import File
-from flowtuple.counters import OwnCounters
+from flowtuple.data.counters import OwnCounters
+from flowtuple.data.table import read_all, table_to_awkward
 from flowtuple.errors import Corrupt, InvalidArgument
-from flowtuple.events.source import open_dataset
-from flowtuple.progress import silent
+from flowtuple.file.file import File
+from flowtuple.io.source import open_dataset
+from flowtuple.runtime.progress import silent
 from flowtuple.simulation.block import Block, take_events
+from flowtuple.simulation.build_spec import declare
 from flowtuple.simulation.cells import Cells, find_cells
-from flowtuple.simulation.declare import declare
 from flowtuple.simulation.fitted import fitted_recipe
-from flowtuple.simulation.learning import lessons
-from flowtuple.simulation.program import run
-from flowtuple.simulation.recipe import Recipe
+from flowtuple.simulation.neighbours import around
 from flowtuple.simulation.response import Response, as_angle
 from flowtuple.simulation.shares import energy, find_hypots, find_scales, find_shares, find_sums, from_shares, to_shares
 from flowtuple.simulation.simulator import Simulated
-from flowtuple.simulation.surroundings import around
-from flowtuple.simulation.truth import Truth
-from flowtuple.table import read_all, table_to_awkward
+from flowtuple.simulation.spec import Recipe
+from flowtuple.simulation.steps import run
+from flowtuple.simulation.training_tables import lessons
+from flowtuple.simulation.training_targets import Truth
 
 TARGET = ["Jet_*", "Muon_*", "MET_*", "HLT_Jet40"]
 GIVEN = ["GenJet_*", "GenMuon_*", "GenMET_*", "Pileup_nPU"]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import flowtuple as ft
-from flowtuple.container import storage as module
-from flowtuple.container.storage import GAP, Storage
+from flowtuple.data.table import difference, read_all
 from flowtuple.errors import InvalidArgument, Truncated
-from flowtuple.table import difference, read_all
+from flowtuple.file import storage as module
+from flowtuple.file.storage import GAP, Storage
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 5 * GAP, dtype=np.uint8).tobytes()
 

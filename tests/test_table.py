@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtuple.errors import InvalidArgument
-from flowtuple.records import from_block, kind_of, same_values, without_idle_options
-from flowtuple.schema import Column, bit_patterns
-from flowtuple.table import (
+from flowtuple.data.awkward import from_block, kind_of, same_values, without_idle_options
+from flowtuple.data.schema import Column, bit_patterns
+from flowtuple.data.table import (
     Dataset,
     Table,
     concatenate,
@@ -20,6 +19,7 @@ from flowtuple.table import (
     table_to_awkward,
     with_counters,
 )
+from flowtuple.errors import InvalidArgument
 
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
 

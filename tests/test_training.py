@@ -14,20 +14,20 @@ from dissect import methods
 from flowtuple.codec.chunk import decode_chunk, encode_chunk, make_context
 from flowtuple.codec.column import Method, TableCoding
 from flowtuple.codec.packing import pack_indices
-from flowtuple.container.model import pack_flow, unpack_flow
+from flowtuple.data.schema import Bound, Column, infer_role
+from flowtuple.data.table import Table, difference
 from flowtuple.errors import InvalidArgument
+from flowtuple.file.model import pack_flow, unpack_flow
 from flowtuple.lattice.context import Parent, collection_of
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.statistics import Statistics
-from flowtuple.schema import Bound, Column, infer_role
-from flowtuple.table import Table, difference
 
 torch = pytest.importorskip("torch")
 
-from flowtuple.training import plan as planning  # noqa: E402 - torch has to be there
+from flowtuple.training import plan as planning  # noqa: E402
 from flowtuple.training.choose import flow_bits  # noqa: E402
 from flowtuple.training.conditioners import (  # noqa: E402
     WEIGHT_LIMITS,

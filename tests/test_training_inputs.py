@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import flowtuple as ft
-from flowtuple import assemble
 from flowtuple.codec.column import Method
+from flowtuple.data.table import read_all
 from flowtuple.lattice.context import Parent
-from flowtuple.table import read_all
+from flowtuple.training import write_events
 
 pytest.importorskip("torch")
 
@@ -181,7 +181,7 @@ class TestSharedModel:
         events = jets(12, 14)
         whole = tmp_path / "whole.ftup"
         ft.compress(events, whole, model=model)
-        monkeypatch.setattr(assemble, "CHUNK_ENTRIES", entries)
+        monkeypatch.setattr(write_events, "CHUNK_ENTRIES", entries)
         ft.compress(events, tmp_path / "out.ftup", model=model)
         assert_bounds_hold(events, tmp_path / "out.ftup")
         with ft.File(tmp_path / "out.ftup") as file:

@@ -14,15 +14,15 @@ from reference_reader.container import INDICES, Stored
 import flowtuple as ft
 from flowtuple.codec import coder, packing
 from flowtuple.codec.frequencies import intervals
-from flowtuple.container.description import unpack_description
+from flowtuple.data.schema import bit_patterns
+from flowtuple.data.table import read_all
 from flowtuple.errors import Corrupt
-from flowtuple.events.memory import dataset_from_memory
+from flowtuple.file.description import unpack_description
+from flowtuple.file.merge import merge
+from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.grid import ATOM, ESCAPE, MANTISSA_BITS, Binades, Decimal, Integers, Mantissas, Ordered, Uniform
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, _cast
-from flowtuple.merging import merge
-from flowtuple.schema import bit_patterns
-from flowtuple.table import read_all
 
 ENDS = np.array([-(2**63), 2**63 - 1, ATOM - 1, ATOM, ESCAPE, 2**60, 2**60 - 1, 2**61, 2**52, 2**52 + 1, -(2**52), 0], np.int64)
 NUMBERS = np.array([0, -0.0, np.inf, -np.inf, np.nan, 0.5, 1.5, 64, -64, 64.1, 2**20, -(2**21), 5e-324, 1e308, -1e308, 65520])

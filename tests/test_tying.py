@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flowtuple as ft
-from flowtuple.describe import report_input
-from flowtuple.events.memory import table_from_arrays
-from flowtuple.events.source import open_dataset
-from flowtuple.prepare import prepare
-from flowtuple.progress import silent
-from flowtuple.schema import Bound
-from flowtuple.table import Dataset, Table
-from flowtuple.tying import tie
+from flowtuple.data.schema import Bound
+from flowtuple.data.table import Dataset, Table
+from flowtuple.io.memory import table_from_arrays
+from flowtuple.io.source import open_dataset
+from flowtuple.reporting.describe import report_input
+from flowtuple.runtime.progress import silent
+from flowtuple.training.lattices import prepare
+from flowtuple.training.shared_grids import tie
 
 ROWS = 2000
 STD = 1e-2

@@ -13,13 +13,13 @@ pytest.importorskip("zuko")
 stats = pytest.importorskip("scipy.stats")
 
 import flowtuple as ft  # noqa: E402
-from flowtuple.evaluate.training_page import loss_png  # noqa: E402
-from flowtuple.generative.bijection import Bijection  # noqa: E402
-from flowtuple.generative.options import RowFlow, Shape, Training  # noqa: E402
-from flowtuple.generative.stored import load_model  # noqa: E402
-from flowtuple.generative.validation import Validation, quantiles, wasserstein  # noqa: E402
-from flowtuple.generative.zoo import build  # noqa: E402
-from flowtuple.schema import Array  # noqa: E402
+from flowtuple.data.schema import Array  # noqa: E402
+from flowtuple.flows.bijection import Bijection  # noqa: E402
+from flowtuple.flows.options import RowFlow, Shape, Training  # noqa: E402
+from flowtuple.flows.registry import build  # noqa: E402
+from flowtuple.flows.stored import load_model  # noqa: E402
+from flowtuple.flows.validation import Validation, quantiles, wasserstein  # noqa: E402
+from flowtuple.reporting.training_page import loss_png  # noqa: E402
 
 FLOW = build("maf", 2, Shape(1, (4,), 4), 0)  # the numbers here come from functions in its place
 

@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import flowtuple as ft
-from flowtuple.events.location import split_tree
-from flowtuple.events.source import STORED, write_dataset
-from flowtuple.schema import Column
-from flowtuple.table import Dataset, Table
+from flowtuple.data.schema import Column
+from flowtuple.data.table import Dataset, Table
+from flowtuple.io.location import split_tree
+from flowtuple.io.source import STORED, write_dataset
 from flowtuple.training import plan
 
 FLOATS = ["float16", "float32", "float64"]

@@ -27,37 +27,37 @@ import zstandard
 from opcodes import count_opcodes
 
 import flowtuple as ft
-from flowtuple.atomic import atomic_path, remove_parts
+from flowtuple.api import Selection, demo
 from flowtuple.batch.manifest import Manifest, Record, opened
 from flowtuple.batch.run import _cleared
 from flowtuple.batch.tasks import Task as FileTask
-from flowtuple.budget import Gate, entries_within
 from flowtuple.cli.stopping import Stopped, stopping
 from flowtuple.codec.column import Method, StoredColumn
 from flowtuple.codec.directory import join
 from flowtuple.codec.packing import zstd
 from flowtuple.codec.varint import write_signed
-from flowtuple.container.layout import SectionKind
-from flowtuple.container.writer import create
-from flowtuple.describe import info
+from flowtuple.comparison.verification import Promise, said_of
+from flowtuple.data.memory import Gate, entries_within
+from flowtuple.data.schema import Bound, Column
+from flowtuple.data.table import Table, check_same_columns, read_all, read_like
 from flowtuple.errors import InvalidArgument, TooLarge
-from flowtuple.evaluate.promise import Promise, said_of
-from flowtuple.events.full_disk import PatientFile
-from flowtuple.events.source import open_dataset
-from flowtuple.execute import ordered_map
+from flowtuple.file.layout import SectionKind
+from flowtuple.file.merge import merge
+from flowtuple.file.writer import create
+from flowtuple.io.full_disk import PatientFile
+from flowtuple.io.source import open_dataset
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import Integers
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.network import Layer, Network
-from flowtuple.merging import merge
-from flowtuple.schema import Bound, Column
-from flowtuple.table import Table, check_same_columns, read_all, read_like
+from flowtuple.reporting.describe import info
+from flowtuple.runtime.atomic import atomic_path, remove_parts
+from flowtuple.runtime.threads import ordered_map
 from flowtuple.training.checkpoint import Checkpoint
 from flowtuple.training.plan import Candidate, Task
 from flowtuple.training.relations import reach, references
 from flowtuple.training.train import _Abandoned, _Listener
-from flowtuple.workflow import Selection, demo
 
 
 def columns(events: int = 3000) -> dict[str, np.ndarray]:
@@ -353,7 +353,7 @@ class TestFolders:
         def fail(*_: object) -> None:
             raise InvalidArgument("no page today")
 
-        monkeypatch.setattr("flowtuple.evaluate.report.write_page", fail)
+        monkeypatch.setattr("flowtuple.reporting.report.write_page", fail)
         with pytest.raises(InvalidArgument, match="no page today"):
             ft.report(folder / "events.npz", folder / "events.ftup", tmp_path / "a" / "b")
         assert list(tmp_path.iterdir()) == []
@@ -366,7 +366,7 @@ class TestFolders:
         def fail(*_: object, **__: object) -> None:
             raise InvalidArgument("no model today")
 
-        monkeypatch.setattr("flowtuple.workflow.measuring.compress", fail)
+        monkeypatch.setattr("flowtuple.api.measuring.compress", fail)
         with pytest.raises(InvalidArgument, match="no model today"):
             demo(tmp_path / "demo")
         assert list(tmp_path.iterdir()) == []
@@ -431,7 +431,7 @@ class TestClaims:
         path = crafted(tmp_path / "small.ftup", *CLAIMS[claim])
         assert path.stat().st_size < 50_000
         tried = "try:\n    ft.open(path).arrays()\nexcept TooLarge as error:\n    print(error)\nelse:\n    print('read')"
-        taken, said = peak(f"from flowtuple.describe import info\ninfo(path)\n{tried}", path)
+        taken, said = peak(f"from flowtuple.reporting.describe import info\ninfo(path)\n{tried}", path)
         assert re.fullmatch(r"[^\n]*small\.ftup: [^\n]*events 0 to [^\n]*allow more with --memory \(memory=\)[^\n]*", said)
         assert taken < 600e6
 
@@ -676,7 +676,7 @@ class TestCheckpoints:
 
     def test_every_changed_byte_of_a_row_flow_counts_as_none(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         torch = pytest.importorskip("torch")
-        from flowtuple.generative import state
+        from flowtuple.flows import train_state
 
         def parts() -> tuple[torch.nn.Module, torch.optim.Optimizer, object]:
             module = torch.nn.Linear(2, 1)
@@ -686,11 +686,11 @@ class TestCheckpoints:
             return module, optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser)
 
         module, optimiser, schedule = parts()
-        where = state.Progressed("print", 3, (0.5, 2), [(0.1, 1.0, 0.9)])
-        state.save(tmp_path, where, module, state.weights_of(module), optimiser, schedule)
-        path = tmp_path / state.NAME
+        where = train_state.Progressed("print", 3, (0.5, 2), [(0.1, 1.0, 0.9)])
+        train_state.save(tmp_path, where, module, train_state.weights_of(module), optimiser, schedule)
+        path = tmp_path / train_state.NAME
         whole = path.read_bytes()
-        found = state.load(tmp_path, "print", *parts())
+        found = train_state.load(tmp_path, "print", *parts())
         assert found is not None
         assert found[0] == where
         caplog.set_level(logging.WARNING)
@@ -700,7 +700,7 @@ class TestCheckpoints:
             data[position] ^= 1
             path.write_bytes(data)
             caplog.clear()
-            assert state.load(tmp_path, "print", *into) is None, position
+            assert train_state.load(tmp_path, "print", *into) is None, position
             assert caplog.messages == [f"{path}: is damaged and counts as none; the training begins again"]
 
 

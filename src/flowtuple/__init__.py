@@ -11,29 +11,7 @@ Example:
 
 __version__ = "0.1.0"
 
-from flowtuple.container.file import File
-from flowtuple.container.file import File as open  # noqa: A004 (read as ft.open)
-from flowtuple.describe import info
-from flowtuple.errors import (
-    BoundViolated,
-    Corrupt,
-    FlowtupleError,
-    InvalidArgument,
-    MissingExtra,
-    ProcessLost,
-    Refused,
-    TooNew,
-    Truncated,
-    Unsupported,
-)
-from flowtuple.evaluate.folds import FoldHistogram, fold_histogram
-from flowtuple.generative.options import RowFlow, Shape, Training
-from flowtuple.generative.presets import FlowPreset, flow_preset
-from flowtuple.merging import merge
-from flowtuple.recovery import recover
-from flowtuple.schema import Bound
-from flowtuple.table import LeftOut
-from flowtuple.workflow import (
+from flowtuple.api import (
     Closure,
     Compressed,
     Decompressed,
@@ -55,6 +33,28 @@ from flowtuple.workflow import (
     train,
     verify,
 )
+from flowtuple.comparison.folds import FoldHistogram, fold_histogram
+from flowtuple.data.schema import Bound
+from flowtuple.data.table import LeftOut
+from flowtuple.errors import (
+    BoundViolated,
+    Corrupt,
+    FlowtupleError,
+    InvalidArgument,
+    MissingExtra,
+    ProcessLost,
+    Refused,
+    TooNew,
+    Truncated,
+    Unsupported,
+)
+from flowtuple.file.file import File
+from flowtuple.file.file import File as open  # noqa: A004 (read as ft.open)
+from flowtuple.file.merge import merge
+from flowtuple.file.recover import recover
+from flowtuple.flows.options import RowFlow, Shape, Training
+from flowtuple.flows.presets import FlowPreset, flow_preset
+from flowtuple.reporting.describe import info
 
 __all__ = [
     "Bound",

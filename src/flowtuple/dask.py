@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import awkward as ak
 
-from flowtuple.container.file import File
 from flowtuple.errors import InvalidArgument, MissingExtra
-from flowtuple.events.location import expand, split_tree
-from flowtuple.events.source import STORED
+from flowtuple.file.file import File
+from flowtuple.io.location import expand, split_tree
+from flowtuple.io.source import STORED
 
 try:
     import dask_awkward

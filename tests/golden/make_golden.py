@@ -10,14 +10,14 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+from flowtuple.container.file import File
+from flowtuple.events.memory import dataset_from_memory
+from flowtuple.schema import Column
+from flowtuple.table import Dataset, read_all
 
 import flowtuple as ft
 from flowtuple import assemble
-from flowtuple.container.file import File
-from flowtuple.events.memory import dataset_from_memory
 from flowtuple.lattice.prediction import Prediction, Term
-from flowtuple.schema import Column
-from flowtuple.table import Dataset, read_all
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flowtuple.errors import InvalidArgument, MissingExtra
-from flowtuple.execute import default_workers
+from flowtuple.runtime.threads import default_workers
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster

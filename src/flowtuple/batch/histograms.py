@@ -13,9 +13,9 @@ from flowtuple.batch.jobs import Facts, Job
 from flowtuple.batch.moments import Moments, TakeHistograms, TakeMoments, summed
 from flowtuple.batch.run import outcomes
 from flowtuple.batch.tasks import Task
+from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument, MissingExtra, nearest
-from flowtuple.progress import Progress, silent
-from flowtuple.schema import Array
+from flowtuple.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     from distributed import Client

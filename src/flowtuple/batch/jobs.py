@@ -10,17 +10,17 @@ from typing import Any, ClassVar, Protocol
 
 import xxhash
 
-from flowtuple import workflow
-from flowtuple.atomic import make_folder
+from flowtuple import api
+from flowtuple.api import EVERYTHING, Selection
 from flowtuple.batch.tasks import Task
-from flowtuple.budget import MEMORY
-from flowtuple.container.wreck import examine
+from flowtuple.data.memory import MEMORY
+from flowtuple.data.schema import Bound
+from flowtuple.data.table import LeftOut
 from flowtuple.errors import BoundViolated, Corrupt
-from flowtuple.events.location import check_readable, is_url, split_tree
-from flowtuple.events.source import FORMATS, STORED, WriteOptions
-from flowtuple.schema import Bound
-from flowtuple.table import LeftOut
-from flowtuple.workflow import EVERYTHING, Selection
+from flowtuple.file.damage import examine
+from flowtuple.io.location import check_readable, is_url, split_tree
+from flowtuple.io.source import FORMATS, STORED, WriteOptions
+from flowtuple.runtime.atomic import make_folder
 
 Facts = dict[str, Any]
 
@@ -55,7 +55,7 @@ class Compress:
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
-        done = workflow.compress(
+        done = api.compress(
             task.source,
             _ready(task),
             tolerance=self.tolerance,
@@ -81,7 +81,7 @@ class Decompress:
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
-        done = workflow.decompress(
+        done = api.decompress(
             task.source,
             _ready(task),
             columns=self.columns,
@@ -90,7 +90,7 @@ class Decompress:
             memory=self.memory,
             options=self.options,
         )
-        if not isinstance(done, workflow.Decompressed):
+        if not isinstance(done, api.Decompressed):
             return {}
         changed = {"changes": list(done.changes), "renamed": {name: list(names) for name, names in done.renamed.items()}}
         return _left_out_facts(done.left_out) | {key: value for key, value in changed.items() if value}
@@ -114,7 +114,7 @@ class Verify:
         Raises:
             BoundViolated: There are some.
         """
-        found = workflow.verify(task.source, task.output, model=self.model)
+        found = api.verify(task.source, task.output, model=self.model)
         outside = {column.column: column.violations for column in found if column.violations}
         if outside:
             name, others = next(iter(outside)), len(outside) - 1
@@ -138,7 +138,7 @@ class Simulate:
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
         seed = xxhash.xxh3_64_intdigest(task.name.rpartition(".")[0].encode(), self.seed) >> 1
-        notes = workflow.simulate(
+        notes = api.simulate(
             self.model,
             task.source,
             _ready(task),
@@ -164,7 +164,7 @@ class Sample:
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
         start, stop = (int(word) for word in task.source.split(":"))
-        workflow.sample(self.model, stop, _ready(task), seed=self.seed, tree=self.tree, workers=1, first=start)
+        api.sample(self.model, stop, _ready(task), seed=self.seed, tree=self.tree, workers=1, first=start)
         return {"events": stop - start}
 
 
@@ -199,7 +199,7 @@ class Score:
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
-        workflow.score(
+        api.score(
             self.model,
             task.source,
             _ready(task),

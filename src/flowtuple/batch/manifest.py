@@ -13,8 +13,8 @@ from typing import Any
 
 import xxhash
 
-from flowtuple.atomic import make_folder
 from flowtuple.errors import InvalidArgument
+from flowtuple.runtime.atomic import make_folder
 
 _CHECKSUM = "xxh3"
 

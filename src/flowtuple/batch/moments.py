@@ -14,11 +14,11 @@ import numpy as np
 
 from flowtuple.batch.jobs import Facts
 from flowtuple.batch.tasks import Task
+from flowtuple.data.schema import Array, Column
+from flowtuple.data.selection import select
+from flowtuple.data.table import Table, ranges
 from flowtuple.errors import InvalidArgument
-from flowtuple.events.source import open_dataset
-from flowtuple.schema import Array, Column
-from flowtuple.selection import select
-from flowtuple.table import Table, ranges
+from flowtuple.io.source import open_dataset
 
 _STEP = 65536  # events at a time
 

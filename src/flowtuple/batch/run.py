@@ -9,13 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowtuple.atomic import remove_parts
 from flowtuple.batch.cluster import Cluster, connected, workers_are_ours
 from flowtuple.batch.jobs import Facts, Job, fingerprint, key_of
 from flowtuple.batch.manifest import Manifest, Record, opened
 from flowtuple.batch.tasks import Task
 from flowtuple.errors import FlowtupleError
-from flowtuple.progress import Progress, silent
+from flowtuple.runtime.atomic import remove_parts
+from flowtuple.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowtuple.data.table import ranges
 from flowtuple.errors import InvalidArgument
-from flowtuple.events.location import expand, format_suffix, is_url, split_tree
-from flowtuple.events.source import FORMATS, STORED
-from flowtuple.table import ranges
+from flowtuple.io.location import expand, format_suffix, is_url, split_tree
+from flowtuple.io.source import FORMATS, STORED
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 import typer
 
-from flowtuple.atomic import is_full
 from flowtuple.cli.stopping import stopping, streams
 from flowtuple.errors import FlowtupleError, Refused
+from flowtuple.runtime.atomic import is_full
 
 app = typer.Typer(
     help="Compress high-energy-physics ntuples with a bound on every value. ROOT in, ROOT out.",

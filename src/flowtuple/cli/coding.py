@@ -41,9 +41,9 @@ from flowtuple.cli.options import (
     read_memory,
     read_tolerance,
 )
+from flowtuple.cli.terminal import show_compressed, shown_progress, warn, warn_left_out
 from flowtuple.errors import InvalidArgument
-from flowtuple.evaluate.page import format_bytes
-from flowtuple.terminal import show_compressed, shown_progress, warn, warn_left_out
+from flowtuple.reporting.page import format_bytes
 
 
 class RootContainer(StrEnum):
@@ -88,7 +88,7 @@ def compress(
 
     Example: flowtuple compress nano.root -o nano.ftup -t 'Jet_*=rel:1e-3' -t 'Jet_phi=abs:1e-3'
     """
-    from flowtuple import workflow
+    from flowtuple import api
 
     if dask is not None:
         taken = ("tolerance", "bounds", "columns", "exclude", "role", "names", "drop", "preset", "refer", "memory", "as_json")
@@ -100,7 +100,7 @@ def compress(
         run_each(job, plan(source, output, ".ftup"), output, dask, as_json)
         return
     with shown_progress() as progress:
-        result = workflow.compress(
+        result = api.compress(
             one_or_many(source),
             output,
             tolerance=read_tolerance(tolerance, bounds),
@@ -148,8 +148,8 @@ def decompress(
 
     Example: flowtuple decompress nano.ftup -o nano.root --entries 0:1000
     """
-    from flowtuple import workflow
-    from flowtuple.events.source import WriteOptions
+    from flowtuple import api
+    from flowtuple.io.source import WriteOptions
 
     options = WriteOptions(compression, basket, drop, None if container is None else container.value)
     if dask is not None:
@@ -158,7 +158,7 @@ def decompress(
         job = jobs.Decompress(tuple(columns), None if model is None else str(model), read_memory(memory), options)
         run_each(job, plan([path], folder, suffix), folder, dask, as_json)
         return
-    result = workflow.decompress(
+    result = api.decompress(
         path,
         output,
         columns=columns,
@@ -169,7 +169,7 @@ def decompress(
         memory=read_memory(memory),
         options=options,
     )
-    if not isinstance(result, workflow.Decompressed):
+    if not isinstance(result, api.Decompressed):
         return  # without an output there is nothing to show
     if as_json:
         print_json(asdict(result))
@@ -199,10 +199,10 @@ def recompress(
 
     Example: flowtuple recompress fine.ftup -o coarse.ftup -t 'Jet_*=rel:1e-2'
     """
-    from flowtuple import workflow
+    from flowtuple import api
 
     with shown_progress() as progress:
-        found = workflow.recompress(
+        found = api.recompress(
             path,
             output,
             tolerance=read_tolerance(tolerance, bounds),

@@ -13,7 +13,7 @@ from flowtuple.batch.tasks import plan
 from flowtuple.cli.app import app
 from flowtuple.cli.many import goes_with_dask, show_differences
 from flowtuple.cli.options import Columns, Json, Names, Seed, print_json, split_names
-from flowtuple.terminal import show_closure, show_comparison, shown_progress
+from flowtuple.cli.terminal import show_closure, show_comparison, shown_progress
 
 
 @app.command()
@@ -74,7 +74,7 @@ def compare(
 
     Example: flowtuple compare held_out.root generated.root -o compare --columns 'Jet_*' --train train.root
     """
-    from flowtuple import workflow
+    from flowtuple import api
 
     if dask is not None:
         goes_with_dask(context, "columns", "level", "fail", "as_json")
@@ -87,7 +87,7 @@ def compare(
             raise typer.Exit(1)
         return
     with shown_progress() as progress:
-        found = workflow.compare(
+        found = api.compare(
             reference,
             other,
             output,
@@ -112,7 +112,7 @@ def compare(
     if as_json:
         print_json(found.to_json())
     else:
-        if isinstance(found, workflow.Closure):
+        if isinstance(found, api.Closure):
             show_closure(found)
         else:
             show_comparison(found)

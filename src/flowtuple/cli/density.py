@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
+from flowtuple.api.inputs import check_seed
 from flowtuple.batch import jobs
 from flowtuple.batch.tasks import parts, plan
 from flowtuple.cli.app import app
 from flowtuple.cli.many import OnDask, folder_and_suffix, goes_with_dask, run_each
 from flowtuple.cli.options import Drop, Inputs, Json, Seed, Threads, one_or_many, print_json
+from flowtuple.cli.terminal import show_facts, shown_progress, warn
 from flowtuple.errors import InvalidArgument
-from flowtuple.terminal import show_facts, shown_progress, warn
-from flowtuple.workflow.request import check_seed
 
 Model = Annotated[str, typer.Argument(metavar="M.flow", help="A model, or a compressed file.")]
 Tree = Annotated[str | None, typer.Option("--tree", metavar="NAME", help="Table of the model, where it has several.")]
@@ -43,8 +43,8 @@ def sample(
 
     Example: flowtuple sample jets.flow -n 100000 -o more.root
     """
-    from flowtuple import workflow
-    from flowtuple.events.source import WriteOptions
+    from flowtuple import api
+    from flowtuple.io.source import WriteOptions
 
     if dask is not None:
         goes_with_dask(context, "output", "number", "seed", "tree", "per_file")
@@ -56,7 +56,7 @@ def sample(
     begin = time.perf_counter()
     supplied = one_or_many(given) if given else None
     options = WriteOptions(drop=drop)
-    workflow.sample(model, number, output, seed=seed, given=supplied, tree=tree, workers=threads, options=options)
+    api.sample(model, number, output, seed=seed, given=supplied, tree=tree, workers=threads, options=options)
     sys.stdout.write(f"{output}: written in {time.perf_counter() - begin:.1f} s\n")
 
 
@@ -84,8 +84,8 @@ def simulate(
 
     Example: flowtuple simulate sim.flow generated.root -o simulated.root
     """
-    from flowtuple import workflow
-    from flowtuple.events.source import WriteOptions
+    from flowtuple import api
+    from flowtuple.io.source import WriteOptions
 
     if dask is not None:
         goes_with_dask(context, "output", "oversample", "weight", "flag", "seed", "drop")
@@ -95,7 +95,7 @@ def simulate(
         return
     begin = time.perf_counter()
     with shown_progress() as progress:
-        notes = workflow.simulate(
+        notes = api.simulate(
             model,
             one_or_many(source),
             output,
@@ -134,7 +134,7 @@ def score(
 
     Example: flowtuple score background.flow data.root -o scores.parquet --against signal.flow
     """
-    from flowtuple import workflow
+    from flowtuple import api
 
     if dask is not None:
         goes_with_dask(context, "output", "against", "by_column", "label", "tree", "as_json")
@@ -148,13 +148,13 @@ def score(
     if roc is not None and label is None:
         raise InvalidArgument("--roc needs --label, which says what is to be found")
     if label is None:
-        workflow.score(model, one_or_many(source), output, against=against, columns=by_column, tree=tree)
+        api.score(model, one_or_many(source), output, against=against, columns=by_column, tree=tree)
         sys.stdout.write(f"{output}\n")
         return
-    scores = workflow.score(model, one_or_many(source), against=against, columns=by_column, label=label, tree=tree)
-    found = workflow.separation(scores, roc)
+    scores = api.score(model, one_or_many(source), against=against, columns=by_column, label=label, tree=tree)
+    found = api.separation(scores, roc)
     if output is not None:
-        workflow.write(scores, output)
+        api.write(scores, output)
     if as_json:
         print_json({name: vars(area) for name, area in found.items()})
     else:

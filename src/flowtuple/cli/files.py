@@ -10,6 +10,9 @@ import typer
 
 from flowtuple.batch import jobs
 from flowtuple.batch.tasks import plan
+from flowtuple.benchmark.published.checking import examine_reference
+from flowtuple.benchmark.published.layout import describe as describe_reference
+from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.cli.app import app
 from flowtuple.cli.many import OnDask, goes_with_dask, run_each
 from flowtuple.cli.options import (
@@ -27,13 +30,18 @@ from flowtuple.cli.options import (
     read_memory,
     split_names,
 )
-from flowtuple.container.file import File
-from flowtuple.container.wreck import examine
-from flowtuple.evaluate.page import format_bytes
-from flowtuple.reference.checking import examine_reference
-from flowtuple.reference.layout import describe as describe_reference
-from flowtuple.reference.signature import is_reference
-from flowtuple.terminal import show_absent, show_damage, show_fidelity, show_info, show_reference, shown_progress, warn_left_out
+from flowtuple.cli.terminal import (
+    show_absent,
+    show_damage,
+    show_fidelity,
+    show_info,
+    show_reference,
+    shown_progress,
+    warn_left_out,
+)
+from flowtuple.file.damage import examine
+from flowtuple.file.file import File
+from flowtuple.reporting.page import format_bytes
 
 
 @app.command()
@@ -86,12 +94,10 @@ def _verify_each(
 
 
 def _verify_values(original: list[str], path: str, names: str, model: Path | None, memory: int, as_json: bool) -> None:
-    from flowtuple import workflow
+    from flowtuple import api
 
     with shown_progress() as progress:
-        found = workflow.verify(
-            one_or_many(original), path, names=split_names(names), model=model, memory=memory, progress=progress
-        )
+        found = api.verify(one_or_many(original), path, names=split_names(names), model=model, memory=memory, progress=progress)
     with File(path, model=model, memory=memory) as file:
         left_out = file.left_out
     violations = sum(column.violations for column in found)
@@ -116,7 +122,7 @@ def info(path: Compressed, model: ModelFile = None, memory: Memory = "2GB", as_j
     if is_reference(path):
         found, show = describe_reference(path), show_reference
     else:
-        from flowtuple.describe import info as describe
+        from flowtuple.reporting.describe import info as describe
 
         found, show = describe(path, model, read_memory(memory)), show_info
     if as_json:
@@ -138,10 +144,10 @@ def report(
 
     Example: flowtuple report nano.root nano.ftup -o report
     """
-    from flowtuple import workflow
+    from flowtuple import api
 
     with shown_progress() as progress:
-        page = workflow.report(
+        page = api.report(
             one_or_many(original),
             path,
             output,
@@ -164,7 +170,7 @@ def merge(
 
     Example: flowtuple merge run1.ftup run2.ftup -o both.ftup
     """
-    from flowtuple.merging import merge as join
+    from flowtuple.file.merge import merge as join
 
     with shown_progress() as progress:
         size = join(files, output, drop=drop, progress=progress)
@@ -194,8 +200,8 @@ def recover(
 
     Example: flowtuple recover broken.ftup -o saved.ftup
     """
-    from flowtuple.events.source import WriteOptions, open_dataset
-    from flowtuple.recovery import recover as save
+    from flowtuple.file.recover import recover as save
+    from flowtuple.io.source import WriteOptions, open_dataset
 
     supplied = open_dataset(one_or_many(given)) if given else None
     with shown_progress() as progress:

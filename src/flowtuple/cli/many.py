@@ -13,10 +13,10 @@ from flowtuple.batch.jobs import Job
 from flowtuple.batch.run import Summary, run
 from flowtuple.batch.tasks import Task
 from flowtuple.cli.options import asked_options, print_json
+from flowtuple.cli.terminal import show_table, shown_progress, warn, warn_left_out
+from flowtuple.data.table import LeftOut
 from flowtuple.errors import InvalidArgument
-from flowtuple.evaluate.page import format_number
-from flowtuple.table import LeftOut
-from flowtuple.terminal import show_table, shown_progress, warn, warn_left_out
+from flowtuple.reporting.page import format_number
 
 OnDask = Annotated[
     str | None,

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from flowtuple.data.schema import Bound
 from flowtuple.errors import InvalidArgument, nearest
-from flowtuple.schema import Bound
 
 Inputs = Annotated[list[str], typer.Argument(metavar="FILE[:TREE]...", help="Inputs; several, or a glob, are one data set.")]
 Tolerances = Annotated[
@@ -63,11 +63,11 @@ def make_selection(
     columns: list[str], exclude: list[str], roles: list[str], names: str, drop: bool, preset: str | None = None
 ) -> Any:
     """What part of an input to take; what is said in full goes before the preset."""
-    from flowtuple import workflow
+    from flowtuple import api
 
-    base = workflow.EVERYTHING if preset is None else workflow.preset(preset)
+    base = api.EVERYTHING if preset is None else api.preset(preset)
     assigned = read_pairs(roles, "--role", "GLOB=ROLE", "'*_hash=id'")
-    return workflow.Selection(
+    return api.Selection(
         tuple(columns) or base.columns,
         (*base.exclude, *exclude),
         {**(base.roles or {}), **assigned},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.cli.app import app
 from flowtuple.cli.options import (
     Columns,
@@ -24,14 +25,13 @@ from flowtuple.cli.options import (
     print_json,
     read_sizes,
 )
+from flowtuple.cli.terminal import show_table, shown_progress, warn
 from flowtuple.errors import InvalidArgument, nearest
-from flowtuple.evaluate.page import format_bytes, format_number
-from flowtuple.reference.options import Autoencoder, Latent
-from flowtuple.terminal import show_table, shown_progress, warn
+from flowtuple.reporting.page import format_bytes, format_number
 
 if TYPE_CHECKING:
-    from flowtuple.reference.accuracy import Accuracy
-    from flowtuple.reference.stored import Encoded
+    from flowtuple.benchmark.published.accuracy import Accuracy
+    from flowtuple.benchmark.published.stored import Encoded
 
 _LATENT, _AUTOENCODER = Latent(), Autoencoder()
 _OF_LATENT, _OF_AUTOENCODER = "Latent codec", "Autoencoder"
@@ -97,7 +97,7 @@ def encode(
 
     Example: flowtuple reference encode jets.root -o jets.ref --codec latent --bits 13 --unit MeV
     """
-    from flowtuple import workflow
+    from flowtuple import api
 
     widths = read_sizes(hidden, "--hidden") if hidden else ()
     asked: dict[str, Latent | Autoencoder] = {
@@ -120,7 +120,7 @@ def encode(
         method = replace(method, training=replace(method.training, epochs=epochs))
     selection = make_selection(columns, exclude, [], names, drop)
     with shown_progress() as progress:
-        found = workflow.encode_rows(
+        found = api.encode_rows(
             one_or_many(source),
             output,
             method,
@@ -150,9 +150,9 @@ def decode(
 
     Example: flowtuple reference decode jets.ref -o jets.root
     """
-    from flowtuple import workflow
+    from flowtuple import api
 
-    workflow.decode_rows(path, output)
+    api.decode_rows(path, output)
     sys.stdout.write(f"{output}: {format_bytes(output.stat().st_size)}\n")
 
 

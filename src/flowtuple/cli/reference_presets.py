@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from flowtuple.benchmark.published.presets import PRESETS, reference_preset
+from flowtuple.benchmark.published.variables import Variables
 from flowtuple.cli.options import Json, print_json
 from flowtuple.cli.reference import reference
-from flowtuple.reference.presets import PRESETS, reference_preset
-from flowtuple.reference.variables import Variables
-from flowtuple.terminal import show_table
+from flowtuple.cli.terminal import show_table
 
 
 @reference.command()

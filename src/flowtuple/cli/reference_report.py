@@ -10,8 +10,8 @@ import typer
 
 from flowtuple.cli.options import Json, Names, Originals, one_or_many, print_json, split_names
 from flowtuple.cli.reference import reference, show_accuracy, show_left_out
-from flowtuple.evaluate.page import format_number
-from flowtuple.terminal import shown_progress, warn
+from flowtuple.cli.terminal import shown_progress, warn
+from flowtuple.reporting.page import format_number
 
 
 @reference.command()
@@ -26,10 +26,10 @@ def report(
 
     Example: flowtuple reference report jets.ref jets.root -o report
     """
-    from flowtuple import workflow
+    from flowtuple import api
 
     with shown_progress() as progress:
-        found = workflow.report_rows(path, one_or_many(original), output, names=split_names(names), progress=progress)
+        found = api.report_rows(path, one_or_many(original), output, names=split_names(names), progress=progress)
     if as_json:
         print_json(found.to_json())
         return

@@ -11,7 +11,7 @@ import typer
 
 from flowtuple.cli.options import Seed
 from flowtuple.cli.reference import reference
-from flowtuple.evaluate.page import format_bytes
+from flowtuple.reporting.page import format_bytes
 
 
 @reference.command()
@@ -25,9 +25,9 @@ def sample(
 
     Example: flowtuple reference sample jets.ref -n 100000 -o more.root
     """
-    from flowtuple import workflow
+    from flowtuple import api
 
     begin = time.perf_counter()
-    workflow.sample_rows(path, number, output, seed=seed)
+    api.sample_rows(path, number, output, seed=seed)
     seconds = time.perf_counter() - begin
     sys.stdout.write(f"{output}: {number} rows, {format_bytes(output.stat().st_size)}, written in {seconds:.1f} s\n")

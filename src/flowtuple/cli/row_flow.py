@@ -11,8 +11,8 @@ import typer
 
 from flowtuple.cli.options import asked_options
 from flowtuple.errors import InvalidArgument
-from flowtuple.generative.options import RowFlow, Shape, Training
-from flowtuple.generative.presets import FLOW_PRESETS
+from flowtuple.flows.options import RowFlow, Shape, Training
+from flowtuple.flows.presets import FLOW_PRESETS
 
 _FLOW, _SHAPE, _TRAINING = RowFlow(), Shape(), Training()
 Options = TypeVar("Options", Shape, Training)

@@ -33,11 +33,11 @@ from flowtuple.cli.options import (
     read_tolerance,
 )
 from flowtuple.cli.row_flow import row_flow
-from flowtuple.evaluate.page import format_bytes
-from flowtuple.generative.options import RowFlow, Shape, Training
-from flowtuple.generative.presets import FLOW_PRESETS
-from flowtuple.generative.processes import Process
-from flowtuple.terminal import Remembered, shown_progress, warn
+from flowtuple.cli.terminal import Remembered, shown_progress, warn
+from flowtuple.flows.options import RowFlow, Shape, Training
+from flowtuple.flows.presets import FLOW_PRESETS
+from flowtuple.flows.processes import Process
+from flowtuple.reporting.page import format_bytes
 
 _FLOW, _SHAPE, _TRAINING = RowFlow(), Shape(), Training()
 _ROWS = "Flows over rows"
@@ -133,7 +133,7 @@ def train(
 
     Example: flowtuple train run1.root -o jets.flow -t 'Jet_*=rel:1e-3'
     """
-    from flowtuple import workflow
+    from flowtuple import api
 
     sources, mix = read_mix(source)
     shape = Shape(transforms, read_sizes(hidden, "--hidden"), bins, blocks=blocks)
@@ -145,7 +145,7 @@ def train(
     leads = Process.here().leads
     with shown_progress(silent=not leads) as shown:
         progress = Remembered(shown)
-        notes = workflow.train(
+        notes = api.train(
             one_or_many(sources),
             output,
             tolerance=read_tolerance(tolerance, bounds),

@@ -12,14 +12,14 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.budget import Gate
 from flowtuple.codec import packing
 from flowtuple.codec.column import Method, StoredColumn, TableCoding, check_given, decode_column, encode_column, note_given
 from flowtuple.codec.directory import Directory, Fetch, join, read_directory
+from flowtuple.data.memory import Gate
+from flowtuple.data.schema import Array, Column, bit_patterns
+from flowtuple.data.table import Table, with_counters
 from flowtuple.errors import BoundViolated, Corrupt, InvalidArgument
 from flowtuple.lattice.context import Context, Rows, coding_order, collection_counts, collection_of
-from flowtuple.schema import Array, Column, bit_patterns
-from flowtuple.table import Table, with_counters
 
 MAX_ENTRIES = 2**20
 _WORK = 40  # bytes that decoding takes for each row of the column at hand: indices, their order, what they stand for

@@ -13,8 +13,8 @@ import numba
 import numpy as np
 
 from flowtuple.codec.frequencies import EXP2, share, weigh
+from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
-from flowtuple.schema import Array
 
 START = 1 << 31
 _HEADER = 16

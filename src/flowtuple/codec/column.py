@@ -11,6 +11,7 @@ import xxhash
 
 from flowtuple.codec import coder, packing
 from flowtuple.codec.frequencies import intervals
+from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.lattice.context import Context, Rows
 from flowtuple.lattice.evaluation import logits as logits_of
@@ -18,7 +19,6 @@ from flowtuple.lattice.evaluation import predict, publish
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.schema import Array, Column
 
 SMALL = 4096  # raw bytes up to which a column may share one zstd frame with others
 _HASH_BYTES = 8

@@ -14,8 +14,8 @@ import xxhash
 from flowtuple.codec import packing
 from flowtuple.codec.column import SMALL, Method, StoredColumn
 from flowtuple.codec.varint import Reader, write_unsigned
+from flowtuple.data.schema import Column
 from flowtuple.errors import Corrupt, Truncated
-from flowtuple.schema import Column
 
 BLOCK = 2**15  # bytes from which on a block ends with its column: a checksum costs nothing beside it
 _RESIDUAL = 8  # added to a method's number

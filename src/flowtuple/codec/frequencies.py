@@ -16,7 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from flowtuple.schema import Array
+from flowtuple.data.schema import Array
 
 FREQUENCY_BITS = 16
 MAX_SYMBOLS = 4096

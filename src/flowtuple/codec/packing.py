@@ -13,9 +13,9 @@ import zstandard
 from pcodec import ChunkConfig, standalone
 
 from flowtuple.codec.varint import Reader, write_signed
+from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, Unsupported
 from flowtuple.lattice.grid import ATOM, ESCAPE
-from flowtuple.schema import Array
 
 ZSTD_LEVEL = 19
 _HOPELESS = 1.5  # a fast zstd this much larger than pcodec: the slow one will not win, it seldom saves a third

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flowtuple.schema import Array
+from flowtuple.data.schema import Array
 
 _LARGEST_ANGLE = 2.0**20
 _LARGEST_EXPONENT = 64.0

@@ -9,8 +9,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.lattice.grid import ATOM
-from flowtuple.schema import Array
 
 LEVELS = 256
 APART = 2**60  # where indices that stand for themselves among residuals begin: bins do not cross it

@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 import numba
 import numpy as np
 
+from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt
-from flowtuple.schema import Array, Column
 
 Relation = Literal["row", "event", "index", "previous", "leading", "same", "reference", "prediction"]
 RELATIONS: tuple[Relation, ...] = get_args(Relation)

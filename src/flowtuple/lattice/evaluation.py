@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.context import Context
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.schema import Array
 
 
 def publish(name: str, part: slice, q: Array, escapes: Array, lattice: Lattice, flow: LatticeFlow, context: Context) -> None:

@@ -12,12 +12,12 @@ from functools import cached_property
 
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.lattice.bins import APART, Bins
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.grid import ATOM
 from flowtuple.lattice.network import Network
 from flowtuple.lattice.prediction import ABSOLUTE, Prediction
-from flowtuple.schema import Array
 
 
 @dataclass(frozen=True, eq=False)

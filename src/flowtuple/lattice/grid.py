@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
-from flowtuple.schema import Array
 
 ATOM = 2**63 - 2**50
 """Index of the first atom. All finite float64 bit patterns lie below; the few integers that do not are escaped."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from flowtuple.data.schema import Array, Bound, Column, bit_patterns
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.grid import (
     ATOM,
@@ -24,7 +25,6 @@ from flowtuple.lattice.grid import (
     relative_grid,
 )
 from flowtuple.lattice.statistics import Statistics, log_spacing
-from flowtuple.schema import Array, Bound, Column, bit_patterns
 
 _BOUND = re.compile(r"lossless|(abs|rel|bits):(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 

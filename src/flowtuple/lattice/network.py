@@ -14,8 +14,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, Unsupported
-from flowtuple.schema import Array
 
 _TILE = 128  # rows that go through all layers together, small enough for the nearest cache
 MAX_INPUTS = 479  # 255 * 127 * 480 + 2^19 < 2^24

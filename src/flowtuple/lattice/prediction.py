@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.lattice.arithmetic import arctangent, exponential, logarithm, sine_cosine
 from flowtuple.lattice.bins import APART
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.grid import ATOM, ESCAPE
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.schema import Array
 
 ABSOLUTE = 2 * APART
 """Residuals from half of this on stand for an index itself: for values that keep a symbol of their own, such as zero."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from flowtuple.data.schema import Array, bit_patterns
 from flowtuple.lattice.grid import ESCAPE, MANTISSA_BITS, Decimal, Grid, Integers, Ordered
-from flowtuple.schema import Array, bit_patterns
 
 DECIMAL_DIGITS = range(7)
 _MAX_SPECIALS = 64

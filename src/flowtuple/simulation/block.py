@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flowtuple.objects import Collection
-from flowtuple.schema import Array
-from flowtuple.table import Table
+from flowtuple.data.collections import Collection
+from flowtuple.data.schema import Array
+from flowtuple.data.table import Table
 
 
 @dataclass(eq=False)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, MissingExtra
-from flowtuple.schema import Array
 
 LEAST = 200  # objects in a cell, so that its figures are good to some per cent
 PARTS = 200  # or one of so many parts of all objects, where that is more

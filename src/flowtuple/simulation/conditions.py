@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from flowtuple.objects import Collection
-from flowtuple.schema import Array
+from flowtuple.data.collections import Collection
+from flowtuple.data.schema import Array
 from flowtuple.simulation.block import Block
-from flowtuple.simulation.recipe import Recipe, Target
+from flowtuple.simulation.neighbours import around, nearest_columns
 from flowtuple.simulation.response import of_partner
-from flowtuple.simulation.surroundings import around, nearest_columns
+from flowtuple.simulation.spec import Recipe, Target
 
 Conditions = dict[str, Array]
 

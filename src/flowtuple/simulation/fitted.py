@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.schema import Array
+from flowtuple.data.schema import Array
 from flowtuple.simulation.block import Block
+from flowtuple.simulation.build_spec import APART
 from flowtuple.simulation.cells import find_cells
 from flowtuple.simulation.conditions import of_themselves
-from flowtuple.simulation.declare import APART
-from flowtuple.simulation.recipe import Recipe, Target
 from flowtuple.simulation.recoil import fitted, positions
 from flowtuple.simulation.response import Response, of_partner
 from flowtuple.simulation.shares import energy, find_hypots, find_scales, find_shares, find_sums
+from flowtuple.simulation.spec import Recipe, Target
 
 WIDE = 0.05  # half-width of a ratio from which on a threshold has to be kept sharp by counting from it
 _FEW = 64  # values of a given column that are listed

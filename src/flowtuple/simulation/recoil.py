@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from flowtuple.data.collections import pointed
+from flowtuple.data.schema import Array
 from flowtuple.lattice.arithmetic import arctangent, sine_cosine
-from flowtuple.objects import pointed
-from flowtuple.schema import Array
 from flowtuple.simulation.block import Block
-from flowtuple.simulation.recipe import Recipe, Recoil, Target
 from flowtuple.simulation.response import as_angle
+from flowtuple.simulation.spec import Recipe, Recoil, Target
 
 
 def sums(block: Block, recipe: Recipe, recoil: Recoil) -> Array:

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.schema import Array
 from flowtuple.simulation.cells import Cells, find_cells
 
 Kind = Literal["ratio", "difference", "turn"]

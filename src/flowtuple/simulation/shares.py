@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.lattice.prediction import FUNCTIONS
-from flowtuple.schema import Array
 
 CLOSE = 1e-4  # of the energy, that sums of float32 numbers may miss it by
 _TYPICAL = 0.999  # share of the objects that a relation has to hold for

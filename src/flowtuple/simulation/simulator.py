@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from flowtuple.codec.column import TableCoding
+from flowtuple.comparison.folds import FOLD
+from flowtuple.data.schema import Array, Column
+from flowtuple.data.table import Table, TableSource, check_same_columns, concatenate, ranges, read_like
 from flowtuple.errors import InvalidArgument
-from flowtuple.evaluate.folds import FOLD
-from flowtuple.execute import ordered_map
-from flowtuple.schema import Array, Column
+from flowtuple.runtime.threads import ordered_map
 from flowtuple.simulation.block import Block, take_events
-from flowtuple.simulation.drawing import Conditional, Draws
-from flowtuple.simulation.learning import check_finite
-from flowtuple.simulation.program import run
-from flowtuple.simulation.recipe import Recipe
-from flowtuple.simulation.unfamiliar import flag_columns, flags, unfamiliar
-from flowtuple.table import Table, TableSource, check_same_columns, concatenate, ranges, read_like
+from flowtuple.simulation.out_of_range import flag_columns, flags, unfamiliar
+from flowtuple.simulation.sampler import Conditional, Draws
+from flowtuple.simulation.spec import Recipe
+from flowtuple.simulation.steps import run
+from flowtuple.simulation.training_tables import check_finite
 
 BLOCK = 4096  # events made at a time by one thread
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowtuple.table import Table, TableSource
+from flowtuple.data.table import Table, TableSource
 
 _SUMS = "genEvent"
 """What the names of sums over events begin with, as in NanoAOD: genEventCount, genEventSumw, genEventSumw2."""

@@ -1,1 +1,1 @@
-"""Fitting a lattice flow to events; the only place outside `generative` that needs PyTorch."""
+"""Fitting a lattice flow to events; the only place outside `flows` that needs PyTorch."""

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from flowtuple.atomic import atomic_path, make_folder
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.network import Layer, Network
+from flowtuple.runtime.atomic import atomic_path, make_folder
 from flowtuple.training.plan import Task
 
 _log = logging.getLogger(__name__)

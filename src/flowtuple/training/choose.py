@@ -10,11 +10,11 @@ import numpy as np
 from flowtuple.codec.coder import code_length
 from flowtuple.codec.frequencies import intervals
 from flowtuple.codec.packing import pack_constant, pack_indices, pack_raw, zstd
-from flowtuple.container.model import pack_column
+from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
+from flowtuple.file.model import pack_column
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
-from flowtuple.schema import Array
 from flowtuple.training.plan import Plan
 
 _JUDGED_ROWS = 200_000

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
+from flowtuple.data.schema import Column
 from flowtuple.lattice.context import Parent, collection_of
 from flowtuple.lattice.prediction import Term
-from flowtuple.schema import Column
 
 _QUANTITIES = {
     "pt": "pt", "eta": "eta", "phi": "phi", "mass": "m", "m": "m",

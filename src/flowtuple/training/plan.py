@@ -9,6 +9,8 @@ import numpy as np
 
 from flowtuple.codec.chunk import make_context
 from flowtuple.codec.column import MAX_OBJECTS
+from flowtuple.data.schema import Array, Column
+from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.context import Context, Parent, Relation, collection_of
@@ -16,8 +18,6 @@ from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import ESCAPE, Grid, Mantissas, Ordered
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
-from flowtuple.schema import Array, Column
-from flowtuple.table import Table
 from flowtuple.training.ancestry import MAX_ANCESTORS, Ancestry
 from flowtuple.training.relations import decoding_order, reach, references, residuals, worth_subtracting
 from flowtuple.training.selection import SAMPLE_ROWS, select_parents

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from flowtuple.data.schema import Array, Column
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.prediction import Prediction, Term
-from flowtuple.schema import Array, Column
 from flowtuple.training.kinematics import energies
 from flowtuple.training.sample import Sample, as_floats
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 import numpy as np
 
+from flowtuple.data.schema import Array, Column, referred
+from flowtuple.data.table import Table
 from flowtuple.lattice.bins import fit_bins
 from flowtuple.lattice.context import Parent, Relation, coding_order, collection_of
 from flowtuple.lattice.grid import ATOM, Decimal, Uniform
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import LARGEST, Prediction, Term
-from flowtuple.schema import Array, Column, referred
-from flowtuple.table import Table
 from flowtuple.training.kinematics import kinematic_terms
 from flowtuple.training.regression import linear_terms
 from flowtuple.training.sample import Sample, as_floats

@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from flowtuple.schema import Array
+from flowtuple.data.schema import Array
 from flowtuple.training.ancestry import MAX_ANCESTORS
 
 MAX_PARENTS = 16

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from flowtuple.codec.column import TableCoding
-from flowtuple.execute import ordered_map
+from flowtuple.data.schema import Array
+from flowtuple.data.table import Table
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import Prediction
-from flowtuple.schema import Array
-from flowtuple.table import Table
+from flowtuple.runtime.threads import ordered_map
 from flowtuple.training.checkpoint import Checkpoint, fingerprint
 from flowtuple.training.choose import Choice, choose, flow_bits
 from flowtuple.training.conditioners import (

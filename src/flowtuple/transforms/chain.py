@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
-from flowtuple.schema import Array
 from flowtuple.transforms.discrete import Dequantise, Ranks
 from flowtuple.transforms.noise import Peak, Smear
 from flowtuple.transforms.saturated import Clip

@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.schema import Array
 
 KNOTS = 256  # of ranks, at most about
 _REPEATED = 0.002  # share from which on a value of a float column is one that repeats

@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.schema import Array
 
 _ROOM = 1e-6  # share of the noise that a place keeps from its ends, so that rounding cannot carry it over
 

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.schema import Array
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.schema import Array
 
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)  # of an offset: what is left of it when a 0 comes back
 _ALMOST = 1e-9  # how near to the edge of an open range an inverse goes

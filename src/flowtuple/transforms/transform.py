@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from flowtuple.schema import Array
+from flowtuple.data.schema import Array
 
 
 class Transform(Protocol):

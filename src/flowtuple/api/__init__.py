@@ -1,0 +1,48 @@
+"""Each use of events, models and files as one function."""
+
+from flowtuple.api.checking import report, verify
+from flowtuple.api.comparing import compare
+from flowtuple.api.compressing import Compressed, compress
+from flowtuple.api.generating import Model, load, sample, score, separation, write
+from flowtuple.api.inputs import EVERYTHING, Selection
+from flowtuple.api.measuring import bench, demo
+from flowtuple.api.presets import preset
+from flowtuple.api.reading import Decompressed, decompress
+from flowtuple.api.recompressing import Recompressed, recompress
+from flowtuple.api.reference import decode_rows, encode_rows, sample_rows
+from flowtuple.api.reference_report import report_rows
+from flowtuple.api.simulating import simulate
+from flowtuple.api.snapping import snap
+from flowtuple.api.training import train
+from flowtuple.comparison.closure.result import Closure
+
+__all__ = [
+    "EVERYTHING",
+    "Closure",
+    "Compressed",
+    "Decompressed",
+    "Model",
+    "Recompressed",
+    "Selection",
+    "bench",
+    "compare",
+    "compress",
+    "decode_rows",
+    "decompress",
+    "demo",
+    "encode_rows",
+    "load",
+    "preset",
+    "recompress",
+    "report",
+    "report_rows",
+    "sample",
+    "sample_rows",
+    "score",
+    "separation",
+    "simulate",
+    "snap",
+    "train",
+    "verify",
+    "write",
+]

@@ -1,0 +1,166 @@
+"""The second engine of a simulation: flows over rows for what steps draw of real objects, beside lattice flows for counts.
+
+The description of the model holds them as text, by step: what `flows/stored.py` makes of a model of rows, in base64.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from flowtuple.data.rows import Conditions, Rows
+from flowtuple.data.schema import Array
+from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra
+from flowtuple.flows.options import RowFlow
+from flowtuple.runtime.progress import Progress
+from flowtuple.simulation.sampler import Conditional, as_matrix
+from flowtuple.simulation.training_tables import Lesson
+
+_FEWEST = 500  # rows of a step; of fewer a lattice flow makes more
+_TOGETHER = 16  # rows side by side are mostly of one event, and are held out together
+
+
+def is_for_rows(lesson: Lesson, steps: Sequence[str]) -> bool:
+    """Whether a step's columns are learned by a flow over rows, where one is asked for.
+
+    Args:
+        lesson: The step's rows.
+        steps: Names of the steps that draw properties, and not counts or references.
+    """
+    return lesson.table.name in steps and int(_finite(lesson).sum()) >= _FEWEST
+
+
+def _finite(lesson: Lesson) -> Array:
+    """Rows of which all that is drawn is finite: bool."""
+    drawn = [lesson.table.data[c.name] for c in lesson.table.columns if c.name not in lesson.given]
+    finite: Array = np.all([np.isfinite(content) for content in drawn], axis=0)
+    return finite
+
+
+def learn_rows(
+    lessons: Sequence[Lesson], flow: RowFlow, seed: int, checkpoint: Path | None, progress: Progress
+) -> tuple[dict[str, str], list[str]]:
+    """A flow for each step, as text, and what a person should know.
+
+    Raises:
+        InvalidArgument: Transforms are named: a step's columns are not those of the events.
+        MissingExtra: PyTorch is not there.
+    """
+    if flow.transforms:
+        raise InvalidArgument("--transform is for flows of rows by themselves; a simulation chooses its own, leave it out")
+    flows, notes = {}, []
+    for lesson in lessons:
+        name, rows = lesson.table.name, _rows(lesson)
+        log = None if flow.log is None else str(Path(flow.log) / name)
+        kept = None if checkpoint is None else checkpoint / name
+        trained = _trained(rows, replace(flow, log=log), seed, kept, _told(progress, name))
+        flows[name] = base64.b64encode(trained).decode("ascii")
+        if rows.dropped:
+            notes.append(f"{rows.dropped} rows of step {name!r} hold NaN or infinite values and were left out")
+    return flows, notes
+
+
+def _told(progress: Progress, name: str) -> Callable[[float, float], None]:
+    return lambda share, loss: progress(f"train {name}", share, f"held-out loss {loss:.4f} per row")
+
+
+def _rows(lesson: Lesson) -> Rows:
+    """A step's rows: what is drawn, and its conditions; those with a value that is not finite left out."""
+    table, given = lesson.table, lesson.given
+    drawn = [c for c in table.columns if c.name not in given]
+    values = np.stack([table.data[c.name].astype(np.float64) for c in drawn], axis=1)
+    keep = _finite(lesson)
+    dtypes = tuple(table.data[name].dtype.name for name in given)
+    conditions = Conditions(given, as_matrix(table.data, given, table.num_entries)[keep], dtypes)
+    event = np.arange(table.num_entries) // _TOGETHER
+    return Rows(
+        table.name,
+        tuple(c.name for c in drawn),
+        values[keep],
+        event[keep],
+        int(event[-1]) + 1,
+        dropped=int((~keep).sum()),
+        dtypes=tuple(c.dtype for c in drawn),
+        conditions=conditions,
+    )
+
+
+def _trained(rows: Rows, flow: RowFlow, seed: int, checkpoint: Path | None, report: Callable[[float, float], None]) -> bytes:
+    with needs_torch("training a flow"):
+        from flowtuple.flows.stored import pack_model
+        from flowtuple.flows.train import train_rows
+    model, _ = train_rows(rows, flow, seed, report, checkpoint)
+    return pack_model(model)
+
+
+def load_rows(described: Any, path: str) -> dict[str, Conditional]:
+    """The flows over rows of a model that simulates, by step, from what its description holds.
+
+    Raises:
+        MissingExtra: It has some, and PyTorch is not there.
+        Corrupt: One of them is damaged.
+    """
+    if not described:
+        return {}
+    try:
+        found = {str(name): base64.b64decode(text, validate=True) for name, text in described.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise Corrupt(f"{path}: its flows over rows are no text of base64 ({error}); train it again") from None
+    with needs_torch(f"simulating with the flows over rows of {path}"):
+        from flowtuple.flows.stored import unpack_model
+    return {name: unpack_model(content, f"{path}: {name}") for name, content in found.items()}
+
+
+@contextmanager
+def needs_torch(purpose: str) -> Iterator[None]:
+    """Says which extra is missing where PyTorch is."""
+    try:
+        yield
+    except ImportError as error:
+        if error.name in ("torch", "zuko", "safetensors", "scipy"):
+            raise MissingExtra("train", purpose) from None
+        raise
+
+
+class _OneThread:
+    """PyTorch's own threads are one while anybody asks for it."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = Lock(), 0, 1
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        import torch
+
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._before = torch.get_num_threads()
+                torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    torch.set_num_threads(self._before)
+
+
+_ONE_THREAD = _OneThread()
+
+
+@contextmanager
+def steady(flows: Mapping[str, Conditional]) -> Iterator[None]:
+    """While rows are drawn, PyTorch's own threads are one: how many there are decides the last bits of a product.
+
+    Threads of ours that begin within take it over from here.
+    """
+    with _ONE_THREAD.held() if flows else nullcontext():
+        yield

@@ -1,0 +1,1 @@
+"""Quantised values behind pcodec: what every result is compared with."""

@@ -1,0 +1,125 @@
+"""How far decoded rows lie from the original ones, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flowtuple.comparison.two_sample.result import plain
+from flowtuple.data.rows import Rows
+from flowtuple.data.schema import Array
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Of one column; difference = original - decompressed, response = difference / original.
+
+    Attributes:
+        column: Its name.
+        mean: Of |difference|, in the column's unit.
+        largest: Of |difference|.
+        std: Standard deviation of the original values.
+        bias: Mean of the difference.
+        spread: Standard deviation of the difference.
+        response: Mean of the response, over values that are not 0; NaN where there are none.
+        width: Standard deviation of the response.
+        half_width: Half the width that holds 68 % of the responses, from 16 % to 84 %; values near 0 do not blow it up.
+        zeros: Values that are 0.
+    """
+
+    column: str
+    mean: float
+    largest: float
+    std: float
+    bias: float
+    spread: float
+    response: float
+    width: float
+    half_width: float
+    zeros: int
+
+    @property
+    def relative_mean(self) -> float:
+        """Mean of |difference| over the standard deviation, 0 where nothing differs."""
+        return _over(self.mean, self.std)
+
+    @property
+    def relative_largest(self) -> float:
+        """The largest |difference| over the standard deviation."""
+        return _over(self.largest, self.std)
+
+    def figures(self) -> dict[str, Any]:
+        """All of them by name, the relative ones among them."""
+        return vars(self) | {"relative_mean": self.relative_mean, "relative_largest": self.relative_largest}
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain numbers for `json.dumps`; what is undefined is null.
+
+        Example:
+            >>> rows = Rows("x", ("x",), np.zeros((2, 1)), np.arange(2), 2)
+            >>> found = measure(rows, rows.values)[0].to_json()
+            >>> found["mean"], found["response"]
+            (0.0, None)
+        """
+        return {name: plain(value) for name, value in self.figures().items()}
+
+
+def measure(rows: Rows, decoded: Array) -> tuple[Accuracy, ...]:
+    """The accuracy of each column.
+
+    Args:
+        rows: The original ones.
+        decoded: Shape (n, d).
+
+    Example:
+        >>> rows = Rows("x", ("x",), np.array([[0.0], [2.0]]), np.arange(2), 2)
+        >>> found = measure(rows, np.array([[0.0], [1.5]]))[0]
+        >>> found.mean, found.largest, found.relative_mean, found.response, found.zeros
+        (0.25, 0.5, 0.25, 0.25, 1)
+    """
+    return tuple(_of_column(name, rows.values[:, k], decoded[:, k]) for k, name in enumerate(rows.columns))
+
+
+def overall(accuracy: Sequence[Accuracy]) -> tuple[float, float]:
+    """Errors over the standard deviation of their column: the mean over all columns, and the largest of any.
+
+    Args:
+        accuracy: Of at least one column.
+
+    Example:
+        >>> rows = Rows("x", ("x", "y"), np.array([[0.0, 1.0], [2.0, 5.0]]), np.arange(2), 2)
+        >>> overall(measure(rows, np.array([[0.0, 1.0], [1.5, 5.0]])))
+        (0.125, 0.5)
+    """
+    return float(np.mean([a.relative_mean for a in accuracy])), max(a.relative_largest for a in accuracy)
+
+
+def _of_column(name: str, x: Array, y: Array) -> Accuracy:
+    off, other = x - y, x != 0  # a value beyond its type decodes to an infinity
+    ratio = off[other] / x[other] if other.any() else np.array([np.nan])
+    distance = np.abs(off)
+    with np.errstate(invalid="ignore"):
+        bias, response = float(off.mean()), float(ratio.mean())
+        spread, width = float(off.std()), float(ratio.std())
+        low, high = (float(edge) for edge in np.percentile(ratio, [16, 84]))
+    return Accuracy(
+        name,
+        mean=float(distance.mean()),
+        largest=float(distance.max()),
+        std=float(x.std()),
+        bias=bias,
+        spread=spread,
+        response=response,
+        width=width,
+        half_width=(high - low) / 2,
+        zeros=int((~other).sum()),
+    )
+
+
+def _over(error: float, std: float) -> float:
+    if error == 0:
+        return 0.0
+    return error / std if std > 0 else float("inf")

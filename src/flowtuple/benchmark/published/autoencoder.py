@@ -1,0 +1,230 @@
+"""The autoencoder codec: a few float32 numbers a row, and a network that makes the row of them.
+
+Without residuals nothing limits its errors. With them every value keeps a bound. Only the decoder is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from flowtuple.benchmark.published.codec import one_thread
+from flowtuple.benchmark.published.networks import Pair, decoder
+from flowtuple.benchmark.published.normalisations import autoencoder_recipe, fit_chains
+from flowtuple.benchmark.published.options import NETWORKS, Autoencoder
+from flowtuple.benchmark.published.residuals import add_residuals, pack_residuals, resolve
+from flowtuple.benchmark.published.second_codec import pack_numbers, stored_second, unpack_numbers
+from flowtuple.benchmark.published.seen import Seen, few_values
+from flowtuple.benchmark.published.variational import VariationalPair
+from flowtuple.data.rows import Rows
+from flowtuple.data.schema import Array, Bound
+from flowtuple.data.table import ranges
+from flowtuple.errors import Corrupt, Unsupported
+from flowtuple.flows.blocks import Sample
+from flowtuple.flows.fit import Fitted, Report, fit
+from flowtuple.flows.model import BLOCK, typed
+from flowtuple.transforms import Chain
+
+_FLOAT = np.dtype("<f4")
+
+
+@dataclass(frozen=True, eq=False)
+class AutoencoderCodec:
+    """A fitted autoencoder.
+
+    Attributes:
+        columns: Names of d columns.
+        dtypes: NumPy names of their types.
+        chains: Preprocessing of each.
+        network: Name of the kind.
+        widths: Of columns, hidden layers and latent numbers.
+        decoder: In float32, to be used as it is.
+        encoder: `None` in a codec that was read from a file.
+        seen: Values by column number, for columns that are rounded to these.
+        bounds: What residuals make each column keep; empty without.
+        then: The codec that latent numbers go through, if any.
+    """
+
+    columns: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    chains: tuple[Chain, ...]
+    network: str
+    widths: tuple[int, ...]
+    decoder: torch.nn.Module
+    encoder: torch.nn.Module | None
+    seen: Seen
+    bounds: tuple[Bound, ...] = ()
+    then: str = ""
+    name: ClassVar[str] = "autoencoder"
+
+    @classmethod
+    def fit(cls, rows: Rows, asked: Autoencoder, seed: int, report: Report, log: str | None = None) -> tuple[Self, Fitted]:
+        """Train both networks on rows; arguments and errors as of `LatentCodec.fit`."""
+        recipes = {n: autoencoder_recipe(n, asked.normalisation, asked.unit, asked.formulas) for n in rows.columns}
+        chains, count = fit_chains(rows, recipes), len(rows.columns)
+        widths = (count, *asked.widths(count), asked.latent)
+        if asked.variational:
+            pair: Pair = VariationalPair(asked.network, widths, seed, asked.variational)
+        else:
+            pair = Pair(asked.network, widths, seed)
+
+        def spread(numbers: Array, u: Array) -> Array:
+            return _forward(chains, rows.values[numbers])
+
+        sample = Sample(spread, (len(rows), count), rows.event, np.ones(len(rows)))
+        fitted = fit(pair, sample, asked.training, seed, report, log=None if log is None else Path(log))
+        pair.eval()
+        seen = few_values(rows) if asked.seen else Seen({})
+        typed_columns = list(zip(rows.values.T, rows.dtypes, strict=True))
+        bounds = tuple(resolve(asked.residuals, *column) for column in typed_columns) if asked.residuals else ()
+        codec = cls(
+            rows.columns, rows.dtypes, chains, asked.network, widths, pair.decoder, pair.encoder, seen, bounds, asked.then
+        )
+        return codec, fitted
+
+    @classmethod
+    def restore(cls, settings: Mapping[str, Any], weights: bytes, where: str) -> Self:
+        """The inverse of `settings` and `weights`.
+
+        Raises:
+            Corrupt: They do not describe a codec.
+        """
+        try:
+            columns, dtypes, widths = (tuple(settings[key]) for key in ("columns", "dtypes", "widths"))
+            chains = tuple(Chain.from_config(config) for config in settings["chains"])
+            bounds = tuple(Bound.parse(text) for text in settings["bounds"])
+            if not len(columns) == len(dtypes) == len(chains) == widths[0] or settings["network"] not in NETWORKS:
+                raise ValueError("columns, types and networks do not fit")
+            with torch.device("meta"):  # takes no memory, whatever the widths
+                network = decoder(settings["network"], widths)
+            network.load_state_dict(load(weights), assign=True)
+            then = stored_second(settings)
+            seen = Seen({int(k): np.array(values, np.float64) for k, values in settings["seen"].items()})
+        except (SafetensorError, AttributeError, LookupError, TypeError, ValueError, RuntimeError, Corrupt) as error:
+            raise Corrupt(f"{where}: describes no autoencoder ({str(error).splitlines()[0]}); restore it from a copy") from None
+        return cls(columns, dtypes, chains, settings["network"], widths, network.eval(), None, seen, bounds, then)
+
+    def settings(self) -> Mapping[str, Any]:
+        return {
+            "columns": self.columns,
+            "dtypes": self.dtypes,
+            "chains": [chain.config() for chain in self.chains],
+            "network": self.network,
+            "widths": self.widths,
+            "seen": {str(k): values.tolist() for k, values in self.seen.values.items()},
+            "bounds": [str(bound) for bound in self.bounds],
+            "then": self.then,
+        }
+
+    def weights(self) -> bytes:
+        return save({name: value.contiguous() for name, value in self.decoder.state_dict().items()})
+
+    def latent(self, values: Array) -> Array:
+        """Float32 numbers of shape (n, z) from rows of shape (n, d).
+
+        Raises:
+            Unsupported: The codec was read from a file.
+        """
+        if self.encoder is None:
+            raise Unsupported("an autoencoder that was read from a file has no encoder; fit one to encode")
+        return _through(self.encoder, _forward(self.chains, values))
+
+    def squared_error(self, values: Array, *, rounded: bool = False) -> float:
+        """Mean squared error of rows in normalised space, without residuals; `rounded` after rounding to seen values."""
+        return float(self.reconstruction_error(values, rounded=rounded).mean())
+
+    def reconstruction_error(self, values: Array, *, rounded: bool = False) -> Array:
+        """How badly the network gives each row back, which is larger for rows unlike those that it was trained on.
+
+        A score of anomalies (Heimel et al., "QCD or what?", 2019): the squared error in normalised space, without residuals, a
+        mean over the columns.
+
+        Args:
+            values: Rows of shape (n, d).
+            rounded: After rounding to seen values.
+
+        Returns:
+            float64 of shape (n,).
+
+        Raises:
+            Unsupported: The codec was read from a file.
+
+        Example:
+            >>> from flowtuple.flows.options import Training
+            >>> rows = Rows("x", ("x",), np.random.default_rng(0).normal(size=(64, 1)), np.arange(64), 64, dtypes=("float32",))
+            >>> asked = Autoencoder(1, normalisation="standard", hidden=(4,), training=Training(epochs=1))
+            >>> codec, _ = AutoencoderCodec.fit(rows, asked, 0, lambda share, loss: None)
+            >>> score = codec.reconstruction_error(np.array([[0.0], [100.0]]))
+            >>> bool(score[1] > score[0])
+            True
+        """
+        latent, y = self.latent(values), _forward(self.chains, values).astype(np.float32)
+        made = _through(self.decoder, latent)
+        if rounded:
+            plain = self._plain(latent)
+            for k in self.seen.values:
+                made[:, k] = self.chains[k].forward(plain[:, k])
+        error: Array = np.square(made - y).mean(axis=1, dtype=np.float64)
+        return error
+
+    def encode(self, values: Array) -> list[bytes]:
+        """Latent numbers of rows of shape (n, d), and after them the residuals of each column, where there is a bound.
+
+        Raises:
+            Unsupported: The codec was read from a file.
+        """
+        latent = self.latent(values)
+        pieces = [pack_numbers(latent, self.then) if self.then else latent.astype(_FLOAT).tobytes()]
+        if self.bounds:
+            base = self._plain(latent)
+            columns = zip(values.T, base.T, self.bounds, self.dtypes, strict=True)
+            pieces += [pack_residuals(*column) for column in columns]
+        return pieces
+
+    def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
+        """Rows of shape (n, d), float64, as the columns' types hold them.
+
+        Raises:
+            Corrupt: The pieces do not hold so many rows.
+            Unsupported: There are residuals, and this machine's arithmetic is not the writer's.
+        """
+        if len(pieces) != 1 + len(self.bounds):
+            raise Corrupt(f"{len(pieces)} pieces are there where {1 + len(self.bounds)} are due")
+        base = self._plain(self._unpack(pieces[0], rows))
+        if not self.bounds:
+            return base
+        columns = zip(pieces[1:], base.T, self.bounds, self.dtypes, strict=True)
+        return np.stack([add_residuals(*column) for column in columns], axis=1)
+
+    def _unpack(self, data: bytes, rows: int) -> Array:
+        """Latent numbers of shape (rows, z)."""
+        if self.then:
+            return unpack_numbers(data, self.then, rows, self.widths[-1], _FLOAT)
+        if len(data) != rows * self.widths[-1] * _FLOAT.itemsize:
+            raise Corrupt(f"the latent numbers are not those of {rows} rows")
+        return np.frombuffer(data, _FLOAT).reshape(rows, -1)
+
+    def _plain(self, latent: Array) -> Array:
+        """Rows without residuals."""
+        y = _through(self.decoder, latent).astype(np.float64)
+        values = [typed(chain.inverse(y[:, k]), self.dtypes[k]) for k, chain in enumerate(self.chains)]
+        return self.seen.rounded(np.stack(values, axis=1))
+
+
+def _forward(chains: Sequence[Chain], values: Array) -> Array:
+    return np.stack([chain.forward(values[:, k]) for k, chain in enumerate(chains)], axis=1)
+
+
+@torch.no_grad()
+def _through(network: torch.nn.Module, rows: Array) -> Array:
+    """What a network makes of rows, block by block in float32."""
+    with one_thread():
+        x = torch.from_numpy(rows.astype(np.float32))
+        return np.concatenate([network(x[start:stop]).numpy() for start, stop in ranges(len(x), BLOCK)])

@@ -1,0 +1,164 @@
+"""Baler, the compressor by autoencoders, as its own package (baler-compressor) trains, encodes and decodes.
+
+Bengtsson et al., "Baler - Machine Learning Based Compression of Scientific Data" (arXiv:2305.02283). The settings are those
+of its example for CMS jets; its model for tables, 200-100-50 with LeakyReLU in float64, is the one that it ships. Its files
+are kept as it writes them: the whole model, encoder included, the range of each column, the latent numbers in float64.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowtuple.data.schema import Array
+from flowtuple.errors import Corrupt
+
+_MODEL, _RANGES, _LATENT = FILES = ("model.pt", "normalization_features.npy", "compressed.npz")
+"""What Baler leaves: the first two are its model."""
+
+
+@dataclass(frozen=True)
+class Baler:
+    """How Baler is asked.
+
+    Attributes:
+        ratio: Columns over latent numbers, which are rounded up: 3 for 4 columns.
+        epochs: Of training, every row in its order.
+        seed: Of the first weights.
+    """
+
+    ratio: float = 1.6
+    epochs: int = 25
+    seed: int = 0
+
+
+def baler_pack(values: Array, columns: Sequence[str], asked: Baler) -> list[bytes]:
+    """The contents of `FILES` for rows of shape (n, d), fitted to these rows.
+
+    Args:
+        values: float64, finite.
+        columns: Names of the d columns.
+        asked: Settings.
+
+    Raises:
+        ModuleNotFoundError: baler-compressor is not installed.
+    """
+    with tempfile.TemporaryDirectory() as name, quietly(asked.seed):
+        import torch
+        from baler_compressor import trainer
+
+        folder, config = Path(name), baler_config(asked)
+        rows, model = folder / "rows.npz", folder / _MODEL
+        np.savez(rows, data=values, names=np.array(columns))
+        network, ranges, _ = trainer.run(str(rows), config)
+        torch.save(network.state_dict(), model)
+        np.save(folder / _RANGES, ranges)
+        write_latent(config, ranges, rows, model, folder / _LATENT)
+        return [(folder / file).read_bytes() for file in FILES]
+
+
+def write_latent(config: Any, ranges: Array, rows: Path, model: Path, out: Path) -> None:
+    """Encode a file of rows with a trained model into a file of latent numbers, which Baler's functions leave to the caller.
+
+    Args:
+        config: Of `baler_config`; it is told the rows' path.
+        ranges: Of each column, as the training gave them.
+        rows: An .npz with `data` of shape (n, d) and `names` of d columns.
+        model: Weights, as PyTorch saves them.
+        out: The .npz to write, compressed.
+
+    Raises:
+        ModuleNotFoundError: baler-compressor is not installed.
+    """
+    from baler_compressor import compressor
+
+    config.input_path = str(rows)
+    latent, names, shape = compressor.run(str(rows), str(model), ranges, config)
+    about = {"names": names, "normalization_features": ranges, "original_shape": shape}
+    np.savez_compressed(out, data=latent, **about)
+
+
+def baler_unpack(pieces: Sequence[bytes]) -> Array:
+    """Rows of shape (n, d), float64, from what `baler_pack` gave.
+
+    Raises:
+        Corrupt: They are not the contents of `FILES`, or damaged ones.
+        ModuleNotFoundError: baler-compressor is not installed.
+    """
+    if len(pieces) != len(FILES):
+        raise Corrupt(f"{len(pieces)} files are not the {len(FILES)} that Baler leaves")
+    with tempfile.TemporaryDirectory() as name, quietly(0):
+        from baler_compressor import decompressor
+
+        folder = Path(name)
+        for file, content in zip(FILES, pieces, strict=True):
+            (folder / file).write_bytes(content)
+        config = baler_config(Baler())
+        try:
+            values: Array = decompressor.run(str(folder / _MODEL), str(folder / _LATENT), config)[0]
+        except Exception as error:  # of PyTorch, NumPy, zip or pickle, as the damage has it
+            what = (str(error).splitlines() or [""])[0]
+            raise Corrupt(f"Baler's files do not decode ({type(error).__name__}: {what}); restore them from a copy") from None
+        return values
+
+
+def baler_config(asked: Baler) -> Any:
+    """Baler's own object of settings. Its schedule stays off: it gives PyTorch an argument that is no longer known there."""
+    from baler_compressor.config import Config
+    from baler_compressor.legacy_models import AE
+
+    config = Config()
+    settings = {
+        "compression_ratio": asked.ratio,
+        "epochs": asked.epochs,
+        "model": type("AE", (AE,), {"encoder": AE.encode}),  # the name by which the package calls what its model names encode
+        "model_type": "dense",
+        "data_dimension": 1,
+        "apply_normalization": True,
+        "custom_norm": False,
+        "lr": 0.001,
+        "lr_scheduler": False,
+        "batch_size": 512,
+        "early_stopping": True,
+        "early_stopping_patience": 100,
+        "min_delta": 0,
+        "reg_param": 0.001,
+        "RHO": 0.05,
+        "l1": True,
+        "test_size": 0,
+        "deterministic_algorithm": False,
+        "verbose": False,
+    }
+    for name, value in settings.items():
+        setattr(config, name, value)
+    return config
+
+
+@contextmanager
+def quietly(seed: int) -> Iterator[None]:
+    """Baler without its prints and progress bars, and this process as it was when it has ended or failed.
+
+    Importing it adds the working folder to the path of imports; it takes its random weights from PyTorch's one generator.
+    """
+    import torch
+
+    from flowtuple.benchmark.published.codec import one_thread
+
+    path = list(sys.path)
+    try:
+        with torch.random.fork_rng(devices=[]), one_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(seed)
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                yield
+    finally:
+        sys.path[:] = path

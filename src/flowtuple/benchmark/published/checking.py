@@ -1,0 +1,30 @@
+"""Whether the file of a reference method is whole, without PyTorch and without the original."""
+
+from __future__ import annotations
+
+import os
+
+from flowtuple.benchmark.published.layout import read_parts
+from flowtuple.file.damage import DAMAGE, Damage
+
+
+def examine_reference(path: str | os.PathLike[str]) -> list[Damage]:
+    """What is damaged: all of the file, for one checksum covers it; empty where that is right.
+
+    Raises:
+        InvalidArgument: It cannot be opened.
+        TooNew: It was written by a later flowtuple.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from flowtuple.benchmark.published.signature import MAGIC
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.ref"
+        >>> _ = path.write_bytes(MAGIC + bytes(20))
+        >>> examine_reference(path)[0].reason
+        'is damaged or cut off, its checksum is wrong; restore it from a copy'
+    """
+    try:
+        read_parts(path)
+    except DAMAGE as error:
+        return [Damage("", None, (), str(error).removeprefix(f"{os.fspath(path)}: "))]
+    return []

@@ -1,0 +1,32 @@
+"""A reference method fitted to rows, whichever is asked for."""
+
+from __future__ import annotations
+
+from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
+from flowtuple.benchmark.published.latent import LatentCodec
+from flowtuple.benchmark.published.options import Autoencoder, Latent
+from flowtuple.data.rows import Rows
+from flowtuple.errors import InvalidArgument
+from flowtuple.flows.fit import Fitted, Report
+
+
+def fit_codec(
+    rows: Rows, asked: Latent | Autoencoder, seed: int, report: Report, log: str | None = None
+) -> tuple[LatentCodec | AutoencoderCodec, Fitted]:
+    """Fit the method that the options are of.
+
+    Args:
+        rows: Finite, with the types of their columns.
+        asked: The options.
+        seed: The same rows, options and seed give the same codec on one machine.
+        report: Told of each epoch.
+        log: A folder for TensorBoard.
+
+    Raises:
+        InvalidArgument: Too few rows, or values outside of the domain of their preprocessing.
+    """
+    if not len(rows):
+        raise InvalidArgument(f"{rows.source}: has no row without NaN or infinite values; nothing can be encoded")
+    if isinstance(asked, Latent):
+        return LatentCodec.fit(rows, asked, seed, report, log)
+    return AutoencoderCodec.fit(rows, asked, seed, report, log)

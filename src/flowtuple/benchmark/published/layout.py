@@ -1,0 +1,203 @@
+"""The file of a reference method as pieces of bytes, without PyTorch: what it holds, and what each part of it takes.
+
+    signature, 8 bytes | pieces, each after its length | XXH3-64 of all before
+
+The pieces are the description (JSON) and the weights (safetensors), both under zstd, how many rows each event has (packed;
+empty where rows are events), and those of the codec.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from flowtuple.baseline.pieces import join, split
+from flowtuple.benchmark.published.filters import EVERY_ROW, EventFilter
+from flowtuple.benchmark.published.signature import MAGIC
+from flowtuple.codec.packing import pack_indices, unpack_indices, unzstd, zstd
+from flowtuple.data.rows import Rows
+from flowtuple.data.schema import Array
+from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated, Unsupported
+from flowtuple.file.layout import checksum
+
+VERSION = 2  # from 2 on the numbers may have gone through a second codec
+_CHECKSUM = 8  # bytes
+_PARTS = ("description", "weights", "counts")  # pieces before those of the codec
+_COUNT = 4  # bytes of how many rows an event has, uncompressed
+_SHOWN = (bool, int, float, str)  # settings that say something to a person
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError, zstandard.ZstdError)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A file taken apart.
+
+    Attributes:
+        content: The description.
+        pieces: All of them as they are stored.
+        size: Of the file, in bytes.
+    """
+
+    content: Mapping[str, Any]
+    pieces: tuple[bytes, ...]
+    size: int
+
+    @property
+    def weights(self) -> bytes:
+        return unzstd(self.pieces[1])
+
+    @property
+    def codes(self) -> tuple[bytes, ...]:
+        """The pieces of the codec."""
+        return self.pieces[len(_PARTS) :]
+
+    @property
+    def counts(self) -> Array:
+        """Rows of each event, int64; empty where rows are events."""
+        if self.content["counter"] is None:
+            return np.empty(0, np.int64)
+        counts = unpack_indices(self.pieces[2], int(self.content["events"]))
+        if int(counts.sum()) != int(self.content["rows"]):
+            raise Corrupt(
+                f"its events have {int(counts.sum())} rows, its columns {self.content['rows']}; restore it from a copy"
+            )
+        return counts
+
+    @property
+    def event_filter(self) -> EventFilter:
+        """Which rows of the input are here; files of earlier flowtuples do not say it."""
+        content = self.content.get("filter")
+        return EVERY_ROW if content is None else EventFilter.from_json(content)
+
+    @property
+    def section_bytes(self) -> dict[str, int]:
+        """What each part takes; signature, lengths and checksum are the container."""
+        sizes = {name: len(piece) for name, piece in zip(_PARTS, self.pieces, strict=False)}
+        sizes["codes"] = sum(len(piece) for piece in self.codes)
+        return sizes | {"container": self.size - sum(sizes.values())}
+
+
+def pack_parts(
+    name: str,
+    settings: Mapping[str, Any],
+    weights: bytes,
+    codes: Sequence[bytes],
+    rows: Rows,
+    event_filter: EventFilter = EVERY_ROW,
+) -> tuple[bytes, int]:
+    """The bytes of a file, and how many of them are the model's.
+
+    Args:
+        name: Of the method.
+        settings: Of the codec, as JSON.
+        weights: Of its model.
+        codes: The pieces that it made of the rows.
+        rows: Which.
+        event_filter: What left these of the input.
+    """
+    content = {
+        "version": VERSION,
+        "codec": name,
+        "columns": rows.columns,
+        "dtypes": rows.dtypes,
+        "rows": len(rows),
+        "counter": rows.counter,
+        "events": rows.events,
+        "settings": settings,
+        **({"filter": event_filter.to_json()} if event_filter else {}),
+    }
+    model = [zstd(json.dumps(content).encode()), zstd(weights)]
+    head = b"" if rows.counter is None else pack_indices(np.bincount(rows.event, minlength=rows.events))
+    data = MAGIC + join([*model, head, *codes])
+    return data + checksum(data).to_bytes(_CHECKSUM, "little"), sum(len(piece) for piece in model)
+
+
+def raw_bytes(rows: int, dtypes: Sequence[str], counter: str | None, events: int) -> int:
+    """Of the columns at their own types, counts of objects among them.
+
+    Example:
+        >>> raw_bytes(10, ["float32", "uint8"], "nJet", 3)
+        62
+    """
+    return rows * sum(np.dtype(dtype).itemsize for dtype in dtypes) + (0 if counter is None else events * _COUNT)
+
+
+def read_parts(path: str | os.PathLike[str]) -> Parts:
+    """Take a file apart.
+
+    Raises:
+        InvalidArgument: It cannot be opened.
+        Corrupt: It is none of a reference method, or a damaged one.
+        Truncated: It is shorter than any.
+        TooNew: It was written by a later flowtuple.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidArgument(f"{os.fspath(path)}: cannot be read ({error.strerror})") from None
+    return split_parts(data, os.fspath(path))
+
+
+def split_parts(data: bytes, where: str) -> Parts:
+    """The same of the bytes of a file; `where` is what messages call them."""
+    if not data.startswith(MAGIC):
+        raise Corrupt(f"{where}: is no file of a reference method; flowtuple reference encode makes one")
+    if len(data) < len(MAGIC) + _CHECKSUM:
+        raise Truncated(f"{where}: ends after {len(data)} bytes, before its checksum; fetch or copy it again")
+    if checksum(data[:-_CHECKSUM]) != int.from_bytes(data[-_CHECKSUM:], "little"):
+        raise Corrupt(f"{where}: is damaged or cut off, its checksum is wrong; restore it from a copy")
+    with failures_named(where):
+        pieces = split(data[len(MAGIC) : -_CHECKSUM])
+        content = json.loads(unzstd(pieces[0]))
+        if content["version"] > VERSION:
+            newer = f"has version {content['version']} of the format of reference methods"
+            raise TooNew(f"{where}: {newer}, this flowtuple reads {VERSION}; update flowtuple")
+        return Parts(content, tuple(pieces), len(data))
+
+
+@contextmanager
+def failures_named(where: str) -> Iterator[None]:
+    """What fails while a file is understood says which file that is.
+
+    Raises:
+        Corrupt: In place of any other failure of reading.
+    """
+    try:
+        yield
+    except (Corrupt, Unsupported) as error:
+        named = str(error) if str(error).startswith(where) else f"{where}: {error}"
+        raise type(error)(named) from None
+    except _MALFORMED as error:
+        raise Corrupt(f"{where}: describes no rows ({error}); restore it from a copy") from None
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a file holds, as JSON: method, settings, columns, rows, bytes of each part; raises as `read_parts` does."""
+    parts = read_parts(path)
+    with failures_named(os.fspath(path)):
+        content, settings = parts.content, parts.content["settings"]
+        names, dtypes = (content.get(key, settings.get(key, [])) for key in ("columns", "dtypes"))
+        rows, counter = int(content["rows"]), content["counter"]
+        found = {
+            "path": os.fspath(path),
+            "bytes": parts.size,
+            "format": f"reference {content['version']}",
+            "codec": content["codec"],
+            "rows": rows,
+            "events": int(content["events"]),
+            "counter": counter,
+            "columns": [{"name": name, "dtype": dtype} for name, dtype in zip(names, dtypes, strict=True)],
+            "settings": {name: value for name, value in settings.items() if isinstance(value, _SHOWN) and value != ""},
+            "filter": parts.event_filter.to_json() if parts.event_filter else None,
+            "sections": parts.section_bytes,
+        }
+        raw = raw_bytes(rows, dtypes, counter, found["events"])
+        return found | ({"ratio": raw / parts.size} if names else {})

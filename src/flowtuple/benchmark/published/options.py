@@ -1,0 +1,156 @@
+"""What may be asked of a reference method, without PyTorch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+
+from flowtuple.data.schema import Bound
+from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.flows.options import Shape, Training
+
+MODELS: dict[int, Shape] = {
+    1: Shape(transforms=6, hidden=(64, 64), permute=True),
+    2: Shape(transforms=4, hidden=(32, 32), permute=True),
+}
+"""The flows of the latent codec by their published number: 6 transformations of 64 hidden units, 4 of 32."""
+
+SCALES = ("column", "all")
+"""What latent numbers are scaled by the largest of: their own column, or all columns."""
+
+UNITS = {"GeV": 1.0, "MeV": 1000.0}
+"""What energies, momenta and masses are divided by before a formula that wants GeV."""
+
+NETWORKS = ("tanh", "leaky-relu-bn", "elu-bn")
+NORMALISATIONS = ("none", "standard", "custom")
+SECOND = ("zstd", "lzma", "pcodec")
+"""Codecs that the numbers of a method may go through before they are stored."""
+MOST_BITS = 31
+
+
+def check_unit(unit: str) -> None:
+    """Refuse a unit of energies that is not known.
+
+    Raises:
+        InvalidArgument: It is none of `UNITS`.
+    """
+    if unit not in UNITS:
+        raise InvalidArgument(f"there is no unit {unit!r} of energies; {nearest(unit, UNITS)}")
+
+
+def _check_second(then: str) -> None:
+    if then and then not in SECOND:
+        raise InvalidArgument(f"there is no codec {then!r} to go on with; {nearest(then, SECOND)}")
+
+
+@dataclass(frozen=True)
+class Latent:
+    """The latent codec: flow -> Gaussian -> erf -> whole numbers.
+
+    Attributes:
+        bits: N, from 1 to 31; a code of u 2^N has a sign, too, so that it takes N + 1 bits.
+        model: Which of the two published flows, 1 or 2, or the size of another.
+        truncate: Cut codes off towards zero, as int() does, instead of rounding them.
+        unit: Of energies, momenta and masses: GeV or MeV.
+        then: zstd, lzma or pcodec, which codes go through in place of being packed bit by bit; empty for none.
+        training: Of the flow.
+        scale: Latent numbers are scaled to 3 by the largest of `all`, or of each `column`, as the published notebooks do.
+
+    Raises:
+        InvalidArgument: One of them is out of range, or there is no such model, scale, unit or codec.
+
+    Example:
+        >>> Latent(20, model=2).shape.hidden
+        (32, 32)
+    """
+
+    bits: int = 13
+    _: KW_ONLY
+    model: int | Shape = 1
+    truncate: bool = False
+    unit: str = "GeV"
+    then: str = ""
+    training: Training = field(default_factory=lambda: Training(epochs=30))
+    scale: str = "all"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= MOST_BITS:
+            raise InvalidArgument(
+                f"a latent codec of {self.bits} bits is out of range; N goes from 1 to {MOST_BITS}, 13 is usual"
+            )
+        if not isinstance(self.model, Shape) and self.model not in MODELS:
+            raise InvalidArgument(f"there is no model {self.model} of the latent codec; 1 is 6 x 64, 2 is 4 x 32")
+        if self.scale not in SCALES:
+            raise InvalidArgument(f"there is no scale {self.scale!r} of latent numbers; {nearest(self.scale, SCALES)}")
+        check_unit(self.unit)
+        _check_second(self.then)
+
+    @property
+    def shape(self) -> Shape:
+        """Size of the flow."""
+        return self.model if isinstance(self.model, Shape) else MODELS[self.model]
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """The autoencoder codec: a few float32 numbers a row in place of its columns.
+
+    Attributes:
+        latent: Numbers a row.
+        network: tanh, leaky-relu-bn or elu-bn.
+        normalisation: none, standard or custom.
+        hidden: Widths of the encoder's hidden layers, the decoder's in reverse; without one 200-100-50 for at most four
+            columns, 200-200-200 for more.
+        unit: Of energies, momenta and masses: GeV or MeV.
+        residuals: abs:E or std:S that a stream of residuals makes every float keep, integers exact; empty for none.
+        seen: Round columns of few values to the values that were seen.
+        variational: Weight beta of the KL divergence beside the squared error, which makes the autoencoder a variational one;
+            0 for a plain one.
+        formulas: By column, what the custom normalisation is in place of its own, in the words of `flowtuple.transforms`.
+        then: zstd, lzma or pcodec, which latent numbers go through before they are stored; empty for none.
+        training: Of both networks, with AdamW.
+
+    Raises:
+        InvalidArgument: One of them is out of range, there is no such network, normalisation, unit or codec, or the bound of
+            residuals has no common step.
+
+    Example:
+        >>> Autoencoder(3, network="elu-bn").widths(columns=4)
+        (200, 100, 50)
+    """
+
+    latent: int = 3
+    _: KW_ONLY
+    network: str = "tanh"
+    normalisation: str = "custom"
+    hidden: tuple[int, ...] = ()
+    unit: str = "GeV"
+    residuals: str = ""
+    seen: bool = True
+    variational: float = 0.0
+    formulas: Mapping[str, str] = field(default_factory=dict)
+    then: str = ""
+    training: Training = field(
+        default_factory=lambda: Training(epochs=100, batch=512, weight_decay=1e-2, schedule="one-cycle", patience=0)
+    )
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.latent <= 4096 or not all(1 <= width <= 4096 for width in self.hidden):
+            raise InvalidArgument(f"widths {self.hidden} and {self.latent} of an autoencoder are not all from 1 to 4096")
+        if self.network not in NETWORKS:
+            raise InvalidArgument(f"there is no autoencoder {self.network!r}; {nearest(self.network, NETWORKS)}")
+        if self.normalisation not in NORMALISATIONS:
+            raise InvalidArgument(
+                f"there is no normalisation {self.normalisation!r}; {nearest(self.normalisation, NORMALISATIONS)}"
+            )
+        check_unit(self.unit)
+        if not 0 <= self.variational < math.inf:
+            raise InvalidArgument(f"a KL divergence of weight {self.variational} is out of range; write 0 for none, or 1e-4")
+        _check_second(self.then)
+        if self.residuals and Bound.parse(self.residuals).kind not in ("abs", "std"):
+            raise InvalidArgument(f"residuals within {self.residuals!r} have no common step; write abs:E or std:S")
+
+    def widths(self, columns: int) -> tuple[int, ...]:
+        """Of the encoder's hidden layers for so many columns."""
+        return self.hidden or ((200, 100, 50) if columns <= 4 else (200, 200, 200))

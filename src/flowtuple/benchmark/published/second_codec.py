@@ -1,0 +1,95 @@
+"""Numbers of a reference method through a second codec, which loses nothing: zstd, LZMA (xz) or pcodec, column by column.
+
+The general codecs get the bytes of a column sorted by their rank, which gathers signs and exponents; pcodec gets numbers.
+"""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from flowtuple.baseline.pieces import join, split
+from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
+from flowtuple.benchmark.codecs.lzma9 import lzma_bytes
+from flowtuple.benchmark.published.options import SECOND
+from flowtuple.codec.packing import unzstd, zstd
+from flowtuple.data.schema import Array
+from flowtuple.errors import Corrupt
+
+
+def pack_numbers(numbers: Array, then: str) -> bytes:
+    """Columns of numbers under a codec.
+
+    Args:
+        numbers: Shape (n, k), integers or floats of one type.
+        then: zstd, lzma or pcodec.
+
+    Example:
+        >>> codes = np.array([[1, -2], [3, 4]], "i2")
+        >>> unpack_numbers(pack_numbers(codes, "pcodec"), "pcodec", 2, 2, codes.dtype).tolist()
+        [[1, -2], [3, 4]]
+    """
+    if then == "pcodec":
+        return join([pcodec_bytes(column) for column in numbers.T])
+    planes = np.ascontiguousarray(numbers.T).astype(numbers.dtype.newbyteorder("<"))
+    ranked = planes.view(np.uint8).reshape(numbers.shape[1], -1, numbers.dtype.itemsize).transpose(0, 2, 1)
+    data = np.ascontiguousarray(ranked).tobytes()
+    return zstd(data) if then == "zstd" else lzma_bytes(data)
+
+
+def unpack_numbers(data: bytes, then: str, rows: int, columns: int, dtype: np.dtype[np.generic]) -> Array:
+    """The inverse of `pack_numbers`: shape (rows, columns).
+
+    Raises:
+        Corrupt: The bytes do not hold so many numbers.
+    """
+    if then == "pcodec":
+        return np.stack([_from_pcodec(piece, rows, dtype) for piece in _pieces(data, columns)], axis=1)
+    due = rows * columns * dtype.itemsize
+    plain = unzstd(data, due) if then == "zstd" else _from_lzma(data, due)
+    ranked = np.frombuffer(plain, np.uint8).reshape(columns, dtype.itemsize, rows).transpose(0, 2, 1)
+    numbers: Array = np.ascontiguousarray(ranked).view(dtype.newbyteorder("<")).reshape(columns, rows).astype(dtype).T
+    return numbers
+
+
+def stored_second(settings: Mapping[str, Any]) -> str:
+    """The second codec of a file; those of version 1 have none.
+
+    Raises:
+        Corrupt: There is no such codec.
+    """
+    then = settings.get("then", "")
+    if then not in ("", *SECOND):
+        raise Corrupt(f"its numbers went through {then!r}, which is no codec; restore it from a copy")
+    return str(then)
+
+
+def _pieces(data: bytes, columns: int) -> list[bytes]:
+    pieces = split(data)
+    if len(pieces) != columns:
+        raise Corrupt(f"{len(pieces)} columns of numbers are there where {columns} are due")
+    return pieces
+
+
+def _from_pcodec(piece: bytes, rows: int, dtype: np.dtype[np.generic]) -> Array:
+    try:
+        numbers = pcodec_values(piece)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise Corrupt(f"a pcodec stream does not decode ({error})") from None
+    if len(numbers) != rows:
+        raise Corrupt(f"a pcodec stream holds {len(numbers)} numbers where {rows} are due")
+    return numbers.astype(dtype, copy=False)  # pcodec has no types of one byte
+
+
+def _from_lzma(data: bytes, due: int) -> bytes:
+    decoder = lzma.LZMADecompressor()
+    try:
+        plain = decoder.decompress(data, max_length=due + 1)
+    except lzma.LZMAError as error:
+        raise Corrupt(f"an LZMA stream does not decode ({error})") from None
+    if len(plain) != due:
+        raise Corrupt(f"an LZMA stream holds {len(plain) if len(plain) < due else 'more'} bytes where {due} are due")
+    return plain

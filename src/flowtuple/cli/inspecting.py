@@ -1,0 +1,130 @@
+"""Commands to begin with: the demo, a look into an input, a comparison of codecs."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowtuple.cli.app import app
+from flowtuple.cli.options import (
+    BoundsFile,
+    Columns,
+    Drop,
+    EffortOption,
+    Exclude,
+    Inputs,
+    Json,
+    Names,
+    Roles,
+    Tolerances,
+    _bound,
+    make_selection,
+    one_or_many,
+    print_json,
+    read_tolerance,
+    split_names,
+)
+from flowtuple.cli.terminal import show_bench, show_demonstration, show_inspection, shown_progress
+from flowtuple.errors import InvalidArgument
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the files go.")] = Path("flowtuple-demo"),
+    effort: EffortOption = "default",
+) -> None:
+    """Train, compress, decompress, verify and report on the embedded sample of jets.
+
+    Example: flowtuple demo -o demo
+    """
+    from flowtuple import api
+
+    with shown_progress() as progress:
+        made = api.demo(output, effort=effort, progress=progress)
+    show_demonstration(made.rows, made.totals, made.report)
+    if made.violations:
+        raise typer.Exit(1)
+
+
+@app.command()
+def inspect(
+    source: Inputs,
+    names: Names = "",
+    gain: Annotated[bool, typer.Option("--gain", help="Predict sizes from a short training, before a long one.")] = False,
+    tolerance: Tolerances = [],  # noqa: B006
+    bounds: BoundsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show columns, types, roles, ranges, special values and the lattice each column lies on; predict sizes.
+
+    Example: flowtuple inspect nano.root:Events --gain -t '*=rel:1e-3'
+    """
+    from flowtuple.io.source import ReadOptions, open_dataset
+    from flowtuple.reporting.describe import inspect_dataset
+
+    asked = read_tolerance(tolerance, bounds)
+    if asked and not gain:
+        raise InvalidArgument("--tolerance says nothing to inspect without --gain; add --gain or leave it out")
+    dataset = open_dataset(one_or_many(source), ReadOptions(names=split_names(names)))
+    with shown_progress() as progress:
+        found = inspect_dataset(dataset, progress)
+        if gain:
+            from flowtuple.api.forecast import forecast
+
+            found["gain"] = [table.to_json() for table in forecast(dataset, asked, progress)]
+    if as_json:
+        print_json(found)
+        return
+    show_inspection(found)
+
+
+@app.command()
+def bench(
+    source: Inputs,
+    tolerance: Tolerances = [],  # noqa: B006
+    bounds: BoundsFile = None,
+    scan: Annotated[str, typer.Option("--scan", metavar="BOUND,...", help="Measure at each of these bounds for '*'.")] = "",
+    columns: Columns = [],  # noqa: B006
+    exclude: Exclude = [],  # noqa: B006
+    role: Roles = [],  # noqa: B006
+    names: Names = "",
+    drop: Drop = False,
+    codecs: Annotated[str | None, typer.Option("--codecs", metavar="A,B,...", help="Default: all with a promise.")] = None,
+    effort: EffortOption = "default",
+    threads: Annotated[int, typer.Option("--threads", min=1, help="That each codec may use.")] = 1,
+    unit: Annotated[str, typer.Option("--unit", help="Of energies, for reference methods: GeV or MeV.")] = "GeV",
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="For the tables and a plot.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure size, error, speed and memory beside other codecs at the same bounds.
+
+    Reference methods, which keep none, take part where they are named: --codecs latent-13,autoencoder-tanh,baler,flowtuple
+
+    Example: flowtuple bench nano.root -t '*=std:1e-3' -o bench
+    """
+    from flowtuple import api
+
+    with shown_progress() as progress:
+        found = api.bench(
+            one_or_many(source),
+            tolerance=read_tolerance(tolerance, bounds),
+            scan=[_bound(text.strip(), f"--scan {scan!r}") for text in scan.split(",")] if scan else [],
+            selection=make_selection(columns, exclude, role, names, drop),
+            codecs=None if codecs is None else [name.strip() for name in codecs.split(",")],
+            effort=effort,
+            threads=threads,
+            unit=unit,
+            folder=output,
+            command=shlex.join(["flowtuple", *sys.argv[1:]]),
+            progress=progress,
+        )
+    if as_json:
+        print_json(found.to_json())
+        return
+    show_bench(found)
+    if output:
+        sys.stdout.write(f"{output}\n")

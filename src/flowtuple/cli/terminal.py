@@ -1,0 +1,397 @@
+"""What a person sees in a terminal: progress with time left, and tables."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
+
+from flowtuple.api import Compressed
+from flowtuple.benchmark import pages
+from flowtuple.benchmark.result import Bench
+from flowtuple.comparison.closure.result import Closure, Verdict
+from flowtuple.comparison.fidelity import ColumnFidelity
+from flowtuple.comparison.two_sample.ratio import Ratio
+from flowtuple.comparison.two_sample.result import Comparison, Outcome
+from flowtuple.comparison.verification import Promise
+from flowtuple.data.expressions import Cut
+from flowtuple.data.schema import Bound
+from flowtuple.data.table import LeftOut
+from flowtuple.errors import name_parts
+from flowtuple.file.damage import Damage
+from flowtuple.reporting.page import format_bytes, format_number
+from flowtuple.runtime import progress as reporting
+
+
+class Remembered:
+    """Progress that also keeps the last detail, for where no bar is left to show it.
+
+    Attributes:
+        detail: What was told last.
+    """
+
+    def __init__(self, progress: reporting.Progress) -> None:
+        self.detail = ""
+        self._progress = progress
+
+    def __call__(self, stage: str, share: float, detail: str) -> None:
+        self.detail = detail
+        self._progress(stage, share, detail)
+
+
+_NAMED = 8  # of a long list, that are shown
+
+
+@contextmanager
+def shown_progress(*, silent: bool = False) -> Iterator[reporting.Progress]:
+    """Bars on standard error, one per stage with its time left; nothing where that is no terminal, or where asked for."""
+    console = Console(stderr=True)
+    if silent or not console.is_terminal:
+        yield reporting.silent
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, share: float, detail: str) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=1.0, detail="")
+            bars.update(tasks[stage], completed=share, detail=detail)
+
+        yield show
+
+
+class _Output(Console):
+    """Standard output, where a reader that has seen enough is no failure of ours."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line, which ends well; rich would end with exit code 1."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> None:
+    """A table on standard output; the first columns are text, the others numbers, set to the right."""
+    table = RichTable(title=title, title_justify="left", title_style="bold")
+    for k, heading in enumerate(headings):
+        if k < text_columns:
+            table.add_column(heading, overflow="fold")
+        else:
+            table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    wide = _Output(file=sys.stdout, markup=False, emoji=False)  # names hold brackets: Jet_pt [nJet]
+    if not wide.is_terminal:
+        wide.width = 160
+    wide.print(table)
+
+
+def show_facts(facts: Mapping[str, Any]) -> None:
+    """Lines of names and values on standard output, the values aligned."""
+    width = max((len(name) for name in facts), default=0)
+    for name, value in facts.items():
+        sys.stdout.write(f"{name:<{width}}  {value}\n")
+
+
+_LEFT_OUT_LINES = 20
+
+
+def warn_left_out(parts: Sequence[LeftOut], when: str = "") -> None:
+    """Count and name the parts of an input that an output does not hold, in one line on standard error."""
+    if parts:
+        warn(f"left out{when}: {name_parts({part.name: part.reason for part in parts})}")
+
+
+def warn(message: str) -> None:
+    """One line on standard error."""
+    sys.stderr.write(f"flowtuple: warning: {message}\n")
+
+
+def show_demonstration(rows: Sequence[Mapping[str, Any]], total: Mapping[str, Any], page: Path) -> None:
+    """What the demo did to each column, and to the whole."""
+    lines = [
+        [
+            f"{row['table']}/{row['column']}",
+            row["bound"],
+            row["method"],
+            *(format_number(row[key]) for key in ("max_over_std", "bits_per_value", "ratio_raw", "ratio_quantise+pcodec")),
+        ]
+        for row in rows
+    ]
+    headings = ["column", "bound", "method", "max |diff|/std", "bits/value", "raw/ours", "q+pcodec/ours"]
+    show_table("Embedded sample: jets in events", headings, lines, text_columns=3)
+    show_facts(
+        {
+            "values": f"{total['values']}, {total['violations']} outside their bound",
+            "input file": format_bytes(total["input"]),
+            "raw columns": format_bytes(total["raw"]),
+            "quantise+pcodec": f"{format_bytes(total['quantise+pcodec'])} (no container, no header)",
+            "flowtuple": f"{format_bytes(total['bytes'])}, model ({format_bytes(total['model_bytes'])}) and index included",
+            "raw / flowtuple": format_number(total["ratio_raw"]),
+            "report": str(page),
+        }
+    )
+
+
+def show_bench(bench: Bench) -> None:
+    """A table of codecs for each bound, the smallest that keeps it marked; what was left out, and what failed."""
+    for bound in bench.bounds:
+        lines = []
+        for row in bench.at(bound):
+            first, *others = pages.cells(bench, row)
+            lines.append([f"{first} *" if row.codec == bench.best(bound) else first, *others])
+            if trained := pages.cells_with_model(row):
+                lines.append(trained)
+        show_table(f"{bench.source} at {bound}: {bench.values} values, {format_bytes(bench.raw_bytes)}", pages.HEADINGS, lines)
+    sys.stdout.write("* smallest that keeps its bound\n")
+    for note in bench.notes:
+        warn(note)
+    for row in bench.rows:
+        if row.failed:
+            warn(f"{row.codec} failed at {row.bound}: {row.failed}")
+
+
+def show_inspection(found: Mapping[str, Any]) -> None:
+    """The columns of every table of an input, what travels along, and what cannot."""
+    for table in found["tables"]:
+        rows = [
+            [
+                column["name"],
+                column["dtype"] + (f" [{column['counter']}]" if "counter" in column else "") + _shape(column),
+                column["role"],
+                column["lattice"],
+                _special_in_words(column),
+                _range_end(column.get("low")),
+                _range_end(column.get("high")),
+            ]
+            for column in table["columns"]
+        ]
+        headings = ["column", "type", "role", "lattice", "special", "min", "max"]
+        show_table(f"{table['name']}: {table['events']} events", headings, rows, text_columns=5)
+        for column in table["columns"]:
+            if "warning" in column:
+                warn(f"column {column['name']!r}: {column['warning']}")
+    for name in found["carried"]:
+        sys.stdout.write(f"carried: {name}\n")
+    for table in found.get("gain", []):
+        sys.stdout.write(
+            f"predicted for {table['table']}: {format_bytes(table['flowtuple'])}, {table['ratio']:.3f} of quantise+pcodec "
+            f"(trained on {table['trained_on']} events at effort fast, judged on {table['judged_on']} others)\n"
+        )
+    for name, reason in found["refused"].items():
+        warn(f"{name} cannot be carried: {reason}")
+
+
+def show_compressed(result: Compressed) -> None:
+    """One line of sizes."""
+    ratio = format_number(result.raw_bytes / result.file_bytes)
+    sys.stdout.write(
+        f"{result.path}: {format_bytes(result.file_bytes)} for {result.events} events, {ratio} times smaller than "
+        f"{format_bytes(result.raw_bytes)} raw, {format_number(result.bits_per_value)} bits per value "
+        f"(model {format_bytes(result.model_bytes)} included)\n"
+    )
+
+
+def show_damage(path: str, damage: Sequence[Damage]) -> None:
+    """What of a file is damaged or missing, by events and columns."""
+    if not damage:
+        sys.stdout.write(f"{path}: every checksum is right\n")
+        return
+    rows = [
+        [
+            d.table or "(file)",
+            "" if d.events is None else f"{d.events[0]}:{d.events[1]}",
+            ", ".join(d.columns) or ("all" if d.events else ""),
+            d.reason,
+        ]
+        for d in damage
+    ]
+    show_table(f"{path} is damaged", ["table", "events", "columns", "what"], rows, text_columns=4)
+
+
+def show_fidelity(title: str, found: Sequence[ColumnFidelity]) -> None:
+    """How far each column moved, and how many values lie outside their bound."""
+    rows = [
+        [
+            f"{c.table}/{c.column}",
+            Promise.parse(c.bound).short,
+            str(c.values),
+            str(c.violations),
+            format_number(c.difference.largest if c.difference.count else None),
+            format_number(c.max_over_std),
+            format_number(c.mean_over_std),
+        ]
+        for c in found
+    ]
+    headings = ["column", "bound", "values", "outside", "max |diff|", "max/std", "mean/std"]
+    show_table(title, headings, rows, text_columns=2)
+    outside, values = sum(c.violations for c in found), sum(c.values for c in found)
+    sys.stdout.write(f"{outside} of {values} values outside their bound\n")
+
+
+def show_absent(names: Sequence[str]) -> None:
+    """Name what the original has and the file does not."""
+    if names:
+        more = ", ... (all with --json)" if len(names) > _NAMED else ""
+        sys.stdout.write(f"the file lacks {len(names)} of what the original holds: {', '.join(names[:_NAMED])}{more}\n")
+
+
+def show_info(found: Mapping[str, Any]) -> None:
+    """Columns, sections and provenance of a file."""
+    for table in found["tables"]:
+        rows = [
+            [
+                column["name"],
+                column["dtype"] + (f" [{column['counter']}]" if "counter" in column else "") + _shape(column),
+                _bound_in_words(column),
+                column["lattice"],
+                ", ".join(column["methods"]),
+                str(column["bytes"]),
+                str(column["model_bytes"]),
+            ]
+            for column in table["columns"]
+        ]
+        headings = ["column", "type", "bound", "lattice", "method", "bytes", "model"]
+        chunks = f"{table['chunks']} chunk{'' if table['chunks'] == 1 else 's'}"
+        show_table(f"{table['name']}: {table['events']} events in {chunks}", headings, rows, text_columns=5)
+        for change in table["root_changes"]:
+            sys.stdout.write(f"ROOT output: {change}\n")
+    for part in found["left_out"][:_LEFT_OUT_LINES]:
+        sys.stdout.write(f"left out at compression: {part['name']} ({part['reason']})\n")
+    if len(found["left_out"]) > _LEFT_OUT_LINES:
+        sys.stdout.write(f"left out at compression: {len(found['left_out'])} parts in all, listed with --json\n")
+    show_facts({name: f"{size} bytes" for name, size in found["sections"].items()} | {"file": f"{found['bytes']} bytes"})
+    show_facts({"format": found["format"]} | {k: json.dumps(v) for k, v in found["provenance"].items()})
+
+
+def show_reference(found: Mapping[str, Any]) -> None:
+    """Method, columns and sizes of a file of a reference method."""
+    columns = [[column["name"], column["dtype"]] for column in found["columns"]]
+    show_table(f"{found['codec']} codec", ["column", "type"], columns, text_columns=2)
+    objects = "events" if found["counter"] is None else f"objects in {found['events']} events, counted by {found['counter']}"
+    show_facts({"rows": f"{found['rows']} {objects}"} | {name: str(value) for name, value in found["settings"].items()})
+    if found["filter"]:
+        show_facts({name: _in_words(value) for name, value in found["filter"].items() if value})
+    ratio = f", raw / file {format_number(found['ratio'])}" if "ratio" in found else ""
+    sizes = {name: f"{size} bytes" for name, size in found["sections"].items()}
+    show_facts(sizes | {"file": f"{found['bytes']} bytes{ratio}", "format": found["format"]})
+
+
+def _in_words(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else "; ".join(value)
+
+
+def _bound_in_words(column: Mapping[str, Any]) -> str:
+    """What was asked, and what it came to where that is not the same."""
+    asked, bound = Bound.parse(column["asked"]), Bound.parse(column["bound"])
+    return asked.short if asked == bound else f"{asked.short} ({bound.short})"
+
+
+def _shape(column: dict[str, Any]) -> str:
+    return "".join(f"[{n}]" for n in column.get("shape", []))
+
+
+def _special_in_words(column: dict[str, Any]) -> str:
+    specials = [f"{value} x{count}" for value, count in column.get("special", {}).items()]
+    return ", ".join([*specials, *(f"{value:g} repeated" for value in column.get("repeated", []))])
+
+
+def _range_end(value: Any) -> str:
+    return str(value) if isinstance(value, int) else format_number(value, digits=5)
+
+
+def show_comparison(found: Comparison) -> None:
+    """The joint tests, the worst of each column, what was left out and the verdict."""
+    made = [o for o in found.outcomes if o.p is not None]
+    joint = [o for o in made if not o.column]
+    worst = [min((o for o in made if o.column == name), key=lambda o: o.p or 0, default=None) for name in found.columns]
+    rows = [_outcome_row(o) for o in (*joint, *(o for o in worst if o is not None))]
+    title = f"{found.other.source} against {found.reference.source}: {found.other.rows} and {found.reference.rows} rows"
+    headings = ["test", "column (its smallest p)", "statistic", "95 %", "p", "adjusted"]
+    show_table(title, headings, rows, text_columns=2)
+    for sample in (found.reference, found.other):
+        if sample.dropped:
+            warn(f"{sample.source}: {sample.dropped} rows with NaN or infinite values dropped")
+    if found.constant:
+        warn(f"one value throughout, not tested: {', '.join(found.constant)}")
+    for note in (*(f"{o.test}: {o.note}" for o in found.outcomes if o.note), *found.notes):
+        warn(note)
+    if found.copies is not None:
+        c = found.copies
+        sys.stdout.write(
+            f"{c.share:.3f} of {c.rows} rows lie nearest to a training row, {c.expected:.3f} expected: p = {c.p:.3g} "
+            f"(binomial {c.binomial_p:.3g}); {c.identical} equal one\n"
+        )
+    for cut in found.cuts:
+        _show_cut(cut)
+    if found.ratio is not None:
+        _show_ratio(found.ratio)
+    sys.stdout.write(f"{found.verdict}\n")
+
+
+def show_closure(found: Closure) -> None:
+    """Collection by collection what lies beyond, real events against real ones beside it, and the verdict."""
+    for objects in found.objects:
+        real = {(v.quantity, v.grid): v for v in objects.real.verdicts}
+        rows = [[v.quantity, v.grid, *_beyond(v), *_beyond(real.get((v.quantity, v.grid)))] for v in objects.other.verdicts]
+        headings = ["figure", "against", "bins beyond", "worst - 2 sigma, %", "real beyond", "real, %"]
+        show_table(f"{objects.objects} by {objects.through}: beyond tolerance + 2 sigma", headings, rows, text_columns=2)
+        areas = [str(a.area) if a.area else "not tried" for a in (objects.other, objects.real)]
+        sys.stdout.write(f"AUC of {objects.objects} with {objects.partners}: {areas[0]}; real {areas[1]}\n")
+        worst = ", ".join(f"{name} {excess:.3f}" for name, excess in list(objects.excess.items())[:3])
+        sys.stdout.write(f"largest Wasserstein-1 in std beyond real: {worst}\n")
+        derived = [f"{d.column} {d.w1:.3f} (KS {d.ks:.3f})" for d in objects.other.derived]
+        if derived:
+            sys.stdout.write(f"Wasserstein-1 in std of events: {', '.join(derived)}\n")
+        for cut in objects.other.cuts:
+            _show_cut(cut)
+    left_out = sum(v.left_out for objects in found.objects for v in objects.other.verdicts)
+    if left_out:
+        sys.stdout.write(f"{left_out} bins with too few rows are left out\n")
+    for note in found.notes:
+        warn(note)
+    sys.stdout.write(f"real: {found.real}\n{found.verdict}\n")
+
+
+def _beyond(verdict: Verdict | None) -> tuple[str, str]:
+    """Bins beyond what is allowed, and the largest difference less 2 sigma in per cent."""
+    if verdict is None or not verdict.bins:
+        return "", ""
+    return f"{verdict.beyond} of {verdict.bins}" + (" *" if verdict.beyond else ""), f"{100 * verdict.worst:.2f}"
+
+
+def _show_cut(cut: Cut) -> None:
+    shares = ((cut.reference, cut.reference_error), (cut.other, cut.other_error))
+    passed = ", ".join(f"{share:.5f} +- {error:.5f}" for share, error in shares)
+    rows = "" if cut.gained is None else f"; {cut.gained} rows gained, {cut.lost} lost"
+    numbers = {"efficiency": cut.efficiency, "purity": cut.purity}
+    purity = "".join(f", {name} {value:.5f}" for name, value in numbers.items() if value is not None)
+    sys.stdout.write(f"{cut.expression}: passed by {passed} (reference, other){rows}{purity}\n")
+
+
+def _show_ratio(ratio: Ratio) -> None:
+    named = ", ".join(f"{name} ({loss:.3f})" for name, loss in ratio.columns[:5])
+    sys.stdout.write(f"density ratio: AUC {ratio.auc} in {ratio.folds} folds, accuracy {ratio.accuracy:.4f}\n")
+    sys.stdout.write(f"given away by {named} (loss of AUC without)\n")
+
+
+def _outcome_row(outcome: Outcome) -> list[str]:
+    interval = outcome.details.get("interval_95")
+    between = "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+    numbers = (format_number(value) for value in (outcome.p, outcome.adjusted))
+    mark = " *" if outcome.rejected else ""
+    return [outcome.test + mark, outcome.column, format_number(outcome.statistic, 4), between, *numbers]

@@ -1,0 +1,1 @@
+"""Comparisons of samples and of originals with decoded values."""

@@ -1,0 +1,149 @@
+"""What figures are drawn against: p_T, |eta|, numbers of the event, and kinds of generated objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowtuple.data.schema import Array
+
+# GeV. Fine where objects begin to be found, from 10 to 25; then as wide as there are objects.
+TURN_ON = (3, 5, 7, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22.5, 25, 30, 40, 60, 100, 200, 500, 1000, 7000)
+PT = (3, 5, 10, 12, 15, 20, 25, 40, 60, 100, 200, 7000)
+ABS_ETA = (0, 0.4, 0.8, 1.3, 1.7, 2.1, 2.5, 3, 4, 5)
+REGIONS = (0, 1.3, 2.5, 5)
+_MEV = 1000.0
+_EVENT_BINS = 8
+_KINDS = ("b", "c", "light", "gluon", "other")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Bins of a quantity; the last holds its upper edge.
+
+    Attributes:
+        label: The quantity, such as `GenJet_pt` or `|GenJet_eta|`.
+        edges: Of k bins, increasing, k + 1 of them.
+        names: What the bins are called; empty where their edges say it.
+        open: Whether values beyond the ends count to the outermost bins.
+    """
+
+    label: str
+    edges: tuple[float, ...]
+    names: tuple[str, ...] = ()
+    open: bool = False
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    def place(self, values: Array) -> Array:
+        """The bin of each value, -1 outside.
+
+        Example:
+            >>> Axis("x", (0, 1, 2)).place(np.array([-1.0, 0.0, 1.0, 2.0, 3.0])).tolist()
+            [-1, 0, 1, 1, -1]
+        """
+        values = np.clip(values, self.edges[0], self.edges[-1]) if self.open else values
+        place = np.searchsorted(self.edges, values, side="right") - 1
+        place = np.where(values == self.edges[-1], len(self) - 1, place)
+        return np.where(place < len(self), place, -1)
+
+    def name(self, k: int) -> str:
+        """What bin k is called."""
+        return self.names[k] if self.names else f"{self.edges[k]:g} to {self.edges[k + 1]:g}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Bins along one axis, for each of several parts.
+
+    Attributes:
+        along: What a figure is drawn against.
+        parts: What tells the parts apart; `None` for one part, which is everything.
+    """
+
+    along: Axis
+    parts: Axis | None = None
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: `GenJet_pt and |GenJet_eta|`."""
+        return self.along.label if self.parts is None else f"{self.along.label} and {self.parts.label}"
+
+    @property
+    def cells(self) -> int:
+        return len(self.along) * (1 if self.parts is None else len(self.parts))
+
+    def place(self, columns: dict[str, Array]) -> Array:
+        """The cell of each row, part after part, -1 outside; columns by the labels of the axes."""
+        along = self.along.place(columns[self.along.label])
+        if self.parts is None:
+            return along
+        part = self.parts.place(columns[self.parts.label])
+        return np.where((along >= 0) & (part >= 0), part * len(self.along) + along, -1)
+
+
+def pt_axes(label: str, pt: Array) -> tuple[Axis, Axis]:
+    """The fine axis of p_T and the one for figures in parts; in MeV where nothing lies below 1000.
+
+    Example:
+        >>> pt_axes("GenJet_pt", np.array([12000.0, 35000.0]))[1].edges[:3]
+        (3000.0, 5000.0, 10000.0)
+    """
+    unit = _MEV if len(pt) and pt.min() > _MEV else 1.0
+    fine, coarse = (Axis(label, tuple(unit * edge for edge in edges)) for edges in (TURN_ON, PT))
+    return fine, coarse
+
+
+def event_axis(label: str, values: Array) -> Axis | None:
+    """At most eight bins with about as many rows each, open at the ends; whole numbers are not parted.
+
+    `None` for one value throughout.
+
+    Example:
+        >>> event_axis("Pileup_nPU", np.array([3, 3, 4, 5])).edges
+        (2.5, 3.5, 4.5, 5.5)
+    """
+    levels = np.unique(values)
+    if len(levels) < 2:
+        return None
+    if values.dtype.kind not in "iu":
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, _EVENT_BINS + 1)))
+    elif len(levels) <= _EVENT_BINS:
+        edges = np.append(levels - 0.5, levels[-1] + 0.5)
+    else:
+        inner = np.quantile(values, np.linspace(0, 1, _EVENT_BINS + 1)[1:-1], method="inverted_cdf")
+        edges = np.unique([levels[0] - 0.5, *(inner + 0.5), levels[-1] + 0.5])
+    return Axis(label, tuple(float(edge) for edge in edges), open=True) if len(edges) > 2 else None
+
+
+def kinds(flavour: Array) -> Array:
+    """Kinds of flavours as numbers: b (5), c (4), light quarks (1 to 3), gluons (21), all else.
+
+    Example:
+        >>> kinds(np.array([-5, 4, 2, 21, 0])).tolist()
+        [0, 1, 2, 3, 4]
+    """
+    size = np.abs(flavour.astype(np.int64))
+    return np.select([size == 5, size == 4, (size >= 1) & (size <= 3), size == 21], [0, 1, 2, 3], 4)
+
+
+def kind_axis(columns: Sequence[str], flavours: Sequence[Array]) -> tuple[str, Axis] | None:
+    """The column that tells most kinds apart, with its axis; `None` where none tells two.
+
+    Where no light quark and no gluon has a number of its own, as with hadron flavour, 0 means both.
+
+    Example:
+        >>> kind_axis(["GenJet_hadronFlavour"], [np.array([5, 0, 4])])[1].names
+        ('b', 'c', 'light', 'gluon', 'light or gluon')
+    """
+    found = [len(np.unique(kinds(flavour))) for flavour in flavours]
+    if max(found, default=0) < 2:
+        return None
+    best = int(np.argmax(found))
+    there = set(np.unique(kinds(flavours[best])).tolist())
+    names = _KINDS if there & {2, 3} else (*_KINDS[:-1], "light or gluon")
+    edges = tuple(k - 0.5 for k in range(len(names) + 1))
+    return columns[best], Axis(columns[best], edges, names)

@@ -1,0 +1,121 @@
+"""Figures in bins with uncertainties from events drawn again: every event counts a Poisson number of times of mean 1.
+
+The objects and the folds of one event count together, in all bins and all figures of a sample alike, so that what they have in
+common is in the uncertainty. Efron, "Bootstrap methods: another look at the jackknife" (1979); the weights as in Chamandy et
+al., "Estimating uncertainty for massive data streams" (2012).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from flowtuple.data.schema import Array
+
+REPLICAS = 200
+_CENTRAL = (0.16, 0.5, 0.84)
+
+Figures: TypeAlias = "Callable[[Array], Array]"
+"""Figures of shape (k, cells) from what each event counts for, shape (events,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Binned:
+    """Rows with the cell that each lies in.
+
+    Attributes:
+        values: Shape (n,).
+        cell: From 0 to `cells` - 1, shape (n,); -1 outside.
+        cells: How many there are.
+        event: Of each row, shape (n,).
+        weight: Of each row, shape (n,).
+    """
+
+    values: Array
+    cell: Array
+    cells: int
+    event: Array
+    weight: Array
+
+    def inside(self) -> Binned:
+        """The rows that lie in a cell, cell by cell and in each by value."""
+        order = np.lexsort((self.values, self.cell))
+        order = order[np.searchsorted(self.cell[order], 0) :]
+        return Binned(self.values[order], self.cell[order], self.cells, self.event[order], self.weight[order])
+
+
+def shares(rows: Binned) -> Figures:
+    """The mean of each cell, of shape (1, cells): of rows that are true or false the share that is true.
+
+    Example:
+        >>> rows = Binned(np.array([True, False]), np.array([0, 0]), 1, np.array([0, 1]), np.ones(2))
+        >>> shares(rows)(np.array([3.0, 1.0])).tolist()
+        [[0.75]]
+    """
+    rows = rows.inside()
+
+    def figures(counts: Array) -> Array:
+        weight = counts[rows.event] * rows.weight
+        total = np.bincount(rows.cell, weight, rows.cells)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.bincount(rows.cell, weight * rows.values, rows.cells) / total)[None]
+
+    return figures
+
+
+def spreads(rows: Binned) -> Figures:
+    """Median and half of the central 68 % of each cell, of shape (2, cells), each quantile one of the values.
+
+    Example:
+        >>> rows = Binned(np.arange(100.0), np.zeros(100, int), 1, np.arange(100), np.ones(100))
+        >>> spreads(rows)(np.ones(100)).tolist()
+        [[49.0], [34.0]]
+    """
+    rows = rows.inside()
+    values = rows.values.astype(np.float64)
+    ends = np.searchsorted(rows.cell, np.arange(rows.cells), side="right")
+    begins = np.searchsorted(rows.cell, np.arange(rows.cells), side="left")
+
+    def figures(counts: Array) -> Array:
+        below = np.concatenate([[0.0], np.cumsum(counts[rows.event] * rows.weight)])
+        first, total = below[begins], below[ends] - below[begins]
+        wanted = first + np.multiply.outer(_CENTRAL, total)
+        # Sums of many weights are not exact: without the margin a quantile may fall one value too far.
+        place = np.searchsorted(below[1:], wanted * (1 - 1e-12), side="left")
+        place = np.clip(place, np.minimum(begins, len(values) - 1), np.maximum(ends - 1, 0))
+        low, median, high = values[place] if len(values) else np.full((3, rows.cells), np.nan)
+        return np.where(total > 0, np.stack([median, (high - low) / 2]), np.nan)
+
+    return figures
+
+
+def with_errors(
+    figures: Sequence[Figures], events: int, seed: int | Sequence[int], replicas: int = REPLICAS
+) -> list[tuple[Array, Array]]:
+    """Figures as they are and their standard deviations over replicas of the sample, each of the figures' own shape.
+
+    Args:
+        figures: All of one sample.
+        events: How many it has.
+        seed: Of the replicas.
+        replicas: How many are drawn.
+    """
+    draw = np.random.default_rng(seed)
+    found = [figure(np.ones(events)) for figure in figures]
+    sums = [np.zeros((3, *values.shape)) for values in found]  # number, sum and squares of departures that are defined
+    for _ in range(replicas):
+        counts = draw.poisson(1.0, events).astype(np.float64)
+        for k, figure in enumerate(figures):
+            departure = figure(counts) - found[k]
+            defined = np.isfinite(departure)
+            departure = np.where(defined, departure, 0.0)
+            sums[k] += np.stack([defined, departure, np.square(departure)])
+    return [(values, _deviation(*total)) for values, total in zip(found, sums, strict=True)]
+
+
+def _deviation(number: Array, total: Array, squares: Array) -> Array:
+    number = np.maximum(number, 1)
+    return np.asarray(np.sqrt(np.maximum(squares / number - np.square(total / number), 0.0)))

@@ -1,0 +1,106 @@
+"""Tests of one column at a time: distribution functions and histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from flowtuple.comparison.two_sample.ecdf import Sorted, ordered, walked
+from flowtuple.comparison.two_sample.permutations import Arrangements, Family, Prepared, Test, extra
+from flowtuple.comparison.two_sample.pooled import Pooled
+from flowtuple.data.schema import Array
+from flowtuple.runtime.progress import Progress
+from flowtuple.runtime.threads import ordered_map
+
+_BINS = 20
+_ROWS_PER_BIN = 10
+_TINY = np.finfo(np.float64).tiny
+
+
+def chi2(a: Array, b: Array, squares: Array) -> Array:
+    """A B sum (a/A - b/B)^2 / sum w^2 over bins, of histograms of shape (bins, P) with totals A and B.
+
+    Without weights this is Pearson's sum (sqrt(B/A) a - sqrt(A/B) b)^2 / (a + b).
+    """
+    total_a, total_b = a.sum(axis=0), b.sum(axis=0)
+    distance = np.square(a / total_a - b / total_b) / np.maximum(squares, _TINY)[:, None]
+    result: Array = total_a * total_b * distance.sum(axis=0)
+    return result
+
+
+def _shares(counts: Array) -> Array:
+    """Half an entry goes into each bin, so that an empty one gives no infinity (Krichevsky and Trofimov 1981)."""
+    shares: Array = (counts + 0.5) / (counts + 0.5).sum(axis=0)
+    return shares
+
+
+def kullback_leibler(a: Array, b: Array, squares: Array) -> Array:
+    """Sum p log(p / q) over bins in nats, p of the reference."""
+    divergence: Array = extra("scipy.special").rel_entr(_shares(a), _shares(b)).sum(axis=0)
+    return divergence
+
+
+def chi2_divergence(a: Array, b: Array, squares: Array) -> Array:
+    """Half of sum (p - q)^2 / q over bins, p of the reference."""
+    p, q = _shares(a), _shares(b)
+    divergence: Array = 0.5 * (np.square(p - q) / q).sum(axis=0)
+    return divergence
+
+
+def hellinger(a: Array, b: Array, squares: Array) -> Array:
+    """Square root of half of sum (sqrt p - sqrt q)^2 over bins, from 0 to 1."""
+    p, q = a / a.sum(axis=0), b / b.sum(axis=0)
+    distance: Array = np.sqrt(0.5 * np.square(np.sqrt(p) - np.sqrt(q)).sum(axis=0))
+    return distance
+
+
+_HISTOGRAM: dict[str, Callable[[Array, Array, Array], Array]] = {
+    "chi2": chi2,
+    "kl": kullback_leibler,
+    "chi2-div": chi2_divergence,
+    "hellinger": hellinger,
+}
+
+
+def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> Prepared:
+    """Sort each column once; equal to scipy's `ks_2samp`, `wasserstein_distance` and `chi2_contingency`."""
+    fewer = min(np.bincount(pooled.other[pooled.event], minlength=2))
+    bins = int(np.clip(fewer // _ROWS_PER_BIN, 2, _BINS))
+    columns = [ordered(pooled.values[:, k], pooled, bins) for k in range(len(pooled.columns))]
+    weight = pooled.by_event(pooled.weight)[:, None]
+
+    def statistics(labels: Arrangements) -> Array:
+        totals = labels.sums(weight)[0]
+        return np.concatenate(list(ordered_map(lambda column: _statistics(column, names, labels, totals), columns)))
+
+    keys = [(name, column) for column in pooled.columns for name in names]
+    used = {name: {"bins": bins} for name in names if name in _HISTOGRAM}
+    return Prepared(keys, statistics, used)
+
+
+def _statistics(column: Sorted, names: Sequence[str], labels: Arrangements, totals: Array) -> Array:
+    """Shape (len(names), P)."""
+    largest, area, filled = walked(column, labels, totals)
+    both, squares = (_per_bin(np.cumsum(w)[column.stops]) for w in (column.weight, np.square(column.weight)))
+    other = _per_bin(filled)
+    found = {"ks": largest, "w1": area}
+    reference = both[:, None] - other
+    return np.stack([found[n] if n in found else _HISTOGRAM[n](reference, other, squares) for n in names])
+
+
+def _per_bin(cumulated: Array) -> Array:
+    return np.diff(cumulated, axis=0, prepend=0)
+
+
+FAMILY = Family(
+    (
+        Test("ks", "largest distance of the distribution functions (Kolmogorov, Smirnov)", negative=True),
+        Test("w1", "Wasserstein-1 distance, in the column's unit", negative=True),
+        Test("chi2", "chi2 of quantile bins of both samples, variances from the sum of w^2", negative=True),
+        Test("kl", "Kullback-Leibler divergence of the histograms, nats"),
+        Test("chi2-div", "chi2 divergence of the histograms"),
+        Test("hellinger", "Hellinger distance of the histograms"),
+    ),
+    prepare,
+)

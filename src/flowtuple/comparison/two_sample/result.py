@@ -1,0 +1,128 @@
+"""What the referee found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from flowtuple.comparison.two_sample.copies import Copies
+from flowtuple.comparison.two_sample.ratio import Ratio
+from flowtuple.data.expressions import Cut
+from flowtuple.data.rows import Rows
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One statistic and what it says.
+
+    Attributes:
+        test: Name of the test.
+        column: The column; empty for a test of all columns together.
+        statistic: Its value; `None` where the test was not made.
+        p: Chance of such a value or a larger one if both samples were of one kind.
+        adjusted: The same after Holm's correction for the number of tests.
+        rejected: Whether `adjusted` is below the level.
+        note: Why the test was not made.
+        details: Bins, hyperparameters, intervals.
+    """
+
+    test: str
+    column: str = ""
+    statistic: float | None = None
+    p: float | None = None
+    adjusted: float | None = None
+    rejected: bool = False
+    note: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one sample came to: its name, events, rows compared and rows dropped for NaN or infinite values."""
+
+    source: str
+    events: int
+    rows: int
+    dropped: int
+
+    @classmethod
+    def of(cls, rows: Rows) -> Sample:
+        return cls(rows.source, rows.events, len(rows), rows.dropped)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The verdict on two samples, and all that led to it.
+
+    Attributes:
+        reference: The first sample.
+        other: The second sample.
+        columns: Columns compared.
+        constant: Columns that hold one value in both samples, which no test looks at.
+        weights: Name of the column of weights, if any.
+        level: Probability of a wrong rejection that is accepted, over all tests together.
+        permutations: Arrangements that each p-value was counted from, the samples' own not among them.
+        seed: Of everything random.
+        outcomes: Test by test.
+        notes: What a person should know.
+        copies: What was found of training rows, if they were given.
+        cuts: Shares that pass each cut asked for.
+        ratio: The density ratio, if it was asked for.
+    """
+
+    reference: Sample
+    other: Sample
+    columns: tuple[str, ...]
+    constant: tuple[str, ...]
+    weights: str | None
+    level: float
+    permutations: int
+    seed: int
+    outcomes: tuple[Outcome, ...]
+    notes: tuple[str, ...] = ()
+    copies: Copies | None = None
+    cuts: tuple[Cut, ...] = ()
+    ratio: Ratio | None = None
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the samples differ, or the second one holds copies of training rows."""
+        return self.differ or self.copied
+
+    @property
+    def differ(self) -> bool:
+        return any(outcome.rejected for outcome in self.outcomes)
+
+    @property
+    def copied(self) -> bool:
+        return self.copies is not None and self.copies.p < self.level
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        made = [o for o in self.outcomes if o.adjusted is not None]
+        least = min(made, key=lambda o: (o.adjusted, o.p), default=None)
+        if least is None:
+            return "no test could be made"
+        where = f"{least.test}{f' of {least.column}' if least.column else ''}, adjusted p = {least.adjusted:.3g}"
+        weak = "undecided, for want of permutations," if self.notes else "no difference was found"
+        said = "the samples differ" if self.differ else weak
+        count = sum(o.rejected for o in made)
+        return f"{said} at level {self.level:g}: {count} of {len(made)} tests reject; least: {where}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and text for `json.dumps`; what is undefined is null."""
+        content = asdict(replace(self, ratio=None))
+        content["ratio"] = None if self.ratio is None else self.ratio.to_json()
+        return {"verdict": self.verdict, "differ": self.differ, "copied": self.copied, **plain(content)}
+
+
+def plain(content: Any) -> Any:
+    """The same with tuples as lists, and null for what is not finite."""
+    if isinstance(content, dict):
+        return {key: plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [plain(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

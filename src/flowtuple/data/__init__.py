@@ -1,0 +1,1 @@
+"""Tables of events: schema, bounds, selection, collections, rows."""

@@ -1,0 +1,110 @@
+"""What the fields of a record array are as columns: numbers, lists of numbers, or something to carry as it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.data.schema import OPAQUE, Array
+
+
+def leaves(name: str, values: ak.Array, fields: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...], ak.Array]]:
+    """The columns of one field: each one's name, the record fields that lead to it, and its values without idle options.
+
+    Example:
+        >>> [(name, fields) for name, fields, _ in leaves("MET", ak.Array([{"pt": 31.5, "phi": 0.5}]))]
+        [('MET_pt', ('pt',)), ('MET_phi', ('phi',))]
+    """
+    values = values if fields else without_idle_options(values)
+    layout = values.layout
+    record = layout.content if layout.is_list and layout.parameter("__array__") is None else layout
+    if record.is_record and record.fields:
+        for inner in record.fields:
+            yield from leaves(f"{name}_{inner}", values[inner], (*fields, inner))
+    else:
+        yield name, fields, values
+
+
+def without_idle_options(values: ak.Array) -> ak.Array:
+    """The values packed, and of a plain type wherever an option type has no missing value.
+
+    Example:
+        >>> str(without_idle_options(ak.Array([1, None, 3])[[0, 2]]).type)
+        '2 * int64'
+    """
+
+    def project(layout: Any, continuation: Any, **_: Any) -> Any:
+        if not layout.is_option:
+            return None
+        inner = continuation()
+        return inner if np.asarray(layout.mask_as_bool(valid_when=False)).any() else inner.project()
+
+    return ak.transform(project, ak.to_packed(ak.Array(values, behavior={})))
+
+
+def same_values(left: ak.Array, right: ak.Array) -> bool:
+    """Whether two arrays hold the same values of the same types, NaN included, however their missing values are kept.
+
+    Example:
+        >>> same_values(ak.Array([1, None]), ak.mask([1, 2], [True, False]))
+        True
+    """
+    one, other = indexed_options(left), indexed_options(right)
+    return bool(ak.array_equal(one, other, equal_nan=True))
+
+
+def indexed_options(values: ak.Array) -> ak.Array:
+    """The values packed, with nothing in the place of those that are missing.
+
+    Example:
+        >>> indexed_options(ak.mask([1, 2], [True, False])).layout.content.to_list()
+        [1]
+    """
+
+    def index_options(layout: Any, continuation: Any, **_: Any) -> Any:
+        return continuation().to_IndexedOptionArray64() if layout.is_option else None
+
+    return ak.to_packed(ak.transform(index_options, ak.to_packed(values)))
+
+
+def from_block(block: Array) -> ak.Array:
+    """A rectangular NumPy array as an awkward array of regular lists; unlike `ak.from_numpy`, with axes of length 0 too.
+
+    Example:
+        >>> str(from_block(np.zeros((2, 3, 0))).type)
+        '2 * 3 * 0 * float64'
+    """
+    layout = ak.contents.NumpyArray(np.ascontiguousarray(block).reshape(-1))
+    for axis in range(block.ndim - 1, 0, -1):
+        layout = ak.contents.RegularArray(layout, block.shape[axis], math.prod(block.shape[:axis]))
+    return ak.Array(layout)
+
+
+def kind_of(values: ak.Array) -> tuple[str, tuple[int, ...], bool]:
+    """A leaf's dtype, its fixed shape, and whether it is lists of numbers; anything but numbers is opaque.
+
+    Example:
+        >>> kind_of(ak.Array([[1.5], []])), kind_of(ak.Array(["a"]))
+        (('float64', (), True), ('opaque', (), False))
+    """
+    layout = values.layout
+    if block := _number_block(layout):
+        return (*block, False)
+    is_plain_list = layout.is_list and layout.parameter("__array__") is None
+    block = _number_block(layout.content) if is_plain_list else None
+    return (*block, True) if block and not block[1] else (OPAQUE, (), False)
+
+
+def _number_block(layout: Any) -> tuple[str, tuple[int, ...]] | None:
+    """The dtype and inner shape of a rectangular array of plain numbers, `None` for anything else."""
+    shape: tuple[int, ...] = ()
+    while layout.is_regular and layout.parameter("__array__") is None:
+        layout, shape = layout.content, (*shape, layout.size)
+    if not layout.is_numpy or layout.parameter("__array__") is not None:
+        return None
+    dtype = layout.data.dtype
+    return (dtype.name, (*shape, *layout.inner_shape)) if dtype.kind in "fiub" and dtype.itemsize <= 8 else None

@@ -1,0 +1,103 @@
+"""All rows of a sample, column by column: in memory, or in a file that is mapped where they would take too much of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from flowtuple.data.memory import BLOCK, ROWS, entries_within
+from flowtuple.data.row_source import RowSource
+from flowtuple.data.rows import Conditions, Rows
+from flowtuple.data.schema import Array
+from flowtuple.data.table import ranges
+from flowtuple.errors import InvalidArgument
+from flowtuple.runtime.atomic import make_folder
+
+_MOST = 2**18  # events read at a time
+_NARROW = 2  # bytes of a whole number up to which float32 holds it
+
+
+def gather_rows(source: RowSource, memory: int, folder: Path | None = None) -> Rows:
+    """The rows of all events, read a range of events at a time, whatever the number of files.
+
+    The values come as float32 where that holds every column exactly. A file for them has no name: it is gone with the process,
+    however that ends.
+
+    Args:
+        source: Where they are.
+        memory: Bytes to keep within.
+        folder: Where a file may lie; `None` for the system's folder of temporary files.
+
+    Raises:
+        InvalidArgument: There is no room for the file.
+
+    Example:
+        >>> from flowtuple.io.source import open_dataset
+        >>> from flowtuple.data.row_source import row_source
+        >>> rows = gather_rows(row_source(open_dataset({"Jet_pt": [[50.0, 20.0], [], [30.0]]})), 2**30)
+        >>> rows.values[:, 0].tolist(), rows.event.tolist(), rows.events
+        ([50.0, 20.0, 30.0], [0, 0, 2], 3)
+    """
+    events = source.table.num_entries
+    read = [c.name for c in (*source.columns, *source.given)]
+    parts = list(ranges(events, entries_within(source.table, read, memory // BLOCK, _MOST)))
+    most = events if source.counter is None else sum(_objects(source, start, stop) for start, stop in parts)
+    values = _matrix(most, (*source.dtypes, *source.given_dtypes), memory // ROWS, folder)
+    learned = len(source.names)
+    event, weights, count, dropped = np.empty(most, np.int64), np.empty(most if source.weight else 0), 0, 0
+    for start, stop in parts:
+        part = source.read(start, stop)
+        place = slice(count, count + len(part))
+        values[place, :learned], event[place] = part.values, part.event + start
+        if part.conditions is not None:
+            values[place, learned:] = part.conditions.values
+        if part.weights is not None:
+            weights[place] = part.weights
+        count, dropped = count + len(part), dropped + part.dropped
+    given = Conditions(source.given_names, values[:count, learned:], source.given_dtypes) if source.given else None
+    return Rows(
+        source.source,
+        source.names,
+        values[:count, :learned],
+        event[:count],
+        events,
+        weights[:count] if source.weight else None,
+        dropped,
+        source.dtypes,
+        source.counter,
+        given,
+    )
+
+
+def _objects(source: RowSource, start: int, stop: int) -> int:
+    table = source.table.read([source.columns[0].name], start, stop)
+    return int(np.asarray(table.data[source.counter or ""]).sum())
+
+
+def _matrix(rows: int, dtypes: Sequence[str], nbytes: int, folder: Path | None) -> Array:
+    """Room for values of shape (rows, d), each column in one piece."""
+    shape, dtype = (len(dtypes), rows), _dtype(dtypes)
+    needed = rows * len(dtypes) * dtype.itemsize
+    if needed <= nbytes:
+        return np.empty(shape, dtype).T
+    if folder is not None:
+        make_folder(folder)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):  # a disk that fills up later would end the process
+                os.posix_fallocate(file.fileno(), 0, needed)
+            return np.asarray(np.memmap(file, dtype, "w+", shape=shape)).T
+    except OSError as error:
+        where = folder or tempfile.gettempdir()
+        reason = f"{where}: no room for {needed / 1e9:.1f} GB of rows ({error.strerror})"
+        raise InvalidArgument(f"{reason}; name another folder with --checkpoint, or allow more --memory") from None
+
+
+def _dtype(dtypes: Sequence[str]) -> np.dtype[np.floating]:
+    kinds = [np.dtype(name) for name in dtypes]
+    narrow = all(kind.itemsize <= (4 if kind.kind == "f" else _NARROW) for kind in kinds)
+    return np.dtype(np.float32 if narrow else np.float64)

@@ -1,0 +1,126 @@
+"""Parts of a table without reading it: some columns, a range of events, other roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from flowtuple.data.schema import ROLES, Column, is_glob, matches, select_columns
+from flowtuple.data.table import Dataset, Table, TableSource
+from flowtuple.errors import InvalidArgument
+from flowtuple.runtime.progress import Progress
+
+
+class View:
+    """A table source seen through other columns and a range of events.
+
+    Args:
+        source: What is read in the end.
+        columns: The columns to show, each also in the source, perhaps with another role.
+        start: First event to show.
+        stop: Event after the last one to show; `None` for the end.
+    """
+
+    def __init__(self, source: TableSource, columns: Sequence[Column], start: int = 0, stop: int | None = None) -> None:
+        self._source = source
+        self._start = min(max(0, start), source.num_entries)
+        end = source.num_entries if stop is None else min(stop, source.num_entries)
+        self.name = source.name
+        self.columns = tuple(columns)
+        self.num_entries = max(0, end - self._start)
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events of the view, counted from its own start."""
+        stop = min(stop, self.num_entries)
+        table = self._source.read(columns, self._start + max(0, start), self._start + stop)
+        shown = {c.name: c for c in self.columns}
+        return Table(table.name, tuple(shown[c.name] for c in table.columns), table.num_entries, table.data)
+
+
+class Watched:
+    """A table source that tells how far reading it has come."""
+
+    def __init__(self, source: TableSource, stage: str, progress: Progress) -> None:
+        self._source, self._stage, self._progress = source, stage, progress
+        self.name, self.columns, self.num_entries = source.name, source.columns, source.num_entries
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events of the table."""
+        table = self._source.read(columns, start, stop)
+        if table.num_entries:
+            self._progress(self._stage, min(stop, self.num_entries) / self.num_entries, "")
+        return table
+
+
+@contextmanager
+def naming(description: str) -> Iterator[None]:
+    """Puts what the input is called before an error about its columns, which knows their names only."""
+    try:
+        yield
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{description}: {error}") from None
+
+
+def select(
+    dataset: Dataset,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    entries: tuple[int | None, int | None] = (None, None),
+) -> Dataset:
+    """A data set with the columns that the globs keep and, of every table, the events of the range.
+
+    Raises:
+        InvalidArgument: A glob matches nothing, or the range is empty, backwards or beyond the end of every table.
+    """
+    start, stop = entries[0] or 0, entries[1]
+    if start < 0 or (stop is not None and stop <= start):
+        raise InvalidArgument(f"the range {start}:{stop} holds no events; write START:STOP with START below STOP")
+    events = max((t.num_entries for t in dataset.tables.values()), default=0)
+    if start and start >= events:
+        raise InvalidArgument(f"{dataset.description}: the range begins at event {start} of {events}; begin below {events}")
+    with naming(dataset.description):
+        kept = select_columns({name: t.columns for name, t in dataset.tables.items()}, include, exclude)
+    tables: dict[str, TableSource] = {name: View(dataset.tables[name], columns, start, stop) for name, columns in kept.items()}
+    return replace(dataset, tables=tables)
+
+
+def table_with(dataset: Dataset, patterns: Iterable[str], what: str) -> TableSource:
+    """The only table with a column that one of some names or globs means; the first one where none has any.
+
+    Raises:
+        InvalidArgument: Several have; `what` says what they hold.
+    """
+    patterns = tuple(patterns)
+    found = [table for table in dataset.tables.values() if any(_has(table, pattern) for pattern in patterns)]
+    if len(found) > 1:
+        raise InvalidArgument(f"{dataset.description}: several trees hold {what}; choose one, such as FILE:{found[0].name}")
+    return found[0] if found else next(iter(dataset.tables.values()))
+
+
+def _has(table: TableSource, pattern: str) -> bool:
+    try:
+        return bool(matches(pattern, {table.name: table.columns}))
+    except InvalidArgument:
+        return False
+
+
+def with_roles(dataset: Dataset, roles: Mapping[str, str]) -> Dataset:
+    """The data set with the roles that the globs assign; the last match wins.
+
+    Raises:
+        InvalidArgument: A role does not exist, a glob matches nothing, or a counter would become something else.
+    """
+    columns = {name: list(t.columns) for name, t in dataset.tables.items()}
+    for pattern, role in roles.items():
+        if role not in ROLES or role == "counter":
+            choices = ", ".join(r for r in ROLES if r != "counter")
+            raise InvalidArgument(f"the role {role!r} for {pattern!r} is not one of {choices}")
+        with naming(dataset.description):
+            found = matches(pattern, columns)
+        if not is_glob(pattern) and any(column.role == "counter" for _, column in found):
+            raise InvalidArgument(f"{dataset.description}: column {pattern!r} is a counter and has no other role")
+        hits = {(table, column.name) for table, column in found}
+        for table, members in columns.items():
+            columns[table] = [replace(c, role=role) if (table, c.name) in hits and c.role != "counter" else c for c in members]
+    return replace(dataset, tables={name: View(t, columns[name]) for name, t in dataset.tables.items()})

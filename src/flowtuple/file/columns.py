@@ -1,0 +1,50 @@
+"""The columns of a table as a mapping that reads lazily, for whoever takes columns by name: coffea does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import Any
+
+import awkward as ak
+
+from flowtuple.data.table import table_to_awkward, with_counters
+from flowtuple.file.table import StoredTable, no_events
+
+
+class Columns(Mapping[str, ak.Array]):
+    """Columns by name: virtual arrays, each read whole when its values are first touched, and kept from then on.
+
+    Attributes:
+        metadata: What coffea's `NanoEventsFactory.from_preloaded` asks for: `uuid`, `num_rows` and `object_path`.
+    """
+
+    def __init__(self, table: StoredTable, names: Sequence[str], path: str) -> None:
+        self._table = table
+        self._names = dict.fromkeys(names)
+        self._arrays: dict[str, ak.Array] = {}
+        self.metadata: dict[str, Any] = {"uuid": path, "num_rows": table.num_entries, "object_path": table.name}
+
+    def __getitem__(self, name: str) -> ak.Array:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._arrays:
+            self._arrays[name] = self._virtual(name)
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def _read(self, name: str) -> ak.Array:
+        return table_to_awkward(self._table.read([name], 0, self._table.num_entries))[name]
+
+    def _virtual(self, name: str) -> ak.Array:
+        kept = with_counters(self._table.columns, [name])
+        if any(c.is_opaque for c in kept):  # only its values tell its type
+            return self._read(name)
+        form, _, keys = ak.to_buffers(table_to_awkward(no_events(self._table.name, kept))[name])
+        buffers = cache(lambda: ak.to_buffers(self._read(name))[2])
+        return ak.from_buffers(form, self._table.num_entries, {key: partial(lambda k: buffers()[k], key) for key in keys})

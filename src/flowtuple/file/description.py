@@ -1,0 +1,211 @@
+"""The description of a table as it stands in a file: JSON that may hold anything, made into a schema that fits together."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowtuple.codec.chunk import MAX_ROWS
+from flowtuple.codec.packing import declared, unzstd, zstd
+from flowtuple.data.memory import in_words
+from flowtuple.data.schema import OPAQUE, ROLES, Column
+from flowtuple.data.table import LeftOut
+from flowtuple.errors import Corrupt, InvalidArgument, TooLarge
+from flowtuple.lattice.grid import MANTISSA_BITS
+from flowtuple.lattice.lattice import Lattice
+
+_INTEGERS = frozenset(f"{sign}int{size}" for sign in ("", "u") for size in (8, 16, 32, 64))
+_HASH = re.compile("[0-9a-f]{16}")
+_DTYPES = _INTEGERS | set(MANTISSA_BITS) | {"bool", OPAQUE}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Consecutive events of a table that were compressed together: how many, and their lattices."""
+
+    entries: int
+    lattices: Mapping[str, Lattice]
+
+
+@dataclass(frozen=True)
+class DescribedTable:
+    """Name, events, schema, lattices, asked bounds and given columns of one table; the hash of a model kept elsewhere.
+
+    Tables that were merged have several parts, of lattices that differ in their ranges alone.
+    """
+
+    name: str
+    num_entries: int
+    columns: tuple[Column, ...]
+    lattices: dict[str, Lattice]
+    asked: dict[str, str]
+    given: frozenset[str] = frozenset()
+    model: str = ""
+    parts: tuple[Part, ...] = ()
+
+
+def pack_description(meta: Mapping[str, Any]) -> bytes:
+    """The description as bytes: equal descriptions give equal ones."""
+    return zstd(json.dumps(meta, separators=(",", ":"), sort_keys=True, allow_nan=False).encode())
+
+
+def unpack_description(data: bytes, name: str, most: int | None = None) -> dict[str, Any]:
+    """The inverse of `pack_description`.
+
+    Raises:
+        Corrupt: It is no JSON object with lists of tables and of carried objects.
+        TooLarge: It has more than `most` bytes.
+    """
+    if most is not None and declared(data) > most:
+        advice = "open it with more memory= (--memory) if you trust it"
+        raise TooLarge(f"{name}: its description takes {in_words(declared(data))}, more than {in_words(most)}; {advice}")
+    try:
+        text = unzstd(data).decode("utf-8")
+        meta = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise Corrupt(f"{name}: its description does not parse ({error})") from None
+    if not isinstance(meta, dict):
+        raise Corrupt(f"{name}: its description is no JSON object")
+    described, names = meta.get("tables"), meta.get("carried")
+    if not isinstance(described, list) or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise Corrupt(f"{name}: its description lists neither tables nor carried objects")
+    if len(set(names)) != len(names) or not isinstance(meta.get("model", False), bool):
+        raise Corrupt(f"{name}: its description has two carried objects of one name, or a model that is neither true nor false")
+    return meta
+
+
+def read_storage(meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The notes of a description on how the input stored each table; tables without notes are left out."""
+    tables = [t for t in meta["tables"] if isinstance(t, dict)]
+    return {str(t["name"]): t["storage"] for t in tables if "name" in t and isinstance(t.get("storage"), dict)}
+
+
+def read_left_out(meta: Mapping[str, Any]) -> tuple[LeftOut, ...]:
+    """The parts of the input that a description says the file does not hold."""
+    listed = meta.get("left_out")
+    parts = [part for part in listed if isinstance(part, dict)] if isinstance(listed, list) else []
+    return tuple(LeftOut(str(part.get("name", "")), str(part.get("reason", ""))) for part in parts)
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of 64 bits")
+    return number
+
+
+def parse_table(description: Any) -> DescribedTable:
+    """A table's description, checked.
+
+    Raises:
+        Corrupt: It describes no table; the message goes on from "the description of table 0".
+    """
+    try:
+        name, entries, described = description["name"], description["entries"], description["columns"]
+        columns = tuple(Column.from_json(c) for c in described)
+        lattices = {c["name"]: Lattice.from_json(c["lattice"]) for c in described if "lattice" in c}
+        asked = {c["name"]: str(c["asked"]) for c in described if "asked" in c}
+        given = frozenset(c["name"] for c in described if _flag(c, "given"))
+        model = description.get("model", "")
+        parts = tuple(_part(p, lattices) for p in description.get("parts", ({"entries": entries},)))
+    except KeyError as error:
+        raise Corrupt(f"lacks {error}") from None
+    except (TypeError, AttributeError, InvalidArgument) as error:
+        raise Corrupt(f"is not what it should be ({error})") from None
+    if not isinstance(name, str) or not _is_count(entries):
+        raise Corrupt(f"has the name {name!r} and {entries!r} events")
+    _check_columns(columns)
+    for column in columns:
+        _check_lattice(column, lattices)
+    _check_given(columns, lattices, given)
+    if not isinstance(model, str) or ("model" in description and not _HASH.fullmatch(model)):
+        raise Corrupt(f"refers to the model {str(model)[:40]!r}, which is no hash")
+    if not parts or not all(_is_count(part.entries) for part in parts) or sum(part.entries for part in parts) != entries:
+        raise Corrupt("has parts that do not add up to its events")
+    return DescribedTable(name, entries, columns, lattices, asked, given, model, parts)
+
+
+def _part(described: Mapping[str, Any], lattices: Mapping[str, Lattice]) -> Part:
+    """A part of a table, with ranges of its own for some columns."""
+    ranges = described.get("ranges", {})
+    return Part(described["entries"], {**lattices, **{name: lattices[name].within(*r) for name, r in ranges.items()}})
+
+
+def with_parts(described: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, Any]:
+    """A table's description for other events: its entries, the ranges of its parts, and the widest of these in its lattices."""
+    out = dict(described) | {"entries": sum(part.entries for part in parts)}
+    out.pop("parts", None)
+    columns, ranges = [], [dict[str, Any]() for _ in parts]
+    for column in described["columns"]:
+        name, lattice = column["name"], dict(column.get("lattice", {}))
+        if "range" in lattice and parts:
+            for part, own in zip(parts, ranges, strict=True):
+                own[name] = [part.lattices[name].low, part.lattices[name].high]
+            ends = [own[name] for own in ranges if own[name][0] is not None]
+            lattice["range"] = [min(e[0] for e in ends), max(e[1] for e in ends)] if ends else [None, None]
+        columns.append(column | ({"lattice": lattice} if lattice else {}))
+    if len(parts) > 1:
+        out["parts"] = [{"entries": part.entries, "ranges": own} for part, own in zip(parts, ranges, strict=True)]
+    return out | {"columns": columns}
+
+
+def _flag(described: Mapping[str, Any], key: str) -> bool:
+    value = described.get(key, False)
+    if not isinstance(value, bool):
+        raise TypeError(f"{key} is {str(value)[:40]!r}")
+    return value
+
+
+def _check_given(columns: tuple[Column, ...], lattices: Mapping[str, Lattice], given: frozenset[str]) -> None:
+    for column in columns:
+        if column.name in given:
+            if column.is_opaque or lattices[column.name].bound.kind != "lossless":
+                raise Corrupt(f"has the given column {column.name!r}, which is opaque or bounded")
+            if column.counter is not None and column.counter not in given:
+                raise Corrupt(f"has the given column {column.name!r}, whose counter is not given")
+
+
+def _is_count(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
+
+
+def _check_columns(columns: tuple[Column, ...]) -> None:
+    for column in columns:
+        texts = (column.name, column.dtype, column.role, column.title)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(column.hidden, bool):
+            raise Corrupt(f"has a column that is not what it should be: {str(column)[:200]}")
+        shaped = all(_is_count(n) for n in column.shape) and math.prod(n or 1 for n in column.shape) <= MAX_ROWS
+        shaped = shaped and not (column.shape and column.is_opaque)
+        if column.dtype not in _DTYPES or column.role not in ROLES or not shaped:
+            raise Corrupt(f"has a column of unknown type, role or shape: {str(column)[:200]}")
+    known = {c.name: c for c in columns}
+    if len(known) != len(columns):
+        raise Corrupt("has two columns of one name")
+    for column in columns:
+        if column.counter is not None:
+            _check_counter(column, known)
+
+
+def _check_counter(column: Column, known: Mapping[str, Column]) -> None:
+    counter = known.get(column.counter) if isinstance(column.counter, str) else None
+    if counter is None or counter.dtype not in _INTEGERS or counter.counter is not None or counter.shape:
+        raise Corrupt(f"has the column {column.name!r} counted by {column.counter!r}, which counts nothing")
+    if column.shape or column.is_opaque:
+        raise Corrupt(f"has the column {column.name!r} counted by {column.counter!r} and shaped as well")
+
+
+def _check_lattice(column: Column, lattices: Mapping[str, Lattice]) -> None:
+    if (column.name in lattices) == column.is_opaque:
+        raise Corrupt(f"{'has a' if column.is_opaque else 'lacks the'} lattice of column {column.name!r}")
+    if column.counter is not None and lattices[column.counter].bound.kind != "lossless":
+        raise Corrupt(f"has the column {column.name!r} counted by {column.counter!r}, which is bounded")
+    if not column.is_opaque and lattices[column.name].dtype != column.dtype:
+        raise Corrupt(f"has a lattice of {lattices[column.name].dtype} for the {column.dtype} column {column.name!r}")

@@ -1,0 +1,298 @@
+"""A flowtuple file on disk or behind a URL, read piece by piece."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from operator import index
+from typing import Any
+
+import awkward as ak
+
+from flowtuple.data.memory import MEMORY
+from flowtuple.data.schema import matches
+from flowtuple.data.table import Dataset, LeftOut, ranges, table_to_awkward
+from flowtuple.errors import Corrupt, InvalidArgument, nearest
+from flowtuple.file.columns import Columns
+from flowtuple.file.description import parse_table, read_left_out, read_storage
+from flowtuple.file.layout import Section, SectionKind
+from flowtuple.file.reader import SectionReader
+from flowtuple.file.table import StoredTable
+
+Key = str | tuple[str, "slice | int"]
+
+
+class File:
+    """An open flowtuple file; opening reads the description and the index only, and reading what is asked for.
+
+    Threads may share it. A file of one tree needs no `tree` anywhere below.
+
+    Attributes:
+        path: Path or URL.
+        tables: Its tables by name.
+
+    Args:
+        path: Path or URL of any fsspec file system.
+        workers: Threads that decode; `None` for one per core.
+        given: Has the columns that were given when the file was compressed, if any were.
+        model: The model that the file refers to, if it does.
+        memory: Bytes that what is read at a time may take once it is decoded; a small file can declare a great deal.
+
+    Raises:
+        TooLarge: Here or when it is read: it declares more.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.ftup"
+        >>> result = ft.compress({"x": [1.5, 2.5, 3.5], "Jet_pt": [[50.1, 20.2], [], [30.3]]}, path)
+        >>> with ft.open(path) as f:
+        ...     f.keys(), f["x", 1:].tolist(), f.arrays(["Jet_*"], entry_stop=2).tolist()
+        (['x', 'Jet_pt'], [2.5, 3.5], [{'Jet_pt': [50.1, 20.2]}, {'Jet_pt': []}])
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        workers: int | None = None,
+        *,
+        given: Dataset | None = None,
+        model: str | os.PathLike[str] | None = None,
+        memory: int = MEMORY,
+    ) -> None:
+        self._model_path = model
+        self._reader = SectionReader(path, memory=memory)
+        try:
+            tables = self._describe(workers, given)
+        except BaseException:
+            self.close()
+            raise
+        self.tables = {t.name: t for t in tables}
+        if len(self.tables) != len(tables):
+            self.close()
+            raise Corrupt(f"{self.path}: has two tables of one name")
+
+    def _describe(self, workers: int | None, given: Dataset | None) -> list[StoredTable]:
+        tables = []
+        for number, described in enumerate(self.meta["tables"]):
+            try:
+                table = parse_table(described)
+            except Corrupt as error:
+                raise Corrupt(f"{self.path}: the description of table {number} {error}") from None
+            tables.append(StoredTable(self._reader, number, table, workers=workers, given=given, referred=self._referred_table))
+        return tables
+
+    @property
+    def path(self) -> str:
+        """Path or URL."""
+        return self._reader.path
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._reader.storage.size
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The description as it is stored."""
+        return self._reader.meta
+
+    @property
+    def sections(self) -> list[Section]:
+        """All sections, in the order of the file."""
+        return self._reader.sections
+
+    @property
+    def index_size(self) -> int:
+        """Bytes that are in no section: header, index and trailer."""
+        return self._reader.index_size
+
+    @cached_property
+    def _model(self) -> File | None:
+        return None if self._model_path is None else File(self._model_path, memory=self._reader.memory)
+
+    def _referred_table(self, name: str, reference: str) -> StoredTable:
+        """The table of another file that holds the model of one of this file's."""
+        if self._model is None:
+            raise InvalidArgument(f"{self.path}: needs the model {reference}, kept elsewhere; name it with --model")
+        table = self._model.tables.get(name)
+        if table is None or table.model_hash != reference or table.model_section is None:
+            found = "no model of this table" if table is None else f"the model {table.model_hash or 'of no table'}"
+            if table is not None and table.model_reference:
+                found = f"only the hash {table.model_reference} of a model"
+            raise InvalidArgument(f"{self.path}: needs the model {reference}, {self._model.path} has {found}")
+        return table
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it holds a model alone, to compress other files with."""
+        return bool(self.meta.get("model", False))
+
+    @property
+    def carried(self) -> dict[str, bytes]:
+        """Objects that travel along, by name."""
+        names = self.meta["carried"]
+        found: dict[str, bytes] = {}
+        left = self._reader.memory
+        for section in self.sections:
+            if section.kind is SectionKind.CARRIED:
+                found[names[section.owner]] = self._reader.unpacked(section, left)
+                left -= len(found[names[section.owner]])
+        return found
+
+    @property
+    def storage(self) -> dict[str, dict[str, Any]]:
+        """How the input stored each table, where its format keeps notes."""
+        return read_storage(self.meta)
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Parts of the input that were left out when the file was written."""
+        return read_left_out(self.meta)
+
+    def dataset(self) -> Dataset:
+        """The whole file as a data set that can be written in any format."""
+        return Dataset(self.path, dict(self.tables), self.carried, {}, self.size, self.storage, self.left_out)
+
+    def raw(self, section: Section) -> bytes:
+        """All bytes of a section, its frame among them, as they are in the file."""
+        return self._reader.raw(section)
+
+    def read_head(self, section: Section) -> bytes:
+        """The head of a section, checked: all of it but for chunks.
+
+        Raises:
+            Corrupt: It is not what was written.
+        """
+        return self._reader.read(section)
+
+    def table(self, tree: str | None = None) -> StoredTable:
+        """One table; without a name the only one.
+
+        Raises:
+            InvalidArgument: There is no such table, or there are several.
+        """
+        if tree is None and len(self.tables) == 1:
+            return next(iter(self.tables.values()))
+        if tree is None:
+            names = ", ".join(self.tables)
+            raise InvalidArgument(f"{self.path}: holds {len(self.tables)} trees ({names}); choose one by tree= (--tree)")
+        if tree not in self.tables:
+            raise InvalidArgument(f"{self.path}: no tree {tree!r}; {nearest(tree, self.tables)}")
+        return self.tables[tree]
+
+    def keys(self, tree: str | None = None) -> list[str]:
+        """Names of the columns."""
+        return [c.name for c in self.table(tree).columns if not c.hidden]
+
+    def __getitem__(self, key: Key) -> ak.Array:
+        """One column, `f["Jet_pt"]`, or some events of it, `f["Jet_pt", 1000:2000]`; only what these need is read."""
+        name, part = self._asked(key)
+        tree, _, column = name.rpartition("/")
+        table = self.table(tree or None)
+        if not isinstance(part, slice):
+            number = part if part >= 0 else part + table.num_entries
+            if not 0 <= number < table.num_entries:
+                raise IndexError(f"{self.path}: there is no event {part} among {table.num_entries}; the first is 0")
+            return self[name, number : number + 1][0]
+        names = self.keys(table.name)
+        if column not in names:
+            raise InvalidArgument(f"{self.path}: no column {column!r}; {nearest(column, names)}")
+        start, stop, step = part.indices(table.num_entries)
+        if step != 1:
+            raise InvalidArgument(f"{self.path}: cannot read every {step}th event; slice the array instead")
+        return table_to_awkward(table.read([column], start, max(start, stop)))[column]
+
+    def _asked(self, key: Key) -> tuple[str, slice | int]:
+        """The column and the events that a key names."""
+        name: object = key
+        part: object = slice(None)
+        if isinstance(key, tuple) and len(key) == 2:
+            name, part = key
+        if not isinstance(name, str) or not (isinstance(part, slice) or hasattr(part, "__index__")):
+            raise InvalidArgument(f"{self.path}: {key!r} names no column; write f['Jet_pt'] or f['Jet_pt', 0:1000]")
+        return name, part if isinstance(part, slice) else index(part)
+
+    def arrays(
+        self,
+        columns: str | Iterable[str] | None = None,
+        *,
+        entry_start: int | None = None,
+        entry_stop: int | None = None,
+        tree: str | None = None,
+    ) -> ak.Array:
+        """Events as a record array, one field a column.
+
+        Args:
+            columns: Names or globs; `None` for all.
+            entry_start: First event; negative ones count from the end, as in a slice.
+            entry_stop: Event after the last.
+            tree: Name of the table.
+
+        Raises:
+            InvalidArgument: A name matches nothing.
+        """
+        table = self.table(tree)
+        start, stop, _ = slice(entry_start, entry_stop).indices(table.num_entries)
+        return self._arrays(table, self._names(table, columns), start, max(start, stop))
+
+    def _arrays(self, table: StoredTable, names: Sequence[str], start: int, stop: int) -> ak.Array:
+        events = table_to_awkward(table.read(names, start, stop))
+        wanted = set(names)
+        fields = [name for name in events.fields if name in wanted]
+        return events if fields == events.fields else events[fields]  # awkward would take no fields for no events
+
+    def _names(self, table: StoredTable, columns: str | Iterable[str] | None) -> list[str]:
+        patterns = [columns] if isinstance(columns, str) else columns
+        visible = {table.name: [c for c in table.columns if not c.hidden]}
+        if patterns is None:
+            return self.keys(table.name)
+        try:
+            return list(dict.fromkeys(c.name for p in patterns for _, c in matches(p, visible)))
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{self.path}: {error}") from None
+
+    def iterate(
+        self, columns: str | Iterable[str] | None = None, *, step_size: int | None = None, tree: str | None = None
+    ) -> Iterator[ak.Array]:
+        """Record arrays of consecutive events, one chunk or `step_size` events at a time."""
+        table = self.table(tree)
+        names = self._names(table, columns)
+        if step_size is not None and step_size < 1:
+            raise InvalidArgument(f"{self.path}: steps of {step_size} events lead nowhere; take 1 or more")
+        chunks = [(c.begin, c.stop) for c in table.chunks]
+        for start, stop in chunks if step_size is None else ranges(table.num_entries, step_size):
+            yield self._arrays(table, names, start, stop)
+
+    def mapping(self, columns: str | Iterable[str] | None = None, *, tree: str | None = None) -> Columns:
+        """The columns by name, as awkward arrays that are read when they are touched.
+
+        Args:
+            columns: Names or globs; `None` for all.
+            tree: Name of the table.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> import flowtuple as ft
+            >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.ftup"
+            >>> result = ft.compress({"x": [1.5, 2.5], "Jet_pt": [[50.1, 20.2], []]}, path)
+            >>> with ft.open(path) as f:
+            ...     columns = f.mapping()
+            ...     list(columns), columns["Jet_pt"].tolist()
+            (['x', 'Jet_pt'], [[50.1, 20.2], []])
+        """
+        table = self.table(tree)
+        return Columns(table, self._names(table, columns), self.path)
+
+    def close(self) -> None:
+        """Close the file; tables taken from it read no more."""
+        self._reader.storage.close()
+        if "_model" in self.__dict__ and self._model is not None:
+            self._model.close()
+
+    def __enter__(self) -> File:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

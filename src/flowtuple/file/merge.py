@@ -1,0 +1,124 @@
+"""Files of one schema and model joined without coding anything again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flowtuple.codec.packing import zstd
+from flowtuple.data.table import LeftOut
+from flowtuple.errors import InvalidArgument
+from flowtuple.file.description import Part, with_parts
+from flowtuple.file.file import File
+from flowtuple.file.layout import SectionKind
+from flowtuple.file.table import StoredTable
+from flowtuple.file.writer import create
+from flowtuple.io.source import check_stored_name
+from flowtuple.runtime.progress import Progress, silent
+
+
+def merge(
+    paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str], *, drop: bool = False, progress: Progress = silent
+) -> int:
+    """Write the events of several files, one after another, as one file; chunks are copied bit by bit.
+
+    Args:
+        paths: Files with the same tables, columns, bounds and model, such as those of `compress` with one `model`.
+        output: The file to write.
+        drop: Leave out carried objects that differ.
+        progress: Told of the files copied.
+
+    Returns:
+        Bytes of the file.
+
+    Raises:
+        InvalidArgument: The files do not fit one another; the message names the first difference.
+    """
+    check_stored_name(output)
+    if len(paths) < 2:
+        raise InvalidArgument(f"{output}: is to be merged of {len(paths)} files; name two or more")
+    with ExitStack() as stack, create(output) as writer:
+        files = [stack.enter_context(File(path)) for path in paths]
+        first = files[0]
+        for other in files[1:]:
+            _check_fit(first, other)
+        carried = _carried(files, drop)
+        tables = [with_parts(d, _parts(files, d["name"])) for d in first.meta["tables"]]
+        origin = {"merged": [file.meta.get("provenance", {}) for file in files]}
+        meta = {**first.meta, "tables": tables, "carried": list(carried), "provenance": origin}
+        if left_out := _left_out(files, carried):
+            meta["left_out"] = [part.to_json() for part in left_out]
+        writer.describe(meta)
+        for section in first.sections:
+            if section.kind is SectionKind.MODEL:
+                writer.add(section.kind, section.owner, first.read_head(section))
+        for number, name in enumerate(first.tables):
+            for k, file in enumerate(files):
+                for chunk in file.tables[name].chunks:
+                    writer.add(SectionKind.CHUNK, number, *file.tables[name].copy(chunk), entries=chunk.section.entries)
+                progress(f"merge {name}", (k + 1) / len(files), "")
+        for number, content in enumerate(carried.values()):
+            writer.add(SectionKind.CARRIED, number, zstd(content))
+        writer.finish()
+    return Path(output).stat().st_size
+
+
+def _left_out(files: Sequence[File], carried: Mapping[str, bytes]) -> list[LeftOut]:
+    """The parts that one of the files lacks, and the objects that are not the same in all of them."""
+    lacking = {part.name: part for file in files for part in file.left_out}
+    for name in dict.fromkeys(name for file in files for name in file.carried):
+        if name not in carried:
+            lacking[name] = LeftOut(name, "the merged files hold different ones")
+    return list(lacking.values())
+
+
+def _parts(files: Sequence[File], name: str) -> list[Part]:
+    return [part for file in files for part in file.tables[name].parts]
+
+
+def _check_fit(first: File, other: File) -> None:
+    where = f"{other.path} against {first.path}"
+    if list(first.tables) != list(other.tables):
+        raise InvalidArgument(f"{where}: holds the trees {', '.join(other.tables)}, not {', '.join(first.tables)}")
+    if first.is_model or other.is_model:
+        raise InvalidArgument(f"{where}: a model holds no events to merge")
+    for name, table in first.tables.items():
+        _check_tables(table, other.tables[name], f"{where}: table {name!r}")
+
+
+def _check_tables(table: StoredTable, other: StoredTable, where: str) -> None:
+    if table.model_hash != other.model_hash:
+        raise InvalidArgument(f"{where} is coded by another model; compress both with one --model first")
+    columns, others = {c.name: c for c in table.columns}, {c.name: c for c in other.columns}
+    if list(columns) != list(others):
+        names = sorted(columns.keys() ^ others.keys()) or list(columns)
+        raise InvalidArgument(f"{where} has other columns or another order of them, {names[0]!r} first")
+    for name, column in columns.items():
+        if replace(column, title="") != replace(others[name], title=""):
+            raise InvalidArgument(f"{where}: column {name!r} is of another type, role or counter")
+        if _fixed(table, name) != _fixed(other, name):
+            raise InvalidArgument(f"{where}: column {name!r} has another bound or lattice; compress both with one --model")
+    if table.given or other.given:
+        raise InvalidArgument(f"{where}: has given columns, which would be looked for in one file; merge them decompressed")
+
+
+def _fixed(table: StoredTable, name: str) -> Any:
+    """What of a lattice is not the range of some events."""
+    lattice = table.lattices.get(name)
+    return lattice and replace(lattice, low=None, high=None)
+
+
+def _carried(files: Sequence[File], drop: bool) -> Mapping[str, bytes]:
+    """Objects that are the same in all files."""
+    contents = [file.carried for file in files]
+    same = {n: c for n, c in contents[0].items() if all(other.get(n) == c for other in contents[1:])}
+    for k, carried in enumerate(contents):
+        for name in carried:
+            if name not in same and not drop:
+                where = f"{files[k].path}: carries {name!r}, which is not the same in all files"
+                raise InvalidArgument(f"{where}; leave it out with --drop")
+    return same

@@ -1,0 +1,237 @@
+"""A `LatticeFlow` as bytes: bins, parents and integer networks, column by column."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from flowtuple.codec.frequencies import MAX_SYMBOLS
+from flowtuple.codec.packing import unzstd, zstd
+from flowtuple.codec.varint import Reader, write_signed, write_unsigned
+from flowtuple.data.schema import Array, Column
+from flowtuple.errors import Corrupt
+from flowtuple.lattice.bins import Bins
+from flowtuple.lattice.context import RELATIONS, Parent, coding_order, collection_of
+from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
+from flowtuple.lattice.network import MAX_INPUTS, Layer, Network
+from flowtuple.lattice.prediction import FUNCTIONS, LARGEST, Prediction, Term
+
+MAX_TERMS = 64
+MAX_LAYERS = 64
+_FUNCTION_NAMES = tuple(FUNCTIONS)
+_WITHOUT_COLUMN = ("index", "prediction")
+_DOUBLE = struct.Struct("<d")
+
+
+def pack_flow(flow: LatticeFlow, columns: Sequence[Column]) -> bytes:
+    """One zstd frame; each column with a flow by its number in the schema, in coding order."""
+    numbers = {c.name: k for k, c in enumerate(columns)}
+    parts = [write_unsigned([len(flow.columns)])]
+    for name, column in flow.columns.items():
+        parts.append(write_unsigned([numbers[name]]) + pack_column(column, numbers))
+    return zstd(b"".join(parts))
+
+
+def pack_column(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
+    """Bins, scale, parents, prediction, then the layers of the network, of which there may be none."""
+    layers = column.network.layers if column.network else ()
+    return b"".join(
+        [
+            _pack_bins(column.bins),
+            write_unsigned([column.scale is not None]),
+            _pack_bins(column.scale) if column.scale else b"",
+            write_unsigned([len(column.parents), *(n for p in column.parents for n in _parent_numbers(p, numbers))]),
+            _pack_prediction(column, numbers),
+            write_unsigned([len(layers)]),
+            *map(_pack_layer, layers),
+        ]
+    )
+
+
+def _parent_numbers(parent: Parent, numbers: Mapping[str, int]) -> list[int]:
+    """The relation, the column where it has one, and what a reference goes through."""
+    named = [numbers[name] for name in (parent.column, parent.through) if name]
+    return [RELATIONS.index(parent.relation), *named]
+
+
+def _pack_prediction(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
+    """Number of terms; then whether residuals are coded, the period (0 indices: none), and each term."""
+    if column.prediction is None:
+        return write_unsigned([0])
+    low, turn = column.prediction.period or (0, 0)
+    parts = [write_unsigned([len(column.prediction.terms), column.residual]), write_signed([low]), write_unsigned([turn])]
+    for term in column.prediction.terms:
+        inputs = [n for parent in term.inputs for n in _parent_numbers(parent, numbers)]
+        parts += [_DOUBLE.pack(term.coefficient), write_unsigned([_FUNCTION_NAMES.index(term.function), *inputs])]
+    return b"".join(parts)
+
+
+def _pack_bins(bins: Bins) -> bytes:
+    """First index, gap to the bin before and width - 1 of each bin, as variable-length numbers."""
+    first, last = bins.first.tolist(), bins.last.tolist()
+    gaps = [b - a - 1 for a, b in zip(last, first[1:], strict=False)]
+    widths = [b - a for a, b in zip(first, last, strict=True)]
+    return write_unsigned([len(first)]) + write_signed(first[:1]) + write_unsigned(gaps) + write_unsigned(widths)
+
+
+def _pack_layer(layer: Layer) -> bytes:
+    """Outputs and inputs, shifts, then the weights input by input."""
+    outputs, inputs = layer.weights.shape
+    weights = np.ascontiguousarray(layer.weights.T)
+    return write_unsigned([outputs, inputs]) + layer.shifts.tobytes() + weights.tobytes()
+
+
+def unpack_flow(data: bytes, columns: Sequence[Column]) -> LatticeFlow:
+    """The inverse of `pack_flow`.
+
+    Raises:
+        Corrupt: The bytes describe no flow of these columns.
+    """
+    return unpack_content(unzstd(data), columns)
+
+
+def unpack_content(content: bytes, columns: Sequence[Column]) -> LatticeFlow:
+    """As `unpack_flow`, from what its frame holds."""
+    reader = Reader(content)
+    flows: dict[str, ColumnFlow] = {}
+    for _ in range(reader.unsigned()):
+        name = _name(reader.unsigned(), columns)
+        if name in flows:
+            raise Corrupt(f"a model has two flows for the column {name!r}")
+        flows[name] = _unpack_column(reader, columns)
+    if reader.position != len(reader.data):
+        raise Corrupt("a model has more bytes than its columns")
+    _check_order(flows, columns)
+    return LatticeFlow(flows)
+
+
+def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
+    bins = _unpack_bins(reader)
+    scaled = reader.unsigned()
+    scale = _unpack_bins(reader) if scaled else None
+    parents = tuple(_unpack_parent(reader, columns) for _ in range(_count(reader, MAX_INPUTS, "parents")))
+    prediction, residual = _unpack_prediction(reader, columns)
+    layers = tuple(_unpack_layer(reader) for _ in range(_count(reader, MAX_LAYERS, "layers")))
+    network = _network(layers, bins, parents) if layers else None
+    if scaled > 1:
+        raise Corrupt("a model has a column with more than one scale")
+    if any(p.relation == "prediction" for p in parents) and prediction is None:
+        raise Corrupt("a model reads the prediction of a column that has none")
+    return ColumnFlow(bins, parents, network, prediction, residual, scale)
+
+
+def _count(reader: Reader, most: int, what: str) -> int:
+    """A number of parts of a few bytes each, of which a small frame could declare a great many."""
+    count = reader.unsigned()
+    if count > most:
+        raise Corrupt(f"a model has a column of {count} {what}, more than {most}")
+    return count
+
+
+def _check_order(flows: Mapping[str, ColumnFlow], columns: Sequence[Column]) -> None:
+    """All that a column reads is decoded before it, or is itself at objects before, and lies where the relation says."""
+    order = {c.name: k for k, c in enumerate(coding_order(columns, tuple(flows)))}
+    key = {c.name: collection_of(c) for c in columns}
+    for name, flow in flows.items():
+        if name not in order:
+            raise Corrupt(f"a model has a flow for the column {name!r}, which is opaque")
+        for parent in flow.inputs:
+            if parent.column and not _may_read(name, parent, order, key):
+                raise Corrupt(f"a model lets column {name!r} read {parent.column!r}, which it cannot")
+            if any(read and read not in flows for read in (parent.column, parent.through)):
+                raise Corrupt(f"a model lets column {name!r} read {parent.column!r}, which has no place in it")
+
+
+def _may_read(reader: str, parent: Parent, order: Mapping[str, int], key: Mapping[str, str]) -> bool:
+    if parent.column not in order:
+        return False
+    own, other = key[reader], key[parent.column]
+    before, itself = order[parent.column] < order[reader], parent.column == reader
+    pointed = parent.through in order and order[parent.through] < order[reader] and key[parent.through] == own
+    allowed = {
+        "row": before and other == own,
+        "event": before and other == "",
+        "previous": (before or itself) and own == other != "",
+        "leading": (before or itself) and other != "",
+        "same": before and "" not in (own, other) and own != other,
+        "reference": before and pointed and other != "",
+    }
+    return allowed[parent.relation]
+
+
+def _name(number: int, columns: Sequence[Column]) -> str:
+    if number >= len(columns):
+        raise Corrupt(f"a model speaks of column number {number} of {len(columns)}")
+    return columns[number].name
+
+
+def _unpack_parent(reader: Reader, columns: Sequence[Column]) -> Parent:
+    number = reader.unsigned()
+    if number >= len(RELATIONS):
+        raise Corrupt(f"a model reads a parent by the unknown relation {number}")
+    relation = RELATIONS[number]
+    if relation in _WITHOUT_COLUMN:
+        return Parent(relation)
+    column = _name(reader.unsigned(), columns)
+    return Parent(relation, column, _name(reader.unsigned(), columns) if relation == "reference" else "")
+
+
+def _unpack_prediction(reader: Reader, columns: Sequence[Column]) -> tuple[Prediction | None, bool]:
+    count = reader.unsigned()
+    if not count:
+        return None, False
+    if count > MAX_TERMS:
+        raise Corrupt(f"a prediction of {count} terms has more than {MAX_TERMS}")
+    residual, low, turn = reader.unsigned(), reader.signed(), reader.unsigned()
+    if residual > 1 or abs(low) > LARGEST or turn > LARGEST or (low and not turn):
+        raise Corrupt("a prediction is outside the limits of the format")
+    terms = tuple(_unpack_term(reader, columns) for _ in range(count))
+    return Prediction(terms, (low, turn) if turn else None), bool(residual)
+
+
+def _unpack_term(reader: Reader, columns: Sequence[Column]) -> Term:
+    coefficient, number = _DOUBLE.unpack(reader.take(_DOUBLE.size))[0], reader.unsigned()
+    if not math.isfinite(coefficient) or number >= len(_FUNCTION_NAMES):
+        raise Corrupt("a prediction has a term that does not exist")
+    name = _FUNCTION_NAMES[number]
+    inputs = tuple(_unpack_parent(reader, columns) for _ in range(FUNCTIONS[name][0]))
+    if any(not parent.column for parent in inputs):
+        raise Corrupt("a prediction reads a number of an object or itself")
+    return Term(coefficient, name, inputs)
+
+
+def _unpack_bins(reader: Reader) -> Bins:
+    count = reader.unsigned()
+    if count >= MAX_SYMBOLS:
+        raise Corrupt(f"a model has a column of {count} bins, more than {MAX_SYMBOLS - 1}")
+    begin = reader.signed() if count else 0
+    gaps = [0] + [reader.unsigned() for _ in range(count - 1)]
+    first: list[int] = []
+    last: list[int] = []
+    for k in range(count):
+        begin = last[-1] + 1 + gaps[k] if last else begin
+        first.append(begin)
+        last.append(begin + reader.unsigned())
+    if last and not -(2**63) <= first[0] <= last[-1] < 2**63:
+        raise Corrupt("a model has a bin beyond 64 bits")
+    return Bins(np.array(first, np.int64), np.array(last, np.int64))
+
+
+def _unpack_layer(reader: Reader) -> Layer:
+    outputs, inputs = reader.unsigned(), reader.unsigned()
+    if not (1 <= outputs <= MAX_SYMBOLS and 1 <= inputs <= MAX_INPUTS + 1):
+        raise Corrupt(f"a network layer of shape {(outputs, inputs)} is outside the limits of the format")
+    shifts = np.frombuffer(reader.take(outputs), np.uint8)
+    weights: Array = np.frombuffer(reader.take(outputs * inputs), np.int8).reshape(inputs, outputs)
+    return Layer(np.ascontiguousarray(weights.T), shifts)
+
+
+def _network(layers: tuple[Layer, ...], bins: Bins, parents: tuple[Parent, ...]) -> Network:
+    widths = [len(parents)] + [len(layer.shifts) for layer in layers]
+    fits = all(layer.weights.shape[1] == inputs + 1 for layer, inputs in zip(layers, widths, strict=False))
+    if not fits or widths[-1] != bins.symbols or widths[-1] < 2:
+        raise Corrupt("the layers of a network do not fit one another")
+    return Network(layers)

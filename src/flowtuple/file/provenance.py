@@ -1,0 +1,34 @@
+"""How a file came about."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from flowtuple.io.location import expand, is_url, split_tree
+from flowtuple.io.source import FORMATS, Source
+
+
+def provenance(effort: str, seed: int, source: Source) -> dict[str, Any]:
+    """How a file came about: version, options, size and XXH3 of each input on disk.
+
+    No time, user or path, so that equal inputs give equal files.
+    """
+    out: dict[str, Any] = {"flowtuple": version("flowtuple"), "effort": effort, "seed": seed}
+    sources = source if isinstance(source, (list, tuple)) else [source]
+    texts = [os.fspath(s) for s in sources if isinstance(s, (str, os.PathLike))]
+    patterns = [split_tree(text, FORMATS)[0] for text in texts]
+    paths = [path for pattern in patterns if not is_url(pattern) for path in expand(pattern)]
+    return out | {"source": [_fingerprint(Path(path)) for path in paths]}
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    digest = xxhash.xxh3_64()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return {"bytes": path.stat().st_size, "xxh3": digest.hexdigest()}

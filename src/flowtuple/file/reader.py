@@ -1,0 +1,177 @@
+"""The sections of an open file: found through the index, read and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from flowtuple.codec.chunk import slices
+from flowtuple.codec.directory import Directory, Fetch, read_directory
+from flowtuple.codec.packing import declared, unzstd
+from flowtuple.data.memory import DESCRIBED, MEMORY, in_words
+from flowtuple.data.schema import Column
+from flowtuple.errors import Corrupt, TooLarge
+from flowtuple.file import layout
+from flowtuple.file.description import unpack_description
+from flowtuple.file.layout import Section, SectionKind
+from flowtuple.file.storage import Storage
+
+PREFIX = 2**16  # bytes read at once on opening: description and small models lie there
+SUFFIX = 2**14  # the index of a thousand chunks
+WHOLE = 2**18  # bytes up to which a chunk is read in one go, whatever is wanted of it
+
+
+class SectionReader:
+    """Header, index and description of a file, and the way to its sections.
+
+    Attributes:
+        storage: Where the bytes are.
+        memory: Bytes that what is read whole may take parts of.
+        sections: All sections, in the order of the file.
+        meta: The description as it is stored.
+        index_size: Bytes that are in no section.
+
+    Args:
+        path: Path or URL.
+        memory: Bytes that the description and what else is read whole may take parts of.
+        sections: What was found of the sections where index or header is damaged; then these are not looked at.
+
+    Raises:
+        Corrupt, Truncated, TooNew: It is no whole file of a version that can be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], sections: list[Section] | None = None, *, memory: int = MEMORY) -> None:
+        self.storage = Storage(path)
+        self.memory = memory
+        self.index_size = 0
+        try:
+            self._prefix = self.storage.read(0, min(self.storage.size, PREFIX))
+            self.sections = self._read_index() if sections is None else sections
+            self.meta = self._read_description()
+            self._check_owners(complete=sections is None)
+        except BaseException:
+            self.storage.close()
+            raise
+
+    @property
+    def path(self) -> str:
+        """Path or URL."""
+        return self.storage.path
+
+    def _read_index(self) -> list[Section]:
+        layout.check_header(self._prefix, self.path)
+        size = self.storage.size
+        begin = max(0, size - SUFFIX)
+        suffix = self._prefix[begin:] if size <= PREFIX else self.storage.read(begin, size - begin)
+        offset, length, expected = layout.unpack_trailer(suffix, size, self.path)
+        index = suffix[offset - begin :][:length] if offset >= begin else self.storage.read(offset, length)
+        if layout.checksum(self._prefix[: layout.HEADER_SIZE] + index) != expected:
+            raise Corrupt(f"{self.path}: its index is damaged (checksum differs); restore it from a copy")
+        self.index_size = size - offset + layout.HEADER_SIZE
+        return layout.unpack_index(index, offset, self.path)
+
+    def _read_description(self) -> dict[str, Any]:
+        if not self.sections or self.sections[0].kind is not SectionKind.DESCRIPTION:
+            raise Corrupt(f"{self.path}: does not begin with its description")
+        return unpack_description(self.read(self.sections[0]), self.path, self.memory // DESCRIBED)
+
+    def _check_owners(self, *, complete: bool) -> None:
+        tables, names = len(self.meta["tables"]), self.meta["carried"]
+        limits = {
+            SectionKind.DESCRIPTION: 1,
+            SectionKind.CARRIED: len(names),
+            SectionKind.CHUNK: tables,
+            SectionKind.MODEL: tables,
+        }
+        if any(s.owner >= limits[s.kind] for s in self.sections):
+            raise Corrupt(f"{self.path}: has a section of a table or object that its description lacks")
+        owners = {kind: [s.owner for s in self.sections if s.kind is kind] for kind in SectionKind}
+        single = all(len(set(owners[k])) == len(owners[k]) for k in SectionKind if k is not SectionKind.CHUNK)
+        if self.meta.get("model", False) and (owners[SectionKind.CHUNK] or owners[SectionKind.CARRIED]):
+            raise Corrupt(f"{self.path}: is a model and holds events or objects")
+        if not single or (complete and sorted(owners[SectionKind.CARRIED]) != list(range(len(set(names))))):
+            raise Corrupt(f"{self.path}: its sections do not fit its description")
+
+    @cached_property
+    def chunks(self) -> dict[int, list[Section]]:
+        """The chunks of each table, by its number."""
+        found: dict[int, list[Section]] = {}
+        for section in self.sections:
+            if section.kind is SectionKind.CHUNK:
+                found.setdefault(section.owner, []).append(section)
+        return found
+
+    @cached_property
+    def models(self) -> dict[int, Section]:
+        """The model of each table that has one, by its number."""
+        return {s.owner: s for s in self.sections if s.kind is SectionKind.MODEL}
+
+    def read(self, section: Section) -> bytes:
+        """The head of a section, which is all of it but for chunks.
+
+        Raises:
+            Corrupt: It is not what was written.
+        """
+        return self.checked(section, self._bytes(section.offset, layout.FRAME_SIZE + section.head))
+
+    def unpacked(self, section: Section, most: int) -> bytes:
+        """The content of a section that is one frame, of at most so many bytes.
+
+        Raises:
+            Corrupt: It is not what was written.
+            TooLarge: It takes more.
+        """
+        data = self.read(section)
+        size = declared(data)
+        if size > most:
+            what = f"its {section.kind.name.lower()} section takes {in_words(size)}, for which {in_words(most)} are left"
+            raise TooLarge(f"{self.path}: {what}; open it with more memory= (--memory) if you trust it")
+        return unzstd(data)
+
+    def checked(self, section: Section, data: bytes) -> bytes:
+        """The head among the first bytes of a section.
+
+        Raises:
+            Corrupt: Frame or head are not what was written.
+        """
+        head = data[layout.FRAME_SIZE : layout.FRAME_SIZE + section.head]
+        if data[: layout.FRAME_SIZE] != layout.pack_frame(section) or layout.checksum(head) != section.checksum:
+            place = f"bytes {section.offset} to {section.stop}"
+            raise Corrupt(f"{self.path}: {section.kind.name.lower()} section at {place} is damaged; restore it from a copy")
+        return head
+
+    def chunk(self, section: Section, columns: Sequence[Column], *, whole: bool = False) -> tuple[Directory, Fetch]:
+        """The directory of a chunk and the way to its columns' bytes.
+
+        Args:
+            section: Of the chunk.
+            columns: The schema of its table.
+            whole: All columns are wanted: read them in one go.
+
+        Raises:
+            Corrupt: Its head is not what was written.
+        """
+        at_once = (whole or section.length <= WHOLE) and section.stop <= self.storage.size
+        data = self._bytes(section.offset, section.length if at_once else layout.FRAME_SIZE + section.head)
+        directory = read_directory(self.checked(section, data), columns)
+        if (directory.head, directory.body) != (section.head, section.body):
+            raise Corrupt(f"{self.path}: a chunk at byte {section.offset} does not fit its directory")
+        return directory, self._fetch(section, data if at_once else None)
+
+    def _fetch(self, section: Section, data: bytes | None) -> Fetch:
+        base = layout.FRAME_SIZE + section.head
+        if data is not None:
+            return lambda spans: slices(data, base, spans)
+        base += section.offset
+        return lambda spans: self.storage.read_ranges([(base + begin, base + stop) for begin, stop in spans])
+
+    def raw(self, section: Section) -> bytes:
+        """All bytes of a section, its frame among them, as they are in the file."""
+        return self._bytes(section.offset, section.length)
+
+    def _bytes(self, offset: int, length: int) -> bytes:
+        if offset + length <= len(self._prefix):
+            return self._prefix[offset : offset + length]
+        return self.storage.read(offset, length)

@@ -1,0 +1,233 @@
+"""What is whole of a damaged file, saved into a new one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flowtuple.codec.column import Method
+from flowtuple.codec.packing import zstd
+from flowtuple.data.selection import select
+from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, concatenate, with_counters
+from flowtuple.errors import Corrupt, InvalidArgument
+from flowtuple.file.damage import Damage, Wreck
+from flowtuple.file.description import Part, with_parts
+from flowtuple.file.file import File
+from flowtuple.file.layout import SectionKind
+from flowtuple.file.table import StoredChunk, StoredTable, no_events
+from flowtuple.file.writer import Writer, create
+from flowtuple.io.source import FORMATS, WriteOptions, write_dataset
+from flowtuple.lattice.flow import LatticeFlow
+from flowtuple.runtime.progress import Progress, silent
+
+Lost = list[frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What was saved, and what was not.
+
+    Attributes:
+        path: The file written.
+        events: By table, how many events were saved and how many the damaged file had.
+        missing: Damaged parts that could not be saved.
+        left_out: Parts of the original that the damaged file did not hold, or that the format of the output cannot.
+    """
+
+    path: str
+    events: dict[str, tuple[int, int]]
+    missing: tuple[Damage, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def recover(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    columns: Iterable[str] = (),
+    given: Dataset | None = None,
+    model: str | os.PathLike[str] | None = None,
+    options: WriteOptions | None = None,
+    progress: Progress = silent,
+) -> Recovered:
+    """Save all intact chunks of a damaged file.
+
+    Args:
+        path: Path or URL of the file.
+        output: A new flowtuple file, into which chunks that are whole in all columns are copied bit by bit; or a path
+            whose suffix names another format, into which the events are written of which all the columns asked for can be
+            decoded.
+        columns: For another format, globs of the columns to save; none means all that are not lost everywhere.
+        given: Has the columns that were given when the file was compressed, if any were.
+        model: The model, where that in the file is damaged or kept elsewhere.
+        options: For another format.
+        progress: Told of the chunks looked at.
+
+    Raises:
+        Corrupt, Truncated: Not even the description can be read: nothing can be saved.
+        InvalidArgument: The model is damaged, and `model` is missing or another; or `columns` are asked for in vain.
+    """
+    other_format = os.fspath(output).lower().endswith(tuple(FORMATS))
+    columns = tuple(columns)
+    if Path(output).exists() and "://" not in os.fspath(path) and Path(output).samefile(path):
+        raise InvalidArgument(f"{output}: is the damaged file itself, of which more may be saved another time; write elsewhere")
+    if columns and not other_format:
+        raise InvalidArgument(f"{output}: takes whole chunks of all columns; write OUT.root for some, or leave out --columns")
+    with Wreck(path, given, progress) as wreck:
+        models = _take_models(wreck, model)
+        declared = {d["name"]: int(d["entries"]) for d in wreck.reader.meta["tables"]}
+        missing = wreck.damage
+        if other_format:
+            lost = {name: _lost(wreck, table) for name, table in wreck.tables.items()}
+            missing = [*missing, *_read_in_vain(wreck, lost)]
+            saved = _salvage(wreck, lost, columns)
+            written = write_dataset(saved, output, options or WriteOptions())
+            left_out = (*saved.left_out, *written.left_out)
+            events = {name: table.num_entries for name, table in saved.tables.items()}
+        else:
+            missing = [_whole_chunk(d) for d in wreck.damage]
+            left_out = wreck.dataset().left_out
+            with create(output) as writer:
+                events = _copy(wreck, models, writer)
+    saved_events = {name: (count, declared[name]) for name, count in events.items()}
+    return Recovered(os.fspath(output), saved_events, tuple(missing), left_out)
+
+
+def _whole_chunk(damage: Damage) -> Damage:
+    """What damage of some columns means where only whole chunks are copied: all columns of these events are lost."""
+    if not damage.table or not damage.columns:
+        return damage
+    first, more = damage.columns[0], len(damage.columns) - 1
+    return replace(
+        damage,
+        columns=(),
+        reason=f"left out, for {first!r}{f' and {more} more' if more else ''} {'are' if more else 'is'} damaged; "
+        "OUT.root in place of OUT.ftup would keep the others",
+    )
+
+
+def _take_models(wreck: Wreck, path: str | os.PathLike[str] | None) -> dict[str, bytes]:
+    """Flows from elsewhere where the file has none that is whole, and the bytes of the models that hold them."""
+    wanting = [t for t in wreck.tables.values() if t.model_reference or t.name in wreck.lost_models]
+    if path is None:
+        for table in wanting:
+            table.flow = LatticeFlow()
+        return {}
+    with File(path) as file:
+        return {table.name: _take_model(table, file) for table in wanting}
+
+
+def _take_model(table: StoredTable, file: File) -> bytes:
+    if not table.model_hash:
+        raise InvalidArgument(f"{file.path}: may be another model than that of table {table.name!r}, which is missing")
+    other = file.tables.get(table.name)
+    if other is None or other.model_section is None or other.model_hash != table.model_hash:
+        raise InvalidArgument(f"{file.path}: is not the model {table.model_hash} of table {table.name!r}")
+    table.flow = other.flow
+    return file.read_head(other.model_section)
+
+
+def _lost(wreck: Wreck, table: StoredTable) -> Lost:
+    """Chunk by chunk the columns that cannot be decoded: damaged ones, and what reads them."""
+    needs = {c.name: table.needed([c.name]) for c in table.columns}
+    without_flow = (table.name in wreck.lost_models or bool(table.model_reference)) and not table.flow.columns
+    found = []
+    for chunk, gone in zip(table.chunks, wreck.damaged[table.name], strict=True):
+        if without_flow and len(gone) < len(needs):
+            entries = table.directory(chunk)[0].entries
+            gone |= {name for name, e in entries.items() if e.method is Method.FLOW or e.residual}
+        found.append(frozenset(name for name, needed in needs.items() if needed & gone))
+    return found
+
+
+def _read_in_vain(wreck: Wreck, lost: Mapping[str, Lost]) -> Iterator[Damage]:
+    """Columns that are whole, and lost with what they read."""
+    for name, table in wreck.tables.items():
+        for chunk, damaged, gone in zip(table.chunks, wreck.damaged[name], lost[name], strict=True):
+            if gone - damaged:
+                named = tuple(c.name for c in table.columns if c.name in gone - damaged)
+                yield Damage(name, (chunk.begin, chunk.stop), named, "whole, but decoded from what is lost")
+
+
+class _Salvaged:
+    """The events of a table of which some columns can be decoded, a `TableSource`."""
+
+    def __init__(self, table: StoredTable, names: frozenset[str], lost: Lost) -> None:
+        self._table = table
+        self._kept = [c for c, gone in zip(table.chunks, lost, strict=True) if not names & gone]
+        self.name = table.name
+        self.columns = tuple(c for c in table.columns if c.name in names)
+        self.num_entries = sum(c.section.entries for c in self._kept)
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events counted among those that were saved."""
+        pieces, begin = [], 0
+        for chunk in self._kept:
+            first, last = max(start - begin, 0), min(stop - begin, chunk.section.entries)
+            if first < last:
+                pieces.append(self._table.read(columns, chunk.begin + first, chunk.begin + last))
+            begin += chunk.section.entries
+        if pieces:
+            return concatenate(pieces)
+        for chunk in self._kept[:1]:  # it tells the types of opaque columns
+            return self._table.read(columns, chunk.begin, chunk.stop).read(columns, 0, 0)
+        return no_events(self.name, with_counters(self.columns, columns))
+
+
+def _salvage(wreck: Wreck, lost: Mapping[str, Lost], columns: Iterable[str]) -> Dataset:
+    """What can be decoded: of the columns asked for, or of all that are not lost everywhere."""
+    asked = tuple(columns)
+    dataset = select(wreck.dataset(), asked)
+    tables: dict[str, TableSource] = {}
+    for name, view in dataset.tables.items():
+        everywhere = frozenset.intersection(*lost[name]) if lost[name] else frozenset()
+        kept = {c.name for c in view.columns} - (set() if asked else everywhere)
+        counting = {c.counter for c in view.columns if c.name in kept}
+        names = frozenset(c.name for c in view.columns if c.name in kept and (not c.hidden or c.name in counting))
+        saved = _Salvaged(wreck.tables[name], names, lost[name])
+        if saved.columns:
+            tables[name] = saved
+    return replace(dataset, tables=tables)
+
+
+def _copy(wreck: Wreck, models: Mapping[str, bytes], writer: Writer) -> dict[str, int]:
+    """Write the chunks that are whole, bit for bit; how many events of each table these have."""
+    for name in wreck.lost_models - set(models):
+        raise Corrupt(
+            f"{wreck.reader.path}: the model of table {name!r} is damaged; name the model that it was compressed with by "
+            "--model, or write what needs none to OUT.root"
+        )
+    kept = {n: [c for c, bad in zip(t.chunks, wreck.damaged[n], strict=True) if not bad] for n, t in wreck.tables.items()}
+    meta = dict(wreck.reader.meta) | {"carried": list(wreck.carried)}
+    meta["tables"] = [with_parts(d, _parts(kept[d["name"]])) for d in meta["tables"]]
+    for described in meta["tables"]:
+        if wreck.tables[described["name"]].given and described["entries"] != wreck.tables[described["name"]].num_entries:
+            raise InvalidArgument(
+                f"{wreck.reader.path}: without the lost events of table {described['name']!r} its given columns would not "
+                "line up; write OUT.root with --given"
+            )
+    writer.describe(meta)
+    for number, (name, table) in enumerate(wreck.tables.items()):
+        section = table.model_section
+        if section is not None:
+            writer.add(SectionKind.MODEL, number, models.get(name) or wreck.reader.read(section))
+    for number, (name, chunks) in enumerate(kept.items()):
+        for chunk in chunks:
+            writer.add(SectionKind.CHUNK, number, *wreck.tables[name].copy(chunk), entries=chunk.section.entries)
+    for number, content in enumerate(wreck.carried.values()):
+        writer.add(SectionKind.CARRIED, number, zstd(content))
+    writer.finish()
+    return {name: sum(c.section.entries for c in chunks) for name, chunks in kept.items()}
+
+
+def _parts(chunks: Iterable[StoredChunk]) -> list[Part]:
+    """The parts that chunks belong to, with the events of these chunks only."""
+    parts: list[tuple[Part, int]] = []
+    for chunk in chunks:
+        if parts and parts[-1][0] is chunk.part:
+            parts[-1] = (chunk.part, parts[-1][1] + chunk.section.entries)
+        else:
+            parts.append((chunk.part, chunk.section.entries))
+    return [Part(entries, part.lattices) for part, entries in parts]

@@ -1,0 +1,63 @@
+"""A flowtuple file written section by section; it appears under its name when it is whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from flowtuple.errors import InvalidArgument
+from flowtuple.file import layout
+from flowtuple.file.description import pack_description
+from flowtuple.file.layout import Section, SectionKind
+from flowtuple.runtime.atomic import atomic_path
+
+
+class Writer:
+    """Appends sections to an open file: the description first, the index last.
+
+    Every method raises InvalidArgument where the file at `path` cannot be written.
+    """
+
+    def __init__(self, out: BinaryIO, path: str | os.PathLike[str]) -> None:
+        self._out = out
+        self._path = path
+        self._sections: list[Section] = []
+        self._events: dict[int, int] = {}
+        self._write(layout.pack_header())
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._out.write(data)
+            self._out.flush()
+        except OSError as error:
+            raise InvalidArgument(f"{self._path}: cannot be written ({error.strerror}); choose another disk") from None
+
+    def describe(self, meta: Mapping[str, Any]) -> None:
+        """Write the description; before all else, so that what was saved of a damaged file can be read."""
+        self.add(SectionKind.DESCRIPTION, 0, pack_description(meta))
+
+    def add(self, kind: SectionKind, owner: int, head: bytes, body: bytes = b"", entries: int = 0) -> None:
+        """Write one section."""
+        first = self._events.get(owner, 0) if kind is SectionKind.CHUNK else 0
+        section = Section(kind, owner, entries, len(head), len(body), layout.checksum(head), first)
+        self._write(layout.pack_frame(section) + head + body)
+        self._sections.append(section)
+        if kind is SectionKind.CHUNK:
+            self._events[owner] = first + entries
+
+    def finish(self) -> None:
+        """Write the index; nothing may follow."""
+        self._write(layout.pack_index(self._sections))
+
+
+@contextmanager
+def create(path: str | os.PathLike[str]) -> Iterator[Writer]:
+    """A writer whose file appears at `path` when the block ends without an error, and not otherwise.
+
+    Raises:
+        InvalidArgument: The path cannot be written, or the disk is full.
+    """
+    with atomic_path(path) as temporary, open(temporary, "wb") as out:
+        yield Writer(out, path)

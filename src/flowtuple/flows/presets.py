@@ -1,0 +1,138 @@
+"""Flows over rows that were published, as data: which columns given which, the preprocessing of each, size and training.
+
+The two of FlashSim follow the public code of its prototype (github.com/francesco-vaselli/FlashSim: `preprocessing/` for columns
+and transforms, `docs/trainings.md` for sizes and training), which Vaselli et al., "End-to-end simulation of particle physics
+events with flow matching and generator oversampling" (2024) goes on from. Names are those of NanoAOD, `Jet_ptRatio` for p_T
+over the generated one, `Jet_etaMinusGen` for a difference, `ClosestMuon_*` for the nearest generated muon within Delta R = 0.4.
+
+What is different here: every chain ends in `standard`, because the splines end at 5; conditions are kept within 5 standard
+deviations; the prototype leaves the number of constituents and the zeros of the muon fraction as they are, here they are
+dequantised, like its flags; and it drops events without energy out of time, for which log1p stands in place of log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.flows.options import RowFlow, Shape, Training
+
+_FLAG = "smear:0.1,standard"
+_SCORE = "peak:-0.01:-0.1:0.02,standard"  # negative where there is none
+_SEEN = "standard,clip:-5:5"
+_PT, _PT_OR_0 = f"log,{_SEEN}", f"log1p,{_SEEN}"
+_ZERO = "log:1e-5,peak:-7.5:-11.51:1,standard"  # of isolations
+
+
+@dataclass(frozen=True)
+class FlowPreset:
+    """A flow over rows and what it is for.
+
+    Attributes:
+        targets: Preprocessing by target column.
+        conditions: Preprocessing by given column.
+        shape: Size of the flow, which is of kind `flashsim`.
+        training: How it was trained.
+    """
+
+    targets: Mapping[str, str]
+    conditions: Mapping[str, str]
+    shape: Shape
+    training: Training
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is learned."""
+        return tuple(self.targets)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What it is learned given."""
+        return tuple(self.conditions)
+
+    @property
+    def flow(self) -> RowFlow:
+        """All that `flowtuple.train` is to be told of the flow."""
+        return RowFlow("flashsim", self.shape, self.training, {**self.targets, **self.conditions})
+
+
+_JET = {
+    "Jet_area": "standard",
+    "Jet_btagCMVA": "standard",
+    "Jet_btagCSVV2": _SCORE,
+    "Jet_btagDeepB": _SCORE,
+    "Jet_btagDeepC": _SCORE,
+    "Jet_btagDeepFlavB": "standard",
+    "Jet_btagDeepFlavC": "standard",
+    "Jet_etaMinusGen": "standard",
+    "Jet_bRegCorr": "standard",
+    "Jet_massRatio": "clip:0:7,standard",
+    "Jet_nConstituents": "dequantise,standard",
+    "Jet_phiMinusGen": "standard",
+    "Jet_ptRatio": "clip:0:3,standard",
+    "Jet_qgl": _SCORE,
+    "Jet_muEF": "peak:0:-0.1:0.02,standard",
+    "Jet_puId": _FLAG,
+    "Jet_jetId": _FLAG,
+}
+_GIVEN_JET = {
+    **{f"{which}Muon_{what}": _SEEN for which in ("Closest", "SecondClosest") for what in ("dr", "deta", "dphi")},
+    **{f"{which}Muon_pt": _PT_OR_0 for which in ("Closest", "SecondClosest")},
+    **{f"GenJet_{what}": _SEEN for what in ("eta", "phi", "partonFlavour", "hadronFlavour")},
+    "GenJet_mass": _PT_OR_0,
+    "GenJet_pt": _PT,
+}
+_MUON = {
+    "Muon_etaMinusGen": "atan:100,standard",
+    "Muon_phiMinusGen": "atan:80,standard",
+    "Muon_ptRatio": "subtract:1,atan:10,standard",
+    "Muon_dxy": "atan:150,standard",
+    "Muon_dxyErr": "clip:0:1,log1p,standard",
+    "Muon_dz": "clip:-20:20,atan:50,standard",
+    "Muon_dzErr": "clip:0:1,log:1e-3,standard",
+    "Muon_ip3d": "clip:0:1,log:1e-3,standard",
+    **{f"Muon_{what}": _FLAG for what in ("isGlobal", "isPFcand", "isTracker")},
+    "Muon_jetPtRelv2": "clip:0:200,log:1e-3,peak:-4:-6.9:1,standard",
+    "Muon_jetRelIso": "clip:-0.079:100,log:0.08,standard",
+    "Muon_mediumId": _FLAG,
+    "Muon_pfRelIso03_all": f"clip:0:100,{_ZERO}",
+    "Muon_pfRelIso03_chg": f"clip:0:40,{_ZERO}",
+    "Muon_pfRelIso04_all": f"clip:0:70,{_ZERO}",
+    "Muon_ptErr": "clip:0:300,log:1e-3,standard",
+    "Muon_sip3d": "clip:0:1000,log1p,standard",
+    "Muon_softId": _FLAG,
+    "Muon_softMva": "standard",
+    "Muon_softMvaId": _FLAG,
+}
+_GIVEN_MUON = {
+    **{f"GenMuon_{what}": _SEEN for what in ("eta", "phi", "charge")},
+    "GenMuon_pt": _PT,
+    **{f"GenPart_statusFlags{bit}": _SEEN for bit in range(15)},
+    **{f"ClosestJet_{what}": _SEEN for what in ("dr", "deta", "dphi")},
+    **{f"ClosestJet_{what}": _PT_OR_0 for what in ("pt", "mass")},
+    **{f"Pileup_{what}": _SEEN for what in ("gpudensity", "nPU", "nTrueInt", "pudensity")},
+    **{f"Pileup_{what}": _PT_OR_0 for what in ("sumEOOT", "sumLOOT")},
+}
+_LONG = Training(epochs=600, batch=2048, learning_rate=1e-5, schedule="cosine", patience=0)
+
+FLOW_PRESETS: dict[str, FlowPreset] = {
+    "flashsim-jets": FlowPreset(_JET, _GIVEN_JET, Shape(hidden=(298,), bins=128, blocks=10), _LONG),
+    "flashsim-muons": FlowPreset(_MUON, _GIVEN_MUON, Shape(hidden=(256,), bins=128, blocks=10), _LONG),
+}
+
+
+def flow_preset(name: str) -> FlowPreset:
+    """A published flow over rows.
+
+    Raises:
+        InvalidArgument: There is no such preset.
+
+    Example:
+        >>> jets = flow_preset("flashsim-jets")
+        >>> len(jets.columns), len(jets.given), jets.flow.shape.bins
+        (17, 14, 128)
+    """
+    if name not in FLOW_PRESETS:
+        raise InvalidArgument(f"there is no preset of a flow {name!r}; {nearest(name, FLOW_PRESETS)}")
+    return FLOW_PRESETS[name]

@@ -1,0 +1,140 @@
+"""Numbers as text: .csv, .csv.gz, and .txt or .dat with columns parted by white space."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.data.table import Dataset
+from flowtuple.errors import InvalidArgument
+from flowtuple.io.delimited_lines import WORDS, Line, contents_of, find_delimiter, lines_of
+from flowtuple.io.delimited_writer import left_out_of, storage_of, write_dataset
+from flowtuple.io.location import read_bytes
+from flowtuple.io.memory import TABLE_NAME, numbered, table_from_arrays
+from flowtuple.io.source import ReadOptions
+
+__all__ = ["open_dataset", "write_dataset"]
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_WHOLE = re.compile(r"[+-]?[0-9]+([.]0*)?")
+_INFINITE = ("inf", "infinity")
+_INEXACT = 2.0**53  # from here on a float64 may be next to the whole number that was meant
+_MOST_DIGITS = 300  # beyond, no float64 is near
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def open_dataset(path: str, options: ReadOptions) -> Dataset:
+    r"""A text file of columns as the table `events`, held in memory.
+
+    Whole numbers become int64 (uint64 where they are larger), `true` and `false` bool, other numbers float64,
+    anything else text. A missing field is NaN, and so is a blank line in a `.csv` of one column. A column stays text where
+    float64 would round one of its whole numbers, or make a number infinite or 0. A first line of numbers only is taken as
+    events, any other as the header. Lines above the events that begin with `#` are comments; the last of them that is as
+    wide as the events is the header, unless the first line is seen to be it. In a file with comments, lines of that kind
+    behind the events are comments as well.
+
+    Args:
+        path: A path or URL. `.csv` is parted by commas, semicolons or tabs, `.txt` and `.dat` by commas or white
+            space: by the first of these that parts all lines alike. Fields in quotes are whole.
+        options: Names for the columns of a file without header.
+
+    Raises:
+        InvalidArgument: A line has more or fewer fields than the first, a name stands twice, or this is no text.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "z.csv"
+        >>> _ = path.write_text("run,pt,type\n163286,37.5667,EE\n163286,,EB\n")
+        >>> [(c.name, c.dtype) for c in open_dataset(str(path), ReadOptions()).table("events").columns]
+        [('run', 'int64'), ('pt', 'float64'), ('type', 'opaque')]
+    """
+    content = read_bytes(path)
+    text = _text(path, content)
+    spaced = re.search(r"\.(txt|dat)(\.gz)?(\?.*)?$", path, re.IGNORECASE) is not None
+    delimiter = find_delimiter(text, spaced)
+    found = contents_of(path, list(lines_of(path, text, delimiter)), delimiter)
+    width = found.width
+    rows = _filled(found.events) if width == 1 else found.events
+    for row in rows:
+        if len(row.fields) != width:
+            raise InvalidArgument(f"{path}: line {row.number} has {len(row.fields)} fields, not {width}; correct that line")
+    if found.header is not None:
+        names = numbered(width, [name or f"c{i}" for i, name in enumerate(found.header)], path)
+    else:
+        names = numbered(width, options.names, path)
+    cells: Iterable[tuple[str, ...]] = zip(*(row.fields for row in rows), strict=True) if rows else [()] * width
+    table = table_from_arrays(TABLE_NAME, {name: _values(column) for name, column in zip(names, cells, strict=True)})
+    stored = storage_of(found, delimiter, spaced)
+    storage = {TABLE_NAME: stored} if stored else {}
+    return Dataset(path, {TABLE_NAME: table}, nbytes=len(content), storage=storage, left_out=left_out_of(TABLE_NAME, found))
+
+
+def _text(path: str, content: bytes) -> str:
+    try:
+        if content.startswith(_GZIP_MAGIC):
+            content = gzip.decompress(content)
+        return content.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InvalidArgument(f"{path}: line {line} is no UTF-8 text; convert it with iconv, or check its suffix") from None
+    except (EOFError, OSError, zlib.error):
+        raise InvalidArgument(f"{path}: its gzip stream is damaged or cut short; fetch it again") from None
+
+
+def _filled(rows: list[Line]) -> list[Line]:
+    """The events of a file of one column, where a blank line is a missing value unless no event follows."""
+    end = next((i for i in range(len(rows), 0, -1) if rows[i - 1].fields), 0)
+    return [Line(row.number, row.fields or [""]) for row in rows[:end]]
+
+
+def _values(cells: Sequence[str]) -> Any:
+    """One column's fields as the narrowest of int64, uint64, bool, float64 and text that holds them all."""
+    words = [cell.strip() for cell in cells]
+    if words and all(map(_INTEGER.fullmatch, words)):
+        return _integers(cells, words)
+    if words and all(word.lower() in WORDS for word in words):
+        return np.array([WORDS[word.lower()] for word in words])
+    if any("_" in word for word in words):  # float() reads 1_000
+        return ak.from_iter(cells)
+    try:
+        values = np.array([float(word) if word else np.nan for word in words], dtype=np.float64)
+    except ValueError:
+        return ak.from_iter(cells)
+    suspects = np.flatnonzero(np.isinf(values) | (np.abs(values) >= _INEXACT) | (values == 0))
+    return ak.from_iter(cells) if any(_is_lost(words[i], float(values[i])) for i in suspects) else values
+
+
+def _is_lost(word: str, value: float) -> bool:
+    """Whether a number becomes infinite or 0, or a whole number another one, as a float64."""
+    if math.isinf(value):
+        return word.lstrip("+-").lower() not in _INFINITE
+    if value == 0:
+        return re.search("[1-9]", word.lower().partition("e")[0]) is not None
+    return _WHOLE.fullmatch(word) is not None and not _is_exact(word.partition(".")[0])
+
+
+def _is_exact(word: str) -> bool:
+    """Whether a float64 holds this whole number."""
+    value = float(word) if len(word) <= _MOST_DIGITS else math.inf
+    return math.isfinite(value) and int(value) == int(word)
+
+
+def _integers(cells: Sequence[str], words: Sequence[str]) -> Any:
+    if any(len(word) > _MOST_DIGITS for word in words):
+        return ak.from_iter(cells)
+    numbers = [int(word) for word in words]
+    low, high = min(numbers), max(numbers)
+    if low >= -(2**63) and high < 2**63:
+        return np.array(numbers, dtype=np.int64)
+    if low >= 0 and high < 2**64:
+        return np.array(numbers, dtype=np.uint64)
+    if not all(map(_is_exact, words)):
+        return ak.from_iter(cells)
+    return np.array([float(word) for word in words], dtype=np.float64)

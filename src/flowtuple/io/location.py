@@ -1,0 +1,257 @@
+"""Where events lie: paths, URLs, globs and `FILE:TREE`, and what to say when nothing is there."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+import fsspec
+
+from flowtuple.data.schema import is_glob
+from flowtuple.errors import InvalidArgument, first_line, nearest
+
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*(://|::)")
+_GONE = (404, 410)  # the two answers of HTTP that say that there is no file
+_PICKLE_SUFFIXES = (".pkl", ".pickle")
+_FILE_URL = re.compile(r"^file:(//(localhost)?(?=/))?", re.IGNORECASE)
+_NUMBERED = re.compile(r"\.[0-9]+$")  # grid names end in `.pool.root.1`
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_HDF5_STARTS = (0, 512, 1024, 2048)
+_MAGIC = {b"root": ".root", b"PAR1": ".parquet", b"PK\x03\x04": ".npz", b"PK\x05\x06": ".npz", b"\x1f\x8b": ".csv.gz"}
+_PICKLE_MAGIC = tuple(b"\x80" + bytes([protocol]) for protocol in (2, 3, 4, 5))
+
+
+def is_url(path: str) -> bool:
+    """Whether a path has a scheme that fsspec or uproot resolves; a local file of that name has none.
+
+    Example:
+        >>> is_url("root://eospublic.cern.ch//eos/file.root"), is_url("file.root:Events")
+        (True, False)
+    """
+    return _URL.match(path) is not None and not os.path.lexists(path)
+
+
+def without_scheme(text: str) -> str:
+    """The local path in a `file:` URL; anything else as it is.
+
+    Example:
+        >>> without_scheme("file:///data/a%20b.root"), without_scheme("file:a.root"), without_scheme("a.root")
+        ('/data/a b.root', 'a.root', 'a.root')
+    """
+    if os.path.lexists(text) or not _FILE_URL.match(text):
+        return text
+    path = _FILE_URL.sub("", text)
+    return path if os.path.lexists(path) else unquote(path)
+
+
+def split_tree(text: str, suffixes: Iterable[str]) -> tuple[str, str | None]:
+    """The path and the tree of `PATH:TREE`; `None` where no tree is named.
+
+    Args:
+        text: A path, URL or glob. One that exists as it is written names no tree; `file:` before a path is dropped.
+        suffixes: The suffixes that a path can end in; the tree follows the first colon after one of them.
+
+    Example:
+        >>> split_tree("https://host:80/nano.root:Events", [".root"]), split_tree("https://host:80/nano.root", [".root"])
+        (('https://host:80/nano.root', 'Events'), ('https://host:80/nano.root', None))
+    """
+    text = without_scheme(text)
+    if os.path.lexists(text):
+        return text, None
+    ends = "|".join(re.escape(s) for s in (*suffixes, *_PICKLE_SUFFIXES))
+    found = re.match(rf"(.*?(?:{ends})(?:\.[0-9]+)?(?:\?[^:]*)?):([^:]+)$", text, re.IGNORECASE | re.DOTALL)
+    if found:
+        return found[1], found[2]
+    path, colon, tree = text.rpartition(":")
+    if colon and path and tree and not is_url(text) and (os.path.lexists(path) or (is_glob(path) and glob.glob(path))):
+        return path, tree
+    return text, None
+
+
+def suffix_of(path: str, suffixes: Iterable[str]) -> str:
+    """The longest of the valid suffixes that a path ends in, in any case.
+
+    Raises:
+        InvalidArgument: It ends in none of them; the message lists them.
+    """
+    valid = list(suffixes)
+    name = (urlsplit(path).path if is_url(path) else path).lower()
+    for suffix in sorted(valid, key=len, reverse=True):
+        if name.endswith(suffix):
+            return suffix
+    found = Path(name).suffix
+    what = f"unknown suffix {found!r}" if found else "no suffix that names a format"
+    raise InvalidArgument(f"{path}: {what}; the formats are {', '.join(valid)}")
+
+
+def format_suffix(path: str, suffixes: Iterable[str]) -> str:
+    """The suffix of a file's format: the one that its name ends in, or else the one that its first bytes tell.
+
+    Raises:
+        InvalidArgument: Neither names a format.
+    """
+    valid = list(suffixes)
+    try:
+        return suffix_of(path, valid)
+    except InvalidArgument as error:
+        found = "" if is_url(path) else _suffix_by_content(path)
+        if found in valid:
+            return found
+        bare = _NUMBERED.sub("", urlsplit(path).path if is_url(path) else path)
+        if bare.lower().endswith(tuple(valid)):
+            return suffix_of(bare, valid)
+        where, _, what = str(error).partition(": ")
+        raise InvalidArgument(f"{where}: {what}; its first bytes are of none of them") from None
+
+
+def _suffix_by_content(path: str) -> str:
+    """The suffix of the format that begins as a local file does, empty where none does."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(max(_HDF5_STARTS) + len(_HDF5_MAGIC))
+    except OSError:
+        return ""
+    if any(head[start:].startswith(_HDF5_MAGIC) for start in _HDF5_STARTS):
+        return ".h5"
+    return next((suffix for magic, suffix in _MAGIC.items() if head.startswith(magic)), "")
+
+
+def expand(pattern: str) -> list[str]:
+    """The files that a glob matches, in order; a path that is no glob, or exists as it is written, stands for itself.
+
+    Raises:
+        InvalidArgument: The glob matches nothing.
+    """
+    if not is_glob(pattern) or os.path.lexists(pattern) or (is_url(pattern) and not is_glob(pattern.partition("?")[0])):
+        return [pattern]
+    if is_url(pattern):
+        with _explained(pattern):
+            filesystem, inner = fsspec.core.url_to_fs(pattern)
+            found = sorted(filesystem.unstrip_protocol(name) for name in filesystem.glob(inner))
+    else:
+        found = sorted(glob.glob(pattern, recursive=True))
+    if not found:
+        raise InvalidArgument(f"{pattern}: the glob matches no file; check the folder, and quote the glob in a shell")
+    return found
+
+
+def check_readable(path: str) -> None:
+    """Raise for what cannot be a file of events, before a format looks into it.
+
+    Raises:
+        InvalidArgument: The local path is missing, a folder, not readable, or (URLs too, by suffix) a pickle.
+    """
+    if path.lower().endswith(_PICKLE_SUFFIXES):
+        raise _pickle_error(path)
+    if is_url(path):
+        return
+    file = Path(path)
+    try:
+        with open(file, "rb") as opened:
+            magic = opened.read(2)
+    except FileNotFoundError:
+        raise InvalidArgument(f"{path}: no such file; {_neighbours(file)}") from None
+    except IsADirectoryError:
+        raise InvalidArgument(f"{path}: is a folder; name a file inside it, or a glob such as '{file}/*.root'") from None
+    except OSError as error:
+        raise InvalidArgument(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    if magic in _PICKLE_MAGIC:
+        raise _pickle_error(path)
+
+
+def _pickle_error(path: str) -> InvalidArgument:
+    target = re.sub(r"\.(pkl|pickle)$", "", Path(path).name, flags=re.IGNORECASE) + ".npz"
+    line = f"import numpy, pandas; numpy.savez({target!r}, **dict(pandas.read_pickle({path!r})))"
+    return InvalidArgument(f'{path}: a pickle can run any program, so none is opened; if you trust it: python -c "{line}"')
+
+
+def _neighbours(file: Path) -> str:
+    try:
+        return nearest(file.name, sorted(entry.name for entry in file.parent.iterdir()))
+    except OSError:
+        return f"the folder {file.parent} does not exist either"
+
+
+@contextlib.contextmanager
+def told_by_server(path: str) -> Iterator[None]:
+    """Turns what comes from a web server, or of the way to it, in place of a file into one line; the rest passes.
+
+    Raises:
+        InvalidArgument: There is no such file, the server refuses it or fails, or the connection breaks.
+    """
+    try:
+        yield
+    except Exception as error:
+        # fsspec makes every failure a FileNotFoundError, and aiohttp's errors need not be OSError
+        cause = error.__cause__ or error if isinstance(error, FileNotFoundError) else error
+        is_timeout = cause is not error and isinstance(cause, TimeoutError)
+        if not (is_timeout or type(cause).__module__.partition(".")[0] == "aiohttp"):
+            raise
+        status = getattr(cause, "status", None)
+        if status in _GONE:
+            raise InvalidArgument(f"{path}: no such file; check the address") from None
+        first = first_line(cause)
+        what = first if status is None else f"{status} {getattr(cause, 'message', '')}".strip()
+        raise InvalidArgument(
+            f"{path}: cannot be read ({what}); check the address and your access, try again, or copy the file here"
+        ) from None
+
+
+@contextlib.contextmanager
+def _explained(path: str) -> Iterator[None]:
+    """Turns whatever a file system raises into one line."""
+    try:
+        with told_by_server(path):
+            yield
+    except InvalidArgument:
+        raise
+    except FileNotFoundError:
+        raise InvalidArgument(f"{path}: no such file; check the address") from None
+    except (OSError, ValueError, ImportError) as error:
+        first = first_line(error)
+        raise InvalidArgument(f"{path}: cannot be opened ({first}); check the address, or copy the file here") from None
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole file at a path or URL.
+
+    Raises:
+        InvalidArgument: It cannot be opened.
+    """
+    with _explained(path):
+        if not is_url(path):
+            return Path(path).read_bytes()
+        with fsspec.open(path, "rb") as file:
+            return bytes(file.read())
+
+
+def seekable(path: str) -> str | BinaryIO:
+    """What a library that seeks can open: a local path as it is, a URL as an open file.
+
+    Raises:
+        InvalidArgument: The URL cannot be opened.
+    """
+    if not is_url(path):
+        return str(Path(path).absolute()) if ":" in path else path  # Arrow takes what stands before a colon for a scheme
+    with _explained(path):
+        opened: Any = fsspec.open(path, "rb").open()
+        if not opened.seekable():
+            return io.BytesIO(opened.read())
+        found: BinaryIO = opened
+        return found
+
+
+def size_of(path: str) -> int:
+    """Bytes of the file, 0 where its server does not tell."""
+    if not is_url(path):
+        return Path(path).stat().st_size
+    with _explained(path):
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        return int(filesystem.size(inner) or 0)

@@ -1,0 +1,179 @@
+"""Events that are in memory already: awkward arrays, dicts of arrays, NumPy arrays and pandas DataFrames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.data.awkward import from_block
+from flowtuple.data.schema import Array
+from flowtuple.data.table import Dataset, Table, table_from_awkward
+from flowtuple.errors import InvalidArgument, first_line
+
+TABLE_NAME = "events"
+
+
+def is_dataframe(source: Any) -> bool:
+    """Whether this is a pandas DataFrame, told without importing pandas."""
+    return any(c.__name__ == "DataFrame" and c.__module__.partition(".")[0] == "pandas" for c in type(source).__mro__)
+
+
+def dataset_from_memory(source: Any, names: Sequence[str] | None = None) -> Dataset:
+    """A data set with one table, `events`.
+
+    Args:
+        source: An awkward array of records, a dict of arrays, a structured or 2-D NumPy array, or a DataFrame.
+        names: Column names for a NumPy array without any.
+
+    Raises:
+        InvalidArgument: Columns differ in length, names are missing or double, or values cannot be columns.
+
+    Example:
+        >>> import numpy as np
+        >>> dataset_from_memory(np.zeros((3, 2)), ["x", "y"]).table("events").num_entries
+        3
+    """
+    if isinstance(source, ak.Array):
+        if not source.fields:
+            raise InvalidArgument("the awkward array has no fields to become columns: give an array of records")
+        table = table_from_awkward(TABLE_NAME, source)
+    elif isinstance(source, np.ndarray):
+        table = table_from_arrays(TABLE_NAME, _columns_of(source, names))
+    elif isinstance(source, Mapping):
+        table = table_from_arrays(TABLE_NAME, source)
+    else:
+        table = table_from_arrays(TABLE_NAME, _series_of(source))
+    return Dataset(f"{type(source).__name__} in memory", {TABLE_NAME: table}, nbytes=table.nbytes)
+
+
+def table_from_arrays(name: str, arrays: Mapping[str, Any]) -> Table:
+    """A table from named arrays of equal length: NumPy of any dimension, awkward, or lists.
+
+    Raises:
+        InvalidArgument: An array has another length than the first, or is no array at all, or two names are the same text.
+
+    Example:
+        >>> [str(c.shape) for c in table_from_arrays("t", {"x": np.zeros(2), "cov": np.zeros((2, 3, 3))}).columns]
+        ['()', '(3, 3)']
+    """
+    fields: dict[str, ak.Array] = {}
+    for key, values in arrays.items():
+        if str(key) in fields:
+            raise InvalidArgument(f"{name}: the name {str(key)!r} stands for two columns; rename one")
+        fields[str(key)] = _to_awkward(str(key), values)
+    lengths = {key: len(values) for key, values in fields.items()}
+    check_lengths(name, lengths)
+    length = next(iter(lengths.values()), 0)
+    layouts = [ak.to_layout(values) for values in fields.values()]
+    return table_from_awkward(name, ak.Array(ak.contents.RecordArray(layouts, list(fields), length=length)))
+
+
+def check_lengths(where: str, lengths: Mapping[str, int]) -> None:
+    """Raise where columns that should be of one length are not.
+
+    Raises:
+        InvalidArgument: The message names the first column and the first that differs.
+    """
+    for key, length in lengths.items():
+        first, expected = next(iter(lengths.items()))
+        if length != expected:
+            raise InvalidArgument(
+                f"{where}: {key!r} has {length} values and {first!r} has {expected}; columns of one table need the same length"
+            )
+
+
+def numbered(count: int, names: Sequence[str] | None, where: str, prefix: str = "c") -> list[str]:
+    """The given names, or `c0`, `c1`, ... where there are none.
+
+    Raises:
+        InvalidArgument: There are more or fewer names than columns, or a name twice.
+    """
+    if names is None:
+        return [f"{prefix}{i}" for i in range(count)]
+    if len(names) != count:
+        raise InvalidArgument(f"{where}: {len(names)} names for {count} columns; give one name for each")
+    doubled = [n for i, n in enumerate(names) if n in names[:i]]
+    if doubled:
+        raise InvalidArgument(f"{where}: the name {doubled[0]!r} stands for two columns; rename one")
+    return [str(n) for n in names]
+
+
+def _to_awkward(name: str, values: Any) -> ak.Array:
+    if isinstance(values, ak.Array):
+        return values
+    try:
+        if isinstance(values, np.ndarray) and values.dtype.kind != "O":
+            if isinstance(values, np.ma.MaskedArray):
+                return _unmasked(name, values)
+            if values.ndim == 0:
+                raise InvalidArgument(f"{name!r} is one number, not a column; give an array")
+            native = values.astype(values.dtype.newbyteorder("="), copy=False)
+            return from_block(native) if native.dtype.kind in "biuf" else ak.from_numpy(native, regulararray=True)
+        return ak.from_iter(values.tolist() if isinstance(values, np.ma.MaskedArray) else list(values))
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, InvalidArgument):
+            raise
+        if _has_surrogates(values):
+            raise InvalidArgument(
+                f"column {name!r}: holds text that is no Unicode (a lone surrogate); encode it, or leave the column out"
+            ) from None
+        first = first_line(error)
+        raise InvalidArgument(
+            f"column {name!r}: {type(values).__name__} is no array of numbers, lists or text ({first})"
+        ) from None
+
+
+def _unmasked(name: str, values: Any) -> ak.Array:
+    """A masked NumPy array, of an option type where something is masked."""
+    if values.ndim and np.ma.getmaskarray(values).any():
+        return ak.from_numpy(values.astype(values.dtype.newbyteorder("=")), regulararray=True)
+    return _to_awkward(name, np.ma.getdata(values))
+
+
+def _has_surrogates(values: Any) -> bool:
+    """Whether there is text in the values, however deep, that UTF-8 cannot encode."""
+    if isinstance(values, str):
+        return any("\ud800" <= letter <= "\udfff" for letter in values)
+    if isinstance(values, Mapping):
+        return any(_has_surrogates(inner) for inner in values.values())
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    return isinstance(values, (list, tuple)) and any(map(_has_surrogates, values))
+
+
+def _columns_of(array: Array, names: Sequence[str] | None) -> dict[str, Any]:
+    if array.dtype.names is not None:
+        return {name: array[name] for name in array.dtype.names}
+    if array.ndim not in (1, 2):
+        raise InvalidArgument(f"a NumPy array of shape {array.shape} is no table: give (events, columns), or a dict of arrays")
+    matrix = array[:, None] if array.ndim == 1 else array
+    return {name: matrix[:, i] for i, name in enumerate(numbered(matrix.shape[1], names, "array"))}
+
+
+def _series_of(frame: Any) -> dict[str, Any]:
+    """The columns of a DataFrame; a named index is a column too, row numbers are not."""
+    if any(name is not None for name in frame.index.names):
+        doubled = [name for name in frame.index.names if name is not None and name in frame.columns]
+        if doubled:
+            raise InvalidArgument(f"DataFrame: the name {str(doubled[0])!r} stands for a column and for the index; rename one")
+        frame = frame.reset_index()
+    labels = ["_".join(map(str, label)) if isinstance(label, tuple) else str(label) for label in frame.columns]
+    numbered(len(labels), labels, "DataFrame")
+    return {label: _values_of(frame.iloc[:, i]) for i, label in enumerate(labels)}
+
+
+def _values_of(series: Any) -> Any:
+    """One column; pandas' own types become NumPy's where nothing is missing, and option types where something is."""
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind != "O":
+        return series.to_numpy()
+    missing = series.isna().to_numpy(dtype=bool)
+    inner = getattr(series.dtype, "numpy_dtype", None)
+    if not len(series) and series.dtype.name in ("str", "string"):
+        return np.array([], "U1")
+    if inner is None or inner.kind not in "biuf":
+        return [None if gone else value for gone, value in zip(missing, series.to_list(), strict=True)]
+    values = series.fillna(inner.type(0).item()).to_numpy(dtype=inner)
+    return ak.mask(ak.from_numpy(values), ~missing) if missing.any() else values

@@ -1,0 +1,112 @@
+"""Columns of a tree's branches: one for each leaf, with the way to its values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.data.schema import OPAQUE, Array, Column, infer_role
+from flowtuple.io.root_branches import Branch, number_block
+
+Kind = Literal["scalar", "counted", "opaque"]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A column and the way to its values: a branch, then fields of records within it."""
+
+    column: Column
+    branch: str
+    fields: tuple[str, ...]
+    kind: Kind
+
+    def pick(self, arrays: Mapping[str, Any]) -> Any:
+        values = arrays[self.branch]
+        for name in self.fields:
+            values = values[name]
+        return values
+
+
+def walk(form: Any, fields: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Kind, str, tuple[int, ...]]]:
+    """The columns within a form, as (fields, kind, dtype, shape); records, and lists of records, give one a field."""
+    record = form.content if form.is_list and not form.is_regular else form
+    if record.is_record:
+        for name, inner in zip(record.fields, record.contents, strict=True):
+            inside = form.copy(content=inner) if record is not form else inner
+            yield from walk(inside, (*fields, name))
+        return
+    block = number_block(form)
+    if block is not None:
+        yield fields, "scalar", *block
+        return
+    inner = number_block(form.content) if form.is_list and form.parameter("__array__") is None else None
+    if inner is not None and not inner[1]:
+        yield fields, "counted", *inner
+    else:
+        yield fields, "opaque", OPAQUE, ()
+
+
+def record_shape(form: Any, members: Mapping[tuple[str, ...], str], fields: tuple[str, ...] = ()) -> Any:
+    """The records within a form, as JSON from which a writer puts the columns together again.
+
+    Args:
+        form: The awkward form of a branch.
+        members: Column by the fields that lead to it, as `walk` gives them.
+        fields: The fields that lead to `form` itself.
+
+    Returns:
+        The name of a column, or `{kind: [[field, shape], ...]}`, where the kind is `record`, `tuple`, `records` (a list
+        of records) or `tuples`; a list of pairs, because a file keeps no order of keys.
+
+    Example:
+        >>> form = ak.forms.from_type(ak.types.from_datashape("{x: float32, y: float32}", highlevel=False))
+        >>> record_shape(form, {("x",): "p_x", ("y",): "p_y"})
+        {'record': [['x', 'p_x'], ['y', 'p_y']]}
+    """
+    is_list = form.is_list and not form.is_regular
+    record = form.content if is_list else form
+    if not record.is_record:
+        return members[fields]
+    kind = ("tuple" if record.is_tuple else "record") + ("s" if is_list else "")
+    shapes = []
+    for name, inner in zip(record.fields, record.contents, strict=True):
+        inside = form.copy(content=inner) if is_list else inner
+        shapes.append([name, record_shape(inside, members, (*fields, name))])
+    return {kind: shapes}
+
+
+def make_column(name: str, branch: Branch, kind: Kind, dtype: str, shape: tuple[int, ...]) -> Column:
+    """The column of a leaf; its title names the counter where nothing else does."""
+    role = "value" if kind == "opaque" else infer_role(name, dtype)
+    title = branch.leaf_list if kind == "opaque" and not branch.title else branch.title
+    return Column(name, dtype, role, title, None, shape)
+
+
+def with_visible_counters(leaves: dict[str, Leaf], counters: Mapping[str, str | None]) -> dict[str, Leaf]:
+    """The leaves, counted ones with the counter column that their branch names."""
+    return {
+        name: replace(leaf, column=replace(leaf.column, counter=counters[leaf.branch])) if leaf.kind == "counted" else leaf
+        for name, leaf in leaves.items()
+    }
+
+
+def whole_bools(values: Array) -> Array:
+    """True for every byte but 0: a C++ bool that nobody set holds any, which NumPy takes for true."""
+    true: Array = values.view(np.uint8) != 0
+    return true
+
+
+def with_whole_bools(values: Any) -> Any:
+    """An awkward array in which every bool is a byte of 0 or 1."""
+
+    def mended(layout: Any, **_: Any) -> Any:
+        if not (layout.is_numpy and layout.dtype == np.bool_):
+            return None
+        whole = whole_bools(np.ascontiguousarray(layout.data))
+        return ak.contents.NumpyArray(whole, parameters=layout.parameters)
+
+    return ak.transform(mended, values)

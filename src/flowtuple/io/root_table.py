@@ -1,0 +1,227 @@
+"""One TTree or RNTuple as a table that reads a range of events at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.data.schema import Array, Column, unused
+from flowtuple.data.table import Table, ranges, with_counters
+from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
+from flowtuple.io.location import told_by_server
+from flowtuple.io.root_branches import Access
+from flowtuple.io.root_leaves import (
+    Leaf,
+    make_column,
+    record_shape,
+    walk,
+    whole_bools,
+    with_visible_counters,
+    with_whole_bools,
+)
+
+_SCAN_STEP = 16384
+
+
+class RootTable:
+    """A table of a ROOT file, read by ranges; it is a `TableSource`.
+
+    Attributes:
+        name: The tree's name, with its directory.
+        refused: Branches that cannot be read, as `tree/branch`, with the reason.
+        storage: What `Dataset.storage` says about the tree.
+    """
+
+    def __init__(self, path: str, name: str, access: Access) -> None:
+        self._path = path
+        self._access = access
+        self.name = name
+        self.refused: dict[str, str] = {}
+        self._renamed: dict[str, str] = {}
+        self._records: dict[str, Any] = {}
+        self._leaves = self._find_leaves()
+        noted = {"renamed": self._renamed, "records": self._records}
+        self.storage = access.description() | {key: value for key, value in noted.items() if value}
+        self._sharing: dict[str, list[Leaf]] = {}
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether a branch can be read, found out without reading an event."""
+        return bool(self._leaves)
+
+    @property
+    def num_entries(self) -> int:
+        return self._access.num_entries
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The schema; lists without a counter branch are all read once to find which share their counts."""
+        shared = self._shared_counts()
+        columns: list[Column] = []
+        for leaf in self._leaves.values():
+            hidden = shared.get(leaf.column.name)
+            if hidden is not None and hidden not in self._sharing:
+                columns.append(Column(hidden, "int64", "counter", hidden=True))
+            if hidden is not None:
+                self._sharing.setdefault(hidden, []).append(leaf)
+            columns.append(leaf.column if hidden is None else replace(leaf.column, counter=hidden))
+        return tuple(columns)
+
+    def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
+        """Events `start` to `stop` of the named columns and of their counters, in the order of the schema.
+
+        Raises:
+            Corrupt: The file's bytes are damaged, or a counter does not agree with what it counts.
+            Unsupported: uproot cannot decode a branch.
+        """
+        start, stop = max(0, start), max(0, min(stop, self.num_entries))
+        stop = max(start, stop)
+        kept = with_counters(self.columns, columns)
+        names = {c.name for c in kept}
+        leaves = {c.name: self._leaves.get(c.name) or self._counting_leaf(c.name, names) for c in kept}
+        arrays = self._fetch(list(dict.fromkeys(leaf.branch for leaf in leaves.values())), start, stop)
+        data = {c.name: self._content(c, leaves[c.name].pick(arrays)) for c in kept}
+        for column in kept:
+            if column.counter is not None:
+                self._check_counts(column, leaves[column.name].pick(arrays), data[column.counter])
+        return Table(self.name, kept, stop - start, data)
+
+    def _fetch(self, branches: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
+        if not branches:
+            return {}
+        try:
+            with told_by_server(self._path):
+                return self._access.fetch(branches, start, stop)
+        except (InvalidArgument, MemoryError):
+            raise
+        except Exception:  # uproot lets through whatever it runs into
+            failing = self._failing(branches, start, stop)
+        raise self._unreadable(failing, start, stop)
+
+    def _failing(self, branches: Sequence[str], start: int, stop: int) -> list[str]:
+        """The branches that cannot be read by themselves either."""
+        found = []
+        for branch in branches:
+            try:
+                self._access.fetch([branch], start, stop)
+            except MemoryError:
+                raise
+            except Exception:  # as above
+                found.append(branch)
+        return found
+
+    def _unreadable(self, failing: Sequence[str], start: int, stop: int) -> Exception:
+        """The error that names the branches which cannot be read."""
+        events = f"events {start} to {stop}"
+        where = f"{self._path}: tree {self.name!r}, {events}: the data cannot be read"
+        if not failing:
+            why = "memory may not be enough for so many"
+            return Unsupported(f"{where} together; {why}, leave columns out with --exclude")
+        names = [leaf.column.name for leaf in self._leaves.values() if leaf.branch in failing]
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        advice = f"leave it out with --exclude {names[0]!r}"
+        if any(self._access.is_damaged(branch, start, stop) for branch in failing):
+            what = f"column {names[0]!r}{more} is damaged"
+            return Corrupt(f"{where}: {what}; fetch the file again, or {advice}")
+        return Unsupported(f"{where}: uproot cannot decode column {names[0]!r}{more}; {advice}")
+
+    def _counting_leaf(self, hidden: str, names: Container[str]) -> Leaf:
+        """A leaf whose lists tell a hidden counter's values: one that is read anyway, where there is one."""
+        leaves = self._sharing[hidden]
+        return next((leaf for leaf in leaves if leaf.column.name in names), leaves[0])
+
+    def _content(self, column: Column, values: Any) -> Any:
+        if column.hidden:
+            return _counts(values)
+        if column.is_opaque:
+            self._check_valid(column, values)
+            return ak.to_packed(with_whole_bools(values))
+        content = ak.to_numpy(_lists(values).content if column.counter is not None else values)
+        content = np.ascontiguousarray(content, dtype=np.dtype(column.dtype))
+        return whole_bools(content) if column.dtype == "bool" else content
+
+    def _check_valid(self, column: Column, values: Any) -> None:
+        if ak.validity_error(values):
+            where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
+            advice = f"leave it out with --exclude {column.name!r}"
+            raise Unsupported(f"{where}: uproot decodes its lists wrongly; {advice}")
+
+    def _check_counts(self, column: Column, values: Any, counts: Array) -> None:
+        if not np.array_equal(_counts(values), counts):
+            where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
+            raise Corrupt(f"{where} does not have as many values as {column.counter!r} says; leave it out with --exclude")
+
+    def _find_leaves(self) -> dict[str, Leaf]:
+        branches = list(self._access.branches())
+        counting = {b.count for b in branches if b.count is not None}
+        leaves: dict[str, Leaf] = {}
+        by_path: dict[str, str] = {}
+        often = _repeated(b.name for b in branches)
+        for branch in branches:
+            name = branch.path.replace("/", ".") if branch.name in often else branch.name
+            found = [] if branch.form is None else list(walk(branch.form))
+            if not found:
+                self.refused[f"{self.name}/{name}"] = branch.reason or "it holds no values"
+            members: dict[tuple[str, ...], str] = {}
+            for fields, kind, dtype, shape in found:
+                wanted = "_".join((name, *fields))
+                column = make_column(unused(wanted, leaves, numbered=True), branch, kind, dtype, shape)
+                if branch.repeated or column.name != wanted:
+                    self._renamed[column.name] = "_".join((branch.name, *fields))
+                if branch.path in counting and kind == "scalar" and "int" in dtype and not (fields or shape):
+                    column = replace(column, role="counter")
+                    by_path[branch.path] = column.name
+                leaves[column.name] = Leaf(column, branch.path, fields, kind)
+                members[fields] = column.name
+            if any(members):
+                self._records[name] = record_shape(branch.form, members)
+        return with_visible_counters(leaves, {b.path: by_path.get(b.count or "") for b in branches})
+
+    def _shared_counts(self) -> dict[str, str]:
+        """The hidden counter of each column of lists without a counter branch."""
+        leaves = [leaf for leaf in self._leaves.values() if leaf.kind == "counted" and leaf.column.counter is None]
+        digests = {leaf.column.name: hashlib.blake2b() for leaf in leaves}
+        branches = list(dict.fromkeys(leaf.branch for leaf in leaves))
+        unread: set[str] = set()
+        for start, stop in ranges(self.num_entries if leaves else 0, _SCAN_STEP):
+            arrays, failing = self._readable([b for b in branches if b not in unread], start, stop)
+            unread.update(failing)
+            for leaf in leaves:
+                if leaf.branch not in unread:
+                    digests[leaf.column.name].update(_counts(leaf.pick(arrays)).tobytes())
+        for leaf in leaves:
+            if leaf.branch in unread:  # a counter of its own: without it the others can be read
+                digests[leaf.column.name].update(leaf.column.name.encode())
+        first: dict[bytes, str] = {}
+        taken = set(self._leaves)
+        found = ((name, digest.digest()) for name, digest in digests.items())
+        return {name: first.setdefault(key, unused(f"n({name})", taken)) for name, key in found}
+
+    def _readable(self, branches: Sequence[str], start: int, stop: int) -> tuple[Mapping[str, Any], list[str]]:
+        """Values of the branches that can be read, and the others."""
+        try:
+            return self._fetch(branches, start, stop), []
+        except (Corrupt, Unsupported):
+            failing = self._failing(branches, start, stop)
+        return self._fetch([b for b in branches if b not in failing], start, stop), failing
+
+
+def _repeated(names: Iterator[str]) -> set[str]:
+    seen: set[str] = set()
+    return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
+
+
+def _lists(values: Any) -> Any:
+    """The layout of lists with offsets that begin at 0 and contents that end with the last list."""
+    layout = ak.to_packed(values).layout
+    return layout.to_ListOffsetArray64(True)
+
+
+def _counts(values: Any) -> Array:
+    return np.asarray(ak.to_numpy(ak.num(values, axis=1)), dtype=np.int64)

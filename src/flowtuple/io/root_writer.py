@@ -1,0 +1,291 @@
+"""Tables into ROOT files: the choice of TTree or RNTuple for each, and sentences on every change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import uproot
+
+from flowtuple.data.schema import Column
+from flowtuple.data.table import Dataset, LeftOut, TableSource
+from flowtuple.errors import InvalidArgument, Refused, Unsupported, name_parts
+from flowtuple.io.root_forms import first_forms, kind_in_words, opaque_forms
+from flowtuple.io.root_objects import restore
+from flowtuple.io.root_rntuple import FieldPlan, NTupleWriter, columns_of_shape, field_paths, plan_fields, record_shapes
+from flowtuple.io.root_ttree import Branch, TreeWriter, plan_branches, type_changes
+from flowtuple.io.source import WriteOptions, WriteResult
+
+__all__ = ["root_changes", "root_obstacles", "root_outlook", "root_renamed", "type_changes", "write_dataset"]
+
+Container = Literal["ttree", "rntuple"]
+_HIGHEST_LEVEL = {"ZLIB": 9, "LZMA": 9, "LZ4": 12, "ZSTD": 22}
+_SHOWN = 5  # names in one sentence
+_ADVICE = "--drop leaves them out, and -o x.npz holds everything"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The plan by which a table is written.
+
+    Attributes:
+        source: The table.
+        container: TTree or RNTuple.
+        branches: The branches, for a TTree.
+        fields: The fields, for an RNTuple.
+        lost: Reasons, by column, why it is not written.
+        why: Types, by column, of those that no TTree holds, where the table becomes an RNTuple for them.
+        storage: How the input stored the table.
+    """
+
+    source: TableSource
+    container: Container
+    branches: tuple[Branch, ...]
+    fields: FieldPlan
+    lost: Mapping[str, str]
+    why: Mapping[str, str]
+    storage: Mapping[str, Any]
+
+
+def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
+    """Write every table as a TTree or an RNTuple, and the carried objects as they were.
+
+    Args:
+        dataset: Tables to write; their columns keep names, order, values, types and titles, save for the changes returned.
+            One that was an RNTuple becomes one again; of others, those become one that a TTree cannot hold.
+        path: The file to make; one that exists is overwritten.
+        options: Compression (default `ZSTD:5`), events a basket or cluster, container, and whether to drop what ROOT
+            cannot hold.
+
+    Raises:
+        InvalidArgument: The compression is none that ROOT knows.
+        Refused: A column cannot be written, and `options.drop` is off; nothing has been written then.
+    """
+    compression = _parse_compression(options.compression)
+    _check_folders(dataset)
+    storage = dataset.storage
+    plans = [_plan(t, opaque_forms(t), storage.get(name, {}), options.container) for name, t in dataset.tables.items()]
+    lost = {f"{plan.source.name}/{column}": reason for plan in plans for column, reason in plan.lost.items()}
+    if lost and not options.drop:
+        where = "as a branch" if all(plan.container == "ttree" for plan in plans) else "to a ROOT file"
+        raise Refused(dataset.description, f"write {{}} {where}", lost, _ADVICE)
+    with uproot.recreate(path, compression=compression) as file:
+        writers = [_writer(file, plan, options.step) for plan in plans if plan.branches or plan.fields.paths]
+        restore(file, dataset.carried)
+        for writer in writers:
+            writer.fill()
+    changes = [f"{plan.source.name}: {text}" for plan in plans for text in _changes(plan)]
+    renamed: dict[str, tuple[str, ...]] = {}
+    for plan in plans:
+        columns = [c for c in plan.source.columns if c.name not in plan.lost]
+        renamed |= root_renamed(plan.source.name, columns, _written_as(plan))
+    return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes), renamed)
+
+
+def _check_folders(dataset: Dataset) -> None:
+    """Refuse a tree whose name is also that of a folder: a ROOT file holds one thing under a name.
+
+    Raises:
+        Unsupported: The message names both.
+    """
+    names = [*dataset.tables, *dataset.carried]
+    folders = {"/".join(name.split("/")[:k]): name for name in names for k in range(1, name.count("/") + 1)}
+    for name in names:
+        if name in folders:
+            clash = f"{name!r} would be a folder, too, for {folders[name]!r}"
+            raise Unsupported(f"{dataset.description}: {clash}; write .npz, or one of them: FILE:{folders[name]}")
+
+
+def root_obstacles(dataset: Dataset) -> tuple[str, ...]:
+    """Sentences on tables and columns that will not come back to ROOT as they were; none where all do.
+
+    They name the columns that no ROOT file will hold, with a format that holds them, and the trees that will be RNTuples.
+
+    The types of the first events tell, but where they leave it open whether a value is missing, all are looked at.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowtuple.io.source import open_dataset
+        >>> root_obstacles(open_dataset({"x": [1.5], "y": np.zeros((1, 0))}))
+        ('no ROOT file will hold events/y: ROOT has no arrays of length 0; decompress to .npz, which holds everything',)
+    """
+    return root_outlook(dataset)[1]
+
+
+def root_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
+    """A data set that notes which of its trees become RNTuples, and the sentences of `root_obstacles`.
+
+    The note is `back` in `Dataset.storage`: the columns that no TTree holds, with their types. A tree comes back as an
+    RNTuple where one of them is written, and as a TTree where none is.
+    """
+    lost: dict[str, str] = {}
+    sentences: list[str] = []
+    stored = {name: dict(how) for name, how in dataset.storage.items()}
+    for name, source in dataset.tables.items():
+        how = {key: value for key, value in stored.get(name, {}).items() if key != "back"}
+        plan = _planned_from_first(source, how)
+        lost |= {f"{name}/{column}": reason for column, reason in plan.lost.items()}
+        if plan.why:
+            how["back"] = dict(plan.why)
+            sentences.append(f"tree {name!r} will come back as an RNTuple: {_why(plan.why)}")
+        stored |= {name: how} if how else {}
+    if lost:
+        sentences.append(f"no ROOT file will hold {name_parts(lost)}; decompress to .npz, which holds everything")
+    return replace(dataset, storage=stored), tuple(sentences)
+
+
+def _planned_from_first(source: TableSource, storage: Mapping[str, Any]) -> _Plan:
+    """The plan by the types of the first events, or of all where the first leave it open whether a value is missing."""
+    forms = first_forms(source)
+    plan = _plan(source, forms, storage, None)
+    open_types = [name for name in plan.why if name in forms and "?" in str(forms[name].type)]
+    unsure = [name for name in plan.lost if name in forms] + open_types
+    return _plan(source, forms | opaque_forms(source, unsure), storage, None) if unsure else plan
+
+
+def _why(kinds: Mapping[str, str]) -> str:
+    """The columns for which a table becomes an RNTuple, with their types."""
+    return f"no branch of a TTree holds {_listed([f'{name} ({kind})' for name, kind in kinds.items()])}"
+
+
+def _back(columns: Iterable[Column], storage: Mapping[str, Any]) -> dict[str, str]:
+    """Those of the columns for which a tree was found to become an RNTuple, with their types."""
+    names = {c.name for c in columns}
+    return {name: kind for name, kind in storage.get("back", {}).items() if name in names}
+
+
+def _written_as(plan: _Plan) -> dict[str, Any]:
+    """The notes on a table, with the container of the output."""
+    stored = {key: value for key, value in plan.storage.items() if key != "back"}
+    return {**stored, "kind": plan.container}
+
+
+def _plan(source: TableSource, forms: Mapping[str, Any], storage: Mapping[str, Any], asked: Container | None) -> _Plan:
+    """A TTree, unless the table was an RNTuple, or an RNTuple holds more of it."""
+    kind = asked or storage.get("kind", "")
+    branches, no_branch = plan_branches(source, forms)
+    fields = plan_fields(source, forms, storage.get("records"))
+    back = {} if kind else _back(source.columns, storage)
+    if kind == "rntuple" or back or (asked is None and len(fields.reasons) < len(no_branch)):
+        by_name = {c.name: c for c in source.columns}
+        types = {} if kind else {name: kind_in_words(by_name[name], forms) for name in no_branch if name in fields.forms}
+        return _Plan(source, "rntuple", (), fields, fields.reasons, types or back, storage)
+    return _Plan(source, "ttree", tuple(branches), FieldPlan({}, {}), no_branch, {}, storage)
+
+
+def _writer(file: Any, plan: _Plan, step: int) -> TreeWriter | NTupleWriter:
+    title = plan.storage.get("title", "")
+    if plan.container == "rntuple":
+        return NTupleWriter(file, plan.source, plan.fields, step, title)
+    aliases, weight = plan.storage.get("aliases", {}), float(plan.storage.get("weight", 1))
+    return TreeWriter(file, plan.source, plan.branches, step, title, aliases, weight)
+
+
+def _changes(plan: _Plan) -> list[str]:
+    """Sentences on what differs between the file and the table."""
+    columns = [c for c in plan.source.columns if c.name not in plan.lost]
+    said: list[str] = []
+    if plan.why:
+        said.append(f"written as an RNTuple, because {_why(plan.why)}")
+    said += root_changes(columns, _written_as(plan))
+    return said + [f"{name}: {text}" for name, text in plan.fields.loosened.items()]
+
+
+def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[str]:
+    """Sentences on what a ROOT file written here changes from the input.
+
+    Args:
+        columns: Of one table.
+        storage: How the input stored the table, as `Dataset.storage` has it.
+
+    Example:
+        >>> root_changes([Column("x", "float32")], {"kind": "rntuple", "aliases": {"y": "2*x"}, "friends": ["other"]})
+        ['alias y is not written: an RNTuple has none', 'friend tree other is not attached']
+    """
+    back = _back(columns, storage)
+    is_tree = storage.get("kind", "ttree") != "rntuple" and not back
+    records = storage.get("records", {})
+    said = [f"the tree: it comes back as an RNTuple because {_why(back)}; without them as a TTree"] if back else []
+    said += [*type_changes(columns), *_flat_records(columns, records)] if is_tree else _renamed_fields(columns, records)
+    names = {c.name for c in columns}
+    said += [f"{name}: another name for {old!r}" for name, old in storage.get("renamed", {}).items() if name in names]
+    aliases = list(storage.get("aliases", {}))
+    if aliases and not is_tree:
+        said.append(f"{_counted('alias', 'aliases', aliases)} not written: an RNTuple has none")
+    if storage.get("user_info"):
+        said.append(f"user information {_listed(storage['user_info'])} is not written")
+    if storage.get("friends"):
+        said.append(f"{_counted('friend tree', 'friend trees', storage['friends'])} not attached")
+    if storage.get("index"):
+        said.append(f"the index ({storage['index']}) is not written")
+    if "weight" in storage and not is_tree:
+        said.append(f"the weight {storage['weight']:g} is not written: an RNTuple has none")
+    return said + [f"{words}: cannot be read and not written" for words in storage.get("unreadable", ())]
+
+
+def root_renamed(tree: str, columns: Sequence[Column], storage: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The new names, in a ROOT file written here, of branches and fields that the input named otherwise.
+
+    Args:
+        tree: Name of the table.
+        columns: Its columns.
+        storage: How the input stored the table.
+
+    Returns:
+        For `TREE/NAME` of the input, the names of the branches or fields.
+
+    Example:
+        >>> columns = [Column("p_x", "float32"), Column("p_y", "float32")]
+        >>> root_renamed("t", columns, {"records": {"p": {"record": [["x", "p_x"], ["y", "p_y"]]}}})
+        {'t/p': ('p_x', 'p_y')}
+    """
+    names = [c.name for c in columns if not c.hidden]
+    records = storage.get("records", {})
+    units = record_shapes(names, records)
+    found: dict[str, tuple[str, ...]] = {}
+    if storage.get("kind") == "rntuple" or _back(columns, storage):
+        paths = {name: ".".join(path) for name, path in field_paths(list(units)).items()}
+        found = {name: (path,) for name, path in paths.items() if path != name}
+    else:
+        found = {name: tuple(columns_of_shape(shape)) for name, shape in units.items() if not isinstance(shape, str)}
+    known = set(names)
+    for name, original in storage.get("renamed", {}).items():
+        if name not in known:
+            continue
+        found[original] = (*found.get(original, ()), name)
+    return {f"{tree}/{name}": tuple(written) for name, written in found.items()}
+
+
+def _flat_records(columns: Sequence[Column], records: Mapping[str, Any]) -> list[str]:
+    """The records whose members become branches of their own."""
+    units = record_shapes([c.name for c in columns], records)
+    shapes = {name: columns_of_shape(shape) for name, shape in units.items() if not isinstance(shape, str)}
+    return [f"{name}: a record -> branches {_listed(members)}" for name, members in shapes.items()]
+
+
+def _renamed_fields(columns: Sequence[Column], records: Mapping[str, Any]) -> list[str]:
+    units = record_shapes([c.name for c in columns if not c.hidden], records)
+    paths = field_paths(list(units))
+    return [f"{name} -> field {path[0]}" for name, path in paths.items() if ".".join(path) != name]
+
+
+def _counted(one: str, many: str, names: Sequence[str]) -> str:
+    return f"{one} {names[0]} is" if len(names) == 1 else f"{many} {_listed(names)} are"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f", ... {len(names)} in all" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _parse_compression(text: str | None) -> Any:
+    name, colon, level = ("ZSTD:5" if text is None else text).upper().partition(":")
+    if name == "NONE" and not colon:
+        return None
+    highest = _HIGHEST_LEVEL.get(name, -1)
+    if not level.isdecimal() or int(level) > highest:
+        valid = ", ".join(f"{k}:0 to {k}:{v}" for k, v in _HIGHEST_LEVEL.items())
+        raise InvalidArgument(f"compression {text!r} is not one that ROOT knows: write {valid}, or none")
+    return getattr(uproot, name)(int(level))

@@ -1,0 +1,228 @@
+"""From anything that holds events to a `Dataset`, and from a `Dataset` to a file: the registry of formats."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import awkward as ak
+import numpy as np
+
+from flowtuple.data.table import Dataset, LeftOut, TableSource
+from flowtuple.errors import InvalidArgument, Refused, Unsupported
+from flowtuple.io.chain import chain
+from flowtuple.io.location import check_readable, expand, format_suffix, is_url, split_tree, suffix_of, told_by_server
+from flowtuple.io.memory import dataset_from_memory, is_dataframe
+from flowtuple.runtime.atomic import atomic_path
+
+Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Mapping[str, Any] | Any"
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read an input.
+
+    Attributes:
+        names: Column names for inputs that carry none.
+    """
+
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How to write an output.
+
+    Attributes:
+        compression: For ROOT, `ALGORITHM:LEVEL` such as `LZMA:9`; `None` for the format's default.
+        step: Events handed to the format at a time; the basket, row-group or cluster size.
+        drop: Leave out what the format cannot hold instead of refusing.
+        container: For ROOT, `ttree` or `rntuple`; `None` for the kind that the input had.
+    """
+
+    compression: str | None = None
+    step: int = 16384
+    drop: bool = False
+    container: Literal["ttree", "rntuple"] | None = None
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """Differences between a data set and the file that was written.
+
+    Attributes:
+        left_out: Parts that the format cannot hold and that `WriteOptions.drop` left out.
+        changes: Names, types and layouts that the file has otherwise, one sentence each.
+        renamed: For each column or record of the input (`TREE/NAME`) that has other names in the file, these names.
+    """
+
+    left_out: tuple[LeftOut, ...] = ()
+    changes: tuple[str, ...] = ()
+    renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+# Each module holds `open_dataset(path: str, options: ReadOptions) -> Dataset` and
+# `write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult`.
+FORMATS: dict[str, str] = {
+    ".root": "flowtuple.io.root",
+    ".parquet": "flowtuple.io.parquet",
+    ".h5": "flowtuple.io.hdf5",
+    ".hdf5": "flowtuple.io.hdf5",
+    ".npz": "flowtuple.io.npz",
+    ".csv": "flowtuple.io.delimited",
+    ".csv.gz": "flowtuple.io.delimited",
+    ".txt": "flowtuple.io.delimited",
+    ".dat": "flowtuple.io.delimited",
+}
+STORED = (".ftup", ".flow")  # what compressed files and models end in by custom
+REFERENCE = ".ref"  # what files of reference methods end in
+
+
+def check_stored_name(path: str | os.PathLike[str]) -> None:
+    """Refuse the name of another format for a flowtuple file.
+
+    Raises:
+        InvalidArgument: It has the suffix of one.
+    """
+    if os.fspath(path).lower().endswith(tuple(FORMATS)):
+        raise InvalidArgument(f"{path}: has the suffix of another format; end it in .ftup, or in .flow for a model alone")
+
+
+_DEFAULT_READ = ReadOptions()
+_DEFAULT_WRITE = WriteOptions()
+
+
+def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Dataset:
+    """The tables in a file, in many files of one kind, or in memory.
+
+    Args:
+        source: A path or URL, optionally as `FILE:TREE`; a glob or a list of paths, whose tables are chained; an
+            awkward array of records, a dict of arrays, a NumPy array or a pandas DataFrame, which become the
+            table `events`. Without a tree all trees are taken.
+        options: Names for columns that have none.
+
+    Returns:
+        The data set; files are read when their tables are.
+
+    Raises:
+        InvalidArgument: The source is missing, of no known format, holds no table, or its files differ.
+        MissingExtra: Its format needs a package that is not installed.
+
+    Example:
+        >>> events = open_dataset({"MET_pt": [31.5, 12.0], "Jet_pt": [[50.0, 20.0], []]})
+        >>> [column.name for column in events.table("events").columns]
+        ['MET_pt', 'n(Jet_pt)', 'Jet_pt']
+    """
+    if isinstance(source, (str, os.PathLike)):
+        dataset = _open_paths([os.fspath(source)], options)
+    elif isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_dataframe(source):
+        dataset = dataset_from_memory(source, options.names)
+    elif isinstance(source, (list, tuple)) and source and all(isinstance(s, (str, os.PathLike)) for s in source):
+        dataset = _open_paths([os.fspath(s) for s in source], options)
+    else:
+        what = (
+            f"an empty {type(source).__name__}" if isinstance(source, (list, tuple)) and not source else type(source).__name__
+        )
+        raise InvalidArgument(
+            f"{what} cannot be read: give a path, a list of paths, an awkward array, a dict of arrays or a DataFrame"
+        )
+    if not dataset.tables:
+        reasons = "".join(f"; {name}: {reason}" for name, reason in list(dataset.refused.items())[:3])
+        raise InvalidArgument(f"{dataset.description}: holds no table{reasons}; name a file with events")
+    return dataset
+
+
+def write_dataset(dataset: Dataset, path: str | os.PathLike[str], options: WriteOptions = _DEFAULT_WRITE) -> WriteResult:
+    """Write a data set as one file, in the format that the suffix names; the file appears whole or not at all.
+
+    Args:
+        dataset: What to write.
+        path: A local path that ends in one of `FORMATS`.
+        options: Compression, step, and whether to leave out what the format cannot hold.
+
+    Returns:
+        The parts that were left out, and the changes that the format made necessary.
+
+    Raises:
+        InvalidArgument: The suffix is unknown or the folder cannot be written.
+        Unsupported: The format cannot hold this data set; nothing is written.
+        MissingExtra: The format needs a package that is not installed.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.npz"
+        >>> write_dataset(open_dataset({"x": [1.5, 2.5]}), path)
+        WriteResult(left_out=(), changes=(), renamed={})
+        >>> open_dataset(path).table("events").num_entries
+        2
+    """
+    target = os.fspath(path)
+    if options.container is not None and not target.lower().endswith(".root"):
+        advice = "end its name in .root, or leave out --as"
+        raise InvalidArgument(f"{target}: is no ROOT file, so it holds no {options.container}; {advice}")
+    writer = _format(target)
+    if is_url(target):
+        raise InvalidArgument(f"{target}: output is written to local files only; name a local path and copy it afterwards")
+    with atomic_path(target) as temporary:
+        result: WriteResult = writer.write_dataset(dataset, Path(temporary), options)
+    return result
+
+
+def single_table(dataset: Dataset, options: WriteOptions, format_name: str) -> TableSource:
+    """The table of a data set that goes to a format which holds one table and nothing else.
+
+    Raises:
+        InvalidArgument: There is no table.
+        Unsupported: There are several, or there are carried objects and `options.drop` is off.
+    """
+    if not dataset.tables:
+        raise InvalidArgument(f"{dataset.description}: holds no table to write")
+    names = list(dataset.tables)
+    if len(names) > 1:
+        trees = ", ".join(names)
+        where = f"{dataset.description}: {format_name} holds one table and there are {trees}"
+        raise Unsupported(f"{where}; choose one: FILE:{names[0]}, or write .npz")
+    if dataset.carried and not options.drop:
+        parts = dict.fromkeys(dataset.carried, "it is no table")
+        advice = "write .npz, or leave them out with --drop"
+        raise Refused(dataset.description, f"write {{}} as {format_name}", parts, advice)
+    return dataset.tables[names[0]]
+
+
+def carried_left_out(dataset: Dataset, format_name: str) -> list[LeftOut]:
+    """The carried objects of a data set, as parts that a format of tables alone leaves out."""
+    return [LeftOut(name, f"{format_name} holds tables only") for name in dataset.carried]
+
+
+def _format(path: str) -> Any:
+    return importlib.import_module(FORMATS[suffix_of(path, FORMATS)])
+
+
+def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
+    parts: list[Dataset] = []
+    is_named = False
+    for text in texts:
+        if text.lower().endswith(STORED):
+            advice = "the original comes first, and decompress gives events back"
+            raise InvalidArgument(f"{text}: is a compressed file and no input; {advice}")
+        if text.lower().endswith(REFERENCE):
+            advice = f"get its rows with: flowtuple reference decode {text} -o OUT.root"
+            raise InvalidArgument(f"{text}: is the file of a reference method and no input here; {advice}")
+        pattern, tree = split_tree(text, FORMATS)
+        for path in expand(pattern):
+            check_readable(path)
+            suffix = format_suffix(path, FORMATS)
+            reader = importlib.import_module(FORMATS[suffix])
+            with told_by_server(path):
+                part: Dataset = replace(reader.open_dataset(path, options), format=suffix)
+            parts.append(part if tree is None else part.only(tree))
+            is_named = is_named or tree is not None
+    if len(parts) == 1:
+        return parts[0]
+    if is_named and all(len(part.tables) == 1 for part in parts):  # they are meant to be one table, whatever their names
+        parts = [part.renamed(next(iter(parts[0].tables))) for part in parts]
+    return chain(parts)

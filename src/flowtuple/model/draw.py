@@ -1,0 +1,190 @@
+"""Random numbers by counter: the draw for a column of an object depends on seed, column, event and object, and on nothing else.
+
+So the same seed gives the same events on any machine, in any block, by any number of threads. The mixing function is the
+finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014); all arithmetic is that of 64-bit integers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import xxhash
+
+from flowtuple.codec.frequencies import EXP2, share, weigh
+from flowtuple.data.schema import Array
+
+_GAMMA = 0x9E3779B97F4A7C15
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _mix(x: Any) -> Any:
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _below(u: Any, most: Any) -> Any:
+    """floor(u most / 2^64) for a uniform 64-bit u: a uniform whole number below `most`, 0 where that is 2^64 itself."""
+    low, high = u & np.uint64(0xFFFFFFFF), u >> np.uint64(32)
+    a, b = most & np.uint64(0xFFFFFFFF), most >> np.uint64(32)
+    middle = high * a + ((low * a) >> np.uint64(32))
+    carry = (middle & np.uint64(0xFFFFFFFF)) + low * b
+    return high * b + (middle >> np.uint64(32)) + (carry >> np.uint64(32))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
+    """The frequencies of the symbols that may be drawn, added up; the last one never may."""
+    total = np.uint64(0)
+    for k in range(len(weights) - 1):
+        if not banned[k]:
+            total += share(weights[k], reciprocal)
+    return total
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _draw(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, key: Any, event: Any, number: Any, q: Any) -> None:
+    last = logits.shape[1] - 1
+    weights = np.empty(last + 1, np.int32)
+    reciprocal = np.uint64(0)
+    for i in range(len(q)):
+        if i < len(logits):
+            reciprocal = weigh(logits[i], exp2, weights)
+        total = _allowed_total(weights, reciprocal, banned)
+        u = _mix(_mix(key + np.uint64(event[i]) * np.uint64(_GAMMA)) + np.uint64(number[i]) * np.uint64(_GAMMA))
+        slot, symbol = _below(u, total), 0
+        for k in range(last):
+            if banned[k]:
+                continue
+            symbol = k
+            frequency = share(weights[k], reciprocal)
+            if slot < frequency:
+                break
+            slot -= frequency
+        place = _below(_mix(u + np.uint64(_GAMMA)), spans[symbol] + np.uint64(1))
+        q[i] = np.int64(np.uint64(starts[symbol]) + place)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _allowed(logits: Any, exp2: Any, banned: Any, symbols: Any, below: Any, frequency: Any, total: Any) -> None:
+    last = logits.shape[1] - 1
+    weights = np.empty(last + 1, np.int32)
+    reciprocal = np.uint64(0)
+    for i in range(len(symbols)):
+        if i < len(logits):
+            reciprocal = weigh(logits[i], exp2, weights)
+        for k in range(last):
+            if not banned[k]:
+                f = share(weights[k], reciprocal)
+                total[i] += f
+                below[i] += f if k < symbols[i] else np.uint64(0)
+                frequency[i] += f if k == symbols[i] else np.uint64(0)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any, q: Any) -> None:
+    last = logits.shape[1] - 1
+    weights = np.empty(last + 1, np.int32)
+    reciprocal = np.uint64(0)
+    for i in range(len(q)):
+        if i < len(logits):
+            reciprocal = weigh(logits[i], exp2, weights)
+        total = _allowed_total(weights, reciprocal, banned)
+        slot, symbol, part = u[i] * np.float64(total), 0, 0.0
+        for k in range(last):
+            if banned[k]:
+                continue
+            symbol = k
+            frequency = np.float64(share(weights[k], reciprocal))
+            part = min(slot / frequency, 1.0)
+            if slot < frequency:
+                break
+            slot -= frequency
+        width = spans[symbol]
+        place = np.uint64(part * (np.float64(width) + 1.0))
+        q[i] = np.int64(np.uint64(starts[symbol]) + min(place, width))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _uniform(key: Any, event: Any, number: Any, out: Any) -> None:
+    for i in range(len(out)):
+        u = _mix(_mix(key + np.uint64(event[i]) * np.uint64(_GAMMA)) + np.uint64(number[i]) * np.uint64(_GAMMA))
+        out[i] = (np.float64(u >> np.uint64(12)) + 0.5) * 2.0**-52  # of a 53rd bit the half would be lost, and 1 come out
+
+
+def uniform(key: int, event: Array, number: Array) -> Array:
+    """Numbers above 0 and below 1 by event and number: float64 of shape (n,).
+
+    Args:
+        key: From `column_key`.
+        event: Number of each row's event, counted over all that are drawn, shape (n,).
+        number: Number of each row's object in its event, shape (n,).
+
+    Example:
+        >>> u = uniform(7, np.arange(3), np.zeros(3))
+        >>> bool((u[1:] == uniform(7, np.array([1, 2]), np.zeros(2))).all())
+        True
+    """
+    out = np.empty(len(event))
+    _uniform(np.uint64(key), event.astype(np.uint64), number.astype(np.uint64), out)
+    return out
+
+
+def column_key(seed: int, table: str, column: str) -> int:
+    """Where the random numbers of a column begin."""
+    return int(xxhash.xxh3_64_intdigest(f"{table}/{column}".encode(), seed=seed))
+
+
+def draw(logits: Array, starts: Array, spans: Array, banned: Array, key: int, event: Array, number: Array) -> Array:
+    """Indices drawn from the conditioner's distributions, uniformly within their bins.
+
+    The outside symbol, which stands for any index whatever, is never drawn.
+
+    Args:
+        logits: int16, shape (n, K), or (1, K) for n equal rows.
+        starts: int64 first index of each symbol, shape (K,).
+        spans: uint64 width - 1 of each symbol, shape (K,).
+        banned: Which symbols are not to be drawn, bool, shape (K,); at least one but the last may be.
+        key: From `column_key`.
+        event: Number of each row's event, counted over all that are drawn, shape (n,).
+        number: Number of each row's object in its event, shape (n,).
+
+    Returns:
+        int64, shape (n,).
+    """
+    q = np.empty(len(event), np.int64)
+    arguments = np.uint64(key), event.astype(np.uint64), number.astype(np.uint64), q
+    _draw(np.ascontiguousarray(logits), EXP2, starts, spans, banned, *arguments)
+    return q
+
+
+def position(logits: Array, starts: Array, spans: Array, banned: Array, q: Array, symbols: Array) -> Array:
+    """Where indices lie in the conditioner's distributions: the u in (0, 1) that `locate` leads back from, NaN where none does.
+
+    Args:
+        logits: int16, shape (n, K), or (1, K) for n equal rows.
+        starts: int64 first index of each symbol, shape (K,).
+        spans: uint64 width - 1 of each symbol, shape (K,).
+        banned: Which symbols are never drawn, bool, shape (K,).
+        q: int64 indices, shape (n,).
+        symbols: Their symbols, int64, shape (n,).
+
+    Returns:
+        float64, shape (n,): the middle of each index's interval.
+    """
+    below, frequency, total = (np.zeros(len(q), np.uint64) for _ in range(3))
+    _allowed(np.ascontiguousarray(logits), EXP2, banned, symbols, below, frequency, total)
+    place = (q - starts[symbols]).astype(np.float64) + 0.5
+    inside = place / (spans[symbols].astype(np.float64) + 1)
+    u: Array = (below + inside * frequency) / total
+    return np.where(frequency > 0, u, np.nan)
+
+
+def locate(logits: Array, starts: Array, spans: Array, banned: Array, u: Array) -> Array:
+    """The inverse of the conditioner's distribution functions: int64 indices from u in [0, 1), shape (n,); see `position`."""
+    q = np.empty(len(u), np.int64)
+    _locate(np.ascontiguousarray(logits), EXP2, starts, spans, banned, u, q)
+    return q

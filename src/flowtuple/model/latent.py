@@ -1,0 +1,69 @@
+"""Events as latent ones: every value as its place in its own distribution, uniform where the model is right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from flowtuple.codec.chunk import make_context
+from flowtuple.codec.column import TableCoding
+from flowtuple.data.schema import Array, Column
+from flowtuple.data.table import Table
+from flowtuple.errors import Unsupported
+from flowtuple.lattice.context import Context, coding_order
+from flowtuple.lattice.grid import ESCAPE
+from flowtuple.model.draw import position
+from flowtuple.model.score import coded
+
+WIDEST = 2**35  # indices of a bin: 16 bits of frequency and these leave a bit of float64's 52 to spare
+
+
+def is_kept(column: Column, coding: TableCoding) -> bool:
+    """Whether a column is itself in the latent table: ids, which have no density, counters, given columns."""
+    return column.role in ("id", "counter") or column.name in coding.given
+
+
+def check_resolved(coding: TableCoding, where: str) -> None:
+    """Whether numbers from 0 to 1 in float64 can tell all places apart.
+
+    Raises:
+        Unsupported: A column's bins are too wide, as of lossless float64 or of integers beyond 2^35.
+    """
+    for name, flow in coding.flow.columns.items():
+        if flow.network is not None and int(flow.bins.spans[:-1].max(initial=0)) >= WIDEST:  # the last lies outside
+            raise Unsupported(
+                f"{where}: column {name!r} has more values than a latent number tells apart; train it with a bound"
+            )
+
+
+def to_latent(events: Table, coding: TableCoding) -> Table:
+    """The latent table of events: float64 from 0 to 1, NaN for a value that the model's lattice does not hold.
+
+    A value that follows from others without doubt is 0.5. Ids, counters and given columns stay as they are.
+
+    Args:
+        events: At least the columns of the flow.
+        coding: Schema, lattices and flow, of which every column but ids has a density.
+    """
+    context = make_context(coding.columns, events.num_entries, events.data)
+    data = {}
+    for column in coding_order(coding.columns, tuple(coding.flow.columns)):
+        stored = events.data[column.name]
+        latent = _latent(stored.reshape(-1), column, coding, context) if column.name in coding.flow.columns else None
+        data[column.name] = stored if latent is None or is_kept(column, coding) else latent.reshape(stored.shape)
+    columns = [c if is_kept(c, coding) else replace(c, dtype="float64") for c in coding.columns if c.name in data]
+    return Table(events.name, tuple(columns), events.num_entries, {c.name: data[c.name] for c in columns})
+
+
+def _latent(stored: Array, column: Column, coding: TableCoding, context: Context) -> Array:
+    """A column's places, in stored order."""
+    flow = coding.flow.columns[column.name]
+    found = coded(stored, column, coding, context)
+    if flow.network is None:
+        return found.rows.unsort(np.where(found.countable & (found.coded == 0), 0.5, np.nan))
+    symbols, u = flow.bins.symbol(found.coded), np.empty(len(found.coded))
+    banned = flow.bins.starts == ESCAPE
+    for part, logits in found.blocks:
+        u[part] = position(logits, flow.bins.starts, flow.bins.spans, banned, found.coded[part], symbols[part])
+    return found.rows.unsort(np.where(found.countable, u, np.nan))

@@ -1,0 +1,52 @@
+"""How surprising an event is: not its bits, which mostly count its objects, but those beyond what the model expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from flowtuple.codec.column import TableCoding
+from flowtuple.data.schema import Array
+from flowtuple.data.table import read_all
+from flowtuple.model.events import Drawn
+from flowtuple.model.index_sampler import at_random
+from flowtuple.model.score import score
+
+EVENTS = 4096
+_SEED = 0x5EED
+
+
+@dataclass(frozen=True, eq=False)
+class Expectation:
+    """Mean and variance of each column's bits, over events that the model itself has drawn.
+
+    Attributes:
+        mean: float64, shape (columns,).
+        variance: The same.
+    """
+
+    mean: Array
+    variance: Array
+
+    @classmethod
+    def of(cls, bits: Array) -> Self:
+        """From the bits of rows that the model has drawn, shape (n, columns)."""
+        return cls(bits.mean(axis=0), bits.var(axis=0))
+
+    def surprise(self, bits: Array) -> Array:
+        """sum_d (b_d - H_d) / sqrt(sum_d Var_d) of each row of shape (n, columns); 0 where nothing ever varies."""
+        spread = float(np.sqrt(self.variance.sum()))
+        total: Array = (bits - self.mean).sum(axis=1)
+        return total / spread if spread > 0 else np.zeros_like(total)
+
+
+def expectation(name: str, coding: TableCoding) -> Expectation:
+    """What a model expects of its own events.
+
+    Raises:
+        Unsupported: A column has no density, so that none can be drawn.
+    """
+    drawn = Drawn(name, coding, EVENTS, at_random(_SEED, name))
+    return Expectation.of(score(read_all(drawn), coding).bits)

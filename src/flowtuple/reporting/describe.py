@@ -1,0 +1,317 @@
+"""What is in an input or in a file, as plain JSON-ready numbers: `inspect`, `info` and the figures behind the report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowtuple.codec.directory import Entry
+from flowtuple.comparison.verification import Promise, said_of
+from flowtuple.data.memory import MEMORY
+from flowtuple.data.schema import Bound, Column
+from flowtuple.data.table import Dataset, Table, TableSource, read_all, read_like
+from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.file import layout
+from flowtuple.file.file import File
+from flowtuple.file.layout import SectionKind
+from flowtuple.file.model import pack_column
+from flowtuple.file.table import StoredTable
+from flowtuple.io.root_writer import root_changes, root_renamed
+from flowtuple.lattice.context import Parent
+from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
+from flowtuple.lattice.grid import Decimal, Grid, Integers, Mantissas, Ordered
+from flowtuple.lattice.lattice import resolve_std
+from flowtuple.lattice.prediction import Prediction
+from flowtuple.lattice.statistics import Statistics
+from flowtuple.reporting.report import ColumnSize, ReportInput
+from flowtuple.runtime.progress import Progress, silent
+from flowtuple.training.lattices import sentinel_spread_in_words, std_without_sentinels, survey
+
+_NEXT = "compare with the file that was compressed"
+
+
+def inspect_dataset(dataset: Dataset, progress: Progress = silent) -> dict[str, Any]:
+    """Columns, types, roles, ranges, special values and exact grids of every table of an input."""
+    tables = [
+        {"name": name, "events": source.num_entries, "columns": _inspect_table(source, progress)}
+        for name, source in dataset.tables.items()
+    ]
+    refused = dict(dataset.refused)
+    return {"input": dataset.description, "tables": tables, "carried": list(dataset.carried), "refused": refused}
+
+
+def _inspect_table(source: TableSource, progress: Progress) -> list[dict[str, Any]]:
+    statistics = survey(source, progress)
+    return [_inspect_column(column, statistics.get(column.name)) for column in source.columns]
+
+
+def _inspect_column(column: Column, statistics: Statistics | None) -> dict[str, Any]:
+    out = column.to_json() | {"role": column.role}
+    if statistics is None:
+        return out | {"lattice": "carried as it is"}
+    patterns = np.array(sorted({*statistics.specials}), dtype=f"u{np.dtype(column.dtype).itemsize}")
+    specials: Counter[str] = Counter()
+    for pattern, value in zip(patterns.tolist(), patterns.view(column.dtype).tolist(), strict=True):
+        specials[str(value)] += statistics.specials[pattern]
+    sentinels = np.array(statistics.sentinels(), dtype=patterns.dtype).view(column.dtype).tolist() if column.is_float else []
+    constant = statistics.low == statistics.high and not specials
+    spread = std_without_sentinels(statistics) if column.is_float else None
+    if spread is not None:
+        out["warning"] = f"{sentinel_spread_in_words(statistics, spread)}: bound it with abs:E or rel:R, not std:S"
+    return out | {
+        "values": statistics.count,
+        "low": statistics.low,
+        "high": statistics.high,
+        "std": statistics.std if statistics.finite else None,
+        "special": dict(specials),
+        "repeated": sentinels,
+        "lattice": "constant" if constant and statistics.count else grid_in_words(statistics.exact_grid()),
+    }
+
+
+def grid_in_words(grid: Grid) -> str:
+    """What kind of lattice a grid is, for a person.
+
+    Example:
+        >>> grid_in_words(Decimal("float32", 0)), grid_in_words(Ordered("float32", 13))
+        ('integers stored as float32', 'float32 cut to 10 mantissa bits')
+    """
+    if isinstance(grid, Integers):
+        return "integers" if grid.width == 1 else f"integers in cells of {grid.width}"
+    if isinstance(grid, Decimal):
+        return f"decimals of {grid.digits} digits" if grid.digits else f"integers stored as {grid.dtype}"
+    if isinstance(grid, Ordered) and grid.shift:
+        bits = {"float16": 10, "float32": 23, "float64": 52}[grid.dtype] - grid.shift
+        return f"{grid.dtype} cut to {bits} mantissa bits"
+    if isinstance(grid, Ordered):
+        return f"full {grid.dtype}"
+    if isinstance(grid, Mantissas):
+        return f"{grid.bits} mantissa bits"
+    return "equal cells" if grid.kind == "uniform" else "cells in proportion to the value"
+
+
+def info(path: str | os.PathLike[str], model: str | os.PathLike[str] | None = None, memory: int = MEMORY) -> dict[str, Any]:
+    """Schema, bounds, sizes per column and per section, model, checksums and provenance of a file.
+
+    Sizes are in bytes. A column's model bytes are its share of the compressed model by uncompressed size. The flow is left
+    out where the file refers to a model that is not at hand. A description or a model that takes a large part of `memory`, in
+    bytes, is refused.
+    """
+    with File(path, model=model, memory=memory) as file:
+        storage = file.storage
+        sections = Counter({kind.name.lower(): 0 for kind in SectionKind})
+        for section in file.sections:
+            sections[section.kind.name.lower()] += section.length
+        return {
+            "path": file.path,
+            "bytes": file.size,
+            "format": f"{layout.MAJOR}.{layout.MINOR}",
+            "sections": dict(sections) | {"index": file.index_size},
+            "checksums": [
+                {"section": s.kind.name.lower(), "offset": s.offset, "bytes": s.length, "xxh3": f"{s.checksum:016x}"}
+                for s in file.sections
+            ],
+            "provenance": file.meta.get("provenance", {}),
+            "carried": file.meta.get("carried", []),
+            "left_out": [part.to_json() for part in file.left_out],
+            "tables": [_table_info(t, storage.get(t.name, {}), known=model is not None) for t in file.tables.values()],
+        }
+
+
+def _table_info(table: StoredTable, storage: Mapping[str, Any], *, known: bool) -> dict[str, Any]:
+    stored = _stored(table)
+    flow = table.flow if known or not table.model_reference else LatticeFlow()
+    model = column_model_bytes(table, flow)
+    return {
+        "name": table.name,
+        "events": table.num_entries,
+        "chunks": len(table.chunks),
+        "model_bytes": table.model_bytes,
+        "model_reference": table.model_reference,
+        "root_changes": root_changes(table.columns, storage),
+        "root_renamed": root_renamed(table.name, table.columns, storage),
+        "columns": [
+            _column_info(table, column, stored[column.name], model, flow.columns.get(column.name)) for column in table.columns
+        ],
+    }
+
+
+def _column_info(
+    table: StoredTable,
+    column: Column,
+    stored: _Stored,
+    model: Mapping[str, int],
+    flow: ColumnFlow | None,
+) -> dict[str, Any]:
+    lattice = table.lattices.get(column.name)
+    return column.to_json() | {
+        "role": column.role,
+        "asked": table.asked.get(column.name, "lossless"),
+        "bound": str(lattice.bound) if lattice else "lossless",
+        "lattice": grid_in_words(lattice.grid) if lattice else "carried as it is",
+        "bytes": stored.nbytes,
+        "model_bytes": model.get(column.name, 0),
+        "methods": dict(stored.methods),
+        "parents": [_parent_in_words(p) for p in flow.parents] if flow else [],
+        "prediction": prediction_in_words(flow.prediction) if flow and flow.prediction else "",
+        "parameters": flow.network.parameters if flow and flow.network else 0,
+    }
+
+
+@dataclass
+class _Stored:
+    """Bytes of a column, and in how many chunks each method stores it."""
+
+    nbytes: int = 0
+    methods: Counter[str] = field(default_factory=Counter)
+
+
+def _stored(table: StoredTable) -> dict[str, _Stored]:
+    """Every column, chunk after chunk: of a wide and long table the entries would not all fit into memory."""
+    found = {column.name: _Stored() for column in table.columns}
+    for chunk in table.stored():
+        for name, entry in chunk.items():
+            found[name].nbytes += len(entry)
+            found[name].methods[_method(entry)] += 1
+    return found
+
+
+def _method(stored: Entry) -> str:
+    return stored.method.name.lower() + (" of residuals" if stored.residual else "")
+
+
+def _parent_in_words(parent: Parent) -> str:
+    """The column where the relation goes without saying, else both."""
+    if parent.relation in ("row", "event"):
+        return parent.column
+    return f"{parent.relation} {parent.column}".strip() + (f" by {parent.through}" if parent.through else "")
+
+
+def prediction_in_words(prediction: Prediction) -> str:
+    """A prediction as a formula.
+
+    Example:
+        >>> from flowtuple.lattice.prediction import Term
+        >>> terms = (Term(1.0, "x", (Parent("row", "a"),)), Term(-2.0, "hypot", (Parent("row", "b"), Parent("row", "c"))))
+        >>> prediction_in_words(Prediction(terms))
+        'a - 2 hypot(b, c)'
+    """
+    words = ""
+    for term in prediction.terms:
+        inputs = ", ".join(_parent_in_words(p) for p in term.inputs)
+        value = inputs if term.function == "x" else f"{term.function}({inputs})"
+        size = f"{abs(term.coefficient):g} " if abs(term.coefficient) != 1 else ""
+        sign = "-" if term.coefficient < 0 else "+"
+        words += f" {sign} {size}{value}" if words else ("-" if sign == "-" else "") + size + value
+    return words
+
+
+def column_model_bytes(table: StoredTable, flow: LatticeFlow) -> dict[str, int]:
+    """Each column's share of its table's compressed model."""
+    numbers = {c.name: k for k, c in enumerate(table.columns)}
+    plain = {name: len(pack_column(column, numbers)) for name, column in flow.columns.items()}
+    total = sum(plain.values())
+    return {name: round(table.model_bytes * size / total) for name, size in plain.items()}
+
+
+def report_input(original: Dataset, file: File, title: str) -> ReportInput:
+    """All that the report speaks of: original and decoded tables with bounds and sizes."""
+    pairs: list[tuple[Table, Table]] = []
+    sizes: list[ColumnSize] = []
+    for name, stored in file.tables.items():
+        source, decoded, files = original.table(name), read_all(stored), f"{original.description} against {file.path}"
+        check_comparable(source, stored, files)
+        whole = read_like(source, stored.columns, 0, stored.num_entries), decoded
+        check_comparable(*whole, files)
+        pairs.append((_without_given(whole[0], stored), _without_given(whole[1], stored)))
+        sizes += [size for size in _column_sizes(stored, decoded) if size.column not in stored.given]
+    return ReportInput(
+        title=title,
+        original_path=Path(original.description).name,
+        compressed_path=Path(file.path).name,
+        input_bytes=original.nbytes,
+        compressed_bytes=file.size,
+        model_bytes=sum(t.model_bytes for t in file.tables.values()),
+        index_bytes=file.index_size,
+        tables=pairs,
+        bounds={
+            name: {c: bound for c, bound in promises(file, name).items() if c not in t.given} for name, t in file.tables.items()
+        },
+        rival_bounds={table.name: _asked_bounds(table, file.tables[table.name]) for table, _ in pairs},
+        sizes=sizes,
+    )
+
+
+def promises(file: File, table: str) -> dict[str, Bound | Promise]:
+    """How far each column of numbers may lie from its original, the first one where the file was compressed again."""
+    said = said_of(file.meta.get("provenance"))
+    out: dict[str, Bound | Promise] = {}
+    for column, lattice in file.tables[table].lattices.items():
+        out[column] = lattice.bound
+        with contextlib.suppress(InvalidArgument):  # what another version says that this one does not know
+            promise = Promise.parse(said.get(f"{table}/{column}", str(lattice.bound)))
+            out[column] = promise.bound or promise
+    return out
+
+
+def _without_given(table: Table, stored: StoredTable) -> Table:
+    """What the file itself holds of a table."""
+    return Table(table.name, tuple(c for c in table.columns if c.name not in stored.given), table.num_entries, table.data)
+
+
+def _asked_bounds(original: Table, stored: StoredTable) -> dict[str, Bound]:
+    """The bounds as they were asked for, `std` resolved on the original: rivals know nothing of grids shared by columns."""
+    bounds = {}
+    for column in original.columns:
+        if column.name in stored.lattices:
+            asked = Bound.parse(stored.asked.get(column.name, "lossless"))
+            if asked.kind == "std":
+                statistics = Statistics(column.dtype)
+                statistics.update(original.data[column.name].reshape(-1))
+                asked = resolve_std(asked, statistics)
+            bounds[column.name] = asked
+    return bounds
+
+
+def check_comparable(original: TableSource, decoded: TableSource, files: str) -> None:
+    """Refuse what was not made from this original; of tables in memory, also by how many values their columns hold.
+
+    Raises:
+        InvalidArgument: Events, columns, types or numbers of values differ.
+    """
+    if original.num_entries != decoded.num_entries:
+        raise InvalidArgument(
+            f"{files}: table {decoded.name!r} has {original.num_entries} events against {decoded.num_entries}; {_NEXT}"
+        )
+    columns = {c.name: c for c in original.columns}
+    for column in decoded.columns:
+        if column.hidden:  # has no name that another format would keep; compared through what it counts
+            continue
+        where, found = f"{files}: column {column.name!r}", columns.get(column.name)
+        if found is None:
+            raise InvalidArgument(f"{where} is not in the original ({nearest(column.name, columns)}); {_NEXT}")
+        if (found.counter is None) != (column.counter is None):
+            raise InvalidArgument(f"{where} holds lists in one and single values in the other; {_NEXT}")
+        if (found.dtype, found.shape) != (column.dtype, column.shape):
+            raise InvalidArgument(f"{where} is {found.dtype} against {column.dtype}; {_NEXT}")
+        if isinstance(original, Table) and isinstance(decoded, Table):
+            sizes = len(original.data[column.name]), len(decoded.data[column.name])
+            if sizes[0] != sizes[1]:
+                raise InvalidArgument(f"{where} has {sizes[0]} values against {sizes[1]}; {_NEXT}")
+
+
+def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:
+    found, model = _stored(stored), column_model_bytes(stored, stored.flow)
+    sizes = []
+    for column in stored.columns:
+        method, nbytes = ", ".join(found[column.name].methods), found[column.name].nbytes
+        values = int(np.size(decoded.data[column.name])) if not column.is_opaque else decoded.num_entries
+        sizes.append(ColumnSize(stored.name, column.name, method, nbytes, model.get(column.name, 0), values))
+    return sizes
