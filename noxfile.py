@@ -31,7 +31,14 @@ def tests(session: nox.Session) -> None:
 def core(session: nox.Session) -> None:
     """Reading a file with nothing but the light core installed."""
     session.install("-c", "constraints.txt", "-e", ".", "pytest", "pytest-xdist", "hypothesis")
-    session.run("python", "-m", "pytest", "tests/test_golden.py", "tests/test_container.py", *session.posargs)
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "tests/test_golden.py",
+        "tests/test_container.py",
+        *session.posargs,
+    )
 
 
 @nox.session

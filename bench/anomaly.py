@@ -21,7 +21,9 @@ from flowtuple.data.table import read_all
 from flowtuple.io.source import open_dataset
 
 
-def supervised(train: dict[str, np.ndarray], test: dict[str, np.ndarray], label: str, seed: int) -> str:
+def supervised(
+    train: dict[str, np.ndarray], test: dict[str, np.ndarray], label: str, seed: int
+) -> str:
     """Area of boosted trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -33,7 +35,9 @@ def supervised(train: dict[str, np.ndarray], test: dict[str, np.ndarray], label:
 
 def main() -> None:
     """Print one line for each flow and score."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--label", required=True)
     parser.add_argument("--bound", default="rel:1e-2")
@@ -52,7 +56,10 @@ def main() -> None:
             options = {"flow": ft.RowFlow(flow)} if flow != "lattice" else {"effort": a.effort}
             with tempfile.TemporaryDirectory() as folder:
                 paths = [Path(folder) / name for name in ("background.flow", "signal.flow")]
-                parts = [{n: v[kind] for n, v in train.items() if n != a.label} for kind in (~signal, signal)]
+                parts = [
+                    {n: v[kind] for n, v in train.items() if n != a.label}
+                    for kind in (~signal, signal)
+                ]
                 bound = {} if flow != "lattice" else {"tolerance": {"*": a.bound}}
                 ft.train(parts[0], paths[0], **bound, **options)
                 ft.train(parts[1], paths[1], like=paths[0], **options)

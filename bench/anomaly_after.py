@@ -54,7 +54,9 @@ def silent(share: float, loss: float) -> None:
 
 def autoencoder(a: argparse.Namespace, normal: Rows, seed: int) -> AutoencoderCodec:
     """A network that has learned the normal rows."""
-    training = ft.Training(epochs=a.epochs, batch=256, weight_decay=1e-2, schedule="one-cycle", patience=0)
+    training = ft.Training(
+        epochs=a.epochs, batch=256, weight_decay=1e-2, schedule="one-cycle", patience=0
+    )
     asked = Autoencoder(a.latent, network="elu-bn", normalisation="standard", training=training)
     return AutoencoderCodec.fit(normal, asked, seed, silent)[0]
 
@@ -66,7 +68,9 @@ def flow_score(a: argparse.Namespace, normal: Rows, folder: Path) -> Score:
         ft.train(columns, model, tolerance={"*": a.bound}, effort=a.effort)
     else:
         ft.train(columns, model, flow=ft.RowFlow(a.flow, training=ft.Training(epochs=a.epochs)))
-    return lambda values: -np.asarray(ft.score(model, columns_of(normal, values))["log_prob"], np.float64)
+    return lambda values: (
+        -np.asarray(ft.score(model, columns_of(normal, values))["log_prob"], np.float64)
+    )
 
 
 def snapped(rows: Rows, bound: str) -> Array:
@@ -81,11 +85,15 @@ def by_rival(rows: Rows, rival: PerColumn, std: float) -> Array:
     for name, x in columns_of(rows, rows.values).items():
         amount = std * float(rows.values[:, rows.columns.index(name)].std())
         bound = Bound("abs", amount) if x.dtype.kind == "f" and amount > 0 else Bound()
-        out.append(rival.decode_column(rival.encode_column(x, bound), x.dtype, bound).astype(np.float64))
+        out.append(
+            rival.decode_column(rival.encode_column(x, bound), x.dtype, bound).astype(np.float64)
+        )
     return np.stack(out, axis=1)
 
 
-def compressed(a: argparse.Namespace, normal: Rows, test: Rows, scores: AutoencoderCodec) -> Iterator[tuple[str, str, Array]]:
+def compressed(
+    a: argparse.Namespace, normal: Rows, test: Rows, scores: AutoencoderCodec
+) -> Iterator[tuple[str, str, Array]]:
     """Codec, setting and what becomes of the rows."""
     for std in a.std:
         yield "flowtuple", f"std:{std:g}", snapped(test, f"std:{std:g}")
@@ -97,24 +105,34 @@ def compressed(a: argparse.Namespace, normal: Rows, test: Rows, scores: Autoenco
     for bits in a.bits:
         codec = replace(latent, bits=bits)
         yield "latent", f"N = {bits}", codec.decode(codec.encode(test.values), len(test))
-    for name, network in {"autoencoder": autoencoder(a, normal, a.seed + 1), "the one that scores": scores}.items():
+    for name, network in {
+        "autoencoder": autoencoder(a, normal, a.seed + 1),
+        "the one that scores": scores,
+    }.items():
         yield name, f"{a.latent} numbers", network.decode(network.encode(test.values), len(test))
 
 
-def judged(scores: dict[str, Score], before: dict[str, Array], after: Array, wanted: Array, event: Array) -> str:
+def judged(
+    scores: dict[str, Score], before: dict[str, Array], after: Array, wanted: Array, event: Array
+) -> str:
     """Cells of the table: area and change of each score."""
     cells = []
     for name, score in scores.items():
         found = score(after)
         gained = gained_area(before[name], found, wanted, event)
         area = area_under_roc(found, wanted, None, event)
-        cells += [f"{area.value:.4f}", f"{gained.value:+.4f} ({gained.low:+.4f} to {gained.high:+.4f})"]
+        cells += [
+            f"{area.value:.4f}",
+            f"{gained.value:+.4f} ({gained.low:+.4f} to {gained.high:+.4f})",
+        ]
     return " | ".join(cells)
 
 
 def main() -> None:
     """Print a table row for each codec and setting."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--anomaly", required=True)
     parser.add_argument("--columns", nargs="*", default=[])
@@ -131,26 +149,38 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     a = parser.parse_args()
     everything, _ = cut_rows(read_rows(open_dataset(a.source), a.columns), a.where)
-    anomalous = evaluate(a.anomaly, dict(zip(everything.columns, everything.values.T, strict=True)), a.source)
+    anomalous = evaluate(
+        a.anomaly, dict(zip(everything.columns, everything.values.T, strict=True)), a.source
+    )
     hidden = cut_columns(a.anomaly) | set(a.exclude)
     rows = everything.only([name for name in everything.columns if name not in hidden])
     first = (np.random.default_rng(a.seed).permutation(rows.events) < 0.6 * rows.events)[rows.event]
     normal, test, wanted = rows.some(first & ~anomalous), rows.some(~first), anomalous[~first]
-    print(f"{len(normal)} normal rows learned; {int(wanted.sum())} anomalies among {len(test)} to judge", end="; ")
+    print(
+        f"{len(normal)} normal rows learned; {int(wanted.sum())} anomalies among {len(test)} to judge",
+        end="; ",
+    )
     print(f"{len(rows.columns)} columns: {', '.join(rows.columns)}")
     with tempfile.TemporaryDirectory() as folder:
         network = autoencoder(a, normal, a.seed)
-        scores = {"flow": flow_score(a, normal, Path(folder)), "autoencoder": network.reconstruction_error}
+        scores = {
+            "flow": flow_score(a, normal, Path(folder)),
+            "autoencoder": network.reconstruction_error,
+        }
         before = {name: score(test.values) for name, score in scores.items()}
         for name, found in before.items():
             print(f"before, {name}: {area_under_roc(found, wanted, None, test.event)}", flush=True)
-        print("| codec | setting | mean / std | max / std | zeros kept | flow | change | autoencoder | change |")
+        print(
+            "| codec | setting | mean / std | max / std | zeros kept | flow | change | autoencoder | change |"
+        )
         print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
         for codec, setting, after in compressed(a, normal, test, network):
             mean, most = overall(measure(test, after))
             zeros = f"{np.mean(after[test.values == 0] == 0):.3f}"
             areas = judged(scores, before, after, wanted, test.event)
-            print(f"| {codec} | {setting} | {mean:.1e} | {most:.1e} | {zeros} | {areas} |", flush=True)
+            print(
+                f"| {codec} | {setting} | {mean:.1e} | {most:.1e} | {zeros} | {areas} |", flush=True
+            )
 
 
 if __name__ == "__main__":

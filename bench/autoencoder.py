@@ -43,7 +43,15 @@ FOUR = {
     ("leaky-relu-bn", "custom"): "5.750e-4",
     ("elu-bn", "custom"): "5.754e-4",
 }
-MANY = {8: "4.53e-4", 10: "2.16e-4", 12: "9.03e-5", 14: "3.57e-5", 16: "1.40e-5", 18: "4.54e-6", 20: "2.47e-6"}
+MANY = {
+    8: "4.53e-4",
+    10: "2.16e-4",
+    12: "9.03e-5",
+    14: "3.57e-5",
+    16: "1.40e-5",
+    18: "4.54e-6",
+    20: "2.47e-6",
+}
 MEANS = {  # of (x' - x) / x: m, p_T, phi, eta
     ("tanh", "none"): ("-5.7e-3", "-2.0e-6", "-4.8e-3", "-1.01"),
     ("tanh", "standard"): ("1.3e-3", "1.6e-2", "-1.8e-2", "6.0e-2"),
@@ -59,11 +67,17 @@ def published(asked: Autoencoder, columns: int) -> str:
     if asked.variational:
         return ""
     if columns > len(KINDS):
-        return MANY.get(asked.latent, "") if (asked.network, asked.normalisation) == ("leaky-relu-bn", "custom") else ""
+        return (
+            MANY.get(asked.latent, "")
+            if (asked.network, asked.normalisation) == ("leaky-relu-bn", "custom")
+            else ""
+        )
     return FOUR.get((asked.network, asked.normalisation), "") if asked.latent == 3 else ""
 
 
-def residuals(asked: Autoencoder, test: Rows, decoded: np.ndarray, found: tuple[Accuracy, ...]) -> list[str]:
+def residuals(
+    asked: Autoencoder, test: Rows, decoded: np.ndarray, found: tuple[Accuracy, ...]
+) -> list[str]:
     """Rows of the table of relative residuals."""
     lines = []
     for k, column in enumerate(found):
@@ -72,7 +86,9 @@ def residuals(asked: Autoencoder, test: Rows, decoded: np.ndarray, found: tuple[
         known = published(asked, len(found)) and kind in KINDS and len(found) == len(KINDS)
         mean = MEANS[asked.network, asked.normalisation][KINDS.index(kind)] if known else ""
         figures = f"{-column.response:.2e} | {mean} | {column.width:.2e} | {np.median(relative):.2e} | {column.half_width:.2e}"
-        lines.append(f"| {named(asked)} | {column.column} | {figures} | {column.relative_largest:.2e} |")
+        lines.append(
+            f"| {named(asked)} | {column.column} | {figures} | {column.relative_largest:.2e} |"
+        )
     return lines
 
 
@@ -89,8 +105,17 @@ def judged(train: Rows, test: Rows, asked: Autoencoder, seed: int) -> tuple[str,
     seconds = time.perf_counter() - begin
     decoded = codec.decode(codec.encode(test.values), len(test))
     found = measure(test, decoded)
-    parameters = sum(p.numel() for network in (codec.encoder, codec.decoder) if network for p in network.parameters())
-    errors = codec.squared_error(test.values), codec.squared_error(test.values, rounded=True), codec.squared_error(train.values)
+    parameters = sum(
+        p.numel()
+        for network in (codec.encoder, codec.decoder)
+        if network
+        for p in network.parameters()
+    )
+    errors = (
+        codec.squared_error(test.values),
+        codec.squared_error(test.values, rounded=True),
+        codec.squared_error(train.values),
+    )
     mean, most = overall(found)
     text = " | ".join([*(f"{error:.3e}" for error in errors), published(asked, len(found))])
     row = f"| {named(asked)} | {len(train)} | {parameters} | {text} | {mean:.2e} | {most:.2e} | {seconds:.0f} |"
@@ -99,7 +124,9 @@ def judged(train: Rows, test: Rows, asked: Autoencoder, seed: int) -> tuple[str,
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--columns", nargs="*", default=[])
     parser.add_argument("--exclude", nargs="*", default=[])
@@ -122,7 +149,9 @@ def main() -> None:
     """Print a row for each size, network, normalisation and latent size."""
     a = arguments()
     rows = read_rows(select(open_dataset(a.source), a.columns, a.exclude))
-    shuffled = np.random.default_rng(a.seed).permutation(rows.events)[rows.event]  # files may be ordered by kind of event
+    shuffled = np.random.default_rng(a.seed).permutation(rows.events)[
+        rows.event
+    ]  # files may be ordered by kind of event
     held = shuffled < a.held_out * rows.events
     test, places, each = rows.some(held), np.flatnonzero(~held), []
     print(f"{len(rows)} rows of {', '.join(rows.columns)}; {len(test)} held out; {a.epochs} epochs")
@@ -135,15 +164,24 @@ def main() -> None:
     for size in a.sizes or [len(places)]:
         keep = np.zeros(len(rows), bool)
         keep[places[np.argsort(shuffled[places], kind="stable")][:size]] = True
-        for network, normalisation, beta, latent in product(a.networks, a.normalisations, a.variational, a.latent):
+        for network, normalisation, beta, latent in product(
+            a.networks, a.normalisations, a.variational, a.latent
+        ):
             asked = Autoencoder(
-                latent, network=network, normalisation=normalisation, unit=a.unit, variational=beta, training=training
+                latent,
+                network=network,
+                normalisation=normalisation,
+                unit=a.unit,
+                variational=beta,
+                training=training,
             )
             row, lines = judged(rows.some(keep), test, asked, a.seed)
             each += lines
             print(row, flush=True)
     if a.each:
-        print(f"\n| {heading} | column | mean (x' - x)/x | published | width | median | 68 % half-width | max / std |")
+        print(
+            f"\n| {heading} | column | mean (x' - x)/x | published | width | median | 68 % half-width | max / std |"
+        )
         print("|---|---|---:|---|---:|---:|---:|---:|---:|---:|", *each, sep="\n")
 
 

@@ -31,14 +31,20 @@ def rows_of(a: argparse.Namespace) -> tuple[Rows, dict[str, str]]:
     """The preset's rows, and its formulas."""
     dataset, preset = open_dataset(a.source), reference_preset(a.preset)
     names = [c.name for table in dataset.tables.values() for c in table.columns]
-    columns = preset.find([n for n in names if not a.columns or any(Path(n).match(g) for g in a.columns)], a.source)
+    columns = preset.find(
+        [n for n in names if not a.columns or any(Path(n).match(g) for g in a.columns)], a.source
+    )
     rows = read_rows(dataset, exactly=list(columns.values()))
-    return cut_rows(rows, preset.cuts, preset.values(rows, columns, a.unit))[0], preset.formulas(columns, a.unit)
+    return cut_rows(rows, preset.cuts, preset.values(rows, columns, a.unit))[0], preset.formulas(
+        columns, a.unit
+    )
 
 
 def main() -> None:
     """Print a table row for each method and second codec."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--columns", nargs="*", default=[])
     parser.add_argument("--preset", default="jets4")
@@ -53,20 +59,41 @@ def main() -> None:
     rows, formulas = rows_of(a)
     asked = Autoencoder(a.latent, network=a.network, unit=a.unit, formulas=formulas)
     asked = replace(asked, training=replace(asked.training, epochs=a.epochs))
-    flow = fit_codec(rows, Latent(unit=a.unit, training=ft.Training(epochs=a.flow_epochs)), 0, lambda share, loss: None)[0]
+    flow = fit_codec(
+        rows,
+        Latent(unit=a.unit, training=ft.Training(epochs=a.flow_epochs)),
+        0,
+        lambda share, loss: None,
+    )[0]
     network = fit_codec(rows, asked, 0, lambda share, loss: None)[0]
-    methods = {f"latent, N = {bits}": replace(flow, bits=bits) for bits in a.bits} | {f"autoencoder, {a.latent}": network}
+    methods = {f"latent, N = {bits}": replace(flow, bits=bits) for bits in a.bits} | {
+        f"autoencoder, {a.latent}": network
+    }
     print(f"{len(rows)} rows of {', '.join(rows.columns)}")
-    print("| method | as it is | " + " | ".join(f"then {t}" for t in SECOND) + " | then flowtuple | mean / std | max / std |")
+    print(
+        "| method | as it is | "
+        + " | ".join(f"then {t}" for t in SECOND)
+        + " | then flowtuple | mean / std | max / std |"
+    )
     print("|---|" + "---:|" * (len(SECOND) + 4))
     with tempfile.TemporaryDirectory() as folder:
         path, packed = Path(folder) / "x.ref", Path(folder) / "x.ftup"
         for name, codec in methods.items():
-            sizes = [stored.write(replace(codec, then=then), rows, path).bits_per_value for then in ("", *SECOND)]
+            sizes = [
+                stored.write(replace(codec, then=then), rows, path).bits_per_value
+                for then in ("", *SECOND)
+            ]
             found = stored.write(codec, rows, path)
-            sizes.append(8 * ft.compress(path, packed, effort=a.effort).file_bytes / rows.values.size)
+            sizes.append(
+                8 * ft.compress(path, packed, effort=a.effort).file_bytes / rows.values.size
+            )
             mean, most = overall(found.accuracy)
-            print(f"| {name} | " + " | ".join(f"{size:.3f}" for size in sizes) + f" | {mean:.2e} | {most:.2e} |", flush=True)
+            print(
+                f"| {name} | "
+                + " | ".join(f"{size:.3f}" for size in sizes)
+                + f" | {mean:.2e} | {most:.2e} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -33,7 +33,10 @@ def meters() -> tuple[Callable[[], Callable[[], int]], Callable[[], int]]:
 def main() -> None:
     """Do one step and print what it took as a line of JSON."""
     content = json.loads(sys.argv[1])
-    task, subject = Task(**content | {"folder": Path(content["folder"])}), METHODS[content["method"]]
+    task, subject = (
+        Task(**content | {"folder": Path(content["folder"])}),
+        METHODS[content["method"]],
+    )
     peak_meter, resident = meters()
     if task.step != "initialise":
         subject.initialise(task)
@@ -41,12 +44,25 @@ def main() -> None:
         sys.modules["torch"].set_num_threads(task.threads)
     if task.step in ("encode", "decode"):
         task.model = subject.load(task)()
-    work = partial(subject.initialise, task) if task.step == "initialise" else getattr(subject, task.step)(task)
+    work = (
+        partial(subject.initialise, task)
+        if task.step == "initialise"
+        else getattr(subject, task.step)(task)
+    )
     peak, before, cpu, start = peak_meter(), resident(), time.process_time(), time.perf_counter()
     kept = work()
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     print()
-    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak(), "held_bytes": resident() - before}))
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "cpu_seconds": cpu,
+                "peak_bytes": peak(),
+                "held_bytes": resident() - before,
+            }
+        )
+    )
     del kept
 
 

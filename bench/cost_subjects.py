@@ -50,7 +50,9 @@ class Reference:
         if getattr(codec, "encoder", None) is not None:
             from safetensors.torch import save
 
-            (folder / "encoder").write_bytes(save({k: v.contiguous() for k, v in codec.encoder.state_dict().items()}))
+            (folder / "encoder").write_bytes(
+                save({k: v.contiguous() for k, v in codec.encoder.state_dict().items()})
+            )
 
     def load(self, task: Task) -> Callable[[], Any]:
         from safetensors.torch import load
@@ -60,12 +62,17 @@ class Reference:
         from flowtuple.benchmark.published.networks import encoder
 
         def work() -> Any:
-            settings, weights = json.loads((task.folder / "out.json").read_text()), (task.folder / "out.weights").read_bytes()
+            settings, weights = (
+                json.loads((task.folder / "out.json").read_text()),
+                (task.folder / "out.weights").read_bytes(),
+            )
             if self.options == "Latent":
                 return LatentCodec.restore(settings, weights, "model")
             network = encoder(settings["network"], settings["widths"])
             network.load_state_dict(load((task.folder / "encoder").read_bytes()))
-            return replace(AutoencoderCodec.restore(settings, weights, "model"), encoder=network.eval())
+            return replace(
+                AutoencoderCodec.restore(settings, weights, "model"), encoder=network.eval()
+            )
 
         return work
 
@@ -100,7 +107,9 @@ class Baler:
             pieces = baler.baler_pack(rows.values, rows.columns, asked)
             for name, content in zip(baler.FILES, pieces, strict=True):
                 (task.folder / f"out.{name}").write_bytes(content)
-            (task.folder / "normalization_features.npy").write_bytes(pieces[1])  # where decoding looks for it
+            (task.folder / "normalization_features.npy").write_bytes(
+                pieces[1]
+            )  # where decoding looks for it
 
         return work
 
@@ -120,7 +129,10 @@ class Baler:
 
         rows, folder = task.rows(), task.folder
         np.savez(folder / "rows.npz", data=rows.values, names=np.array(rows.columns))
-        config, ranges = baler.baler_config(baler.Baler()), np.load(folder / "normalization_features.npy")
+        config, ranges = (
+            baler.baler_config(baler.Baler()),
+            np.load(folder / "normalization_features.npy"),
+        )
         paths = folder / "rows.npz", folder / "out.model.pt", folder / "out.compressed.npz"
         return lambda: baler.write_latent(config, ranges, *paths)
 

@@ -33,7 +33,10 @@ class Task:
 
         from flowtuple.data.rows import Rows
 
-        values, about = np.load(self.folder / "rows.npy"), json.loads((self.folder / "rows.json").read_text())
+        values, about = (
+            np.load(self.folder / "rows.npy"),
+            json.loads((self.folder / "rows.json").read_text()),
+        )
         names, dtypes = tuple(about["columns"]), tuple(about["dtypes"])
         return Rows("rows", names, values, np.arange(len(values)), len(values), dtypes=dtypes)
 
@@ -45,7 +48,9 @@ class Task:
         from flowtuple.runtime.progress import silent
 
         rows = self.rows()
-        columns = tuple(Column(name, dtype) for name, dtype in zip(rows.columns, rows.dtypes, strict=True))
+        columns = tuple(
+            Column(name, dtype) for name, dtype in zip(rows.columns, rows.dtypes, strict=True)
+        )
         data = {c.name: rows.values[:, k].astype(c.dtype) for k, c in enumerate(columns)}
         tables = [Table("rows", columns, len(rows), data)]
         return tables, layouts(tables, surveys(tables, silent), {"*": self.bound}, "rows")

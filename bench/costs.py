@@ -49,7 +49,14 @@ SCRIPT = Path(__file__).with_name("cost_steps.py")
 
 def measured(a: argparse.Namespace, method: str, step: str, folder: Path) -> dict[str, Any]:
     """What a fresh process says of one step; `failed` where it said nothing."""
-    task = {"method": method, "step": step, "folder": str(folder), "unit": a.unit, "bound": a.bound, "epochs": a.epochs}
+    task = {
+        "method": method,
+        "step": step,
+        "folder": str(folder),
+        "unit": a.unit,
+        "bound": a.bound,
+        "epochs": a.epochs,
+    }
     environment = os.environ | dict.fromkeys(POOLS, str(a.threads))
     command = [sys.executable, str(SCRIPT), json.dumps(task | {"threads": a.threads})]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -87,7 +94,9 @@ def costs(a: argparse.Namespace, method: str, rows: int, folder: Path) -> dict[s
     """Print and return the steps of one method, and how many bytes it came to."""
     found: dict[str, Any] = {}
     for step in STEPS:
-        runs = [measured(a, method, step, folder) for _ in range(1 if step == "train" else a.repeat)]
+        runs = [
+            measured(a, method, step, folder) for _ in range(1 if step == "train" else a.repeat)
+        ]
         found[step] = median(runs)
         print(line(method, step, found[step], rows), flush=True)
         if "failed" in found[step]:
@@ -98,23 +107,32 @@ def costs(a: argparse.Namespace, method: str, rows: int, folder: Path) -> dict[s
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--columns", nargs="*", default=[])
     parser.add_argument("--unit", default="GeV")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bound", default="std:2.88e-3")
-    parser.add_argument("--epochs", type=int, default=0, help="0: as many as each method has by itself")
+    parser.add_argument(
+        "--epochs", type=int, default=0, help="0: as many as each method has by itself"
+    )
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", type=Path)
     a = parser.parse_args()
     rows = read_rows(open_dataset(a.source), a.columns)
     about = {"columns": rows.columns, "dtypes": rows.dtypes}
     print(f"{len(rows)} objects of {', '.join(rows.columns)}; {a.bound} for codecs with a bound")
-    print(f"threads: {a.threads} of every pool and of PyTorch; in PyTorch latent codec and autoencoders ", end="")
+    print(
+        f"threads: {a.threads} of every pool and of PyTorch; in PyTorch latent codec and autoencoders ",
+        end="",
+    )
     print(f"train with {THREADS} and code with 1, Baler trains with 1")
-    print("| method | step | seconds | CPU us / object | held MB | peak MB | published s | published MB |")
+    print(
+        "| method | step | seconds | CPU us / object | held MB | peak MB | published s | published MB |"
+    )
     print("|---|---|---:|---:|---:|---:|---:|---:|")
     found = {}
     with tempfile.TemporaryDirectory() as name:
@@ -125,7 +143,13 @@ def main() -> None:
             (folder / "rows.json").write_text(json.dumps(about))
             found[method] = costs(a, method, len(rows), folder)
     if a.json:
-        content = {"source": a.source, "objects": len(rows), "threads": a.threads, "bound": a.bound, "machine": machine()}
+        content = {
+            "source": a.source,
+            "objects": len(rows),
+            "threads": a.threads,
+            "bound": a.bound,
+            "machine": machine(),
+        }
         a.json.write_text(json.dumps(content | {"methods": found}, indent=1) + "\n")
 
 

@@ -42,7 +42,9 @@ from flowtuple.io.source import open_dataset
 
 LATENT = {"latent-13": 13, "latent-20": 20}
 AUTOENCODERS = {
-    f"{network} {normalisation}": (network, normalisation) for network in NETWORKS for normalisation in ("custom", "standard")
+    f"{network} {normalisation}": (network, normalisation)
+    for network in NETWORKS
+    for normalisation in ("custom", "standard")
 }
 RIVALS: tuple[PerColumn, ...] = (sz3.RIVAL, zfp.RIVAL, grid_pcodec.RIVAL)
 SCAN, STEPS = 96, 12  # of a search for a bound: 6 % apart at first, then halved
@@ -60,14 +62,18 @@ class Point:
     largest: float
 
 
-def point(codec: str, rows: Rows, nbytes: int, accuracy: tuple[Accuracy, ...], model: int | None = None) -> Point:
+def point(
+    codec: str, rows: Rows, nbytes: int, accuracy: tuple[Accuracy, ...], model: int | None = None
+) -> Point:
     """The figures of a codec from its bytes and the errors of its columns."""
     count = rows.values.size
     bare = None if model is None else 8 * (nbytes - model) / count
     return Point(codec, 8 * nbytes / count, bare, *overall(accuracy))
 
 
-def coded_by_methods(a: argparse.Namespace, rows: Rows) -> Iterator[tuple[str, bytes, int, np.ndarray]]:
+def coded_by_methods(
+    a: argparse.Namespace, rows: Rows
+) -> Iterator[tuple[str, bytes, int, np.ndarray]]:
     """Name, bytes, bytes of the model among them, and decoded rows of each method asked for."""
     wanted = [name for name in LATENT if name in a.methods]
     if wanted:  # one training serves every N
@@ -76,7 +82,9 @@ def coded_by_methods(a: argparse.Namespace, rows: Rows) -> Iterator[tuple[str, b
             data, model = stored.pack(replace(codec, bits=LATENT[name]), rows)
             yield name, data, model, stored.unpack(data, name).values
     for name in (name for name in AUTOENCODERS if name in a.methods):
-        data, model = stored.pack(fit_codec(rows, autoencoder(name, a.unit), a.seed, lambda share, loss: None)[0], rows)
+        data, model = stored.pack(
+            fit_codec(rows, autoencoder(name, a.unit), a.seed, lambda share, loss: None)[0], rows
+        )
         yield name, data, model, stored.unpack(data, name).values
     for epochs in a.baler_epochs if "baler" in a.methods else ():
         method = BalerFiles(Baler(epochs=epochs))
@@ -123,7 +131,9 @@ def error_at(rival: PerColumn, values: np.ndarray, amount: float) -> float:
     return float(np.abs(decoded.astype(np.float64) - values).mean())
 
 
-def at_equal_error(rival: PerColumn, rows: Rows, means: list[float]) -> tuple[Point, dict[str, Bound]]:
+def at_equal_error(
+    rival: PerColumn, rows: Rows, means: list[float]
+) -> tuple[Point, dict[str, Bound]]:
     """A rival with a bound for each column at which its mean error is that of `means`, and these bounds."""
     size, decoded, bounds = 0, [], {}
     for k, name in enumerate(rows.columns):
@@ -144,20 +154,33 @@ def cell(found: Point, mean: float) -> str:
 def held_out(a: argparse.Namespace, rows: Rows) -> Iterator[str]:
     """For each method trained on some of the events the errors on these, and on the others."""
     shuffled = np.random.default_rng(a.seed).permutation(rows.events)[rows.event]
-    test, train = (rows.some(keep) for keep in (shuffled < a.held_out * rows.events, shuffled >= a.held_out * rows.events))
-    asked: dict[str, Latent | Autoencoder] = {n: Latent(LATENT[n], unit=a.unit) for n in LATENT if n in a.methods}
+    test, train = (
+        rows.some(keep)
+        for keep in (shuffled < a.held_out * rows.events, shuffled >= a.held_out * rows.events)
+    )
+    asked: dict[str, Latent | Autoencoder] = {
+        n: Latent(LATENT[n], unit=a.unit) for n in LATENT if n in a.methods
+    }
     asked |= {name: autoencoder(name, a.unit) for name in AUTOENCODERS if name in a.methods}
     for name, method in asked.items():
         codec, _ = fit_codec(train, method, a.seed, lambda share, loss: None)
-        found = [measure(part, codec.decode(codec.encode(part.values), len(part))) for part in (train, test)]
-        points = [point(name, part, 0, accuracy) for part, accuracy in zip((train, test), found, strict=True)]
+        found = [
+            measure(part, codec.decode(codec.encode(part.values), len(part)))
+            for part in (train, test)
+        ]
+        points = [
+            point(name, part, 0, accuracy)
+            for part, accuracy in zip((train, test), found, strict=True)
+        ]
         yield f"| {name} | " + " | ".join(f"{p.mean:.3e} | {p.largest:.2e}" for p in points) + " |"
 
 
 def main() -> None:
     """Print the tables."""
     methods = [*LATENT, *AUTOENCODERS, "baler"]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--columns", nargs="*", default=[])
     parser.add_argument("--unit", default="GeV")
@@ -171,25 +194,40 @@ def main() -> None:
     rows = read_rows(open_dataset(a.source), a.columns)
     found = []
     print(f"{len(rows)} rows of {', '.join(rows.columns)}")
-    print("| method | bits per value | without model | mean / std | max / std | " + " | ".join(r.name for r in RIVALS), end="")
+    print(
+        "| method | bits per value | without model | mean / std | max / std | "
+        + " | ".join(r.name for r in RIVALS),
+        end="",
+    )
     print(" | lattice flow |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
         for name, data, model, decoded in coded_by_methods(a, rows):
             accuracy = measure(rows, decoded)
             own = point(name, rows, len(data), accuracy, model)
             sought = [at_equal_error(rival, rows, [c.mean for c in accuracy]) for rival in RIVALS]
-            flow = point("lattice flow", rows, *lattice(a.source, rows, sought[-1][1], a.effort, Path(folder)))
+            flow = point(
+                "lattice flow",
+                rows,
+                *lattice(a.source, rows, sought[-1][1], a.effort, Path(folder)),
+            )
             others = [*(p for p, _ in sought), flow]
-            print(f"| {name} | {own.bits:.3f} | {own.bare_bits:.3f} | {own.mean:.2e} | {own.largest:.1e} | ", end="")
+            print(
+                f"| {name} | {own.bits:.3f} | {own.bare_bits:.3f} | {own.mean:.2e} | {own.largest:.1e} | ",
+                end="",
+            )
             print(" | ".join(cell(p, own.mean) for p in others) + " |", flush=True)
             found.append({"method": asdict(own), "others": [asdict(p) for p in others]})
     if a.held_out:
-        print(f"\ntrained without {a.held_out:.0%} of the events\n| method | mean, trained on | max | mean, held out | max |")
+        print(
+            f"\ntrained without {a.held_out:.0%} of the events\n| method | mean, trained on | max | mean, held out | max |"
+        )
         print("|---|---:|---:|---:|---:|")
         for line in held_out(a, rows):
             print(line, flush=True)
     if a.json:
-        a.json.write_text(json.dumps({"source": a.source, "rows": len(rows), "points": found}, indent=1) + "\n")
+        a.json.write_text(
+            json.dumps({"source": a.source, "rows": len(rows), "points": found}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ from flowtuple.flows.fit import Fitted
 from flowtuple.flows.options import Shape
 from flowtuple.io.source import open_dataset
 
-SOURCE = "github.com/igordt/CMEPDA, cmepda/originale_model1.ipynb and originale_model2.ipynb, last cell"
+SOURCE = (
+    "github.com/igordt/CMEPDA, cmepda/originale_model1.ipynb and originale_model2.ipynb, last cell"
+)
 ABOUT = "five test sets of 200,000 CMS jets (p_T, eta, phi, mass), N = 13"
 PUBLISHED = {
     1: {".txt": "2.682 +- 0.011", ".npz": "2.309 +- 0.0048"},
@@ -33,7 +35,9 @@ PUBLISHED = {
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
     """What every one of them is asked."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--columns", nargs="*", default=[])
     parser.add_argument("--unit", default="GeV")
@@ -56,11 +60,15 @@ def rows_of(a: argparse.Namespace) -> Rows:
     return read_rows(open_dataset(a.source), a.columns)
 
 
-def asked_of(a: argparse.Namespace, model: int | Shape | None = None, bits: int = 13, patience: int = 15) -> Latent:
+def asked_of(
+    a: argparse.Namespace, model: int | Shape | None = None, bits: int = 13, patience: int = 15
+) -> Latent:
     """The options, perhaps of another model."""
     training = ft.Training(epochs=a.epochs, patience=patience)
     size = a.model if model is None else model
-    return Latent(bits, model=size, truncate=a.truncate, unit=a.unit, training=training, scale=a.scale)
+    return Latent(
+        bits, model=size, truncate=a.truncate, unit=a.unit, training=training, scale=a.scale
+    )
 
 
 def fitted_to(rows: Rows, asked: Latent, seed: int) -> tuple[LatentCodec, Fitted]:
@@ -92,6 +100,8 @@ def keep(folder: Path | None, name: str, content: Any, **drawings: Callable[[], 
     if folder is None:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps({"command": sys.argv, "found": content}, indent=1))
+    (folder / f"{name}.json").write_text(
+        json.dumps({"command": sys.argv, "found": content}, indent=1)
+    )
     for drawing, draw in drawings.items():
         (folder / f"{drawing}.png").write_bytes(draw())

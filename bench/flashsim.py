@@ -36,20 +36,35 @@ TENTH, FEWEST = 10, 4096  # rows that foretell the time
 Rows = dict[str, np.ndarray]
 
 
-def pairs(events: ak.Array, reco: str, gen: str, through: str, exclude: list[str]) -> tuple[Rows, list[str], np.ndarray]:
+def pairs(
+    events: ak.Array, reco: str, gen: str, through: str, exclude: list[str]
+) -> tuple[Rows, list[str], np.ndarray]:
     """Columns of the rows, names of the conditions, and the event of each row."""
     index = events[through]
     has = index >= 0
-    own = [n for n in events.fields if n.startswith(f"{reco}_") and n not in (through, *exclude) and events[n].ndim == 2]
+    own = [
+        n
+        for n in events.fields
+        if n.startswith(f"{reco}_") and n not in (through, *exclude) and events[n].ndim == 2
+    ]
     theirs = [n for n in events.fields if n.startswith(f"{gen}_")]
     columns = {n: ak.to_numpy(ak.flatten(events[n][has])) for n in own}
     given = {n: ak.to_numpy(ak.flatten(events[n][index[has]])) for n in theirs}
-    given["Pileup_nPU"] = ak.to_numpy(ak.flatten(ak.broadcast_arrays(events["Pileup_nPU"], index)[0][has]))
+    given["Pileup_nPU"] = ak.to_numpy(
+        ak.flatten(ak.broadcast_arrays(events["Pileup_nPU"], index)[0][has])
+    )
     pt, eta, phi = (columns.pop(f"{reco}_{q}") for q in ("pt", "eta", "phi"))
     turn = phi.astype(np.float64) - given[f"{gen}_phi"]
-    columns |= {f"{reco}_ptRatio": pt / given[f"{gen}_pt"], f"{reco}_etaMinusGen": eta - given[f"{gen}_eta"]}
+    columns |= {
+        f"{reco}_ptRatio": pt / given[f"{gen}_pt"],
+        f"{reco}_etaMinusGen": eta - given[f"{gen}_eta"],
+    }
     columns[f"{reco}_phiMinusGen"] = ((turn + np.pi) % (2 * np.pi) - np.pi).astype(np.float32)
-    return columns | given, list(given), np.repeat(np.arange(len(events)), ak.to_numpy(ak.sum(has, axis=1)))
+    return (
+        columns | given,
+        list(given),
+        np.repeat(np.arange(len(events)), ak.to_numpy(ak.sum(has, axis=1))),
+    )
 
 
 def part(rows: Rows, kept: np.ndarray) -> Rows:
@@ -57,12 +72,16 @@ def part(rows: Rows, kept: np.ndarray) -> Rows:
     return {name: values[kept] for name, values in rows.items()}
 
 
-def train_flow(rows: Rows, given: list[str], a: argparse.Namespace, path: Path) -> tuple[float, int]:
+def train_flow(
+    rows: Rows, given: list[str], a: argparse.Namespace, path: Path
+) -> tuple[float, int]:
     """Seconds of training, and epochs."""
 
     def trained(some: Rows, epochs: int) -> float:
         shape = ft.Shape(hidden=(a.hidden, a.hidden), bins=a.bins, blocks=a.blocks)
-        training = ft.Training(epochs=epochs, patience=0, schedule="cosine", learning_rate=a.learning_rate)
+        training = ft.Training(
+            epochs=epochs, patience=0, schedule="cosine", learning_rate=a.learning_rate
+        )
         begin = time.perf_counter()
         ft.train(some, path, given=given, flow=ft.RowFlow(a.flow, shape, training))
         return time.perf_counter() - begin
@@ -115,7 +134,9 @@ def judge(events: ak.Array, text: str, a: argparse.Namespace, folder: Path) -> N
     real = as_sample(third, names, event[quarter == 2])
     limit = distances(as_sample(third, targets, real.event), as_sample(last, targets, other.event))
     kind = text.partition(":")[0]
-    print(f"{kind}: {len(targets)} columns given {len(given)}; {len(train[names[0]])} rows learned from, {len(other)} judge")
+    print(
+        f"{kind}: {len(targets)} columns given {len(given)}; {len(train[names[0]])} rows learned from, {len(other)} judge"
+    )
     print(f"| {kind} | real | | {area(real, other):.4f} | | |", flush=True)
     for label, path, took in (
         (f"lattice flow ({a.effort})", "lattice.flow", f"{lattice:.0f} s"),
@@ -123,15 +144,23 @@ def judge(events: ak.Array, text: str, a: argparse.Namespace, folder: Path) -> N
     ):
         drawn = ft.sample(folder / path, given=conditions, seed=1)
         made = {n: ak.to_numpy(drawn[n]) for n in targets} | conditions
-        excess = distances(as_sample(made, targets, real.event), as_sample(last, targets, other.event)) - limit
+        excess = (
+            distances(as_sample(made, targets, real.event), as_sample(last, targets, other.event))
+            - limit
+        )
         worst = int(np.nanargmax(excess))
         found = area(as_sample(made, names, real.event), other)
-        print(f"| {kind} | {label} | {took} | {found:.4f} | {excess[worst]:.3f} | {targets[worst]} |", flush=True)
+        print(
+            f"| {kind} | {label} | {took} | {found:.4f} | {excess[worst]:.3f} | {targets[worst]} |",
+            flush=True,
+        )
 
 
 def main() -> None:
     """Print a table row for each kind of objects and flow."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--effort", default="default")
@@ -140,7 +169,9 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=2)
     parser.add_argument("--bins", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--objects", nargs="+", default=["Jet:GenJet:Jet_genJetIdx", "Muon:GenMuon:Muon_genMuonIdx"])
+    parser.add_argument(
+        "--objects", nargs="+", default=["Jet:GenJet:Jet_genJetIdx", "Muon:GenMuon:Muon_genMuonIdx"]
+    )
     parser.add_argument("--exclude", nargs="*", default=SUMS)
     a = parser.parse_args()
     path, _, tree = a.source.rpartition(":")

@@ -56,7 +56,9 @@ class Flattering:
     @classmethod
     def of(cls, values: np.ndarray) -> Flattering:
         """Measure rows of shape (n, d)."""
-        return cls(text_bytes(values, "%.12g"), text_bytes(values, "%.18e"), npz_bytes(as_written(values)))
+        return cls(
+            text_bytes(values, "%.12g"), text_bytes(values, "%.18e"), npz_bytes(as_written(values))
+        )
 
     def ratios(self, codes: np.ndarray) -> dict[str, float]:
         """R by kind of file, codes being written in the same kind."""
@@ -88,7 +90,9 @@ def gzipped(rows: Rows) -> list[Gzipped]:
     for bits in range(_MANTISSA, -1, -1):
         rounded = [round_mantissa(column.astype(np.float32), bits) for column in rows.values.T]
         size = extra + sum(len(gzip.compress(column.tobytes(), 9)) for column in rounded)
-        found.append(Gzipped(bits, raw / size, measure(rows, np.stack(rounded, axis=1).astype(np.float64))))
+        found.append(
+            Gzipped(bits, raw / size, measure(rows, np.stack(rounded, axis=1).astype(np.float64)))
+        )
     return found
 
 

@@ -29,7 +29,9 @@ from flowtuple.io.source import open_dataset
 
 def rows_of(events: ak.Array, names: list[str]) -> np.ndarray:
     """One row an object, or an event."""
-    return np.stack([np.asarray(ak.flatten(events[name], axis=None), np.float64) for name in names], axis=1)
+    return np.stack(
+        [np.asarray(ak.flatten(events[name], axis=None), np.float64) for name in names], axis=1
+    )
 
 
 def names_of(drawn: ak.Array, events: ak.Array) -> list[str]:
@@ -43,11 +45,15 @@ def accuracy(real: np.ndarray, other: np.ndarray, rows: int, seed: int) -> float
 
     draw = np.random.default_rng(seed)
     half = min(rows, len(real), len(other))
-    x = np.concatenate([real[draw.permutation(len(real))[:half]], other[draw.permutation(len(other))[:half]]])
+    x = np.concatenate(
+        [real[draw.permutation(len(real))[:half]], other[draw.permutation(len(other))[:half]]]
+    )
     y = np.repeat([0, 1], half)
     order = draw.permutation(len(x))
     train, test = order[:half], order[half:]
-    judge = HistGradientBoostingClassifier(max_iter=200, learning_rate=0.05, random_state=seed).fit(x[train], y[train])
+    judge = HistGradientBoostingClassifier(max_iter=200, learning_rate=0.05, random_state=seed).fit(
+        x[train], y[train]
+    )
     return float(np.mean(judge.predict(x[test]) == y[test]))
 
 
@@ -66,7 +72,9 @@ def spline_rate(columns: int, rows: int = 4096) -> float:
 
 def main() -> None:
     """Print one line for each figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--columns", nargs="*", default=["*"])
     parser.add_argument("--bound", default="std:2.88e-3")
@@ -88,7 +96,10 @@ def main() -> None:
         begin = time.perf_counter()
         drawn = ft.sample(model, len(events) - cut, seed=0)
         seconds = time.perf_counter() - begin
-        more = [rows_of(ft.sample(model, len(events) - cut, seed=k), names_of(drawn, events)) for k in range(1, a.repeat)]
+        more = [
+            rows_of(ft.sample(model, len(events) - cut, seed=k), names_of(drawn, events))
+            for k in range(1, a.repeat)
+        ]
         size = model.stat().st_size
     names = names_of(drawn, events)
     x, y = rows_of(real, names), rows_of(drawn, names)
@@ -103,9 +114,13 @@ def main() -> None:
     out = [f"trained in {trained:.1f} s, model {size} bytes, {len(names)} columns"]
     for label, samples in pairs.items():
         found = [accuracy(*pair, a.rows, seed) for seed, pair in enumerate(samples)]
-        out.append(f"real against {label}: accuracy {np.mean(found):.4f} +- {np.std(found):.4f} ({a.repeat} times)")
+        out.append(
+            f"real against {label}: accuracy {np.mean(found):.4f} +- {np.std(found):.4f} ({a.repeat} times)"
+        )
     rate = len(y) / seconds
-    out.append(f"drawn: {rate:.0f} rows/s of {len(names)} columns; zuko's spline flow: {spline_rate(len(names)):.0f} rows/s")
+    out.append(
+        f"drawn: {rate:.0f} rows/s of {len(names)} columns; zuko's spline flow: {spline_rate(len(names)):.0f} rows/s"
+    )
     sys.stdout.write("\n".join(out) + "\n")
 
 

@@ -20,7 +20,9 @@ from flowtuple.io.source import open_dataset
 
 def main() -> None:
     """Print one line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--columns", nargs="*", default=[])
     parser.add_argument("--bound", default="std:2.88e-3")

@@ -47,20 +47,26 @@ class Repeated:
 
 def _jitter(values: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     moved = values * (1 + 1e-3 * draw.standard_normal(values.shape)).astype(values.dtype)
-    return np.where(values == np.round(values), values, moved).astype(values.dtype)  # sentinels and whole numbers stay
+    return np.where(values == np.round(values), values, moved).astype(
+        values.dtype
+    )  # sentinels and whole numbers stay
 
 
 def make(source: str, path: Path, nbytes: float) -> None:
     """A ROOT file of about so many raw bytes."""
     table = read_all(next(iter(open_dataset(source).tables.values())))
     repeated = Repeated(table, max(1, round(nbytes / table.nbytes)))
-    write_dataset(Dataset("large", {table.name: repeated}), path, WriteOptions(compression="ZSTD:1"))
+    write_dataset(
+        Dataset("large", {table.name: repeated}), path, WriteOptions(compression="ZSTD:1")
+    )
 
 
 def run(*arguments: str) -> tuple[float, float]:
     """Seconds and peak GiB of one command."""
     begin = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-m", "flowtuple", *arguments], stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "flowtuple", *arguments], stdout=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(child.pid, 0)
     if status:
         raise SystemExit(f"flowtuple {' '.join(arguments)} failed")
@@ -69,22 +75,46 @@ def run(*arguments: str) -> tuple[float, float]:
 
 def main() -> None:
     """Print a row for each command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--gigabytes", type=float, default=5)
     parser.add_argument("--memory", default="2GB")
     parser.add_argument("--tolerance", default="*=rel:1e-3")
     parser.add_argument("--effort", default="fast")
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--no-values", action="store_true", help="leave out the comparison of all values")
+    parser.add_argument(
+        "--no-values", action="store_true", help="leave out the comparison of all values"
+    )
     a = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=a.folder) as folder:
-        raw, packed, back = (Path(folder) / name for name in ("raw.root", "packed.ftup", "back.root"))
+        raw, packed, back = (
+            Path(folder) / name for name in ("raw.root", "packed.ftup", "back.root")
+        )
         make(a.source, raw, a.gigabytes * 1e9)
         memory = ("--memory", a.memory)
         commands = {
-            "compress": ("compress", str(raw), "-o", str(packed), "-t", a.tolerance, "--effort", a.effort, *memory),
-            "decompress": ("decompress", str(packed), "-o", str(back), "--compression", "ZSTD:1", *memory),
+            "compress": (
+                "compress",
+                str(raw),
+                "-o",
+                str(packed),
+                "-t",
+                a.tolerance,
+                "--effort",
+                a.effort,
+                *memory,
+            ),
+            "decompress": (
+                "decompress",
+                str(packed),
+                "-o",
+                str(back),
+                "--compression",
+                "ZSTD:1",
+                *memory,
+            ),
             "verify (checksums)": ("verify", str(packed)),
             "verify (values)": ("verify", str(raw), str(packed)),
         }
@@ -95,7 +125,9 @@ def main() -> None:
             seconds, peak = run(*arguments)
             sys.stdout.write(f"| {name} | {seconds:.0f} | {peak:.2f} |\n")
             sys.stdout.flush()
-        sys.stdout.write(f"raw ROOT {raw.stat().st_size} bytes, packed {packed.stat().st_size} bytes\n")
+        sys.stdout.write(
+            f"raw ROOT {raw.stat().st_size} bytes, packed {packed.stat().st_size} bytes\n"
+        )
 
 
 if __name__ == "__main__":

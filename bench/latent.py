@@ -50,17 +50,29 @@ def pcodec(rows: Rows, bounds: dict[str, Bound]) -> tuple[int, tuple[Accuracy, .
 def scan(a: argparse.Namespace, codec: LatentCodec, rows: Rows, folder: Path) -> None:
     """Print a row for each codec and N."""
     values = rows.values.size
-    show_header("codec", "N", "raw / file", "bits per value", "without model", "mean / std", "max / std")
+    show_header(
+        "codec", "N", "raw / file", "bits per value", "without model", "mean / std", "max / std"
+    )
     for bits in a.bits:
         found = stored.write(replace(codec, bits=bits), rows, folder / "x.ref")
         bounds = bounds_of(found.accuracy)
-        results = {"latent": (found.file_bytes, found.accuracy), "quantise+pcodec": pcodec(rows, bounds)}
+        results = {
+            "latent": (found.file_bytes, found.accuracy),
+            "quantise+pcodec": pcodec(rows, bounds),
+        }
         if bits in a.ours:
             results["lattice flow"] = lattice(a.source, rows, bounds, a.effort, folder)
         for name, (size, accuracy) in results.items():
             bare = f"{8 * (size - found.model_bytes) / values:.3f}" if name == "latent" else ""
             errors = (f"{error:.3e}" for error in overall(accuracy))
-            show_row(name, bits, f"{found.raw_bytes / size:.3f}", f"{8 * size / values:.3f}", bare, *errors)
+            show_row(
+                name,
+                bits,
+                f"{found.raw_bytes / size:.3f}",
+                f"{8 * size / values:.3f}",
+                bare,
+                *errors,
+            )
 
 
 def main() -> None:
@@ -77,7 +89,9 @@ def main() -> None:
         folder = Path(name)
         model = stored.write(codec, rows, folder / "x.ref").model_bytes
         sizes = f"{len(rows)} rows of {len(rows.columns)} columns, model {a.model} of {model} bytes"
-        print(f"{sizes}, {a.epochs} epochs in {seconds:.1f} s, held-out loss {loss:.4f} nats per row")
+        print(
+            f"{sizes}, {a.epochs} epochs in {seconds:.1f} s, held-out loss {loss:.4f} nats per row"
+        )
         scan(a, codec, rows, folder)
 
 

@@ -23,7 +23,9 @@ from flowtuple.data.rows import Rows
 
 def errors(codec: LatentCodec, rows: Rows, z: np.ndarray) -> tuple[float, float, float]:
     """Mean, largest, and the largest without the outermost codes."""
-    off = np.abs(codec.decode(codec.encode(rows.values), len(rows)) - rows.values) / rows.values.std(axis=0)
+    off = np.abs(
+        codec.decode(codec.encode(rows.values), len(rows)) - rows.values
+    ) / rows.values.std(axis=0)
     codes = np.abs(codes_of(codec, z, codec.bits))
     inside = (codes < codes.max(axis=0)).all(axis=1)
     return float(off.mean()), float(off.max()), float(off[inside].max())
@@ -48,7 +50,9 @@ def table(a: argparse.Namespace, rows: Rows, model: int) -> None:
     latents = [codec.latent(rows.values) for codec in fits]
     for scale, truncate in product(SCALES, (False, True)):
         pairs = zip(fits, latents, strict=True)
-        found = np.array([errors(replace(codec, scale=scale, truncate=truncate), rows, z) for codec, z in pairs])
+        found = np.array(
+            [errors(replace(codec, scale=scale, truncate=truncate), rows, z) for codec, z in pairs]
+        )
         low, high = found.min(axis=0), found.max(axis=0)
         ranges = [f"{x:.2e} to {y:.2e}" for x, y in zip(low, high, strict=True)]
         show_row(model, scale, "truncated" if truncate else "rounded", *ranges)

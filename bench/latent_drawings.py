@@ -26,7 +26,11 @@ def lines_png(
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         for color, (name, values) in zip(_COLORS, curves.items(), strict=False):
-            kept = [(n, value) for n, value in zip(x, values, strict=True) if value or (value is not None and not logarithmic)]
+            kept = [
+                (n, value)
+                for n, value in zip(x, values, strict=True)
+                if value or (value is not None and not logarithmic)
+            ]
             axes.plot(*zip(*kept, strict=True), ".-", color=color, label=name, linewidth=1.4)
         if line is not None:
             axes.axhline(line, color="#1d1d1f", linestyle="--", linewidth=0.8)
@@ -39,19 +43,41 @@ def lines_png(
     return plots.png(draw, 6.4, 4.4)
 
 
-def latents_png(before: np.ndarray, after: Mapping[str, np.ndarray], columns: Sequence[str]) -> bytes:
+def latents_png(
+    before: np.ndarray, after: Mapping[str, np.ndarray], columns: Sequence[str]
+) -> bytes:
     """Histograms of latent columns as they are and as codes give them back, beside the standard normal density."""
     edges = np.linspace(-_REACH, _REACH, 91)
     centres = (edges[1:] + edges[:-1]) / 2
     normal = np.exp(-np.square(centres) / 2) / np.sqrt(2 * np.pi)
 
     def draw(figure: Any) -> None:
-        panels = np.ravel(figure.subplots(-(-len(columns) // 2), 2, sharex=True, sharey=True, squeeze=False))
+        panels = np.ravel(
+            figure.subplots(-(-len(columns) // 2), 2, sharex=True, sharey=True, squeeze=False)
+        )
         for k, axes in enumerate(panels[: len(columns)]):
-            axes.stairs(_density(before[:, k], edges), edges, fill=True, color=plots.BLUE, alpha=0.35, label="before")
-            for color, (name, latent) in zip((plots.RED, plots.ORANGE, "#832db6"), after.items(), strict=False):
-                axes.stairs(_density(latent[:, k], edges), edges, color=color, linewidth=1.1, label=name)
-            axes.plot(centres, normal, color="#1d1d1f", linewidth=1, linestyle="--", label="standard normal")
+            axes.stairs(
+                _density(before[:, k], edges),
+                edges,
+                fill=True,
+                color=plots.BLUE,
+                alpha=0.35,
+                label="before",
+            )
+            for color, (name, latent) in zip(
+                (plots.RED, plots.ORANGE, "#832db6"), after.items(), strict=False
+            ):
+                axes.stairs(
+                    _density(latent[:, k], edges), edges, color=color, linewidth=1.1, label=name
+                )
+            axes.plot(
+                centres,
+                normal,
+                color="#1d1d1f",
+                linewidth=1,
+                linestyle="--",
+                label="standard normal",
+            )
             axes.set_yscale("log")
             axes.set_ylim(1e-5, 3)
             axes.set_title(f"latent column {columns[k]}", loc="left", fontsize=11)
@@ -59,7 +85,9 @@ def latents_png(before: np.ndarray, after: Mapping[str, np.ndarray], columns: Se
             axes.set_visible(False)
         panels[0].set_ylabel("Density", loc="top")
         panels[len(columns) - 1].set_xlabel("z", loc="right")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=10)
+        figure.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=10
+        )
 
     return plots.png(draw, 8.4, 0.6 + 2.8 * -(-len(columns) // 2))
 
@@ -69,7 +97,9 @@ def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.histogram(values, edges)[0] / (len(values) * np.diff(edges))
 
 
-def residuals_png(found: Mapping[str, Mapping[str, np.ndarray]], columns: Sequence[str], labels: Sequence[str]) -> bytes:
+def residuals_png(
+    found: Mapping[str, Mapping[str, np.ndarray]], columns: Sequence[str], labels: Sequence[str]
+) -> bytes:
     """Histograms of differences and responses, one row of panels a kind, one column a variable.
 
     Args:
@@ -82,9 +112,17 @@ def residuals_png(found: Mapping[str, Mapping[str, np.ndarray]], columns: Sequen
         grid = figure.subplots(len(found), len(columns), squeeze=False)
         for row, (kinds, label) in enumerate(zip(found.values(), labels, strict=True)):
             for k, axes in enumerate(grid[row]):
-                reach = max(float(np.nanquantile(np.abs(values[:, k]), 0.995)) for values in kinds.values()) or 1.0
+                reach = (
+                    max(
+                        float(np.nanquantile(np.abs(values[:, k]), 0.995))
+                        for values in kinds.values()
+                    )
+                    or 1.0
+                )
                 edges = np.linspace(-reach, reach, 61)
-                for color, (name, values) in zip((plots.BLUE, plots.RED), kinds.items(), strict=False):
+                for color, (name, values) in zip(
+                    (plots.BLUE, plots.RED), kinds.items(), strict=False
+                ):
                     counts = np.histogram(values[np.isfinite(values[:, k]), k], edges)[0]
                     axes.stairs(counts, edges, color=color, linewidth=1.1, label=name)
                 axes.set_yscale("log")
@@ -93,7 +131,12 @@ def residuals_png(found: Mapping[str, Mapping[str, np.ndarray]], columns: Sequen
                 axes.locator_params(axis="x", nbins=4)
                 axes.set_xlabel(f"{label} {columns[k]}", loc="right", fontsize=11)
             grid[row][0].set_ylabel("Rows", loc="top", fontsize=11)
-        figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=11)
+        figure.legend(
+            *grid[0][0].get_legend_handles_labels(),
+            loc="outside upper center",
+            ncols=3,
+            fontsize=11,
+        )
 
     return plots.png(draw, 3.1 * len(columns), 0.5 + 2.6 * len(found))
 
@@ -103,20 +146,39 @@ def losses_png(found: Sequence[Mapping[str, Any]]) -> bytes:
     layers = sorted({one["layers"] for one in found})
 
     def draw(figure: Any) -> None:
-        panels = np.ravel(figure.subplots(-(-len(layers) // 2), min(2, len(layers)), sharex=True, sharey=True, squeeze=False))
+        panels = np.ravel(
+            figure.subplots(
+                -(-len(layers) // 2), min(2, len(layers)), sharex=True, sharey=True, squeeze=False
+            )
+        )
         for axes, depth in zip(panels, layers, strict=False):
-            for color, one in zip(_COLORS, (one for one in found if one["layers"] == depth), strict=False):
+            for color, one in zip(
+                _COLORS, (one for one in found if one["layers"] == depth), strict=False
+            ):
                 epochs = np.arange(1, len(one["held_out"]) + 1)
-                axes.plot(epochs, one["held_out"], color=color, label=f"{one['hidden']} hidden units", linewidth=1.3)
+                axes.plot(
+                    epochs,
+                    one["held_out"],
+                    color=color,
+                    label=f"{one['hidden']} hidden units",
+                    linewidth=1.3,
+                )
             axes.set_title(f"{depth} layers", loc="left", fontsize=11)
         for axes in panels[len(layers) :]:
             axes.set_visible(False)
         best = min(one["loss"] for one in found)
-        spread = np.quantile([loss for one in found for loss in one["held_out"][2:] or one["held_out"]], 0.98) - best
+        spread = (
+            np.quantile(
+                [loss for one in found for loss in one["held_out"][2:] or one["held_out"]], 0.98
+            )
+            - best
+        )
         spread = spread or 1.0  # one flow, one epoch
         panels[0].set_ylim(best - 0.08 * spread, best + 1.2 * spread)
         panels[0].set_ylabel("Held-out loss (nats per row)", loc="top")
         panels[len(layers) - 1].set_xlabel("Epoch", loc="right")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=10)
+        figure.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=10
+        )
 
     return plots.png(draw, 8.4, 6.2)

@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fitted_latent import arguments, asked_of, fitted_to, keep, rows_of, show_header, show_row, with_folder
+from fitted_latent import (
+    arguments,
+    asked_of,
+    fitted_to,
+    keep,
+    rows_of,
+    show_header,
+    show_row,
+    with_folder,
+)
 from latent_drawings import losses_png
 
 from flowtuple.benchmark.published import stored
@@ -27,7 +36,11 @@ from flowtuple.flows.options import Shape
 
 def parameters(flow: torch.nn.Module) -> int:
     """Weights that are not behind a mask, and biases."""
-    masks = {id(m.weight): int(m.mask.sum()) for m in flow.modules() if isinstance(getattr(m, "mask", None), torch.Tensor)}
+    masks = {
+        id(m.weight): int(m.mask.sum())
+        for m in flow.modules()
+        if isinstance(getattr(m, "mask", None), torch.Tensor)
+    }
     return sum(masks.get(id(p), p.numel()) for p in flow.parameters())
 
 
@@ -66,14 +79,32 @@ def main() -> None:
     print(f"{len(rows)} rows of {', '.join(rows.columns)}, {a.epochs} epochs, N = {a.bits}")
     error = f"mean / std at N = {a.bits}"
     show_header(
-        "layers x hidden", "parameters", "model bytes", "seconds", "best epoch", "held-out loss", error, "largest / std"
+        "layers x hidden",
+        "parameters",
+        "model bytes",
+        "seconds",
+        "best epoch",
+        "held-out loss",
+        error,
+        "largest / std",
     )
     for layers in a.layers:
         for hidden in a.hidden:
             one = of_one(a, rows, layers, hidden)
             found.append(one)
-            sizes = one["parameters"], one["model_bytes"], f"{one['seconds']:.1f}", one["best_epoch"]
-            show_row(f"{layers} x {hidden}", *sizes, f"{one['loss']:.4f}", f"{one['mean']:.2e}", f"{one['largest']:.2e}")
+            sizes = (
+                one["parameters"],
+                one["model_bytes"],
+                f"{one['seconds']:.1f}",
+                one["best_epoch"],
+            )
+            show_row(
+                f"{layers} x {hidden}",
+                *sizes,
+                f"{one['loss']:.4f}",
+                f"{one['mean']:.2e}",
+                f"{one['largest']:.2e}",
+            )
     keep(a.output, "grid", found, grid=lambda: losses_png(found))
 
 

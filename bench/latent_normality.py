@@ -13,7 +13,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from fitted_latent import arguments, asked_of, fitted_to, keep, rows_of, show_header, show_row, with_folder
+from fitted_latent import (
+    arguments,
+    asked_of,
+    fitted_to,
+    keep,
+    rows_of,
+    show_header,
+    show_row,
+    with_folder,
+)
 from latent_drawings import latents_png
 from scipy.stats import kurtosis, normaltest, skew
 
@@ -38,10 +47,16 @@ def main() -> None:
         cells = [f"{t.statistic:.1f} (p {t.pvalue:.1e})" for t in tests.values()]
         show_row(name, *(f"{m:+.3f}" for m in moments), *cells)
         found.append(
-            {"column": name, "moments": moments} | {n: (float(t.statistic), float(t.pvalue)) for n, t in tests.items()}
+            {"column": name, "moments": moments}
+            | {n: (float(t.statistic), float(t.pvalue)) for n, t in tests.items()}
         )
     shown = dict(list(after.items())[-2:])  # coarser ones hide the others
-    keep(a.output, "normality", found, normality=lambda: latents_png(np.asarray(before), shown, rows.columns))
+    keep(
+        a.output,
+        "normality",
+        found,
+        normality=lambda: latents_png(np.asarray(before), shown, rows.columns),
+    )
 
 
 if __name__ == "__main__":

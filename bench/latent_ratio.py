@@ -18,7 +18,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fitted_latent import arguments, asked_of, codes_of, fitted_to, keep, rows_of, show_header, show_row, with_folder
+from fitted_latent import (
+    arguments,
+    asked_of,
+    codes_of,
+    fitted_to,
+    keep,
+    rows_of,
+    show_header,
+    show_row,
+    with_folder,
+)
 from flattering_sizes import Flattering, Gzipped, at_ratio, gzipped
 from latent_drawings import lines_png
 
@@ -33,18 +43,37 @@ ERRORS = ("latent", "gzip as the file", "gzip as the codes")
 
 def scanned(a: argparse.Namespace, codec: LatentCodec, rows: Rows) -> list[dict[str, Any]]:
     """Print a row for each N, and return what was found."""
-    found, sizes, rivals, z = [], Flattering.of(rows.values), gzipped(rows), codec.latent(rows.values)
+    found, sizes, rivals, z = (
+        [],
+        Flattering.of(rows.values),
+        gzipped(rows),
+        codec.latent(rows.values),
+    )
     with tempfile.TemporaryDirectory() as folder:
         for bits in a.bits:
             coded = stored.write(replace(codec, bits=bits), rows, Path(folder) / "x.ref")
             codes = coded.raw_bytes / (coded.file_bytes - coded.model_bytes)
             ratios = {"file": coded.ratio, "codes": codes, **sizes.ratios(codes_of(codec, z, bits))}
-            pair = {"gzip as the file": at_ratio(rivals, coded.ratio), "gzip as the codes": at_ratio(rivals, codes)}
-            errors = {"latent": overall(coded.accuracy)} | {name: errors_of(one) for name, one in pair.items()}
-            found.append({"N": bits, "ratio": ratios, "error": errors, "mantissa": {n: g and g.bits for n, g in pair.items()}})
+            pair = {
+                "gzip as the file": at_ratio(rivals, coded.ratio),
+                "gzip as the codes": at_ratio(rivals, codes),
+            }
+            errors = {"latent": overall(coded.accuracy)} | {
+                name: errors_of(one) for name, one in pair.items()
+            }
+            found.append(
+                {
+                    "N": bits,
+                    "ratio": ratios,
+                    "error": errors,
+                    "mantissa": {n: g and g.bits for n, g in pair.items()},
+                }
+            )
             cells = [f"{ratios[name]:.3f}" for name in RATIOS]
             for name in ERRORS:
-                cells += ["", ""] if errors[name] is None else [f"{error:.2e}" for error in errors[name]]
+                cells += (
+                    ["", ""] if errors[name] is None else [f"{error:.2e}" for error in errors[name]]
+                )
             show_row(bits, *cells)
     return found
 
@@ -54,7 +83,9 @@ def errors_of(one: Gzipped | None) -> tuple[float, float] | None:
     return None if one is None else overall(one.accuracy)
 
 
-def curves(found: list[dict[str, Any]], what: str, names: tuple[str, ...], place: int | None = None) -> dict[str, list[Any]]:
+def curves(
+    found: list[dict[str, Any]], what: str, names: tuple[str, ...], place: int | None = None
+) -> dict[str, list[Any]]:
     """Values over N by name."""
 
     def value(one: Any) -> Any:
@@ -70,13 +101,17 @@ def main() -> None:
     a = parser.parse_args()
     rows = rows_of(a)
     codec, _ = fitted_to(rows, asked_of(a), a.seed)
-    print(f"{len(rows)} rows of {', '.join(rows.columns)}, model {a.model}, {a.epochs} epochs, scale by {a.scale}")
+    print(
+        f"{len(rows)} rows of {', '.join(rows.columns)}, model {a.model}, {a.epochs} epochs, scale by {a.scale}"
+    )
     headings = [f"{name} {which}" for name in ERRORS for which in ("mean", "largest")]
     show_header("N", *(f"R {name}" for name in RATIOS), *headings)
     found = scanned(a, codec, rows)
     steps = [row["N"] for row in found]
     errors = {f"{name}, mean": values for name, values in curves(found, "error", ERRORS, 0).items()}
-    errors |= {f"{name}, largest": values for name, values in curves(found, "error", ERRORS[:1], 1).items()}
+    errors |= {
+        f"{name}, largest": values for name, values in curves(found, "error", ERRORS[:1], 1).items()
+    }
     ratio = curves(found, "ratio", RATIOS)
     keep(
         a.output,

@@ -39,7 +39,9 @@ HEADINGS = ("R file", "R codes", ".npz", ".txt", "mean / std", "largest / std")
 def figures(codec: LatentCodec, rows: Rows, folder: Path) -> list[float]:
     """Of one test set, in the order of the headings."""
     coded = stored.write(codec, rows, folder / "x.ref")
-    flattering = Flattering.of(rows.values).ratios(codes_of(codec, codec.latent(rows.values), codec.bits))
+    flattering = Flattering.of(rows.values).ratios(
+        codes_of(codec, codec.latent(rows.values), codec.bits)
+    )
     codes = coded.raw_bytes / (coded.file_bytes - coded.model_bytes)
     return [coded.ratio, codes, flattering[".npz"], flattering[".txt"], *overall(coded.accuracy)]
 
@@ -55,12 +57,21 @@ def show_model(a: argparse.Namespace, model: int, train: Rows, tests: list[Rows]
     with tempfile.TemporaryDirectory() as folder:
         found = [figures(codec, rows, Path(folder)) for rows in tests]
     for number, (rows, one) in enumerate(zip(tests, found, strict=True), 1):
-        show_row(model, f"set {number}, {len(rows)} rows", *(form(k).format(x) for k, x in enumerate(one)))
+        show_row(
+            model,
+            f"set {number}, {len(rows)} rows",
+            *(form(k).format(x) for k, x in enumerate(one)),
+        )
     mean, spread = np.mean(found, axis=0), np.std(found, axis=0)
-    cells = [f"{form(k).format(m)} +- {form(k).format(s)}" for k, (m, s) in enumerate(zip(mean, spread, strict=True))]
+    cells = [
+        f"{form(k).format(m)} +- {form(k).format(s)}"
+        for k, (m, s) in enumerate(zip(mean, spread, strict=True))
+    ]
     show_row(model, "mean and spread", *cells)
     if a.bits == 13:
-        show_row(model, "published", "", "", PUBLISHED[model][".npz"], PUBLISHED[model][".txt"], "", "")
+        show_row(
+            model, "published", "", "", PUBLISHED[model][".npz"], PUBLISHED[model][".txt"], "", ""
+        )
 
 
 def main() -> None:
@@ -77,7 +88,9 @@ def main() -> None:
     train = rows.some(place < a.train)
     part = np.floor((place - a.train) / (1 - a.train) * a.sets).astype(int)
     tests = [renumbered(rows.some((place >= a.train) & (part == k))) for k in range(a.sets)]
-    print(f"{len(train)} rows of {', '.join(rows.columns)} to train on; N = {a.bits}, {a.epochs} epochs, scale by {a.scale}")
+    print(
+        f"{len(train)} rows of {', '.join(rows.columns)} to train on; N = {a.bits}, {a.epochs} epochs, scale by {a.scale}"
+    )
     print(f"published: {ABOUT} ({SOURCE})")
     show_header("model", "test set", *HEADINGS, text=2)
     for model in a.model:
@@ -87,7 +100,15 @@ def main() -> None:
 def renumbered(rows: Rows) -> Rows:
     """The same rows, events without any left out."""
     kept, event = np.unique(rows.event, return_inverse=True)
-    return Rows(rows.source, rows.columns, rows.values, event, len(kept), dtypes=rows.dtypes, counter=rows.counter)
+    return Rows(
+        rows.source,
+        rows.columns,
+        rows.values,
+        event,
+        len(kept),
+        dtypes=rows.dtypes,
+        counter=rows.counter,
+    )
 
 
 if __name__ == "__main__":

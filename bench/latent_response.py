@@ -15,18 +15,31 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from fitted_latent import arguments, asked_of, fitted_to, keep, rows_of, show_header, show_row, with_folder
+from fitted_latent import (
+    arguments,
+    asked_of,
+    fitted_to,
+    keep,
+    rows_of,
+    show_header,
+    show_row,
+    with_folder,
+)
 from latent_drawings import residuals_png
 
 from flowtuple.benchmark.published.accuracy import measure
 from flowtuple.data.rows import Rows
 
 
-def figures(rows: Rows, decoded: np.ndarray, response: np.ndarray) -> tuple[list[dict[str, Any]], int]:
+def figures(
+    rows: Rows, decoded: np.ndarray, response: np.ndarray
+) -> tuple[list[dict[str, Any]], int]:
     """Mean, width and largest of both kinds for each column, and how many rows are left out of means and widths."""
     finite = np.isfinite(decoded).all(axis=1)
     found = []
-    for k, (kept, every) in enumerate(zip(measure(rows.some(finite), decoded[finite]), measure(rows, decoded), strict=True)):
+    for k, (kept, every) in enumerate(
+        zip(measure(rows.some(finite), decoded[finite]), measure(rows, decoded), strict=True)
+    ):
         largest = np.abs(response[rows.values[:, k] != 0, k]).max(initial=0.0)
         found.append(
             {
@@ -49,7 +62,14 @@ def main() -> None:
     codec, _ = fitted_to(rows, asked_of(a), a.seed)
     print(f"{len(rows)} rows, model {a.model}, {a.epochs} epochs, scale by {a.scale}")
     three = ("mean", "width", "largest")
-    show_header("column", "N", *(f"difference {x}" for x in three), "of std", *(f"response {x}" for x in three), "zeros")
+    show_header(
+        "column",
+        "N",
+        *(f"difference {x}" for x in three),
+        "of std",
+        *(f"response {x}" for x in three),
+        "zeros",
+    )
     differences: dict[str, np.ndarray] = {}
     responses: dict[str, np.ndarray] = {}
     left_out: dict[str, int] = {}
@@ -64,8 +84,14 @@ def main() -> None:
             numbers = (*one["difference"], one["of_std"], *one["response"])
             show_row(one["column"], bits, *(f"{x:.2e}" for x in numbers), one["zeros"])
             found.append({"N": bits, **one})
-    print("rows left out of means and widths: " + ", ".join(f"{count} at {label}" for label, count in left_out.items()))
-    kinds, labels = {"difference": differences, "response": responses}, ("Difference of", "Response of")
+    print(
+        "rows left out of means and widths: "
+        + ", ".join(f"{count} at {label}" for label, count in left_out.items())
+    )
+    kinds, labels = (
+        {"difference": differences, "response": responses},
+        ("Difference of", "Response of"),
+    )
     content = {"columns": found, "left_out": left_out}
     keep(a.output, "response", content, response=lambda: residuals_png(kinds, rows.columns, labels))
 

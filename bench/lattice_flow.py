@@ -19,7 +19,9 @@ def lattice(
 ) -> tuple[int, tuple[Accuracy, ...]]:
     """Bytes of a whole file of these columns of a sample, its model among them, and its errors."""
     path = folder / "lattice.ftup"
-    ft.compress(source, path, tolerance=bounds, selection=ft.Selection(columns=rows.columns), effort=effort)
+    ft.compress(
+        source, path, tolerance=bounds, selection=ft.Selection(columns=rows.columns), effort=effort
+    )
     events = ft.decompress(path)
     decoded = [np.asarray(ak.flatten(events[name], axis=None), np.float64) for name in rows.columns]
     return path.stat().st_size, measure(rows, np.stack(decoded, axis=1))

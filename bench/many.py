@@ -48,7 +48,11 @@ def make_files(source: str, folder: Path, files: int, events: int) -> list[str]:
     most = next(iter(dataset.tables.values())).num_entries
     for k in range(files):
         start = (k * events + 7 * (k * events // most)) % (most - events)
-        write_dataset(select(dataset, (), (), (start, start + events)), folder / f"{k:04d}.root", WriteOptions())
+        write_dataset(
+            select(dataset, (), (), (start, start + events)),
+            folder / f"{k:04d}.root",
+            WriteOptions(),
+        )
     return [str(folder / "*.root")]
 
 
@@ -89,7 +93,9 @@ def rounds(sources: list[str], model: Path, folder: Path, cluster: Cluster) -> l
 
 def main() -> None:
     """Print a table row for each step."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--files", type=int, default=40)
     parser.add_argument("--events", type=int, default=2500)
@@ -102,7 +108,9 @@ def main() -> None:
         with connected(f"local:{a.workers}") as client:
             idle_growth(10, client)  # what is loaded and set up once
             few, many_tasks = idle_growth(100, client), idle_growth(a.tasks, client)
-        print(f"the client's memory grew by {few:.1f} MB in 100 tasks and by {many_tasks:.1f} MB in {a.tasks}")
+        print(
+            f"the client's memory grew by {few:.1f} MB in 100 tasks and by {many_tasks:.1f} MB in {a.tasks}"
+        )
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -110,26 +118,45 @@ def main() -> None:
         sources = make_files(a.source, folder / "data", a.files, a.events)
         first = sorted((folder / "data").iterdir())[:: max(1, a.files // TRAINED_ON)]
         model = folder / "shared.flow"
-        ft.train([str(path) for path in first], model, tolerance={"*": a.tolerance}, effort=a.effort, lean=True)
+        ft.train(
+            [str(path) for path in first],
+            model,
+            tolerance={"*": a.tolerance},
+            effort=a.effort,
+            lean=True,
+        )
         one = rounds(sources, model, folder / "one", None)
         begin = time.perf_counter()
         with connected(f"local:{a.workers}") as client:
             started = time.perf_counter() - begin
             many = rounds(sources, model, folder / "many", client)
-            print(f"workers: {max(client.run(resident).values()):.0f} MB at most, model {model.stat().st_size / 1e3:.0f} kB")
+            print(
+                f"workers: {max(client.run(resident).values()):.0f} MB at most, model {model.stat().st_size / 1e3:.0f} kB"
+            )
         packed = sorted((folder / "one" / "packed").glob("*.ftup"))
         other = [folder / "many" / "packed" / path.name for path in packed]
-        same = sum(one.read_bytes() == two.read_bytes() for one, two in zip(packed, other, strict=True))
-        sizes = [sum(path.stat().st_size for path in paths) / 1e6 for paths in ((folder / "data").iterdir(), packed)]
-        print(f"{sizes[0]:.1f} MB of ROOT files, {sizes[1]:.1f} MB compressed; {sizes[0] / one[0]:.2f} MB/s compressed here")
-        print(f"{a.files} files of {a.events} events, {same} of {len(packed)} compressed files equal byte for byte")
+        same = sum(
+            one.read_bytes() == two.read_bytes() for one, two in zip(packed, other, strict=True)
+        )
+        sizes = [
+            sum(path.stat().st_size for path in paths) / 1e6
+            for paths in ((folder / "data").iterdir(), packed)
+        ]
+        print(
+            f"{sizes[0]:.1f} MB of ROOT files, {sizes[1]:.1f} MB compressed; {sizes[0] / one[0]:.2f} MB/s compressed here"
+        )
+        print(
+            f"{a.files} files of {a.events} events, {same} of {len(packed)} compressed files equal byte for byte"
+        )
         print(
             f"workers started in {started:.1f} s\n\n| step | here, s | {a.workers} workers, s | share |\n|---|---:|---:|---:|"
         )
         for step, here, there in zip(("compress", "verify", "decompress"), one, many, strict=True):
             print(f"| {step} | {here:.1f} | {there:.1f} | {there / here:.2f} |")
         whole = sum(many) + started
-        print(f"| all, workers' start included | {sum(one):.1f} | {whole:.1f} | {whole / sum(one):.2f} |")
+        print(
+            f"| all, workers' start included | {sum(one):.1f} | {whole:.1f} | {whole / sum(one):.2f} |"
+        )
 
 
 if __name__ == "__main__":

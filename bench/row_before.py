@@ -18,7 +18,7 @@ from flowtuple.data.table import read_all
 from flowtuple.io.source import open_dataset
 from flowtuple.lattice.bins import fit_bins
 from flowtuple.runtime.progress import silent
-from flowtuple.training.lattices import prepare
+from flowtuple.training.lattices import resolve_tables
 from flowtuple.training.selection import information
 
 LEAST = 0.003  # bits; below, it is noise
@@ -30,8 +30,14 @@ def measure(source: str, bound: str, effort: str) -> dict[str, float]:
         path = Path(folder) / "r.ftup"
         whole = ft.compress(source, path, tolerance={"*": bound}, effort=effort).file_bytes
         stored = {t["name"]: t["columns"] for t in ft.info(path)["tables"]}
-    out = {"file": float(whole), "event columns": 0.0, "ids": 0.0, "saved by flow": 0.0, "saved elsewhere": 0.0}
-    for prepared in prepare(open_dataset(source), {"*": bound}, silent):
+    out = {
+        "file": float(whole),
+        "event columns": 0.0,
+        "ids": 0.0,
+        "saved by flow": 0.0,
+        "saved elsewhere": 0.0,
+    }
+    for prepared in resolve_tables(open_dataset(source), {"*": bound}, silent):
         table = read_all(prepared.source)
         columns = {c.name: c for c in table.columns}
         for column in stored[table.name]:
@@ -50,12 +56,16 @@ def measure(source: str, bound: str, effort: str) -> dict[str, float]:
 
 def main() -> None:
     """Print a table row per file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sources", nargs="+")
     parser.add_argument("--bound", default="std:2.88e-3")
     parser.add_argument("--effort", default="fast")
     a = parser.parse_args()
-    print("| file | bytes | event columns | of them ids | at most saved, columns of the flow | the same, other columns |")
+    print(
+        "| file | bytes | event columns | of them ids | at most saved, columns of the flow | the same, other columns |"
+    )
     print("|---|---:|---:|---:|---:|---:|")
     for source in a.sources:
         found = measure(source, a.bound, a.effort)

@@ -26,7 +26,7 @@ import numpy as np
 from large import Repeated
 
 from flowtuple.cli.options import read_memory
-from flowtuple.data.selection import View, select
+from flowtuple.data.selection import SelectedTable, select
 from flowtuple.data.table import Dataset, ranges, read_all
 from flowtuple.io.source import WriteOptions, open_dataset, write_dataset
 
@@ -51,7 +51,9 @@ def make(source: Dataset, rows: float, files: int, folder: Path) -> list[str]:
     paths = []
     for number, (start, stop) in enumerate(ranges(repeated.num_entries, step)):
         paths.append(str(folder / f"rows{number}.root"))
-        part = Dataset(paths[-1], {table.name: View(repeated, repeated.columns, start, stop)})
+        part = Dataset(
+            paths[-1], {table.name: SelectedTable(repeated, repeated.columns, start, stop)}
+        )
         write_dataset(part, paths[-1], WriteOptions(compression="ZSTD:1"))
     return paths
 
@@ -82,7 +84,9 @@ def work(paths: Sequence[str], a: argparse.Namespace) -> None:
     peak, own = peak_meter(), [0]
     threading.Thread(target=watch_own_memory, args=(own,), daemon=True).start()
     begin = time.perf_counter()
-    rows = gather_rows(row_source(open_dataset(list(paths))), read_memory(a.memory), Path(paths[0]).parent)
+    rows = gather_rows(
+        row_source(open_dataset(list(paths))), read_memory(a.memory), Path(paths[0]).parent
+    )
     read = time.perf_counter() - begin
     options = Training(epochs=a.epochs, batch=a.batch)
     asked = RowFlow(a.flow, Shape(a.steps, tuple(a.hidden), a.bins), options, device=a.device)
@@ -119,7 +123,9 @@ def run(processes: int, paths: Sequence[str], options: Sequence[str]) -> dict[st
 
 def main() -> None:
     """Print a column for each number of processes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source", nargs="?")
     parser.add_argument("--columns", nargs="*", default=["*"])
     parser.add_argument("--rows", type=float, default=5e6)
@@ -141,7 +147,10 @@ def main() -> None:
         work(a.paths, a)
         return
     kept = ("memory", "flow", "steps", "bins", "batch", "epochs", "device")
-    options = [word for name in kept for word in (f"--{name}", str(getattr(a, name)))] + ["--hidden", *map(str, a.hidden)]
+    options = [word for name in kept for word in (f"--{name}", str(getattr(a, name)))] + [
+        "--hidden",
+        *map(str, a.hidden),
+    ]
     with tempfile.TemporaryDirectory(dir=a.folder) as folder:
         source = select(open_dataset(a.source), a.columns) if a.source else synthetic()
         paths = make(source, a.rows, a.files, Path(folder))
@@ -149,7 +158,9 @@ def main() -> None:
     headings = [f"{number} process{'es' if number > 1 else ''}" for number in found]
     sys.stdout.write(f"| | {' | '.join(headings)} |\n|---|{'---:|' * len(found)}\n")
     for name in next(iter(found.values())):
-        sys.stdout.write(f"| {name} | {' | '.join(f'{row[name]:.5g}' for row in found.values())} |\n")
+        sys.stdout.write(
+            f"| {name} | {' | '.join(f'{row[name]:.5g}' for row in found.values())} |\n"
+        )
 
 
 if __name__ == "__main__":

@@ -39,7 +39,11 @@ def simulate(model: Path, generated: ak.Array, tree: str, seed: int) -> ak.Array
     with uproot.recreate(gen) as file:
         collections = {n: ak.zip({f[len(n) + 1 :]: generated[f] for f in generated.fields if f.startswith(f"{n}_")})
                        for n in ("GenJet", "GenMuon")}  # fmt: skip
-        flat = {f: generated[f] for f in generated.fields if generated[f].ndim == 1 and not f.startswith("nGen")}
+        flat = {
+            f: generated[f]
+            for f in generated.fields
+            if generated[f].ndim == 1 and not f.startswith("nGen")
+        }
         file.mktree(tree, {k: v.type.content for k, v in (flat | collections).items()})
         file[tree].extend(flat | collections)
     ft.simulate(model, gen, out, seed=seed)
@@ -48,7 +52,9 @@ def simulate(model: Path, generated: ak.Array, tree: str, seed: int) -> ak.Array
     seconds = time.perf_counter() - begin
     made = uproot.open(out)[tree].arrays()
     objects = sum(int(ak.sum(ak.num(made[name]))) for name in ("Jet_pt", "Muon_pt"))
-    print(f"{len(made)} events, {objects} objects simulated and written in {seconds:.2f} s: {objects / seconds:.0f} objects/s")
+    print(
+        f"{len(made)} events, {objects} objects simulated and written in {seconds:.2f} s: {objects / seconds:.0f} objects/s"
+    )
     return made
 
 
@@ -65,9 +71,15 @@ def show(simulated: ft.Closure, learned: ft.Closure) -> None:
     """Collection by collection the simulated events, and those learned from, beside real ones."""
     for made, known in zip(simulated.objects, learned.objects, strict=True):
         columns = {"simulated": made.other, "real": made.real, "learned from": known.other}
-        print(f"{made.objects}: AUC against real:", ", ".join(f"{what} {a.area}" for what, a in columns.items()), flush=True)
+        print(
+            f"{made.objects}: AUC against real:",
+            ", ".join(f"{what} {a.area}" for what, a in columns.items()),
+            flush=True,
+        )
         for what, closure in (("simulated", made), ("learned from", known)):
-            worst = ", ".join(f"{name} {excess:.3f}" for name, excess in list(closure.excess.items())[:3])
+            worst = ", ".join(
+                f"{name} {excess:.3f}" for name, excess in list(closure.excess.items())[:3]
+            )
             print(f"  largest excess of W1, {what}: {worst}")
         for what, agreement in columns.items():
             print(f"  {what} against real: {figures(agreement)}", flush=True)
@@ -75,7 +87,9 @@ def show(simulated: ft.Closure, learned: ft.Closure) -> None:
 
 def main() -> None:
     """Train, simulate, judge."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("train")
     parser.add_argument("judge")
     parser.add_argument("--effort", default="default")
@@ -87,12 +101,21 @@ def main() -> None:
     source, _, name = a.train.rpartition(":")
     known = uproot.open(source)[name].arrays()[:half]
     first, second = events[:half], events[half:]
-    generated = first[[n for n in first.fields if n.startswith(("Gen", "gen", "nGen", "Pileup", "run", "event", "lumi"))]]
+    generated = first[
+        [
+            n
+            for n in first.fields
+            if n.startswith(("Gen", "gen", "nGen", "Pileup", "run", "event", "lumi"))
+        ]
+    ]
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "m.flow"
         begin = time.perf_counter()
         ft.train(a.train, model, target=TARGET, given=GIVEN, effort=a.effort)
-        print(f"trained in {time.perf_counter() - begin:.0f} s, model {model.stat().st_size} bytes", flush=True)
+        print(
+            f"trained in {time.perf_counter() - begin:.0f} s, model {model.stat().st_size} bytes",
+            flush=True,
+        )
         made = simulate(model, generated, tree, a.seed)
     show(*(ft.compare(second, sample, given=PARTNERS, real=first) for sample in (made, known)))
 

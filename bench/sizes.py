@@ -23,7 +23,9 @@ def measure(path: Path, bound: str, effort: str) -> dict[str, Any]:
     """Sizes in bytes and ratios for one file at one bound."""
     with tempfile.TemporaryDirectory() as folder:
         packed = Path(folder) / "out.ftup"
-        ft.compress(path, packed, tolerance={} if bound == "lossless" else {"*": bound}, effort=effort)
+        ft.compress(
+            path, packed, tolerance={} if bound == "lossless" else {"*": bound}, effort=effort
+        )
         with ft.open(packed) as file:
             return totals(report_input(open_dataset(path), file, ""))
 
@@ -33,17 +35,27 @@ COLUMNS = ("bits_per_value", "bytes", "model_bytes", "gzip", "quantise+pcodec", 
 
 def main() -> None:
     """Print one table row per file and bound."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("files", nargs="*", type=Path)
-    parser.add_argument("--bound", action="append", help="repeat for several; default: lossless, std:2.88e-3, rel:1e-3")
+    parser.add_argument(
+        "--bound",
+        action="append",
+        help="repeat for several; default: lossless, std:2.88e-3, rel:1e-3",
+    )
     parser.add_argument("--effort", default="default")
     arguments = parser.parse_args()
-    print("| file | bound | bits/value | bytes | of it model | gzip | quantise+pcodec | outside bound | ours / q+pcodec |")
+    print(
+        "| file | bound | bits/value | bytes | of it model | gzip | quantise+pcodec | outside bound | ours / q+pcodec |"
+    )
     print("|---|---|" + "---:|" * 7)
     for path in arguments.files or [sample_path()]:
         for bound in arguments.bound or ["lossless", "std:2.88e-3", "rel:1e-3"]:
             row = measure(path, bound, arguments.effort)
-            numbers = " | ".join(f"{row[c]:.3f}" if c == "bits_per_value" else f"{row[c]}" for c in COLUMNS)
+            numbers = " | ".join(
+                f"{row[c]:.3f}" if c == "bits_per_value" else f"{row[c]}" for c in COLUMNS
+            )
             ratio = row["bytes"] / row["quantise+pcodec"]
             print(f"| {path.name} | {bound} | {numbers} | {ratio:.4f} |", flush=True)
 

@@ -25,7 +25,7 @@ from flowtuple.data.table import read_all
 from flowtuple.io.source import open_dataset
 from flowtuple.lattice.grid import ATOM
 from flowtuple.runtime.progress import silent
-from flowtuple.training.lattices import prepare
+from flowtuple.training.lattices import resolve_tables
 
 
 def rows_of(a: argparse.Namespace) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -33,7 +33,9 @@ def rows_of(a: argparse.Namespace) -> tuple[dict[str, np.ndarray], np.ndarray]:
     dataset = select(open_dataset(a.source), a.columns, a.exclude)
     table = read_all(next(iter(dataset.tables.values())))
     counter = next(c.counter for c in table.columns if c.counter is not None)
-    columns = {c.name: np.asarray(table.data[c.name]) for c in table.columns if c.counter == counter}
+    columns = {
+        c.name: np.asarray(table.data[c.name]) for c in table.columns if c.counter == counter
+    }
     return columns, np.repeat(np.arange(table.num_entries), np.asarray(table.data[counter]))
 
 
@@ -43,7 +45,9 @@ def beside(q: np.ndarray) -> np.ndarray:
     return np.where(off, q[~off].min(initial=0) - 1 - (q - ATOM), q)
 
 
-def lattice_bits(train: dict, test: dict, bound: str, effort: str, folder: Path) -> tuple[float, float]:
+def lattice_bits(
+    train: dict, test: dict, bound: str, effort: str, folder: Path
+) -> tuple[float, float]:
     """Bits per row, and seconds of training."""
     begin = time.perf_counter()
     ft.train(train, folder / "lattice.flow", tolerance={"*": bound}, effort=effort)
@@ -51,11 +55,17 @@ def lattice_bits(train: dict, test: dict, bound: str, effort: str, folder: Path)
     return float(np.mean(ft.score(folder / "lattice.flow", test)["bits"])), seconds
 
 
-def spline_bits(train: dict, test: dict, flow: str, limit: float, folder: Path) -> tuple[float, float, int]:
+def spline_bits(
+    train: dict, test: dict, flow: str, limit: float, folder: Path
+) -> tuple[float, float, int]:
     """Bits per row, seconds of training, and epochs."""
 
     def trained(epochs: int) -> float:
-        asked = ft.RowFlow(flow, training=ft.Training(epochs=epochs, patience=0), transforms={"*": "dequantise,gauss-rank"})
+        asked = ft.RowFlow(
+            flow,
+            training=ft.Training(epochs=epochs, patience=0),
+            transforms={"*": "dequantise,gauss-rank"},
+        )
         begin = time.perf_counter()
         ft.train(train, folder / "rows.flow", flow=asked)
         return time.perf_counter() - begin
@@ -69,7 +79,9 @@ def spline_bits(train: dict, test: dict, flow: str, limit: float, folder: Path) 
 
 def main() -> None:
     """Print a table row for each time."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--columns", nargs="+", required=True)
     parser.add_argument("--exclude", nargs="*", default=[])
@@ -85,13 +97,22 @@ def main() -> None:
         kept = event < (1 - a.held_out) * (event.max() + 1)
         columns, event = {n: v[kept] for n, v in columns.items()}, event[kept]
     held = event >= (1 - a.held_out) * (event.max() + 1)
-    lattices = prepare(open_dataset({n: v[~held] for n, v in columns.items()}), {"*": a.bound}, silent)[0].coding.lattices
+    lattices = resolve_tables(
+        open_dataset({n: v[~held] for n, v in columns.items()}), {"*": a.bound}, silent
+    )[0].coding.lattices
     cells = {n: beside(lattices[n].encode(v)) for n, v in columns.items()}
     known = np.all([(q >= q[~held].min()) & (q <= q[~held].max()) for q in cells.values()], axis=0)
-    dropped, held = int((held & ~known).sum()), held & known  # the spline flow has no density to speak of out there
+    dropped, held = (
+        int((held & ~known).sum()),
+        held & known,
+    )  # the spline flow has no density to speak of out there
     train = ~held & known
-    print(f"{len(columns)} columns, {train.sum()} rows to train on, {held.sum()} held out ({dropped} left out), {a.bound}")
-    print("| time | lattice flow, bits per row | seconds | spline flow, bits per row | seconds | epochs |")
+    print(
+        f"{len(columns)} columns, {train.sum()} rows to train on, {held.sum()} held out ({dropped} left out), {a.bound}"
+    )
+    print(
+        "| time | lattice flow, bits per row | seconds | spline flow, bits per row | seconds | epochs |"
+    )
     print("|---:|---:|---:|---:|---:|---:|")
     for limit, effort in zip(a.seconds, a.efforts, strict=True):
         with tempfile.TemporaryDirectory() as name:
@@ -99,8 +120,13 @@ def main() -> None:
             parts = [{n: v[kind] for n, v in columns.items()} for kind in (train, held)]
             ours, seconds = lattice_bits(*parts, a.bound, effort, folder)
             parts = [{n: v[kind] for n, v in cells.items()} for kind in (train, held)]
-            theirs, took, epochs = (np.nan, np.nan, 0) if a.inner else spline_bits(*parts, a.flow, limit, folder)
-        print(f"| {limit:.0f} s | {ours:.3f} | {seconds:.0f} ({effort}) | {theirs:.3f} | {took:.0f} | {epochs} |", flush=True)
+            theirs, took, epochs = (
+                (np.nan, np.nan, 0) if a.inner else spline_bits(*parts, a.flow, limit, folder)
+            )
+        print(
+            f"| {limit:.0f} s | {ours:.3f} | {seconds:.0f} ({effort}) | {theirs:.3f} | {took:.0f} | {epochs} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -34,16 +34,20 @@ def pivot(source: str, columns: int, rows: int) -> dict[str, Any]:
     """Event columns, then the first objects of every collection, the second ones, and so on."""
     table = next(iter(open_dataset(source).tables.values()))
     events = table.read([c.name for c in table.columns], 0, rows)
-    flat = {c.name: events.data[c.name] for c in events.columns if c.counter is None and not c.is_opaque and not c.shape}
+    flat = {
+        c.name: events.data[c.name]
+        for c in events.columns
+        if c.counter is None and not c.is_opaque and not c.shape
+    }
     ragged = [c for c in events.columns if c.counter is not None]
     for number in range(columns):
         for column in ragged:
             counts, values = events.data[column.counter], events.data[column.name]
             begin = np.cumsum(counts) - counts
             there = counts > number
-            flat[f"{column.name}_{number}"] = np.where(there, values[np.where(there, begin + number, 0)], 0).astype(
-                values.dtype
-            )
+            flat[f"{column.name}_{number}"] = np.where(
+                there, values[np.where(there, begin + number, 0)], 0
+            ).astype(values.dtype)
             if len(flat) >= columns:
                 return dict(list(flat.items())[:columns])
     return flat
@@ -52,12 +56,19 @@ def pivot(source: str, columns: int, rows: int) -> dict[str, Any]:
 def spread(data: dict[str, Any], columns: int) -> dict[str, Any]:
     """So many of the columns, evenly spaced."""
     names = list(data)
-    return {names[k * len(names) // columns]: data[names[k * len(names) // columns]] for k in range(columns)}
+    return {
+        names[k * len(names) // columns]: data[names[k * len(names) // columns]]
+        for k in range(columns)
+    }
 
 
 def measure(a: argparse.Namespace, columns: int) -> dict[str, Any]:
     """One width: bytes against quantise+pcodec, seconds for each part, peak memory."""
-    data = pivot(a.source, columns, a.rows) if a.first else spread(pivot(a.source, max(a.widest, columns), a.rows), columns)
+    data = (
+        pivot(a.source, columns, a.rows)
+        if a.first
+        else spread(pivot(a.source, max(a.widest, columns), a.rows), columns)
+    )
     Flowtuple().load()
     with tempfile.TemporaryDirectory() as folder:
         model, packed = Path(folder) / "m.flow", Path(folder) / "w.ftup"
@@ -72,12 +83,20 @@ def measure(a: argparse.Namespace, columns: int) -> dict[str, Any]:
             sizes = totals(report_input(open_dataset(data), file, ""))
     seconds = dict(zip(("train", "compress", "decompress"), np.diff(times).tolist(), strict=True))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"columns": columns, "values": sum(map(len, data.values())), **seconds, **sizes, "peak_GiB": peak}
+    return {
+        "columns": columns,
+        "values": sum(map(len, data.values())),
+        **seconds,
+        **sizes,
+        "peak_GiB": peak,
+    }
 
 
 def main() -> None:
     """Print a table row per width."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--columns", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--rows", type=int, default=20000)
@@ -89,16 +108,37 @@ def main() -> None:
     if a.widest:
         print(json.dumps(measure(a, a.columns[0])))
         return
-    print("| columns | train us/value | compress us/value | decompress us/value | peak GiB | bytes | ours / q+pcodec |")
+    print(
+        "| columns | train us/value | compress us/value | decompress us/value | peak GiB | bytes | ours / q+pcodec |"
+    )
     print("|---:|" + "---:|" * 6)
     for columns in a.columns:
-        options = ["--columns", str(columns), "--rows", str(a.rows), "--bound", a.bound, "--effort", a.effort]
+        options = [
+            "--columns",
+            str(columns),
+            "--rows",
+            str(a.rows),
+            "--bound",
+            a.bound,
+            "--effort",
+            a.effort,
+        ]
         options += ["--widest", str(max(a.columns))] + ["--first"] * a.first
-        done = subprocess.run([sys.executable, __file__, a.source, *options], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, __file__, a.source, *options],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         row = json.loads(done.stdout)
-        times = " | ".join(f"{1e6 * row[t] / row['values']:.3f}" for t in ("train", "compress", "decompress"))
+        times = " | ".join(
+            f"{1e6 * row[t] / row['values']:.3f}" for t in ("train", "compress", "decompress")
+        )
         ratio = row["bytes"] / row["quantise+pcodec"]
-        print(f"| {columns} | {times} | {row['peak_GiB']:.2f} | {row['bytes']} | {ratio:.4f} |", flush=True)
+        print(
+            f"| {columns} | {times} | {row['peak_GiB']:.2f} | {row['bytes']} | {ratio:.4f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

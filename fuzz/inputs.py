@@ -63,7 +63,12 @@ def pack(parts: Parts) -> bytes:
     """An input of parts."""
     pieces = [parts.description, parts.index]
     for part in parts.sections:
-        pieces += [write_unsigned([part.kind, part.owner, part.entries, len(part.pieces), *_optional(part)]), *part.pieces]
+        pieces += [
+            write_unsigned(
+                [part.kind, part.owner, part.entries, len(part.pieces), *_optional(part)]
+            ),
+            *part.pieces,
+        ]
     return bytes([IN_PARTS]) + b"".join(write_unsigned([len(piece)]) + piece for piece in pieces)
 
 
@@ -78,7 +83,9 @@ def unpack(data: bytes) -> Parts:
     while reader.position < len(data) and len(parts.sections) < _MOST_PARTS:
         numbers = Reader(_piece(reader))
         kind, owner, entries, count = (_number(numbers) for _ in range(4))
-        pieces = [_piece(reader) for _ in range(min(count, _MOST_PARTS)) if reader.position < len(data)]
+        pieces = [
+            _piece(reader) for _ in range(min(count, _MOST_PARTS)) if reader.position < len(data)
+        ]
         told = [_number(numbers) for _ in range(3) if numbers.position < len(numbers.data)]
         lengths, first = tuple(told[: len(told) // 2 * 2]), told[-1] if len(told) % 2 else None
         parts.sections.append(Part(kind, owner, entries, pieces, lengths, first))
@@ -112,31 +119,43 @@ def file_of(data: bytes) -> bytes:
     index = zstd(parts.index or _index([section for section, _ in sections]))
     offset = layout.HEADER_SIZE + len(placed)
     digest = layout.checksum(layout.pack_header() + index)
-    trailer = b"".join(n.to_bytes(8, "little") for n in (offset, len(index), digest)) + layout.END_MAGIC
+    trailer = (
+        b"".join(n.to_bytes(8, "little") for n in (offset, len(index), digest)) + layout.END_MAGIC
+    )
     return layout.pack_header() + placed + index + trailer
 
 
 def _index(sections: Sequence[Section]) -> bytes:
     numbers = [n for s in sections for n in (s.kind, s.owner, s.entries, s.head, s.body)]
-    return write_unsigned([len(sections), *numbers]) + b"".join(s.checksum.to_bytes(8, "little") for s in sections)
+    return write_unsigned([len(sections), *numbers]) + b"".join(
+        s.checksum.to_bytes(8, "little") for s in sections
+    )
 
 
-def _told(part: Part, section: Section, content: bytes, events: Mapping[int, int]) -> tuple[Section, bytes]:
+def _told(
+    part: Part, section: Section, content: bytes, events: Mapping[int, int]
+) -> tuple[Section, bytes]:
     """A section that tells the lengths and first event asked for, else the right ones after so many events of each table."""
     head, body = part.lengths or (section.head, section.body)
     first = events.get(section.owner, 0) if section.kind == SectionKind.CHUNK else 0
-    return replace(section, head=head, body=body, first=first if part.first is None else part.first), content
+    return replace(
+        section, head=head, body=body, first=first if part.first is None else part.first
+    ), content
 
 
 def _placed(part: Part) -> tuple[Section, bytes]:
     kind, owner, entries = (n % 2**32 for n in (part.kind, part.owner, part.entries))
     if kind != SectionKind.CHUNK:
         return _section(kind, owner, entries, zstd(b"".join(part.pieces)))
-    head, body = _listed(*part.pieces) if len(part.pieces) == 4 else directory.join(_columns(part.pieces))
+    head, body = (
+        _listed(*part.pieces) if len(part.pieces) == 4 else directory.join(_columns(part.pieces))
+    )
     return _section(kind, owner, entries, head, body)
 
 
-def _section(kind: int, owner: int, entries: int, head: bytes, body: bytes = b"") -> tuple[Section, bytes]:
+def _section(
+    kind: int, owner: int, entries: int, head: bytes, body: bytes = b""
+) -> tuple[Section, bytes]:
     section = Section(kind, owner, entries, len(head), len(body), layout.checksum(head))  # type: ignore[arg-type]
     return section, head + body
 
@@ -147,7 +166,10 @@ def _listed(numbers: bytes, group: bytes, body: bytes, more: bytes) -> tuple[byt
     while reader.position < len(numbers):
         method, payload, escapes = (_number(reader) for _ in range(3))
         lengths.append(escapes + payload * (method % 8 != Method.GROUP))
-    sums = [layout.checksum(block).to_bytes(8, "little") for block in slices(body, 0, directory._blocks(lengths))]
+    sums = [
+        layout.checksum(block).to_bytes(8, "little")
+        for block in slices(body, 0, directory._blocks(lengths))
+    ]
     frames = zstd(numbers), zstd(group) if group else b""
     return write_unsigned(map(len, frames)) + b"".join([*frames, *sums, more]), body
 
@@ -158,7 +180,11 @@ def _columns(pieces: Sequence[bytes]) -> list[StoredColumn]:
     for k in range(1, len(pieces), 2):
         number = _number(numbers)
         method = Method(number % 8) if number % 8 in tuple(Method) else number % 8
-        columns.append(StoredColumn(method, _wrapped(pieces[k]), _wrapped(b"".join(pieces[k + 1 : k + 2])), number >= 8))  # type: ignore[arg-type]
+        columns.append(
+            StoredColumn(
+                method, _wrapped(pieces[k]), _wrapped(b"".join(pieces[k + 1 : k + 2])), number >= 8
+            )
+        )  # type: ignore[arg-type]
     return columns
 
 

@@ -33,14 +33,26 @@ def events(count: int, seed: int) -> dict[str, object]:
     """Few events for most methods, grids and a flow."""
     made = dependent_events(count, seed)
     numbers = np.float32([1.5, np.nan, 2.25, 1e30, 7, -0.0, 0.1, 3])
-    return {**made, "text": ["é"] * count, "q": np.resize(numbers, count), "block": np.ones((count, 2), np.int16)}
+    return {
+        **made,
+        "text": ["é"] * count,
+        "q": np.resize(numbers, count),
+        "block": np.ones((count, 2), np.int16),
+    }
 
 
 def write_small(folder: Path) -> list[Path]:
     """A file coded by a flow, its model, one that refers to it, and one of two parts."""
-    model, small, apart, merged = (folder / name for name in ("model.flow", "small.ftup", "apart.ftup", "merged.ftup"))
+    model, small, apart, merged = (
+        folder / name for name in ("model.flow", "small.ftup", "apart.ftup", "merged.ftup")
+    )
     table = dataset_from_memory(events(40, 1)).tables["events"]
-    write_model(table, model, DEPENDENT_PARENTS, DEPENDENT_TOLERANCE | {"q": "lossless", "block": "lossless"})
+    write_model(
+        table,
+        model,
+        DEPENDENT_PARENTS,
+        DEPENDENT_TOLERANCE | {"q": "lossless", "block": "lossless"},
+    )
     api.compress(events(40, 1), small, model=model)
     api.compress(events(12, 2), apart, model=model)
     merge([small, apart], merged)
@@ -49,7 +61,10 @@ def write_small(folder: Path) -> list[Path]:
 
 def of_opaque() -> Parts:
     """A column of each kind of layout that Awkward Array has, of three events."""
-    offsets, index = ak.index.Index64(np.array([0, 2, 2, 3])), ak.index.Index64(np.array([2, -1, 0]))
+    offsets, index = (
+        ak.index.Index64(np.array([0, 2, 2, 3])),
+        ak.index.Index64(np.array([2, -1, 0])),
+    )
     numbers = ak.contents.NumpyArray(np.array([1.5, 2.5, np.nan]))
     layouts = [
         ak.Array(["a", "", "bc"]),
@@ -61,26 +76,44 @@ def of_opaque() -> Parts:
         ak.Array([(1, 2j), (3, 4j), (5, 6j)]),
         ak.Array(ak.contents.ListOffsetArray(offsets, numbers)),
         ak.Array(ak.contents.IndexedOptionArray(index, numbers)),
-        ak.Array(ak.contents.IndexedArray(offsets[:3], numbers, parameters={"__array__": "categorical"})),
+        ak.Array(
+            ak.contents.IndexedArray(offsets[:3], numbers, parameters={"__array__": "categorical"})
+        ),
         ak.Array(ak.contents.ByteMaskedArray(ak.index.Index8(np.array([1, 0, 1])), numbers, True)),
-        ak.Array(ak.contents.BitMaskedArray(ak.index.IndexU8(np.array([5], np.uint8)), numbers, True, 3, True)),
+        ak.Array(
+            ak.contents.BitMaskedArray(
+                ak.index.IndexU8(np.array([5], np.uint8)), numbers, True, 3, True
+            )
+        ),
         ak.Array(ak.contents.UnmaskedArray(numbers)),
         ak.Array(ak.contents.RegularArray(ak.contents.EmptyArray(), 0, 3)),
     ]
     columns = [{"name": f"c{k}", "dtype": "opaque"} for k in range(len(layouts))]
     meta = {"tables": [{"name": "t", "entries": 3, "columns": columns}], "carried": []}
-    pieces = [piece for layout in layouts for piece in (bytes([FRAMED]) + opaque_bytes(layout), b"")]
-    return Parts(json.dumps(meta).encode(), b"", [Part(2, 0, 3, [bytes([5] * len(layouts)), *pieces])])
+    pieces = [
+        piece for layout in layouts for piece in (bytes([FRAMED]) + opaque_bytes(layout), b"")
+    ]
+    return Parts(
+        json.dumps(meta).encode(), b"", [Part(2, 0, 3, [bytes([5] * len(layouts)), *pieces])]
+    )
 
 
 def by_tables(parts: Parts) -> Iterator[tuple[str, Parts]]:
     """Each table of a file as a file, and its carried objects as another."""
     meta = json.loads(parts.description)
     for number, table in enumerate(meta["tables"]):
-        own = [replace(s, owner=0) for s in parts.sections if s.owner == number and s.kind in (1, 2)]
-        yield table["name"], Parts(json.dumps({"tables": [table], "carried": []}).encode(), b"", own)
+        own = [
+            replace(s, owner=0) for s in parts.sections if s.owner == number and s.kind in (1, 2)
+        ]
+        yield (
+            table["name"],
+            Parts(json.dumps({"tables": [table], "carried": []}).encode(), b"", own),
+        )
     rest = [s for s in parts.sections if s.kind == 3]
-    yield "carried", Parts(json.dumps({"tables": [], "carried": meta["carried"]}).encode(), b"", rest)
+    yield (
+        "carried",
+        Parts(json.dumps({"tables": [], "carried": meta["carried"]}).encode(), b"", rest),
+    )
 
 
 def main() -> None:

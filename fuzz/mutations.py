@@ -13,15 +13,132 @@ from inputs import RAW, Part, Parts, pack, unpack
 from flowtuple.codec.varint import write_unsigned
 
 Mutate = Callable[[bytes, int], bytes]
-NUMBERS = [0, 1, 2, 3, 7, 8, 16, 63, 64, 127, 128, 255, 256, 4095, 4096, 65535, 65536, 2**20, 2**24, 2**28, 2**31, 2**32]
-NUMBERS += [2**48, 2**52, 2**52 + 1, 2**60, 2**61, 2**62, 2**63 - 2**50, 2**63 - 2**50 + 2**16, 2**63 - 1, 2**63, 2**64 - 1]
-REALS = [0.0, -0.0, 0.5, 1.0, 1e-300, 5e-324, 1.7e308, 2.0**-28, 1 - 2.0**-53, 1e-3, 64.0, 2.0**20, 2.0**31, 2.0**52]
-WORDS = ["", "lossless", "abs:1", "rel:0.5", "bits:3", "opaque", "bool", "float16", "float32", "float64", "int8", "uint64"]
-WORDS += ["counter", "reference", "uniform", "ordered", "binades", "mantissas", "decimal", "integers", "(2,3)i4", "<M8[s]", "O"]
-WORDS += ["NumpyArray", "ListOffsetArray", "ListArray", "RegularArray", "IndexedArray", "IndexedOptionArray", "BitMaskedArray"]
-WORDS += ["ByteMaskedArray", "UnmaskedArray", "UnionArray", "RecordArray", "EmptyArray", "i64", "i8", "string", "categorical"]
-WORDS += ["<i8", "|u1", "<c16", "|b1", "node0", "node1-offsets", "bytestring", "char", "i4,,", "float32[2]"]
-KEYS = ["counter", "shape", "hidden", "given", "atoms", "range", "model", "parts", "asked", "lattice", "ranges", "entries"]
+NUMBERS = [
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    16,
+    63,
+    64,
+    127,
+    128,
+    255,
+    256,
+    4095,
+    4096,
+    65535,
+    65536,
+    2**20,
+    2**24,
+    2**28,
+    2**31,
+    2**32,
+]
+NUMBERS += [
+    2**48,
+    2**52,
+    2**52 + 1,
+    2**60,
+    2**61,
+    2**62,
+    2**63 - 2**50,
+    2**63 - 2**50 + 2**16,
+    2**63 - 1,
+    2**63,
+    2**64 - 1,
+]
+REALS = [
+    0.0,
+    -0.0,
+    0.5,
+    1.0,
+    1e-300,
+    5e-324,
+    1.7e308,
+    2.0**-28,
+    1 - 2.0**-53,
+    1e-3,
+    64.0,
+    2.0**20,
+    2.0**31,
+    2.0**52,
+]
+WORDS = [
+    "",
+    "lossless",
+    "abs:1",
+    "rel:0.5",
+    "bits:3",
+    "opaque",
+    "bool",
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "uint64",
+]
+WORDS += [
+    "counter",
+    "reference",
+    "uniform",
+    "ordered",
+    "binades",
+    "mantissas",
+    "decimal",
+    "integers",
+    "(2,3)i4",
+    "<M8[s]",
+    "O",
+]
+WORDS += [
+    "NumpyArray",
+    "ListOffsetArray",
+    "ListArray",
+    "RegularArray",
+    "IndexedArray",
+    "IndexedOptionArray",
+    "BitMaskedArray",
+]
+WORDS += [
+    "ByteMaskedArray",
+    "UnmaskedArray",
+    "UnionArray",
+    "RecordArray",
+    "EmptyArray",
+    "i64",
+    "i8",
+    "string",
+    "categorical",
+]
+WORDS += [
+    "<i8",
+    "|u1",
+    "<c16",
+    "|b1",
+    "node0",
+    "node1-offsets",
+    "bytestring",
+    "char",
+    "i4,,",
+    "float32[2]",
+]
+KEYS = [
+    "counter",
+    "shape",
+    "hidden",
+    "given",
+    "atoms",
+    "range",
+    "model",
+    "parts",
+    "asked",
+    "lattice",
+    "ranges",
+    "entries",
+]
 KEYS += [
     "parameters",
     "__array__",
@@ -37,7 +154,9 @@ KEYS += [
 ]
 
 
-def mutate(data: bytes, most: int, random: Random, mutate_bytes: Mutate, others: Sequence[bytes] = ()) -> bytes:
+def mutate(
+    data: bytes, most: int, random: Random, mutate_bytes: Mutate, others: Sequence[bytes] = ()
+) -> bytes:
     """An input like another, at most `most` bytes long.
 
     Args:
@@ -60,7 +179,9 @@ def _change(parts: Parts, random: Random, mutate_bytes: Mutate, others: Sequence
     if draw < 0.25 or not parts.sections:
         parts.description = _other_text(parts.description, random, mutate_bytes)
     elif draw < 0.28:  # without an index the frames are searched for
-        parts.index = mutate_bytes(parts.index, len(parts.index) + 16) if random.random() < 0.5 else b"none"
+        parts.index = (
+            mutate_bytes(parts.index, len(parts.index) + 16) if random.random() < 0.5 else b"none"
+        )
     elif draw < 0.36:
         _change_sections(parts.sections, random)
     elif draw < 0.41 and others:
@@ -75,14 +196,21 @@ def _change(parts: Parts, random: Random, mutate_bytes: Mutate, others: Sequence
 def _likely(part: Part, random: Random) -> int:
     """A piece; the empty ones, such as escapes of none, seldom."""
     full = [k for k, piece in enumerate(part.pieces) if len(piece) > 1]
-    return random.choice(full) if full and random.random() < 0.9 else random.randrange(len(part.pieces))
+    return (
+        random.choice(full)
+        if full and random.random() < 0.9
+        else random.randrange(len(part.pieces))
+    )
 
 
 def _change_sections(sections: list[Part], random: Random) -> None:
     k = random.randrange(len(sections))
     part, action = sections[k], random.randrange(8)
     if action == 0:
-        sections.insert(random.randint(0, len(sections)), Part(part.kind, part.owner, part.entries, list(part.pieces)))
+        sections.insert(
+            random.randint(0, len(sections)),
+            Part(part.kind, part.owner, part.entries, list(part.pieces)),
+        )
     elif action == 1:
         del sections[k]
     elif action == 2 and part.pieces:
@@ -97,7 +225,10 @@ def _change_sections(sections: list[Part], random: Random) -> None:
     elif action == 6:
         part.first = random.choice([0, part.entries, *NUMBERS])
     else:
-        part.lengths = (random.choice([0, 1, 20, 100, *NUMBERS]), random.choice([0, 0, 100, *NUMBERS]))
+        part.lengths = (
+            random.choice([0, 1, 20, 100, *NUMBERS]),
+            random.choice([0, 0, 100, *NUMBERS]),
+        )
 
 
 def _take_from(parts: Parts, other: Parts, random: Random) -> None:
@@ -120,7 +251,12 @@ def _other_bytes(piece: bytes, random: Random, mutate_bytes: Mutate) -> bytes:
     if draw < 0.55:
         return mutate_bytes(piece, len(piece) + 32)
     if draw < 0.7:
-        new = write_unsigned([random.choice(NUMBERS) + random.choice([-1, 0, 0, 1]) * random.randint(0, 1) & 2**64 - 1])
+        new = write_unsigned(
+            [
+                random.choice(NUMBERS) + random.choice([-1, 0, 0, 1]) * random.randint(0, 1)
+                & 2**64 - 1
+            ]
+        )
     elif draw < 0.85:
         number = random.choice(NUMBERS) * random.choice([1, -1])
         new = struct.pack("<Q", number & 2**64 - 1)[: random.choice([1, 2, 4, 8, 8])]
@@ -166,7 +302,13 @@ def _other_text(text: bytes, random: Random, mutate_bytes: Mutate) -> bytes:
 
 
 def _spots(value: Any) -> Iterator[tuple[Any, Any]]:
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    pairs = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, inner in list(pairs):
         yield value, key
         yield from _spots(inner)

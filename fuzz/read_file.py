@@ -13,19 +13,34 @@ import zlib
 from pathlib import Path
 from random import Random
 
-os.environ["NUMBA_BOUNDSCHECK"] = "1"  # read when Numba is imported; with kernels of its own in a folder of its own
-os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / "flowtuple-fuzz-kernels"))
+os.environ["NUMBA_BOUNDSCHECK"] = (
+    "1"  # read when Numba is imported; with kernels of its own in a folder of its own
+)
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / "flowtuple-fuzz-kernels")
+)
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # for the columns that golden files were given
+sys.path.insert(
+    0, str(Path(__file__).parents[1] / "tests")
+)  # for the columns that golden files were given
 
 import atheris
 
 # Numba compiles these: their bytecode has to stay as it is
-COMPILED = ["codec.coder", "codec.frequencies", "lattice.bins", "lattice.context", "lattice.network", "density.draw"]
+COMPILED = [
+    "codec.coder",
+    "codec.frequencies",
+    "lattice.bins",
+    "lattice.context",
+    "lattice.network",
+    "density.draw",
+]
 OPTIONS = ["-rss_limit_mb=2048", "-timeout=20", "-max_len=65536"]
 SAVED = 4  # one input in so many is also saved
 
-with atheris.instrument_imports(include=["flowtuple"], exclude=[f"flowtuple.{name}" for name in COMPILED]):
+with atheris.instrument_imports(
+    include=["flowtuple"], exclude=[f"flowtuple.{name}" for name in COMPILED]
+):
     from mutations import mutate
     from reading import read_input, small_limits
 

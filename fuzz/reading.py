@@ -14,7 +14,7 @@ from inputs import file_of
 import flowtuple as ft
 from flowtuple.data.table import Dataset, Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated
-from flowtuple.file.damage import examine
+from flowtuple.file.damage import check_integrity
 from flowtuple.file.recover import recover
 from flowtuple.io.memory import dataset_from_memory
 from flowtuple.reporting.describe import info
@@ -71,7 +71,7 @@ def read_input(data: bytes, folder: Path, *, save: bool = True) -> bool:
     with suppress(*TYPED):
         info(path)
     with suppress(*TYPED):
-        damage = examine(path)
+        damage = check_integrity(path)
     if save:
         _save(path, folder / "saved.ftup", found if damage == [] else None)
     return found is not None

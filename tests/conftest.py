@@ -16,14 +16,29 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # Variables of the machine or its batch system that change what the commands print or how they train.
-TERMINAL = ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS", "NO_COLOR", "COLUMNS", "LINES", "TERM")
+TERMINAL = (
+    "FORCE_COLOR",
+    "CLICOLOR_FORCE",
+    "PY_COLORS",
+    "GITHUB_ACTIONS",
+    "NO_COLOR",
+    "COLUMNS",
+    "LINES",
+    "TERM",
+)
 PROCESSES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 for name in (*TERMINAL, *PROCESSES):
     os.environ.pop(name, None)
 for name in ("no_proxy", "NO_PROXY"):
     os.environ[name] = "127.0.0.1,localhost"  # servers of the tests
 
-settings.register_profile("ci", derandomize=True, max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("ci")
 
 

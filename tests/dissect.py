@@ -32,7 +32,10 @@ def join(stored: Sequence[StoredColumn]) -> bytes:
 def with_block_checksums(data: bytes, columns: Sequence[Column]) -> bytes:
     """A chunk whose body was changed, with the checksums that it has now."""
     found = directory.read_directory(data, columns)
-    sums = [layout.checksum(part) for part in slices(data, found.head, [(b.begin, b.stop) for b in found.blocks])]
+    sums = [
+        layout.checksum(part)
+        for part in slices(data, found.head, [(b.begin, b.stop) for b in found.blocks])
+    ]
     written = b"".join(s.to_bytes(8, "little") for s in sums)
     return data[: found.head - len(written)] + written + data[found.head :]
 
@@ -45,7 +48,11 @@ def pieces(path: Path) -> Pieces:
 
 
 def assemble(
-    path: Path, meta: Any, sections: Sequence[Section], contents: Sequence[bytes], heads: Sequence[int] | None = None
+    path: Path,
+    meta: Any,
+    sections: Sequence[Section],
+    contents: Sequence[bytes],
+    heads: Sequence[int] | None = None,
 ) -> None:
     """Write a file of a description and sections; frames, index and trailer follow from the contents.
 
@@ -64,14 +71,22 @@ def assemble(
     write(path, [described, *sections], [description, *contents], [len(description), *heads])
 
 
-def write(path: Path, sections: Sequence[Section], contents: Sequence[bytes], heads: Sequence[int]) -> None:
+def write(
+    path: Path, sections: Sequence[Section], contents: Sequence[bytes], heads: Sequence[int]
+) -> None:
     """As `assemble`, of all sections."""
     indexed, parts, events = [], [layout.pack_header()], dict[int, int]()
     for section, content, head in zip(sections, contents, heads, strict=True):
         first = events.get(section.owner, 0) if section.kind is SectionKind.CHUNK else 0
         if section.kind is SectionKind.CHUNK:
             events[section.owner] = first + section.entries
-        placed = replace(section, head=head, body=len(content) - head, checksum=layout.checksum(content[:head]), first=first)
+        placed = replace(
+            section,
+            head=head,
+            body=len(content) - head,
+            checksum=layout.checksum(content[:head]),
+            first=first,
+        )
         indexed.append(placed)
         parts += [frame_of(placed), content]
     path.write_bytes(b"".join(parts) + layout.pack_index(indexed))
@@ -99,5 +114,9 @@ def merge(path: Path, parts: Sequence[Path]) -> None:
 
 def part_of(table: Mapping[str, Any]) -> dict[str, Any]:
     """What a table says as the part of another."""
-    ranges = {c["name"]: c["lattice"]["range"] for c in table["columns"] if "range" in c.get("lattice", {})}
+    ranges = {
+        c["name"]: c["lattice"]["range"]
+        for c in table["columns"]
+        if "range" in c.get("lattice", {})
+    }
     return {"entries": table["entries"], "ranges": ranges}

@@ -17,7 +17,7 @@ from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
 from flowtuple.runtime.progress import silent
-from flowtuple.training.lattices import prepare
+from flowtuple.training.lattices import resolve_tables
 from flowtuple.training.relations import decoding_order, residuals
 from flowtuple.training.write_events import add_models, description
 
@@ -41,13 +41,23 @@ def follow_first_parent(parents: int, bins: Bins, mixed: int) -> Network:
     steps, rest = np.divmod(centres**2, 255)
     shape = bins.symbols, parents + 2 + mixed + 1
     faint = draw.integers(-1, 2, shape) * (draw.random(shape) < 0.1)
-    faint[:, 0], faint[:, parents], faint[:, parents + 1], faint[:, -1] = centres, -(rest // 16), -(rest % 16), -steps
+    faint[:, 0], faint[:, parents], faint[:, parents + 1], faint[:, -1] = (
+        centres,
+        -(rest // 16),
+        -(rest % 16),
+        -steps,
+    )
     hidden = Layer(np.concatenate([copies, constants, other]).astype(np.int8), shifts)
     return Network((hidden, Layer(faint.astype(np.int8), np.full(bins.symbols, 1, np.uint8))))
 
 
 def make_flow(
-    table: Table, coding: TableCoding, parents: Parents, predictions: Predictions | None = None, bins: int = 12, mixed: int = 2
+    table: Table,
+    coding: TableCoding,
+    parents: Parents,
+    predictions: Predictions | None = None,
+    bins: int = 12,
+    mixed: int = 2,
 ) -> LatticeFlow:
     """A flow in which the columns of `parents` follow the first of them.
 
@@ -57,7 +67,11 @@ def make_flow(
     predictions = predictions or {}
     predicting = {p for prediction in predictions.values() for p in prediction.inputs}
     everything = predicting.union(*parents.values())
-    named = {c for p in everything for c in (p.column, p.through) if c} | set(parents) | set(predictions)
+    named = (
+        {c for p in everything for c in (p.column, p.through) if c}
+        | set(parents)
+        | set(predictions)
+    )
     context, columns = make_context(coding.columns, table.num_entries, table.data), {}
     for column in decoding_order(coding.columns, predictions, coding.given):
         name, key, lattice = column.name, collection_of(column), coding.lattices[column.name]
@@ -69,14 +83,24 @@ def make_flow(
             continue
         if prediction is not None:
             part = slice(0, len(rows))
-            predicted = prediction.index(lambda parent, key=key, part=part: context.fetch(parent, key, part), lattice)
+            predicted = prediction.index(
+                lambda parent, key=key, part=part: context.fetch(parent, key, part), lattice
+            )
             coded = residuals(q, np.broadcast_to(predicted, len(q)), prediction)
         given = tuple(parents.get(name, ()))
-        share = bins if prediction is None else 2 * bins  # those of indices kept among residuals beside those of residuals
-        placed = fit_bins(coded, share) if given or prediction is None else Bins(np.empty(0, np.int64), np.empty(0, np.int64))
+        share = (
+            bins if prediction is None else 2 * bins
+        )  # those of indices kept among residuals beside those of residuals
+        placed = (
+            fit_bins(coded, share)
+            if given or prediction is None
+            else Bins(np.empty(0, np.int64), np.empty(0, np.int64))
+        )
         network = follow_first_parent(len(given), placed, mixed) if given else None
         scale = fit_bins(q, bins) if prediction is not None else None
-        columns[name] = ColumnFlow(placed, given, network, prediction, prediction is not None, scale)
+        columns[name] = ColumnFlow(
+            placed, given, network, prediction, prediction is not None, scale
+        )
     return LatticeFlow(columns)
 
 
@@ -89,7 +113,7 @@ def write_model(
     given: Sequence[str] = (),
 ) -> LatticeFlow:
     """A `.flow` file for a table, as `train` would write it, with a flow made by hand."""
-    (prepared,) = prepare(Dataset("by hand", {table.name: table}), tolerance, silent, given)
+    (prepared,) = resolve_tables(Dataset("by hand", {table.name: table}), tolerance, silent, given)
     flow = make_flow(table, prepared.coding, parents, predictions)
     coding = replace(prepared.coding, flow=flow)
     prepared = replace(prepared, coding=coding)
@@ -128,30 +152,64 @@ def related_events(events: int, seed: int) -> dict[str, object]:
     counts = np.array([len(jets) for jets in made["Jet_pt"]])
     weight = draw.normal(0, 1, events).astype(np.float32)  # lossless
     weight[[1, 4, 9]] = np.array([0x7FC00005, 0x80000000, 0xFF800000], np.uint32).view(np.float32)
-    repeating = np.resize(draw.normal(0, 1, 13), (events, 9))  # lossless, and repeating as only zstd sees
+    repeating = np.resize(
+        draw.normal(0, 1, 13), (events, 9)
+    )  # lossless, and repeating as only zstd sees
     phi = np.append([-3.1415925, 3.1415925], draw.uniform(-np.pi, np.pi, events - 2))
     near = np.repeat(phi, counts) + 0.05 * (np.concatenate(made["Jet_pt"]) - 50)
     muons = draw.integers(0, 6, events)
     of_muon = np.repeat(np.arange(events), muons)
     index = np.where(
-        draw.random(len(of_muon)) < 0.1, draw.integers(-1, 4, len(of_muon)), draw.integers(0, np.maximum(counts[of_muon], 1))
+        draw.random(len(of_muon)) < 0.1,
+        draw.integers(-1, 4, len(of_muon)),
+        draw.integers(0, np.maximum(counts[of_muon], 1)),
     )
-    pt_of = [made["Jet_pt"][e][i] if 0 <= i < counts[e] else 20.0 for e, i in zip(of_muon, index, strict=True)]
+    pt_of = [
+        made["Jet_pt"][e][i] if 0 <= i < counts[e] else 20.0
+        for e, i in zip(of_muon, index, strict=True)
+    ]
     ends, muon_ends = np.cumsum(counts)[:-1], np.cumsum(muons)[:-1]
     one, two = draw.integers(0, 30, (2, events)).astype(np.int16)
-    eta, mass = draw.normal(0, 1.5, events).astype(np.float32), draw.exponential(3, events).astype(np.float32)
+    eta, mass = (
+        draw.normal(0, 1.5, events).astype(np.float32),
+        draw.exponential(3, events).astype(np.float32),
+    )
     wide = draw.integers(0, 4, (events, 90)).astype(np.int8)
-    made = {"weight": weight, "pdf_weight": repeating} | made | {"weight_again": weight.copy(), "one": one, "two": two}
-    made |= {"both": one + two + (draw.random(events) < 0.1).astype(np.int16), "phi": phi.astype(np.float32)}
-    made |= {"met": np.where(draw.random(events) < 0.2, 0, made["a"] + draw.normal(0, 0.05, events)).astype(np.float32)}
+    made = (
+        {"weight": weight, "pdf_weight": repeating}
+        | made
+        | {"weight_again": weight.copy(), "one": one, "two": two}
+    )
+    made |= {
+        "both": one + two + (draw.random(events) < 0.1).astype(np.int16),
+        "phi": phi.astype(np.float32),
+    }
+    made |= {
+        "met": np.where(
+            draw.random(events) < 0.2, 0, made["a"] + draw.normal(0, 0.05, events)
+        ).astype(np.float32)
+    }
     moved = np.where(draw.random(events) < 0.06, 0, mass + made["b"]).astype(np.float32)
     made |= {"moved": moved}
-    made |= {"eta": eta, "mass": mass, "wide": wide, "wide_more": wide + (draw.random(wide.shape) < 0.5).astype(np.int8)}
+    made |= {
+        "eta": eta,
+        "mass": mass,
+        "wide": wide,
+        "wide_more": wide + (draw.random(wide.shape) < 0.5).astype(np.int8),
+    }
     made["Jet_phi"] = np.split(((near + np.pi) % (2 * np.pi) - np.pi).astype(np.float32), ends)
     made["Muon_jetIdx"] = np.split(index.astype(np.int8), muon_ends)
-    made["Muon_pt"] = np.split((pt_of + draw.normal(0, 0.1, len(of_muon))).astype(np.float32), muon_ends)
-    formulas = {name: [made[i].astype(np.float64) for i in inputs] for name, inputs in FORMULA_INPUTS.items()}
-    return made | {f"f{k}": FUNCTIONS[name][1](*x).astype(np.float32) for k, (name, x) in enumerate(formulas.items())}
+    made["Muon_pt"] = np.split(
+        (pt_of + draw.normal(0, 0.1, len(of_muon))).astype(np.float32), muon_ends
+    )
+    formulas = {
+        name: [made[i].astype(np.float64) for i in inputs]
+        for name, inputs in FORMULA_INPUTS.items()
+    }
+    return made | {
+        f"f{k}": FUNCTIONS[name][1](*x).astype(np.float32)
+        for k, (name, x) in enumerate(formulas.items())
+    }
 
 
 def of_event(*names: str) -> tuple[Parent, ...]:
@@ -177,7 +235,11 @@ RELATED_PARENTS: Parents = DEPENDENT_PARENTS | {
     "b": of_event("a", "weight"),
     "Jet_pt": (Parent("event", "a"), Parent("index"), Parent("leading", "pdf_weight")),
     "met": (Parent("prediction"), *of_event("a")),
-    "Jet_eta": (Parent("row", "Jet_pt"), Parent("previous", "Jet_eta"), Parent("leading", "Jet_pt")),
+    "Jet_eta": (
+        Parent("row", "Jet_pt"),
+        Parent("previous", "Jet_eta"),
+        Parent("leading", "Jet_pt"),
+    ),
     "Jet_phi": (Parent("row", "Jet_pt"), Parent("index")),
     "moved": (Parent("row", "b"), Parent("prediction")),
     "Muon_pt": (
@@ -203,5 +265,8 @@ def related_predictions(turn: tuple[int, int]) -> dict[str, Prediction]:
         "moved": Prediction(alone("row", "mass")),
         "wide_more": Prediction(alone("row", "wide")),
         "Jet_phi": Prediction(alone("event", "phi"), turn),
-        **{f"f{k}": Prediction((Term(1.0, n, of_event(*i)),)) for k, (n, i) in enumerate(FORMULA_INPUTS.items())},
+        **{
+            f"f{k}": Prediction((Term(1.0, n, of_event(*i)),))
+            for k, (n, i) in enumerate(FORMULA_INPUTS.items())
+        },
     }

@@ -10,7 +10,13 @@ FLAVOURS = np.array([5, -4, 1, 21, 0], np.int32)
 
 
 def events(
-    n: int, seed: int, *, efficiency: float = EFFICIENCY, scale: float = SCALE, width: float = WIDTH, extras: float = EXTRAS
+    n: int,
+    seed: int,
+    *,
+    efficiency: float = EFFICIENCY,
+    scale: float = SCALE,
+    width: float = WIDTH,
+    extras: float = EXTRAS,
 ) -> ak.Array:
     """Jets of 20 to 55 GeV found with an efficiency and a response, and jets without a partner at the end of each event."""
     draw = np.random.default_rng(seed)
@@ -25,7 +31,9 @@ def events(
     own = {
         "event": np.concatenate([entry[found], more]),
         "genJetIdx": np.concatenate([number[found], np.full(k, -1)]).astype("i4"),
-        "pt": np.concatenate([pt[found] * draw.normal(scale, width, found.sum()), draw.uniform(15, 60, k)]),
+        "pt": np.concatenate(
+            [pt[found] * draw.normal(scale, width, found.sum()), draw.uniform(15, 60, k)]
+        ),
         "eta": np.concatenate([eta[found], draw.uniform(-2.4, 2.4, k)]),
         "phi": np.concatenate([phi[found], draw.uniform(-3, 3, k)]),
     }

@@ -26,7 +26,16 @@ from flowtuple.lattice import evaluation
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import Context, Parent, Relation, coding_order
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
-from flowtuple.lattice.grid import ESCAPE, Binades, Decimal, Grid, Integers, Mantissas, Ordered, Uniform
+from flowtuple.lattice.grid import (
+    ESCAPE,
+    Binades,
+    Decimal,
+    Grid,
+    Integers,
+    Mantissas,
+    Ordered,
+    Uniform,
+)
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
@@ -75,7 +84,11 @@ class Maker:
         grid = grid or (Ordered(dtype) if "float" in dtype else Integers(dtype))
         self.columns.append(Column(name, dtype, counter=counter, shape=values.shape[1:]))
         inside = values[np.isfinite(values)] if "float" in dtype else values
-        low, high = (inside.min().item(), inside.max().item()) if bound.kind != "lossless" and inside.size else (None, None)
+        low, high = (
+            (inside.min().item(), inside.max().item())
+            if bound.kind != "lossless" and inside.size
+            else (None, None)
+        )
         self.lattices[name] = Lattice(dtype, bound, grid, tuple(atoms), low, high)
         self.data[name], self.ways[name] = values, way
         if flow is not None:
@@ -100,7 +113,11 @@ class Maker:
         """Its part of the description of a file."""
         described = []
         for column in self.columns:
-            lattice = {"lattice": self.lattices[column.name].to_json()} if column.name in self.lattices else {}
+            lattice = (
+                {"lattice": self.lattices[column.name].to_json()}
+                if column.name in self.lattices
+                else {}
+            )
             given = {"given": True} if self.ways[column.name].method is Method.GIVEN else {}
             described.append(column.to_json() | lattice | given)
         return {"name": self.name, "entries": entries, "columns": described}
@@ -110,35 +127,55 @@ class Maker:
         coding, table = self.coding, self.table
         context = make_context(coding.columns, self.events, table.data)
         stored = {
-            c.name: StoredColumn(Method.OPAQUE, packing.pack_opaque(self.data[c.name])) for c in coding.columns if c.is_opaque
+            c.name: StoredColumn(Method.OPAQUE, packing.pack_opaque(self.data[c.name]))
+            for c in coding.columns
+            if c.is_opaque
         }
         for column in coding_order(coding.columns, tuple(coding.flow.columns)):
-            stored[column.name] = _store(self.ways[column.name], self.data[column.name].reshape(-1), column, coding, context)
+            stored[column.name] = _store(
+                self.ways[column.name], self.data[column.name].reshape(-1), column, coding, context
+            )
         return directory.join([stored[c.name] for c in coding.columns])
 
 
-def _store(way: Way, values: Array, column: Column, coding: TableCoding, context: Context) -> StoredColumn:
+def _store(
+    way: Way, values: Array, column: Column, coding: TableCoding, context: Context
+) -> StoredColumn:
     name = column.name
     if way.method is Method.GIVEN:
-        return coding_of.note_given(values, column, coding, context)
-    lattice, flow, rows = coding.lattices[name], coding.flow.columns.get(name), context.rows(context.collection[name])
+        return coding_of.encode_external(values, column, coding, context)
+    lattice, flow, rows = (
+        coding.lattices[name],
+        coding.flow.columns.get(name),
+        context.rows(context.collection[name]),
+    )
     q = lattice.encode(values)
     in_rows = coded = rows.sort(q)
     escapes = rows.sort(values)[in_rows == ESCAPE]
     predicted = None
     if flow is not None:
-        evaluation.publish(name, slice(0, len(rows)), in_rows, escapes, lattice, coding.flow, context)
+        evaluation.publish(
+            name, slice(0, len(rows)), in_rows, escapes, lattice, coding.flow, context
+        )
         predicted = evaluation.predict(flow, lattice, name, slice(0, len(rows)), context)
     if way.residual or (way.method is Method.FLOW and flow.residual):
         coded = flow.prediction.residual(in_rows, predicted, flow.kept)
         assert coded is not None, f"{name} cannot be stored by residuals"
     exact = packing.zstd(escapes.tobytes()) if len(escapes) else b""
     if way.method is Method.FLOW:
-        return StoredColumn(Method.FLOW, coding_of._encode_flow(coded, flow, name, predicted, context), exact)
+        return StoredColumn(
+            Method.FLOW, coding_of._encode_flow(coded, flow, name, predicted, context), exact
+        )
     if way.method is Method.VALUES:
-        coded_values = b"\1" + packing._pco(values) if way.pcodec else b"\0" + packing.zstd(values.tobytes())
+        coded_values = (
+            b"\1" + packing._pco(values) if way.pcodec else b"\0" + packing.zstd(values.tobytes())
+        )
         return StoredColumn(Method.VALUES, coded_values)
-    pack = {Method.CONSTANT: packing.pack_constant, Method.INDICES: packing.pack_indices, Method.GROUP: packing.pack_raw}
+    pack = {
+        Method.CONSTANT: packing.pack_constant,
+        Method.INDICES: packing.pack_indices,
+        Method.GROUP: packing.pack_raw,
+    }
     payload = pack[way.method](coded if way.residual else q)
     assert payload is not None, f"{name} is not constant"
     return StoredColumn(way.method, payload, exact, way.residual)
@@ -169,7 +206,9 @@ def bins_of(*edges: int) -> Bins:
     return Bins(np.array(edges[:-1], np.int64), np.array(edges[1:], np.int64) - 1)
 
 
-INDICES, GROUP, CONSTANT = (Way(m, residual=True) for m in (Method.INDICES, Method.GROUP, Method.CONSTANT))
+INDICES, GROUP, CONSTANT = (
+    Way(m, residual=True) for m in (Method.INDICES, Method.GROUP, Method.CONSTANT)
+)
 PLAIN, FLOW = Way(Method.GROUP), Way(Method.FLOW)
 VALUES, RAW = Way(Method.VALUES), Way(Method.VALUES, pcodec=False)
 GRIDS: Mapping[str, tuple[Grid, Bound]] = {
@@ -195,16 +234,24 @@ def grids() -> Maker:
     for k, (name, (grid, bound)) in enumerate(GRIDS.items()):
         dtype, size = grid.dtype, np.dtype(grid.dtype).itemsize
         if "float" in dtype:
-            source = np.array([draw.normal(), -2.5, 0.0, -0.0, np.nan, np.inf, -np.inf, 1e4, 1e-7], dtype)
+            source = np.array(
+                [draw.normal(), -2.5, 0.0, -0.0, np.nan, np.inf, -np.inf, 1e4, 1e-7], dtype
+            )
             target = np.array([source[0], -2.45, 0.0, 0.0, np.nan, 17, -0.0, 1e4, 1e-7], dtype)
             nan, zero = bit_patterns(np.array([np.nan, -0.0], dtype)).tolist()
             made.add(f"{name}_from", source, VALUES if k % 2 else RAW, flow=ColumnFlow(NO_BINS))
             flow = ColumnFlow(NO_BINS, prediction=alone("row", f"{name}_from"))
-            made.add(name, target, (INDICES, GROUP)[k % 2], grid, bound, flow=flow, atoms=[nan, zero])
+            made.add(
+                name, target, (INDICES, GROUP)[k % 2], grid, bound, flow=flow, atoms=[nan, zero]
+            )
         else:
             info = np.iinfo(dtype)
-            source = np.array([info.min, info.max, info.max // 2, 0, 1, 60, 100, 3, info.min + 1], dtype)
-            target = np.array([info.min + 1, info.max - 1, info.max // 2, 1, 0, 61, 90, 3, info.max], dtype)
+            source = np.array(
+                [info.min, info.max, info.max // 2, 0, 1, 60, 100, 3, info.min + 1], dtype
+            )
+            target = np.array(
+                [info.min + 1, info.max - 1, info.max // 2, 1, 0, 61, 90, 3, info.max], dtype
+            )
             made.add(f"{name}_from", source, VALUES if size > 1 else RAW, flow=ColumnFlow(NO_BINS))
             flow = ColumnFlow(NO_BINS, prediction=alone("row", f"{name}_from"))
             made.add(name, target, (INDICES, GROUP)[k % 2], grid, bound, flow=flow)
@@ -231,18 +278,42 @@ def formulas() -> Maker:
             value = -0.5 * function(*({"x": x, "y": y}[n] for n in names))
         wanted = np.where(np.isfinite(value) & (np.abs(value) < 1e4), value, 0.25)
         term = Term(-0.5, name, tuple(Parent("row", n) for n in names))
-        made.add(f"f{k}", wanted, INDICES, Uniform("float64", 1e-12), Bound("abs", 1e-12), flow=predicted_by(term))
-    sums = Term(3.0, "x", (Parent("row", "x"),)), Term(-0.25, "product", (Parent("row", "flag"), Parent("row", "y")))
+        made.add(
+            f"f{k}",
+            wanted,
+            INDICES,
+            Uniform("float64", 1e-12),
+            Bound("abs", 1e-12),
+            flow=predicted_by(term),
+        )
+    sums = (
+        Term(3.0, "x", (Parent("row", "x"),)),
+        Term(-0.25, "product", (Parent("row", "flag"), Parent("row", "y"))),
+    )
     half = np.array([3.5, -2.88, 0.0, 0.0, 1.0, -9.0, np.inf, -1.0, 227.5, 1.0], np.float16)
-    made.add("half", half, INDICES, Uniform("float16", 0.02), Bound("abs", 0.02), flow=predicted_by(*sums))
+    made.add(
+        "half",
+        half,
+        INDICES,
+        Uniform("float16", 0.02),
+        Bound("abs", 0.02),
+        flow=predicted_by(*sums),
+    )
     from_large = Term(1.0, "x", (Parent("row", "large"),))
-    made.add("single", np.array([1.8446744e19, 2.0**63, 2.0**53, *range(7)], np.float32), GROUP, flow=predicted_by(from_large))
+    made.add(
+        "single",
+        np.array([1.8446744e19, 2.0**63, 2.0**53, *range(7)], np.float32),
+        GROUP,
+        flow=predicted_by(from_large),
+    )
     for dtype in ("bool", "uint16", "int64"):
         values = np.resize(np.array([3, 0, 1, 2, 100], np.int64), 10).astype(dtype)
         made.add(f"to_{dtype}", values, INDICES, flow=predicted_by(*sums[:1]))
         made.add(f"large_to_{dtype}", values, GROUP, flow=predicted_by(from_large))
     near = np.where(np.isfinite(x), np.rint(np.clip(3 * x, 0, 2.0**52)), 7).astype(np.uint64)
-    made.add("to_uint64", near, INDICES, flow=predicted_by(*sums[:1]), atoms=[7])  # too far from 0 to be subtracted
+    made.add(
+        "to_uint64", near, INDICES, flow=predicted_by(*sums[:1]), atoms=[7]
+    )  # too far from 0 to be subtracted
     made.add("large_to_uint64", made.data["large"], INDICES, flow=predicted_by(from_large))
     made.add("constant", x > 0, CONSTANT, flow=ColumnFlow(NO_BINS, prediction=alone("row", "flag")))
     phi = np.array([3.1, -3.1, 0.0, 1.0, 2.0, -2.0, 3.0, -3.0, 1.5, 5.0])
@@ -257,18 +328,48 @@ def objects() -> Maker:
     made.add("nA", np.array([3, 0, 2, 1, 0, 4], np.uint8), PLAIN)
     made.add("nB", np.array([1, 2, 0, 4, 0, 3], np.int64), VALUES)
     made.add("nC", np.zeros(6, np.int32), Way(Method.CONSTANT))
-    made.add("e", np.array([1.5, -0.0, np.nan, 3.0, 70000.0, 2.0], np.float32), PLAIN, flow=ColumnFlow(NO_BINS))
+    made.add(
+        "e",
+        np.array([1.5, -0.0, np.nan, 3.0, 70000.0, 2.0], np.float32),
+        PLAIN,
+        flow=ColumnFlow(NO_BINS),
+    )
     a = np.array([1.0, 1.5, 2.0, 7.0, 7.5, np.nan, 3.0, 3.25, 3.5, 3.75], np.float32)
     walk = ColumnFlow(NO_BINS, prediction=alone("previous", "A_walk"))
-    made.add("A_walk", a, INDICES, Uniform("float32", 0.01), Bound("abs", 0.01), flow=walk, counter="nA")
-    itself = Parent("previous", "A_self"), Parent("leading", "A_self"), Parent("prediction"), Parent("index")
-    terms = Term(0.5, "x", (Parent("previous", "A_self"),)), Term(0.75, "x", (Parent("leading", "A_self"),))
-    flow = ColumnFlow(
-        bins_of(-200, -3, 0, 1, 60, 500), itself, network(1, 4, 6, (5, 4)), Prediction(terms), True, bins_of(-5, 90, 200)
+    made.add(
+        "A_walk", a, INDICES, Uniform("float32", 0.01), Bound("abs", 0.01), flow=walk, counter="nA"
     )
-    own = np.array([1.0, 1.25, 1.5, 0.75, 0.5, -90.0, 1e30, np.inf, 3.5, 3.75], np.float32)  # escapes: read as they are
-    made.add("A_self", own, FLOW, Uniform("float32", 0.01), Bound("abs", 0.01), flow=flow, counter="nA")
-    made.add("A_flat", np.repeat(np.float16(0.5), 10), Way(Method.CONSTANT), flow=ColumnFlow(NO_BINS), counter="nA")
+    itself = (
+        Parent("previous", "A_self"),
+        Parent("leading", "A_self"),
+        Parent("prediction"),
+        Parent("index"),
+    )
+    terms = (
+        Term(0.5, "x", (Parent("previous", "A_self"),)),
+        Term(0.75, "x", (Parent("leading", "A_self"),)),
+    )
+    flow = ColumnFlow(
+        bins_of(-200, -3, 0, 1, 60, 500),
+        itself,
+        network(1, 4, 6, (5, 4)),
+        Prediction(terms),
+        True,
+        bins_of(-5, 90, 200),
+    )
+    own = np.array(
+        [1.0, 1.25, 1.5, 0.75, 0.5, -90.0, 1e30, np.inf, 3.5, 3.75], np.float32
+    )  # escapes: read as they are
+    made.add(
+        "A_self", own, FLOW, Uniform("float32", 0.01), Bound("abs", 0.01), flow=flow, counter="nA"
+    )
+    made.add(
+        "A_flat",
+        np.repeat(np.float16(0.5), 10),
+        Way(Method.CONSTANT),
+        flow=ColumnFlow(NO_BINS),
+        counter="nA",
+    )
     idx = np.array([0, -1, 2, 3, 1, 0, 5, 0, 1, 127], np.int8)
     made.add("B_idx", idx, PLAIN, flow=ColumnFlow(NO_BINS), counter="nB")
     real = np.array([0.0, -0.0, 0.5, np.nan, 1e30, 0.0, -1.0, 2.0, np.inf, 3.0], np.float64)
@@ -291,20 +392,44 @@ def objects() -> Maker:
         counter="nC",
     )
     made.add("C_raw", np.empty(0, np.int16), PLAIN, counter="nC")
-    made.add("C_bounded", np.empty(0, np.float32), PLAIN, Uniform("float32", 0.5), Bound("abs", 0.5), counter="nC")
+    made.add(
+        "C_bounded",
+        np.empty(0, np.float32),
+        PLAIN,
+        Uniform("float32", 0.5),
+        Bound("abs", 0.5),
+        counter="nC",
+    )
     made.add("C_indices", np.empty(0, np.int16), Way(Method.INDICES), counter="nC")
     for name, parent in relations.items():
         flow = predicted_by(Term(0.5, "x", (parent,)), Term(0.5, "x", (parent,)))
-        made.add(name, b, INDICES, Uniform("float32", 0.01), Bound("abs", 0.01), flow=flow, counter="nB")
-    everything = (*relations.values(), Parent("prediction"), Parent("leading", "B_idx"), Parent("row", "B_same"))
-    reads = ColumnFlow(
-        bins_of(0, 40, 160, 400), everything, network(3, 9, 4, (7,)), alone("reference", "A_self", "B_idx"), scale=None
+        made.add(
+            name, b, INDICES, Uniform("float32", 0.01), Bound("abs", 0.01), flow=flow, counter="nB"
+        )
+    everything = (
+        *relations.values(),
+        Parent("prediction"),
+        Parent("leading", "B_idx"),
+        Parent("row", "B_same"),
     )
-    made.add("B_all", b, FLOW, Uniform("float32", 0.01), Bound("abs", 0.01), flow=reads, counter="nB")
+    reads = ColumnFlow(
+        bins_of(0, 40, 160, 400),
+        everything,
+        network(3, 9, 4, (7,)),
+        alone("reference", "A_self", "B_idx"),
+        scale=None,
+    )
+    made.add(
+        "B_all", b, FLOW, Uniform("float32", 0.01), Bound("abs", 0.01), flow=reads, counter="nB"
+    )
     made.add("one", np.arange(6, dtype=np.int16).reshape(6, 1), PLAIN, flow=ColumnFlow(NO_BINS))
-    made.add("square", np.arange(24, dtype=np.uint16).reshape(6, 2, 2), VALUES, flow=ColumnFlow(NO_BINS))
+    made.add(
+        "square", np.arange(24, dtype=np.uint16).reshape(6, 2, 2), VALUES, flow=ColumnFlow(NO_BINS)
+    )
     made.add("none", np.empty((6, 2, 0), np.float64), VALUES)
-    flow = predicted_by(Term(2.0, "x", (Parent("row", "square"),)), Term(1.0, "x", (Parent("previous", "line"),)))
+    flow = predicted_by(
+        Term(2.0, "x", (Parent("row", "square"),)), Term(1.0, "x", (Parent("previous", "line"),))
+    )
     made.add("line", np.arange(0, 72, 3, dtype=np.int32).reshape(6, 4), GROUP, flow=flow)
     made.add(
         "from_one",
@@ -356,7 +481,10 @@ def kept() -> Maker:
         made.add(dtype, values, RAW if np.dtype(dtype).itemsize == 1 else VALUES)
     made.add("block", np.arange(8, dtype=np.float32).reshape(4, 1, 2), RAW)
     made.add_opaque("nested", ak.Array([[[1, 2], []], [], [[3]], [[], [4, 5]]]))
-    made.add_opaque("records", ak.Array([[{"x": 1.5, "y": [1]}], [], [{"x": -0.0, "y": []}], [{"x": 2.5, "y": [2, 3]}]]))
+    made.add_opaque(
+        "records",
+        ak.Array([[{"x": 1.5, "y": [1]}], [], [{"x": -0.0, "y": []}], [{"x": 2.5, "y": [2, 3]}]]),
+    )
     made.add_opaque("options", ak.Array([None, "η", ["a", None], 3]))
     made.add_opaque("texts", ak.Array([["a", "bc"], [], [""], ["def"]]))
     made.add_opaque("big", ak.Array(ak.contents.NumpyArray(np.arange(4, dtype=np.complex128))))
@@ -368,12 +496,24 @@ def supplied() -> Maker:
     made = Maker("given", 5)
     given = Way(Method.GIVEN)
     made.add("n", np.array([2, 0, 1, 3, 0], np.uint32), given)
-    made.add("g", np.array([0.5, -0.0, np.nan, 2.5, 3.5, 4.5], np.float32), given, flow=ColumnFlow(NO_BINS), counter="n")
+    made.add(
+        "g",
+        np.array([0.5, -0.0, np.nan, 2.5, 3.5, 4.5], np.float32),
+        given,
+        flow=ColumnFlow(NO_BINS),
+        counter="n",
+    )
     made.add("m", np.arange(10, dtype=np.int16).reshape(5, 2), given, flow=ColumnFlow(NO_BINS))
     flow = ColumnFlow(bins_of(0, 2, 6), (Parent("row", "g"), Parent("same", "m")), network(7, 2, 3))
     made.add("by_network", np.array([0, 1, 2, 3, 9, 5], np.int8), FLOW, flow=flow, counter="n")
     flow = ColumnFlow(NO_BINS, prediction=alone("row", "g"))
-    made.add("copy", np.array([0.5, 0.0, np.nan, 2.5, 3.5, 4.25], np.float32), GROUP, flow=flow, counter="n")
+    made.add(
+        "copy",
+        np.array([0.5, 0.0, np.nan, 2.5, 3.5, 4.25], np.float32),
+        GROUP,
+        flow=flow,
+        counter="n",
+    )
     return made
 
 
@@ -430,13 +570,21 @@ def write(path: Path) -> None:
     note = carried_object(path.with_suffix(".root"))
     tables = [m.description(m.events) for m in (*made, nothing)]
     with create(path) as writer:
-        writer.describe({"tables": tables, "carried": ["note"], "provenance": {"flowtuple": "by hand"}})
+        writer.describe(
+            {"tables": tables, "carried": ["note"], "provenance": {"flowtuple": "by hand"}}
+        )
         writer.add(SectionKind.CARRIED, 0, packing.zstd(note))
         for number, m in enumerate(made):
             head, body = m.chunk()
             if m.flows:
                 writer.add(SectionKind.MODEL, number, pack_flow(m.coding.flow, m.coding.columns))
-            writer.add(SectionKind.CHUNK, number, padded(head) if m.name == "objects" else head, body, m.events)
+            writer.add(
+                SectionKind.CHUNK,
+                number,
+                padded(head) if m.name == "objects" else head,
+                body,
+                m.events,
+            )
         writer.finish()
 
 

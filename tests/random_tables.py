@@ -28,7 +28,16 @@ class Drawn:
 def edges(dtype: str) -> np.ndarray:
     """Values of a float type at which rounding, ranges or special cases begin."""
     info = np.finfo(dtype)
-    up = [0.0, 1.0, np.inf, info.max, info.tiny, info.smallest_subnormal, np.nextafter(info.tiny, info.dtype.type(0)), 65504]
+    up = [
+        0.0,
+        1.0,
+        np.inf,
+        info.max,
+        info.tiny,
+        info.smallest_subnormal,
+        np.nextafter(info.tiny, info.dtype.type(0)),
+        65504,
+    ]
     return np.array([*up, *(-v for v in up), np.nan, -np.nan], dtype)
 
 
@@ -36,7 +45,9 @@ def nan_payloads(values: np.ndarray, place: int) -> np.ndarray:
     """The same with one NaN of bits of its own, signalling ones among them."""
     patterns = values.view(f"u{values.dtype.itemsize}").copy()
     if len(patterns):
-        patterns[place % len(patterns)] = np.array([np.inf], values.dtype).view(patterns.dtype)[0] + 1 + place % 100
+        patterns[place % len(patterns)] = (
+            np.array([np.inf], values.dtype).view(patterns.dtype)[0] + 1 + place % 100
+        )
     return patterns.view(values.dtype)
 
 
@@ -51,18 +62,31 @@ def made_by(random: np.random.Generator, kind: str, dtype: str, count: int) -> n
     elif kind == "truncated":
         x = np.round(x * 2.0 ** random.integers(0, 8)) * 2.0 ** random.integers(-24, 24)
     elif kind == "huge range":
-        x = np.ldexp(random.normal(0, 1, count), random.integers(info.minexp - 8, info.maxexp, count))
+        x = np.ldexp(
+            random.normal(0, 1, count), random.integers(info.minexp - 8, info.maxexp, count)
+        )
     elif kind == "subnormal":
         x = random.integers(-2000, 2000, count) * float(info.smallest_subnormal)
     elif kind == "repeated":
         for value in random.choice(REPEATED, 3):
             x[random.random(count) < random.choice([0.02, 0.1, 0.4])] = value
     elif kind == "bits":
-        return random.integers(0, 2 ** (8 * info.dtype.itemsize), count, dtype=f"u{info.dtype.itemsize}").view(dtype)
+        return random.integers(
+            0, 2 ** (8 * info.dtype.itemsize), count, dtype=f"u{info.dtype.itemsize}"
+        ).view(dtype)
     return x.astype(dtype)
 
 
-KINDS = ("ordinary", "decimals", "multiples", "truncated", "huge range", "subnormal", "repeated", "bits")
+KINDS = (
+    "ordinary",
+    "decimals",
+    "multiples",
+    "truncated",
+    "huge range",
+    "subnormal",
+    "repeated",
+    "bits",
+)
 _seeds = st.integers(0, 2**32 - 1)
 
 
@@ -70,7 +94,13 @@ _seeds = st.integers(0, 2**32 - 1)
 def floats(draw: st.DrawFn, dtype: str, count: int) -> np.ndarray:
     """Values of one column: a few that hypothesis chooses, or many of a kind, perhaps with edges among them."""
     if count <= 8 and draw(st.booleans()):
-        return draw(arrays(dtype, count, elements=st.sampled_from(edges(dtype).tolist()) | st.floats(-1e4, 1e4, width=16)))
+        return draw(
+            arrays(
+                dtype,
+                count,
+                elements=st.sampled_from(edges(dtype).tolist()) | st.floats(-1e4, 1e4, width=16),
+            )
+        )
     random = np.random.default_rng(draw(_seeds))
     with np.errstate(all="ignore"):
         x = made_by(random, draw(st.sampled_from(KINDS)), dtype, count)
@@ -84,7 +114,9 @@ def floats(draw: st.DrawFn, dtype: str, count: int) -> np.ndarray:
 def integers(draw: st.DrawFn, dtype: str, count: int) -> np.ndarray:
     """Small numbers, all numbers, or the ends of the type."""
     limits, random = np.iinfo(dtype), np.random.default_rng(draw(_seeds))
-    ends = np.array([limits.min, limits.min + 1, limits.max // 2, limits.max - 1, limits.max, 0, 1], dtype)
+    ends = np.array(
+        [limits.min, limits.min + 1, limits.max // 2, limits.max - 1, limits.max, 0, 1], dtype
+    )
     made: list[Callable[[], np.ndarray]] = [
         lambda: random.integers(max(limits.min, -50), 50, count).astype(dtype),
         lambda: random.integers(limits.min, limits.max, count, dtype=dtype, endpoint=True),
@@ -95,9 +127,15 @@ def integers(draw: st.DrawFn, dtype: str, count: int) -> np.ndarray:
 
 def float_bounds() -> st.SearchStrategy[str]:
     """Every kind of bound; most near the sizes of `made_by`, some as far out as the type goes."""
-    size = st.integers(-9, 4).map(lambda k: 10.0**k) | st.integers(-60, 20).map(lambda k: 2.0**k) | st.floats(1e-4, 1e3)
+    size = (
+        st.integers(-9, 4).map(lambda k: 10.0**k)
+        | st.integers(-60, 20).map(lambda k: 2.0**k)
+        | st.floats(1e-4, 1e3)
+    )
     extreme = st.sampled_from([5e-324, 1e-300, 1e-45, 1e-40, 6e-8, 1e30, 1.7976931348623157e308])
-    share = st.sampled_from([0.5, 0.1, 0.03, 1e-2, 0.999, 1e-3, 2.0**-9, 1e-9, 2.0**-30, 1e-12, 1e-16]) | st.floats(0.02, 0.9)
+    share = st.sampled_from(
+        [0.5, 0.1, 0.03, 1e-2, 0.999, 1e-3, 2.0**-9, 1e-9, 2.0**-30, 1e-12, 1e-16]
+    ) | st.floats(0.02, 0.9)
     return st.one_of(
         st.just("lossless"),
         (size | size | extreme).map(lambda e: f"abs:{e!r}"),
@@ -108,7 +146,9 @@ def float_bounds() -> st.SearchStrategy[str]:
 
 
 def integer_bounds() -> st.SearchStrategy[str]:
-    return st.sampled_from(["lossless", "abs:0.5", "abs:1", "abs:3.7", "abs:1000", "abs:1e17", "abs:1e30", "std:0.1"])
+    return st.sampled_from(
+        ["lossless", "abs:0.5", "abs:1", "abs:3.7", "abs:1000", "abs:1e17", "abs:1e30", "std:0.1"]
+    )
 
 
 @st.composite

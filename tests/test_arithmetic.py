@@ -46,12 +46,25 @@ TINY = np.concatenate([[5e-324, 1e-310, 2.3e-308, 1e-300, 1e-17], np.logspace(-1
 RANGES: dict[str, list[np.ndarray]] = {
     "sine": [spread(-7, 7, *QUARTERS, 0.0), spread(-(2.0**20), 2.0**20), TINY],
     "cosine": [spread(-7, 7, *QUARTERS, 0.0), spread(-(2.0**20), 2.0**20), TINY],
-    "exponential": [spread(-64, 64, 0.0, *(k * math.log(2) / 2 for k in range(-8, 9))), TINY, -TINY],
-    "logarithm": [spread(0.1, 10, 1.0, math.sqrt(0.5), math.sqrt(2)), TINY, 1 / TINY[2:], np.array([1.7976931348623157e308])],
+    "exponential": [
+        spread(-64, 64, 0.0, *(k * math.log(2) / 2 for k in range(-8, 9))),
+        TINY,
+        -TINY,
+    ],
+    "logarithm": [
+        spread(0.1, 10, 1.0, math.sqrt(0.5), math.sqrt(2)),
+        TINY,
+        1 / TINY[2:],
+        np.array([1.7976931348623157e308]),
+    ],
     "arctangent": [spread(-3, 3, 0.0, 0.7, -0.7), TINY, 1 / TINY[2:], -1 / TINY[2:]],
     "arctangent of its x": [spread(-3, 3, 0.0, 0.7, -0.7), TINY, 1 / TINY[2:], -1 / TINY[2:]],
 }
-CASES = [pytest.param(name, x, id=f"{name}-{k}") for name, ranges in RANGES.items() for k, x in enumerate(ranges)]
+CASES = [
+    pytest.param(name, x, id=f"{name}-{k}")
+    for name, ranges in RANGES.items()
+    for k, x in enumerate(ranges)
+]
 
 
 @pytest.mark.parametrize(("name", "x"), CASES)
@@ -65,7 +78,11 @@ def test_near_to_the_true_value(name: str, x: np.ndarray) -> None:
 
 @pytest.mark.parametrize("name", ["exponential", "logarithm", "arctangent"])
 def test_small_values_are_near_too(name: str) -> None:
-    x = {"exponential": -np.linspace(0, 64, 999), "logarithm": 1 + np.linspace(-0.2, 0.2, 999), "arctangent": TINY[1:]}[name]
+    x = {
+        "exponential": -np.linspace(0, 64, 999),
+        "logarithm": 1 + np.linspace(-0.2, 0.2, 999),
+        "arctangent": TINY[1:],
+    }[name]
     found, true = FUNCTIONS[name](x), NUMPY[name](x)
     assert np.array_equal(found == 0, true == 0)
     assert found == pytest.approx(true, rel=1e-13, abs=0)
@@ -74,7 +91,9 @@ def test_small_values_are_near_too(name: str) -> None:
 @pytest.mark.parametrize("x", [-3.25, -0.5, 0.0, 0.1, 1.0, 2.0, 6.0])
 def test_against_math(x: float) -> None:
     one = np.array([x])
-    assert [float(v[0]) for v in sine_cosine(one)] == pytest.approx([math.sin(x), math.cos(x)], abs=1e-13)
+    assert [float(v[0]) for v in sine_cosine(one)] == pytest.approx(
+        [math.sin(x), math.cos(x)], abs=1e-13
+    )
     assert exponential(one)[0] == pytest.approx(math.exp(x), rel=1e-13)
     assert logarithm(np.exp(one))[0] == pytest.approx(x, abs=1e-13)
     for y in (-2.0, -0.0, 0.0, 0.3):
@@ -98,7 +117,9 @@ def test_nan_outside_of_the_range(name: str, x: float) -> None:
     assert np.isnan(FUNCTIONS[name](np.array([x]))).all()
 
 
-@pytest.mark.parametrize(("y", "x"), [(np.nan, 1.0), (1.0, np.nan), (np.nan, np.nan), (np.nan, 0.0), (0.0, np.nan)])
+@pytest.mark.parametrize(
+    ("y", "x"), [(np.nan, 1.0), (1.0, np.nan), (np.nan, np.nan), (np.nan, 0.0), (0.0, np.nan)]
+)
 def test_arctangent_of_no_number(y: float, x: float) -> None:
     assert np.isnan(arctangent(np.array([y]), np.array([x]))).all()
 
@@ -120,7 +141,10 @@ def test_arctangent_on_the_axes(y: float, x: float, expected: float) -> None:
     assert float(arctangent(np.array([y]), np.array([x]))[0]) == pytest.approx(expected, abs=1e-15)
 
 
-@pytest.mark.parametrize(("function", "x", "value"), [("exponential", 0.0, 1.0), ("logarithm", 1.0, 0.0), ("cosine", 0.0, 1.0)])
+@pytest.mark.parametrize(
+    ("function", "x", "value"),
+    [("exponential", 0.0, 1.0), ("logarithm", 1.0, 0.0), ("cosine", 0.0, 1.0)],
+)
 def test_exact_values(function: str, x: float, value: float) -> None:
     assert FUNCTIONS[function](np.array([x])).tolist() == [value]
 
@@ -142,7 +166,9 @@ def test_arctangent_is_odd_and_turns_its_point_back(y: float, x: float) -> None:
     assert y == 0 or -angle == arctangent(np.array([-y]), np.array([x]))
     sine, cosine = sine_cosine(angle)
     length = math.hypot(x, y)
-    assert [length * float(cosine[0]), length * float(sine[0])] == pytest.approx([x, y], abs=1e-13 * length)
+    assert [length * float(cosine[0]), length * float(sine[0])] == pytest.approx(
+        [x, y], abs=1e-13 * length
+    )
 
 
 @given(x=st.floats(-64, 64))

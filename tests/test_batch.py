@@ -58,7 +58,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (path / "data" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
         np_events = events(k)
         ft.workflow.write(ak.Array(np_events), path / "data" / "ab"[k % 2] / f"{k}.parquet")
-    ft.train(path / "data" / "a" / "0.parquet", path / "m.flow", tolerance={"*": "rel:1e-3"}, effort="fast")
+    ft.train(
+        path / "data" / "a" / "0.parquet",
+        path / "m.flow",
+        tolerance={"*": "rel:1e-3"},
+        effort="fast",
+    )
     return path
 
 
@@ -72,7 +77,9 @@ def job(folder: Path) -> Compress:
 
 
 class TestTasks:
-    def test_outputs_keep_the_folders_that_tell_inputs_apart(self, folder: Path, sources: list[str]) -> None:
+    def test_outputs_keep_the_folders_that_tell_inputs_apart(
+        self, folder: Path, sources: list[str]
+    ) -> None:
         names = [task.name for task in plan(sources, Path("out"), ".ftup")]
         assert names == ["a/0.ftup", "a/2.ftup", "a/4.ftup", "b/1.ftup", "b/3.ftup", "b/5.ftup"]
 
@@ -82,9 +89,18 @@ class TestTasks:
         assert plan(["data/x.root:Events"], Path("out"), ".ftup") == [task]
 
     def test_outputs_stay_in_their_folder_and_replace_no_input(self, tmp_path: Path) -> None:
-        tasks = plan([str(tmp_path / "a" / "1.root"), "b/2.root", "a/../../x/3.root"], tmp_path / "out", ".root")
-        assert all(Path(task.output).is_relative_to(tmp_path / "out") and ".." not in task.name for task in tasks)
-        with pytest.raises(InvalidArgument, match=r"a/1.root: would replace an input; choose another folder"):
+        tasks = plan(
+            [str(tmp_path / "a" / "1.root"), "b/2.root", "a/../../x/3.root"],
+            tmp_path / "out",
+            ".root",
+        )
+        assert all(
+            Path(task.output).is_relative_to(tmp_path / "out") and ".." not in task.name
+            for task in tasks
+        )
+        with pytest.raises(
+            InvalidArgument, match=r"a/1.root: would replace an input; choose another folder"
+        ):
             plan([str(tmp_path / "a" / "1.root")], tmp_path / "a", ".root")
 
     def test_addresses(self) -> None:
@@ -111,7 +127,9 @@ class TestManifest:
         manifest = Manifest(tmp_path, "job")
         manifest.add(Record("x", "x.root", "key", reason="no room"))
         assert not Manifest(tmp_path, "job").is_done("x", "key", tmp_path / "x")
-        manifest.add(Record("x", "x.root", "key", nbytes=4, written=(tmp_path / "x").stat().st_mtime_ns))
+        manifest.add(
+            Record("x", "x.root", "key", nbytes=4, written=(tmp_path / "x").stat().st_mtime_ns)
+        )
         again = Manifest(tmp_path, "job")
         assert again.is_done("x", "key", tmp_path / "x")
         assert not again.is_done("x", "another", tmp_path / "x")
@@ -162,7 +180,9 @@ class TestHere:
         assert {p: p.stat().st_mtime_ns for p in times} == times
         assert second.facts["a/2.ftup"]["events"] == 600
 
-    def test_changed_options_do_all_again(self, folder: Path, sources: list[str], tmp_path: Path) -> None:
+    def test_changed_options_do_all_again(
+        self, folder: Path, sources: list[str], tmp_path: Path
+    ) -> None:
         tasks = plan(sources, tmp_path, ".ftup")
         run(job(folder), tasks, tmp_path)
         assert run(Compress(str(folder / "m.flow"), refer=True), tasks, tmp_path).skipped == 0
@@ -170,10 +190,19 @@ class TestHere:
     def test_another_source_under_the_name_is_done(self, folder: Path, tmp_path: Path) -> None:
         sources = [folder / "data" / name for name in ("a/0.parquet", "b/1.parquet")]
         for source in sources:
-            assert run(job(folder), [Task("x.ftup", str(source), str(tmp_path / "x.ftup"))], tmp_path).skipped == 0
-        assert ft.decompress(tmp_path / "x.ftup")["MET_pt"][0] == pytest.approx(events(1)["MET_pt"][0], rel=1e-3)
+            assert (
+                run(
+                    job(folder), [Task("x.ftup", str(source), str(tmp_path / "x.ftup"))], tmp_path
+                ).skipped
+                == 0
+            )
+        assert ft.decompress(tmp_path / "x.ftup")["MET_pt"][0] == pytest.approx(
+            events(1)["MET_pt"][0], rel=1e-3
+        )
 
-    def test_what_only_looks_looks_again(self, folder: Path, sources: list[str], tmp_path: Path) -> None:
+    def test_what_only_looks_looks_again(
+        self, folder: Path, sources: list[str], tmp_path: Path
+    ) -> None:
         tasks = plan(sources, tmp_path, ".ftup")
         run(job(folder), tasks, tmp_path)
         compressed = plan([str(tmp_path / "*" / "*.ftup")], tmp_path, "")
@@ -184,7 +213,9 @@ class TestHere:
         damaged[len(damaged) // 2] ^= 1
         path.write_bytes(damaged)
         for looking, what in ((Verify(), tasks), (Examine(), compressed)):
-            assert [name.removesuffix(".ftup") for name in run(looking, what, tmp_path).failed] == ["a/2"]
+            assert [name.removesuffix(".ftup") for name in run(looking, what, tmp_path).failed] == [
+                "a/2"
+            ]
 
     def test_a_task_without_an_output_has_failed(self, tmp_path: Path) -> None:
         summary = run(Idle(), [Task("x", "x.root", str(tmp_path / "x"))], tmp_path)
@@ -194,13 +225,22 @@ class TestHere:
         """Together they are the events of one file, and another number of them does all again."""
         model = str(folder / "m.flow")
         for size in (100, 150):
-            assert run(Sample(model, seed=3), parts(250, size, tmp_path, ".parquet"), tmp_path).skipped == 0
+            assert (
+                run(Sample(model, seed=3), parts(250, size, tmp_path, ".parquet"), tmp_path).skipped
+                == 0
+            )
         whole = ft.sample(model, 250, seed=3)["MET_pt"].tolist()
-        assert [x for k in range(2) for x in ak.from_parquet(tmp_path / f"{k}.parquet")["MET_pt"].tolist()] == whole
+        assert [
+            x
+            for k in range(2)
+            for x in ak.from_parquet(tmp_path / f"{k}.parquet")["MET_pt"].tolist()
+        ] == whole
 
     def test_a_model_that_is_not_there(self, sources: list[str], tmp_path: Path) -> None:
         with pytest.raises(InvalidArgument, match=r"nomodel.flow: no such file"):
-            run(Compress(str(tmp_path / "nomodel.flow")), plan(sources, tmp_path, ".ftup"), tmp_path)
+            run(
+                Compress(str(tmp_path / "nomodel.flow")), plan(sources, tmp_path, ".ftup"), tmp_path
+            )
 
     def test_there_and_back(self, folder: Path, sources: list[str], tmp_path: Path) -> None:
         packed, back = tmp_path / "packed", tmp_path / "back"
@@ -213,11 +253,16 @@ class TestHere:
         scored = plan(sources, tmp_path / "scores", ".parquet")
         assert run(Score(str(folder / "m.flow")), scored, tmp_path / "scores").done == FILES
 
-    def test_values_outside_their_bounds_fail(self, folder: Path, sources: list[str], tmp_path: Path) -> None:
+    def test_values_outside_their_bounds_fail(
+        self, folder: Path, sources: list[str], tmp_path: Path
+    ) -> None:
         tasks = plan(sources, tmp_path, ".ftup")
         run(job(folder), tasks, tmp_path)
         swapped = [Task(tasks[0].name, tasks[1].source, tasks[0].output)]
-        assert "has 1180 values against 1219" in run(Verify(), swapped, tmp_path / "verified").failed[tasks[0].name]
+        assert (
+            "has 1180 values against 1219"
+            in run(Verify(), swapped, tmp_path / "verified").failed[tasks[0].name]
+        )
         moved = ak.from_parquet(tasks[0].source)
         moved["MET_pt"] = moved["MET_pt"] * np.float32(1.01)
         ft.workflow.write(moved, tmp_path / "moved.parquet")
@@ -231,8 +276,17 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with m.flow, which simulates jets, and two files of the same generated ones."""
     folder = tmp_path_factory.mktemp("generated")
     gen = [[20.0 + k % 80] for k in range(2000)]
-    both = {"GenJet_pt": gen, "Jet_pt": [[0.9 * x * (1 + 0.1 * np.sin(9 * k))] for k, [x] in enumerate(gen)]}
-    ft.train(both | {"Jet_genJetIdx": [[0]] * 2000}, folder / "m.flow", target=["Jet_*"], given=["GenJet_*"], effort="fast")
+    both = {
+        "GenJet_pt": gen,
+        "Jet_pt": [[0.9 * x * (1 + 0.1 * np.sin(9 * k))] for k, [x] in enumerate(gen)],
+    }
+    ft.train(
+        both | {"Jet_genJetIdx": [[0]] * 2000},
+        folder / "m.flow",
+        target=["Jet_*"],
+        given=["GenJet_*"],
+        effort="fast",
+    )
     for name in ("x", "y"):
         ft.workflow.write(ak.Array({"GenJet_pt": gen[:200]}), folder / f"{name}.parquet")
     return folder
@@ -243,7 +297,10 @@ def test_each_simulated_file_has_random_numbers_of_its_own(generated: Path, tmp_
     assert run(Simulate(str(generated / "m.flow"), seed=1), tasks, tmp_path / "out").done == 2
 
     def made() -> list[list[Any]]:
-        return [uproot.open(tmp_path / "out" / f"{name}.root")["events/Jet_pt"].array().tolist() for name in ("x", "y")]
+        return [
+            uproot.open(tmp_path / "out" / f"{name}.root")["events/Jet_pt"].array().tolist()
+            for name in ("x", "y")
+        ]
 
     first = made()
     assert first[0] != first[1]
@@ -258,7 +315,9 @@ class TestHistograms:
         assert (both.count, both.low, both.high) == (1000, x.min(), x.max())
         assert (both.mean, both.std) == (pytest.approx(x.mean()), pytest.approx(x.std()))
 
-    def test_samples_of_one_kind_and_of_another(self, folder: Path, sources: list[str], tmp_path: Path) -> None:
+    def test_samples_of_one_kind_and_of_another(
+        self, folder: Path, sources: list[str], tmp_path: Path
+    ) -> None:
         tasks = plan(sources, tmp_path, ".json")
         same = {d.column: d for d in compare_histograms(tasks[:3], tasks[3:])}
         assert set(same) == {"Jet_pt", "MET_pt"}
@@ -278,7 +337,9 @@ class TestHistograms:
         for k in range(60):
             for name in "ab":
                 x = draw.normal(size=400)
-                ft.workflow.write(ak.Array({"x": [[v] * 4 for v in x]}), tmp_path / f"{name}{k}.npz")
+                ft.workflow.write(
+                    ak.Array({"x": [[v] * 4 for v in x]}), tmp_path / f"{name}{k}.npz"
+                )
             tasks = [plan([str(tmp_path / f"{name}{k}.npz")], tmp_path, ".json") for name in "ab"]
             found.append(compare_histograms(*tasks)[0].p_value)
         assert 0.3 < np.mean(found) < 0.7
@@ -293,7 +354,10 @@ class TestHistograms:
         x = np.random.default_rng(0).normal(size=500)
         for name, values in (("full", x), ("other", x + 0.1), ("none", x[:0])):
             ft.workflow.write(ak.Array({"x": values}), tmp_path / f"{name}.parquet")
-        full, other, none = (plan([str(tmp_path / f"{n}.parquet")], tmp_path, ".json") for n in ("full", "other", "none"))
+        full, other, none = (
+            plan([str(tmp_path / f"{n}.parquet")], tmp_path, ".json")
+            for n in ("full", "other", "none")
+        )
         with_none, without = (compare_histograms(part, other)[0] for part in ([*none, *full], full))
         assert with_none.to_json() == without.to_json()
 
@@ -301,13 +365,23 @@ class TestHistograms:
         with uproot.recreate(tmp_path / "two.root") as file:
             file["A"], file["B"] = {"x": np.arange(5.0)}, {"x": np.arange(5.0)}
         tasks = plan([str(tmp_path / "two.root")], tmp_path, ".json")
-        with pytest.raises(InvalidArgument, match=r"holds the trees A, B; choose one, such as FILE:A"):
+        with pytest.raises(
+            InvalidArgument, match=r"holds the trees A, B; choose one, such as FILE:A"
+        ):
             compare_histograms(tasks, tasks)
 
-    def test_a_column_that_one_sample_lacks_is_named(self, sources: list[str], tmp_path: Path) -> None:
+    def test_a_column_that_one_sample_lacks_is_named(
+        self, sources: list[str], tmp_path: Path
+    ) -> None:
         ft.workflow.write(ak.Array({"Jet_pT": [1.0]}), tmp_path / "s.parquet")
-        with pytest.raises(InvalidArgument, match=r"s\.parquet: lacks column 'Jet_pt' of .*; nearest: Jet_pT; leave it out"):
-            compare_histograms(plan(sources, tmp_path, ".json"), plan([str(tmp_path / "s.parquet")], tmp_path, ".json"))
+        with pytest.raises(
+            InvalidArgument,
+            match=r"s\.parquet: lacks column 'Jet_pt' of .*; nearest: Jet_pT; leave it out",
+        ):
+            compare_histograms(
+                plan(sources, tmp_path, ".json"),
+                plan([str(tmp_path / "s.parquet")], tmp_path, ".json"),
+            )
 
 
 @dataclass(frozen=True)
@@ -336,7 +410,9 @@ def client() -> Iterator[Any]:
 
 @pytest.mark.filterwarnings("ignore")
 class TestOnDask:
-    def test_the_bytes_are_those_of_a_serial_run(self, client: Any, folder: Path, sources: list[str], tmp_path: Path) -> None:
+    def test_the_bytes_are_those_of_a_serial_run(
+        self, client: Any, folder: Path, sources: list[str], tmp_path: Path
+    ) -> None:
         here, there = tmp_path / "here", tmp_path / "there"
         run(job(folder), plan(sources, here, ".ftup"), here)
         summary = run(job(folder), plan(sources, there, ".ftup"), there, client)
@@ -344,7 +420,9 @@ class TestOnDask:
         for path in here.rglob("*.ftup"):
             assert (there / path.relative_to(here)).read_bytes() == path.read_bytes()
 
-    def test_a_worker_needs_no_pytorch(self, folder: Path, generated: Path, sources: list[str], tmp_path: Path) -> None:
+    def test_a_worker_needs_no_pytorch(
+        self, folder: Path, generated: Path, sources: list[str], tmp_path: Path
+    ) -> None:
         model, tasks = str(folder / "m.flow"), plan(sources, tmp_path, ".ftup")
         with connected("local:2") as new:  # workers that have loaded nothing
             run(job(folder), tasks, tmp_path, new)
@@ -353,12 +431,17 @@ class TestOnDask:
                 (Decompress(), plan([str(tmp_path / "*" / "*.ftup")], tmp_path / "back", ".root")),
                 (Sample(model), parts(20, 10, tmp_path / "drawn", ".root")),
                 (Score(model), plan(sources, tmp_path / "scores", ".parquet")),
-                (Simulate(str(generated / "m.flow")), plan([str(generated / "?.parquet")], tmp_path / "made", ".root")),
+                (
+                    Simulate(str(generated / "m.flow")),
+                    plan([str(generated / "?.parquet")], tmp_path / "made", ".root"),
+                ),
             ]
             for what, many in jobs:
                 summary = run(what, many, tmp_path / type(what).__name__, new)
                 assert (summary.done, dict(summary.failed)) == (len(many), {})
-            loaded = new.run(lambda: sorted({"torch", "zuko", "matplotlib", "dask_awkward"} & set(sys.modules)))
+            loaded = new.run(
+                lambda: sorted({"torch", "zuko", "matplotlib", "dask_awkward"} & set(sys.modules))
+            )
         assert set(map(tuple, loaded.values())) == {()}
 
     def test_a_killed_worker_costs_no_file(self, client: Any, tmp_path: Path) -> None:
@@ -372,7 +455,9 @@ class TestOnDask:
     def test_samples_are_compared(self, client: Any, sources: list[str], tmp_path: Path) -> None:
         tasks = plan(sources, tmp_path, ".json")
         found = compare_histograms(tasks[:3], tasks[3:], (), client)
-        assert [d.to_json() for d in found] == [d.to_json() for d in compare_histograms(tasks[:3], tasks[3:])]
+        assert [d.to_json() for d in found] == [
+            d.to_json() for d in compare_histograms(tasks[:3], tasks[3:])
+        ]
 
 
 @pytest.mark.parametrize(("text", "workers"), [("local:1", 1), ("local:12", 12)])
@@ -389,7 +474,10 @@ def test_numbers_of_workers_that_are_none(text: str) -> None:
 @pytest.mark.parametrize("text", ["locl:2", "here", "host:two"])
 def test_addresses_that_are_none(text: str) -> None:
     pytest.importorskip("distributed")
-    with pytest.raises(InvalidArgument, match=f"--dask {text}: is no address; write local:N"), connected(text):
+    with (
+        pytest.raises(InvalidArgument, match=f"--dask {text}: is no address; write local:N"),
+        connected(text),
+    ):
         pass
 
 
@@ -409,29 +497,53 @@ class TestCommands:
         monkeypatch.chdir(tmp_path)
         return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
-    def test_files_there_and_back(self, call: Any, folder: Path, sources: list[str], tmp_path: Path) -> None:
+    def test_files_there_and_back(
+        self, call: Any, folder: Path, sources: list[str], tmp_path: Path
+    ) -> None:
         model = folder / "m.flow"
         assert (
-            call("compress", *sources, "-o", "packed", "--model", model, "--dask", "serial").stdout == "packed: 6 files done\n"
+            call("compress", *sources, "-o", "packed", "--model", model, "--dask", "serial").stdout
+            == "packed: 6 files done\n"
         )
         again = call("compress", *sources, "-o", "packed", "--model", model, "--dask", "serial")
         assert again.stdout == "packed: 6 files done, 6 of them before\n"
-        assert call("verify", *sources, "packed", "--dask", "serial").stdout == "packed: 6 files done\n"
+        assert (
+            call("verify", *sources, "packed", "--dask", "serial").stdout
+            == "packed: 6 files done\n"
+        )
         assert call("verify", "packed", "--dask", "serial").stdout == "packed: 6 files done\n"
-        assert call("decompress", "packed/*/*.ftup", "-o", "back/*.npz", "--dask", "serial").stdout == "back: 6 files done\n"
+        assert (
+            call("decompress", "packed/*/*.ftup", "-o", "back/*.npz", "--dask", "serial").stdout
+            == "back: 6 files done\n"
+        )
         assert len(list((tmp_path / "back").rglob("*.npz"))) == FILES
         assert (
-            call("sample", model, "-n", 50, "-o", "drawn", "--per-file", 20, "--dask", "serial").stdout
+            call(
+                "sample", model, "-n", 50, "-o", "drawn", "--per-file", 20, "--dask", "serial"
+            ).stdout
             == "drawn: 3 files done\n"
         )
-        assert call("score", model, *sources, "-o", "scores", "--dask", "serial").stdout == "scores: 6 files done\n"
+        assert (
+            call("score", model, *sources, "-o", "scores", "--dask", "serial").stdout
+            == "scores: 6 files done\n"
+        )
         compared = call("compare", *sources, *sources, "--dask", "serial", "--json")
         assert {d["p_value"] for d in json.loads(compared.stdout)} == {1.0}
 
     def test_a_file_that_fails_is_named(self, call: Any, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "bad.parquet").write_bytes(b"no Parquet")
         source = folder / "data" / "a" / "0.parquet"
-        ended = call("compress", source, "bad.parquet", "-o", "packed", "--model", folder / "m.flow", "--dask", "serial")
+        ended = call(
+            "compress",
+            source,
+            "bad.parquet",
+            "-o",
+            "packed",
+            "--model",
+            folder / "m.flow",
+            "--dask",
+            "serial",
+        )
         assert ended.exit_code == 1
         assert "1 files done; 1 failed, run again to do these alone" in ended.stdout
         assert ended.stderr.startswith("flowtuple: failed: ")
@@ -441,7 +553,10 @@ class TestCommands:
         ("words", "option"),
         [
             (["compress", "x.root", "-o", "out", "--model", "m.flow", "--seed", "1"], "--seed"),
-            (["compress", "x.root", "-o", "out", "--model", "m.flow", "--given", "Gen*"], "--given"),
+            (
+                ["compress", "x.root", "-o", "out", "--model", "m.flow", "--given", "Gen*"],
+                "--given",
+            ),
             (["decompress", "x.ftup", "-o", "out", "--entries", "0:1"], "--entries"),
             (["verify", "x.root", "out", "--names", "a"], "--names"),
             (["sample", "m.flow", "-n", "1", "-o", "out", "--given", "x.root"], "--given"),
@@ -450,7 +565,9 @@ class TestCommands:
             (["compare", "x.root", "y.root", "--paired"], "--paired"),
         ],
     )
-    def test_options_that_would_have_no_effect(self, call: Any, tmp_path: Path, words: list[str], option: str) -> None:
+    def test_options_that_would_have_no_effect(
+        self, call: Any, tmp_path: Path, words: list[str], option: str
+    ) -> None:
         ended = call(*words, "--dask", "serial")
         assert isinstance(ended.exception, InvalidArgument)
         assert str(ended.exception) == f"{option} does not go with --dask; leave out one of them"

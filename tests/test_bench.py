@@ -23,9 +23,17 @@ from flowtuple.benchmark import child, pages, registry
 from flowtuple.benchmark.codecs import grid_pcodec
 from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
 from flowtuple.benchmark.codecs.listing import RIVALS
-from flowtuple.benchmark.codecs.rival import Layout, Rival, is_available
+from flowtuple.benchmark.codecs.rival import Rival, TableLayout, is_available
 from flowtuple.benchmark.flowtuple_codec import Flowtuple
-from flowtuple.benchmark.inputs import layouts, numeric_tables, read_layouts, read_tables, surveys, write_layouts, write_tables
+from flowtuple.benchmark.inputs import (
+    layouts,
+    numeric_tables,
+    read_layouts,
+    read_tables,
+    surveys,
+    write_layouts,
+    write_tables,
+)
 from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.benchmark.run import run
 from flowtuple.benchmark.settings import Settings
@@ -67,7 +75,7 @@ def made_tables(events: int = 400) -> list[Table]:
 TABLES = made_tables()
 
 
-def made_layouts(tables: list[Table], bound: str, **named: str) -> list[Layout]:
+def made_layouts(tables: list[Table], bound: str, **named: str) -> list[TableLayout]:
     return layouts(tables, surveys(tables, silent), {"*": bound, **named}, "made")
 
 
@@ -90,7 +98,9 @@ def test_every_codec_comes_back_within_its_bound(name: str, bound: str, tmp_path
         f"{name} at {bound}: {violations} outside, worst {worst}"
     )
     if codec.promise == "lossless" or bound == "lossless":
-        assert [difference(a, b) for a, b in zip(TABLES, decoded, strict=True)] == [None, None], name
+        assert [difference(a, b) for a, b in zip(TABLES, decoded, strict=True)] == [None, None], (
+            name
+        )
         assert worst == 0
 
 
@@ -99,7 +109,7 @@ def test_every_codec_takes_tables_without_events(name: str, tmp_path: Path) -> N
     codec = installed(name)
     tables = [t.read([c.name for c in t.columns], 0, 0) for t in TABLES]
     bounds = {"Events": {"Jet_pt": Bound("rel", 1e-3)}}
-    described = [Layout(t.name, t.columns, 0, bounds.get(t.name, {})) for t in tables]
+    described = [TableLayout(t.name, t.columns, 0, bounds.get(t.name, {})) for t in tables]
     codec.encode(tables, described, tmp_path / f"out{codec.suffix}")
     decoded = codec.decode(tmp_path / f"out{codec.suffix}", described)
     assert [difference(a, b) for a, b in zip(tables, decoded, strict=True)] == [None, None]
@@ -107,14 +117,19 @@ def test_every_codec_takes_tables_without_events(name: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["quantise+pcodec", "quantise+lzma", "flowtuple"])
 def test_bounded_integers(name: str, tmp_path: Path) -> None:
-    codec, described = CODECS[name], made_layouts(TABLES, "lossless", Jet_flavour="abs:2", small="abs:3")
+    codec, described = (
+        CODECS[name],
+        made_layouts(TABLES, "lossless", Jet_flavour="abs:2", small="abs:3"),
+    )
     codec.encode(TABLES, described, tmp_path / "out")
     assert child.compare(TABLES, codec.decode(tmp_path / "out", described), described)[0] == 0
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int64", "uint64"])
 @pytest.mark.parametrize("amount", [1.0, 2.5, 60.0, 300.0])
-def test_integer_cells_and_their_exceptions_hold_at_the_ends_of_the_type(dtype: str, amount: float) -> None:
+def test_integer_cells_and_their_exceptions_hold_at_the_ends_of_the_type(
+    dtype: str, amount: float
+) -> None:
     ends, bound = np.iinfo(dtype), Bound("abs", amount)
     x = np.array([ends.min, ends.min + 1, ends.max - 1, ends.max, 0, 1, 5, 100], dtype)
     numbers, shift = quantise_shifted(x, bound)
@@ -123,10 +138,19 @@ def test_integer_cells_and_their_exceptions_hold_at_the_ends_of_the_type(dtype: 
 
 
 def test_ids_weights_and_counters_stay_exact_under_a_glob() -> None:
-    assert set(made_layouts(TABLES, "rel:1e-3")[0].bounds) == {"Jet_pt", "Muon_pt", "cov", "constant"}
-    assert "constant" not in made_layouts(TABLES, "std:1e-3")[0].bounds  # its standard deviation is zero
+    assert set(made_layouts(TABLES, "rel:1e-3")[0].bounds) == {
+        "Jet_pt",
+        "Muon_pt",
+        "cov",
+        "constant",
+    }
+    assert (
+        "constant" not in made_layouts(TABLES, "std:1e-3")[0].bounds
+    )  # its standard deviation is zero
     deviation = float(TABLES[0]["cov"].astype("f8").std())
-    assert made_layouts(TABLES, "std:1e-3")[0].bounds["cov"].amount == pytest.approx(1e-3 * deviation)
+    assert made_layouts(TABLES, "std:1e-3")[0].bounds["cov"].amount == pytest.approx(
+        1e-3 * deviation
+    )
 
 
 def test_the_smaller_of_two_grids_is_kept() -> None:
@@ -142,7 +166,9 @@ def test_the_smaller_of_two_grids_is_kept() -> None:
 def test_exceptions_are_stored_only_where_needed() -> None:
     x = np.arange(10.0)
     assert pack_exceptions(x, x + 0.5, Bound("abs", 0.5)) == b""
-    np.testing.assert_array_equal(with_exceptions(x + 1, pack_exceptions(x, x + 1, Bound("abs", 0.5))), x)
+    np.testing.assert_array_equal(
+        with_exceptions(x + 1, pack_exceptions(x, x + 1, Bound("abs", 0.5))), x
+    )
 
 
 def test_inputs_travel_unchanged(tmp_path: Path) -> None:
@@ -151,22 +177,30 @@ def test_inputs_travel_unchanged(tmp_path: Path) -> None:
     write_layouts(described, tmp_path / "layouts.json")
     found = read_layouts(tmp_path / "layouts.json")
     assert found == described
-    assert [difference(a, b) for a, b in zip(TABLES, read_tables(found, tmp_path), strict=True)] == [None, None]
+    assert [
+        difference(a, b) for a, b in zip(TABLES, read_tables(found, tmp_path), strict=True)
+    ] == [None, None]
 
 
 def test_histograms_and_opaque_columns_are_left_out_with_a_note() -> None:
     table = table_from_awkward("t", ak.Array({"x": [1.0, 2.0], "name": ["a", "b"]}))
     tables, notes = numeric_tables(Dataset("made", {"t": table}, carried={"pileup": b""}))
     assert [c.name for c in tables[0].columns] == ["x"]
-    assert notes == ["pileup is left out: it is no table", "t/name is left out: it holds no plain numbers"]
+    assert notes == [
+        "pileup is left out: it is no table",
+        "t/name is left out: it holds no plain numbers",
+    ]
     with pytest.raises(InvalidArgument, match="made: holds no numbers"):
         numeric_tables(Dataset("made", {"t": table.read(["name"], 0, 2)}))
 
 
 def test_comparison_counts_what_broke() -> None:
     columns = TABLES[1].columns
-    before, after = (Table("Runs", columns, 2, {"run": np.uint32([1, 2]), "sumw": w}) for w in (np.ones(2), np.array([1, 1.3])))
-    bounded = Layout("Runs", columns, 2, {"sumw": Bound("abs", 0.1)})
+    before, after = (
+        Table("Runs", columns, 2, {"run": np.uint32([1, 2]), "sumw": w})
+        for w in (np.ones(2), np.array([1, 1.3]))
+    )
+    bounded = TableLayout("Runs", columns, 2, {"sumw": Bound("abs", 0.1)})
     violations, worst = child.compare([before], [after], [bounded])
     assert (violations, worst) == (1, pytest.approx(3.0))
     assert child.compare([before], [after], [replace(bounded, bounds={})]) == (1, None)
@@ -185,7 +219,8 @@ def shared_rival() -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "amount"), [("atlas_trigger_jets.root", "std", 2.88e-3), ("uproot-HZZ.root", "rel", 1e-3)]
+    ("name", "kind", "amount"),
+    [("atlas_trigger_jets.root", "std", 2.88e-3), ("uproot-HZZ.root", "rel", 1e-3)],
 )
 def test_the_rival_that_counts_is_the_one_defined(
     shared_data: Path, tmp_path: Path, name: str, kind: str, amount: float
@@ -213,7 +248,9 @@ def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
     def run_command(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["flowtuple", *map(str, arguments)])
         try:
@@ -226,16 +263,32 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return run_command
 
 
-def test_command_writes_json_tables_and_a_plot(call: Callable[..., tuple[int, str, str]], nano: Path, tmp_path: Path) -> None:
-    options = ["--scan", "rel:1e-2,rel:1e-3", "--codecs", "gzip-9,quantise+pcodec,flowtuple", "-o", tmp_path / "out", "--json"]
+def test_command_writes_json_tables_and_a_plot(
+    call: Callable[..., tuple[int, str, str]], nano: Path, tmp_path: Path
+) -> None:
+    options = [
+        "--scan",
+        "rel:1e-2,rel:1e-3",
+        "--codecs",
+        "gzip-9,quantise+pcodec,flowtuple",
+        "-o",
+        tmp_path / "out",
+        "--json",
+    ]
     code, out, err = call("bench", nano, *options)
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert found == json.loads((tmp_path / "out" / "bench.json").read_text())
-    assert (found["events"], found["values"], found["raw_bytes"]) == ({"Events": 300, "Runs": 2}, 602, 2416)
+    assert (found["events"], found["values"], found["raw_bytes"]) == (
+        {"Events": 300, "Runs": 2},
+        602,
+        2416,
+    )
     assert found["command"].startswith("flowtuple bench ")
     assert [(r["bound"], r["codec"]) for r in found["rows"]] == [
-        (bound, name) for bound in ("rel:0.01", "rel:0.001") for name in ("gzip-9", "quantise+pcodec", "flowtuple")
+        (bound, name)
+        for bound in ("rel:0.01", "rel:0.001")
+        for name in ("gzip-9", "quantise+pcodec", "flowtuple")
     ]
     for row in found["rows"]:
         assert (row["failed"], row["violations"], row["holds"]) == ("", 0, True), row
@@ -256,7 +309,14 @@ def test_command_writes_json_tables_and_a_plot(call: Callable[..., tuple[int, st
 
 def test_command_shows_a_table(call: Callable[..., tuple[int, str, str]], nano: Path) -> None:
     code, out, err = call(
-        "bench", f"{nano}:Events", "-t", "*=abs:0.1", "--columns", "MET_pt", "--codecs", "pcodec,quantise+pcodec"
+        "bench",
+        f"{nano}:Events",
+        "-t",
+        "*=abs:0.1",
+        "--columns",
+        "MET_pt",
+        "--codecs",
+        "pcodec,quantise+pcodec",
     )
     assert (code, err) == (0, "")
     assert re.search(r"nano\.root at abs:0\.1: 300 values, 1\.20 kB", out)
@@ -264,7 +324,11 @@ def test_command_shows_a_table(call: Callable[..., tuple[int, str, str]], nano: 
 
 
 BAD_REQUESTS = {
-    "codec": (["--codecs", "gzip-9,quantize+pcodec"], "no codec 'quantize+pcodec'", "nearest: quantise+pcodec"),
+    "codec": (
+        ["--codecs", "gzip-9,quantize+pcodec"],
+        "no codec 'quantize+pcodec'",
+        "nearest: quantise+pcodec",
+    ),
     "no codec": (["--codecs", ""], "no codec ''", "there are: gzip-9"),
     "bound": (["--scan", "std:1e-3,1e-2"], "--scan 'std:1e-3,1e-2'", "'1e-2' does not parse"),
     "tolerance": (["-t", "*=rel"], "--tolerance '*=rel'", "rel:1e-3"),
@@ -274,7 +338,9 @@ BAD_REQUESTS = {
 
 
 @pytest.mark.parametrize("case", BAD_REQUESTS)
-def test_bad_request_is_one_line(call: Callable[..., tuple[int, str, str]], nano: Path, case: str) -> None:
+def test_bad_request_is_one_line(
+    call: Callable[..., tuple[int, str, str]], nano: Path, case: str
+) -> None:
     options, *words = BAD_REQUESTS[case]
     code, out, err = call("bench", nano, *options)
     assert (code, out) == (2, "")
@@ -285,10 +351,14 @@ def test_bad_request_is_one_line(call: Callable[..., tuple[int, str, str]], nano
 def test_missing_file_is_one_line(call: Callable[..., tuple[int, str, str]], nano: Path) -> None:
     code, _, err = call("bench", nano.with_name("nanoo.root"))
     assert code == 2
-    assert re.fullmatch(r"flowtuple: [^\n]*nanoo\.root: no such file[^\n]*nearest: nano\.root[^\n]*\n", err)
+    assert re.fullmatch(
+        r"flowtuple: [^\n]*nanoo\.root: no such file[^\n]*nearest: nano\.root[^\n]*\n", err
+    )
 
 
-def test_folder_that_is_a_file_is_refused_before_anything_runs(nano: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_that_is_a_file_is_refused_before_anything_runs(
+    nano: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("flowtuple.api.measuring.run", None)
     with pytest.raises(InvalidArgument, match="cannot be made"):
         ft.bench(nano, codecs=["pcodec"], folder=nano)
@@ -296,21 +366,31 @@ def test_folder_that_is_a_file_is_refused_before_anything_runs(nano: Path, monke
         ft.bench(nano, threads=0)
 
 
-def test_missing_package_is_a_note_or_where_it_is_named_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_a_note_or_where_it_is_named_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(registry, "is_available", lambda rival: rival.name != "sz3")
     chosen, notes = registry.choose(None)
     assert "sz3" not in chosen
     assert chosen[-1] == "flowtuple"
     (note,) = notes
-    assert note == "sz3 is left out: the codec sz3 (pysz) needs the extra 'bench': pip install 'flowtuple[bench]'"
+    assert (
+        note
+        == "sz3 is left out: the codec sz3 (pysz) needs the extra 'bench': pip install 'flowtuple[bench]'"
+    )
     with pytest.raises(MissingExtra, match=re.escape("pip install 'flowtuple[bench]'")):
         registry.choose(["gzip-9", "sz3"])
 
 
 def test_a_codec_that_fails_is_a_row_that_says_so() -> None:
     """ROOT holds one thing under a name; the others go on."""
-    tables = {name: table_from_awkward(name, ak.Array({"x": np.arange(50, dtype="f4")})) for name in ("t", "t/u")}
-    found = run(Dataset("made", tables), {"lossless": {}}, ["root-lzma-9", "pcodec"], Settings("fast"), "")
+    tables = {
+        name: table_from_awkward(name, ak.Array({"x": np.arange(50, dtype="f4")}))
+        for name in ("t", "t/u")
+    }
+    found = run(
+        Dataset("made", tables), {"lossless": {}}, ["root-lzma-9", "pcodec"], Settings("fast"), ""
+    )
     root, pcodec = found.rows
     assert root.failed.startswith("Unsupported: ")
     assert (root.holds, pcodec.holds, found.best("lossless")) == (False, True, "pcodec")
@@ -319,10 +399,34 @@ def test_a_codec_that_fails_is_a_row_that_says_so() -> None:
 
 
 def made_bench(**changes: object) -> Bench:
-    row = Measurement("quantise+pcodec", "bounded", "abs:1", bytes=50, bits_per_value=4.0, violations=0, worst=0.9)
+    row = Measurement(
+        "quantise+pcodec", "bounded", "abs:1", bytes=50, bits_per_value=4.0, violations=0, worst=0.9
+    )
     broken = replace(row, codec="wild", bytes=10, bits_per_value=0.8, violations=3, worst=None)
-    machine = {"date": "", "processor": "", "cores": 1, "memory_bytes": None, "system": "", "python": "", "versions": {}}
-    bench = Bench("made", "", "fast", 1, "GeV", {"t": 100}, 1, 100, 400, ("abs:1",), (row, broken), (), machine)
+    machine = {
+        "date": "",
+        "processor": "",
+        "cores": 1,
+        "memory_bytes": None,
+        "system": "",
+        "python": "",
+        "versions": {},
+    }
+    bench = Bench(
+        "made",
+        "",
+        "fast",
+        1,
+        "GeV",
+        {"t": 100},
+        1,
+        100,
+        400,
+        ("abs:1",),
+        (row, broken),
+        (),
+        machine,
+    )
     return replace(bench, **changes)
 
 
@@ -340,14 +444,28 @@ def test_flowtuple_counts_its_whole_file(tmp_path: Path) -> None:
     described = made_layouts(TABLES, "rel:1e-3")
     Flowtuple().encode(TABLES, described, tmp_path / "out.ftup")
     info = ft.info(tmp_path / "out.ftup")
-    assert Flowtuple().overhead(tmp_path / "out.ftup") == (info["sections"]["model"], info["sections"]["index"])
+    assert Flowtuple().overhead(tmp_path / "out.ftup") == (
+        info["sections"]["model"],
+        info["sections"]["index"],
+    )
     assert sum(info["sections"].values()) == (tmp_path / "out.ftup").stat().st_size
 
 
 @pytest.mark.parametrize(
-    "bounds", [["abs:1"], ["x=abs:1, y=rel:0.1"], ["abs:1", "abs:2"], ["bits:3", "bits:5"], ["abs:1", "rel:0.1"]]
+    "bounds",
+    [
+        ["abs:1"],
+        ["x=abs:1, y=rel:0.1"],
+        ["abs:1", "abs:2"],
+        ["bits:3", "bits:5"],
+        ["abs:1", "rel:0.1"],
+    ],
 )
 def test_drawing_takes_any_bounds_and_gaps(bounds: list[str]) -> None:
-    curves = {"flowtuple": [8.0] * len(bounds), "broken": [None] * len(bounds), "other": [9.0, *[None] * (len(bounds) - 1)]}
+    curves = {
+        "flowtuple": [8.0] * len(bounds),
+        "broken": [None] * len(bounds),
+        "other": [9.0, *[None] * (len(bounds) - 1)],
+    }
     assert rate_distortion_png(bounds, curves, "title").startswith(b"\x89PNG")
     assert rate_distortion_png(bounds, {}, "").startswith(b"\x89PNG")

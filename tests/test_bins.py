@@ -35,7 +35,11 @@ def check_bins(bins: Bins) -> None:
 
 
 def slow_symbol(bins: Bins, q: int) -> int:
-    inside = [k for k, (a, b) in enumerate(zip(bins.first.tolist(), bins.last.tolist(), strict=True)) if a <= q <= b]
+    inside = [
+        k
+        for k, (a, b) in enumerate(zip(bins.first.tolist(), bins.last.tolist(), strict=True))
+        if a <= q <= b
+    ]
     assert len(inside) <= 1
     return inside[0] if inside else len(bins.first)
 
@@ -65,7 +69,9 @@ class TestBins:
         levels = bins.level(q)
         assert levels.dtype == np.uint8
         assert levels.tolist() == [slow_level(bins, i) for i in q.tolist()]
-        inside = np.sort(np.concatenate([q[bins.symbol(q) < len(bins.first)], bins.first, bins.last]))
+        inside = np.sort(
+            np.concatenate([q[bins.symbol(q) < len(bins.first)], bins.first, bins.last])
+        )
         assert (np.diff(bins.level(inside).astype(int)) >= 0).all()
 
     def test_levels_use_their_range(self) -> None:
@@ -88,7 +94,8 @@ class TestFit:
         self.check_fit(q, bins)
 
     @given(
-        start=st.integers(LOWEST, ATOM - 5000) | st.sampled_from([LOWEST, -(2**62), 10**18, 2**62, ATOM - 5000]),
+        start=st.integers(LOWEST, ATOM - 5000)
+        | st.sampled_from([LOWEST, -(2**62), 10**18, 2**62, ATOM - 5000]),
         step=st.integers(1, 20),
         bins=st.integers(4, 64),
     )

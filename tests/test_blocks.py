@@ -39,7 +39,11 @@ def table():
 
 @pytest.fixture(scope="module")
 def coding(table):
-    return TableCoding(table.columns, {n: Lattice("uint32", Bound(), Integers("uint32")) for n in NAMES}, LatticeFlow())
+    return TableCoding(
+        table.columns,
+        {n: Lattice("uint32", Bound(), Integers("uint32")) for n in NAMES},
+        LatticeFlow(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,9 @@ class Fetch:
 
 
 def stored_columns(*lengths):
-    return [StoredColumn(Method.VALUES, bytes([k % 251]) * length) for k, length in enumerate(lengths)]
+    return [
+        StoredColumn(Method.VALUES, bytes([k % 251]) * length) for k, length in enumerate(lengths)
+    ]
 
 
 def columns_of(stored):
@@ -78,21 +84,30 @@ def flipped(data, place):
 
 
 class TestDirectory:
-    @given(st.lists(st.sampled_from([0, 1, 100, BLOCK // 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK]), max_size=9))
+    @given(
+        st.lists(
+            st.sampled_from([0, 1, 100, BLOCK // 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK]),
+            max_size=9,
+        )
+    )
     def test_blocks_end_with_the_column_that_fills_them(self, lengths):
         stored = stored_columns(*lengths)
         head, body = head_and_body(stored)
         directory = read_directory(head, columns_of(stored))
         ends = np.cumsum(lengths, dtype=int).tolist()
         edges = [0, *(b.stop for b in directory.blocks)]
-        assert (directory.head, directory.body) == (len(head), len(body)) == (len(head), sum(lengths))
+        assert (
+            (directory.head, directory.body) == (len(head), len(body)) == (len(head), sum(lengths))
+        )
         assert [b.begin for b in directory.blocks] == edges[:-1]
         assert edges[-1] == len(body)
         assert set(edges[1:]) <= set(ends)
         for begin, stop in pairwise(edges[:-1]):  # all but the last are as short as columns allow
             assert stop - begin >= BLOCK
             assert all(not begin < end < stop or end - begin < BLOCK for end in ends)
-        assert [b.checksum for b in directory.blocks] == [checksum(body[b.begin : b.stop]) for b in directory.blocks]
+        assert [b.checksum for b in directory.blocks] == [
+            checksum(body[b.begin : b.stop]) for b in directory.blocks
+        ]
         fetch = Fetch(head + body, directory)
         assert list(directory.take([c.name for c in columns_of(stored)], fetch).values()) == stored
 
@@ -103,19 +118,27 @@ class TestDirectory:
             escaped = kind in (Method.FLOW, Method.CONSTANT, Method.INDICES, Method.GROUP)
             payload = bytes(min(data.draw(lengths), SMALL if kind is Method.GROUP else BLOCK))
             escapes = b"e" * data.draw(lengths) if escaped else b""
-            residual = kind in (Method.CONSTANT, Method.INDICES, Method.GROUP) and data.draw(st.booleans())
+            residual = kind in (Method.CONSTANT, Method.INDICES, Method.GROUP) and data.draw(
+                st.booleans()
+            )
             stored.append(StoredColumn(kind, payload, escapes, residual))
-        columns = [Column(f"c{k}", "opaque" if s.method is Method.OPAQUE else "int64") for k, s in enumerate(stored)]
+        columns = [
+            Column(f"c{k}", "opaque" if s.method is Method.OPAQUE else "int64")
+            for k, s in enumerate(stored)
+        ]
         found = join(stored)
         assert list(methods(found, columns).values()) == stored
         entries = read_directory(found, columns).entries
         assert list(entries) == [c.name for c in columns]
-        assert [(e.method, len(e), e.residual) for e in entries.values()] == [(s.method, len(s), s.residual) for s in stored]
+        assert [(e.method, len(e), e.residual) for e in entries.values()] == [
+            (s.method, len(s), s.residual) for s in stored
+        ]
 
     def test_layout(self, chunk, table):
         directory = read_directory(chunk, table.columns)
         assert [
-            [n for n, e in directory.entries.items() if b.begin <= e.begin < e.stop <= b.stop] for b in directory.blocks
+            [n for n, e in directory.entries.items() if b.begin <= e.begin < e.stop <= b.stop]
+            for b in directory.blocks
         ] == [
             ["a"],
             ["n", "b"],
@@ -144,12 +167,18 @@ class TestDirectory:
     def test_lengths_that_no_chunk_has_are_corrupt(self, coding, length):
         frame = zstd(write_unsigned([Method.VALUES, length, 0] + [Method.CONSTANT, 1, 0] * 4))
         data = write_unsigned([len(frame), 0]) + frame + bytes(8 * 2)
-        with pytest.raises(Corrupt, match=rf"a chunk has {len(data)} bytes where its directory lists {len(data) + length + 4}"):
+        with pytest.raises(
+            Corrupt,
+            match=rf"a chunk has {len(data)} bytes where its directory lists {len(data) + length + 4}",
+        ):
             decode_chunk(data, "t", ROWS, coding)
 
 
 class TestReading:
-    @pytest.mark.parametrize("wanted", [["a"], ["n"], ["b"], ["n", "b"], ["a", "c"], ["d"], ["a", "b", "c", "d", "n"], []])
+    @pytest.mark.parametrize(
+        "wanted",
+        [["a"], ["n"], ["b"], ["n", "b"], ["a", "c"], ["d"], ["a", "b", "c", "d", "n"], []],
+    )
     def test_only_the_blocks_of_the_columns_are_fetched(self, chunk, table, coding, wanted):
         directory = read_directory(chunk, table.columns)
         blocks, fetch = directory.blocks, Fetch(chunk, directory)
@@ -171,7 +200,9 @@ class TestReading:
         assert directory.take(["c0", "c1"], fetch) == {"c0": stored[0], "c1": stored[1]}
         assert fetch.asked == [[]]
 
-    @pytest.mark.parametrize(("name", "lost"), [("a", "a"), ("n", "nb"), ("b", "nb"), ("c", "c"), ("d", "d")])
+    @pytest.mark.parametrize(
+        ("name", "lost"), [("a", "a"), ("n", "nb"), ("b", "nb"), ("c", "c"), ("d", "d")]
+    )
     def test_damage_in_a_block_leaves_columns_of_others(self, chunk, table, coding, name, lost):
         directory = read_directory(chunk, table.columns)
         entry = directory.entries[name]
@@ -181,7 +212,10 @@ class TestReading:
             assert directory.damaged(fetch) == list(lost)
             for column in NAMES:
                 if column in lost:
-                    with pytest.raises(Corrupt, match=f"^column '{column}' is damaged; restore the file from a copy"):
+                    with pytest.raises(
+                        Corrupt,
+                        match=f"^column '{column}' is damaged; restore the file from a copy",
+                    ):
                         decode_columns(directory, fetch, "t", ROWS, coding, [column])
                 else:
                     found = decode_columns(directory, fetch, "t", ROWS, coding, [column])
@@ -220,10 +254,15 @@ class TestInFiles:
         monkeypatch.setattr("flowtuple.file.reader.PREFIX", 16)
         monkeypatch.setattr("flowtuple.file.reader.WHOLE", 1000)
         monkeypatch.setattr("flowtuple.file.storage.GAP", 0)
-        monkeypatch.setattr(Storage, "read", lambda self, *span: found.append(span) or take(self, *span))
+        monkeypatch.setattr(
+            Storage, "read", lambda self, *span: found.append(span) or take(self, *span)
+        )
         return found
 
-    @pytest.mark.parametrize(("names", "blocks"), [(["a"], [0]), (["n"], [1]), (["a", "b"], [0, 1]), (["a", "c"], [0, 2])])
+    @pytest.mark.parametrize(
+        ("names", "blocks"),
+        [(["a"], [0]), (["n"], [1]), (["a", "b"], [0, 1]), (["a", "c"], [0, 2])],
+    )
     def test_some_columns_read_head_and_blocks(self, path, table, reads, names, blocks):
         with ft.File(path) as file:
             stored = file.table()
@@ -237,7 +276,9 @@ class TestInFiles:
         head, *rest = reads
         assert head == (chunk.section.offset, 56 + chunk.section.head)
         assert sum(length for _, length in rest) == bytes_of_blocks
-        assert [offset for offset, _ in rest] == [begin + cut[k].begin for k in blocks if k - 1 not in blocks]
+        assert [offset for offset, _ in rest] == [
+            begin + cut[k].begin for k in blocks if k - 1 not in blocks
+        ]
 
     def test_all_columns_are_read_in_one_go(self, path, table, reads):
         with ft.File(path) as file:
@@ -258,16 +299,23 @@ class TestInFiles:
         assert reads == [(section.offset, section.length)]
 
     @pytest.mark.parametrize("whole", [1000, 2**18], ids=["by blocks", "in one go"])
-    def test_damaged_column_is_named_and_others_are_read(self, path, table, tmp_path, monkeypatch, whole):
+    def test_damaged_column_is_named_and_others_are_read(
+        self, path, table, tmp_path, monkeypatch, whole
+    ):
         monkeypatch.setattr("flowtuple.file.reader.WHOLE", whole)
         with ft.File(path) as file:
             chunk = file.table().chunks[0]
             entry = file.table().directory(chunk)[0].entries["c"]
         target = tmp_path / "damaged.ftup"
-        target.write_bytes(flipped(path.read_bytes(), chunk.section.begin + chunk.section.head + entry.begin + 5))
+        target.write_bytes(
+            flipped(path.read_bytes(), chunk.section.begin + chunk.section.head + entry.begin + 5)
+        )
         with ft.File(target) as file:
             for name in "abdn":
                 assert file[name].tolist() == table[name].tolist()
             for read in (lambda: file["c"], file.arrays, lambda: file.arrays(["a", "c"])):
-                with pytest.raises(Corrupt, match=r"damaged\.ftup: column 'c' is damaged; restore the file from a copy"):
+                with pytest.raises(
+                    Corrupt,
+                    match=r"damaged\.ftup: column 'c' is damaged; restore the file from a copy",
+                ):
                     read()

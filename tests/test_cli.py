@@ -57,7 +57,13 @@ class Ended:
     err: str
 
 
-def write_nano(path: Path, *, events: int = 60, seed: int = 1, change: Callable[[dict[str, Any]], None] | None = None) -> None:
+def write_nano(
+    path: Path,
+    *,
+    events: int = 60,
+    seed: int = 1,
+    change: Callable[[dict[str, Any]], None] | None = None,
+) -> None:
     """A small NanoAOD-like file: trees Events (with a counter) and Runs, and a histogram."""
     draw = np.random.default_rng(seed)
     counts = draw.integers(0, 4, events)
@@ -73,15 +79,22 @@ def write_nano(path: Path, *, events: int = 60, seed: int = 1, change: Callable[
         change(branches)
     jets = ak.zip({name: ak.unflatten(values, counts) for name, values in branches["Jet"].items()})
     with uproot.recreate(path) as file:
-        file.mktree("Events", {"run": "uint32", "MET_pt": branches["MET_pt"].dtype, "Jet": jets.type.content})
+        file.mktree(
+            "Events",
+            {"run": "uint32", "MET_pt": branches["MET_pt"].dtype, "Jet": jets.type.content},
+        )
         file["Events"].extend(branches | {"Jet": jets})
-        file.mktree("Runs", {"run": "uint32", "sumw": "float64"}).extend({"run": np.uint32([1, 2]), "sumw": [0.5, 1.5]})
+        file.mktree("Runs", {"run": "uint32", "sumw": "float64"}).extend(
+            {"run": np.uint32([1, 2]), "sumw": [0.5, 1.5]}
+        )
         file["pileup"] = np.histogram(draw.normal(size=50), bins=5)
 
 
 def write_tree(path: Path, tree: str, **branches: Any) -> None:
     with uproot.recreate(path) as file:
-        file.mktree(tree, {name: values.dtype for name, values in branches.items()}).extend(branches)
+        file.mktree(tree, {name: values.dtype for name, values in branches.items()}).extend(
+            branches
+        )
 
 
 def _raise_met(branches: dict[str, Any]) -> None:
@@ -115,7 +128,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ft.compress(folder / "nano.root", folder / "nano.ftup", tolerance=bounds)
     ft.compress({"x": np.float32([1.5, 2.5]), "n": np.int64([1, 2])}, folder / "flat.ftup")
     ft.compress({"Jet_pt": [[1.0, 2.0], []], "MET": [1.0, 2.0]}, folder / "ragged.ftup")
-    ft.compress({"x": np.array([1.0]), "deep": ak.Array([[[1.0], [2.0, 3.0]]])}, folder / "deep.ftup")
+    ft.compress(
+        {"x": np.array([1.0]), "deep": ak.Array([[[1.0], [2.0, 3.0]]])}, folder / "deep.ftup"
+    )
     ft.train(folder / "nano.root", folder / "nano.flow", tolerance=bounds)
 
     (folder / "text.root").write_text("pt,eta\n")
@@ -149,7 +164,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(inputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+def run(
+    inputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ended]:
     """Run the command line in this process, in the folder of inputs."""
     monkeypatch.chdir(inputs)
 
@@ -181,18 +198,35 @@ def assert_refused(ended: Ended, *words: str) -> None:
 
 BAD_INPUTS = {
     "missing": ("nanoo.root", "nanoo.root: no such file", "nearest: nano.root"),
-    "missing folder": ("nowhere/nano.root", "nowhere/nano.root: no such file", "the folder nowhere does not exist"),
+    "missing folder": (
+        "nowhere/nano.root",
+        "nowhere/nano.root: no such file",
+        "the folder nowhere does not exist",
+    ),
     "folder": ("folder", "folder: is a folder", "folder/*.root"),
     "text named root": ("text.root", "text.root: is not a ROOT file", "suffix of its format"),
     "empty": ("empty.root", "empty.root: is empty"),
     "cut": ("cut.root", "cut.root: is cut short", "fetch it again"),
     "cut early": ("cut_early.root", "cut_early.root: ", "cut short or damaged", "fetch it again"),
     "no such tree": ("nano.root:Event", "nano.root: no tree 'Event'", "nearest: Events"),
-    "no tree at all": ("histogram.root", "histogram.root: holds no table", "name a file with events"),
+    "no tree at all": (
+        "histogram.root",
+        "histogram.root: holds no table",
+        "name a file with events",
+    ),
     "glob": ("*.rooot", "*.rooot: the glob matches no file", "check the folder"),
     "suffix": ("events.dat2", "events.dat2: unknown suffix '.dat2'", ".root", ".csv.gz"),
-    "compressed already": ("nano.ftup", "nano.ftup: is a compressed file and no input", "the original comes first"),
-    "pickle": ("frame.pkl", "frame.pkl: a pickle can run any program", 'python -c "import numpy', "frame.npz"),
+    "compressed already": (
+        "nano.ftup",
+        "nano.ftup: is a compressed file and no input",
+        "the original comes first",
+    ),
+    "pickle": (
+        "frame.pkl",
+        "frame.pkl: a pickle can run any program",
+        'python -c "import numpy',
+        "frame.npz",
+    ),
     "disguised pickle": ("disguised.root", "disguised.root: a pickle can run any program"),
     "uneven csv": ("uneven.csv", "uneven.csv: line 3 has 1 fields, not 2"),
     "protocol": ("nosuch://host/nano.csv", "nosuch://host/nano.csv: "),
@@ -219,15 +253,40 @@ def test_bad_input_is_refused_by_every_command(
 
 
 BAD_OPTIONS = {
-    "column": (["--columns", "Jet_pT"], "nano.root: ", "'Jet_pT' matches no column", "nearest: Jet_pt"),
-    "column glob": (["--columns", "Z*"], "nano.root: ", "glob 'Z*' matches no column", "there are: run, MET_pt"),
-    "exclude": (["--exclude", "MET_pT"], "nano.root: ", "'MET_pT' matches no column", "nearest: MET_pt"),
+    "column": (
+        ["--columns", "Jet_pT"],
+        "nano.root: ",
+        "'Jet_pT' matches no column",
+        "nearest: Jet_pt",
+    ),
+    "column glob": (
+        ["--columns", "Z*"],
+        "nano.root: ",
+        "glob 'Z*' matches no column",
+        "there are: run, MET_pt",
+    ),
+    "exclude": (
+        ["--exclude", "MET_pT"],
+        "nano.root: ",
+        "'MET_pT' matches no column",
+        "nearest: MET_pt",
+    ),
     "nothing left": (["--exclude", "*"], "nano.root: no column is left", "widen the globs"),
-    "bounded column": (["-t", "MET=rel:1e-3"], "nano.root: ", "name 'MET' matches no column", "nearest: MET_pt"),
+    "bounded column": (
+        ["-t", "MET=rel:1e-3"],
+        "nano.root: ",
+        "name 'MET' matches no column",
+        "nearest: MET_pt",
+    ),
     "bounded glob": (["-t", "Mu_*=rel:1e-3"], "nano.root: ", "glob 'Mu_*' matches no column"),
     "bounded counter": (["-t", "nJet=abs:1"], "nano.root: column 'nJet' is a counter", "lossless"),
     "relative integer": (["-t", "run=rel:1e-3"], "nano.root: column 'run' is uint32", "abs:E"),
-    "no such bound": (["-t", "Jet_pt=relative:1"], "'Jet_pt=relative:1'", "does not parse", "rel:R"),
+    "no such bound": (
+        ["-t", "Jet_pt=relative:1"],
+        "'Jet_pt=relative:1'",
+        "does not parse",
+        "rel:R",
+    ),
     "bare number": (["-t", "Jet_pt=1e-3"], "'Jet_pt=1e-3'", "does not parse", "abs:E"),
     "no number": (["-t", "Jet_pt=rel:"], "'Jet_pt=rel:'", "rel:1e-3"),
     "word": (["-t", "Jet_pt=abs:small"], "'Jet_pt=abs:small'", "abs:1e-3"),
@@ -243,22 +302,44 @@ BAD_OPTIONS = {
     "effort": (["--effort", "maximal"], "'maximal'", "fast, default, best"),
     "seed": (["--seed", "-1"], "seed -1", "from 0"),
     "role": (["--role", "MET_pt=energy"], "role 'energy' for 'MET_pt'", "angle"),
-    "role of no column": (["--role", "MET_pT=id"], "nano.root: ", "'MET_pT' matches no column", "nearest: MET_pt"),
+    "role of no column": (
+        ["--role", "MET_pT=id"],
+        "nano.root: ",
+        "'MET_pT' matches no column",
+        "nearest: MET_pt",
+    ),
     "role of a counter": (["--role", "nJet=id"], "nano.root: column 'nJet' is a counter"),
     "no role": (["--role", "MET_pt"], "--role 'MET_pt'", "GLOB=ROLE"),
-    "missing TOML": (["--bounds", "numbr.toml"], "numbr.toml: no such file", "nearest: number.toml"),
+    "missing TOML": (
+        ["--bounds", "numbr.toml"],
+        "numbr.toml: no such file",
+        "nearest: number.toml",
+    ),
     "TOML folder": (["--bounds", "folder"], "folder: cannot be read"),
     "broken TOML": (["--bounds", "broken.toml"], "broken.toml: is not TOML", "line 1"),
     "binary TOML": (["--bounds", "nano.root"], "nano.root: is not TOML"),
-    "TOML without bounds": (["--bounds", "empty.toml"], "empty.toml: has no table [tolerance]", "'Jet_*' = 'rel:1e-3'"),
-    "TOML number": (["--bounds", "number.toml"], "number.toml: 'MET_pt': bound '0.1' does not parse"),
-    "TOML negative": (["--bounds", "negative.toml"], "negative.toml: 'Jet_*': bound 'abs:-1'", "positive"),
+    "TOML without bounds": (
+        ["--bounds", "empty.toml"],
+        "empty.toml: has no table [tolerance]",
+        "'Jet_*' = 'rel:1e-3'",
+    ),
+    "TOML number": (
+        ["--bounds", "number.toml"],
+        "number.toml: 'MET_pt': bound '0.1' does not parse",
+    ),
+    "TOML negative": (
+        ["--bounds", "negative.toml"],
+        "negative.toml: 'Jet_*': bound 'abs:-1'",
+        "positive",
+    ),
 }
 
 
 @pytest.mark.parametrize("command", ["compress", "train"])
 @pytest.mark.parametrize("case", BAD_OPTIONS)
-def test_bad_option_is_refused(run: Callable[..., Ended], tmp_path: Path, command: str, case: str) -> None:
+def test_bad_option_is_refused(
+    run: Callable[..., Ended], tmp_path: Path, command: str, case: str
+) -> None:
     options, *words = BAD_OPTIONS[case]
     assert_refused(run(command, "nano.root", "-o", tmp_path / "out.ftup", *options), *words)
     assert not list(tmp_path.iterdir())
@@ -269,9 +350,30 @@ BAD_MODELS = {
     "no model": ("nano.root", "nano.root", [], "nano.root: is not a flowtuple file"),
     "cut": ("nano.root", "cut.ftup", [], "cut.ftup: does not end with the flowtuple end mark"),
     "newer": ("nano.root", "newer.ftup", [], "newer.ftup: has format version", "update flowtuple"),
-    "missing column": ("no_jets.root", "nano.flow", [], "nano.flow: reads column 'nJet'", "'Events' lacks", "train a model"),
-    "other type": ("nano_float64.root", "nano.flow", [], "'MET_pt' was float32", "is float64", "train a model"),
-    "no common tree": ("other_tree.root", "nano.flow", [], "trained on Events, Runs", "other_tree.root", "(events)"),
+    "missing column": (
+        "no_jets.root",
+        "nano.flow",
+        [],
+        "nano.flow: reads column 'nJet'",
+        "'Events' lacks",
+        "train a model",
+    ),
+    "other type": (
+        "nano_float64.root",
+        "nano.flow",
+        [],
+        "'MET_pt' was float32",
+        "is float64",
+        "train a model",
+    ),
+    "no common tree": (
+        "other_tree.root",
+        "nano.flow",
+        [],
+        "trained on Events, Runs",
+        "other_tree.root",
+        "(events)",
+    ),
     "other bound": (
         "nano.root",
         "nano.flow",
@@ -280,14 +382,24 @@ BAD_MODELS = {
         "'MET_pt', not abs:1",
         "train with it",
     ),
-    "effort": ("nano.root", "nano.flow", ["--effort", "maximal"], "'maximal'", "fast, default, best"),
+    "effort": (
+        "nano.root",
+        "nano.flow",
+        ["--effort", "maximal"],
+        "'maximal'",
+        "fast, default, best",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", BAD_MODELS)
-def test_model_that_does_not_fit_is_refused(run: Callable[..., Ended], tmp_path: Path, case: str) -> None:
+def test_model_that_does_not_fit_is_refused(
+    run: Callable[..., Ended], tmp_path: Path, case: str
+) -> None:
     source, model, options, *words = BAD_MODELS[case]
-    assert_refused(run("compress", source, "--model", model, "-o", tmp_path / "out.ftup", *options), *words)
+    assert_refused(
+        run("compress", source, "--model", model, "-o", tmp_path / "out.ftup", *options), *words
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -298,22 +410,37 @@ BAD_FILES = {
     "text": ("table.csv", "table.csv: is not a flowtuple file"),
     "pickle": ("frame.pkl", "frame.pkl: is not a flowtuple file"),
     "empty": ("empty.ftup", "empty.ftup: "),
-    "cut": ("cut.ftup", "cut.ftup: does not end with the flowtuple end mark", "fetch or copy it again"),
+    "cut": (
+        "cut.ftup",
+        "cut.ftup: does not end with the flowtuple end mark",
+        "fetch or copy it again",
+    ),
     "cut early": ("cut_early.ftup", "cut_early.ftup: ", "fetch or copy it again"),
-    "flipped": ("flipped.ftup", "flipped.ftup: chunk section at bytes ", "is damaged", "restore it from a copy"),
+    "flipped": (
+        "flipped.ftup",
+        "flipped.ftup: chunk section at bytes ",
+        "is damaged",
+        "restore it from a copy",
+    ),
     "flipped description": (
         "flipped_description.ftup",
         "flipped_description.ftup: description section at bytes 16 to",
         "restore it from a copy",
     ),
-    "flipped index": ("flipped_index.ftup", "flipped_index.ftup: its index is damaged", "restore it from a copy"),
+    "flipped index": (
+        "flipped_index.ftup",
+        "flipped_index.ftup: its index is damaged",
+        "restore it from a copy",
+    ),
     "newer": ("newer.ftup", "newer.ftup: has format version 65.0", "update flowtuple"),
 }
 
 
 @pytest.mark.parametrize("command", ["decompress", "info", "verify", "report"])
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_bad_file_is_refused(run: Callable[..., Ended], tmp_path: Path, command: str, case: str) -> None:
+def test_bad_file_is_refused(
+    run: Callable[..., Ended], tmp_path: Path, command: str, case: str
+) -> None:
     path, *words = BAD_FILES[case]
     arguments: dict[str, list[str | Path]] = {
         "decompress": [path, "-o", tmp_path / "out.root"],
@@ -326,19 +453,31 @@ def test_bad_file_is_refused(run: Callable[..., Ended], tmp_path: Path, command:
 
 
 @pytest.mark.parametrize("command", ["decompress", "verify", "report"])
-def test_damaged_column_is_refused_by_its_name(run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
+def test_damaged_column_is_refused_by_its_name(
+    run: Callable[..., Ended], tmp_path: Path, command: str
+) -> None:
     path = "flipped_body.ftup"
     arguments: dict[str, list[str | Path]] = {
         "decompress": [path, "-o", tmp_path / "out.root"],
         "verify": ["nano.root", path],
         "report": ["nano.root", path, "-o", tmp_path / "report"],
     }
-    assert_refused(run(command, *arguments[command]), f"{path}: column '", "is damaged; restore the file from a copy")
+    assert_refused(
+        run(command, *arguments[command]),
+        f"{path}: column '",
+        "is damaged; restore the file from a copy",
+    )
     assert not list(tmp_path.iterdir())
 
 
 BAD_DECOMPRESSIONS = {
-    "suffix": ("nano.ftup", "out.rooot", [], "out.rooot: unknown suffix '.rooot'", ".root, .parquet"),
+    "suffix": (
+        "nano.ftup",
+        "out.rooot",
+        [],
+        "out.rooot: unknown suffix '.rooot'",
+        ".root, .parquet",
+    ),
     "no suffix": ("nano.ftup", "out", [], "out: no suffix that names a format", ".root, .parquet"),
     "own suffix": ("nano.ftup", "out.ftup", [], "out.ftup: unknown suffix '.ftup'"),
     "missing folder": (
@@ -349,17 +488,60 @@ BAD_DECOMPRESSIONS = {
         "is no folder); make it first",
     ),
     "tree": ("nano.ftup:Event", "out.root", [], "nano.ftup: no tree 'Event'", "nearest: Events"),
-    "column": ("nano.ftup", "out.root", ["--columns", "Jet_pT"], "nano.ftup: ", "'Jet_pT' matches no", "nearest: Jet_pt"),
-    "glob": ("nano.ftup", "out.root", ["--columns", "Mu*"], "nano.ftup: ", "glob 'Mu*' matches no column"),
+    "column": (
+        "nano.ftup",
+        "out.root",
+        ["--columns", "Jet_pT"],
+        "nano.ftup: ",
+        "'Jet_pT' matches no",
+        "nearest: Jet_pt",
+    ),
+    "glob": (
+        "nano.ftup",
+        "out.root",
+        ["--columns", "Mu*"],
+        "nano.ftup: ",
+        "glob 'Mu*' matches no column",
+    ),
     "entries word": ("nano.ftup", "out.root", ["--entries", "a:b"], "--entries 'a:b'", "0:1000"),
     "entries number": ("nano.ftup", "out.root", ["--entries", "5"], "--entries '5'", "A:B"),
-    "entries backwards": ("nano.ftup", "out.root", ["--entries", "5:2"], "5:2 holds no events", "START below STOP"),
+    "entries backwards": (
+        "nano.ftup",
+        "out.root",
+        ["--entries", "5:2"],
+        "5:2 holds no events",
+        "START below STOP",
+    ),
     "entries empty": ("nano.ftup", "out.root", ["--entries", "5:5"], "5:5 holds no events"),
     "entries negative": ("nano.ftup", "out.root", ["--entries", "-5:2"], "-5:2 holds no events"),
-    "entries beyond": ("nano.ftup", "out.root", ["--entries", "60:70"], "nano.ftup: ", "event 60 of 60"),
-    "compression": ("nano.ftup", "out.root", ["--compression", "ZIP:3"], "compression 'ZIP:3'", "LZMA:0 to LZMA:9"),
-    "compression level": ("nano.ftup", "out.root", ["--compression", "ZLIB:10"], "'ZLIB:10'", "ZLIB:9"),
-    "lists as CSV": ("ragged.ftup", "out.csv", [], "ragged.ftup: cannot write events/Jet_pt as text", "--drop"),
+    "entries beyond": (
+        "nano.ftup",
+        "out.root",
+        ["--entries", "60:70"],
+        "nano.ftup: ",
+        "event 60 of 60",
+    ),
+    "compression": (
+        "nano.ftup",
+        "out.root",
+        ["--compression", "ZIP:3"],
+        "compression 'ZIP:3'",
+        "LZMA:0 to LZMA:9",
+    ),
+    "compression level": (
+        "nano.ftup",
+        "out.root",
+        ["--compression", "ZLIB:10"],
+        "'ZLIB:10'",
+        "ZLIB:9",
+    ),
+    "lists as CSV": (
+        "ragged.ftup",
+        "out.csv",
+        [],
+        "ragged.ftup: cannot write events/Jet_pt as text",
+        "--drop",
+    ),
     "lists as packed CSV": (
         "ragged.ftup",
         "out.csv.gz",
@@ -369,14 +551,29 @@ BAD_DECOMPRESSIONS = {
     ),
     "tables as CSV": ("nano.ftup", "out.csv", [], "Events, Runs", "choose one"),
     "tables as Parquet": ("nano.ftup", "out.parquet", [], "Events, Runs", "choose one"),
-    "nesting as HDF5": ("deep.ftup", "out.h5", [], "deep.ftup: cannot write events/deep as HDF5", "--drop"),
-    "nesting as ROOT": ("deep.ftup", "out.root", ["--as", "ttree"], "cannot write events/deep", "--drop", ".npz"),
+    "nesting as HDF5": (
+        "deep.ftup",
+        "out.h5",
+        [],
+        "deep.ftup: cannot write events/deep as HDF5",
+        "--drop",
+    ),
+    "nesting as ROOT": (
+        "deep.ftup",
+        "out.root",
+        ["--as", "ttree"],
+        "cannot write events/deep",
+        "--drop",
+        ".npz",
+    ),
 }
 
 
 def test_weights_of_several_trees_are_refused(run: Callable[..., Ended], tmp_path: Path) -> None:
     ended = run("train", "nano.root", "-o", tmp_path / "out.flow", "--weights", "MET_pt")
-    assert_refused(ended, "nano.root: --weights goes with one tree", "choose one, such as FILE:Events")
+    assert_refused(
+        ended, "nano.root: --weights goes with one tree", "choose one, such as FILE:Events"
+    )
 
 
 @pytest.mark.parametrize("case", BAD_DECOMPRESSIONS)
@@ -387,9 +584,22 @@ def test_bad_decompression_is_refused(run: Callable[..., Ended], tmp_path: Path,
 
 
 WRONG_ORIGINALS = {
-    "other number of events": ("nano_longer.root", "nano_longer.root against nano.ftup", "61 events against 60"),
-    "other events": ("nano_other.root", "nano_other.root against nano.ftup", "column 'Jet_pt' has", "that was compressed"),
-    "other type": ("nano_float64.root", "nano_float64.root against nano.ftup", "'MET_pt' is float64 against float32"),
+    "other number of events": (
+        "nano_longer.root",
+        "nano_longer.root against nano.ftup",
+        "61 events against 60",
+    ),
+    "other events": (
+        "nano_other.root",
+        "nano_other.root against nano.ftup",
+        "column 'Jet_pt' has",
+        "that was compressed",
+    ),
+    "other type": (
+        "nano_float64.root",
+        "nano_float64.root against nano.ftup",
+        "'MET_pt' is float64 against float32",
+    ),
     "no such table": ("other_tree.root", "other_tree.root: no tree 'Events'", "nearest: events"),
     "one tree only": ("nano.root:Events", "nano.root: no tree 'Runs'", "there are: Events"),
 }
@@ -397,7 +607,9 @@ WRONG_ORIGINALS = {
 
 @pytest.mark.parametrize("command", ["verify", "report"])
 @pytest.mark.parametrize("case", WRONG_ORIGINALS)
-def test_wrong_original_is_refused(run: Callable[..., Ended], tmp_path: Path, command: str, case: str) -> None:
+def test_wrong_original_is_refused(
+    run: Callable[..., Ended], tmp_path: Path, command: str, case: str
+) -> None:
     original, *words = WRONG_ORIGINALS[case]
     options = ["-o", tmp_path / "report"] if command == "report" else []
     assert_refused(run(command, original, "nano.ftup", *options), *words)
@@ -423,25 +635,37 @@ class TestOutputThatCannotBeWritten:
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
     def test_missing_folder(self, run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
         ended = run(*BAD_OUTPUTS[command], "-o", tmp_path / "nowhere" / OUTPUT_NAMES[command])
-        assert_refused(ended, f"nowhere/{OUTPUT_NAMES[command]}: cannot be written (", "is no folder); make it first")
+        assert_refused(
+            ended,
+            f"nowhere/{OUTPUT_NAMES[command]}: cannot be written (",
+            "is no folder); make it first",
+        )
         assert not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
     def test_folder(self, run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
         folder = tmp_path / OUTPUT_NAMES[command]
         folder.mkdir()
-        assert_refused(run(*BAD_OUTPUTS[command], "-o", folder), f"{folder}: is a folder", "name a file inside it")
+        assert_refused(
+            run(*BAD_OUTPUTS[command], "-o", folder),
+            f"{folder}: is a folder",
+            "name a file inside it",
+        )
         assert not list(folder.iterdir())
 
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
-    def test_file_as_a_folder(self, run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
+    def test_file_as_a_folder(
+        self, run: Callable[..., Ended], tmp_path: Path, command: str
+    ) -> None:
         (tmp_path / "file").touch()
         ended = run(*BAD_OUTPUTS[command], "-o", tmp_path / "file" / OUTPUT_NAMES[command])
         assert_refused(ended, "is no folder); make it first")
         assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
     @pytest.mark.parametrize("command", ["compress", "train"])
-    def test_suffix_of_another_format(self, run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
+    def test_suffix_of_another_format(
+        self, run: Callable[..., Ended], tmp_path: Path, command: str
+    ) -> None:
         """`compress nano.root -o nano.root` must not overwrite its input."""
         shutil.copy("nano.root", tmp_path / "nano.root")
         before = tree_of(tmp_path)
@@ -451,31 +675,50 @@ class TestOutputThatCannotBeWritten:
 
     @pytest.mark.parametrize("command", ["compress", "train"])
     def test_nothing_is_trained_for_an_output_that_cannot_be(
-        self, run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+        self,
+        run: Callable[..., Ended],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        command: str,
     ) -> None:
         monkeypatch.setattr("flowtuple.training.plan.MIN_ROWS", 1)
         monkeypatch.setattr(training, "train_flow", None)
-        assert_refused(run(command, "nano.root", "-o", tmp_path / "nowhere" / "out"), "cannot be written")
+        assert_refused(
+            run(command, "nano.root", "-o", tmp_path / "nowhere" / "out"), "cannot be written"
+        )
 
     @pytest.mark.parametrize("command", ["demo", "report"])
-    def test_folder_that_is_a_file(self, run: Callable[..., Ended], tmp_path: Path, command: str) -> None:
+    def test_folder_that_is_a_file(
+        self, run: Callable[..., Ended], tmp_path: Path, command: str
+    ) -> None:
         (tmp_path / "taken").touch()
         arguments = ["nano.root", "nano.ftup"] if command == "report" else []
         ended = run(command, *arguments, "-o", tmp_path / "taken")
         assert_refused(ended, "taken: cannot be made (File exists)", "choose another folder")
         assert tree_of(tmp_path).keys() == {"taken"}
 
-    def test_demo_of_an_unknown_effort_makes_no_folder(self, run: Callable[..., Ended], tmp_path: Path) -> None:
-        assert_refused(run("demo", "--effort", "maximal", "-o", tmp_path / "demo"), "fast, default, best")
+    def test_demo_of_an_unknown_effort_makes_no_folder(
+        self, run: Callable[..., Ended], tmp_path: Path
+    ) -> None:
+        assert_refused(
+            run("demo", "--effort", "maximal", "-o", tmp_path / "demo"), "fast, default, best"
+        )
         assert not list(tmp_path.iterdir())
 
-    def test_an_output_that_was_there_stays(self, run: Callable[..., Ended], tmp_path: Path) -> None:
+    def test_an_output_that_was_there_stays(
+        self, run: Callable[..., Ended], tmp_path: Path
+    ) -> None:
         (tmp_path / "out.csv").write_text("kept")
-        assert_refused(run("decompress", "ragged.ftup", "-o", tmp_path / "out.csv"), "cannot write events/Jet_pt")
+        assert_refused(
+            run("decompress", "ragged.ftup", "-o", tmp_path / "out.csv"),
+            "cannot write events/Jet_pt",
+        )
         assert (tmp_path / "out.csv").read_text() == "kept"
         assert len(list(tmp_path.iterdir())) == 1
 
-    def test_disk_full(self, run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_disk_full(
+        self, run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def fail(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
@@ -524,27 +767,44 @@ def unprivileged(tmp_path: Path) -> Iterator[Path]:
 
 
 class TestPermissions:
-    @pytest.mark.parametrize("name", ["secret.root", "secret.csv", "secret.npz", "secret.h5", "secret.parquet"])
-    def test_unreadable_input(self, run: Callable[..., Ended], unprivileged: Path, tmp_path: Path, name: str) -> None:
+    @pytest.mark.parametrize(
+        "name", ["secret.root", "secret.csv", "secret.npz", "secret.h5", "secret.parquet"]
+    )
+    def test_unreadable_input(
+        self, run: Callable[..., Ended], unprivileged: Path, tmp_path: Path, name: str
+    ) -> None:
         secret = unprivileged / name
         secret.write_bytes(b"x")
         secret.chmod(0)
-        assert_refused(run("inspect", secret), f"{name}: cannot be read (Permission denied)", "check its permissions")
+        assert_refused(
+            run("inspect", secret),
+            f"{name}: cannot be read (Permission denied)",
+            "check its permissions",
+        )
 
-    def test_unreadable_file(self, run: Callable[..., Ended], inputs: Path, unprivileged: Path) -> None:
+    def test_unreadable_file(
+        self, run: Callable[..., Ended], inputs: Path, unprivileged: Path
+    ) -> None:
         secret = unprivileged / "secret.ftup"
         shutil.copy(inputs / "nano.ftup", secret)
         secret.chmod(0)
         assert_refused(run("info", secret), "secret.ftup: cannot be read (Permission denied)")
 
     @pytest.mark.parametrize("command", ["compress", "decompress"])
-    def test_folder_that_is_read_only(self, run: Callable[..., Ended], inputs: Path, unprivileged: Path, command: str) -> None:
+    def test_folder_that_is_read_only(
+        self, run: Callable[..., Ended], inputs: Path, unprivileged: Path, command: str
+    ) -> None:
         for name in ("table.csv", "flat.ftup"):
             shutil.copy(inputs / name, unprivileged)
         unprivileged.chmod(0o555)
-        source, output = {"compress": ("table.csv", "out.ftup"), "decompress": ("flat.ftup", "out.csv")}[command]
+        source, output = {
+            "compress": ("table.csv", "out.ftup"),
+            "decompress": ("flat.ftup", "out.csv"),
+        }[command]
         ended = run(command, unprivileged / source, "-o", unprivileged / output)
-        assert_refused(ended, f"{output}: cannot be written (Permission denied)", "choose another folder")
+        assert_refused(
+            ended, f"{output}: cannot be written (Permission denied)", "choose another folder"
+        )
         assert {p.name for p in unprivileged.iterdir()} == {"table.csv", "flat.ftup"}
 
 
@@ -556,12 +816,16 @@ class TestHelp:
         assert re.search(rf"Example: flowtuple {command}\b", ended.out)
 
     def test_lists_every_command(self, run: Callable[..., Ended]) -> None:
-        assert {c.name or getattr(c.callback, "__name__", "") for c in cli.app.registered_commands} == set(COMMANDS)
+        assert {
+            c.name or getattr(c.callback, "__name__", "") for c in cli.app.registered_commands
+        } == set(COMMANDS)
         ended = run("-h")
         assert ended.code == 0
         assert all(re.search(rf"^  {command} ", ended.out, re.MULTILINE) for command in COMMANDS)
 
-    @pytest.mark.parametrize("arguments", [["compres"], ["compress", "nano.root"], ["info", "nano.ftup", "--jsn"]])
+    @pytest.mark.parametrize(
+        "arguments", [["compres"], ["compress", "nano.root"], ["info", "nano.ftup", "--jsn"]]
+    )
     def test_usage_errors_end_with_2(self, run: Callable[..., Ended], arguments: list[str]) -> None:
         ended = run(*arguments)
         assert (ended.code, ended.out) == (2, "")
@@ -588,11 +852,18 @@ class TestInspect:
 
     def test_names_of_columns_without_any(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         np.savetxt(tmp_path / "plain.txt", np.ones((3, 2)))
-        found = json.loads(run("inspect", tmp_path / "plain.txt", "--names", "pt, eta", "--json").out)
+        found = json.loads(
+            run("inspect", tmp_path / "plain.txt", "--names", "pt, eta", "--json").out
+        )
         assert [c["name"] for c in found["tables"][0]["columns"]] == ["pt", "eta"]
 
-    def test_brackets_and_colons_are_no_markup(self, run: Callable[..., Ended], tmp_path: Path) -> None:
-        np.savez(tmp_path / "odd.npz", **{"pt[GeV]": np.ones(2), ":smile:": np.ones(2), "[bold]x": np.ones((2, 3))})
+    def test_brackets_and_colons_are_no_markup(
+        self, run: Callable[..., Ended], tmp_path: Path
+    ) -> None:
+        np.savez(
+            tmp_path / "odd.npz",
+            **{"pt[GeV]": np.ones(2), ":smile:": np.ones(2), "[bold]x": np.ones((2, 3))},
+        )
         out = run("inspect", tmp_path / "odd.npz").out
         assert all(name in out for name in ("pt[GeV]", ":smile:", "[bold]x", "[3]"))
 
@@ -605,36 +876,55 @@ class TestCompress:
         assert [p.name for p in tmp_path.iterdir()] == ["out.ftup"]
 
     def test_json(self, run: Callable[..., Ended], tmp_path: Path) -> None:
-        found = json.loads(run("compress", "nano.root", "-o", tmp_path / "out.ftup", "--json", "--threads", "1").out)
+        found = json.loads(
+            run(
+                "compress", "nano.root", "-o", tmp_path / "out.ftup", "--json", "--threads", "1"
+            ).out
+        )
         assert found["file_bytes"] == (tmp_path / "out.ftup").stat().st_size
         assert found["bits_per_value"] == pytest.approx(8 * found["file_bytes"] / found["values"])
         assert (found["events"], found["warnings"]) == (62, [])
 
     def test_warns_on_one_line(self, run: Callable[..., Ended], tmp_path: Path) -> None:
-        values = np.where(np.arange(2000) % 4 == 0, -999.0, np.random.default_rng(1).normal(0, 1, 2000))
+        values = np.where(
+            np.arange(2000) % 4 == 0, -999.0, np.random.default_rng(1).normal(0, 1, 2000)
+        )
         np.savez(tmp_path / "events.npz", x=values)
-        ended = run("compress", tmp_path / "events.npz", "-o", tmp_path / "out.ftup", "-t", "x=std:1e-3")
+        ended = run(
+            "compress", tmp_path / "events.npz", "-o", tmp_path / "out.ftup", "-t", "x=std:1e-3"
+        )
         assert ended.code == 0
-        assert re.fullmatch(r"flowtuple: warning: column 'x': the repeated value -999 [^\n]*\n", ended.err)
+        assert re.fullmatch(
+            r"flowtuple: warning: column 'x': the repeated value -999 [^\n]*\n", ended.err
+        )
 
     @pytest.mark.parametrize(
         ("options", "expected"),
         [
             (["--columns", "Jet_pt"], ["nJet", "Jet_pt"]),
             (["--columns", "nJet"], ["nJet"]),
-            (["--columns", "Jet_*", "--columns", "run", "--exclude", "*phi"], ["run", "nJet", "Jet_pt"]),
+            (
+                ["--columns", "Jet_*", "--columns", "run", "--exclude", "*phi"],
+                ["run", "nJet", "Jet_pt"],
+            ),
             (["--exclude", "Jet_*"], ["run", "MET_pt", "nJet"]),
             (["--exclude", "nJet", "--exclude", "run"], ["MET_pt", "nJet", "Jet_pt", "Jet_phi"]),
         ],
     )
-    def test_columns(self, run: Callable[..., Ended], tmp_path: Path, options: list[str], expected: list[str]) -> None:
+    def test_columns(
+        self, run: Callable[..., Ended], tmp_path: Path, options: list[str], expected: list[str]
+    ) -> None:
         assert run("compress", "nano.root:Events", "-o", tmp_path / "out.ftup", *options).code == 0
         with ft.open(tmp_path / "out.ftup") as file:
             assert [c.name for c in file.tables["Events"].columns] == expected
 
-    def test_bounds_of_a_file_come_before_those_of_the_command_line(self, run: Callable[..., Ended], tmp_path: Path) -> None:
+    def test_bounds_of_a_file_come_before_those_of_the_command_line(
+        self, run: Callable[..., Ended], tmp_path: Path
+    ) -> None:
         toml = tmp_path / "bounds.toml"
-        toml.write_text("[tolerance]\n'*' = 'rel:1e-2'\n'Jet_*' = 'rel:1e-3'\n'Jet_phi' = 'abs:1e-3'\n")
+        toml.write_text(
+            "[tolerance]\n'*' = 'rel:1e-2'\n'Jet_*' = 'rel:1e-3'\n'Jet_phi' = 'abs:1e-3'\n"
+        )
         options = ["--bounds", toml, "-t", "*_pt=rel:1e-4", "-t", "MET_pt=lossless"]
         assert run("compress", "nano.root", "-o", tmp_path / "out.ftup", *options).code == 0
         tables = json.loads(run("info", tmp_path / "out.ftup", "--json").out)["tables"]
@@ -647,22 +937,36 @@ class TestCompress:
         }
         assert tables[1]["columns"][1]["asked"] == "rel:0.01"
 
-    def test_a_pattern_given_again_takes_its_later_place(self, run: Callable[..., Ended], tmp_path: Path) -> None:
+    def test_a_pattern_given_again_takes_its_later_place(
+        self, run: Callable[..., Ended], tmp_path: Path
+    ) -> None:
         options = ["-t", "*=rel:1e-2", "-t", "Jet_pt=abs:1", "-t", "*=rel:1e-3"]
         assert run("compress", "nano.root", "-o", tmp_path / "out.ftup", *options).code == 0
         assert ft.info(tmp_path / "out.ftup")["tables"][0]["columns"][3]["asked"] == "rel:0.001"
 
-    def test_several_files_and_globs_are_one_data_set(self, run: Callable[..., Ended], tmp_path: Path) -> None:
-        for output, sources in (("a", ["nano.root", "nano_other.root"]), ("b", ["nano_[!fml]*.root", "nano.root"][::-1])):
+    def test_several_files_and_globs_are_one_data_set(
+        self, run: Callable[..., Ended], tmp_path: Path
+    ) -> None:
+        for output, sources in (
+            ("a", ["nano.root", "nano_other.root"]),
+            ("b", ["nano_[!fml]*.root", "nano.root"][::-1]),
+        ):
             assert run("compress", *sources, "-o", tmp_path / output, "--drop").code == 0
             with ft.open(tmp_path / output) as file:
                 assert file.tables["Events"].num_entries == 120
 
     def test_with_a_model(self, run: Callable[..., Ended], tmp_path: Path) -> None:
-        assert run("compress", "nano_other.root", "--model", "nano.flow", "-o", tmp_path / "out.ftup").code == 0
+        assert (
+            run(
+                "compress", "nano_other.root", "--model", "nano.flow", "-o", tmp_path / "out.ftup"
+            ).code
+            == 0
+        )
         ended = run("verify", "nano_other.root", tmp_path / "out.ftup", "--json")
         assert ended.code == 0
-        assert {c["column"]: c["bound"] for c in json.loads(ended.out)["columns"]}["Jet_pt"] == "rel:0.001"
+        assert {c["column"]: c["bound"] for c in json.loads(ended.out)["columns"]}[
+            "Jet_pt"
+        ] == "rel:0.001"
 
     def test_same_seed_same_file(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         for name in ("a.ftup", "b.ftup"):
@@ -677,34 +981,60 @@ def test_train_says_what_it_wrote(run: Callable[..., Ended], tmp_path: Path) -> 
 
 
 class TestDecompress:
-    @pytest.mark.parametrize("suffix", [".root", ".parquet", ".h5", ".hdf5", ".npz", ".csv", ".csv.gz", ".txt", ".dat"])
-    def test_flat_columns_into_every_format(self, run: Callable[..., Ended], tmp_path: Path, suffix: str) -> None:
+    @pytest.mark.parametrize(
+        "suffix", [".root", ".parquet", ".h5", ".hdf5", ".npz", ".csv", ".csv.gz", ".txt", ".dat"]
+    )
+    def test_flat_columns_into_every_format(
+        self, run: Callable[..., Ended], tmp_path: Path, suffix: str
+    ) -> None:
         output = tmp_path / f"out{suffix}"
         ended = run("decompress", "flat.ftup", "-o", output)
         is_text = suffix in (".csv", ".csv.gz", ".txt", ".dat")
-        note = "flowtuple: warning: events: x: float32, read back from text as float64\n" if is_text else ""
+        note = (
+            "flowtuple: warning: events: x: float32, read back from text as float64\n"
+            if is_text
+            else ""
+        )
         assert ended == Ended(0, f"{output}: {format_bytes(output.stat().st_size)}\n", note)
         assert [p.name for p in tmp_path.iterdir()] == [f"out{suffix}"]
         (table,) = json.loads(run("inspect", tmp_path / f"out{suffix}", "--json").out)["tables"]
-        assert [(c["name"], c["low"], c["high"]) for c in table["columns"]] == [("x", 1.5, 2.5), ("n", 1, 2)]
+        assert [(c["name"], c["low"], c["high"]) for c in table["columns"]] == [
+            ("x", 1.5, 2.5),
+            ("n", 1, 2),
+        ]
 
     @pytest.mark.parametrize("suffix", [".root", ".parquet", ".h5", ".npz"])
-    def test_lists_into_every_format_that_holds_them(self, run: Callable[..., Ended], tmp_path: Path, suffix: str) -> None:
-        assert run("decompress", "nano.ftup:Events", "-o", tmp_path / f"out{suffix}", "--threads", "1").code == 0
+    def test_lists_into_every_format_that_holds_them(
+        self, run: Callable[..., Ended], tmp_path: Path, suffix: str
+    ) -> None:
+        assert (
+            run(
+                "decompress", "nano.ftup:Events", "-o", tmp_path / f"out{suffix}", "--threads", "1"
+            ).code
+            == 0
+        )
         table = json.loads(run("inspect", tmp_path / f"out{suffix}", "--json").out)["tables"][0]
         assert table["events"] == 60
         assert {"MET_pt", "nJet", "Jet_pt"} <= {c["name"] for c in table["columns"]}
 
-    def test_part_of_the_columns_and_events(self, run: Callable[..., Ended], tmp_path: Path) -> None:
+    def test_part_of_the_columns_and_events(
+        self, run: Callable[..., Ended], tmp_path: Path
+    ) -> None:
         options = ["--columns", "Jet_p*", "--entries", "10:25"]
-        assert run("decompress", "nano.ftup:Events", "-o", tmp_path / "out.root", *options).code == 0
+        assert (
+            run("decompress", "nano.ftup:Events", "-o", tmp_path / "out.root", *options).code == 0
+        )
         with uproot.open(tmp_path / "out.root") as part, uproot.open("nano.root") as whole:
             assert part["Events"].keys() == ["nJet", "Jet_pt", "Jet_phi"]
             expected = whole["Events"]["Jet_phi"].array(entry_start=10, entry_stop=25)
             assert ak.array_equal(part["Events"]["Jet_phi"].array(), expected)
 
-    @pytest.mark.parametrize(("entries", "count"), [(":5", 5), ("55:", 5), (":", 60), ("58:1000", 2)])
-    def test_open_ranges(self, run: Callable[..., Ended], tmp_path: Path, entries: str, count: int) -> None:
+    @pytest.mark.parametrize(
+        ("entries", "count"), [(":5", 5), ("55:", 5), (":", 60), ("58:1000", 2)]
+    )
+    def test_open_ranges(
+        self, run: Callable[..., Ended], tmp_path: Path, entries: str, count: int
+    ) -> None:
         options = ["--columns", "nJet", "--entries", entries]
         assert run("decompress", "nano.ftup:Events", "-o", tmp_path / "out.csv", *options).code == 0
         assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + count
@@ -720,7 +1050,9 @@ class TestDecompress:
             assert file["Events"]["MET_pt"].num_baskets == 3
             assert file.file.compression == uproot.LZMA(2)
 
-    def test_root_again_compresses_to_the_same_values(self, run: Callable[..., Ended], tmp_path: Path) -> None:
+    def test_root_again_compresses_to_the_same_values(
+        self, run: Callable[..., Ended], tmp_path: Path
+    ) -> None:
         assert run("decompress", "nano.ftup", "-o", tmp_path / "out.root").code == 0
         assert run("verify", tmp_path / "out.root", "nano.ftup").code == 0
         assert run("verify", "nano.root", "nano.ftup").code == 0
@@ -742,7 +1074,9 @@ class TestVerify:
         ended = run("verify", "nano_met_raised.root", "nano.ftup", "--json")
         found = json.loads(ended.out)
         assert (ended.code, found["violations"]) == (1, 1)
-        assert {c["column"]: c["violations"] for c in found["columns"] if c["violations"]} == {"MET_pt": 1}
+        assert {c["column"]: c["violations"] for c in found["columns"] if c["violations"]} == {
+            "MET_pt": 1
+        }
 
 
 class TestInfo:
@@ -755,12 +1089,19 @@ class TestInfo:
 
     def test_json_adds_up_to_the_file(self, run: Callable[..., Ended], inputs: Path) -> None:
         found = json.loads(run("info", "nano.ftup", "--json").out)
-        assert sum(found["sections"].values()) == found["bytes"] == (inputs / "nano.ftup").stat().st_size
+        assert (
+            sum(found["sections"].values())
+            == found["bytes"]
+            == (inputs / "nano.ftup").stat().st_size
+        )
         assert found["carried"] == ["pileup"]
         assert [t["name"] for t in found["tables"]] == ["Events", "Runs"]
 
     def test_hidden_counters_change_in_root(self, run: Callable[..., Ended]) -> None:
-        assert "ROOT output: n(Jet_pt): hidden -> branch nJet_pt, int32" in run("info", "ragged.ftup").out
+        assert (
+            "ROOT output: n(Jet_pt): hidden -> branch nJet_pt, int32"
+            in run("info", "ragged.ftup").out
+        )
 
 
 def test_report_is_one_page(run: Callable[..., Ended], tmp_path: Path) -> None:
@@ -777,8 +1118,18 @@ class TestProcess:
 
     @staticmethod
     def run(*arguments: str | Path, module: bool = True) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "flowtuple"] if module else [str(Path(sys.executable).with_name("flowtuple"))]
-        return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=600)
+        command = (
+            [sys.executable, "-m", "flowtuple"]
+            if module
+            else [str(Path(sys.executable).with_name("flowtuple"))]
+        )
+        return subprocess.run(
+            [*command, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
 
     def test_as_a_module(self, inputs: Path, tmp_path: Path) -> None:
         output = tmp_path / "out.root"
@@ -787,28 +1138,43 @@ class TestProcess:
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, written, "")
 
     @pytest.mark.skipif(
-        not Path(sys.executable).with_name("flowtuple").exists(), reason="flowtuple is not installed as a command"
+        not Path(sys.executable).with_name("flowtuple").exists(),
+        reason="flowtuple is not installed as a command",
     )
     def test_as_a_command(self, inputs: Path) -> None:
-        ended = self.run("verify", inputs / "nano_met_raised.root", inputs / "nano.ftup", module=False)
+        ended = self.run(
+            "verify", inputs / "nano_met_raised.root", inputs / "nano.ftup", module=False
+        )
         assert (ended.returncode, ended.stderr) == (1, "")
 
     def test_refusal(self, inputs: Path, tmp_path: Path) -> None:
         ended = self.run("compress", inputs / "nanoo.root", "-o", tmp_path / "out.ftup")
-        assert_refused(Ended(ended.returncode, ended.stdout, ended.stderr), "nanoo.root: no such file", "nearest: nano.root")
+        assert_refused(
+            Ended(ended.returncode, ended.stdout, ended.stderr),
+            "nanoo.root: no such file",
+            "nearest: nano.root",
+        )
         assert not list(tmp_path.iterdir())
 
     def test_damage(self, inputs: Path, tmp_path: Path) -> None:
         ended = self.run("decompress", inputs / "flipped.ftup", "-o", tmp_path / "out.root")
-        assert_refused(Ended(ended.returncode, ended.stdout, ended.stderr), "flipped.ftup: chunk section")
+        assert_refused(
+            Ended(ended.returncode, ended.stdout, ended.stderr), "flipped.ftup: chunk section"
+        )
         assert not list(tmp_path.iterdir())
 
 
-def test_demo_shows_a_table(run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_shows_a_table(
+    run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole demo without its training, which other tests cover."""
     monkeypatch.setattr("flowtuple.training.plan.MIN_ROWS", 10**9)
     ended = run("demo", "-o", tmp_path / "demo", "--effort", "fast")
     assert (ended.code, ended.err) == (0, "")
     assert "Events/Jet_pt" in ended.out
     assert "0 outside their bound" in ended.out
-    assert {p.name for p in (tmp_path / "demo").iterdir()} == {"jets.ftup", "jets.root", "report.html"}
+    assert {p.name for p in (tmp_path / "demo").iterdir()} == {
+        "jets.ftup",
+        "jets.root",
+        "report.html",
+    }

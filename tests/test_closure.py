@@ -19,12 +19,12 @@ from jets_made import EFFICIENCY, EXTRAS, SCALE, WIDTH, events, folded
 import flowtuple as ft
 from flowtuple.cli import app
 from flowtuple.comparison.closure import curves
-from flowtuple.comparison.closure.axes import Axis, Grid, event_axis, kind_axis, kinds, pt_axes
+from flowtuple.comparison.closure.axes import Axis, AxisGrid, event_axis, kind_axis, kinds, pt_axes
 from flowtuple.comparison.closure.bootstrap import Binned, shares, spreads, with_errors
 from flowtuple.comparison.closure.curves import find_curves, find_grids
 from flowtuple.comparison.closure.distances import find_distances
 from flowtuple.comparison.closure.result import Closure
-from flowtuple.comparison.closure.samples import Sample, layout_of, read_sample
+from flowtuple.comparison.closure.samples import ClosureSample, layout_of, read_sample
 from flowtuple.comparison.two_sample import classifier
 from flowtuple.data.rows import Rows
 from flowtuple.errors import InvalidArgument
@@ -33,12 +33,19 @@ from flowtuple.io.source import open_dataset, write_dataset
 GIVEN = ("GenJet_*", "Pileup_nPU")
 
 
-def read(array: ak.Array, given: tuple[str, ...] = GIVEN, **options: object) -> Sample:
+def read(array: ak.Array, given: tuple[str, ...] = GIVEN, **options: object) -> ClosureSample:
     dataset = open_dataset(array)
-    return read_sample(dataset, layout_of(dataset, given, options.get("match", ()), (), options.get("weights")), given, "toy")
+    return read_sample(
+        dataset,
+        layout_of(dataset, given, options.get("match", ()), (), options.get("weights")),
+        given,
+        "toy",
+    )
 
 
-def toy_curves(a: ak.Array, b: ak.Array, seed: int = 0, replicas: int = 60) -> tuple[curves.Curve, ...]:
+def toy_curves(
+    a: ak.Array, b: ak.Array, seed: int = 0, replicas: int = 60
+) -> tuple[curves.Curve, ...]:
     first, second = read(a).pairs[0], read(b).pairs[0]
     return find_curves(first, second, find_grids(first, ["Pileup_nPU"]), seed, replicas)
 
@@ -83,7 +90,12 @@ class TestFigures:
         found = toy_curves(events(4000, 1), events(4000, 2), replicas=100)
         truth = {"efficiency": EFFICIENCY, "median response": SCALE, "half-width": 0.9945 * WIDTH}
         for quantity, value in truth.items():
-            for grid in ("GenJet_pt", "|GenJet_eta|", "Pileup_nPU", "GenJet_pt and GenJet_partonFlavour"):
+            for grid in (
+                "GenJet_pt",
+                "|GenJet_eta|",
+                "Pileup_nPU",
+                "GenJet_pt and GenJet_partonFlavour",
+            ):
                 pulls = [
                     (np.array(getattr(c, name)) - value) / np.array(getattr(c, f"{name}_error"))
                     for c in named(found, quantity, grid)
@@ -95,9 +107,14 @@ class TestFigures:
                 assert 0.3 < np.mean(np.square(pulls)) < 2.2, (quantity, grid)
 
     def test_share_without_partner(self) -> None:
-        (curve,) = named(toy_curves(events(4000, 1), events(4000, 2)), "without partner", "Pileup_nPU")
+        (curve,) = named(
+            toy_curves(events(4000, 1), events(4000, 2)), "without partner", "Pileup_nPU"
+        )
         expected = EXTRAS / (EXTRAS + 2 * EFFICIENCY)
-        assert np.abs((np.array(curve.reference) - expected) / np.array(curve.reference_error)).max() < 4
+        assert (
+            np.abs((np.array(curve.reference) - expected) / np.array(curve.reference_error)).max()
+            < 4
+        )
         assert curve.bins == 8
 
     @pytest.mark.parametrize(
@@ -109,7 +126,9 @@ class TestFigures:
             ({"extras": 1.0}, "without partner", "Jet_pt"),
         ],
     )
-    def test_what_is_wrong_is_flagged(self, wrong: dict[str, float], quantity: str, grid: str) -> None:
+    def test_what_is_wrong_is_flagged(
+        self, wrong: dict[str, float], quantity: str, grid: str
+    ) -> None:
         found = toy_curves(events(4000, 1), events(4000, 2, **wrong))
         (curve,) = named(found, quantity, grid)
         assert curve.beyond.sum() > 0.7 * curve.bins > 0
@@ -142,7 +161,13 @@ class TestFigures:
 class TestBootstrap:
     def binned(self, n: int = 3000) -> Binned:
         draw = np.random.default_rng(5)
-        return Binned(draw.normal(size=n), draw.integers(-1, 4, n), 4, np.sort(draw.integers(0, 900, n)), draw.random(n))
+        return Binned(
+            draw.normal(size=n),
+            draw.integers(-1, 4, n),
+            4,
+            np.sort(draw.integers(0, 900, n)),
+            draw.random(n),
+        )
 
     def test_by_hand(self) -> None:
         """A slow sum for each cell beside the fast one, with counts of events."""
@@ -155,7 +180,9 @@ class TestBootstrap:
             assert mean[cell] == pytest.approx(np.average(values, weights=weight))
             order = np.argsort(values)
             below = np.cumsum(weight[order]) / weight.sum()
-            low, middle, high = (values[order][np.searchsorted(below, q)] for q in (0.16, 0.5, 0.84))
+            low, middle, high = (
+                values[order][np.searchsorted(below, q)] for q in (0.16, 0.5, 0.84)
+            )
             assert (median[cell], half[cell]) == (middle, (high - low) / 2)
 
     def test_rows_of_one_event_move_together(self) -> None:
@@ -163,9 +190,17 @@ class TestBootstrap:
         draw = np.random.default_rng(1)
         values = draw.random(400) < 0.3
         alone = Binned(values, np.zeros(400, int), 1, np.arange(400), np.ones(400))
-        five = Binned(np.tile(values, 5), np.zeros(2000, int), 1, np.tile(np.arange(400), 5), np.full(2000, 0.2))
+        five = Binned(
+            np.tile(values, 5),
+            np.zeros(2000, int),
+            1,
+            np.tile(np.arange(400), 5),
+            np.full(2000, 0.2),
+        )
         for figures in (shares, spreads):
-            (once, error), (again, same) = (with_errors([figures(rows)], 400, 3)[0] for rows in (alone, five))
+            (once, error), (again, same) = (
+                with_errors([figures(rows)], 400, 3)[0] for rows in (alone, five)
+            )
             assert np.allclose(once, again)
             assert np.allclose(error, same)
         expected = np.sqrt(0.3 * 0.7 / 400)
@@ -198,14 +233,18 @@ class TestAxes:
 
     def test_kinds(self) -> None:
         assert kinds(np.array([5, -5, 4, 3, 1, 21, 0, 13])).tolist() == [0, 0, 1, 2, 2, 3, 4, 4]
-        column, axis = kind_axis(["hadron", "parton"], [np.array([0, 4, 5]), np.array([0, 1, 5, 21])])
+        column, axis = kind_axis(
+            ["hadron", "parton"], [np.array([0, 4, 5]), np.array([0, 1, 5, 21])]
+        )
         assert (column, axis.names[4]) == ("parton", "other")
         assert kind_axis(["pdgId"], [np.array([13, -13])]) is None
         assert kind_axis([], []) is None
 
     def test_cells(self) -> None:
-        grid = Grid(Axis("x", (0, 1, 2)), Axis("y", (0, 1, 2, 3)))
-        place = grid.place({"x": np.array([0.5, 1.5, 5.0, 0.5]), "y": np.array([0.5, 2.5, 0.5, 9.0])})
+        grid = AxisGrid(Axis("x", (0, 1, 2)), Axis("y", (0, 1, 2, 3)))
+        place = grid.place(
+            {"x": np.array([0.5, 1.5, 5.0, 0.5]), "y": np.array([0.5, 2.5, 0.5, 9.0])}
+        )
         assert place.tolist() == [0, 5, -1, -1]
 
 
@@ -216,11 +255,17 @@ class TestPairs:
         pairs = read(array).pairs[0]
         rows = pairs.joint()
         expected = [
-            [float(e["Jet_pt"][j]), float(e["GenJet_pt"][i]) if i >= 0 else np.nan, float(e["Pileup_nPU"])]
+            [
+                float(e["Jet_pt"][j]),
+                float(e["GenJet_pt"][i]) if i >= 0 else np.nan,
+                float(e["Pileup_nPU"]),
+            ]
             for e in array
             for j, i in enumerate(e["Jet_genJetIdx"])
         ]
-        assert np.array_equal(rows.only(["Jet_pt", "GenJet_pt", "Pileup_nPU"]).values, expected, equal_nan=True)
+        assert np.array_equal(
+            rows.only(["Jet_pt", "GenJet_pt", "Pileup_nPU"]).values, expected, equal_nan=True
+        )
         assert "Jet_genJetIdx" not in rows.columns
         found = [i in list(e["Jet_genJetIdx"]) for e in array for i in range(len(e["GenJet_pt"]))]
         assert pairs.found.tolist() == found
@@ -240,11 +285,23 @@ class TestPairs:
         array["GenJet_pt"] = ak.where(array["GenJet_pt"] > 50, 0.0, array["GenJet_pt"])
         array["Jet_pt"] = ak.where(array["Jet_pt"] < 20, np.nan, array["Jet_pt"])
         found = toy_curves(array, events(1500, 5))
-        assert all(np.isfinite(c.reference).sum() == c.bins for c in named(found, "median response", "|GenJet_eta|"))
+        assert all(
+            np.isfinite(c.reference).sum() == c.bins
+            for c in named(found, "median response", "|GenJet_eta|")
+        )
         assert named(found, "median response", "|GenJet_eta|")[0].bins > 0
 
     def test_numbers_that_point_outside_are_none(self) -> None:
-        array = ak.Array([{"GenJet_pt": [30.0], "GenJet_eta": [0.0], "GenJet_phi": [0.0], "Jet_pt": [30.0, 20.0]}])
+        array = ak.Array(
+            [
+                {
+                    "GenJet_pt": [30.0],
+                    "GenJet_eta": [0.0],
+                    "GenJet_phi": [0.0],
+                    "Jet_pt": [30.0, 20.0],
+                }
+            ]
+        )
         array["Jet_eta"] = array["Jet_phi"] = ak.Array([[0.0, 0.0]])
         array["Jet_genJetIdx"] = ak.Array([[7, 0]])
         assert read(array, ("GenJet_*",)).pairs[0].partner.tolist() == [-1, 0]
@@ -255,17 +312,24 @@ class TestFolds:
         a, b = events(1500, 1), events(1500, 2)
         for once, thrice in zip(toy_curves(a, b), toy_curves(a, folded(b, 3)), strict=True):
             for name in ("reference", "reference_error", "other", "other_error"):
-                assert np.allclose(getattr(once, name), getattr(thrice, name), equal_nan=True), (once.quantity, name)
+                assert np.allclose(getattr(once, name), getattr(thrice, name), equal_nan=True), (
+                    once.quantity,
+                    name,
+                )
             assert once.left_out == thrice.left_out
 
-    def test_folds_of_an_event_share_a_fold_of_the_classifier(self, equal: Closure, oversampled: Closure) -> None:
+    def test_folds_of_an_event_share_a_fold_of_the_classifier(
+        self, equal: Closure, oversampled: Closure
+    ) -> None:
         """Copies that were trained on would be told apart from others by heart: the area stays at a half."""
         assert oversampled.other.folds == 3
         areas = [found.objects[0].other.area for found in (equal, oversampled)]
         assert areas[1].low < 0.53  # 0.454 +- 0.016, 9 models
         assert areas[1].high - areas[1].low > 0.8 * (areas[0].high - areas[0].low)
 
-    def test_distances_and_cuts_count_events_once(self, equal: Closure, oversampled: Closure) -> None:
+    def test_distances_and_cuts_count_events_once(
+        self, equal: Closure, oversampled: Closure
+    ) -> None:
         once, thrice = (found.objects[0].other for found in (equal, oversampled))
         for before, after in zip(once.cuts, thrice.cuts, strict=True):
             assert before.other == pytest.approx(after.other)
@@ -278,7 +342,9 @@ class TestFolds:
 
     def test_folds_that_do_not_follow_one_another(self) -> None:
         array = folded(events(20, 1), 2)
-        with pytest.raises(InvalidArgument, match="column 'fold' does not count 0 to 1 for each event"):
+        with pytest.raises(
+            InvalidArgument, match="column 'fold' does not count 0 to 1 for each event"
+        ):
             read(array[::-1])
 
 
@@ -292,8 +358,13 @@ class TestComparison:
         assert jets.other.area.value > 0.6
         assert jets.real.area.value < 0.55  # 0.496 +- 0.005, 9 models
         assert set(list(jets.excess)[:2]) == {"Jet_pt", "Jet_mass"}
-        assert {v.quantity for v in jets.other.verdicts if v.beyond > 0.5 * v.bins} >= {"efficiency", "median response"}
-        assert sum(v.beyond for v in jets.real.verdicts) < 0.06 * sum(v.bins for v in jets.real.verdicts)
+        assert {v.quantity for v in jets.other.verdicts if v.beyond > 0.5 * v.bins} >= {
+            "efficiency",
+            "median response",
+        }
+        assert sum(v.beyond for v in jets.real.verdicts) < 0.06 * sum(
+            v.bins for v in jets.real.verdicts
+        )
         assert {d.column for d in jets.other.derived} >= {"Jet_HT", "Jet_mjj"}
         cut = jets.other.cuts[0]
         assert abs(cut.other - cut.reference) > 4 * cut.other_error > 0
@@ -303,7 +374,9 @@ class TestComparison:
         content = json.loads((folder / "compare.json").read_text())
         assert content == json.loads(json.dumps(found.to_json()))
         assert content["rejected"] is True
-        curve = next(c for c in content["objects"][0]["other"]["curves"] if c["quantity"] == "efficiency")
+        curve = next(
+            c for c in content["objects"][0]["other"]["curves"] if c["quantity"] == "efficiency"
+        )
         assert len(curve["beyond"]) == len(curve["edges"]) - 1 == len(curve["reference"])
         page = (folder / "compare.html").read_text()
         assert page.count('class="plot"') >= 15
@@ -318,7 +391,9 @@ class TestComparison:
         # -1.5 +- 1.2 errors, 9 models; below a half, since a fold with more events of one sample is
         # judged by trees that saw fewer of them.
         assert -7 * error < area.value - 0.5 < 4 * error
-        assert sum(v.beyond for v in jets.other.verdicts) <= 0.046 * sum(v.bins for v in jets.other.verdicts)
+        assert sum(v.beyond for v in jets.other.verdicts) <= 0.046 * sum(
+            v.bins for v in jets.other.verdicts
+        )
         assert not any(" bins" in failure for failure in jets.failures)
 
     def test_same_seed_same_figures(self) -> None:
@@ -330,13 +405,28 @@ class TestComparison:
         a, b = events(800, 1), ak.concatenate([events(800, 2), events(800, 3, efficiency=0.1)])
         b["w"] = np.repeat([1.0, 0.0], 800)
         first, second = read(a).pairs[0], read(b, weights="w").pairs[0]
-        (curve,) = named(find_curves(first, second, find_grids(first, []), replicas=60), "efficiency", "|GenJet_eta|")
-        assert np.nanmax(np.abs(np.array(curve.other) - EFFICIENCY) / np.array(curve.other_error)) < 4
+        (curve,) = named(
+            find_curves(first, second, find_grids(first, []), replicas=60),
+            "efficiency",
+            "|GenJet_eta|",
+        )
+        assert (
+            np.nanmax(np.abs(np.array(curve.other) - EFFICIENCY) / np.array(curve.other_error)) < 4
+        )
 
     def test_command(self, tmp_path: Path) -> None:
         for name, seed in (("a", 1), ("b", 2)):
             write_dataset(open_dataset(events(500, seed)), tmp_path / f"{name}.root")
-        options = ["--given", "GenJet_*", "--given", "Pileup_nPU", "--match", "Jet_genJetIdx", "--against", "Pileup_nPU"]
+        options = [
+            "--given",
+            "GenJet_*",
+            "--given",
+            "Pileup_nPU",
+            "--match",
+            "Jet_genJetIdx",
+            "--against",
+            "Pileup_nPU",
+        ]
         files = [str(tmp_path / "a.root"), str(tmp_path / "b.root")]
         done = CliRunner().invoke(app, ["compare", *files, *options, "-o", str(tmp_path / "out")])
         assert done.exit_code == 0, done.output
@@ -350,34 +440,57 @@ class TestBadInput:
         array = events(30, 1)
         array["Jet_matched"] = array["Jet_genJetIdx"]
         without = array[[n for n in array.fields if n != "Jet_genJetIdx"]]
-        with pytest.raises(InvalidArgument, match=r"no column of references points to GenJet; .*Jet_matched.*--match COL"):
+        with pytest.raises(
+            InvalidArgument,
+            match=r"no column of references points to GenJet; .*Jet_matched.*--match COL",
+        ):
             ft.compare(without, without, given=GIVEN)
         assert read(without, match=["Jet_matched=GenJet"]).pairs[0].link.through == "Jet_matched"
-        with pytest.raises(InvalidArgument, match=r"the match 'Jet_match' is no column .*nearest: Jet_matched"):
+        with pytest.raises(
+            InvalidArgument, match=r"the match 'Jet_match' is no column .*nearest: Jet_matched"
+        ):
             ft.compare(without, without, given=GIVEN, match=["Jet_match"])
-        with pytest.raises(InvalidArgument, match="--given names no collection of generated objects"):
+        with pytest.raises(
+            InvalidArgument, match="--given names no collection of generated objects"
+        ):
             ft.compare(array, array, given=["Pileup_nPU"])
 
     def test_columns_that_are_missing(self) -> None:
         array = events(30, 1)
         renamed = array[[n for n in array.fields if n != "GenJet_eta"]]
         renamed["GenJet_etaa"] = array["GenJet_eta"]
-        with pytest.raises(InvalidArgument, match=r"it lacks column 'GenJet_eta' of .*; nearest: GenJet_eta"):
+        with pytest.raises(
+            InvalidArgument, match=r"it lacks column 'GenJet_eta' of .*; nearest: GenJet_eta"
+        ):
             ft.compare(array, renamed, given=GIVEN)
-        with pytest.raises(InvalidArgument, match=r"the glob 'GenJets_\*' matches no column; nearest"):
+        with pytest.raises(
+            InvalidArgument, match=r"the glob 'GenJets_\*' matches no column; nearest"
+        ):
             ft.compare(array, array, given=["GenJets_*"])
-        with pytest.raises(InvalidArgument, match="'GenJet' lacks one of GenJet_pt, GenJet_eta, GenJet_phi; widen --given"):
+        with pytest.raises(
+            InvalidArgument,
+            match="'GenJet' lacks one of GenJet_pt, GenJet_eta, GenJet_phi; widen --given",
+        ):
             ft.compare(array, array, given=["GenJet_pt"])
-        with pytest.raises(InvalidArgument, match="no column 'Pileup_nPV' with one number an event; nearest: Pileup_nPU"):
+        with pytest.raises(
+            InvalidArgument,
+            match="no column 'Pileup_nPV' with one number an event; nearest: Pileup_nPU",
+        ):
             ft.compare(array, array, given=GIVEN, against=["Pileup_nPV"])
         single = ak.with_field(array, np.zeros(30), "Jet_mass")
-        with pytest.raises(InvalidArgument, match="column 'Jet_mass' holds lists in one and single values in the other"):
+        with pytest.raises(
+            InvalidArgument,
+            match="column 'Jet_mass' holds lists in one and single values in the other",
+        ):
             ft.compare(array, single, given=GIVEN)
 
     def test_values_that_are_no_numbers(self) -> None:
         array = events(30, 1)
         array["GenJet_pt"] = ak.where(array["GenJet_pt"] > 50, np.nan, array["GenJet_pt"])
-        with pytest.raises(InvalidArgument, match=r"given column 'GenJet_pt' holds \d+ NaN or infinite values, the first in"):
+        with pytest.raises(
+            InvalidArgument,
+            match=r"given column 'GenJet_pt' holds \d+ NaN or infinite values, the first in",
+        ):
             ft.compare(events(30, 1), array, given=GIVEN)
         array = events(30, 1)
         array["w"] = np.linspace(-1, 1, 30)
@@ -386,7 +499,10 @@ class TestBadInput:
 
     def test_cuts_that_no_objects_have(self) -> None:
         array = events(30, 1)
-        with pytest.raises(InvalidArgument, match="the cut names column 'Jet_ptt', which is not there; nearest: Jet_pt"):
+        with pytest.raises(
+            InvalidArgument,
+            match="the cut names column 'Jet_ptt', which is not there; nearest: Jet_pt",
+        ):
             ft.compare(array, array, given=GIVEN, cuts=["Jet_ptt > 3"])
         with pytest.raises(InvalidArgument, match="mixes columns of several kinds"):
             ft.compare(array, array, given=GIVEN, cuts=["Jet_pt > Jet_HT"])
@@ -412,7 +528,9 @@ class TestBadInput:
 
 
 @pytest.mark.parametrize("options", [{"columns": ["nothing_*"]}, {"given": ["Gen*"]}])
-def test_a_failed_comparison_leaves_no_folder(tmp_path: Path, options: dict[str, list[str]]) -> None:
+def test_a_failed_comparison_leaves_no_folder(
+    tmp_path: Path, options: dict[str, list[str]]
+) -> None:
     sample = {"x": np.arange(100.0)}
     with pytest.raises(InvalidArgument, match="matches no column"):
         ft.compare(sample, sample, tmp_path / "new" / "out", **options)

@@ -27,7 +27,7 @@ from flowtuple.data.schema import Bound, Column
 from flowtuple.data.table import Table, difference
 from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.lattice.bins import Bins, fit_bins
-from flowtuple.lattice.context import Parent, Rows, coding_order, collection_counts, collection_of
+from flowtuple.lattice.context import Parent, RowSet, coding_order, collection_counts, collection_of
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ATOM, ESCAPE, Integers, Ordered, Uniform
 from flowtuple.lattice.lattice import Lattice, resolve
@@ -36,9 +36,24 @@ from flowtuple.lattice.prediction import ABSOLUTE, LARGEST, Prediction, Term
 from flowtuple.lattice.statistics import Statistics
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
-NUMBERS = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+NUMBERS = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+]
 INDEX = (
-    st.integers(LOWEST, HIGHEST) | st.integers(-300, 300) | st.sampled_from([LOWEST, -1, 0, ATOM - 1, ATOM, ATOM + 3, ESCAPE])
+    st.integers(LOWEST, HIGHEST)
+    | st.integers(-300, 300)
+    | st.sampled_from([LOWEST, -1, 0, ATOM - 1, ATOM, ATOM + 3, ESCAPE])
 )
 
 
@@ -62,7 +77,9 @@ def frequencies(logits: np.ndarray) -> np.ndarray:
     for k in range(symbols):
         below, frequency = intervals(logits, np.full(rows, k))
         assert below.dtype == frequency.dtype == np.uint32
-        assert np.array_equal(below, edges[:, k]), f"symbol {k} does not begin where the one before it ends"
+        assert np.array_equal(below, edges[:, k]), (
+            f"symbol {k} does not begin where the one before it ends"
+        )
         edges[:, k + 1] = edges[:, k] + frequency
     return np.diff(edges)
 
@@ -73,7 +90,11 @@ class TestFrequencies:
             assert w**16 * 2**d <= 2**320 < (w + 1) ** 16 * 2**d
         assert (EXP2[0], EXP2[16], EXP2[320], EXP2[321], len(EXP2)) == (2**20, 2**19, 1, 0, 512)
 
-    @given(logits=st.lists(st.integers(-(2**14), 2**14) | st.integers(-40, 40), min_size=2, max_size=60))
+    @given(
+        logits=st.lists(
+            st.integers(-(2**14), 2**14) | st.integers(-40, 40), min_size=2, max_size=60
+        )
+    )
     def test_against_whole_numbers(self, logits: list[int]) -> None:
         found = frequencies(np.array([logits, logits[::-1]], np.int16))
         assert found.tolist() == [slow_frequencies(logits), slow_frequencies(logits[::-1])]
@@ -106,7 +127,24 @@ class TestFrequencies:
         assert frequencies(np.empty((0, 5), np.int16)).shape == (0, 5)
 
 
-SPANS = st.sampled_from([0, 1, 2, 65534, 65535, 65536, 65537, 2**24, 2**32 - 1, 2**32, 2**48, 2**63, 2**64 - 2, 2**64 - 1])
+SPANS = st.sampled_from(
+    [
+        0,
+        1,
+        2,
+        65534,
+        65535,
+        65536,
+        65537,
+        2**24,
+        2**32 - 1,
+        2**32,
+        2**48,
+        2**63,
+        2**64 - 2,
+        2**64 - 1,
+    ]
+)
 
 
 class Stream:
@@ -128,17 +166,28 @@ class Stream:
     def _places(self, rng: np.random.Generator) -> np.ndarray:
         widest = self.spans[self.symbols]
         anywhere = rng.integers(0, 2**64, len(widest), np.uint64)
-        below = np.where(widest == 2**64 - 1, anywhere, anywhere % np.where(widest == 2**64 - 1, 1, widest + np.uint64(1)))
-        place = np.choose(rng.integers(0, 4, len(widest)), [below, below, np.zeros_like(below), widest])
+        below = np.where(
+            widest == 2**64 - 1,
+            anywhere,
+            anywhere % np.where(widest == 2**64 - 1, 1, widest + np.uint64(1)),
+        )
+        place = np.choose(
+            rng.integers(0, 4, len(widest)), [below, below, np.zeros_like(below), widest]
+        )
         return (self.starts[self.symbols].view(np.uint64) + place).view(np.int64)
 
     def encode(self) -> bytes:
-        return coder.encode(self.q, self.symbols, self.below, self.frequency, self.starts, self.spans)
+        return coder.encode(
+            self.q, self.symbols, self.below, self.frequency, self.starts, self.spans
+        )
 
     def decode(self, data: bytes, blocks: Sequence[int] = ()) -> np.ndarray:
         """All rows, in blocks that end at the places given."""
         decoder = coder.Decoder(data)
-        parts = [decoder.take(logits, self.starts, self.spans) for logits in np.split(self.logits, blocks)]
+        parts = [
+            decoder.take(logits, self.starts, self.spans)
+            for logits in np.split(self.logits, blocks)
+        ]
         decoder.end()
         return np.concatenate(parts)
 
@@ -172,7 +221,10 @@ class TestCoder:
     def test_code_length_is_the_sum_of_logarithms(self) -> None:
         stream = Stream(2, 300, [0, 9, 2**20 - 1])
         table = [slow_frequencies(row) for row in stream.logits.tolist()]
-        bits = [16 - math.log2(table[i][k]) + math.log2(int(stream.spans[k]) + 1) for i, k in enumerate(stream.symbols)]
+        bits = [
+            16 - math.log2(table[i][k]) + math.log2(int(stream.spans[k]) + 1)
+            for i, k in enumerate(stream.symbols)
+        ]
         assert stream.code_length == pytest.approx(sum(bits), rel=1e-12)
 
     def test_certain_symbols_cost_next_to_nothing(self) -> None:
@@ -180,7 +232,9 @@ class TestCoder:
         zeros = np.zeros(4000, np.int64)
         below, frequency = intervals(logits, zeros)
         assert set(frequency.tolist()) == {65535}
-        data = coder.encode(zeros, zeros, below, frequency, np.zeros(2, np.int64), np.zeros(2, np.uint64))
+        data = coder.encode(
+            zeros, zeros, below, frequency, np.zeros(2, np.int64), np.zeros(2, np.uint64)
+        )
         assert len(data) == 16
 
     @given(seed=st.integers(0, 99), blocks=st.lists(st.integers(0, 41), max_size=6).map(sorted))
@@ -261,7 +315,9 @@ class TestVarint:
             Reader(data).unsigned()
 
     @pytest.mark.parametrize(
-        "data", [b"\x80" * 10 + b"\x00", write_unsigned([2**64]), write_unsigned([2**69])], ids=["eleven-bytes", "2^64", "2^69"]
+        "data",
+        [b"\x80" * 10 + b"\x00", write_unsigned([2**64]), write_unsigned([2**69])],
+        ids=["eleven-bytes", "2^64", "2^69"],
     )
     def test_too_long(self, data: bytes) -> None:
         with pytest.raises(Corrupt, match="longer than 64 bits"):
@@ -282,10 +338,22 @@ def plausible(dtype: str, rng: np.random.Generator, rows: int) -> np.ndarray:
     kind = np.dtype(dtype)
     if kind.kind == "b":
         return rng.random(rows) < 0.5
-    values = (rng.normal(40, 10, rows) if kind.kind in "fi" else rng.exponential(30, rows)).astype(kind)
+    values = (rng.normal(40, 10, rows) if kind.kind in "fi" else rng.exponential(30, rows)).astype(
+        kind
+    )
     if kind.kind == "f":
         info = np.finfo(kind)
-        edges = [np.nan, np.inf, -np.inf, -0.0, 0.0, info.max, -info.max, info.smallest_subnormal, -999]
+        edges = [
+            np.nan,
+            np.inf,
+            -np.inf,
+            -0.0,
+            0.0,
+            info.max,
+            -info.max,
+            info.smallest_subnormal,
+            -999,
+        ]
     else:
         edges = [np.iinfo(kind).min, np.iinfo(kind).max]
     values[: len(edges)] = np.array(edges[:rows], kind)
@@ -319,15 +387,21 @@ class TestPacking:
 
     def test_values_of_another_type(self) -> None:
         data = packing.pack_values(np.random.default_rng(0).normal(size=900))
-        with pytest.raises(Corrupt, match=r"900 values of type float32 does not decode .* does not match"):
+        with pytest.raises(
+            Corrupt, match=r"900 values of type float32 does not decode .* does not match"
+        ):
             packing.unpack_values(data, 900, "float32")
-        with pytest.raises(Corrupt, match=r"900 values of type int64 does not decode .* does not match"):
+        with pytest.raises(
+            Corrupt, match=r"900 values of type int64 does not decode .* does not match"
+        ):
             packing.unpack_values(data, 900, "int64")
 
     @pytest.mark.parametrize(("rows", "found"), [(899, "more"), (901, "900"), (0, "more")])
     def test_values_of_another_number(self, rows: int, found: str) -> None:
         data = packing.pack_values(np.random.default_rng(0).normal(size=900))
-        with pytest.raises(Corrupt, match=f"a pcodec stream holds {found} values where {rows} are due"):
+        with pytest.raises(
+            Corrupt, match=f"a pcodec stream holds {found} values where {rows} are due"
+        ):
             packing.unpack_values(data, rows, "float64")
 
     @given(content=st.binary(max_size=200))
@@ -365,9 +439,15 @@ UNPACKERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
         packing.pack_values(np.sqrt(np.arange(400)).astype("float32")),
         lambda data: packing.unpack_values(data, 400, "float32"),
     ),
-    "bytes": (packing.pack_values(np.arange(50, dtype="uint8")), lambda data: packing.unpack_values(data, 50, "uint8")),
+    "bytes": (
+        packing.pack_values(np.arange(50, dtype="uint8")),
+        lambda data: packing.unpack_values(data, 50, "uint8"),
+    ),
     "raw": (packing.pack_raw(np.arange(-200, 200)), lambda data: packing.unpack_raw(data, 400)),
-    "opaque": (packing.pack_opaque(ak.Array([["a", "bc"], []] * 9)), lambda data: packing.unpack_opaque(data, 18)),
+    "opaque": (
+        packing.pack_opaque(ak.Array([["a", "bc"], []] * 9)),
+        lambda data: packing.unpack_opaque(data, 18),
+    ),
     "opaque content": (
         packing.unzstd(packing.pack_opaque(ak.Array([["a", "bc"], []] * 9))),
         lambda data: packing.unpack_opaque(packing.zstd(data), 18),
@@ -393,7 +473,9 @@ class TestDamagedPacking:
     def test_cut(self, name: str) -> None:
         good, unpack = UNPACKERS[name]
         for length in range(0, len(good), max(1, len(good) // 40)):
-            with pytest.raises(Corrupt, match=r"past the end|does not decode|declares|cannot hold|where|holds"):
+            with pytest.raises(
+                Corrupt, match=r"past the end|does not decode|declares|cannot hold|where|holds"
+            ):
                 unpack(good[:length])
 
     @pytest.mark.parametrize("name", ["constant", "indices"])
@@ -414,9 +496,15 @@ def statistics_of(values: np.ndarray) -> Statistics:
     return statistics
 
 
-def coding_of(table: Table, bounds: Mapping[str, str] | None = None, flow: LatticeFlow | None = None) -> TableCoding:
+def coding_of(
+    table: Table, bounds: Mapping[str, str] | None = None, flow: LatticeFlow | None = None
+) -> TableCoding:
     lattices = {
-        c.name: resolve(c, Bound.parse((bounds or {}).get(c.name, "lossless")), statistics_of(table.data[c.name].reshape(-1)))
+        c.name: resolve(
+            c,
+            Bound.parse((bounds or {}).get(c.name, "lossless")),
+            statistics_of(table.data[c.name].reshape(-1)),
+        )
         for c in table.columns
         if not c.is_opaque
     }
@@ -443,12 +531,15 @@ def random_flow(table: Table, coding: TableCoding, seed: int) -> LatticeFlow:
     before: dict[str, list[str]] = {}
     for column in coding_order(table.columns):
         key = collection_of(column)
-        rows = Rows(collection_counts(column, table.data, table.num_entries))
+        rows = RowSet(collection_counts(column, table.data, table.num_entries))
         q = coding.lattices[column.name].encode(table.data[column.name].reshape(-1))[rows.order]
         parents = readable(column.name, key, before)
         prediction, residual = None, bool(rng.random() < 0.5)
         if values := [p for p in parents if p.column and p.relation != "event"]:
-            terms = [Term(1.0, "x", (values[k],)) for k in rng.integers(0, len(values), rng.integers(1, 3))]
+            terms = [
+                Term(1.0, "x", (values[k],))
+                for k in rng.integers(0, len(values), rng.integers(1, 3))
+            ]
             prediction = Prediction(tuple(terms), (-200, 401) if rng.random() < 0.3 else None)
             parents.append(Parent("prediction"))
         bins = fit_bins(residuals_of(q) if prediction and residual else q, 9)
@@ -456,11 +547,16 @@ def random_flow(table: Table, coding: TableCoding, seed: int) -> LatticeFlow:
             bins = Bins(np.array([0]), np.array([0]))
         scale = fit_bins(q, 5) if rng.random() < 0.5 else None
         layers = [
-            Layer(rng.integers(-127, 128, (b, a + 1)).astype(np.int8), rng.integers(5, 12, b).astype(np.uint8))
+            Layer(
+                rng.integers(-127, 128, (b, a + 1)).astype(np.int8),
+                rng.integers(5, 12, b).astype(np.uint8),
+            )
             for a, b in itertools.pairwise([len(parents), 6, bins.symbols])
         ]
         network = Network(tuple(layers))
-        flows[column.name] = ColumnFlow(bins, tuple(parents), network, prediction, bool(prediction) and residual, scale)
+        flows[column.name] = ColumnFlow(
+            bins, tuple(parents), network, prediction, bool(prediction) and residual, scale
+        )
         before.setdefault(key, []).append(column.name)
     return LatticeFlow(flows)
 
@@ -488,7 +584,10 @@ def residuals_of(q: np.ndarray) -> np.ndarray:
 def every_kind(events: int, seed: int = 0, jets: int = 3, opaque: bool = True) -> Table:
     """Every type as event column, counted column and fixed array, with strings beside them."""
     rng = np.random.default_rng(seed)
-    columns, data = [Column("nJet", "uint16", "counter")], {"nJet": rng.integers(0, jets + 1, events).astype("uint16")}
+    columns, data = (
+        [Column("nJet", "uint16", "counter")],
+        {"nJet": rng.integers(0, jets + 1, events).astype("uint16")},
+    )
     objects = int(data["nJet"].sum())
     for dtype in NUMBERS:
         columns += [
@@ -529,7 +628,12 @@ class TestChunk:
         assert alone <= len(data) <= sum(len(s) for s in stored.values()) + 10 * len(stored) + 40
         assert [c.name for c in decoded.columns] == [c.name for c in table.columns]
         for column in table.columns:
-            one = Table("x", (replace(column, counter=None),), len(decoded[column.name]), {column.name: table[column.name]})
+            one = Table(
+                "x",
+                (replace(column, counter=None),),
+                len(decoded[column.name]),
+                {column.name: table[column.name]},
+            )
             other = replace(one, data={column.name: decoded[column.name]})
             if column.name not in bounds:
                 assert difference(one, other) is None
@@ -539,14 +643,19 @@ class TestChunk:
 
     @pytest.mark.parametrize("events", [0, 1, 400])
     @pytest.mark.parametrize("seed", [1, 2])
-    @pytest.mark.parametrize("wanted", [Method.FLOW, Method.INDICES, None], ids=["flow", "residuals", "smallest"])
+    @pytest.mark.parametrize(
+        "wanted", [Method.FLOW, Method.INDICES, None], ids=["flow", "residuals", "smallest"]
+    )
     def test_every_column_by_the_flow(
         self, events: int, seed: int, wanted: Method | None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """With NaN, infinities, extremes and escapes among the parents, which are read as levels and values all the same."""
         if wanted is not None:
             monkeypatch.setattr(chunk, "_group_small", lambda stored, small: stored)
-            prefer(monkeypatch, lambda s: s.method is wanted and s.residual == (wanted is not Method.FLOW))
+            prefer(
+                monkeypatch,
+                lambda s: s.method is wanted and s.residual == (wanted is not Method.FLOW),
+            )
         table = every_kind(events, seed, opaque=False)
         coding = coding_of(table, BOUNDS)
         coding = replace(coding, flow=random_flow(table, coding, seed))
@@ -555,7 +664,11 @@ class TestChunk:
         if wanted is Method.INDICES:
             assert events < 400 or sum(s.residual for s in stored) > 10
         elif wanted is Method.FLOW:  # residuals of far indices cannot be counted
-            unreachable = {Method.FLOW} if events < 1 else {Method.FLOW, Method.INDICES, Method.VALUES, Method.CONSTANT}
+            unreachable = (
+                {Method.FLOW}
+                if events < 1
+                else {Method.FLOW, Method.INDICES, Method.VALUES, Method.CONSTANT}
+            )
             assert {Method.FLOW} <= {s.method for s in stored} <= unreachable
         decoded = decode_chunk(data, "Events", events, coding)
         for column in table.columns:
@@ -567,7 +680,9 @@ class TestChunk:
         assert difference(table.read(exact, 0, events), decoded.read(exact, 0, events)) is None
 
     @pytest.mark.parametrize("wanted", [Method.FLOW, Method.INDICES])
-    def test_escapes_are_stored_in_row_order(self, wanted: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_escapes_are_stored_in_row_order(
+        self, wanted: Method, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(chunk, "_group_small", lambda stored, small: stored)
         prefer(monkeypatch, lambda s: s.method is wanted)
         x = np.array([1, 1e30, 2e30, 4, 3e30, 6, 7e30], "float32")
@@ -583,12 +698,20 @@ class TestChunk:
         stored = methods(data, columns)["x"]
         assert stored.method is wanted
         assert (
-            np.frombuffer(packing.unzstd(stored.escapes), "float32").tolist() == np.float32([3e30, 1e30, 2e30, 7e30]).tolist()
+            np.frombuffer(packing.unzstd(stored.escapes), "float32").tolist()
+            == np.float32([3e30, 1e30, 2e30, 7e30]).tolist()
         )
-        assert decode_chunk(data, "t", 4, coding)["x"][[1, 2, 4, 6]].tolist() == x[[1, 2, 4, 6]].tolist()
+        assert (
+            decode_chunk(data, "t", 4, coding)["x"][[1, 2, 4, 6]].tolist()
+            == x[[1, 2, 4, 6]].tolist()
+        )
 
-    @pytest.mark.parametrize("wanted", [["Jet_a"], ["Jet_c"], ["met"], ["nJet"], ["Jet_b", "text"], ["text"], []])
-    def test_only_ancestors_are_decoded(self, wanted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        "wanted", [["Jet_a"], ["Jet_c"], ["met"], ["nJet"], ["Jet_b", "text"], ["text"], []]
+    )
+    def test_only_ancestors_are_decoded(
+        self, wanted: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         table = self.chain()
         coding = coding_of(table)
         rng = np.random.default_rng(0)
@@ -596,7 +719,10 @@ class TestChunk:
         flows = {
             name: ColumnFlow(
                 fit_bins(coding.lattices[name].encode(table[name]), 6),
-                tuple(Parent("row" if p.startswith("Jet") or name == "nJet" else "event", p) for p in parents),
+                tuple(
+                    Parent("row" if p.startswith("Jet") or name == "nJet" else "event", p)
+                    for p in parents
+                ),
             )
             for name, parents in reads.items()
         }
@@ -606,7 +732,9 @@ class TestChunk:
                 network=Network(
                     (
                         Layer(
-                            rng.integers(-9, 9, (f.bins.symbols, len(f.parents) + 1)).astype(np.int8),
+                            rng.integers(-9, 9, (f.bins.symbols, len(f.parents) + 1)).astype(
+                                np.int8
+                            ),
                             np.full(f.bins.symbols, 5, np.uint8),
                         ),
                     )
@@ -623,11 +751,15 @@ class TestChunk:
         touched: list[str] = []
         decode = chunk.decode_column
         monkeypatch.setattr(
-            chunk, "decode_column", lambda s, column, *rest: touched.append(column.name) or decode(s, column, *rest)
+            chunk,
+            "decode_column",
+            lambda s, column, *rest: touched.append(column.name) or decode(s, column, *rest),
         )
         found = decode_chunk(data, "Events", table.num_entries, coding, wanted)
         assert difference(found, table.read(wanted, 0, table.num_entries)) is None
-        needed = coding.flow.ancestors([*wanted, *(["nJet"] if any(w.startswith("Jet") for w in wanted) else [])])
+        needed = coding.flow.ancestors(
+            [*wanted, *(["nJet"] if any(w.startswith("Jet") for w in wanted) else [])]
+        )
         assert sorted(touched) == sorted(needed - {"text"})
 
     @staticmethod
@@ -645,8 +777,14 @@ class TestChunk:
         ]
         columns.insert(0, Column("met", "float32"))
         data = {f"Jet_{k}": rng.normal(size=jets).astype("float32") for k in "abc"}
-        data |= {"nJet": counts, "met": rng.normal(size=200).astype("float32"), "ht": rng.normal(size=200)}
-        return Table("Events", tuple(columns), 200, data | {"text": ak.Array([str(k) for k in range(200)])})
+        data |= {
+            "nJet": counts,
+            "met": rng.normal(size=200).astype("float32"),
+            "ht": rng.normal(size=200),
+        }
+        return Table(
+            "Events", tuple(columns), 200, data | {"text": ak.Array([str(k) for k in range(200)])}
+        )
 
     def test_subsets_of_every_kind(self) -> None:
         table = every_kind(60)
@@ -668,8 +806,14 @@ class TestChunk:
         }
         kinds = {"constant": "float32", "bounded": "float32", "small": "int8", "text": "opaque"}
         table = Table("t", tuple(Column(n, d) for n, d in kinds.items()), rows, data)
-        stored = methods(encode_chunk(table, coding_of(table, {"bounded": "abs:0.01"})), table.columns)
-        assert [stored[n].method for n in ("constant", "bounded", "text")] == [Method.CONSTANT, Method.INDICES, Method.OPAQUE]
+        stored = methods(
+            encode_chunk(table, coding_of(table, {"bounded": "abs:0.01"})), table.columns
+        )
+        assert [stored[n].method for n in ("constant", "bounded", "text")] == [
+            Method.CONSTANT,
+            Method.INDICES,
+            Method.OPAQUE,
+        ]
 
     def test_small_columns_share_a_frame(self) -> None:
         rng = np.random.default_rng(0)
@@ -687,14 +831,20 @@ class TestChunk:
     @pytest.mark.parametrize("dtype", ["int64", "uint64"])
     def test_integers_at_their_extremes(self, dtype: str) -> None:
         limits = np.iinfo(dtype)
-        values = np.array([limits.min, limits.max, limits.max - 2**50, limits.max - 2**50 + 1, limits.min + 1, 5] * 3, dtype)
+        values = np.array(
+            [limits.min, limits.max, limits.max - 2**50, limits.max - 2**50 + 1, limits.min + 1, 5]
+            * 3,
+            dtype,
+        )
         table = Table("t", (Column("x", dtype),), len(values), {"x": values})
         for bound in ("lossless", "abs:1", "abs:1e18"):
             coding = coding_of(table, {"x": bound})
             data = encode_chunk(table, coding)
             decoded = decode_chunk(data, "t", len(values), coding)["x"]
             distance = [abs(int(a) - int(b)) for a, b in zip(values, decoded, strict=True)]
-            assert max(distance) <= (0 if bound == "lossless" else coding.lattices["x"].bound.amount)
+            assert max(distance) <= (
+                0 if bound == "lossless" else coding.lattices["x"].bound.amount
+            )
 
 
 def test_fixed_arrays_without_elements() -> None:
@@ -718,17 +868,36 @@ class TestBoundViolated:
         ids=["abs", "lossless", "sign", "integers", "small-sign"],
     )
     def test_a_broken_lattice(
-        self, bound: str, dtype: str, move: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+        self,
+        bound: str,
+        dtype: str,
+        move: Callable[..., np.ndarray],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         x = (np.random.default_rng(0).normal(size=300) * 7).astype(dtype)
-        lattice = Lattice(dtype, Bound.parse(bound), Ordered(dtype) if "float" in dtype else Integers(dtype))
-        table = Table("t", (Column("bad", dtype), Column("good", "int8")), 300, {"bad": x, "good": np.zeros(300, "int8")})
-        coding = TableCoding(table.columns, {"bad": lattice, "good": Lattice("int8", Bound(), Integers("int8"))}, LatticeFlow())
+        lattice = Lattice(
+            dtype, Bound.parse(bound), Ordered(dtype) if "float" in dtype else Integers(dtype)
+        )
+        table = Table(
+            "t",
+            (Column("bad", dtype), Column("good", "int8")),
+            300,
+            {"bad": x, "good": np.zeros(300, "int8")},
+        )
+        coding = TableCoding(
+            table.columns,
+            {"bad": lattice, "good": Lattice("int8", Bound(), Integers("int8"))},
+            LatticeFlow(),
+        )
         prefer(monkeypatch, lambda stored: stored.method is Method.INDICES)
         encode_chunk(table, coding)
         decode = Lattice.decode
         monkeypatch.setattr(
-            Lattice, "decode", lambda self, q, e=None: move(decode(self, q, e)) if self is lattice else decode(self, q, e)
+            Lattice,
+            "decode",
+            lambda self, q, e=None: (
+                move(decode(self, q, e)) if self is lattice else decode(self, q, e)
+            ),
         )
         returned = None
         with pytest.raises(BoundViolated, match="'bad' did not come back within its bound"):
@@ -742,7 +911,9 @@ class TestBoundViolated:
         coding = replace(coding, flow=random_flow(table, coding, 0))
         take = coder.Decoder.take
         monkeypatch.setattr(coder.Decoder, "take", lambda *a: take(*a) ^ 1)
-        with pytest.raises((BoundViolated, Corrupt), match=r"within its bound|exact values|does not end where"):
+        with pytest.raises(
+            (BoundViolated, Corrupt), match=r"within its bound|exact values|does not end where"
+        ):
             encode_chunk(table, coding)
 
     def test_a_lost_string(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -767,7 +938,9 @@ class TestCorruptChunk:
     def test_cut(self, coded: tuple[bytes, TableCoding]) -> None:
         data, coding = coded
         for length in range(0, len(data), len(data) // 60):
-            with pytest.raises(Corrupt, match=r"past the end|does not decode|declares|where its directory lists"):
+            with pytest.raises(
+                Corrupt, match=r"past the end|does not decode|declares|where its directory lists"
+            ):
                 decode_chunk(data[:length], "Events", 200, coding)
 
     @pytest.mark.parametrize(
@@ -813,7 +986,10 @@ class TestCorruptChunk:
         in_head = place < read_directory(good, coding.columns).head
         try:
             found = decode_chunk(
-                bytes(damaged) if in_head else with_block_checksums(bytes(damaged), coding.columns), "Events", 200, coding
+                bytes(damaged) if in_head else with_block_checksums(bytes(damaged), coding.columns),
+                "Events",
+                200,
+                coding,
             )
         except Corrupt:
             return

@@ -23,7 +23,11 @@ COLUMNS = {
 def reads(monkeypatch):
     """Names of the columns that are read, in order."""
     found, read = [], StoredTable.read
-    monkeypatch.setattr(StoredTable, "read", lambda self, names, *span: found.extend(names) or read(self, names, *span))
+    monkeypatch.setattr(
+        StoredTable,
+        "read",
+        lambda self, names, *span: found.extend(names) or read(self, names, *span),
+    )
     return found
 
 
@@ -38,9 +42,18 @@ class TestMapping:
     def test_holds_the_columns_by_name(self, file):
         found = file.mapping()
         assert isinstance(found, Mapping)
-        assert (list(found), len(found), "x" in found, "n(Jet_pt)" in found) == (list(COLUMNS), 4, True, False)
-        assert {name: array.to_list() for name, array in found.items()} == {n: ak.to_list(v) for n, v in COLUMNS.items()}
-        assert {name: str(array.type) for name, array in found.items()} == {n: str(file[n].type) for n in COLUMNS}
+        assert (list(found), len(found), "x" in found, "n(Jet_pt)" in found) == (
+            list(COLUMNS),
+            4,
+            True,
+            False,
+        )
+        assert {name: array.to_list() for name, array in found.items()} == {
+            n: ak.to_list(v) for n, v in COLUMNS.items()
+        }
+        assert {name: str(array.type) for name, array in found.items()} == {
+            n: str(file[n].type) for n in COLUMNS
+        }
         with pytest.raises(KeyError, match="Jet_pT"):
             found["Jet_pT"]
 
@@ -56,13 +69,17 @@ class TestMapping:
 
     def test_of_some_columns(self, file):
         assert list(file.mapping(["Jet_*", "x"])) == ["Jet_pt", "x"]
-        with pytest.raises(ft.InvalidArgument, match=r"events\.ftup: the glob 'Mu\*' matches no column"):
+        with pytest.raises(
+            ft.InvalidArgument, match=r"events\.ftup: the glob 'Mu\*' matches no column"
+        ):
             file.mapping("Mu*")
 
     def test_of_no_events(self, tmp_path):
         ft.compress({name: values[:0] for name, values in COLUMNS.items()}, tmp_path / "none.ftup")
         with ft.open(tmp_path / "none.ftup") as file:
-            assert {name: array.to_list() for name, array in file.mapping().items()} == {name: [] for name in COLUMNS}
+            assert {name: array.to_list() for name, array in file.mapping().items()} == {
+                name: [] for name in COLUMNS
+            }
 
 
 def test_data_frames(file):
@@ -122,7 +139,9 @@ class TestNanoEvents:
                 ("HLT", "Mu50"),
             ):
                 expected = tree[f"{collection}_{field}"].array()
-                assert ak.array_equal(events[collection][field], expected, check_parameters=False), field
+                assert ak.array_equal(
+                    events[collection][field], expected, check_parameters=False
+                ), field
         assert len(events.Jet.pt.to_list()) == 40
         assert np.allclose(ak.flatten((events.Jet + events.Jet).pt), ak.flatten(2 * events.Jet.pt))
         index = ak.local_index(events.GenJet.pt)
@@ -130,8 +149,23 @@ class TestNanoEvents:
         assert ak.count(followed) == ak.sum((known >= 0) & (known < ak.num(index)))
 
     def test_of_some_columns_read_these_alone(self, build, reads):
-        wanted = ["Jet_eta", "Jet_mass", "Jet_phi", "Jet_pt", "event", "luminosityBlock", "nJet", "run"]
+        wanted = [
+            "Jet_eta",
+            "Jet_mass",
+            "Jet_phi",
+            "Jet_pt",
+            "event",
+            "luminosityBlock",
+            "nJet",
+            "run",
+        ]
         events = build(wanted)
-        assert set(events.Jet.fields) == {"eta", "mass", "phi", "pt", "charge"}  # the last is coffea's
+        assert set(events.Jet.fields) == {
+            "eta",
+            "mass",
+            "phi",
+            "pt",
+            "charge",
+        }  # the last is coffea's
         assert ak.sum(ak.num(events.Jet.pt)) > 0
         assert sorted(set(reads)) == wanted

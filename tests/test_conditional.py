@@ -34,7 +34,10 @@ def events(n: int = 3000, seed: int = 1) -> ak.Array:
     jets = {"Jet_pt": pt.astype("f4"), "Jet_n": (flavour + draw.poisson(2, size)).astype("i4")}
     jets |= {"Jet_genPt": gen.astype("f4"), "Jet_flavour": flavour.astype("i1")}
     record = {name: ak.unflatten(values, counts) for name, values in jets.items()}
-    return ak.zip({**record, "nPU": pileup.astype("i4"), "GenJet_pt": record["Jet_genPt"][:, :1]}, depth_limit=1)
+    return ak.zip(
+        {**record, "nPU": pileup.astype("i4"), "GenJet_pt": record["Jet_genPt"][:, :1]},
+        depth_limit=1,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,13 @@ def test_rows_are_drawn_given_their_conditions(model: Path) -> None:
     data = events(seed=2)
     drawn = ft.sample(model, given=data, seed=3)
     assert drawn.fields == ["Jet_pt", "Jet_n", *GIVEN]
-    assert [str(drawn[name].type.content) for name in drawn.fields] == ["float32", "int32", "float32", "int8", "int32"]
+    assert [str(drawn[name].type.content) for name in drawn.fields] == [
+        "float32",
+        "int32",
+        "float32",
+        "int8",
+        "int32",
+    ]
     assert np.array_equal(flat(drawn, "Jet_genPt"), flat(data, "Jet_genPt"))
     assert np.array_equal(flat(drawn, "nPU"), np.repeat(flat(data, "nPU"), ak.num(data["Jet_pt"])))
     response = flat(drawn, "Jet_pt") / flat(drawn, "Jet_genPt")
@@ -71,11 +80,19 @@ def test_scores_are_those_of_the_conditional_density(model: Path) -> None:
     scores = ft.score(model, data, columns=True)
     assert scores.fields == ["event", "log_prob", "bits", "surprise", "bits_Jet_pt", "bits_Jet_n"]
     assert abs(float(np.mean(scores["surprise"]))) < 0.5
-    swapped = ak.with_field(data, ak.unflatten(flat(data, "Jet_genPt")[::-1].astype("f4"), ak.num(data["Jet_pt"])), "Jet_genPt")
+    swapped = ak.with_field(
+        data,
+        ak.unflatten(flat(data, "Jet_genPt")[::-1].astype("f4"), ak.num(data["Jet_pt"])),
+        "Jet_genPt",
+    )
     worse = ft.score(model, swapped)
     assert float(np.mean(worse["bits"])) > float(np.mean(scores["bits"])) + 1
-    assert float(np.mean(ft.score(model, data, against=model)["log_ratio"])) == pytest.approx(0.0, abs=1e-9)
-    undefined = {name: [[np.nan]] if name == "Jet_genPt" else data[name][:1] for name in data.fields}
+    assert float(np.mean(ft.score(model, data, against=model)["log_ratio"])) == pytest.approx(
+        0.0, abs=1e-9
+    )
+    undefined = {
+        name: [[np.nan]] if name == "Jet_genPt" else data[name][:1] for name in data.fields
+    }
     undefined |= {name: ak.Array([[1]]) for name in ("Jet_pt", "Jet_n", "Jet_flavour")}
     assert np.isnan(ak.to_numpy(ft.score(model, undefined)["log_prob"])).all()
 
@@ -102,13 +119,23 @@ def test_models_share_transforms_of_conditions(model: Path, tmp_path: Path) -> N
     ft.train(events(seed=8), other, selection=TARGET, given=GIVEN, flow=asked(epochs=1), like=model)
     assert load_model(other).given.chains == load_model(model).given.chains
     with pytest.raises(InvalidArgument, match=r"is given Jet_genPt.*name the same with --given"):
-        ft.train(events(seed=8), other, selection=TARGET, given=("nPU",), flow=asked(epochs=1), like=model)
+        ft.train(
+            events(seed=8),
+            other,
+            selection=TARGET,
+            given=("nPU",),
+            flow=asked(epochs=1),
+            like=model,
+        )
 
 
 def test_transforms_of_conditions_may_be_named(tmp_path: Path) -> None:
     flow = RowFlow("maf", SMALL, Training(epochs=1), {"Jet_genPt": "log,standard"})
     ft.train(events(500), tmp_path / "m.flow", selection=TARGET, given=GIVEN, flow=flow)
-    names = [[type(t).__name__ for t in chain.transforms] for chain in load_model(tmp_path / "m.flow").given.chains]
+    names = [
+        [type(t).__name__ for t in chain.transforms]
+        for chain in load_model(tmp_path / "m.flow").given.chains
+    ]
     assert names == [["Log", "Affine"], ["Ranks", "Clip"], ["Ranks", "Clip"]]
 
 
@@ -120,7 +147,9 @@ def test_an_interrupted_training_with_conditions_ends_the_same(tmp_path: Path) -
     request = {"selection": TARGET, "given": GIVEN, "flow": asked("flashsim", epochs=4)}
     ft.train(events(500), tmp_path / "whole.flow", **request)
     with pytest.raises(KeyboardInterrupt):
-        ft.train(events(500), tmp_path / "half.flow", checkpoint=tmp_path / "c", progress=stop, **request)
+        ft.train(
+            events(500), tmp_path / "half.flow", checkpoint=tmp_path / "c", progress=stop, **request
+        )
     ft.train(events(500), tmp_path / "half.flow", checkpoint=tmp_path / "c", **request)
     assert (tmp_path / "half.flow").read_bytes() == (tmp_path / "whole.flow").read_bytes()
     changed = ak.with_field(events(500), events(500)["nPU"][::-1], "nPU")
@@ -132,14 +161,20 @@ def test_a_model_without_conditions_of_an_older_version_loads(tmp_path: Path) ->
     from safetensors import safe_open
     from safetensors.numpy import save_file
 
-    ft.train({"x": np.random.default_rng(0).normal(0, 1, 500)}, tmp_path / "new.flow", flow=asked("maf", epochs=1))
+    ft.train(
+        {"x": np.random.default_rng(0).normal(0, 1, 500)},
+        tmp_path / "new.flow",
+        flow=asked("maf", epochs=1),
+    )
     with safe_open(tmp_path / "new.flow", "np") as stored:
         content = json.loads(stored.metadata()["flowtuple rows"])
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     del content["given"], content["shape"]["blocks"]
     old = tmp_path / "old.flow"
     save_file(tensors, old, {"flowtuple rows": json.dumps(content | {"version": 1})})
-    assert ft.sample(old, 9, seed=1).tolist() == ft.sample(tmp_path / "new.flow", 9, seed=1).tolist()
+    assert (
+        ft.sample(old, 9, seed=1).tolist() == ft.sample(tmp_path / "new.flow", 9, seed=1).tolist()
+    )
     bad = content | {"given": {"columns": ["a"], "dtypes": [], "chains": []}}
     save_file(tensors, old, {"flowtuple rows": json.dumps(bad)})
     with pytest.raises(Corrupt, match="conditions, types and transforms do not fit"):
@@ -147,17 +182,39 @@ def test_a_model_without_conditions_of_an_older_version_loads(tmp_path: Path) ->
 
 
 def test_bad_conditions(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match=r"draws given Jet_genPt, Jet_flavour, nPU; name a file"):
+    with pytest.raises(
+        InvalidArgument, match=r"draws given Jet_genPt, Jet_flavour, nPU; name a file"
+    ):
         ft.sample(model, 5)
     with pytest.raises(InvalidArgument, match=r"name 'nPU' matches no column"):
         ft.sample(model, given=events(5)[["Jet_genPt", "Jet_flavour"]])
     with pytest.raises(InvalidArgument, match=r"cannot draw 500 rows from 5 given ones"):
-        ft.sample(model, 500, given={"Jet_genPt": np.ones(5), "Jet_flavour": np.ones(5), "nPU": np.ones(5)})
+        ft.sample(
+            model,
+            500,
+            given={"Jet_genPt": np.ones(5), "Jet_flavour": np.ones(5), "nPU": np.ones(5)},
+        )
     with pytest.raises(InvalidArgument, match=r"column 'nPU': 1 values are NaN or infinite"):
-        ft.sample(model, given={"Jet_genPt": np.ones(2), "Jet_flavour": np.ones(2), "nPU": np.array([1.0, np.inf])})
+        ft.sample(
+            model,
+            given={
+                "Jet_genPt": np.ones(2),
+                "Jet_flavour": np.ones(2),
+                "nPU": np.array([1.0, np.inf]),
+            },
+        )
     with pytest.raises(InvalidArgument, match=r"'GenJet_pt' is none of the same objects.*--target"):
-        ft.train(events(), tmp_path / "m.flow", selection=TARGET, given=("GenJet_pt",), flow=asked())
-    with pytest.raises(InvalidArgument, match=r"name 'Jet_genpt' matches no column; nearest: Jet_genPt"):
-        ft.train(events(), tmp_path / "m.flow", selection=TARGET, given=("Jet_genpt",), flow=asked())
-    drawn = ft.sample(model, given={"Jet_genPt": np.full(9, 1e6), "Jet_flavour": np.full(9, 77), "nPU": np.full(9, -3)})
+        ft.train(
+            events(), tmp_path / "m.flow", selection=TARGET, given=("GenJet_pt",), flow=asked()
+        )
+    with pytest.raises(
+        InvalidArgument, match=r"name 'Jet_genpt' matches no column; nearest: Jet_genPt"
+    ):
+        ft.train(
+            events(), tmp_path / "m.flow", selection=TARGET, given=("Jet_genpt",), flow=asked()
+        )
+    drawn = ft.sample(
+        model,
+        given={"Jet_genPt": np.full(9, 1e6), "Jet_flavour": np.full(9, 77), "nPU": np.full(9, -3)},
+    )
     assert np.isfinite(flat(drawn, "Jet_pt")).all()  # conditions far outside read as the edge

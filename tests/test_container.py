@@ -44,7 +44,13 @@ def small_events(events=40, seed=0):
     x[::7] = np.nan
     jets = [draw.exponential(30, k).tolist() for k in draw.integers(0, 3, events)]
     block = draw.integers(0, 9, (events, 2), dtype=np.int16)
-    return {"x": x, "run": np.arange(events, dtype=np.uint64), "Jet_pt": jets, "block": block, "text": ["é"] * events}
+    return {
+        "x": x,
+        "run": np.arange(events, dtype=np.uint64),
+        "Jet_pt": jets,
+        "block": block,
+        "text": ["é"] * events,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +100,22 @@ def test_header_is_16_bytes_of_magic_versions_and_flags():
     layout.check_header(layout.pack_header(), "file")
 
 
-@pytest.mark.parametrize(("major", "flags"), [(layout.MAJOR + 1, 0), (65535, 0), (layout.MAJOR, 1), (layout.MAJOR, 1 << 31)])
+@pytest.mark.parametrize(
+    ("major", "flags"),
+    [(layout.MAJOR + 1, 0), (65535, 0), (layout.MAJOR, 1), (layout.MAJOR, 1 << 31)],
+)
 def test_later_format_is_too_new(plain, folder, major, flags):
     path = folder / "later.ftup"
     header = struct.pack("<8sHHI", layout.MAGIC, major, 3, flags)
-    found = f" with the unknown feature flags {flags:#x}" if flags else ", this flowtuple reads up to 1.x"
+    found = (
+        f" with the unknown feature flags {flags:#x}"
+        if flags
+        else ", this flowtuple reads up to 1.x"
+    )
     path.write_bytes(header + plain.read_bytes()[16:])
-    with pytest.raises(TooNew, match=rf"later\.ftup: has format version {major}\.3{found}; update flowtuple"):
+    with pytest.raises(
+        TooNew, match=rf"later\.ftup: has format version {major}\.3{found}; update flowtuple"
+    ):
         ft.File(path)
 
 
@@ -108,8 +123,13 @@ def test_later_minor_version_is_read(plain, folder):
     path = folder / "minor.ftup"
     data = plain.read_bytes()
     offset, length, _ = layout.unpack_trailer(data[-layout.TRAILER_SIZE :], len(data), "file")
-    header, index = struct.pack("<8sHHI", layout.MAGIC, layout.MAJOR, layout.MINOR + 7, 0), data[offset : offset + length]
-    trailer = struct.pack("<QQQ8s", offset, length, layout.checksum(header + index), layout.END_MAGIC)
+    header, index = (
+        struct.pack("<8sHHI", layout.MAGIC, layout.MAJOR, layout.MINOR + 7, 0),
+        data[offset : offset + length],
+    )
+    trailer = struct.pack(
+        "<QQQ8s", offset, length, layout.checksum(header + index), layout.END_MAGIC
+    )
     path.write_bytes(header + data[16:offset] + index + trailer)
     for name, table in read_everything(path)[0].items():
         assert difference(table, read_everything(plain)[0][name]) is None
@@ -119,14 +139,18 @@ def test_later_minor_version_is_read(plain, folder):
 def test_draft_is_refused_as_what_it_is(plain, folder, minor):
     path = folder / "draft.ftup"
     path.write_bytes(struct.pack("<8sHHI", layout.MAGIC, 0, minor, 0) + plain.read_bytes()[16:])
-    with pytest.raises(Corrupt, match=rf"draft\.ftup: has the draft format 0\.{minor}, .*; compress again"):
+    with pytest.raises(
+        Corrupt, match=rf"draft\.ftup: has the draft format 0\.{minor}, .*; compress again"
+    ):
         ft.File(path)
 
 
 def test_trailer_finds_the_index():
     data = struct.pack("<QQQ8s", 100, 50, 7, layout.END_MAGIC)
     assert layout.unpack_trailer(data, 182, "file") == (100, 50, 7)
-    with pytest.raises(Corrupt, match="end mark points to a place that does not fit its size of 183 bytes"):
+    with pytest.raises(
+        Corrupt, match="end mark points to a place that does not fit its size of 183 bytes"
+    ):
         layout.unpack_trailer(data, 183, "file")
     with pytest.raises(Corrupt, match="does not fit its size of 40 bytes"):
         layout.unpack_trailer(struct.pack("<QQQ8s", 8, 0, 7, layout.END_MAGIC), 40, "file")
@@ -135,7 +159,12 @@ def test_trailer_finds_the_index():
 
 
 @pytest.mark.parametrize(
-    "content", [b"%PDF-1.7 and much more than a header", b"root" + bytes(500), b"\x89PNG\r\n\x1a\n" + bytes(50)]
+    "content",
+    [
+        b"%PDF-1.7 and much more than a header",
+        b"root" + bytes(500),
+        b"\x89PNG\r\n\x1a\n" + bytes(50),
+    ],
 )
 def test_other_file_is_refused_by_name(folder, content):
     path = folder / "other.ftup"
@@ -165,9 +194,16 @@ def test_damage_names_its_section(folder, plain):
     with ft.File(plain) as file:
         chunk = file.tables["events"].chunks[-1]
     data, path = plain.read_bytes(), folder / "named.ftup"
-    for place in (chunk.section.offset, chunk.section.begin, chunk.section.begin + chunk.section.head - 1):
+    for place in (
+        chunk.section.offset,
+        chunk.section.begin,
+        chunk.section.begin + chunk.section.head - 1,
+    ):
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-        with pytest.raises(Corrupt, match=rf"named\.ftup: chunk section at bytes {chunk.section.offset} to .* is damaged"):
+        with pytest.raises(
+            Corrupt,
+            match=rf"named\.ftup: chunk section at bytes {chunk.section.offset} to .* is damaged",
+        ):
             read_everything(path)
         with ft.File(path) as file:  # the chunks beside it are still there
             assert file.tables["events"].read(["x"], 0, chunk.begin).num_entries == chunk.begin > 0
@@ -220,7 +256,10 @@ def test_flow_file_codes_by_flow_and_holds_its_bounds(flowing):
         decoded = read_all(table)
     original = dataset_from_memory(dependent_events(600, 2)).tables["events"]
     for name in ("a", "b", "Jet_pt", "Jet_eta"):
-        assert np.abs(decoded[name].astype(np.float64) - original[name].astype(np.float64)).max() <= 0.01
+        assert (
+            np.abs(decoded[name].astype(np.float64) - original[name].astype(np.float64)).max()
+            <= 0.01
+        )
     assert np.array_equal(decoded["n(Jet_pt)"], original["n(Jet_pt)"])
 
 
@@ -232,8 +271,15 @@ def test_ranges_are_slices(request, which):
         edges = sorted({0, 1, n, n - 1, n // 2, n // 3 - 1, n // 3, n // 3 + 1, 13, 14})
         for start in edges:
             for stop in [e for e in edges if e > start] + [n + 5] * (start < n):
-                assert difference(table.read(names, start, stop), whole.read(names, start, stop)) is None
-            assert table.read(names, start, start).num_entries == table.read(names, start, 0).num_entries == 0
+                assert (
+                    difference(table.read(names, start, stop), whole.read(names, start, stop))
+                    is None
+                )
+            assert (
+                table.read(names, start, start).num_entries
+                == table.read(names, start, 0).num_entries
+                == 0
+            )
         assert table.read(names, n, n + 5).num_entries == 0
 
 
@@ -243,7 +289,9 @@ def test_range_reads_only_the_chunks_it_touches(flowing, monkeypatch):
         table, read = file.tables["events"], []
         assert table.flow.columns
         take = Storage.read
-        monkeypatch.setattr(Storage, "read", lambda self, *span: read.append(span) or take(self, *span))
+        monkeypatch.setattr(
+            Storage, "read", lambda self, *span: read.append(span) or take(self, *span)
+        )
         table.read(["a"], 170, 290)
     section = table.chunks[1].section
     assert (table.chunks[1].begin, table.chunks[1].stop) == (150, 300)
@@ -257,7 +305,9 @@ def test_some_columns_are_the_same_as_in_the_whole(plain, flowing):
             whole = read_all(table)
             for column in table.columns:
                 some = read_all(table, [column.name])
-                assert [c.name for c in some.columns] == [c for c in (column.counter, column.name) if c is not None]
+                assert [c.name for c in some.columns] == [
+                    c for c in (column.counter, column.name) if c is not None
+                ]
                 assert difference(some, whole.read([column.name], 0, whole.num_entries)) is None
             with pytest.raises(InvalidArgument, match="no column 'Jet_pT'; nearest: Jet_pt"):
                 table.read(["Jet_pT"], 0, 1)
@@ -290,7 +340,9 @@ def test_eight_threads_read_one_file(flowing):
             assert list(pool.map(check, range(8))) == [None] * 8
 
 
-@pytest.mark.parametrize("events", [{"x": np.empty(0, "f4"), "n": np.empty(0, "u1"), "b": np.empty((0, 3), "f8")}, {}])
+@pytest.mark.parametrize(
+    "events", [{"x": np.empty(0, "f4"), "n": np.empty(0, "u1"), "b": np.empty((0, 3), "f8")}, {}]
+)
 def test_empty_tables(folder, events):
     path = folder / "empty.ftup"
     result = api.compress(events, path)
@@ -341,7 +393,9 @@ def test_nothing_is_left_by_a_block_that_fails(tmp_path):
 
 def test_bound_violation_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr("flowtuple.codec.chunk._same_signs", lambda before, after: False)
-    with pytest.raises(ft.BoundViolated, match="column 'x' did not come back within its bound; nothing was written"):
+    with pytest.raises(
+        ft.BoundViolated, match="column 'x' did not come back within its bound; nothing was written"
+    ):
         api.compress({"x": [1.0, 2.0]}, tmp_path / "x.ftup")
     assert list(tmp_path.iterdir()) == []
 
@@ -349,14 +403,18 @@ def test_bound_violation_leaves_no_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize("place", ["absent/x.ftup", "file/x.ftup"])
 def test_folder_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(InvalidArgument, match=rf"{place}: cannot be written \(.+ is no folder\); make it first"):
+    with pytest.raises(
+        InvalidArgument, match=rf"{place}: cannot be written \(.+ is no folder\); make it first"
+    ):
         api.compress({"x": [1.0]}, tmp_path / place)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_protected_folder_is_named(tmp_path):
     (tmp_path / "mine").mkdir(mode=0o500)
-    with pytest.raises(InvalidArgument, match=r"cannot be written \(Permission denied\); choose another folder"):
+    with pytest.raises(
+        InvalidArgument, match=r"cannot be written \(Permission denied\); choose another folder"
+    ):
         api.compress({"x": [1.0]}, tmp_path / "mine" / "x.ftup")
 
 
@@ -395,15 +453,25 @@ def test_description_holds_no_time_user_or_path(plain):
 
 def test_sections_follow_one_another_without_gaps(plain):
     with ft.File(plain) as file:
-        assert [s.offset for s in file.sections[1:]] == [s.offset + s.length for s in file.sections[:-1]]
+        assert [s.offset for s in file.sections[1:]] == [
+            s.offset + s.length for s in file.sections[:-1]
+        ]
         assert file.sections[0].offset == layout.HEADER_SIZE
-        assert [(s.begin, s.stop) for s in file.sections] == [(s.offset + 56, s.offset + s.length) for s in file.sections]
-        assert sum(s.length for s in file.sections) + file.index_size == file.size == plain.stat().st_size
+        assert [(s.begin, s.stop) for s in file.sections] == [
+            (s.offset + 56, s.offset + s.length) for s in file.sections
+        ]
+        assert (
+            sum(s.length for s in file.sections) + file.index_size
+            == file.size
+            == plain.stat().st_size
+        )
 
 
 def test_url_reads_as_a_path_does(plain):
     with ft.File(f"file://{plain}") as remote, ft.File(plain) as local:
-        assert difference(read_all(remote.tables["events"]), read_all(local.tables["events"])) is None
+        assert (
+            difference(read_all(remote.tables["events"]), read_all(local.tables["events"])) is None
+        )
 
 
 COLUMNS = tuple(Column(name, "float32") for name in "abcd")
@@ -411,11 +479,15 @@ COLUMNS = tuple(Column(name, "float32") for name in "abcd")
 
 @st.composite
 def bins_of_any_kind(draw):
-    edges = draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2, max_size=16, unique=True).map(sorted))
+    edges = draw(
+        st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2, max_size=16, unique=True).map(sorted)
+    )
     pairs = [(edges[k], edges[k + 1]) for k in range(0, len(edges) - 1, 2)]
     if draw(st.booleans()):
         pairs = [(first, first) for first, _ in pairs]
-    return Bins(np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64))
+    return Bins(
+        np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64)
+    )
 
 
 EVERYWHERE = (
@@ -432,11 +504,15 @@ def readable(name, before):
     """What a column may read once those before it are decoded."""
     key, found = KEYS[name], [Parent("index")]
     for other in before:
-        found += [Parent("row", other)] * (KEYS[other] == key) + [Parent("event", other)] * (not KEYS[other])
+        found += [Parent("row", other)] * (KEYS[other] == key) + [Parent("event", other)] * (
+            not KEYS[other]
+        )
         found += [Parent("same", other)] * (key != KEYS[other] and bool(key) and bool(KEYS[other]))
         found += [Parent("reference", other, t) for t in before if KEYS[t] == key and KEYS[other]]
     for other in [*before, name] if key else []:
-        found += [Parent("previous", other)] * (KEYS[other] == key) + [Parent("leading", other)] * bool(KEYS[other])
+        found += [Parent("previous", other)] * (KEYS[other] == key) + [
+            Parent("leading", other)
+        ] * bool(KEYS[other])
     return found
 
 
@@ -445,7 +521,9 @@ def predictions(draw, inputs):
     terms = []
     for function in draw(st.lists(st.sampled_from(list(FUNCTIONS)), min_size=1, max_size=3)):
         parents = [draw(st.sampled_from(inputs)) for _ in range(FUNCTIONS[function][0])]
-        terms.append(Term(draw(st.floats(allow_nan=False, allow_infinity=False)), function, tuple(parents)))
+        terms.append(
+            Term(draw(st.floats(allow_nan=False, allow_infinity=False)), function, tuple(parents))
+        )
     period = st.none() | st.tuples(st.integers(-(2**52), 2**52), st.integers(1, 2**52))
     return Prediction(tuple(terms), draw(period))
 
@@ -466,12 +544,17 @@ def flows(draw):
         widths = [len(parents), *draw(st.lists(st.integers(1, 9), max_size=2)), bins.symbols]
         seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
         layers = tuple(
-            Layer(seed.integers(-127, 128, (n, m + 1)).astype(np.int8), seed.integers(1, 21, n).astype(np.uint8))
+            Layer(
+                seed.integers(-127, 128, (n, m + 1)).astype(np.int8),
+                seed.integers(1, 21, n).astype(np.uint8),
+            )
             for m, n in itertools.pairwise(widths)
         )
         network = Network(layers) if draw(st.booleans()) else None
         scale = draw(st.none() | bins_of_any_kind())
-        columns[name] = ColumnFlow(bins, parents, network, prediction, bool(prediction) and draw(st.booleans()), scale)
+        columns[name] = ColumnFlow(
+            bins, parents, network, prediction, bool(prediction) and draw(st.booleans()), scale
+        )
     return LatticeFlow(columns)
 
 
@@ -573,4 +656,8 @@ def test_table_in_memory_and_in_file_are_one_interface(plain):
         stored = file.tables["events"]
         memory = read_all(stored)
         assert isinstance(memory, Table)
-        assert (memory.name, memory.num_entries, memory.columns) == (stored.name, stored.num_entries, stored.columns)
+        assert (memory.name, memory.num_entries, memory.columns) == (
+            stored.name,
+            stored.num_entries,
+            stored.columns,
+        )

@@ -12,12 +12,22 @@ from hypothesis import strategies as st
 from flowtuple.data.schema import Column
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.bins import Bins
-from flowtuple.lattice.context import RELATIONS, Context, Parent, Rows, coding_order, collection_counts, collection_of
+from flowtuple.lattice.context import (
+    RELATIONS,
+    Context,
+    Parent,
+    RowSet,
+    coding_order,
+    collection_counts,
+    collection_of,
+)
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import Prediction, Term
 
-COUNTS = st.lists(st.integers(0, 6) | st.sampled_from([0, 1, 300]), max_size=30).map(lambda c: np.array(c, np.int64))
+COUNTS = st.lists(st.integers(0, 6) | st.sampled_from([0, 1, 300]), max_size=30).map(
+    lambda c: np.array(c, np.int64)
+)
 
 
 def slow_rows(counts: np.ndarray) -> list[tuple[int, int, int]]:
@@ -32,7 +42,7 @@ def slow_rows(counts: np.ndarray) -> list[tuple[int, int, int]]:
 
 @given(counts=COUNTS)
 def test_order(counts: np.ndarray) -> None:
-    rows, slow = Rows(counts), slow_rows(counts)
+    rows, slow = RowSet(counts), slow_rows(counts)
     assert len(rows) == len(slow)
     assert rows.order.tolist() == [position for _, _, position in slow]
     assert rows.event.tolist() == [event for _, event, _ in slow]
@@ -44,7 +54,7 @@ def test_order(counts: np.ndarray) -> None:
 
 @given(counts=COUNTS)
 def test_sort_and_unsort(counts: np.ndarray) -> None:
-    rows = Rows(counts)
+    rows = RowSet(counts)
     stored = np.random.default_rng(len(counts)).integers(0, 99, len(rows))
     assert rows.sort(stored).tolist() == [stored[position] for _, _, position in slow_rows(counts)]
     assert np.array_equal(rows.unsort(rows.sort(stored)), stored)
@@ -54,19 +64,27 @@ def test_sort_and_unsort(counts: np.ndarray) -> None:
 
 @given(counts=COUNTS)
 def test_parts_are_the_rows_of_equal_number(counts: np.ndarray) -> None:
-    rows, most = Rows(counts), int(counts.max(initial=0))
-    assert [part.stop - part.start for part in rows.parts] == [int((counts > j).sum()) for j in range(most)]
+    rows, most = RowSet(counts), int(counts.max(initial=0))
+    assert [part.stop - part.start for part in rows.parts] == [
+        int((counts > j).sum()) for j in range(most)
+    ]
     for j, part in enumerate(rows.parts):
         assert rows.number[part].tolist() == [j] * (part.stop - part.start)
-    assert [k for part in rows.parts for k in range(part.start, part.stop)] == list(range(len(rows)))
+    assert [k for part in rows.parts for k in range(part.start, part.stop)] == list(
+        range(len(rows))
+    )
 
 
 @given(counts=COUNTS)
 def test_find(counts: np.ndarray) -> None:
-    rows = Rows(counts)
+    rows = RowSet(counts)
     place = {(event, number): row for row, (number, event, _) in enumerate(slow_rows(counts))}
-    asked = [(event, n) for event in range(len(counts)) for n in (-(2**63), -1, 0, 1, 5, 299, 300, 2**62)]
-    found = rows.find(np.array([e for e, _ in asked], np.int64), np.array([n for _, n in asked], np.int64))
+    asked = [
+        (event, n) for event in range(len(counts)) for n in (-(2**63), -1, 0, 1, 5, 299, 300, 2**62)
+    ]
+    found = rows.find(
+        np.array([e for e, _ in asked], np.int64), np.array([n for _, n in asked], np.int64)
+    )
     assert found.tolist() == [place.get(pair, -1) for pair in asked]
 
 
@@ -76,15 +94,18 @@ MISSING = object()
 class Slow:
     """A context as nested lists: `values[column][event][number]`, and what each relation means in so many words."""
 
-    def __init__(self, counts: dict[str, np.ndarray], collection: dict[str, str], seed: int) -> None:
+    def __init__(
+        self, counts: dict[str, np.ndarray], collection: dict[str, str], seed: int
+    ) -> None:
         rng = np.random.default_rng(seed)
         self.counts, self.collection = counts, collection
         self.values = {
-            name: [rng.integers(-3, 9, n).tolist() for n in counts[key].tolist()] for name, key in collection.items()
+            name: [rng.integers(-3, 9, n).tolist() for n in counts[key].tolist()]
+            for name, key in collection.items()
         }
 
     def context(self) -> Context:
-        rows = {key: Rows(c) for key, c in self.counts.items()}
+        rows = {key: RowSet(c) for key, c in self.counts.items()}
         context = Context(rows.__getitem__, self.collection)
         for name, key in self.collection.items():
             stored = np.array([v for event in self.values[name] for v in event], np.int64)
@@ -98,7 +119,13 @@ class Slow:
         else:
             own = self.collection[parent.column] == reader
             first = MISSING if own and number == 0 else 0
-            wanted = {"row": number, "event": 0, "previous": number - 1, "leading": first, "same": number}[parent.relation]
+            wanted = {
+                "row": number,
+                "event": 0,
+                "previous": number - 1,
+                "leading": first,
+                "same": number,
+            }[parent.relation]
         there = self.values[parent.column][event]
         return there[wanted] if wanted is not MISSING and 0 <= wanted < len(there) else MISSING
 
@@ -106,9 +133,21 @@ class Slow:
         return [(event, number) for number, event, _ in slow_rows(self.counts[reader])]
 
 
-COLLECTION = {"met": "", "nJet": "", "Jet_pt": "#nJet", "Jet_genIdx": "#nJet", "Gen_pt": "#nGen", "p4": "[4]"}
+COLLECTION = {
+    "met": "",
+    "nJet": "",
+    "Jet_pt": "#nJet",
+    "Jet_genIdx": "#nJet",
+    "Gen_pt": "#nGen",
+    "p4": "[4]",
+}
 READ = {
-    "": [Parent("row", "met"), Parent("leading", "Jet_pt"), Parent("leading", "p4"), Parent("reference", "Gen_pt", "nJet")],
+    "": [
+        Parent("row", "met"),
+        Parent("leading", "Jet_pt"),
+        Parent("leading", "p4"),
+        Parent("reference", "Gen_pt", "nJet"),
+    ],
     "#nJet": [
         Parent("row", "Jet_genIdx"),
         Parent("event", "met"),
@@ -120,12 +159,23 @@ READ = {
         Parent("reference", "Gen_pt", "Jet_genIdx"),
         Parent("reference", "Jet_pt", "Jet_genIdx"),
     ],
-    "[4]": [Parent("row", "p4"), Parent("previous", "p4"), Parent("leading", "p4"), Parent("same", "Jet_pt")],
+    "[4]": [
+        Parent("row", "p4"),
+        Parent("previous", "p4"),
+        Parent("leading", "p4"),
+        Parent("same", "Jet_pt"),
+    ],
 }
-EVENTS = st.lists(st.tuples(st.integers(0, 4) | st.sampled_from([0, 300]), st.integers(0, 4)), max_size=12)
+EVENTS = st.lists(
+    st.tuples(st.integers(0, 4) | st.sampled_from([0, 300]), st.integers(0, 4)), max_size=12
+)
 
 
-@pytest.mark.parametrize(("reader", "parent"), [(key, parent) for key, parents in READ.items() for parent in parents], ids=str)
+@pytest.mark.parametrize(
+    ("reader", "parent"),
+    [(key, parent) for key, parents in READ.items() for parent in parents],
+    ids=str,
+)
 @settings(max_examples=25)
 @given(events=EVENTS, seed=st.integers(0, 99))
 def test_relations(reader: str, parent: Parent, events: list[tuple[int, int]], seed: int) -> None:
@@ -138,7 +188,9 @@ def test_relations(reader: str, parent: Parent, events: list[tuple[int, int]], s
     for part in [slice(0, len(rows)), *(slice(a, b) for a, b in itertools.pairwise(edges))]:
         values, present = context.fetch(parent, reader, part)
         present = np.broadcast_to(present, len(values))
-        assert [v if p else MISSING for v, p in zip(values.tolist(), present.tolist(), strict=True)] == expected[part]
+        assert [
+            v if p else MISSING for v, p in zip(values.tolist(), present.tolist(), strict=True)
+        ] == expected[part]
         levels = context.gather([parent], reader, part)
         assert (levels.dtype, levels.shape) == (np.uint8, (1, part.stop - part.start))
         assert levels[0].tolist() == [0 if v is MISSING else v + 100 for v in expected[part]]
@@ -149,17 +201,27 @@ def test_gather_takes_parents_side_by_side(counts: np.ndarray) -> None:
     slow = Slow({"": np.ones(len(counts), np.int64), "#n": counts}, {"met": "", "pt": "#n"}, 0)
     context, rows = slow.context(), slow.rows("#n")
     whole, predicted = slice(0, len(rows)), np.arange(len(rows)).astype(np.uint8)
-    parents = [Parent("row", "pt"), Parent("index"), Parent("prediction"), Parent("event", "met"), Parent("row", "pt")]
+    parents = [
+        Parent("row", "pt"),
+        Parent("index"),
+        Parent("prediction"),
+        Parent("event", "met"),
+        Parent("row", "pt"),
+    ]
     found = context.gather(parents, "#n", whole, predicted)
     pt, met = slow.values["pt"], slow.values["met"]
     assert found.T.tolist() == [
-        [pt[e][n] + 100, 256 * n // (n + 8), predicted[k], met[e][0] + 100, pt[e][n] + 100] for k, (e, n) in enumerate(rows)
+        [pt[e][n] + 100, 256 * n // (n + 8), predicted[k], met[e][0] + 100, pt[e][n] + 100]
+        for k, (e, n) in enumerate(rows)
     ]
     assert context.gather([], "#n", whole).shape == (0, len(rows))
 
 
 def test_every_relation_is_tested() -> None:
-    assert {p.relation for parents in READ.values() for p in parents} | {"index", "prediction"} == set(RELATIONS)
+    assert {p.relation for parents in READ.values() for p in parents} | {
+        "index",
+        "prediction",
+    } == set(RELATIONS)
 
 
 def test_no_prediction_no_level() -> None:
@@ -182,10 +244,16 @@ def test_no_prediction_no_level() -> None:
 )
 def test_references_of_any_type(through: np.ndarray, found: list[int | None]) -> None:
     """What is no number of an object points to nothing, without a warning."""
-    rows = {"": Rows(np.ones(5, np.int64)), "#n": Rows(np.full(5, 2, np.int64))}
-    context = Context(rows.__getitem__, {"idx": "", "pt": "#n"}, values={"idx": through, "pt": rows["#n"].number * 10})
+    rows = {"": RowSet(np.ones(5, np.int64)), "#n": RowSet(np.full(5, 2, np.int64))}
+    context = Context(
+        rows.__getitem__,
+        {"idx": "", "pt": "#n"},
+        values={"idx": through, "pt": rows["#n"].number * 10},
+    )
     values, present = context.fetch(Parent("reference", "pt", "idx"), "", slice(0, 5))
-    assert [v // 10 if p else None for v, p in zip(values.tolist(), present.tolist(), strict=True)] == found
+    assert [
+        v // 10 if p else None for v, p in zip(values.tolist(), present.tolist(), strict=True)
+    ] == found
 
 
 COLUMNS = (
@@ -217,7 +285,9 @@ def test_event_columns_come_first() -> None:
     ],
     ids=str,
 )
-def test_named_columns_take_their_places_in_the_order_given(first: list[str], expected: list[str]) -> None:
+def test_named_columns_take_their_places_in_the_order_given(
+    first: list[str], expected: list[str]
+) -> None:
     assert [c.name for c in coding_order(COLUMNS, first)] == expected
 
 
@@ -228,12 +298,15 @@ def test_collections() -> None:
     assert collection_counts(COLUMNS[0], counters, 3).dtype == np.int64
     assert collection_counts(COLUMNS[1], counters, 3).tolist() == [4, 4, 4]
     assert collection_counts(COLUMNS[5], counters, 3).tolist() == [1, 1, 1]
-    assert len(Rows(collection_counts(COLUMNS[0], counters, 3))) == 257
+    assert len(RowSet(collection_counts(COLUMNS[0], counters, 3))) == 257
 
 
 NETWORK = Network((Layer(np.zeros((2, 2), np.int8), np.ones(2, np.uint8)),))
 POINT = Bins(np.array([0]), np.array([5]))
-TERMS = (Term(1.0, "x", (Parent("row", "b"),)), Term(2.0, "product", (Parent("row", "g"), Parent("reference", "h", "r"))))
+TERMS = (
+    Term(1.0, "x", (Parent("row", "b"),)),
+    Term(2.0, "product", (Parent("row", "g"), Parent("reference", "h", "r"))),
+)
 FLOW = LatticeFlow(
     {
         "a": ColumnFlow(POINT, (), NETWORK),

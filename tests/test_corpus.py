@@ -38,7 +38,11 @@ def columns() -> dict[str, Any]:
 
 def write_tree(file: Any, name: str, data: Mapping[str, Any]) -> None:
     kinds = {
-        key: "string" if isinstance(v, list) else ak.type(v).content if isinstance(v, ak.Array) else v.dtype
+        key: "string"
+        if isinstance(v, list)
+        else ak.type(v).content
+        if isinstance(v, ak.Array)
+        else v.dtype
         for key, v in data.items()
     }
     file.mktree(name, kinds).extend(dict(data))
@@ -52,7 +56,9 @@ def write_root(path: Path, **changed: Any) -> Path:
 
 
 def states(original: Path, back: Path, declared: Declared | None = None) -> dict[str, str]:
-    return {f.name: f.state for f in compare(original, back, declared).findings if f.state != "same"}
+    return {
+        f.name: f.state for f in compare(original, back, declared).findings if f.state != "same"
+    }
 
 
 def test_the_same_file_is_whole(tmp_path: Path) -> None:
@@ -86,12 +92,22 @@ def test_a_branch_that_is_gone_is_lost_unless_it_is_named(tmp_path: Path) -> Non
     declared.add_json({"left_out": [{"name": "Events/w", "reason": "too odd"}]})
     assert states(original, back, declared) == {"Events/w": "named"}
     other = Declared()
-    other.add_json({"left_out": [{"name": "Events/other", "reason": "too odd"}], "tables": [{"columns": [{"name": "w"}]}]})
+    other.add_json(
+        {
+            "left_out": [{"name": "Events/other", "reason": "too odd"}],
+            "tables": [{"columns": [{"name": "w"}]}],
+        }
+    )
     assert states(original, back, other) == {"Events/w": "missing"}
 
 
 @pytest.mark.parametrize(
-    "said", [{"renamed": {"Events/w": "w_2"}}, {"renamed": [{"name": "w", "to": "w_2"}]}, {"notes": ["w: named w_2"]}]
+    "said",
+    [
+        {"renamed": {"Events/w": "w_2"}},
+        {"renamed": [{"name": "w", "to": "w_2"}]},
+        {"notes": ["w: named w_2"]},
+    ],
 )
 def test_a_renamed_branch_has_to_be_declared(tmp_path: Path, said: dict[str, Any]) -> None:
     original = write_root(tmp_path / "a.root", w=np.arange(N))
@@ -236,7 +252,9 @@ class Flow:
 
     def __init__(self, back: Path, **said: Ran | list[Ran]) -> None:
         self._back = back
-        self._said = {command: list(ran) if isinstance(ran, list) else [ran] for command, ran in said.items()}
+        self._said = {
+            command: list(ran) if isinstance(ran, list) else [ran] for command, ran in said.items()
+        }
         self.commands: list[list[str]] = []
 
     def __call__(self, arguments: list[str], limits: Limits, folder: Path) -> Ran:
@@ -264,7 +282,9 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     return original, back
 
 
-REFUSAL = Ran(2, err="flowtuple: a.npz: cannot carry events/y: it is odd; leave it out with --drop\n")
+REFUSAL = Ran(
+    2, err="flowtuple: a.npz: cannot carry events/y: it is odd; leave it out with --drop\n"
+)
 LEFT_OUT = Ran(0, out=json.dumps({"left_out": [{"name": "y", "reason": "it is odd"}]}))
 
 
@@ -286,11 +306,15 @@ def test_whole_but_for_what_was_named(pair: tuple[Path, Path], tmp_path: Path) -
     assert kind_of(*pair, tmp_path, info=LEFT_OUT)[0] == NAMED
 
 
-def test_a_refusal_is_wrong_where_everything_can_be_read(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_refusal_is_wrong_where_everything_can_be_read(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
     assert kind_of(*pair, tmp_path, compress=[REFUSAL, LEFT_OUT])[0] == WRONG
 
 
-def test_a_whole_refusal_is_wrong_where_everything_can_be_read(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_whole_refusal_is_wrong_where_everything_can_be_read(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
     assert kind_of(*pair, tmp_path, compress=REFUSAL)[0] == WRONG
 
 
@@ -308,8 +332,12 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     assert kind_of(original, original, tmp_path, compress=REFUSAL)[0] == REFUSED
 
 
-def test_a_format_that_cannot_hold_it_is_right_only_if_it_was_said_before(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    refusal = Ran(2, err="flowtuple: column 'y' cannot be npz; write .parquet, or leave it out with --drop\n")
+def test_a_format_that_cannot_hold_it_is_right_only_if_it_was_said_before(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    refusal = Ran(
+        2, err="flowtuple: column 'y' cannot be npz; write .parquet, or leave it out with --drop\n"
+    )
     warned = Ran(0, out=json.dumps({"warnings": ["column y cannot be npz"]}))
     flow = [refusal, Ran(0), Ran(0)]  # the format that is advised, then --drop
     assert kind_of(*pair, tmp_path, decompress=list(flow))[0] == WRONG
@@ -359,9 +387,16 @@ def _refusing() -> None:
 
 @pytest.mark.parametrize(
     ("work", "limits", "code"),
-    [(_endless, Limits(0.3, 0), -9), (_greedy, Limits(20, 8 << 30), 1), (_refusing, LIMITS, 2), (lambda: None, LIMITS, 0)],
+    [
+        (_endless, Limits(0.3, 0), -9),
+        (_greedy, Limits(20, 8 << 30), 1),
+        (_refusing, LIMITS, 2),
+        (lambda: None, LIMITS, 0),
+    ],
 )
-def test_a_step_has_limits(tmp_path: Path, work: Callable[[], None], limits: Limits, code: int) -> None:
+def test_a_step_has_limits(
+    tmp_path: Path, work: Callable[[], None], limits: Limits, code: int
+) -> None:
     ran = run_forked(work, limits, tmp_path)
     assert ran.code == code
     assert ran.late == (code == -9)
@@ -378,14 +413,20 @@ def test_a_file_goes_through_flowtuple_and_back(tmp_path: Path) -> None:
 
 
 def test_the_comparison_needs_no_flowtuple() -> None:
-    readers = ", ".join(f"independent.{path.stem}" for path in (TOOLS / "independent").glob("*.py") if path.stem != "__init__")
+    readers = ", ".join(
+        f"independent.{path.stem}"
+        for path in (TOOLS / "independent").glob("*.py")
+        if path.stem != "__init__"
+    )
     code = f"import sys, {readers}; sys.exit(any(name.startswith('flowtuple') for name in sys.modules))"
     subprocess.run([sys.executable, "-c", code], cwd=TOOLS, check=True)
 
 
 def test_without_root_the_script_for_it_says_so() -> None:
     code = "import sys; sys.modules['ROOT'] = None; import root_check"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=TOOLS, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=TOOLS, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 1
     assert ran.stderr.count("\n") == 1
     assert "pip install root" in ran.stderr

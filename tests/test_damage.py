@@ -16,7 +16,9 @@ from flowtuple.errors import Corrupt, TooNew, Truncated
 from flowtuple.io.memory import dataset_from_memory
 
 NAMES = ("given", "plain", "bounds")
-STEP = 7 if os.environ.get("FLOWTUPLE_DAMAGE") == "all" else 199  # between bytes of which every change is tried
+STEP = (
+    7 if os.environ.get("FLOWTUPLE_DAMAGE") == "all" else 199
+)  # between bytes of which every change is tried
 ENDS = 20  # first and last bytes of which every change is tried, too, one in four
 DAMAGED = (Corrupt, Truncated, TooNew)
 
@@ -44,7 +46,11 @@ def noticed(path: Path, supplied: Dataset) -> str:
                 read_all(table)
             return f"read with {len(file.carried)} objects"
     except DAMAGED as error:
-        return type(error).__name__ if str(error).startswith(f"{path}: ") else f"does not name its file: {error}"
+        return (
+            type(error).__name__
+            if str(error).startswith(f"{path}: ")
+            else f"does not name its file: {error}"
+        )
     except Exception as error:
         return repr(error)
 
@@ -55,7 +61,9 @@ def with_byte(path: Path, position: int, value: int) -> None:
         stream.write(bytes([value]))
 
 
-def changes(path: Path, supplied: Dataset, position: int, values: list[int]) -> dict[tuple[int, int], str]:
+def changes(
+    path: Path, supplied: Dataset, position: int, values: list[int]
+) -> dict[tuple[int, int], str]:
     """What reading ends in where one byte is changed to each of some values."""
     old, found = path.read_bytes()[position], {}
     for value in values:
@@ -67,7 +75,11 @@ def changes(path: Path, supplied: Dataset, position: int, values: list[int]) -> 
 
 
 def unexpected(found: dict[tuple[int, int], str]) -> dict[tuple[int, int], str]:
-    return {place: error for place, error in found.items() if error not in ("Corrupt", "Truncated", "TooNew")}
+    return {
+        place: error
+        for place, error in found.items()
+        if error not in ("Corrupt", "Truncated", "TooNew")
+    }
 
 
 def test_the_file_itself_is_read(copied, supplied):

@@ -13,7 +13,7 @@ from flowtuple.data.table import difference, read_all
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.io.memory import dataset_from_memory
 from flowtuple.model.draw import column_key, draw
-from flowtuple.model.events import Drawn
+from flowtuple.model.events import SampledTable
 from flowtuple.model.index_sampler import at_random
 from flowtuple.model.score import score
 from flowtuple.model.surprise import expectation
@@ -33,9 +33,21 @@ def events(seed: int) -> dict[str, object]:
     draw = np.random.default_rng(seed)
     made = dependent_events(EVENTS, seed)
     n = draw.integers(0, 5, EVENTS).astype(np.int32)
-    sentinel = np.where(draw.random(EVENTS) < 0.2, -999, draw.normal(0, 1, EVENTS)).astype(np.float32)
-    ids = {"run": np.full(EVENTS, 321, np.uint32), "event": draw.integers(0, 10**9, EVENTS).astype(np.uint64)}
-    return {**ids, **made, "n": n, "twice": (2 * n).astype(np.int32), "score": sentinel, "always": np.ones(EVENTS, np.int8)}
+    sentinel = np.where(draw.random(EVENTS) < 0.2, -999, draw.normal(0, 1, EVENTS)).astype(
+        np.float32
+    )
+    ids = {
+        "run": np.full(EVENTS, 321, np.uint32),
+        "event": draw.integers(0, 10**9, EVENTS).astype(np.uint64),
+    }
+    return {
+        **ids,
+        **made,
+        "n": n,
+        "twice": (2 * n).astype(np.int32),
+        "score": sentinel,
+        "always": np.ones(EVENTS, np.int8),
+    }
 
 
 def test_draws_follow_the_frequencies() -> None:
@@ -47,12 +59,18 @@ def test_draws_follow_the_frequencies() -> None:
     n = 200_000
     q = draw(logits, starts, spans, np.zeros(4, bool), 7, np.arange(n), np.zeros(n, np.int64))
     shares = np.array([np.mean(q == 0), np.mean((q >= 10) & (q < 15)), np.mean(q == 20)])
-    assert np.allclose(shares, np.array([1, 2, 4]) / 7, atol=0.005)  # the last symbol, the likeliest, is never drawn
+    assert np.allclose(
+        shares, np.array([1, 2, 4]) / 7, atol=0.005
+    )  # the last symbol, the likeliest, is never drawn
     assert np.allclose(np.bincount(q[(q >= 10) & (q < 15)] - 10) / n, 2 / 35, atol=0.003)
 
 
 def test_draws_depend_on_seed_column_event_and_object_alone() -> None:
-    logits, starts, spans = np.zeros((1, 2), np.int16), np.array([0, -(2**63)]), np.array([2**40, 2**64 - 1], np.uint64)
+    logits, starts, spans = (
+        np.zeros((1, 2), np.int16),
+        np.array([0, -(2**63)]),
+        np.array([2**40, 2**64 - 1], np.uint64),
+    )
 
     def some(key: int, event: np.ndarray, number: np.ndarray) -> np.ndarray:
         return draw(logits, starts, spans, np.zeros(2, bool), key, event, number)
@@ -65,17 +83,22 @@ def test_draws_depend_on_seed_column_event_and_object_alone() -> None:
     assert not np.intersect1d(whole, some(column_key(1, "t", "y"), event, number)).size
 
 
-def test_any_range_block_and_number_of_threads_gives_the_same_events(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_range_block_and_number_of_threads_gives_the_same_events(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with ft.open(model) as file:
         coding = file.table().coding
-    whole = read_all(Drawn("events", coding, 500, at_random(9, "events"), workers=1))
+    whole = read_all(SampledTable("events", coding, 500, at_random(9, "events"), workers=1))
     names = [c.name for c in whole.columns]
     monkeypatch.setattr("flowtuple.model.events.BLOCK", 77)
-    again = Drawn("events", coding, 500, at_random(9, "events"), workers=2)
+    again = SampledTable("events", coding, 500, at_random(9, "events"), workers=2)
     assert difference(read_all(again), whole) is None
     assert difference(again.read(names, 123, 345), whole.read(names, 123, 345)) is None
     assert difference(again.read(["Jet_eta"], 10, 20), whole.read(["Jet_eta"], 10, 20)) is None
-    assert difference(read_all(Drawn("events", coding, 500, at_random(10, "events"))), whole) is not None
+    assert (
+        difference(read_all(SampledTable("events", coding, 500, at_random(10, "events"))), whole)
+        is not None
+    )
 
 
 def test_events_are_whole(model: Path) -> None:
@@ -106,7 +129,9 @@ def test_references_point_at_objects_that_are_there(tmp_path: Path) -> None:
     assert ak.all(drawn.Muon_jetIdx < ak.num(drawn.Jet_pt))
     assert set(ak.flatten(drawn.Muon_jetIdx).tolist()) == {-1, 0, 1, 2}
     with ft.open(tmp_path / "m.flow") as file:
-        alone = Drawn("events", file.table().coding, 5000, at_random(1, "events")).read(["Muon_jetIdx"], 0, 5000)
+        alone = SampledTable("events", file.table().coding, 5000, at_random(1, "events")).read(
+            ["Muon_jetIdx"], 0, 5000
+        )
     assert alone["Muon_jetIdx"].tolist() == ak.flatten(drawn.Muon_jetIdx).tolist()
 
 
@@ -146,9 +171,13 @@ def test_bits_are_those_of_the_file(model: Path, tmp_path: Path) -> None:
         coding = file.table().coding
     found = score(read_all(table), coding)
     whole = 8 * len(encode_chunk(read_all(table), coding))
-    ids = 8 * sum(len(encode_chunk(read_all(table, [n]), _without_flow(coding, n))) for n in ("event",))
+    ids = 8 * sum(
+        len(encode_chunk(read_all(table, [n]), _without_flow(coding, n))) for n in ("event",)
+    )
     assert abs(found.total.sum() - (whole - ids)) < 0.02 * whole
-    assert found.values.sum() == sum(np.asarray(ak.num(v)).sum() if n.startswith("Jet") else EVENTS for n, v in _scored(table))
+    assert found.values.sum() == sum(
+        np.asarray(ak.num(v)).sum() if n.startswith("Jet") else EVENTS for n, v in _scored(table)
+    )
 
 
 def _without_flow(coding, name):
@@ -171,7 +200,9 @@ def test_scores_do_not_depend_on_neighbours(tmp_path: Path) -> None:
     ft.train({"x": x, "y": x + draw.integers(0, 3, 6000)}, tmp_path / "m.flow", effort="fast")
     some = {"x": x[:5], "y": x[:5] + 1}
     beside = {"x": np.append(x[:5], 7), "y": np.append(some["y"], 2**60)}
-    alone, together = (ft.score(tmp_path / "m.flow", events).bits.to_numpy() for events in (some, beside))
+    alone, together = (
+        ft.score(tmp_path / "m.flow", events).bits.to_numpy() for events in (some, beside)
+    )
     assert np.array_equal(alone, together[:5])
     assert together[5] > 50
 
@@ -179,7 +210,11 @@ def test_scores_do_not_depend_on_neighbours(tmp_path: Path) -> None:
 def test_probabilities_of_a_column_add_up_to_one(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     n = draw.integers(0, 7, 5000).astype(np.int8)
-    ft.train({"n": n, "m": (n + draw.integers(0, 3, 5000)).astype(np.int8)}, tmp_path / "m.flow", effort="fast")
+    ft.train(
+        {"n": n, "m": (n + draw.integers(0, 3, 5000)).astype(np.int8)},
+        tmp_path / "m.flow",
+        effort="fast",
+    )
     grid = np.array([(n, m) for n in range(-5, 15) for m in range(-5, 20)], np.int8)
     scores = ft.score(tmp_path / "m.flow", {"n": grid[:, 0], "m": grid[:, 1]})
     assert abs(np.exp(scores.log_prob).to_numpy().sum() - 1) < 2e-3
@@ -189,14 +224,16 @@ def test_surprise_of_the_models_own_events_is_standard(model: Path) -> None:
     with ft.open(model) as file:
         coding = file.table().coding
     found = expectation("events", coding).surprise(
-        score(read_all(Drawn("events", coding, 3000, at_random(77, "events"))), coding).bits
+        score(read_all(SampledTable("events", coding, 3000, at_random(77, "events"))), coding).bits
     )
     assert abs(found.mean()) < 0.1
     assert 0.5 < found.std() < 2
 
 
 def test_likelihood_ratio_tells_two_models_apart(model: Path, tmp_path: Path) -> None:
-    shifted = events(3) | {"score": (np.random.default_rng(3).normal(1.5, 1, EVENTS)).astype(np.float32)}
+    shifted = events(3) | {
+        "score": (np.random.default_rng(3).normal(1.5, 1, EVENTS)).astype(np.float32)
+    }
     ft.train(shifted, tmp_path / "other.flow", tolerance={"*": "abs:0.01"}, effort="fast")
     own = ft.score(model, events(4), against=tmp_path / "other.flow")
     others = ft.score(model, shifted, against=tmp_path / "other.flow")
@@ -206,7 +243,10 @@ def test_likelihood_ratio_tells_two_models_apart(model: Path, tmp_path: Path) ->
 def test_a_model_without_densities_is_refused_by_column(tmp_path: Path) -> None:
     table = dataset_from_memory(dependent_events(300, 1)).tables["events"]
     write_model(table, tmp_path / "m.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
-    with pytest.raises(Unsupported, match=r"column 'a' and 1 more of table 'events' has no density .*without --lean"):
+    with pytest.raises(
+        Unsupported,
+        match=r"column 'a' and 1 more of table 'events' has no density .*without --lean",
+    ):
         ft.sample(tmp_path / "m.flow", 10)
 
 
@@ -218,7 +258,10 @@ def test_a_model_without_densities_is_refused_by_column(tmp_path: Path) -> None:
         ({"n": 5, "seed": -1}, "seed -1 is not"),
         ({"given": {"x": [1.0]}}, "has no column of"),
         ({"given": {"a": [1]}}, "column 'a' is int64, not float32"),
-        ({"given": {"a": np.ones(3, np.float32)}, "n": 4}, "cannot draw 4 events from 3 given ones"),
+        (
+            {"given": {"a": np.ones(3, np.float32)}, "n": 4},
+            "cannot draw 4 events from 3 given ones",
+        ),
         ({"n": 5, "tree": "Evnts"}, "no tree 'Evnts'; nearest: events"),
     ],
 )

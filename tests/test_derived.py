@@ -72,7 +72,10 @@ class TestCuts:
             ("-" * 900 + "x > 1", "cannot be read"),
             ("x > " + "9" * 400, "cannot be read"),
             ("x > 0" + " " * 996 + "and x > 100", "too long"),
-            ("x > 1 & y < 2", "joins 'x > .*', which is no condition|joins '1', which is no condition"),
+            (
+                "x > 1 & y < 2",
+                "joins 'x > .*', which is no condition|joins '1', which is no condition",
+            ),
             ("x > 1 and 1", "joins '1', which is no condition"),
             ("-(x > 1)", "calculates with 'x > 1'"),
             ("(x > 1) - (y > 1) > 0", "calculates with 'x > 1'"),
@@ -89,7 +92,10 @@ class TestCuts:
             apply_cut("x > 1", x, none, paired=False)
 
     def test_paired_rows_are_counted(self) -> None:
-        before, after = rows("a", np.array([1.0, 2.0, 3.0, 4.0])), rows("b", np.array([2.5, 1.9, 3.0, 4.0]))
+        before, after = (
+            rows("a", np.array([1.0, 2.0, 3.0, 4.0])),
+            rows("b", np.array([2.5, 1.9, 3.0, 4.0])),
+        )
         cut = apply_cut("x > 1.95", before, after, paired=True)
         assert (cut.gained, cut.lost) == (1, 1)
         assert (cut.efficiency, cut.purity) == (2 / 3, 2 / 3)
@@ -112,7 +118,11 @@ class TestDerived:
         draw = np.random.default_rng(3)
         counts = draw.integers(0, 5, 300)
         n = counts.sum()
-        columns = {"pt": draw.exponential(50, n), "eta": draw.normal(0, 2, n), "phi": draw.uniform(-np.pi, np.pi, n)}
+        columns = {
+            "pt": draw.exponential(50, n),
+            "eta": draw.normal(0, 2, n),
+            "phi": draw.uniform(-np.pi, np.pi, n),
+        }
         columns["mass"] = draw.exponential(5, n)
         record = {f"Jet_{k}": ak.unflatten(v, counts) for k, v in columns.items()}
         return ak.zip({**record, "w": draw.uniform(0.5, 1.5, 300)}, depth_limit=1)
@@ -122,18 +132,24 @@ class TestDerived:
         found = derived_rows(open_dataset(events), "Jet")
         got = dict(zip(found.columns, found.values.T, strict=True))
         two = ak.num(events["Jet_pt"]) >= 2
-        leading = [ak.to_numpy(events[two][f"Jet_{k}"][:, :2]) for k in ("pt", "eta", "phi", "mass")]
+        leading = [
+            ak.to_numpy(events[two][f"Jet_{k}"][:, :2]) for k in ("pt", "eta", "phi", "mass")
+        ]
         assert np.allclose(got["Jet_mjj"][ak.to_numpy(two)], dijet_mass(*leading), rtol=1e-6)
         assert (got["Jet_mjj"][~ak.to_numpy(two)] == ABSENT).all()
         assert np.allclose(got["Jet_HT"], ak.to_numpy(ak.sum(events["Jet_pt"], axis=1)))
         phi = leading[2]
         dphi = np.angle(np.exp(1j * (phi[:, 0] - phi[:, 1])))
-        assert np.allclose(got["Jet_dRjj"][ak.to_numpy(two)], np.hypot(leading[1][:, 0] - leading[1][:, 1], dphi))
+        assert np.allclose(
+            got["Jet_dRjj"][ak.to_numpy(two)], np.hypot(leading[1][:, 0] - leading[1][:, 1], dphi)
+        )
         px = ak.to_numpy(ak.sum(events["Jet_pt"] * np.cos(events["Jet_phi"]), axis=1))
         py = ak.to_numpy(ak.sum(events["Jet_pt"] * np.sin(events["Jet_phi"]), axis=1))
         assert np.allclose(got["Jet_MHT"], np.hypot(px, py))
         assert np.allclose(got["nJet"], ak.to_numpy(ak.num(events["Jet_pt"])))
-        assert np.array_equal(derived_rows(open_dataset(events), "Jet", "w").weights, ak.to_numpy(events["w"]))
+        assert np.array_equal(
+            derived_rows(open_dataset(events), "Jet", "w").weights, ak.to_numpy(events["w"])
+        )
 
     def test_what_is_missing_is_named(self) -> None:
         events = self.events()
@@ -142,7 +158,9 @@ class TestDerived:
         with pytest.raises(InvalidArgument, match="no column 'Jet_mass'"):
             derived_rows(open_dataset(events[["Jet_pt", "Jet_eta", "Jet_phi"]]), "Jet")
         flat = {f"Jet_{k}": np.ones(3) for k in ("pt", "eta", "phi", "mass")}
-        with pytest.raises(InvalidArgument, match="is no number of each Jet; --derived takes a collection"):
+        with pytest.raises(
+            InvalidArgument, match="is no number of each Jet; --derived takes a collection"
+        ):
             derived_rows(open_dataset(flat), "Jet")
 
     def test_compared(self) -> None:
@@ -170,7 +188,9 @@ class TestRatio:
         # 0.986 +- 0.006, 12 models
         assert np.polyfit(truth, found.other, 1)[0] == pytest.approx(1, abs=0.1)
         weight = np.exp(found.other)
-        assert found.effective == pytest.approx(weight.sum() ** 2 / len(weight) / np.square(weight).sum())
+        assert found.effective == pytest.approx(
+            weight.sum() ** 2 / len(weight) / np.square(weight).sum()
+        )
         assert 0.05 < found.effective < 0.8  # 0.237 +- 0.047, 12 models; e^-1 for the true ratio
         worst = [f for f in found.failures if f.sample == "other"]
         assert len(worst) == 10
@@ -178,19 +198,30 @@ class TestRatio:
 
     def test_equal_samples(self) -> None:
         draw = np.random.default_rng(1)
-        found = density_ratio(rows("a", draw.normal(0, 1, 1000)), rows("b", draw.normal(0, 1, 1000)))
+        found = density_ratio(
+            rows("a", draw.normal(0, 1, 1000)), rows("b", draw.normal(0, 1, 1000))
+        )
         error = (found.auc.high - found.auc.low) / (2 * 1.96)
         assert abs(found.auc.value - 0.5) < 4 * error  # -0.13 +- 0.63 errors, 12 models
         assert found.effective > 0.7  # 0.882 +- 0.022, 12 models
 
     def test_too_few(self) -> None:
         few = rows("a", np.arange(50.0))
-        with pytest.raises(InvalidArgument, match=r"a: has 50 rows in 50 events; .* needs 100 in 50 of each"):
+        with pytest.raises(
+            InvalidArgument, match=r"a: has 50 rows in 50 events; .* needs 100 in 50 of each"
+        ):
             density_ratio(few, few)
         crowded = Rows("b", ("x",), np.arange(120.0)[:, None], np.zeros(120, np.int64), 30)
         with pytest.raises(InvalidArgument, match="b: has 120 rows in 1 events"):
             density_ratio(crowded, crowded)
-        negative = Rows("c", ("x",), np.arange(120.0)[:, None], np.arange(120), 120, np.where(np.arange(120) % 9, 1.0, -1.0))
+        negative = Rows(
+            "c",
+            ("x",),
+            np.arange(120.0)[:, None],
+            np.arange(120),
+            120,
+            np.where(np.arange(120) % 9, 1.0, -1.0),
+        )
         with pytest.raises(InvalidArgument, match="c: has negative weights"):
             density_ratio(negative, negative)
 
@@ -200,21 +231,37 @@ class TestRatio:
         weighted = Rows("b", ("x",), x[:, None], np.arange(2000), 2000, weights)
         found = density_ratio(rows("a", -x), weighted)
         weight = weights * np.exp(found.other)
-        assert found.effective == pytest.approx(weight.sum() ** 2 / len(weight) / np.square(weight).sum())
+        assert found.effective == pytest.approx(
+            weight.sum() ** 2 / len(weight) / np.square(weight).sum()
+        )
         assert found.effective < 0.6  # 0.40 +- 0.04, 13 models; 0.9 if weights did not count
 
     def test_in_a_comparison(self, tmp_path: Path) -> None:
         draw = np.random.default_rng(1)
         a, b = {"x": draw.normal(0, 1, 600)}, {"x": draw.normal(2, 1, 600)}
-        found = ft.compare(a, b, tmp_path / "out", tests=["ks"], permutations=100, ratio=True, cuts=["x > 1"], paired=True)
+        found = ft.compare(
+            a,
+            b,
+            tmp_path / "out",
+            tests=["ks"],
+            permutations=100,
+            ratio=True,
+            cuts=["x > 1"],
+            paired=True,
+        )
         content = json.loads((tmp_path / "out" / "compare.json").read_text())
         assert content["ratio"]["auc"]["value"] == found.ratio.auc.value
         assert content["cuts"][0]["gained"] == found.cuts[0].gained > 300
         stored = open_dataset(tmp_path / "out" / "ratio.npz").tables
-        assert np.array_equal(stored["other"].read(["log_ratio"], 0, 600).data["log_ratio"], found.ratio.other)
+        assert np.array_equal(
+            stored["other"].read(["log_ratio"], 0, 600).data["log_ratio"], found.ratio.other
+        )
         with pytest.raises(InvalidArgument, match="leave out --paired"):
             ft.compare(a, {"x": b["x"][:500]}, cuts=["x > 1"], paired=True)
-        with pytest.raises(InvalidArgument, match="1 rows with NaN or infinite values were dropped; leave out --paired"):
+        with pytest.raises(
+            InvalidArgument,
+            match="1 rows with NaN or infinite values were dropped; leave out --paired",
+        ):
             ft.compare(a, {"x": np.append(b["x"][:599], np.nan)}, cuts=["x > 1"], paired=True)
         with pytest.raises(InvalidArgument, match="--paired says how rows of a --cut are counted"):
             ft.compare(a, b, paired=True)
@@ -225,9 +272,15 @@ class TestSeparation:
         from sklearn.metrics import roc_auc_score
 
         draw = np.random.default_rng(0)
-        scores, wanted, weight = np.round(draw.normal(0, 1, 500), 1), draw.random(500) < 0.3, draw.random(500)
+        scores, wanted, weight = (
+            np.round(draw.normal(0, 1, 500), 1),
+            draw.random(500) < 0.3,
+            draw.random(500),
+        )
         found = area_under_roc(scores, wanted, weight)
-        assert found.value == pytest.approx(roc_auc_score(wanted, scores, sample_weight=weight), rel=1e-12)
+        assert found.value == pytest.approx(
+            roc_auc_score(wanted, scores, sample_weight=weight), rel=1e-12
+        )
 
     def test_the_interval_covers(self) -> None:
         inside = 0
@@ -252,18 +305,30 @@ class TestSeparation:
         assert found["surprise"].value < 0.5  # signal lies where background is densest
         assert (tmp_path / "roc.png").read_bytes()[:4] == b"\x89PNG"
         np.savez(tmp_path / "data.npz", **data)
-        arguments = ["score", str(tmp_path / "b.flow"), str(tmp_path / "data.npz"), "--against", str(tmp_path / "s.flow")]
-        ended = CliRunner().invoke(app, [*arguments, "--label", "label", "--json", "-o", str(tmp_path / "s.npz")])
+        arguments = [
+            "score",
+            str(tmp_path / "b.flow"),
+            str(tmp_path / "data.npz"),
+            "--against",
+            str(tmp_path / "s.flow"),
+        ]
+        ended = CliRunner().invoke(
+            app, [*arguments, "--label", "label", "--json", "-o", str(tmp_path / "s.npz")]
+        )
         assert json.loads(ended.stdout)["-log_ratio"]["value"] == found["-log_ratio"].value
         assert open_dataset(tmp_path / "s.npz").table("events").num_entries == 4000
         with pytest.raises(InvalidArgument, match=r"no column 'lable'.*nearest: label"):
             ft.score(tmp_path / "b.flow", data, label="lable")
-        with pytest.raises(InvalidArgument, match="has learned the label 'x'; train it with --exclude x"):
+        with pytest.raises(
+            InvalidArgument, match="has learned the label 'x'; train it with --exclude x"
+        ):
             ft.score(tmp_path / "b.flow", data, label="x")
         with pytest.raises(InvalidArgument, match="have no label"):
             ft.separation(ft.score(tmp_path / "b.flow", data))
         with pytest.raises(InvalidArgument, match="all rows have the same label"):
-            ft.separation(ft.score(tmp_path / "b.flow", {"x": x, "label": np.ones(4000)}, label="label"))
+            ft.separation(
+                ft.score(tmp_path / "b.flow", {"x": x, "label": np.ones(4000)}, label="label")
+            )
 
 
 class TestPresets:
@@ -272,11 +337,15 @@ class TestPresets:
         lines = [",".join(f"{v:.3e}" for v in [k % 2, *draw.normal(0, 1, 28)]) for k in range(60)]
         (tmp_path / "HIGGS.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
         higgs = ft.preset("higgs")
-        table = open_dataset(tmp_path / "HIGGS.csv.gz", ft.events.source.ReadOptions(names=higgs.names)).table("events")
+        table = open_dataset(
+            tmp_path / "HIGGS.csv.gz", ft.events.source.ReadOptions(names=higgs.names)
+        ).table("events")
         assert [c.name for c in table.columns][:2] == ["label", "lepton_pt"]
         assert len(table.columns) == 29
         out = str(tmp_path / "h.ftup")
-        ended = CliRunner().invoke(app, ["compress", str(tmp_path / "HIGGS.csv.gz"), "-o", out, "--preset", "higgs"])
+        ended = CliRunner().invoke(
+            app, ["compress", str(tmp_path / "HIGGS.csv.gz"), "-o", out, "--preset", "higgs"]
+        )
         assert ended.exit_code == 0
         with ft.open(out) as file:
             assert {c.name: c.role for c in file.table().columns}["label"] == "label"
@@ -290,11 +359,26 @@ class TestTrainCommand:
     def test_mix_flow_and_report(self, tmp_path: Path) -> None:
         draw = np.random.default_rng(0)
         for name, mean in (("a", 0.0), ("b", 10.0)):
-            np.savez(tmp_path / f"{name}.npz", x=draw.normal(mean, 1, 500), y=draw.normal(0, 1, 500))
+            np.savez(
+                tmp_path / f"{name}.npz", x=draw.normal(mean, 1, 500), y=draw.normal(0, 1, 500)
+            )
         sources = [str(tmp_path / "a.npz"), f"{tmp_path / 'b.npz'}:0"]
-        options = ["--flow", "maf", "--epochs", "40", "--batch", "64", "--hidden", "8,8", "--transform", "y=standard"]
+        options = [
+            "--flow",
+            "maf",
+            "--epochs",
+            "40",
+            "--batch",
+            "64",
+            "--hidden",
+            "8,8",
+            "--transform",
+            "y=standard",
+        ]
         options += ["--report", str(tmp_path / "r")]
-        ended = CliRunner().invoke(app, ["train", *sources, "-o", str(tmp_path / "m.flow"), *options])
+        ended = CliRunner().invoke(
+            app, ["train", *sources, "-o", str(tmp_path / "m.flow"), *options]
+        )
         assert ended.exit_code == 0, ended.output
         assert "loss" in (tmp_path / "r" / "train.html").read_text().lower()
         # 0.087 +- 0.015, 13 models
@@ -311,7 +395,9 @@ class TestTrainCommand:
     )
     def test_bad_options(self, tmp_path: Path, options: list[str], message: str) -> None:
         np.savez(tmp_path / "a.npz", x=np.arange(50.0))
-        ended = CliRunner().invoke(app, ["train", str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.flow"), *options])
+        ended = CliRunner().invoke(
+            app, ["train", str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.flow"), *options]
+        )
         assert isinstance(ended.exception, InvalidArgument)
         assert message in str(ended.exception)
 

@@ -41,7 +41,11 @@ def links(page: Path) -> Iterator[str]:
     """Targets within the repository."""
     text = re.sub(r"(`+)(?!`).+?(?<!`)\1(?!`)", "", prose(page))
     for pattern in LINKS:
-        yield from (target for target in pattern.findall(text) if not re.match(r"[a-z][a-z0-9+.-]*:|//", target))
+        yield from (
+            target
+            for target in pattern.findall(text)
+            if not re.match(r"[a-z][a-z0-9+.-]*:|//", target)
+        )
 
 
 def broken(page: Path) -> list[str]:
@@ -68,7 +72,9 @@ def test_pages_have_links_to_follow() -> None:
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
-    (tmp_path / "other.md").write_text("# p_T of `Jet_pt`, and [more](x.md)\n\n## Again\n\n```\n# none\n```\n\n## Again\n")
+    (tmp_path / "other.md").write_text(
+        "# p_T of `Jet_pt`, and [more](x.md)\n\n## Again\n\n```\n# none\n```\n\n## Again\n"
+    )
     assert anchors(tmp_path / "other.md") == {"p_t-of-jet_pt-and-more", "again", "again-1"}
     page = tmp_path / "page.md"
     page.write_text(

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
 import flowtuple as ft  # noqa: E402
-from flowtuple.api.engines import load_rows, steady  # noqa: E402
+from flowtuple.api.engines import load_rows, single_torch_thread  # noqa: E402
 from flowtuple.cli.app import app  # noqa: E402
 from flowtuple.data.table import table_to_awkward  # noqa: E402
 from flowtuple.errors import Corrupt, InvalidArgument  # noqa: E402
@@ -22,7 +22,7 @@ from flowtuple.file.file import File  # noqa: E402
 from flowtuple.flows.options import RowFlow, Shape, Training  # noqa: E402
 from flowtuple.io.source import open_dataset  # noqa: E402
 from flowtuple.simulation.simulator import Simulated  # noqa: E402
-from flowtuple.simulation.spec import Recipe  # noqa: E402
+from flowtuple.simulation.spec import SimulationSpec  # noqa: E402
 
 SMALL = Shape(transforms=3, hidden=(24, 24), bins=8)
 FLOW = RowFlow("nsf", SMALL, Training(epochs=4, batch=512, learning_rate=5e-3))
@@ -77,17 +77,25 @@ def test_any_range_is_the_same(model: str, events: ak.Array) -> None:
     whole = ft.simulate(model, given, seed=5)
     with File(model) as file:
         codings = {name: table.coding for name, table in file.tables.items()}
-        recipe, flows = Recipe.from_json(file.meta["simulation"]), load_rows(file.meta["flows"], file.path)
+        recipe, flows = (
+            SimulationSpec.from_json(file.meta["simulation"]),
+            load_rows(file.meta["flows"], file.path),
+        )
     made = Simulated(recipe, codings, flows, open_dataset(given).table("events"), 5)
     names = [c.name for c in made.columns]
-    with steady(flows):
+    with single_torch_thread(flows):
         for start, stop in ((137, 1500), (0, 1), (1999, 2000), (40, 40)):
-            assert ak.array_equal(table_to_awkward(made.read(names, start, stop)), whole[start:stop])
+            assert ak.array_equal(
+                table_to_awkward(made.read(names, start, stop)), whole[start:stop]
+            )
 
 
 def test_folds_begin_with_the_events_simulated_once(model: str, events: ak.Array) -> None:
     given = generated(events[:200])
-    once, thrice = ft.simulate(model, given, seed=5), ft.simulate(model, given, seed=5, oversample=3)
+    once, thrice = (
+        ft.simulate(model, given, seed=5),
+        ft.simulate(model, given, seed=5, oversample=3),
+    )
     for name in once.fields:
         if name != "genWeight":
             assert ak.array_equal(thrice[::3][name], once[name]), name
@@ -99,7 +107,9 @@ def test_physics_is_learned(model: str) -> None:
     made = ft.simulate(model, generated(true), seed=1)
     found = [sample["Jet_genJetIdx"] >= 0 for sample in (made, true)]
     response = [
-        ak.to_numpy(ak.flatten(sample["Jet_pt"][has] / sample["GenJet_pt"][sample["Jet_genJetIdx"][has]]))
+        ak.to_numpy(
+            ak.flatten(sample["Jet_pt"][has] / sample["GenJet_pt"][sample["Jet_genJetIdx"][has]])
+        )
         for sample, has in zip((made, true), found, strict=True)
     ]
     # -0.004 +- 0.003, 13 models
@@ -110,30 +120,66 @@ def test_physics_is_learned(model: str) -> None:
     assert ak.all(made["Jet_pt"][:, :-1] >= made["Jet_pt"][:, 1:])
     assert set(np.unique(ak.to_numpy(ak.flatten(made["Jet_neN"])))) <= {0, 1}
     assert made["HLT_Jet40"].type.content.primitive == "bool"
-    assert [made[n].type.content for n in true.fields] == [true[n].type.content for n in true.fields]
+    assert [made[n].type.content for n in true.fields] == [
+        true[n].type.content for n in true.fields
+    ]
 
 
 def test_by_command_and_taken_up_again(events: ak.Array, tmp_path: Path) -> None:
     ak.to_parquet(events[:1200], tmp_path / "both.parquet")
-    words = ["train", str(tmp_path / "both.parquet"), "--effort", "fast", "--flow", "flashsim", "--epochs", "1"]
-    words += ["--steps", "2", "--hidden", "8", "--bins", "4", "--blocks", "1", "--checkpoint", str(tmp_path / "c")]
-    words += [word for name in ("Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "Jet_genJetIdx") for word in ("--target", name)]
+    words = [
+        "train",
+        str(tmp_path / "both.parquet"),
+        "--effort",
+        "fast",
+        "--flow",
+        "flashsim",
+        "--epochs",
+        "1",
+    ]
+    words += [
+        "--steps",
+        "2",
+        "--hidden",
+        "8",
+        "--bins",
+        "4",
+        "--blocks",
+        "1",
+        "--checkpoint",
+        str(tmp_path / "c"),
+    ]
+    words += [
+        word
+        for name in ("Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "Jet_genJetIdx")
+        for word in ("--target", name)
+    ]
     words += ["--given", "GenJet_*"]
     for name in ("a.flow", "b.flow"):
         ended = CliRunner().invoke(app, [*words, "-o", str(tmp_path / name)])
         assert ended.exit_code == 0, ended.output
     assert (tmp_path / "a.flow").read_bytes() == (tmp_path / "b.flow").read_bytes()
     ended = CliRunner().invoke(
-        app, ["simulate", str(tmp_path / "a.flow"), str(tmp_path / "both.parquet"), "-o", str(tmp_path / "s.root")]
+        app,
+        [
+            "simulate",
+            str(tmp_path / "a.flow"),
+            str(tmp_path / "both.parquet"),
+            "-o",
+            str(tmp_path / "s.root"),
+        ],
     )
     assert ended.exit_code == 0, ended.output
 
 
 def test_without_pytorch_the_extra_is_named(model: str) -> None:
     program = (
-        f"import sys; sys.modules['torch'] = None; import flowtuple as ft; ft.simulate({model!r}, {{'GenJet_pt': [[20.0]]}})"
+        "import sys; sys.modules['torch'] = None; import flowtuple as ft; "
+        f"ft.simulate({model!r}, {{'GenJet_pt': [[20.0]]}})"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 1
     assert "MissingExtra: simulating with the flows over rows of" in ended.stderr
     assert "sim.flow needs the extra 'train': pip install 'flowtuple[train]'" in ended.stderr
@@ -141,10 +187,19 @@ def test_without_pytorch_the_extra_is_named(model: str) -> None:
 
 def test_bad_requests(model: str, events: ak.Array, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="a simulation chooses its own, leave it out"):
-        ft.train(events, tmp_path / "m.flow", target=TARGET, given=GIVEN, flow=RowFlow("nsf", transforms={"*": "standard"}))
+        ft.train(
+            events,
+            tmp_path / "m.flow",
+            target=TARGET,
+            given=GIVEN,
+            flow=RowFlow("nsf", transforms={"*": "standard"}),
+        )
     with File(model) as file:
         flows, path = file.meta["flows"], file.path
-    for text, message in (("AAAA", "Jet response: is no model of flowtuple"), ("?", "are no text of base64")):
+    for text, message in (
+        ("AAAA", "Jet response: is no model of flowtuple"),
+        ("?", "are no text of base64"),
+    ):
         with pytest.raises(Corrupt, match=f"sim.flow: .*{message}"):
             load_rows({**flows, "Jet response": text}, path)
     with pytest.raises(Corrupt, match=r"sim.flow: its flows over rows are no text"):

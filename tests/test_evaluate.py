@@ -62,7 +62,9 @@ def events(seed: int = 1, count: int = 400) -> Table:
         "flag": met > 20,
         "tag": ["a", "bc"] * (count // 2),
     }
-    return table_from_awkward("Events", ak.Array({**record, **fields}), counters=dict.fromkeys(fields, "nJet"))
+    return table_from_awkward(
+        "Events", ak.Array({**record, **fields}), counters=dict.fromkeys(fields, "nJet")
+    )
 
 
 def rounded(table: Table, bounds: dict[str, Bound]) -> Table:
@@ -75,7 +77,9 @@ def rounded(table: Table, bounds: dict[str, Bound]) -> Table:
     return Table(table.name, table.columns, table.num_entries, data)
 
 
-BOUNDS = {name: Bound("abs", 0.01) for name in ("MET_pt", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass")}
+BOUNDS = {
+    name: Bound("abs", 0.01) for name in ("MET_pt", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass")
+}
 
 
 @given(st.lists(st.tuples(FLOATS, st.floats(-2, 2, width=32)), min_size=1, max_size=40))
@@ -94,7 +98,9 @@ def test_fidelity_equals_a_loop_over_the_values(pairs: list[tuple[float, float]]
     ]
     assert found.violations == len(broken)
     assert found.difference.largest == max(map(abs, differences))
-    assert found.difference.mean == pytest.approx(statistics.fmean(map(abs, differences)), rel=1e-9, abs=1e-12)
+    assert found.difference.mean == pytest.approx(
+        statistics.fmean(map(abs, differences)), rel=1e-9, abs=1e-12
+    )
     assert found.original.std == pytest.approx(std, rel=1e-9, abs=1e-6)
     assert found.zeros == len(x) - len(responses)
     assert found.response.count == len(responses)
@@ -148,7 +154,9 @@ def test_chunks_merge_to_the_whole_and_violations_add_up() -> None:
     decoded.data["Jet_pt"][[3, 500]] += 1  # type: ignore[index]
     whole = compare_tables(table, decoded, BOUNDS)
     names = [c.name for c in table.columns]
-    chunks = [(table.read(names, a, a + 77), decoded.read(names, a, a + 77)) for a in range(0, 400, 77)]
+    chunks = [
+        (table.read(names, a, a + 77), decoded.read(names, a, a + 77)) for a in range(0, 400, 77)
+    ]
     merged = merge_columns(compare_tables(x, y, BOUNDS) for x, y in chunks)
     assert {f.column: f.violations for f in whole if f.violations} == {"Jet_pt": 2}
     for one, other in zip(whole, merged, strict=True):
@@ -188,16 +196,28 @@ def test_dijet_mass_by_hand() -> None:
     # One object twice: 2m, and the general massless formula 2 pt1 pt2 (cosh deta - cos dphi).
     assert dijet_mass(pt[1:] * 0 + 7, zero[1:] + 2, zero[1:], mass[1:]) == pytest.approx([8.0])
     eta = np.array([[1.0, -0.5]])
-    assert dijet_mass(pt[:1], eta, phi[:1], zero[:1]) == pytest.approx([math.sqrt(2 * 30 * 40 * math.cosh(1.5))])
+    assert dijet_mass(pt[:1], eta, phi[:1], zero[:1]) == pytest.approx(
+        [math.sqrt(2 * 30 * 40 * math.cosh(1.5))]
+    )
 
 
 def test_dijets_are_found_by_name_and_taken_as_stored() -> None:
-    jets = {"jet_pt": [[5.0, 9.0, 1.0], [], [2.0], [3.0, 4.0]], "jet_eta": 0, "jet_phi": 0, "jet_m": 1}
-    array = {k: v if isinstance(v, list) else ak.ones_like(ak.Array(jets["jet_pt"])) * v for k, v in jets.items()}
+    jets = {
+        "jet_pt": [[5.0, 9.0, 1.0], [], [2.0], [3.0, 4.0]],
+        "jet_eta": 0,
+        "jet_phi": 0,
+        "jet_m": 1,
+    }
+    array = {
+        k: v if isinstance(v, list) else ak.ones_like(ak.Array(jets["jet_pt"])) * v
+        for k, v in jets.items()
+    }
     found = dijet_masses(table_from_awkward("t", ak.Array(array)))
     assert found is not None
     prefix, masses = found
-    expected = dijet_mass(np.array([[5.0, 9.0], [3.0, 4.0]]), np.zeros((2, 2)), np.zeros((2, 2)), np.ones((2, 2)))
+    expected = dijet_mass(
+        np.array([[5.0, 9.0], [3.0, 4.0]]), np.zeros((2, 2)), np.zeros((2, 2)), np.ones((2, 2))
+    )
     assert prefix == "jet"
     np.testing.assert_array_equal(masses, expected)
 
@@ -209,7 +229,9 @@ def test_tables_without_a_collection_have_no_dijets() -> None:
 
 
 def packed(values: np.ndarray) -> int:
-    return len(standalone.simple_compress(np.ascontiguousarray(values), ChunkConfig(compression_level=8)))
+    return len(
+        standalone.simple_compress(np.ascontiguousarray(values), ChunkConfig(compression_level=8))
+    )
 
 
 def test_rivals_are_pcodec_on_the_grid() -> None:
@@ -220,8 +242,17 @@ def test_rivals_are_pcodec_on_the_grid() -> None:
     step = math.log(1.01 / 0.99)
     logs = [0 if v == 0 else round(math.log(abs(float(v))) / step) for v in x]
     lowest = min(q for q, v in zip(logs, x, strict=True) if v != 0)
-    logarithmic = [0 if v == 0 else int(math.copysign(q - lowest + 1, v)) for q, v in zip(logs, x, strict=True)]
-    data = {"a": x, "r": x, "l": x, "i": np.arange(5000, dtype="i8"), "b": x > 0, "s": np.arange(5000).astype("i1")}
+    logarithmic = [
+        0 if v == 0 else int(math.copysign(q - lowest + 1, v)) for q, v in zip(logs, x, strict=True)
+    ]
+    data = {
+        "a": x,
+        "r": x,
+        "l": x,
+        "i": np.arange(5000, dtype="i8"),
+        "b": x > 0,
+        "s": np.arange(5000).astype("i1"),
+    }
     table = Table("t", tuple(Column(k, v.dtype.name) for k, v in data.items()), 5000, data)
     found = rival_bytes(table, {"a": Bound("abs", 0.01), "r": Bound("rel", 0.01)})
     expected = {
@@ -254,7 +285,9 @@ def test_grids_take_any_value(values: list[float], amount: float) -> None:
 
 
 def test_integer_cells_opaque_buffers_and_unresolved_bounds() -> None:
-    np.testing.assert_array_equal(quantise(np.array([-4, -1, 0, 5, 250], "i2"), Bound("abs", 1.5)), [-2, -1, 0, 1, 83])
+    np.testing.assert_array_equal(
+        quantise(np.array([-4, -1, 0, 5, 250], "i2"), Bound("abs", 1.5)), [-2, -1, 0, 1, 83]
+    )
     np.testing.assert_array_equal(quantise(np.array([0, 255], "u1"), Bound("abs", 200)), [0, 0])
     words = rival_bytes(events(), {})["tag"]
     assert words["raw"] >= 600
@@ -277,7 +310,11 @@ def test_binning_leaves_sentinels_out_and_centres_integers() -> None:
     np.testing.assert_array_equal(flavours.edges, np.arange(23) - 0.5)
     for extreme in (np.array([2**64 - 1, 0], "u8"), np.array([2**60, 2**60 + 1])):
         assert (np.diff(find_binning(extreme, integer=True).edges) > 0).all()
-    for extreme in (np.full(9, 5.0), np.array([1e-310, 2e-310]), np.array([-1.0, 1.0]) * np.finfo("f8").max):
+    for extreme in (
+        np.full(9, 5.0),
+        np.array([1e-310, 2e-310]),
+        np.array([-1.0, 1.0]) * np.finfo("f8").max,
+    ):
         assert (np.diff(find_binning(extreme).edges) > 0).all()
     with pytest.raises(InvalidArgument, match="without finite values"):
         find_binning(np.array([math.nan]))
@@ -307,15 +344,21 @@ def test_plots_are_the_same_text_every_time_and_say_what_they_leave_out() -> Non
     ):
         assert draw() == draw()
         assert "<dc:date>" not in draw()
-    overlay = plots.overlay_svg(x, y, "MET_pt")  # the glyphs of a text come after a comment with the text
+    overlay = plots.overlay_svg(
+        x, y, "MET_pt"
+    )  # the glyphs of a text come after a comment with the text
     for note in (f"not drawn: {np.count_nonzero(x == -999)} at -999", "not finite: 3"):
         assert f"<!-- {note} -->" in overlay
-    assert "<!-- 2 values break abs:0.01 -->" in plots.difference_svg(Bound("abs", 0.01), x[:2], x[:2] + 1, "MET_pt")
+    assert "<!-- 2 values break abs:0.01 -->" in plots.difference_svg(
+        Bound("abs", 0.01), x[:2], x[:2] + 1, "MET_pt"
+    )
     with pytest.raises(InvalidArgument, match="no response"):
         plots.response_svg(np.zeros(3), np.zeros(3), "x")
 
 
-def test_a_missing_extra_is_named_with_its_install_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_extra_is_named_with_its_install_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "mplhep", None)
     with pytest.raises(MissingExtra, match=r"pip install 'flowtuple\[plots\]'"):
         plots.require_plots()
@@ -326,9 +369,23 @@ def test_a_missing_extra_is_named_with_its_install_line(monkeypatch: pytest.Monk
 
 
 def report_input(original: Table, decoded: Table, title: str = "Jets") -> ReportInput:
-    sizes = [ColumnSize("Events", c.name, "flow", 100, 10, len(original.data[c.name])) for c in original.columns]
+    sizes = [
+        ColumnSize("Events", c.name, "flow", 100, 10, len(original.data[c.name]))
+        for c in original.columns
+    ]
     sizes.append(ColumnSize("Events", "Jet_pt", "pcodec", 50, 0, 0))
-    return ReportInput(title, "in.root", "out.ftz", 9000, 1500, 110, 40, [(original, decoded)], {"Events": BOUNDS}, sizes)
+    return ReportInput(
+        title,
+        "in.root",
+        "out.ftz",
+        9000,
+        1500,
+        110,
+        40,
+        [(original, decoded)],
+        {"Events": BOUNDS},
+        sizes,
+    )
 
 
 def test_rows_and_totals_count_every_byte() -> None:
@@ -392,10 +449,14 @@ def test_the_report_is_accessible(page: tuple[str, Table]) -> None:
     assert parsed.tags.count("h1") == 1
     assert parsed.tags.count("table") == parsed.tags.count("caption") == 2
     assert len(parsed.images) > len(BOUNDS)
-    assert all(i["alt"] and str(i["src"]).startswith("data:image/svg+xml;base64,") for i in parsed.images)
+    assert all(
+        i["alt"] and str(i["src"]).startswith("data:image/svg+xml;base64,") for i in parsed.images
+    )
 
 
-def test_the_report_says_where_bounds_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_says_where_bounds_are_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in ("matplotlib", "hist", "mplhep", "jinja2"):
         pytest.importorskip(module)
     monkeypatch.setattr(report, "PLOTTED_COLUMNS", 2)
@@ -423,4 +484,12 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 def test_numbers_keep_their_significant_digits() -> None:
     shown = [format_number(v) for v in (0.0, 1e-5, -2.5e-7, 999.6, 1e7, None, 0.00099996)]
     times, minus = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
-    assert shown == ["0", f"1.00{times}10⁻⁵", f"{minus}2.50{times}10⁻⁷", "1000", f"1.00{times}10⁷", "\N{EN DASH}", "0.00100"]
+    assert shown == [
+        "0",
+        f"1.00{times}10⁻⁵",
+        f"{minus}2.50{times}10⁻⁷",
+        "1000",
+        f"1.00{times}10⁷",
+        "\N{EN DASH}",
+        "0.00100",
+    ]

@@ -21,13 +21,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtuple.data.schema import Column
-from flowtuple.data.table import Dataset, Table, difference, read_all, table_from_awkward, table_to_awkward
+from flowtuple.data.table import (
+    Dataset,
+    Table,
+    difference,
+    read_all,
+    table_from_awkward,
+    table_to_awkward,
+)
 from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew, Unsupported
 from flowtuple.io.location import expand, split_tree, suffix_of
 from flowtuple.io.source import FORMATS, ReadOptions, WriteOptions, open_dataset, write_dataset
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+DTYPES = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+]
 BINARY = [".parquet", ".h5", ".npz"]
 TEXT = [".csv", ".csv.gz", ".txt", ".dat"]
 
@@ -47,14 +67,22 @@ def every_kind(n, seed=1):
         fields[f"x_{dtype}"] = random_values(rng, dtype, n)
         fields[f"cov_{dtype}"] = random_values(rng, dtype, n * 6).reshape(n, 2, 3)
         fields[f"Jet_{dtype}"] = ak.unflatten(random_values(rng, dtype, int(counts.sum())), counts)
-        fields[f"v_{dtype}"] = ak.unflatten(random_values(rng, dtype, int(counts[::-1].sum())), counts[::-1])
+        fields[f"v_{dtype}"] = ak.unflatten(
+            random_values(rng, dtype, int(counts[::-1].sum())), counts[::-1]
+        )
     fields["never"] = ak.unflatten(np.zeros(0, np.float32), np.zeros(n, np.int64))
     fields["text"] = ak.from_iter(["é", "", "a b,c"] * 40)[:n]
     array = ak.zip(
-        {k: ak.from_numpy(v, regulararray=True) if isinstance(v, np.ndarray) else v for k, v in fields.items()}, depth_limit=1
+        {
+            k: ak.from_numpy(v, regulararray=True) if isinstance(v, np.ndarray) else v
+            for k, v in fields.items()
+        },
+        depth_limit=1,
     )
     counters = {f"Jet_{dtype}": "nJet" for dtype in DTYPES}
-    return table_from_awkward("Events", array, titles={"nJet": "jets with pₜ > 15"}, counters=counters)
+    return table_from_awkward(
+        "Events", array, titles={"nJet": "jets with pₜ > 15"}, counters=counters
+    )
 
 
 def assert_same(left, right):
@@ -95,8 +123,12 @@ def test_any_values_read_back(tmp_path_factory, suffix, seed, n, step):
 
 @pytest.mark.parametrize("suffix", [".h5", ".npz"])
 def test_several_tables_and_carried_objects(tmp_path, suffix):
-    runs = Table("dir/Runs", (Column("run", "uint32", "id"),), 2, {"run": np.array([1, 2], np.uint32)})
-    whole = dataset(every_kind(3), runs, Table("none", (), 4, {}), carried={"dir/h": b"\0root\0", "empty": b""})
+    runs = Table(
+        "dir/Runs", (Column("run", "uint32", "id"),), 2, {"run": np.array([1, 2], np.uint32)}
+    )
+    whole = dataset(
+        every_kind(3), runs, Table("none", (), 4, {}), carried={"dir/h": b"\0root\0", "empty": b""}
+    )
     write_dataset(whole, tmp_path / f"x{suffix}")
     found = open_dataset(tmp_path / f"x{suffix}")
     assert list(found.tables) == list(whole.tables)
@@ -130,16 +162,26 @@ def test_what_is_opaque_reads_back(tmp_path, suffix, but, n):
 @pytest.mark.parametrize(
     ("suffix", "column", "match"),
     [
-        (".parquet", "either", r"memory: cannot write Events/either as Parquet: .*union\[int64, string\]; write .npz"),
+        (
+            ".parquet",
+            "either",
+            r"memory: cannot write Events/either as Parquet: .*union\[int64, string\]; write .npz",
+        ),
         (".h5", "gap", r"memory: cannot write Events/gap as HDF5: its type is \?int64"),
         (".h5", "deep", r"cannot write Events/deep as HDF5"),
-        (".csv", "deep", r"cannot write Events/deep as text: its type is var \* var \* float64; write .npz"),
+        (
+            ".csv",
+            "deep",
+            r"cannot write Events/deep as text: its type is var \* var \* float64; write .npz",
+        ),
         (".csv.gz", "sometimes", r"cannot write Events/sometimes as text"),
     ],
 )
 def test_what_a_format_cannot_hold_is_refused_or_dropped(tmp_path, suffix, column, match):
     path = tmp_path / f"x{suffix}"
-    table = table_from_awkward("Events", ak.with_field(deep_events()[["tags", column]], [1.5] * 8, "x")[[column, "x"]])
+    table = table_from_awkward(
+        "Events", ak.with_field(deep_events()[["tags", column]], [1.5] * 8, "x")[[column, "x"]]
+    )
     with pytest.raises(Unsupported, match=match):
         write_dataset(dataset(table), path)
     assert list(tmp_path.iterdir()) == []
@@ -152,11 +194,18 @@ def test_what_a_format_cannot_hold_is_refused_or_dropped(tmp_path, suffix, colum
 def test_formats_of_one_table_hold_nothing_else(tmp_path, suffix, name):
     table = Table("a", (Column("x", "int64"),), 1, {"x": np.array([1])})
     other = Table("b", table.columns, 1, table.data)
-    with pytest.raises(Unsupported, match=f"{name} holds one table and there are a, b; choose one: FILE:a, or write .npz"):
+    with pytest.raises(
+        Unsupported,
+        match=f"{name} holds one table and there are a, b; choose one: FILE:a, or write .npz",
+    ):
         write_dataset(dataset(table, other), tmp_path / f"x{suffix}", WriteOptions(drop=True))
-    with pytest.raises(Unsupported, match=f"cannot write h as {name}: it is no table; write .npz, .*--drop"):
+    with pytest.raises(
+        Unsupported, match=f"cannot write h as {name}: it is no table; write .npz, .*--drop"
+    ):
         write_dataset(dataset(table, carried={"h": b""}), tmp_path / f"x{suffix}")
-    write_dataset(dataset(table, carried={"h": b""}), tmp_path / f"x{suffix}", WriteOptions(drop=True))
+    write_dataset(
+        dataset(table, carried={"h": b""}), tmp_path / f"x{suffix}", WriteOptions(drop=True)
+    )
     assert len(list(tmp_path.iterdir())) == 1
     with pytest.raises(InvalidArgument, match="holds no table to write"):
         write_dataset(dataset(), tmp_path / f"x{suffix}")
@@ -174,7 +223,9 @@ def test_equal_data_makes_equal_files(tmp_path, suffix):
 
 
 def write_text(path, text):
-    path.write_bytes(gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode())
+    path.write_bytes(
+        gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
+    )
     return path
 
 
@@ -257,7 +308,9 @@ def test_headers_are_told_from_events(tmp_path, name, text, names):
 )
 def test_no_line_below_the_first_event_vanishes(tmp_path, name, text, columns):
     found = columns_of(write_text(tmp_path / name, text))
-    assert {k: [None if repr(v) == "nan" else v for v in values] for k, (_, values) in found.items()} == columns
+    assert {
+        k: [None if repr(v) == "nan" else v for v in values] for k, (_, values) in found.items()
+    } == columns
 
 
 def test_names_can_be_given_where_there_is_no_header(tmp_path):
@@ -280,7 +333,11 @@ def test_names_can_be_given_where_there_is_no_header(tmp_path):
         ("x.csv", b"", "holds no line of data"),
         ("x.csv", b'a,b\n"1,2\n', "line 2 cannot be read"),
         ("x.csv", b"a,b\n1,\xff\n", "line 2 is no UTF-8 text"),
-        ("x.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-9], "gzip stream is damaged or cut short"),
+        (
+            "x.csv.gz",
+            gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-9],
+            "gzip stream is damaged or cut short",
+        ),
     ],
 )
 def test_damaged_text_is_refused_with_its_line(tmp_path, name, content, match):
@@ -297,12 +354,19 @@ def test_text_reads_back(tmp_path_factory, suffix, data):
     columns = {}
     for dtype in ("float16", "float32", "float64"):
         width = np.dtype(dtype).itemsize
-        columns[dtype] = np.frombuffer(data.draw(st.binary(min_size=n * width, max_size=n * width)), dtype)
-    columns["int64"] = np.array(data.draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=n, max_size=n)), np.int64)
+        columns[dtype] = np.frombuffer(
+            data.draw(st.binary(min_size=n * width, max_size=n * width)), dtype
+        )
+    columns["int64"] = np.array(
+        data.draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=n, max_size=n)), np.int64
+    )
     columns["bool"] = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     if suffix.startswith(".csv"):
         letters = st.text(st.characters(codec="utf-8", exclude_characters="\r#"), max_size=5)
-        columns["text"] = ["no number", *data.draw(st.lists(letters, min_size=n - 1, max_size=n - 1))]
+        columns["text"] = [
+            "no number",
+            *data.draw(st.lists(letters, min_size=n - 1, max_size=n - 1)),
+        ]
     path = tmp_path_factory.mktemp("text") / f"x{suffix}"
     write_dataset(open_dataset(columns), path, WriteOptions(step=2))
     found = columns_of(path)
@@ -332,9 +396,21 @@ def test_a_lone_column_with_a_missing_value_keeps_its_events(tmp_path):
     ("columns", "suffix", "match"),
     [
         ({"x": [[1.0], []]}, ".csv", r"cannot write events/x as text: it has lists; write .npz"),
-        ({"x": np.zeros((2, 3))}, ".csv", r"cannot write events/x as text: it has \[3\] values per event;"),
-        ({"x": ["a b"]}, ".txt", "cannot write events/x as text: it has words with white space, use .csv"),
-        ({"x y": [1]}, ".dat", "cannot write events/x y as text: it has words with white space, use .csv"),
+        (
+            {"x": np.zeros((2, 3))},
+            ".csv",
+            r"cannot write events/x as text: it has \[3\] values per event;",
+        ),
+        (
+            {"x": ["a b"]},
+            ".txt",
+            "cannot write events/x as text: it has words with white space, use .csv",
+        ),
+        (
+            {"x y": [1]},
+            ".dat",
+            "cannot write events/x y as text: it has words with white space, use .csv",
+        ),
         ({"x": ["#a"]}, ".txt", "words with '#' at the start, use .csv"),
     ],
 )
@@ -352,7 +428,14 @@ def test_lists_and_arrays_are_no_text(tmp_path, columns, suffix, match):
 def test_a_foreign_parquet_file_is_looked_through(tmp_path):
     array = ak.Array(
         [
-            {"x": 1.5, "s": "a", "gap": 1, "Jet": [{"pt": 1.0, "tag": "b"}, {"pt": 2.0, "tag": ""}], "K": [1], "m": {"a": 1}},
+            {
+                "x": 1.5,
+                "s": "a",
+                "gap": 1,
+                "Jet": [{"pt": 1.0, "tag": "b"}, {"pt": 2.0, "tag": ""}],
+                "K": [1],
+                "m": {"a": 1},
+            },
             {"x": 2.5, "s": "b", "gap": None, "Jet": [], "K": [2, 3], "m": {"a": 2}},
         ]
         * 5
@@ -366,7 +449,10 @@ def test_a_foreign_parquet_file_is_looked_through(tmp_path):
         for start in range(10):
             for stop in range(start, 11):
                 names = [c.name for c in expected.columns]
-                assert difference(source.read(names, start, stop), expected.read(names, start, stop)) is None
+                assert (
+                    difference(source.read(names, start, stop), expected.read(names, start, stop))
+                    is None
+                )
 
 
 def test_parquet_counters_give_way_to_columns_of_the_file(tmp_path):
@@ -399,13 +485,28 @@ def test_parquet_names_that_meet_are_told_apart_and_come_back(tmp_path, event, c
 
 
 def test_parquet_columns_that_differ_between_row_groups_are_opaque(tmp_path):
-    table = pa.table({"x": [1, 2, None], "l": [[1.0], [], None], "r": [{"a": 1}, {"a": 2}, None], "whole": [1, 2, 3]})
+    table = pa.table(
+        {
+            "x": [1, 2, None],
+            "l": [[1.0], [], None],
+            "r": [{"a": 1}, {"a": 2}, None],
+            "whole": [1, 2, 3],
+        }
+    )
     pq.write_table(table, tmp_path / "x.parquet", row_group_size=1)
     source = open_dataset(tmp_path / "x.parquet").tables["events"]
-    assert {c.name: c.dtype for c in source.columns} == {"x": "opaque", "l": "opaque", "r": "opaque", "whole": "int64"}
+    assert {c.name: c.dtype for c in source.columns} == {
+        "x": "opaque",
+        "l": "opaque",
+        "r": "opaque",
+        "whole": "int64",
+    }
     back = table_to_awkward(read_all(source))
     assert back.tolist() == table.to_pylist()
-    assert table_to_awkward(source.read(["x", "l", "r", "whole"], 0, 2)).tolist() == table.to_pylist()[:2]
+    assert (
+        table_to_awkward(source.read(["x", "l", "r", "whole"], 0, 2)).tolist()
+        == table.to_pylist()[:2]
+    )
 
 
 def test_parquet_reads_no_more_row_groups_than_it_must(tmp_path, monkeypatch):
@@ -425,13 +526,19 @@ def test_parquet_reads_no_more_row_groups_than_it_must(tmp_path, monkeypatch):
 
 def test_parquet_metadata_that_no_longer_fits_is_left_alone(tmp_path):
     write_dataset(dataset(every_kind(3)), tmp_path / "x.parquet")
-    pq.write_table(pq.read_table(tmp_path / "x.parquet").select(["nJet", "Jet_float32"]), tmp_path / "y.parquet")
+    pq.write_table(
+        pq.read_table(tmp_path / "x.parquet").select(["nJet", "Jet_float32"]),
+        tmp_path / "y.parquet",
+    )
     (table,) = open_dataset(tmp_path / "y.parquet").tables.values()
     assert [c.counter for c in table.columns if c.name == "Jet_float32"] == ["n(Jet_float32)"]
 
 
 def test_hdf5_of_other_origin(tmp_path):
-    compound = np.array([(1, 2.5, b"e", [1, 2])], dtype=[("id", ">i4"), ("pt", "f8"), ("tag", "S2"), ("cov", "f4", (2,))])
+    compound = np.array(
+        [(1, 2.5, b"e", [1, 2])],
+        dtype=[("id", ">i4"), ("pt", "f8"), ("tag", "S2"), ("cov", "f4", (2,))],
+    )
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["run"] = np.array([1, 2], ">u4")
         file["one"] = 5
@@ -448,7 +555,9 @@ def test_hdf5_of_other_origin(tmp_path):
         file["again"] = h5py.SoftLink("/a")
         file["a/round"] = h5py.SoftLink("/a")
     found = open_dataset(tmp_path / "x.h5", ReadOptions(("p", "q")))
-    names = {name: [(c.name, c.dtype) for c in table.columns] for name, table in found.tables.items()}
+    names = {
+        name: [(c.name, c.dtype) for c in table.columns] for name, table in found.tables.items()
+    }
     assert names == {
         "events": [("run", "uint32")],
         "tracks": [("id", "int32"), ("pt", "float64"), ("tag", "opaque"), ("cov", "float32")],
@@ -477,7 +586,11 @@ def test_hdf5_text_that_is_not_utf8_is_bytes(tmp_path):
     for start, stop in [(0, 4), (0, 1), (2, 2), (1, 3)]:
         piece = table.read(["fixed", "free", "fine"], start, stop)
         assert piece["fixed"].tolist() == piece["free"].tolist() == texts[start:stop]
-        assert [str(ak.type(piece[n]).content) for n in ("fixed", "free", "fine")] == ["bytes", "bytes", "string"]
+        assert [str(ak.type(piece[n]).content) for n in ("fixed", "free", "fine")] == [
+            "bytes",
+            "bytes",
+            "string",
+        ]
     assert read_all(table)["fine"].tolist() == ["a", "b", "", "ä"]
     assert read_all(found.tables["compound"])["tag"].tolist() == [b"\xff\xfe"]
     assert [c.name for c in found.tables["named"].columns] == ["x", r"\xff"]
@@ -524,13 +637,22 @@ def test_hdf5_reads_slices_only(tmp_path, monkeypatch):
 
 def test_hdf5_names_with_slashes_are_paths(tmp_path):
     table = Table("t", (Column("a/b", "int64"),), 1, {"a/b": np.array([1])})
-    with pytest.raises(Unsupported, match=r"cannot write t/a/b as HDF5: HDF5 takes its name for a path"):
+    with pytest.raises(
+        Unsupported, match=r"cannot write t/a/b as HDF5: HDF5 takes its name for a path"
+    ):
         write_dataset(dataset(table), tmp_path / "x.h5")
 
 
 @pytest.mark.parametrize(
     "names",
-    [["x", "x.npy"], ["x.npy", "x"], ["x", "a/x"], ["__flowtuple__"], ["a\0b", "a\\b", "é"], ["__carried__/h"]],
+    [
+        ["x", "x.npy"],
+        ["x.npy", "x"],
+        ["x", "a/x"],
+        ["__flowtuple__"],
+        ["a\0b", "a\\b", "é"],
+        ["__carried__/h"],
+    ],
 )
 def test_npz_keeps_columns_apart_whatever_their_names(tmp_path, names):
     columns = tuple(Column(name, "int64") for name in names)
@@ -543,7 +665,12 @@ def test_npz_keeps_columns_apart_whatever_their_names(tmp_path, names):
 
 
 def test_npz_keeps_tables_apart_whatever_their_names(tmp_path):
-    one = Table("a/b", (Column("c", "int64"), Column("x.npy", "int64")), 1, {"c": np.array([1]), "x.npy": np.array([2])})
+    one = Table(
+        "a/b",
+        (Column("c", "int64"), Column("x.npy", "int64")),
+        1,
+        {"c": np.array([1]), "x.npy": np.array([2])},
+    )
     text = table_from_awkward("a", ak.Array({"b/c": ["2", None], "b": [[[1]], []]}))
     write_dataset(dataset(one, text), tmp_path / "x.npz")
     found = open_dataset(tmp_path / "x.npz")
@@ -558,7 +685,13 @@ def test_npz_members_are_named_as_the_columns_where_that_is_clear(tmp_path):
 
 
 def test_npz_of_other_origin(tmp_path):
-    np.savez(tmp_path / "flat.npz", x=np.arange(2, dtype=">f4"), cov=np.zeros((2, 3)), s=np.array(["a", "bc"]), one=5)
+    np.savez(
+        tmp_path / "flat.npz",
+        x=np.arange(2, dtype=">f4"),
+        cov=np.zeros((2, 3)),
+        s=np.array(["a", "bc"]),
+        one=5,
+    )
     flat = open_dataset(tmp_path / "flat.npz")
     assert [(c.name, c.dtype, c.shape) for c in flat.tables["events"].columns] == [
         ("x", "float32", ()),
@@ -574,12 +707,18 @@ def test_npz_of_other_origin(tmp_path):
     np.savez(tmp_path / "record.npz", t=np.zeros(2, [("pt", "f4"), ("q", "i1")]))
     assert list(columns_of(tmp_path / "record.npz")) == ["pt", "q"]
     np.savez(tmp_path / "trees.npz", **{"a/x": np.zeros(2), "b/x": np.zeros(3)})
-    assert {n: t.num_entries for n, t in open_dataset(tmp_path / "trees.npz").tables.items()} == {"a": 2, "b": 3}
+    assert {n: t.num_entries for n, t in open_dataset(tmp_path / "trees.npz").tables.items()} == {
+        "a": 2,
+        "b": 3,
+    }
 
 
 def test_npz_with_objects_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", jets=np.array([[1], [2, 3]], dtype=object))
-    with pytest.raises(InvalidArgument, match="array 'jets' holds Python objects, which are not opened; save numbers"):
+    with pytest.raises(
+        InvalidArgument,
+        match="array 'jets' holds Python objects, which are not opened; save numbers",
+    ):
         open_dataset(tmp_path / "x.npz")
     np.savez(tmp_path / "y.npz", x=np.zeros(2), y=np.zeros(3))
     with pytest.raises(InvalidArgument, match="'y' has 3 values and 'x' has 2"):
@@ -597,7 +736,9 @@ def test_cut_and_damaged_files_are_told(tmp_path, suffix):
     content = path.read_bytes()
     for cut in (b"", b"nonsense", content[:9], content[: len(content) // 2], content[:-3]):
         path.write_bytes(cut)
-        with pytest.raises(InvalidArgument, match=rf"x{suffix}: is not an? \w+ file, or is (damaged or )?cut short"):
+        with pytest.raises(
+            InvalidArgument, match=rf"x{suffix}: is not an? \w+ file, or is (damaged or )?cut short"
+        ):
             open_dataset(path)
 
 
@@ -609,7 +750,9 @@ def test_damage_within_is_told_at_the_read(tmp_path):
     content[100:20000] = bytes(19900)
     path.write_bytes(content)
     source = open_dataset(path).tables["events"]
-    with pytest.raises(Corrupt, match=r"x.parquet: events 0 to 5000 are damaged; fetch the file again"):
+    with pytest.raises(
+        Corrupt, match=r"x.parquet: events 0 to 5000 are damaged; fetch the file again"
+    ):
         read_all(source)
 
 
@@ -624,7 +767,11 @@ def test_an_npz_whose_description_lies_is_corrupt(tmp_path):
 
 @pytest.mark.parametrize("suffix", BINARY)
 def test_files_of_later_versions_are_refused(tmp_path, suffix, monkeypatch):
-    constant = {".parquet": "parquet_writer.VERSION", ".h5": "hdf5_writer.VERSION", ".npz": "npz._VERSION"}[suffix]
+    constant = {
+        ".parquet": "parquet_writer.VERSION",
+        ".h5": "hdf5_writer.VERSION",
+        ".npz": "npz._VERSION",
+    }[suffix]
     with monkeypatch.context() as patch:
         patch.setattr(f"flowtuple.io.{constant}", 99)
         write_dataset(dataset(every_kind(1)), tmp_path / f"x{suffix}")
@@ -646,12 +793,20 @@ def test_dicts_arrays_and_frames_are_data_sets():
         ("l", "float64", (), "n(l)"),
         ("s", "opaque", (), None),
     ]
-    assert [c.name for c in open_dataset(ak.Array([{"Jet": [{"pt": 1.0}]}])).tables["events"].columns] == [
+    assert [
+        c.name for c in open_dataset(ak.Array([{"Jet": [{"pt": 1.0}]}])).tables["events"].columns
+    ] == [
         "n(Jet_pt)",
         "Jet_pt",
     ]
-    assert [c.name for c in open_dataset(np.zeros((3, 2)), ReadOptions(("a", "b"))).tables["events"].columns] == ["a", "b"]
-    assert [c.dtype for c in open_dataset(np.zeros(3, [("a", "i1"), ("b", "f2")])).tables["events"].columns] == [
+    assert [
+        c.name
+        for c in open_dataset(np.zeros((3, 2)), ReadOptions(("a", "b"))).tables["events"].columns
+    ] == ["a", "b"]
+    assert [
+        c.dtype
+        for c in open_dataset(np.zeros(3, [("a", "i1"), ("b", "f2")])).tables["events"].columns
+    ] == [
         "int8",
         "float16",
     ]
@@ -680,7 +835,9 @@ def test_a_frame_keeps_its_types():
         "c": "opaque",
     }
     assert [table[n].tolist() for n in ("gap", "s", "c")] == [[1, None], ["a", None], ["u", "v"]]
-    assert [c.name for c in open_dataset(frame[["x"]].reset_index(drop=True)).tables["events"].columns] == ["x"]
+    assert [
+        c.name for c in open_dataset(frame[["x"]].reset_index(drop=True)).tables["events"].columns
+    ] == ["x"]
     with pytest.raises(InvalidArgument, match="the name 'x' stands for two columns"):
         open_dataset(pd.concat([frame["x"], frame["x"]], axis=1).reset_index(drop=True))
 
@@ -698,10 +855,16 @@ def test_a_frame_keeps_its_types():
         ({"a": np.array(1)}, "'a' is one number"),
         ({"a": np.ma.array(1)}, "'a' is one number"),
         ({1: [1.0], "1": [2.0]}, "events: the name '1' stands for two columns; rename one"),
-        ({"s": ["a\ud800"]}, r"column 's': holds text that is no Unicode \(a lone surrogate\); encode it"),
+        (
+            {"s": ["a\ud800"]},
+            r"column 's': holds text that is no Unicode \(a lone surrogate\); encode it",
+        ),
         ({"s": np.array(["a\udfff"])}, "column 's': holds text that is no Unicode"),
         ({"s": [["a"], ["\ud800"]]}, "column 's': holds text that is no Unicode"),
-        (pd.DataFrame({"s": ["a", "\ud800"]}, dtype=object), "column 's': holds text that is no Unicode"),
+        (
+            pd.DataFrame({"s": ["a", "\ud800"]}, dtype=object),
+            "column 's': holds text that is no Unicode",
+        ),
         ({"a": [object()]}, "column 'a': list is no array of numbers"),
     ],
 )
@@ -725,7 +888,9 @@ def test_masked_values_are_missing_values():
         {"x": 2.5, "cov": [3, 4], "s": None, "o": None, "whole": 2},
     ]
     assert str(ak.type(table["x"])) == "2 * ?float32"
-    (table,) = open_dataset(np.ma.array([[1.0, 2.0]], mask=[[True, False]]), ReadOptions(("a", "b"))).tables.values()
+    (table,) = open_dataset(
+        np.ma.array([[1.0, 2.0]], mask=[[True, False]]), ReadOptions(("a", "b"))
+    ).tables.values()
     assert table_to_awkward(table).tolist() == [{"a": None, "b": 2.0}]
 
 
@@ -733,7 +898,9 @@ def test_masked_values_are_missing_values():
 def test_columns_without_events_keep_their_type(tmp_path, suffix):
     frame = pd.DataFrame({"p": pd.array([], dtype="string")})
     assert str(ak.type(read_all(open_dataset(frame).tables["events"])["p"])) == "0 * string"
-    none = open_dataset({"s": np.array([], "U3"), "x": np.zeros(0, np.float32), "cov": np.zeros((0, 2), np.float16)})
+    none = open_dataset(
+        {"s": np.array([], "U3"), "x": np.zeros(0, np.float32), "cov": np.zeros((0, 2), np.float16)}
+    )
     write_dataset(none, tmp_path / f"x{suffix}")
     (table,) = open_dataset(tmp_path / f"x{suffix}").tables.values()
     assert [c.dtype for c in table.columns] == ["opaque", "float32", "float16"]
@@ -769,7 +936,10 @@ def test_what_cannot_be_opened_is_told_in_one_line(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(builtins, "open", forbidden)
-    with pytest.raises(InvalidArgument, match=r"events.npz: cannot be read \(Permission denied\); check its permissions"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"events.npz: cannot be read \(Permission denied\); check its permissions",
+    ):
         open_dataset(tmp_path / "events.npz")
 
 
@@ -822,7 +992,9 @@ def test_urls_are_read_through_fsspec(tmp_path, suffix):
     assert read_all(table)["x"].tolist() == [1.5, 2.5]
     assert found.nbytes == (tmp_path / f"x{suffix}").stat().st_size
     assert open_dataset(f"memory://test_events/*{suffix}").tables[table.name].num_entries == 2
-    with pytest.raises(InvalidArgument, match=r"memory://test_events/y.*: no such file; check the address"):
+    with pytest.raises(
+        InvalidArgument, match=r"memory://test_events/y.*: no such file; check the address"
+    ):
         open_dataset(f"memory://test_events/y{suffix}")
     with pytest.raises(InvalidArgument, match="output is written to local files only"):
         write_dataset(found, url)
@@ -864,7 +1036,10 @@ def failing_server():
     ("code", "match"),
     [
         (404, r"no such file; check the (address|path)$"),
-        (403, r"cannot be read \(403 Forbidden\); check the address and your access, try again, or copy the file here$"),
+        (
+            403,
+            r"cannot be read \(403 Forbidden\); check the address and your access, try again, or copy the file here$",
+        ),
         (500, r"cannot be read \(500 Internal Server Error\); check the address"),
         (200, r"cannot be read \(.*payload is not completed.*\); check the address"),
     ],
@@ -883,29 +1058,44 @@ def test_a_server_that_is_not_there_is_told(suffix):
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}/x{suffix}"
-        with pytest.raises(InvalidArgument, match=rf"^{url}: cannot be read \(Cannot connect to host .*\); check the address"):
+        with pytest.raises(
+            InvalidArgument,
+            match=rf"^{url}: cannot be read \(Cannot connect to host .*\); check the address",
+        ):
             open_dataset(url)
 
 
 def test_output_names_have_to_be_formats(tmp_path):
-    with pytest.raises(InvalidArgument, match=r"unknown suffix '.xyz'; the formats are .root, .parquet"):
+    with pytest.raises(
+        InvalidArgument, match=r"unknown suffix '.xyz'; the formats are .root, .parquet"
+    ):
         write_dataset(open_dataset({"x": [1]}), tmp_path / "a.xyz")
-    with pytest.raises(InvalidArgument, match=r"cannot be written \(.* is no folder\); make it first"):
+    with pytest.raises(
+        InvalidArgument, match=r"cannot be written \(.* is no folder\); make it first"
+    ):
         write_dataset(open_dataset({"x": [1]}), tmp_path / "no" / "a.npz")
 
 
 def test_a_file_without_tables_is_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["one"] = 1
-    with pytest.raises(InvalidArgument, match=r"x.h5: holds no table; events/one: one value is no column; name a file"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"x.h5: holds no table; events/one: one value is no column; name a file",
+    ):
         open_dataset(tmp_path / "x.h5")
 
 
-@pytest.mark.parametrize(("suffix", "package", "extra"), [(".parquet", "pyarrow", "parquet"), (".h5", "h5py", "hdf5")])
+@pytest.mark.parametrize(
+    ("suffix", "package", "extra"), [(".parquet", "pyarrow", "parquet"), (".h5", "h5py", "hdf5")]
+)
 def test_a_missing_package_names_its_extra(tmp_path, suffix, package, extra, monkeypatch):
     write_dataset(open_dataset({"x": [1]}), tmp_path / f"x{suffix}")
     monkeypatch.setitem(__import__("sys").modules, package, None)
-    with pytest.raises(MissingExtra, match=rf"reading .* needs the extra '{extra}': pip install 'flowtuple\[{extra}\]'"):
+    with pytest.raises(
+        MissingExtra,
+        match=rf"reading .* needs the extra '{extra}': pip install 'flowtuple\[{extra}\]'",
+    ):
         open_dataset(tmp_path / f"x{suffix}")
     with pytest.raises(MissingExtra, match=rf"writing {suffix} needs the extra '{extra}'"):
         write_dataset(open_dataset({"x": [1]}), tmp_path / f"y{suffix}")
@@ -932,11 +1122,15 @@ def test_files_are_chained_in_order(tmp_path):
         for start, stop in [(0, 20), (0, 0), (5, 9), (7, 8), (6, 7), (19, 30), (25, 30)]:
             piece, expected = table.read(shown, start, stop), whole.read(shown, start, stop)
             assert piece.num_entries == expected.num_entries
-            assert repr(table_to_awkward(piece).tolist()) == repr(table_to_awkward(expected).tolist())
+            assert repr(table_to_awkward(piece).tolist()) == repr(
+                table_to_awkward(expected).tolist()
+            )
 
 
 def test_counters_that_only_some_files_share_are_parted(tmp_path):
-    write_dataset(open_dataset({"a": [[1.0], []], "b": [[2.0], []], "c": [[1], []]}), tmp_path / "0.npz")
+    write_dataset(
+        open_dataset({"a": [[1.0], []], "b": [[2.0], []], "c": [[1], []]}), tmp_path / "0.npz"
+    )
     write_dataset(open_dataset({"a": [[3.0]], "b": [[4.0, 5.0]], "c": [[2]]}), tmp_path / "1.npz")
     (table,) = open_dataset(f"{tmp_path}/*.npz").tables.values()
     assert [c.counter for c in table.columns if not c.hidden] == ["n(a)", "n(b)", "n(a)"]
@@ -950,10 +1144,22 @@ def test_counters_that_only_some_files_share_are_parted(tmp_path):
     ("other", "match"),
     [
         ({"x": [1.5]}, r"b.npz: table 'events' lacks the column 'Jet_pt' of the first file"),
-        ({"x": [1.5], "Jet_pt": [[1.0]], "z": [1]}, r"b.npz: table 'events' has a column 'z' that the first file lacks"),
-        ({"x": [1], "Jet_pt": [[1.0]]}, r"b.npz: table 'events': column 'x' is int64, in the first file float64"),
-        ({"x": np.zeros((1, 2)), "Jet_pt": [[1.0]]}, r"column 'x' is float64 \[2\], in the first file float64;"),
-        ({"x": [1.5], "Jet_pt": [1.0]}, r"column 'Jet_pt' is float64, in the first file float64 lists counted by their own"),
+        (
+            {"x": [1.5], "Jet_pt": [[1.0]], "z": [1]},
+            r"b.npz: table 'events' has a column 'z' that the first file lacks",
+        ),
+        (
+            {"x": [1], "Jet_pt": [[1.0]]},
+            r"b.npz: table 'events': column 'x' is int64, in the first file float64",
+        ),
+        (
+            {"x": np.zeros((1, 2)), "Jet_pt": [[1.0]]},
+            r"column 'x' is float64 \[2\], in the first file float64;",
+        ),
+        (
+            {"x": [1.5], "Jet_pt": [1.0]},
+            r"column 'Jet_pt' is float64, in the first file float64 lists counted by their own",
+        ),
     ],
 )
 def test_files_that_differ_are_not_chained(tmp_path, other, match):
@@ -967,7 +1173,10 @@ def test_files_with_other_trees_are_not_chained(tmp_path):
     one = Table("one", (Column("x", "int64"),), 1, {"x": np.array([1])})
     write_dataset(dataset(one), tmp_path / "a.npz")
     write_dataset(dataset(Table("two", one.columns, 1, one.data)), tmp_path / "b.npz")
-    with pytest.raises(InvalidArgument, match=r"\.npz: no table '(one|two)', which other files have; choose one: FILE:TREE"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"\.npz: no table '(one|two)', which other files have; choose one: FILE:TREE",
+    ):
         open_dataset(f"{tmp_path}/*.npz")
 
 
@@ -998,7 +1207,9 @@ def test_measured_dielectrons_survive_every_format(tmp_path, suffix):
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the larger samples are not here")
 @pytest.mark.parametrize("suffix", BINARY)
-@pytest.mark.parametrize("name", ["uproot-HZZ.root:events", "nano_dy.root:Events", "jets24.root:Events"])
+@pytest.mark.parametrize(
+    "name", ["uproot-HZZ.root:events", "nano_dy.root:Events", "jets24.root:Events"]
+)
 def test_root_trees_survive_every_binary_format(tmp_path, suffix, name):
     events = open_dataset(f"{SHARED}/{name}")
     write_dataset(events, tmp_path / f"z{suffix}")

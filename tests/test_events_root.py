@@ -16,8 +16,27 @@ from flowtuple.io.root import open_dataset, type_changes, write_dataset
 from flowtuple.io.source import ReadOptions, WriteOptions
 
 SAMPLES = Path(__file__).parents[1].parent / "shared" / "data"
-SAMPLE_NAMES = ["nano_dy", "nanoAOD_2015_CMS_Open_Data_ttbar", "uproot-HZZ", "jets24", "qcd_jets", "atlas_trigger_jets"]
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"]
+SAMPLE_NAMES = [
+    "nano_dy",
+    "nanoAOD_2015_CMS_Open_Data_ttbar",
+    "uproot-HZZ",
+    "jets24",
+    "qcd_jets",
+    "atlas_trigger_jets",
+]
+DTYPES = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float32",
+    "float64",
+]
 
 
 def opened(path: Path) -> Dataset:
@@ -73,7 +92,11 @@ class TestRoundTrip:
         zeros = Table("t", (Column("x", "float64"),), 10_000, {"x": np.zeros(10_000)})
         for text in ("none", "LZMA:9"):
             write_dataset(of(zeros), tmp_path / f"{text}.root", WriteOptions(compression=text))
-        assert (tmp_path / "none.root").stat().st_size > 80_000 > 3 * (tmp_path / "LZMA:9.root").stat().st_size
+        assert (
+            (tmp_path / "none.root").stat().st_size
+            > 80_000
+            > 3 * (tmp_path / "LZMA:9.root").stat().st_size
+        )
 
     def test_colon_in_the_path(self, tmp_path: Path, events: Table) -> None:
         assert list(rewritten(of(events), tmp_path / "a:b.root").tables) == ["dir/Events"]
@@ -85,7 +108,11 @@ class TestRoundTrip:
             Column("Jet_pt", "float32", counter="nJet"),
             Column("x", "int8", shape=(2,)),
         )
-        data = {"nJet": np.zeros(n, "uint32"), "Jet_pt": np.zeros(0, "float32"), "x": np.zeros((n, 2), "int8")}
+        data = {
+            "nJet": np.zeros(n, "uint32"),
+            "Jet_pt": np.zeros(0, "float32"),
+            "x": np.zeros((n, 2), "int8"),
+        }
         table = Table("t", columns, n, data)
         back = rewritten(of(table), tmp_path / "a.root").table("t")
         assert back.columns == columns
@@ -103,21 +130,33 @@ class TestRoundTrip:
         assert all(v.dtype.isnative and v.flags.c_contiguous for v in table.data.values())
 
     def test_counter_after_what_it_counts_moves_before_it(self, tmp_path: Path) -> None:
-        columns = (Column("a", "int8"), Column("pt", "float32", counter="num"), Column("num", "int64", "counter"))
-        data = {"a": np.arange(2, dtype="int8"), "pt": np.arange(3, dtype="float32"), "num": np.array([1, 2])}
+        columns = (
+            Column("a", "int8"),
+            Column("pt", "float32", counter="num"),
+            Column("num", "int64", "counter"),
+        )
+        data = {
+            "a": np.arange(2, dtype="int8"),
+            "pt": np.arange(3, dtype="float32"),
+            "num": np.array([1, 2]),
+        }
         back = read_all(rewritten(of(Table("t", columns, 2, data)), tmp_path / "a.root").table("t"))
         assert [c.name for c in back.columns] == ["a", "num", "pt"]
         assert all(np.array_equal(back[name], data[name]) for name in data)
 
     def test_counter_that_counts_nothing_is_an_ordinary_branch(self, tmp_path: Path) -> None:
-        table = Table("t", (Column("nJet", "uint8", "counter"),), 2, {"nJet": np.array([3, 200], "uint8")})
+        table = Table(
+            "t", (Column("nJet", "uint8", "counter"),), 2, {"nJet": np.array([3, 200], "uint8")}
+        )
         back = read_all(rewritten(of(table), tmp_path / "a.root").table("t"))
         assert difference(table, back) is None
         assert back.column("nJet").role == "value"
 
     def test_narrow_unsigned_counter_is_widened_and_said_so(self, tmp_path: Path) -> None:
         columns = (Column("n", "uint8", "counter"), Column("x", "int8", counter="n"))
-        table = Table("t", columns, 2, {"n": np.array([200, 1], "uint8"), "x": np.arange(201).astype("int8")})
+        table = Table(
+            "t", columns, 2, {"n": np.array([200, 1], "uint8"), "x": np.arange(201).astype("int8")}
+        )
         back = read_all(rewritten(of(table), tmp_path / "a.root").table("t"))
         assert back["n"].dtype == "int32"
         assert back["n"].tolist() == [200, 1]
@@ -125,7 +164,14 @@ class TestRoundTrip:
         assert type_changes(columns) == ["n: uint8 -> int32"]
 
     def test_hidden_counters_become_branches(self, tmp_path: Path) -> None:
-        array = ak.Array({"Jet_pt": [[1.0, 2.0], []], "Jet_eta": [[3.0, 4.0], []], "w": [[1], [2]], "nJet": [7, 8]})
+        array = ak.Array(
+            {
+                "Jet_pt": [[1.0, 2.0], []],
+                "Jet_eta": [[3.0, 4.0], []],
+                "w": [[1], [2]],
+                "nJet": [7, 8],
+            }
+        )
         table = table_from_awkward("t", array)
         back = read_all(rewritten(of(table), tmp_path / "a.root").table("t"))
         assert [c.name for c in back.columns] == ["nJet_", "Jet_pt", "Jet_eta", "nw", "w", "nJet"]
@@ -139,7 +185,9 @@ class TestRoundTrip:
     def test_strings_and_lists_of_fixed_arrays(self, tmp_path: Path) -> None:
         words = ak.Array(["", "muon", "é" * 300])
         blocks = ak.to_regular(ak.Array(np.arange(12, dtype="float32").reshape(4, 3)))
-        array = ak.zip({"word": words, "cov": ak.unflatten(blocks, [1, 0, 3]), "x": [1, 2, 3]}, depth_limit=1)
+        array = ak.zip(
+            {"word": words, "cov": ak.unflatten(blocks, [1, 0, 3]), "x": [1, 2, 3]}, depth_limit=1
+        )
         table = table_from_awkward("t", array)
         path = tmp_path / "a.root"
         once = rewritten(of(table), path)
@@ -155,9 +203,15 @@ class TestRoundTrip:
 class TestReading:
     def test_an_independent_writer(self, tmp_path: Path) -> None:
         path = tmp_path / "a.root"
-        arrays = {"pt": ak.Array([[1.5], [], [2.5, 3.5]]), "x": np.array([1, 2, 3], ">i4"), "box": np.arange(6.0).reshape(3, 2)}
+        arrays = {
+            "pt": ak.Array([[1.5], [], [2.5, 3.5]]),
+            "x": np.array([1, 2, 3], ">i4"),
+            "box": np.arange(6.0).reshape(3, 2),
+        }
         with uproot.recreate(path) as file:
-            file.mktree("d/e/t", {"pt": "var * float64", "x": ">i4", "box": np.dtype(("f8", (2,)))}).extend(arrays)
+            file.mktree(
+                "d/e/t", {"pt": "var * float64", "x": ">i4", "box": np.dtype(("f8", (2,)))}
+            ).extend(arrays)
         table = read_all(opened(path).table("d/e/t"))
         expected = (
             Column("npt", "int32", "counter"),
@@ -207,29 +261,48 @@ class TestReading:
         part = opened(path).table("t").read(["n(v)"], 0, 2)
         assert part["n(v)"].tolist() == [2, 0]
 
-    def test_vectors_in_a_ttree_share_counts_over_the_whole_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_vectors_in_a_ttree_share_counts_over_the_whole_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("flowtuple.io.root_table._SCAN_STEP", 2)
         path = tmp_path / "a.root"
-        arrays = {"a": ak.Array([[1], [], [2, 3]]), "b": ak.Array([[4], [], [5, 6]]), "late": ak.Array([[7], [], [8]])}
+        arrays = {
+            "a": ak.Array([[1], [], [2, 3]]),
+            "b": ak.Array([[4], [], [5, 6]]),
+            "late": ak.Array([[7], [], [8]]),
+        }
         with uproot.recreate(path) as file:
             file.mktree("t", dict.fromkeys(arrays, "var * int64")).extend(arrays)
-        monkeypatch.setattr(uproot.TBranch, "count_branch", None)  # as a std::vector, which uproot cannot write
+        monkeypatch.setattr(
+            uproot.TBranch, "count_branch", None
+        )  # as a std::vector, which uproot cannot write
         table = read_all(opened(path).table("t"), ["a", "b", "late"])
-        assert {c.name: c.counter for c in table.columns if c.counter} == {"a": "n(a)", "b": "n(a)", "late": "n(late)"}
+        assert {c.name: c.counter for c in table.columns if c.counter} == {
+            "a": "n(a)",
+            "b": "n(a)",
+            "late": "n(late)",
+        }
         assert [c.name for c in table.columns if c.hidden] == ["n(a)", "n(late)"]
         assert table["n(a)"].tolist() == [1, 0, 2]
         assert table["late"].tolist() == [7, 8]
 
-    def test_counter_that_disagrees(self, tmp_path: Path, events: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_counter_that_disagrees(
+        self, tmp_path: Path, events: Table, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = tmp_path / "a.root"
         write_dataset(of(events), path, WriteOptions())
-        monkeypatch.setattr("flowtuple.io.root_table._counts", lambda values: np.zeros(len(values), np.int64))
+        monkeypatch.setattr(
+            "flowtuple.io.root_table._counts", lambda values: np.zeros(len(values), np.int64)
+        )
         with pytest.raises(
-            Corrupt, match=r"column 'Jet_bool' .* not have as many values as 'nJet' says; leave it out with --exclude"
+            Corrupt,
+            match=r"column 'Jet_bool' .* not have as many values as 'nJet' says; leave it out with --exclude",
         ):
             read_all(opened(path).table("dir/Events"))
 
-    def test_titles_are_kept_only_where_they_say_something(self, tmp_path: Path, events: Table) -> None:
+    def test_titles_are_kept_only_where_they_say_something(
+        self, tmp_path: Path, events: Table
+    ) -> None:
         back = rewritten(of(events), tmp_path / "a.root").table("dir/Events")
         titles = {c.name: c.title for c in back.columns}
         assert titles["Jet_bool"] == "jets' bool"
@@ -250,7 +323,9 @@ class TestReading:
             assert str(file["note"]) == "written on a Monday"
         assert opened(second).tables.keys() == {"t"}
 
-    def test_what_cannot_be_carried_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_cannot_be_carried_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = tmp_path / "a.root"
         with uproot.recreate(path) as file:
             file["note"] = "words"
@@ -268,7 +343,9 @@ class TestReading:
 
         def pretend(branch: object, context: object) -> object:
             if branch.name == "s_int8":
-                raise uproot.interpretation.identify.UnknownInterpretation("no idea", "file", "object")
+                raise uproot.interpretation.identify.UnknownInterpretation(
+                    "no idea", "file", "object"
+                )
             return known(branch, context)
 
         monkeypatch.setattr("uproot.interpretation.identify.interpretation_of", pretend)
@@ -285,7 +362,9 @@ def source_order(columns: tuple[Column, ...], array: ak.Array) -> list[str]:
 
 class TestErrors:
     def test_missing(self, tmp_path: Path) -> None:
-        with pytest.raises(InvalidArgument, match=r"no\.root: there is no such file; check the path$"):
+        with pytest.raises(
+            InvalidArgument, match=r"no\.root: there is no such file; check the path$"
+        ):
             opened(tmp_path / "no.root")
 
     def test_folder(self, tmp_path: Path) -> None:
@@ -293,7 +372,8 @@ class TestErrors:
             opened(tmp_path)
 
     @pytest.mark.parametrize(
-        ("content", "words"), [(b"", "is empty"), (b"x,y\n1,2\n", "is not a ROOT file"), (b"y" * 999, "is not")]
+        ("content", "words"),
+        [(b"", "is empty"), (b"x,y\n1,2\n", "is not a ROOT file"), (b"y" * 999, "is not")],
     )
     def test_other_files(self, tmp_path: Path, content: bytes, words: str) -> None:
         (tmp_path / "a.root").write_bytes(content)
@@ -316,33 +396,49 @@ class TestErrors:
     def test_damaged_basket(self, tmp_path: Path) -> None:
         path = tmp_path / "a.root"
         noise = np.random.default_rng(1).normal(size=5000)
-        write_dataset(of(Table("t", (Column("x", "float64"),), 5000, {"x": noise})), path, WriteOptions(compression="ZLIB:6"))
+        write_dataset(
+            of(Table("t", (Column("x", "float64"),), 5000, {"x": noise})),
+            path,
+            WriteOptions(compression="ZLIB:6"),
+        )
         content = bytearray(path.read_bytes())
         middle = len(content) // 2
         content[middle : middle + 2000] = bytes(2000)
         path.write_bytes(content)
-        with pytest.raises(Corrupt, match=r"a\.root: tree 't', events 0 to 5000: the data cannot be read"):
+        with pytest.raises(
+            Corrupt, match=r"a\.root: tree 't', events 0 to 5000: the data cannot be read"
+        ):
             read_all(opened(path).table("t"))
 
-    @pytest.mark.parametrize("text", ["ZSTD", "ZSTD:23", "LZMA:10", "brotli:4", "LZ4:-1", "ZLIB:x", "none:1", ""])
+    @pytest.mark.parametrize(
+        "text", ["ZSTD", "ZSTD:23", "LZMA:10", "brotli:4", "LZ4:-1", "ZLIB:x", "none:1", ""]
+    )
     def test_bad_compression(self, tmp_path: Path, events: Table, text: str) -> None:
         with pytest.raises(
-            InvalidArgument, match="ZLIB:0 to ZLIB:9, LZMA:0 to LZMA:9, LZ4:0 to LZ4:12, ZSTD:0 to ZSTD:22, or none"
+            InvalidArgument,
+            match="ZLIB:0 to ZLIB:9, LZMA:0 to LZMA:9, LZ4:0 to LZ4:12, ZSTD:0 to ZSTD:22, or none",
         ):
             write_dataset(of(events), tmp_path / "a.root", WriteOptions(compression=text))
 
-    @pytest.mark.parametrize("bad", [ak.Array([[[1.0]], [[], [2.0]]]), ak.Array([["a"], []]), np.zeros((2, 0))])
+    @pytest.mark.parametrize(
+        "bad", [ak.Array([[[1.0]], [[], [2.0]]]), ak.Array([["a"], []]), np.zeros((2, 0))]
+    )
     def test_unsupported_is_found_before_writing(self, tmp_path: Path, bad: ak.Array) -> None:
         table = table_from_awkward("t", ak.zip({"x": [1, 2], "bad": bad}, depth_limit=1))
         path = tmp_path / "a.root"
-        with pytest.raises(Unsupported, match=r"cannot write t/bad as a branch: .* --drop leaves them out, and -o x\.npz"):
+        with pytest.raises(
+            Unsupported,
+            match=r"cannot write t/bad as a branch: .* --drop leaves them out, and -o x\.npz",
+        ):
             write_dataset(of(table), path, WriteOptions(container="ttree"))
         assert not path.exists()
         back = rewritten(of(table), path, drop=True, container="ttree")
         assert [c.name for c in back.table("t").columns] == ["x"]
 
     def test_tree_without_columns_is_left_out(self, tmp_path: Path, events: Table) -> None:
-        assert list(rewritten(of(Table("none", (), 3, {}), events), tmp_path / "a.root").tables) == ["dir/Events"]
+        assert list(
+            rewritten(of(Table("none", (), 3, {}), events), tmp_path / "a.root").tables
+        ) == ["dir/Events"]
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="needs the larger samples")
@@ -367,7 +463,9 @@ def assert_same_by_uproot(left: uproot.TTree, right: uproot.TTree) -> None:
     assert left.keys() == right.keys()
     for a, b in zip(left.branches, right.branches, strict=True):
         assert (a.typename, str(a.interpretation)) == (b.typename, str(b.interpretation))
-        assert b.title == a.title or (a.title == "" or a.title[-2] == "/")  # of leaf lists, uproot writes its own
+        assert b.title == a.title or (
+            a.title == "" or a.title[-2] == "/"
+        )  # of leaf lists, uproot writes its own
         assert getattr(a.count_branch, "name", None) == getattr(b.count_branch, "name", None)
     arrays, others = left.arrays(how=dict), right.arrays(how=dict)
     assert all(ak.array_equal(arrays[k], others[k], equal_nan=True) for k in arrays)
@@ -377,7 +475,11 @@ def assert_same_by_table(tree: uproot.TTree, table: Table) -> None:
     """The table holds what uproot's NumPy reading, which shares no code with ours, finds."""
     for branch in tree.branches:
         values = branch.array(library="np")
-        flat = np.concatenate([*values, np.empty(0, table[branch.name].dtype)]) if values.dtype == object else values
+        flat = (
+            np.concatenate([*values, np.empty(0, table[branch.name].dtype)])
+            if values.dtype == object
+            else values
+        )
         assert table[branch.name].dtype == flat.dtype
         assert table[branch.name].tobytes() == flat.tobytes()
 

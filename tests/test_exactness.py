@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch")
 from flowtuple.training import train as training  # noqa: E402
 from flowtuple.training.choose import flow_bits  # noqa: E402
 from flowtuple.training.conditioners import Conditioners, float_bits  # noqa: E402
-from flowtuple.training.plan import Task  # noqa: E402
+from flowtuple.training.plan import ColumnTask  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Trained:
     """The compressed sample, the trainings behind it, and the model's bits of every stream that was coded."""
 
     path: Path
-    trainings: list[tuple[Task, Conditioners]]
+    trainings: list[tuple[ColumnTask, Conditioners]]
     bits: dict[bytes, float]
 
     def streams(self) -> Iterator[tuple[str, bytes]]:
@@ -40,8 +40,14 @@ class Trained:
             for table in file.tables.values():
                 for chunk in table.chunks:
                     directory, fetch = table.directory(chunk)
-                    flowing = [name for name, entry in directory.entries.items() if entry.method is Method.FLOW]
-                    yield from ((name, s.payload) for name, s in directory.take(flowing, fetch).items())
+                    flowing = [
+                        name
+                        for name, entry in directory.entries.items()
+                        if entry.method is Method.FLOW
+                    ]
+                    yield from (
+                        (name, s.payload) for name, s in directory.take(flowing, fetch).items()
+                    )
 
     def networks(self) -> Iterator[tuple[str, Network, np.ndarray]]:
         """Every trained network with the features that it was trained on."""
@@ -55,12 +61,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     made = Trained(tmp_path_factory.mktemp("sample") / "jets.ftup", [], {})
     train_conditioners, encode = training.train_conditioners, coder.encode
 
-    def keep_training(task: Task, *arguments: object) -> Conditioners:
+    def keep_training(task: ColumnTask, *arguments: object) -> Conditioners:
         model = train_conditioners(task, *arguments)
         made.trainings.append((task, model))
         return model
 
-    def keep_bits(q: np.ndarray, symbols: np.ndarray, below: np.ndarray, frequency: np.ndarray, *bins: np.ndarray) -> bytes:
+    def keep_bits(
+        q: np.ndarray,
+        symbols: np.ndarray,
+        below: np.ndarray,
+        frequency: np.ndarray,
+        *bins: np.ndarray,
+    ) -> bytes:
         data = encode(q, symbols, below, frequency, *bins)
         made.bits[data] = coder.code_length(frequency, symbols, bins[1])
         return data
@@ -89,7 +101,10 @@ class TestCost:
                 integers = flow_bits(flow, c.coded, task.features[list(c.inputs)]) / len(c.coded)
                 # Of this limit the worst column takes 0.32 +- 0.16, all together -0.34 +- 0.30, 11 models.
                 limit = 0.00075 * floats[d] + 0.0075
-                total, limits = total + (integers - floats[d]) * len(c.coded), limits + limit * len(c.coded)
+                total, limits = (
+                    total + (integers - floats[d]) * len(c.coded),
+                    limits + limit * len(c.coded),
+                )
                 if integers - floats[d] > limit:
                     over[c.name] = integers - floats[d]
         assert over == {}
@@ -102,9 +117,15 @@ def torch_logits(network: Network, features: np.ndarray, batch: int, device: str
     for start in range(0, features.shape[1], batch):
         x = torch.from_numpy(features[:, start : start + batch].T.astype(np.float32)).to(device)
         for k, layer in enumerate(network.layers):
-            weights, offset = (torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in layer.scaled)
+            weights, offset = (
+                torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in layer.scaled
+            )
             y = torch.floor(x @ weights.T + offset)
-            x = y.clamp(0, 255) if k < len(network.layers) - 1 else y.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+            x = (
+                y.clamp(0, 255)
+                if k < len(network.layers) - 1
+                else y.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+            )
         pieces.append(x.cpu().numpy().astype(np.int16))
     return np.concatenate(pieces)
 
@@ -113,9 +134,13 @@ def torch_logits(network: Network, features: np.ndarray, batch: int, device: str
 def networks(trained: Trained) -> list[tuple[str, Network, np.ndarray]]:
     """The trained networks, and one of the largest sums that the format allows; about 2000 rows for each."""
     rng = np.random.default_rng(3)
-    large = random_network(rng, [MAX_INPUTS, 40, 30, 33], 120, (1, 12)), rng.integers(250, 256, (MAX_INPUTS, 700))
+    large = (
+        random_network(rng, [MAX_INPUTS, 40, 30, 33], 120, (1, 12)),
+        rng.integers(250, 256, (MAX_INPUTS, 700)),
+    )
     found = [
-        (name, network, features[:, :: max(1, features.shape[1] // 2000)]) for name, network, features in trained.networks()
+        (name, network, features[:, :: max(1, features.shape[1] // 2000)])
+        for name, network, features in trained.networks()
     ]
     return [*found, ("largest", large[0], large[1].astype(np.uint8))]
 
@@ -134,21 +159,31 @@ class TestSameLogits:
             assert np.array_equal(network.logits(features), slow_logits(network, features)), name
 
     @pytest.mark.parametrize("batch", [1, 7, 1000, 10**6])
-    def test_as_torch_on_a_processor(self, networks: list[tuple[str, Network, np.ndarray]], batch: int, threads: int) -> None:
+    def test_as_torch_on_a_processor(
+        self, networks: list[tuple[str, Network, np.ndarray]], batch: int, threads: int
+    ) -> None:
         for name, network, features in networks:
             some = features[:, : 100 * batch]
-            assert np.array_equal(network.logits(some), torch_logits(network, some, batch, "cpu")), (name, threads)
+            assert np.array_equal(
+                network.logits(some), torch_logits(network, some, batch, "cpu")
+            ), (name, threads)
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
     @pytest.mark.parametrize("batch", [7, 1000, 10**6])
-    def test_as_torch_on_a_gpu(self, networks: list[tuple[str, Network, np.ndarray]], batch: int) -> None:
+    def test_as_torch_on_a_gpu(
+        self, networks: list[tuple[str, Network, np.ndarray]], batch: int
+    ) -> None:
         for name, network, features in networks:
             some = features[:, : 100 * batch]
-            assert np.array_equal(network.logits(some), torch_logits(network, some, batch, "cuda")), name
+            assert np.array_equal(
+                network.logits(some), torch_logits(network, some, batch, "cuda")
+            ), name
 
 
 @pytest.mark.parametrize("entries", [(None, None), (17, 9001)], ids=["all", "some"])
-def test_decoding_does_not_depend_on_threads(trained: Trained, entries: tuple[int | None, int | None]) -> None:
+def test_decoding_does_not_depend_on_threads(
+    trained: Trained, entries: tuple[int | None, int | None]
+) -> None:
     one, two = (ft.decompress(trained.path, entries=entries, workers=workers) for workers in (1, 2))
     assert set(one) == set(two)
     for name in one:

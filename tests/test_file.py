@@ -22,7 +22,22 @@ COLUMNS = {
     "text": [f"é{k}" for k in range(EVENTS)],
 }
 WHOLE = {name: ak.to_list(values) for name, values in COLUMNS.items()}
-EDGES = (None, 0, 1, STEP - 1, STEP, STEP + 1, 2 * STEP, EVENTS - 1, EVENTS, EVENTS + 9, -1, -STEP, -EVENTS, -EVENTS - 9)
+EDGES = (
+    None,
+    0,
+    1,
+    STEP - 1,
+    STEP,
+    STEP + 1,
+    2 * STEP,
+    EVENTS - 1,
+    EVENTS,
+    EVENTS + 9,
+    -1,
+    -STEP,
+    -EVENTS,
+    -EVENTS - 9,
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +53,9 @@ def folder(tmp_path_factory):
 def write_two(folder):
     """A file of two trees, one of them in a folder."""
     with uproot.recreate(folder / "two.root") as file:
-        file.mktree("Events", {"x": "f8", "y": "i4"}).extend({"x": np.arange(9.0), "y": np.arange(9, dtype="i4")})
+        file.mktree("Events", {"x": "f8", "y": "i4"}).extend(
+            {"x": np.arange(9.0), "y": np.arange(9, dtype="i4")}
+        )
         file.mktree("Runs", {"x": "f8"}).extend({"x": np.arange(3.0) + 100})
     ft.compress(folder / "two.root", folder / "two.ftup")
 
@@ -92,7 +109,10 @@ class TestColumn:
 
     @pytest.mark.parametrize("step", [2, -1])
     def test_steps_are_refused(self, file, step):
-        with pytest.raises(InvalidArgument, match=rf"events\.ftup: cannot read every {step}th event; slice the array instead"):
+        with pytest.raises(
+            InvalidArgument,
+            match=rf"events\.ftup: cannot read every {step}th event; slice the array instead",
+        ):
             file["x", ::step]
         assert file["x", ::1].to_list() == WHOLE["x"]
 
@@ -118,7 +138,9 @@ class TestColumn:
                 file[key, part]
 
     def test_of_several_trees_needs_a_name(self, two):
-        with pytest.raises(InvalidArgument, match=r"two\.ftup: holds 2 trees \(Events, Runs\); choose one by tree="):
+        with pytest.raises(
+            InvalidArgument, match=r"two\.ftup: holds 2 trees \(Events, Runs\); choose one by tree="
+        ):
             two["x"]
 
 
@@ -145,9 +167,14 @@ class TestArrays:
     )
     def test_of_names_and_globs(self, folder, columns, fields):
         with ft.open(folder / "events.ftup") as file:
-            found, again = file.arrays(columns), file.arrays(iter([columns] if isinstance(columns, str) else columns))
+            found, again = (
+                file.arrays(columns),
+                file.arrays(iter([columns] if isinstance(columns, str) else columns)),
+            )
         assert found.fields == again.fields == fields
-        assert {name: found[name].to_list() for name in fields} == {name: WHOLE[name] for name in fields}
+        assert {name: found[name].to_list() for name in fields} == {
+            name: WHOLE[name] for name in fields
+        }
 
     @pytest.mark.parametrize("start", EDGES)
     def test_entries_are_those_of_a_slice(self, file, start):
@@ -174,7 +201,10 @@ class TestArrays:
             ("Jet_pT", r"events\.ftup: the name 'Jet_pT' matches no column; nearest: Jet_pt"),
             (["x", "Mu*"], r"events\.ftup: the glob 'Mu\*' matches no column"),
             (["x", ""], r"events\.ftup: the name '' matches no column"),
-            ("n(Jet_pt)", r"events\.ftup: the name 'n\(Jet_pt\)' matches no column; nearest: Jet_pt"),
+            (
+                "n(Jet_pt)",
+                r"events\.ftup: the name 'n\(Jet_pt\)' matches no column; nearest: Jet_pt",
+            ),
             ("n(*", r"events\.ftup: the glob 'n\(\*' matches no column"),
         ],
     )
@@ -194,16 +224,24 @@ class TestIterate:
     @pytest.mark.parametrize("step", [1, 5, STEP, 13, EVENTS, 1000])
     def test_by_steps(self, file, step):
         found = list(file.iterate(step_size=step))
-        assert [len(part) for part in found] == [min(step, EVENTS - k) for k in range(0, EVENTS, step)]
+        assert [len(part) for part in found] == [
+            min(step, EVENTS - k) for k in range(0, EVENTS, step)
+        ]
         assert ak.concatenate(found).to_list() == file.arrays().to_list()
 
     @pytest.mark.parametrize("step", [0, -5])
     def test_steps_that_lead_nowhere(self, file, step):
-        with pytest.raises(InvalidArgument, match=rf"events\.ftup: steps of {step} events lead nowhere; take 1 or more"):
+        with pytest.raises(
+            InvalidArgument,
+            match=rf"events\.ftup: steps of {step} events lead nowhere; take 1 or more",
+        ):
             next(file.iterate(step_size=step))
 
     def test_of_several_trees(self, two):
-        assert [part["x"].to_list() for part in two.iterate(tree="Runs", step_size=2)] == [[100, 101], [102]]
+        assert [part["x"].to_list() for part in two.iterate(tree="Runs", step_size=2)] == [
+            [100, 101],
+            [102],
+        ]
         with pytest.raises(InvalidArgument, match="holds 2 trees"):
             next(two.iterate("x"))
 
@@ -211,7 +249,11 @@ class TestIterate:
         with ft.open(folder / "events.ftup") as file:
             table, ranges = file.table(), []
             read = type(table).read
-            monkeypatch.setattr(type(table), "read", lambda self, n, *part: ranges.append(part) or read(self, n, *part))
+            monkeypatch.setattr(
+                type(table),
+                "read",
+                lambda self, n, *part: ranges.append(part) or read(self, n, *part),
+            )
             next(file.iterate("x"))
         assert ranges == [(0, STEP)]
 
@@ -236,13 +278,21 @@ def test_columns_keep_their_types(file):
     }
 
 
-@pytest.mark.parametrize("columns", [{"x": np.empty(0, "f4"), "Jet_pt": ak.Array([[1.5]])[:0]}, {}], ids=["columns", "nothing"])
+@pytest.mark.parametrize(
+    "columns",
+    [{"x": np.empty(0, "f4"), "Jet_pt": ak.Array([[1.5]])[:0]}, {}],
+    ids=["columns", "nothing"],
+)
 def test_of_no_events(tmp_path, columns):
     ft.compress(columns, tmp_path / "empty.ftup")
     with ft.open(tmp_path / "empty.ftup") as file:
         assert file.keys() == list(columns)
         assert (file.arrays().fields, len(file.arrays())) == (list(columns), 0)
-        assert sum(len(part) for part in file.iterate()) == sum(len(part) for part in file.iterate(step_size=3)) == 0
+        assert (
+            sum(len(part) for part in file.iterate())
+            == sum(len(part) for part in file.iterate(step_size=3))
+            == 0
+        )
         assert {name: file[name].to_list() for name in columns} == {name: [] for name in columns}
 
 

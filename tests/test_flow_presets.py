@@ -52,7 +52,9 @@ def test_columns_and_sizes_are_those_published() -> None:
     ]
     assert {p.training.schedule for p in (jets, muons)} == {"cosine"}
     assert ft.preset("flashsim-jets").columns == jets.columns
-    with pytest.raises(InvalidArgument, match="no preset of a flow 'flashsim-jet'; nearest: flashsim-jets"):
+    with pytest.raises(
+        InvalidArgument, match="no preset of a flow 'flashsim-jet'; nearest: flashsim-jets"
+    ):
         ft.flow_preset("flashsim-jet")
 
 
@@ -61,7 +63,9 @@ def test_the_flow_of_jets_has_more_than_fifty_million_weights() -> None:
     zoo = pytest.importorskip("flowtuple.flows.registry")
     jets = ft.flow_preset("flashsim-jets")
     with torch.device("meta"):
-        flow = zoo.build(jets.flow.kind, len(jets.columns), jets.shape, seed=0, context=len(jets.given))
+        flow = zoo.build(
+            jets.flow.kind, len(jets.columns), jets.shape, seed=0, context=len(jets.given)
+        )
     assert len(flow.steps) == 17
     assert sum(weights.numel() for weights in flow.parameters()) > 50_000_000
 
@@ -70,13 +74,22 @@ def jets(n: int) -> dict[str, np.ndarray]:
     """Rows with the columns of the preset, without any physics."""
     draw = np.random.default_rng(0)
     preset = ft.flow_preset("flashsim-jets")
-    columns = {column: made_up(recipe, n)[0][draw.permutation(n)].astype("f4") for column, recipe in preset.targets.items()}
-    whole = [c for c, recipe in preset.targets.items() if "smear" in recipe or "dequantise" in recipe]
+    columns = {
+        column: made_up(recipe, n)[0][draw.permutation(n)].astype("f4")
+        for column, recipe in preset.targets.items()
+    }
+    whole = [
+        c for c, recipe in preset.targets.items() if "smear" in recipe or "dequantise" in recipe
+    ]
     columns |= {column: columns[column].astype("i4") for column in whole}
-    return columns | {column: (0.1 + draw.exponential(1, n)).astype("f4") for column in preset.given}
+    return columns | {
+        column: (0.1 + draw.exponential(1, n)).astype("f4") for column in preset.given
+    }
 
 
-def test_options_that_are_named_go_before_those_of_a_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_that_are_named_go_before_those_of_a_preset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where they are what goes without saying otherwise."""
     seen: dict[str, Any] = {}
     monkeypatch.setattr("flowtuple.api.train", lambda *args, **options: seen.update(options) or ())
@@ -87,14 +100,38 @@ def test_options_that_are_named_go_before_those_of_a_preset(tmp_path: Path, monk
     assert ended.exit_code == 0
     preset = ft.flow_preset("flashsim-jets").flow
     assert (seen["flow"].training.epochs, seen["flow"].shape.hidden) == (usual.epochs, (64, 64))
-    assert (seen["flow"].training.schedule, seen["flow"].shape.bins) == (preset.training.schedule, preset.shape.bins)
+    assert (seen["flow"].training.schedule, seen["flow"].shape.bins) == (
+        preset.training.schedule,
+        preset.shape.bins,
+    )
 
 
 def test_a_preset_is_all_that_a_training_has_to_be_told(tmp_path: Path) -> None:
     pytest.importorskip("zuko")
     np.savez(tmp_path / "jets.npz", **jets(600))
-    small = ["--steps", "2", "--hidden", "8", "--blocks", "1", "--bins", "4", "--epochs", "2", "--learning-rate", "1e-3"]
-    asked = ["train", str(tmp_path / "jets.npz"), "-o", str(tmp_path / "m.flow"), "--preset", "flashsim-jets", *small]
+    small = [
+        "--steps",
+        "2",
+        "--hidden",
+        "8",
+        "--blocks",
+        "1",
+        "--bins",
+        "4",
+        "--epochs",
+        "2",
+        "--learning-rate",
+        "1e-3",
+    ]
+    asked = [
+        "train",
+        str(tmp_path / "jets.npz"),
+        "-o",
+        str(tmp_path / "m.flow"),
+        "--preset",
+        "flashsim-jets",
+        *small,
+    ]
     result = CliRunner().invoke(app, asked)
     assert result.exit_code == 0, result.output
     drawn = ft.sample(tmp_path / "m.flow", given=tmp_path / "jets.npz", seed=1)
@@ -106,4 +143,8 @@ def test_a_preset_is_all_that_a_training_has_to_be_told(tmp_path: Path) -> None:
     from flowtuple.flows.stored import load_model
 
     model = load_model(tmp_path / "m.flow")
-    assert (model.kind, model.shape.hidden, model.about["training"]["batch"]) == ("flashsim", (8,), 2048)
+    assert (model.kind, model.shape.hidden, model.about["training"]["batch"]) == (
+        "flashsim",
+        (8,),
+        2048,
+    )

@@ -27,7 +27,9 @@ from flowtuple.transforms import Chain  # noqa: E402
 SMALL = Shape(transforms=2, hidden=(16, 16), bins=6, steps=16)
 
 
-def shaken(kind: str, features: int, dtype: torch.dtype = torch.float64, context: int = 0) -> Bijection:
+def shaken(
+    kind: str, features: int, dtype: torch.dtype = torch.float64, context: int = 0
+) -> Bijection:
     """A flow whose weights are far from where they start, so that no law holds by accident."""
     flow = build(kind, features, SMALL, seed=3, context=context).to(dtype)
     draw = torch.Generator().manual_seed(1)
@@ -42,7 +44,11 @@ def rows(n: int, features: int, dtype: torch.dtype = torch.float64) -> torch.Ten
 
 
 def conditions(n: int, context: int, dtype: torch.dtype = torch.float64) -> torch.Tensor | None:
-    return torch.randn((n, context), generator=torch.Generator().manual_seed(4), dtype=dtype) if context else None
+    return (
+        torch.randn((n, context), generator=torch.Generator().manual_seed(4), dtype=dtype)
+        if context
+        else None
+    )
 
 
 def part_of(context: torch.Tensor | None, part: slice) -> torch.Tensor | None:
@@ -58,10 +64,16 @@ def test_the_names_are_those_that_exist() -> None:
 @pytest.mark.parametrize("features", [1, 2, 5])
 @pytest.mark.parametrize("kind", KINDS)
 def test_inverse(kind: str, features: int, context: int) -> None:
-    flow, x, given = shaken(kind, features, context=context), rows(200, features), conditions(200, context)
+    flow, x, given = (
+        shaken(kind, features, context=context),
+        rows(200, features),
+        conditions(200, context),
+    )
     with torch.no_grad():
         z, _ = flow(x, given)
-        assert float((flow.inverse(z, given) - x).abs().max()) < (1e-3 if kind == "flow-matching" else 1e-6)
+        assert float((flow.inverse(z, given) - x).abs().max()) < (
+            1e-3 if kind == "flow-matching" else 1e-6
+        )
         assert float((z - x).abs().max()) > 0.05
 
 
@@ -69,13 +81,21 @@ def test_inverse(kind: str, features: int, context: int) -> None:
 @pytest.mark.parametrize("features", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_log_det_against_autograd(kind: str, features: int, context: int) -> None:
-    flow, x, given = shaken(kind, features, context=context), rows(20, features), conditions(20, context)
+    flow, x, given = (
+        shaken(kind, features, context=context),
+        rows(20, features),
+        conditions(20, context),
+    )
     _, ladj = flow(x, given)
     for k in range(len(x)):
         known = part_of(given, slice(k, k + 1))
-        jacobian = torch.autograd.functional.jacobian(lambda row, known=known: flow(row[None], known)[0][0], x[k])
+        jacobian = torch.autograd.functional.jacobian(
+            lambda row, known=known: flow(row[None], known)[0][0], x[k]
+        )
         truth = float(torch.linalg.slogdet(jacobian)[1])
-        assert float(ladj[k].detach().sum()) == pytest.approx(truth, abs=2e-3 if kind == "flow-matching" else 1e-6)
+        assert float(ladj[k].detach().sum()) == pytest.approx(
+            truth, abs=2e-3 if kind == "flow-matching" else 1e-6
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -100,8 +120,14 @@ def test_conditions_matter(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["maf", "nsf"])
 def test_orders_of_columns_turn_around_or_are_drawn(kind: str) -> None:
-    usual, drawn = (build(kind, 6, Shape(transforms=4, hidden=(8,), bins=4, permute=permute), 0) for permute in (False, True))
-    assert [step.order.tolist() for step in usual.flow.transform.transforms] == [[*range(6)], [*range(5, -1, -1)]] * 2
+    usual, drawn = (
+        build(kind, 6, Shape(transforms=4, hidden=(8,), bins=4, permute=permute), 0)
+        for permute in (False, True)
+    )
+    assert [step.order.tolist() for step in usual.flow.transform.transforms] == [
+        [*range(6)],
+        [*range(5, -1, -1)],
+    ] * 2
     orders = [step.order.tolist() for step in drawn.flow.transform.transforms]
     assert all(sorted(order) == [*range(6)] for order in orders)
     assert len({tuple(order) for order in orders}) == 4
@@ -119,8 +145,14 @@ def test_every_column_is_transformed_once_in_two_coupling_steps(features: int) -
 @pytest.mark.parametrize("context", [0, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_row_does_not_depend_on_the_rows_beside_it(kind: str, dtype: torch.dtype, context: int) -> None:
-    flow, x, given = shaken(kind, 3, dtype, context), rows(64, 3, dtype), conditions(64, context, dtype)
+def test_a_row_does_not_depend_on_the_rows_beside_it(
+    kind: str, dtype: torch.dtype, context: int
+) -> None:
+    flow, x, given = (
+        shaken(kind, 3, dtype, context),
+        rows(64, 3, dtype),
+        conditions(64, context, dtype),
+    )
     with torch.no_grad():
         z, ladj = flow(x, given)
         back = flow.inverse(z, given)
@@ -147,13 +179,13 @@ def test_a_device_gives_the_same(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_loss_falls_in_training(kind: str) -> None:
     """Where the loss is a likelihood, nearly to that of the true density of the rows held out."""
-    from flowtuple.flows.blocks import Sample
+    from flowtuple.flows.blocks import SampledRows
     from flowtuple.flows.fit import fit
 
     draw, mixed = np.random.default_rng(0), np.array([[1.0, 0.9], [0.0, 0.4]])
     x = draw.normal(0, 1, (4000, 2)) @ mixed
     flow = build(kind, 2, SMALL, seed=0)
-    sample = Sample(lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x)))
+    sample = SampledRows(lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x)))
     options = Training(epochs=8, batch=256, learning_rate=5e-3)
     fitted = fit(flow, sample, options, 0, lambda share, loss: None)
     losses = [held for _, _, held in fitted.history]
@@ -183,7 +215,12 @@ def events(n: int = 3000, seed: int = 1) -> ak.Array:
     }
     record = {name: ak.unflatten(values, counts) for name, values in columns.items()}
     return ak.zip(
-        {**record, "MET": draw.exponential(20, n).astype(np.float32), "w": np.where(np.arange(n) % 2, 0.5, 2.0)}, depth_limit=1
+        {
+            **record,
+            "MET": draw.exponential(20, n).astype(np.float32),
+            "w": np.where(np.arange(n) % 2, 0.5, 2.0),
+        },
+        depth_limit=1,
     )
 
 
@@ -193,13 +230,23 @@ JETS = ft.Selection(columns=("Jet_*",))
 @pytest.fixture(scope="module")
 def nsf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("flows") / "m.flow"
-    ft.train(events(), path, selection=JETS, flow=RowFlow("nsf", SMALL, Training(epochs=12, batch=256, learning_rate=5e-3)))
+    ft.train(
+        events(),
+        path,
+        selection=JETS,
+        flow=RowFlow("nsf", SMALL, Training(epochs=12, batch=256, learning_rate=5e-3)),
+    )
     return path
 
 
 def test_rows_drawn_have_types_values_and_shares_of_the_data(nsf: Path) -> None:
     data, drawn = events(), ft.sample(nsf, 20_000, seed=4)
-    assert [str(drawn[name].type.content) for name in drawn.fields] == ["float32", "float32", "int8", "float32"]
+    assert [str(drawn[name].type.content) for name in drawn.fields] == [
+        "float32",
+        "float32",
+        "int8",
+        "float32",
+    ]
     assert set(np.unique(drawn["Jet_charge"])) == {-1, 1}
     # 0.190 +- 0.0065, 13 models
     assert float(np.mean(drawn["Jet_score"] == -1)) == pytest.approx(0.2, abs=0.04)
@@ -228,7 +275,9 @@ def test_latent_rows_lead_back(nsf: Path) -> None:
         values = ak.to_numpy(ak.flatten(data[name]))
         assert np.allclose(ak.to_numpy(back[name]), values, rtol=1e-4, atol=1e-4)
         assert back[name].type.content == ak.flatten(data[name]).type.content
-    assert np.array_equal(ak.to_numpy(back["Jet_charge"]), ak.to_numpy(ak.flatten(data["Jet_charge"])))
+    assert np.array_equal(
+        ak.to_numpy(back["Jet_charge"]), ak.to_numpy(ak.flatten(data["Jet_charge"]))
+    )
     assert abs(float(np.mean(z["Jet_pt"]))) < 0.15  # 0.039 +- 0.014, 13 models
 
 
@@ -237,15 +286,23 @@ def test_scores(nsf: Path) -> None:
     scores = ft.score(nsf, data, columns=True)
     assert scores.fields[:4] == ["event", "log_prob", "bits", "surprise"]
     assert np.array_equal(
-        scores["event"], ak.flatten(ak.local_index(data["Jet_pt"], axis=0) + ak.zeros_like(data["Jet_pt"], dtype=np.int64))
+        scores["event"],
+        ak.flatten(
+            ak.local_index(data["Jet_pt"], axis=0) + ak.zeros_like(data["Jet_pt"], dtype=np.int64)
+        ),
     )
-    assert np.allclose(sum(scores[f"bits_{n}"] for n in ("Jet_pt", "Jet_eta", "Jet_charge", "Jet_score")), scores["bits"])
+    assert np.allclose(
+        sum(scores[f"bits_{n}"] for n in ("Jet_pt", "Jet_eta", "Jet_charge", "Jet_score")),
+        scores["bits"],
+    )
     assert abs(float(np.mean(scores["surprise"]))) < 0.5  # 0.157 +- 0.014, 13 models
     some = ft.score(nsf, data[:100])
     assert np.allclose(some["log_prob"], scores["log_prob"][: len(some)], atol=1e-5)
     assert np.allclose(ft.load(nsf).log_prob(data), scores["log_prob"])
     shuffled = ak.zip({n: data[n] for n in data.fields}, depth_limit=1)
-    shuffled["Jet_eta"] = ak.unflatten(5 * ak.to_numpy(ak.flatten(data["Jet_eta"])), ak.num(data["Jet_eta"]))
+    shuffled["Jet_eta"] = ak.unflatten(
+        5 * ak.to_numpy(ak.flatten(data["Jet_eta"])), ak.num(data["Jet_eta"])
+    )
     assert float(np.mean(ft.score(nsf, shuffled)["surprise"])) > 0.5
 
 
@@ -253,13 +310,21 @@ def test_log_det_of_a_column_without_a_flow_is_that_of_its_preprocessing(nsf: Pa
     model, data = ft.load(nsf), events(50, seed=9)
     ladj, z = model.log_det(data), model.to_latent(data)
     log_prob = model.log_prob(data)
-    total = sum(ak.to_numpy(ladj[n]) - 0.5 * ak.to_numpy(z[n]) ** 2 - 0.5 * np.log(2 * np.pi) for n in z.fields)
-    assert np.mean(np.abs(total - log_prob)) < 1.0  # at one place in each cell here, at the mean of several there
+    total = sum(
+        ak.to_numpy(ladj[n]) - 0.5 * ak.to_numpy(z[n]) ** 2 - 0.5 * np.log(2 * np.pi)
+        for n in z.fields
+    )
+    assert (
+        np.mean(np.abs(total - log_prob)) < 1.0
+    )  # at one place in each cell here, at the mean of several there
 
 
 def test_rows_with_nan_are_scored_nan(nsf: Path) -> None:
     data = {"Jet_pt": [np.array([30.0, np.nan], np.float32)], "Jet_eta": [np.zeros(2, np.float32)]}
-    data |= {"Jet_charge": [np.array([1, -1], np.int8)], "Jet_score": [np.array([0.5, -1.0], np.float32)]}
+    data |= {
+        "Jet_charge": [np.array([1, -1], np.int8)],
+        "Jet_score": [np.array([0.5, -1.0], np.float32)],
+    }
     assert np.isnan(ft.score(nsf, data)["log_prob"]).tolist() == [False, True]
 
 
@@ -283,13 +348,28 @@ def change(content: dict) -> Callable[[str, object], dict]:
         ("version", 99, TooNew, "version 99"),
         ("kind", "exec", Corrupt, "describes no model"),
         ("columns", ["a"], Corrupt, "describes no model"),
-        ("shape", {"transforms": 10**9, "hidden": [64], "bins": 8, "steps": 8}, Corrupt, "out of range"),
-        ("shape", {"transforms": 1, "hidden": [16, 16], "bins": 6, "steps": 16}, Corrupt, "describes no model"),
+        (
+            "shape",
+            {"transforms": 10**9, "hidden": [64], "bins": 8, "steps": 8},
+            Corrupt,
+            "out of range",
+        ),
+        (
+            "shape",
+            {"transforms": 1, "hidden": [16, 16], "bins": 6, "steps": 16},
+            Corrupt,
+            "describes no model",
+        ),
         ("chains", [], Corrupt, "describes no model"),
         ("version", "x", Corrupt, "describes no model"),
         ("dtypes", ["O"] * 4, Corrupt, "type is none of numbers"),
         ("dtypes", ["zzz"] * 4, Corrupt, "describes no model"),
-        ("shape", {"transforms": 64, "hidden": [4096] * 16, "bins": 8, "steps": 8}, Corrupt, "larger than the file"),
+        (
+            "shape",
+            {"transforms": 64, "hidden": [4096] * 16, "bins": 8, "steps": 8},
+            Corrupt,
+            "larger than the file",
+        ),
     ],
 )
 def test_a_model_that_describes_none(
@@ -301,7 +381,9 @@ def test_a_model_that_describes_none(
     with safe_open(nsf, "np") as stored:
         content = json.loads(stored.metadata()["flowtuple rows"])
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    save_file(tensors, tmp_path / "bad.flow", {"flowtuple rows": json.dumps({**content, key: value})})
+    save_file(
+        tensors, tmp_path / "bad.flow", {"flowtuple rows": json.dumps({**content, key: value})}
+    )
     with pytest.raises(error, match=message):
         ft.load(tmp_path / "bad.flow")
 
@@ -317,7 +399,9 @@ def test_damaged_files(nsf: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_an_interrupted_training_ends_with_the_same_model(tmp_path: Path, schedule: str) -> None:
     whole, half = tmp_path / "whole.flow", tmp_path / "half.flow"
-    asked = RowFlow("maf", SMALL, Training(epochs=5, batch=256, schedule=schedule, weight_decay=1e-3))
+    asked = RowFlow(
+        "maf", SMALL, Training(epochs=5, batch=256, schedule=schedule, weight_decay=1e-3)
+    )
     ft.train(events(), whole, selection=JETS, flow=asked)
 
     def stop(stage: str, share: float, detail: str) -> None:
@@ -325,7 +409,9 @@ def test_an_interrupted_training_ends_with_the_same_model(tmp_path: Path, schedu
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ft.train(events(), half, selection=JETS, flow=asked, checkpoint=tmp_path / "c", progress=stop)
+        ft.train(
+            events(), half, selection=JETS, flow=asked, checkpoint=tmp_path / "c", progress=stop
+        )
     assert not half.exists()
     ft.train(events(), half, selection=JETS, flow=asked, checkpoint=tmp_path / "c")
     assert half.read_bytes() == whole.read_bytes()
@@ -339,11 +425,11 @@ def test_an_interrupted_training_ends_with_the_same_model(tmp_path: Path, schedu
 
 
 def test_early_stop_and_clipping() -> None:
-    from flowtuple.flows.blocks import Sample
+    from flowtuple.flows.blocks import SampledRows
     from flowtuple.flows.fit import fit
 
     x = np.random.default_rng(0).normal(0, 1, (600, 2))
-    sample = Sample(lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x)))
+    sample = SampledRows(lambda rows, u: x[rows], x.shape, np.arange(len(x)), np.ones(len(x)))
     options = Training(epochs=200, batch=64, learning_rate=2e-2, patience=3, schedule="constant")
     fitted = fit(build("nsf", 2, SMALL, 0), sample, options, 0, lambda share, loss: None)
     assert len(fitted.history) == fitted.best_epoch + 3 < 200
@@ -352,7 +438,10 @@ def test_early_stop_and_clipping() -> None:
 def test_a_log_for_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     ft.train(
-        events(), tmp_path / "m.flow", selection=JETS, flow=RowFlow("maf", SMALL, Training(epochs=2), log=str(tmp_path / "log"))
+        events(),
+        tmp_path / "m.flow",
+        selection=JETS,
+        flow=RowFlow("maf", SMALL, Training(epochs=2), log=str(tmp_path / "log")),
     )
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -367,12 +456,18 @@ def shares(path: Path) -> float:
 
 @pytest.mark.parametrize(
     "flow",
-    [None, RowFlow("nsf", replace(SMALL, bins=16), Training(epochs=40, batch=256, learning_rate=1e-2))],
+    [
+        None,
+        RowFlow("nsf", replace(SMALL, bins=16), Training(epochs=40, batch=256, learning_rate=1e-2)),
+    ],
     ids=["lattice", "nsf"],
 )
 def test_mixes_and_weights(tmp_path: Path, flow: RowFlow | None) -> None:
     draw = np.random.default_rng(0)
-    low, high = draw.normal(0, 1, 3000).astype(np.float32), draw.normal(10, 1, 3000).astype(np.float32)
+    low, high = (
+        draw.normal(0, 1, 3000).astype(np.float32),
+        draw.normal(10, 1, 3000).astype(np.float32),
+    )
     for name, x in (("low", low), ("high", high)):
         np.savez(tmp_path / f"{name}.npz", x=x)
     paths = [tmp_path / "low.npz", tmp_path / "high.npz"]
@@ -388,14 +483,20 @@ def test_mixes_and_weights(tmp_path: Path, flow: RowFlow | None) -> None:
     ft.train(weighted, tmp_path / "weighted.flow", weights="w", **options)
     assert shares(tmp_path / "weighted.flow") == pytest.approx(0.2, abs=0.04)
     assert ft.sample(tmp_path / "weighted.flow", 3).fields == ["x"]
-    negative = {"x": np.concatenate([x, high]), "w": np.concatenate([np.ones(6000), -0.75 * np.ones(3000)])}
+    negative = {
+        "x": np.concatenate([x, high]),
+        "w": np.concatenate([np.ones(6000), -0.75 * np.ones(3000)]),
+    }
     ft.train(negative, tmp_path / "negative.flow", weights="w", **options)
     # 0.209 +- 0.005, 12 models
     assert shares(tmp_path / "negative.flow") == pytest.approx(0.2, abs=0.06)
 
 
 def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
-    small, wide = {"x": np.random.default_rng(0).normal(0, 1, 2000)}, {"x": np.random.default_rng(1).normal(1, 2, 2000)}
+    small, wide = (
+        {"x": np.random.default_rng(0).normal(0, 1, 2000)},
+        {"x": np.random.default_rng(1).normal(1, 2, 2000)},
+    )
     ft.train(small, tmp_path / "a.flow", tolerance={"x": "std:1e-2"}, effort="fast")
     ft.train(wide, tmp_path / "b.flow", tolerance={"x": "std:1e-2"}, effort="fast")
     with pytest.raises(InvalidArgument, match="on another grid; train it with --like"):
@@ -407,7 +508,12 @@ def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
     ft.train(small, tmp_path / "c.flow", flow=rows)
     ft.train(wide, tmp_path / "d.flow", flow=rows, like=tmp_path / "c.flow")
     assert load_model(tmp_path / "d.flow").chains == load_model(tmp_path / "c.flow").chains
-    assert float(np.mean(ft.score(tmp_path / "d.flow", wide, against=tmp_path / "c.flow")["log_ratio"])) > 0.3
+    assert (
+        float(
+            np.mean(ft.score(tmp_path / "d.flow", wide, against=tmp_path / "c.flow")["log_ratio"])
+        )
+        > 0.3
+    )
     with pytest.raises(InvalidArgument, match="do not share a measure"):
         ft.score(tmp_path / "a.flow", small, against=tmp_path / "c.flow")
     with pytest.raises(InvalidArgument, match="has other columns"):
@@ -417,16 +523,25 @@ def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"flow": RowFlow("nsf"), "tolerance": {"x": "abs:1"}}, "--tolerance is for the lattice flow"),
+        (
+            {"flow": RowFlow("nsf"), "tolerance": {"x": "abs:1"}},
+            "--tolerance is for the lattice flow",
+        ),
         ({"flow": RowFlow("nsf"), "lean": True}, "--lean is for the lattice flow"),
         ({"flow": RowFlow("nsf", transforms={"y": "standard"})}, "matches 'y' of --transform"),
-        ({"flow": RowFlow("nsf", transforms={"x": "log"})}, "column 'x': transform 'log' is not defined"),
+        (
+            {"flow": RowFlow("nsf", transforms={"x": "log"})},
+            "column 'x': transform 'log' is not defined",
+        ),
         ({"flow": RowFlow("nsf"), "weights": "wieght"}, "no column of weights 'wieght'"),
         ({"weights": "wieght"}, "no column of weights 'wieght'"),
         ({"weights": "zero"}, "weights sum to 0"),
         ({"flow": RowFlow("nsf"), "weights": "zero"}, "weights sum to 0"),
         ({"mix": (1.0, 2.0)}, "1 sources are mixed by 2 numbers"),
-        ({"flow": RowFlow("maf", training=Training(epochs=2, learning_rate=1e9, clip=0))}, "the loss is"),
+        (
+            {"flow": RowFlow("maf", training=Training(epochs=2, learning_rate=1e9, clip=0))},
+            "the loss is",
+        ),
     ],
 )
 def test_bad_requests(tmp_path: Path, arguments: dict, message: str) -> None:
@@ -438,10 +553,14 @@ def test_bad_requests(tmp_path: Path, arguments: dict, message: str) -> None:
 
 def test_a_column_that_is_an_array_and_one_of_another_role(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
-    np.savez(tmp_path / "a.npz", v=draw.normal(0, 1, (500, 3)), event=np.arange(500), w=draw.random(500))
+    np.savez(
+        tmp_path / "a.npz", v=draw.normal(0, 1, (500, 3)), event=np.arange(500), w=draw.random(500)
+    )
     asked = ft.Selection(columns=("v", "event"), roles={"event": "value"})
     flow = RowFlow("maf", SMALL, Training(epochs=2))
-    notes = ft.train(tmp_path / "a.npz", tmp_path / "m.flow", selection=asked, flow=flow, weights="w")
+    notes = ft.train(
+        tmp_path / "a.npz", tmp_path / "m.flow", selection=asked, flow=flow, weights="w"
+    )
     assert notes == ()
     scores = ft.score(tmp_path / "m.flow", tmp_path / "a.npz", columns=True)
     assert {"bits_v[0]", "bits_v[2]", "bits_event"} <= set(scores.fields)
@@ -471,7 +590,9 @@ def test_bad_options() -> None:
 
 
 def test_too_few_rows(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="7 events with rows are too few to train a flow on; 20"):
+    with pytest.raises(
+        InvalidArgument, match="7 events with rows are too few to train a flow on; 20"
+    ):
         ft.train({"x": np.arange(7.0)}, tmp_path / "m.flow", flow=RowFlow("maf"))
 
 
@@ -487,7 +608,12 @@ def test_what_a_flow_over_rows_cannot_do(nsf: Path, tmp_path: Path) -> None:
 
 
 def test_transforms_that_a_person_names(tmp_path: Path) -> None:
-    asked = RowFlow("maf", SMALL, Training(epochs=2), transforms={"Jet_*": "gauss-rank", "Jet_pt": "log:10,standard"})
+    asked = RowFlow(
+        "maf",
+        SMALL,
+        Training(epochs=2),
+        transforms={"Jet_*": "gauss-rank", "Jet_pt": "log:10,standard"},
+    )
     ft.train(events(), tmp_path / "m.flow", selection=JETS, flow=asked)
     chains: tuple[Chain, ...] = load_model(tmp_path / "m.flow").chains
     assert [type(t).__name__ for t in chains[0].transforms] == ["Log", "Affine"]

@@ -28,7 +28,10 @@ def test_independent_entries_have_the_usual_error() -> None:
         assert np.isclose(found.counts[k], weights[inside].sum())
         assert np.isclose(found.variances[k], (weights[inside] ** 2).sum())
         share = found.counts[k] / weights.sum()
-        assert np.isclose(found.share_variances[k], (weights**2 * (inside - share) ** 2).sum() / weights.sum() ** 2)
+        assert np.isclose(
+            found.share_variances[k],
+            (weights**2 * (inside - share) ** 2).sum() / weights.sum() ** 2,
+        )
 
 
 def test_intervals_cover_what_they_say() -> None:

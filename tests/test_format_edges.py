@@ -65,8 +65,14 @@ LUMI = "#Data tag : 19v2 , Norm tag: None\n#run:fill,ls,source\n1:2,12:12,HFET\n
     ("text", "expected"),
     [
         (LUMI, {"run:fill": ["1:2"] * 2, "ls": ["12:12", "13:13"], "source": ["HFET"] * 2}),
-        (LUMI + "#Summary:\n#nfill,nrun\n#1,2\n", {"run:fill": ["1:2"] * 2, "ls": ["12:12", "13:13"], "source": ["HFET"] * 2}),
-        (LUMI + "#1,2,3\n", {"run:fill": ["1:2"] * 2, "ls": ["12:12", "13:13"], "source": ["HFET"] * 2}),
+        (
+            LUMI + "#Summary:\n#nfill,nrun\n#1,2\n",
+            {"run:fill": ["1:2"] * 2, "ls": ["12:12", "13:13"], "source": ["HFET"] * 2},
+        ),
+        (
+            LUMI + "#1,2,3\n",
+            {"run:fill": ["1:2"] * 2, "ls": ["12:12", "13:13"], "source": ["HFET"] * 2},
+        ),
         ("# pt,tag\n# GeV,name\n1,a\n", {"GeV": [1], "name": ["a"]}),
         ("# pt,eta\n# GeV,rad\n1,2\n", {"GeV": [1], "rad": [2]}),
         ("# made by, me\na,b\n1,2\n3,4\n", {"a": [1, 3], "b": [2, 4]}),
@@ -106,7 +112,10 @@ def test_quoted_fields_are_whole(tmp_path, text, expected):
 
 
 def test_white_space_parts_what_tabs_do_not(tmp_path):
-    assert columns(text_file(tmp_path, "jet pt\tjet eta\n1\t2\n", "x.txt")) == {"jet pt": [1], "jet eta": [2]}
+    assert columns(text_file(tmp_path, "jet pt\tjet eta\n1\t2\n", "x.txt")) == {
+        "jet pt": [1],
+        "jet eta": [2],
+    }
     path = text_file(tmp_path, "# pt name\n1 a\n2 b\n# the end\n", "y.txt")
     assert columns(path) == {"pt": [1, 2], "name": ["a", "b"]}
     assert back(path).read_text() == path.read_text()
@@ -115,7 +124,9 @@ def test_white_space_parts_what_tabs_do_not(tmp_path):
     back(path)
 
 
-@pytest.mark.parametrize("names", [["a;b"], ["a\tb"], ['a"b'], ["0", "1"], ["#x"], ["#x", "y"], ["a,b", "c;d"], ["true"]])
+@pytest.mark.parametrize(
+    "names", [["a;b"], ["a\tb"], ['a"b'], ["0", "1"], ["#x"], ["#x", "y"], ["a,b", "c;d"], ["true"]]
+)
 def test_any_names_read_back_from_text(tmp_path, names):
     write_dataset(open_dataset({name: [1.5, 2.5] for name in names}), tmp_path / "x.csv")
     assert columns(tmp_path / "x.csv") == {name: [1.5, 2.5] for name in names}
@@ -154,7 +165,9 @@ TYPES = {
     "narrow decimal": pa.array([D("1.25"), D("0"), D("-1")], pa.decimal32(6, 2)),
     "map": pa.array([[("a", 1)], None, [("b", None)]], pa.map_(pa.string(), pa.int32())),
     "whole map": pa.array([[("a", 1), ("c", 3)], [], [("b", 2)]], pa.map_(pa.string(), pa.int32())),
-    "list of maps": pa.array([[[("a", 1)]], [], [[("b", 2)], []]], pa.list_(pa.map_(pa.string(), pa.int32()))),
+    "list of maps": pa.array(
+        [[[("a", 1)]], [], [[("b", 2)], []]], pa.list_(pa.map_(pa.string(), pa.int32()))
+    ),
     "tensor": pa.FixedShapeTensorArray.from_numpy_ndarray(np.arange(12.0).reshape(3, 2, 2)),
     "uuid": pa.array([uuid.UUID(int=1).bytes, None, uuid.UUID(int=2).bytes], pa.uuid()),
     "json": pa.ExtensionArray.from_storage(pa.json_(), pa.array(['{"a":1}'] * 3)),
@@ -182,7 +195,9 @@ TYPES = {
     "missing": pa.array([1, None, 3]),
     "record": pa.array([{"a": 1, "b": {"c": 2.5}}] * 3),
     "record, missing": pa.array([{"a": 1, "b": {"c": None}}, None, {"a": 2, "b": None}]),
-    "records": pa.array([[{"pt": 1.5, "p": {"x": 1}}, {"pt": 2.5, "p": {"x": 2}}], [], [{"pt": 1.0, "p": {"x": 2}}]]),
+    "records": pa.array(
+        [[{"pt": 1.5, "p": {"x": 1}}, {"pt": 2.5, "p": {"x": 2}}], [], [{"pt": 1.0, "p": {"x": 2}}]]
+    ),
     "records, missing": pa.array([[{"pt": 1.5}, None], None, []]),
     "records with lists": pa.array([[{"pt": 1.5, "c": [1, 2]}], [], [{"pt": 2.5, "c": []}]]),
     "record of decimals": pa.array([{"d": D("1.5")}] * 3),
@@ -210,7 +225,10 @@ def test_parquet_without_events_comes_back(tmp_path):
 def test_parquet_columns_that_differ_are_written_without_the_others(tmp_path):
     from flowtuple.data.selection import select
 
-    pq.write_table(pa.table({name: TYPES[name] for name in ("records", "decimal", "times")}), tmp_path / "x.parquet")
+    pq.write_table(
+        pa.table({name: TYPES[name] for name in ("records", "decimal", "times")}),
+        tmp_path / "x.parquet",
+    )
     part = select(open_dataset(tmp_path / "x.parquet"), ["records_pt", "decimal"])
     write_dataset(part, tmp_path / "y.parquet")
     table = pq.read_table(tmp_path / "y.parquet")
@@ -244,17 +262,25 @@ def test_pandas_gets_its_frame_back(tmp_path):
 def test_the_order_of_categories_is_named_as_left_out(tmp_path):
     kind = pa.DictionaryArray.from_arrays(pa.array([1, 0]), pa.array(["low", "high"]), ordered=True)
     pq.write_table(pa.table({"x": kind}), tmp_path / "x.parquet")
-    assert [part.name for part in open_dataset(tmp_path / "x.parquet").left_out] == ["events/x (order)"]
+    assert [part.name for part in open_dataset(tmp_path / "x.parquet").left_out] == [
+        "events/x (order)"
+    ]
     assert pq.read_table(back(tmp_path / "x.parquet"))["x"].to_pylist() == ["high", "low"]
 
 
 @pytest.mark.parametrize(
     ("table", "name", "reason"),
     [
-        (pa.table([pa.array([1.5]), pa.array([2])], names=["x", "x"]), "events/x", "the name stands for 2 columns"),
+        (
+            pa.table([pa.array([1.5]), pa.array([2])], names=["x", "x"]),
+            "events/x",
+            "the name stands for 2 columns",
+        ),
         (pa.table([pa.array([1.5])], names=[""]), "events/", "it has no name"),
         (
-            pa.table({"x": pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])}),
+            pa.table(
+                {"x": pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])}
+            ),
             "events/x",
             "two of its members are called 'a'",
         ),
@@ -272,7 +298,9 @@ def test_parquet_columns_that_cannot_be_carried_are_refused_by_name(tmp_path, ta
 
 
 def test_a_parquet_column_that_fails_does_not_touch_the_others(tmp_path, monkeypatch):
-    pq.write_table(pa.table({"x": [[1.0], []], "y": [[2.0], []], "z": [1, 2]}), tmp_path / "x.parquet")
+    pq.write_table(
+        pa.table({"x": [[1.0], []], "y": [[2.0], []], "z": [1, 2]}), tmp_path / "x.parquet"
+    )
     original = pq.ParquetFile.read_row_groups
 
     def failing(self, groups, columns=None, **options):
@@ -286,18 +314,27 @@ def test_a_parquet_column_that_fails_does_not_touch_the_others(tmp_path, monkeyp
     monkeypatch.setattr(pq.ParquetFile, "read_row_groups", failing)
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", none)
     dataset = open_dataset(tmp_path / "x.parquet")
-    assert dataset.refused == {"events/x": "its values cannot be read (a page of a kind that nobody knows)"}
+    assert dataset.refused == {
+        "events/x": "its values cannot be read (a page of a kind that nobody knows)"
+    }
     assert names_of(dataset) == {"events": ["n(y)", "y", "z"]}
 
 
 def test_damage_in_a_parquet_column_names_it(tmp_path):
     path = tmp_path / "x.parquet"
-    pq.write_table(pa.table({"x": np.arange(5000.0), "y": np.arange(5000.0)}), path, compression="zstd", use_dictionary=False)
+    pq.write_table(
+        pa.table({"x": np.arange(5000.0), "y": np.arange(5000.0)}),
+        path,
+        compression="zstd",
+        use_dictionary=False,
+    )
     begin = pq.ParquetFile(path).metadata.row_group(0).column(1).data_page_offset
     content = bytearray(path.read_bytes())
     content[begin + 40 : begin + 400] = bytes(360)
     path.write_bytes(content)
-    with pytest.raises(Corrupt, match=r"events 0 to 5000 are damaged; fetch the file again \(column 'y': "):
+    with pytest.raises(
+        Corrupt, match=r"events 0 to 5000 are damaged; fetch the file again \(column 'y': "
+    ):
         read_all(open_dataset(path).tables["events"])
 
 
@@ -309,12 +346,18 @@ def test_rows_are_those_of_the_groups(tmp_path):
     footer = content[-8 - length : -8]
     end = footer.rindex(b"\x16\x06\x19")  # num_rows of the file, before its row groups: zigzag of 3
     assert footer.count(b"\x16\x06\x19") == 1
-    path.write_bytes(content[: -8 - length] + footer[:end] + b"\x16\x00" + footer[end + 2 :] + content[-8:])
+    path.write_bytes(
+        content[: -8 - length] + footer[:end] + b"\x16\x00" + footer[end + 2 :] + content[-8:]
+    )
     assert pq.ParquetFile(path).metadata.num_rows == 0
     table = read_all(open_dataset(path).tables["events"])
     assert table.num_entries == 3
     assert table["x"].tolist() == [5, 6, 7]
-    assert pq.read_table(back(path)).to_pylist() == [{"x": 5, "l": [1]}, {"x": 6, "l": []}, {"x": 7, "l": [2, 3]}]
+    assert pq.read_table(back(path)).to_pylist() == [
+        {"x": 5, "l": [1]},
+        {"x": 6, "l": []},
+        {"x": 7, "l": [2, 3]},
+    ]
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="the public cases are not here")
@@ -340,17 +383,26 @@ def test_a_public_lumi_file_comes_back(tmp_path):
 RNG = np.random.default_rng(5)
 N = 30
 JETS = np.zeros(N, [("pt", "f4"), ("eta", "f2"), ("flag", "?"), ("id", ">i4"), ("tag", "S3")])
-JETS["pt"], JETS["eta"], JETS["id"], JETS["tag"] = RNG.normal(size=N), RNG.normal(size=N), RNG.integers(0, 9, N), b"ab"
+JETS["pt"], JETS["eta"], JETS["id"], JETS["tag"] = (
+    RNG.normal(size=N),
+    RNG.normal(size=N),
+    RNG.integers(0, 9, N),
+    b"ab",
+)
 
 
 def tracks(gaps: bool = False, varying: bool = False) -> np.ndarray:
     """Records padded to 12 per event, with a NaN that is not the usual one."""
-    made = np.zeros((N, 12), [("d0", "f2"), ("valid", "?"), ("q", "i1"), ("z", "f4"), ("c", "f4", (2,))])
+    made = np.zeros(
+        (N, 12), [("d0", "f2"), ("valid", "?"), ("q", "i1"), ("z", "f4"), ("c", "f4", (2,))]
+    )
     there = np.arange(12) < RNG.integers(0, 13, N)[:, None]
     there = RNG.permuted(there, axis=1) if gaps else there
     made["d0"] = np.where(there, RNG.normal(size=there.shape), np.array(0xFE01, "u2").view("f2"))
     made["q"] = np.where(there, 1, -99)
-    made["z"] = np.where(there, RNG.normal(size=there.shape), RNG.normal(size=there.shape) if varying else -np.inf)
+    made["z"] = np.where(
+        there, RNG.normal(size=there.shape), RNG.normal(size=there.shape) if varying else -np.inf
+    )
     made["c"] = RNG.normal(size=(N, 12, 2))
     made["valid"] = there
     return made
@@ -364,7 +416,9 @@ def assert_same_file(left: Path, right: Path) -> None:
         other.visit(found["other"].append)
         assert sorted(found["one"]) == sorted(found["other"])
         for name in ("/", *found["one"]):
-            assert {k: repr(v) for k, v in one[name].attrs.items()} == {k: repr(v) for k, v in other[name].attrs.items()}
+            assert {k: repr(v) for k, v in one[name].attrs.items()} == {
+                k: repr(v) for k, v in other[name].attrs.items()
+            }
             if isinstance(one[name], h5py.Dataset):
                 assert one[name].dtype == other[name].dtype
                 assert one[name].shape == other[name].shape
@@ -401,7 +455,9 @@ def test_the_layout_of_flavour_tagging_is_ragged_and_comes_back(tmp_path):
     assert_same_file(tmp_path / "x.h5", back(tmp_path / "x.h5"))
 
 
-@pytest.mark.parametrize(("gaps", "varying", "ragged"), [(True, False, []), (False, True, ["d0", "q"])])
+@pytest.mark.parametrize(
+    ("gaps", "varying", "ragged"), [(True, False, []), (False, True, ["d0", "q"])]
+)
 def test_places_that_are_not_all_filled_alike_are_kept(tmp_path, gaps, varying, ragged):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["jets"], file["tracks"] = JETS, tracks(gaps, varying)
@@ -415,7 +471,10 @@ def test_padded_records_alone_have_their_own_table(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["sub/tracks"] = tracks()
         file["clash/jets"], file["clash/tracks"] = np.zeros(N, [("tracks_d0", "f4")]), tracks()
-        file["plain/jets"], file["plain/hits"] = JETS, np.zeros((N, 2, 3), [("a", "f4"), ("valid", "?")])
+        file["plain/jets"], file["plain/hits"] = (
+            JETS,
+            np.zeros((N, 2, 3), [("a", "f4"), ("valid", "?")]),
+        )
         file["none/jets"], file["none/tracks"] = JETS[:0], tracks()[:0]
     found = names_of(open_dataset(tmp_path / "x.h5"))
     assert found["sub/tracks"][:3] == ["n(d0)", "d0", "q"]
@@ -431,15 +490,25 @@ def test_hdf5_of_other_programs_comes_back(tmp_path):
         file["fixed"], file["latin"] = np.array([b"a", b"bc", b""]), np.array([b"\xe9", b"a", b""])
         file["ascii"] = np.array(["a", "b", "c"], dtype=h5py.string_dtype("ascii"))
         file["utf8"] = np.array([b"a", b"b", "é".encode()], dtype=h5py.string_dtype("utf-8", 5))
-        file.create_dataset("enum", data=np.array([0, 1, 2], "i1"), dtype=h5py.enum_dtype({"R": 0, "G": 1, "B": 2}, "i1"))
-        file["records"] = np.zeros(4, np.dtype([("a", "i1"), ("b", "f8"), ("c", "i2", (3,))], align=True))
+        file.create_dataset(
+            "enum",
+            data=np.array([0, 1, 2], "i1"),
+            dtype=h5py.enum_dtype({"R": 0, "G": 1, "B": 2}, "i1"),
+        )
+        file["records"] = np.zeros(
+            4, np.dtype([("a", "i1"), ("b", "f8"), ("c", "i2", (3,))], align=True)
+        )
         file["m/data"], file["m/names"] = np.arange(6, dtype=">f4").reshape(3, 2), ["pt", "eta"]
         file["k/data"] = np.arange(6.0).reshape(3, 2)
         file["k/data"].attrs["columns"] = ["u", "v"]
         file["bare/data"], file["cube/data"] = np.arange(6.0).reshape(3, 2), np.zeros((3, 2, 2))
         file["named/names"], file["named/x"] = ["a", "b", "c"], np.arange(3)
         file["other/names"], file["other/x"] = ["a", "b", "c"], np.arange(6.0).reshape(3, 2)
-        file["unequal/x"], file["unequal/y"], file["unequal/z"] = np.arange(3.0), np.arange(2.0), np.arange(2)
+        file["unequal/x"], file["unequal/y"], file["unequal/z"] = (
+            np.arange(3.0),
+            np.arange(2.0),
+            np.arange(2),
+        )
     found = names_of(open_dataset(tmp_path / "x.h5"))
     assert found["unequal"] == ["y", "z"]
     assert found["unequal/x"] == ["x"]
@@ -478,14 +547,25 @@ def test_lists_of_numbers_are_counted_columns(tmp_path):
 
 def test_hdf5_types_that_no_column_can_hold_are_refused_by_name(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file["x"], file["complex"], file["opaque"] = np.arange(3.0), np.zeros(3, complex), np.zeros(3, "V4")
-        file["long"], file["texts"], file["null"] = np.zeros(3, np.longdouble), np.array([[b"a"]] * 3), h5py.Empty("f4")
+        file["x"], file["complex"], file["opaque"] = (
+            np.arange(3.0),
+            np.zeros(3, complex),
+            np.zeros(3, "V4"),
+        )
+        file["long"], file["texts"], file["null"] = (
+            np.zeros(3, np.longdouble),
+            np.array([[b"a"]] * 3),
+            h5py.Empty("f4"),
+        )
         file.create_dataset("reference", (3,), h5py.ref_dtype)
         file.create_dataset("words", (3,), h5py.vlen_dtype(h5py.string_dtype()))
         file["jets"] = np.zeros(3, [("pt", "f4"), ("p", [("x", "f4")]), ("c", "c8"), ("o", "V4")])
     dataset = open_dataset(tmp_path / "x.h5")
     assert set(dataset.refused) == {
-        *(f"events/{name}" for name in ("complex", "opaque", "long", "texts", "null", "reference", "words")),
+        *(
+            f"events/{name}"
+            for name in ("complex", "opaque", "long", "texts", "null", "reference", "words")
+        ),
         *(f"jets/{name}" for name in "pco"),
     }
     assert "real and imaginary" in dataset.refused["events/complex"]
@@ -496,8 +576,12 @@ def test_hdf5_types_that_no_column_can_hold_are_refused_by_name(tmp_path):
 
 def test_a_filter_that_is_not_there_names_the_column_and_the_package(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file.create_dataset("x", (3,), "f4", chunks=(3,), compression=32015, allow_unknown_filter=True)
-        file.create_dataset("jets", (3,), [("pt", "f4")], chunks=(3,), compression=32001, allow_unknown_filter=True)
+        file.create_dataset(
+            "x", (3,), "f4", chunks=(3,), compression=32015, allow_unknown_filter=True
+        )
+        file.create_dataset(
+            "jets", (3,), [("pt", "f4")], chunks=(3,), compression=32001, allow_unknown_filter=True
+        )
         file["y"] = np.arange(3.0)
     dataset = open_dataset(tmp_path / "x.h5")
     assert set(dataset.refused) == {"events/x", "jets/pt"}
@@ -515,7 +599,10 @@ def test_values_in_files_that_are_not_there_are_not_zeros(tmp_path):
         file.create_dataset("external", (3,), "f4", external=[("gone.bin", 0, 12)])
         file["y"] = np.arange(3.0)
     refused = open_dataset(tmp_path / "x.h5").refused
-    assert refused["events/virtual"] == "its values lie in 'gone.h5', which is not there; fetch that file too"
+    assert (
+        refused["events/virtual"]
+        == "its values lie in 'gone.h5', which is not there; fetch that file too"
+    )
     assert "gone.bin" in refused["events/external"]
 
 
@@ -541,7 +628,11 @@ def test_attributes_travel_or_are_named(tmp_path):
     dataset = open_dataset(tmp_path / "x.h5")
     assert [part.name for part in dataset.left_out] == ["a/x@big", "a/x@to"]
     with h5py.File(back(tmp_path / "x.h5")) as file:
-        assert (file.attrs["root"], file["a"].attrs["k"], file["a/x"].attrs["unit"]) == ("r", 1.5, "GeV")
+        assert (file.attrs["root"], file["a"].attrs["k"], file["a/x"].attrs["unit"]) == (
+            "r",
+            1.5,
+            "GeV",
+        )
 
 
 def test_storage_that_does_not_fit_is_told(tmp_path):
@@ -549,7 +640,10 @@ def test_storage_that_does_not_fit_is_told(tmp_path):
         file["jets"], file["tracks"] = JETS, tracks()
     dataset = open_dataset(tmp_path / "x.h5")
     dataset.storage["jets"]["sets"][1]["shape"] = [1]
-    with pytest.raises(Unsupported, match=r"table 'jets' cannot be HDF5 as it was \(.* objects in an event, 1 places\)"):
+    with pytest.raises(
+        Unsupported,
+        match=r"table 'jets' cannot be HDF5 as it was \(.* objects in an event, 1 places\)",
+    ):
         write_dataset(dataset, tmp_path / "y.h5")
     assert not (tmp_path / "y.h5").exists()
 
@@ -604,7 +698,10 @@ def test_an_npz_with_a_name_twice_is_refused(tmp_path):
         file.writestr("x.npy", content.getvalue())
         with pytest.warns(UserWarning, match="Duplicate name"):
             file.writestr("x.npy", content.getvalue())
-    with pytest.raises(InvalidArgument, match=r"x.npz: holds no table; events/x: the name stands for 2 arrays; rename all"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"x.npz: holds no table; events/x: the name stands for 2 arrays; rename all",
+    ):
         open_dataset(tmp_path / "x.npz")
     with zipfile.ZipFile(tmp_path / "x.npz", "a") as file:
         file.writestr("y.npy", content.getvalue())
@@ -617,12 +714,18 @@ def test_an_npz_with_a_name_twice_is_refused(tmp_path):
 
 
 def test_names_that_stand_twice_in_memory_are_told_in_one_line():
-    with pytest.raises(InvalidArgument, match="the name 'a' stands for a column and for the index; rename one"):
+    with pytest.raises(
+        InvalidArgument, match="the name 'a' stands for a column and for the index; rename one"
+    ):
         open_dataset(pd.DataFrame({"a": [1, 2]}, index=pd.Index([1, 2], name="a")))
-    twice = ak.contents.RecordArray([ak.contents.NumpyArray(np.zeros(2)), ak.contents.NumpyArray(np.ones(2))], ["x", "x"])
+    twice = ak.contents.RecordArray(
+        [ak.contents.NumpyArray(np.zeros(2)), ak.contents.NumpyArray(np.ones(2))], ["x", "x"]
+    )
     with pytest.raises(InvalidArgument, match="'x' and 'x' would both be column 'x'; rename one"):
         open_dataset(ak.Array(twice))
-    with pytest.raises(InvalidArgument, match="column 'd': list is no array of numbers, lists or text"):
+    with pytest.raises(
+        InvalidArgument, match="column 'd': list is no array of numbers, lists or text"
+    ):
         open_dataset({"d": [object()]})
 
 
@@ -642,10 +745,27 @@ WRITERS = [".root", ".parquet", ".h5", ".npz", ".csv.gz"]
 def test_a_path_that_exists_is_opened_as_it_stands(tmp_path, suffix, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_dataset(open_dataset({"x": [1.0, 2.0]}), tmp_path / f"made{suffix}")
-    for stem in ("a::b", "x:y", "s*t", "q?m", "b[1]", "http:x", "http::x", "x.root:t", "sp ace", "pc%20t"):
+    for stem in (
+        "a::b",
+        "x:y",
+        "s*t",
+        "q?m",
+        "b[1]",
+        "http:x",
+        "http::x",
+        "x.root:t",
+        "sp ace",
+        "pc%20t",
+    ):
         name = f"{stem}{suffix}"
         shutil.copy(tmp_path / f"made{suffix}", tmp_path / name)
-        for text in (name, f"{tmp_path}/{name}", f"{name}:events", f"file:{tmp_path}/{name}", f"file://{tmp_path}/{name}"):
+        for text in (
+            name,
+            f"{tmp_path}/{name}",
+            f"{name}:events",
+            f"file:{tmp_path}/{name}",
+            f"file://{tmp_path}/{name}",
+        ):
             assert read_all(open_dataset(text).tables["events"])["x"].tolist() == [1.0, 2.0]
 
 
@@ -662,10 +782,15 @@ def test_numbered_names_and_globs_of_them_are_opened(tmp_path):
     for number in (1, 2):
         root_file(tmp_path / f"x.pool.root.{number}")
     assert open_dataset(f"{tmp_path}/*.pool.root.*:Events").tables["Events"].num_entries == 6
-    with pytest.raises(InvalidArgument, match=r"nothing.root.1: no such file; nearest: x.pool.root"):
+    with pytest.raises(
+        InvalidArgument, match=r"nothing.root.1: no such file; nearest: x.pool.root"
+    ):
         open_dataset(f"{tmp_path}/nothing.root.1:Events")
     (tmp_path / "words").write_text("of no format")
-    with pytest.raises(InvalidArgument, match=r"no suffix that names a format; .*; its first bytes are of none of them"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"no suffix that names a format; .*; its first bytes are of none of them",
+    ):
         open_dataset(tmp_path / "words")
 
 
@@ -682,15 +807,23 @@ def test_trees_named_one_by_one_are_chained(tmp_path):
     for other in ("1.root:Other", "1.root"):
         dataset = open_dataset([f"{tmp_path}/0.root:Events", f"{tmp_path}/{other}"])
         assert read_all(dataset.tables["Events"])["x"].tolist() == [0, 1, 2] * 2
-    with pytest.raises(InvalidArgument, match=r"2.root: table 'Third': column 'x' is float64, in the first file float32"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"2.root: table 'Third': column 'x' is float64, in the first file float32",
+    ):
         open_dataset([f"{tmp_path}/0.root:Events", f"{tmp_path}/2.root:Third"])
-    with pytest.raises(InvalidArgument, match=r"no table '(Events|Other)', which other files have; choose one: FILE:TREE"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"no table '(Events|Other)', which other files have; choose one: FILE:TREE",
+    ):
         open_dataset([f"{tmp_path}/0.root", f"{tmp_path}/1.root"])
 
 
 def test_chained_files_come_back_as_they_were_where_they_agree(tmp_path):
     for name in ("0", "1"):
-        pq.write_table(pa.table({"x": TYPES["decimal"], "r": TYPES["records"]}), tmp_path / f"{name}.parquet")
+        pq.write_table(
+            pa.table({"x": TYPES["decimal"], "r": TYPES["records"]}), tmp_path / f"{name}.parquet"
+        )
     write_dataset(open_dataset(f"{tmp_path}/*.parquet"), tmp_path / "y.parquet")
     one = pq.read_table(tmp_path / "0.parquet")
     assert pq.read_table(tmp_path / "y.parquet").equals(pa.concat_tables([one, one]))
@@ -711,9 +844,15 @@ def assert_alike_with_its_tables(path: Path) -> None:
     """`FILE:TREE` names what `FILE` names, but for the parts of other tables."""
     whole = open_dataset(path)
     for name in whole.tables:
-        others = tuple(f"{other}/" for other in whole.tables if other != name and not name.startswith(f"{other}/"))
+        others = tuple(
+            f"{other}/"
+            for other in whole.tables
+            if other != name and not name.startswith(f"{other}/")
+        )
         part = open_dataset(f"{path}:{name}")
-        assert part.refused == {key: reason for key, reason in whole.refused.items() if not key.startswith(others)}
+        assert part.refused == {
+            key: reason for key, reason in whole.refused.items() if not key.startswith(others)
+        }
         assert part.left_out == tuple(p for p in whole.left_out if not p.name.startswith(others))
 
 
@@ -750,13 +889,25 @@ def test_hdf5_parts_of_no_table_come_with_each(tmp_path):
             thing.attrs["big"] = np.zeros(5000)
     dataset = open_dataset(tmp_path / "x.h5")
     assert list(dataset.refused) == ["/lumi"]
-    assert [part.name for part in dataset.left_out] == ["/@big", "jets/@big", "/g@big", "g/data/@big"]
+    assert [part.name for part in dataset.left_out] == [
+        "/@big",
+        "jets/@big",
+        "/g@big",
+        "g/data/@big",
+    ]
     assert_alike_with_its_tables(tmp_path / "x.h5")
-    assert [part.name for part in open_dataset(f"{tmp_path}/x.h5:jets").left_out] == ["/@big", "jets/@big", "/g@big"]
+    assert [part.name for part in open_dataset(f"{tmp_path}/x.h5:jets").left_out] == [
+        "/@big",
+        "jets/@big",
+        "/g@big",
+    ]
 
 
 def test_npz_parts_of_no_table_come_with_each(tmp_path):
-    np.savez(tmp_path / "x.npz", **{"a/x": np.arange(3.0), "b/y": np.arange(2), "a/one": 1, "lumi": 5.0, "c/one": 2})
+    np.savez(
+        tmp_path / "x.npz",
+        **{"a/x": np.arange(3.0), "b/y": np.arange(2), "a/one": 1, "lumi": 5.0, "c/one": 2},
+    )
     assert list(open_dataset(tmp_path / "x.npz").refused) == ["a/one", "/lumi", "/c/one"]
     assert list(open_dataset(f"{tmp_path}/x.npz:b").refused) == ["/lumi", "/c/one"]
     assert_alike_with_its_tables(tmp_path / "x.npz")
@@ -772,16 +923,26 @@ def test_text_and_parquet_name_what_is_too_long_with_their_table(tmp_path):
 
 
 def test_parts_keep_their_names_where_tables_are_renamed():
-    dataset = Dataset("f", dict(open_dataset({"x": [1.0]}).tables), refused={"/lumi": "one", "events/y": "two"})
+    dataset = Dataset(
+        "f", dict(open_dataset({"x": [1.0]}).tables), refused={"/lumi": "one", "events/y": "two"}
+    )
     assert dataset.renamed("t").refused == {"/lumi": "one", "t/y": "two"}
 
 
 def test_groups_without_datasets_come_back(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file["a/x"], file["u/long"], file["u/short"] = np.arange(3.0), np.arange(4.0), np.arange(2.0)
+        file["a/x"], file["u/long"], file["u/short"] = (
+            np.arange(3.0),
+            np.arange(4.0),
+            np.arange(2.0),
+        )
         file.create_group("meta/run").attrs["period"] = "B"
         file.create_group("empty")
-        file["a"].attrs["k"], file["u/long"].attrs["unit"], file["u/short"].attrs["unit"] = 1, "GeV", "rad"
+        file["a"].attrs["k"], file["u/long"].attrs["unit"], file["u/short"].attrs["unit"] = (
+            1,
+            "GeV",
+            "rad",
+        )
     assert_same_file(tmp_path / "x.h5", back(tmp_path / "x.h5"))
     write_dataset(open_dataset(f"{tmp_path}/x.h5:u/short"), tmp_path / "y.h5")
     with h5py.File(tmp_path / "y.h5") as file:
@@ -853,7 +1014,9 @@ def from_root() -> Dataset:
         "records": {"p": {"record": [["a", "p_a"]]}},
         "renamed": {"x": "x."},
     }
-    return Dataset("f", {"events": Table("events", tuple(titled), 2, made.data)}, storage={"events": storage})
+    return Dataset(
+        "f", {"events": Table("events", tuple(titled), 2, made.data)}, storage={"events": storage}
+    )
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".h5", ".npz"])
@@ -872,12 +1035,16 @@ def test_changes_in_another_format_are_said(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".parquet", ".h5", ".npz"])
 def test_nothing_is_said_where_all_is_written(tmp_path, suffix):
     for step in ("x", "y"):
-        dataset = open_dataset({"x": [1.0, 2.0], "l": [[1], []]} if step == "x" else tmp_path / f"x{suffix}")
+        dataset = open_dataset(
+            {"x": [1.0, 2.0], "l": [[1], []]} if step == "x" else tmp_path / f"x{suffix}"
+        )
         assert write_dataset(dataset, tmp_path / f"{step}{suffix}").changes == ()
 
 
 def test_names_and_lengths_are_said_where_the_format_is_another(tmp_path):
-    pq.write_table(pa.Table.from_pylist([{"a": {"b": 1}, "a_b": 5, "l": [1, 2]}]), tmp_path / "x.parquet")
+    pq.write_table(
+        pa.Table.from_pylist([{"a": {"b": 1}, "a_b": 5, "l": [1, 2]}]), tmp_path / "x.parquet"
+    )
     dataset = open_dataset(tmp_path / "x.parquet")
     assert write_dataset(dataset, tmp_path / "y.parquet").changes == ()
     for suffix in (".h5", ".npz"):
@@ -892,5 +1059,8 @@ def test_names_and_lengths_are_said_where_the_format_is_another(tmp_path):
 def test_columns_of_one_name_and_different_members_are_not_chained(tmp_path):
     for number, event in enumerate(({"a": {"b": 1}, "a_b": 5}, {"a_b": 5, "a": {"b": 1}})):
         pq.write_table(pa.Table.from_pylist([event]), tmp_path / f"{number}.parquet")
-    with pytest.raises(InvalidArgument, match=r"1.parquet: table 'events': column 'a_b_2' is another member than in the first"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"1.parquet: table 'events': column 'a_b_2' is another member than in the first",
+    ):
         open_dataset([tmp_path / "0.parquet", tmp_path / "1.parquet"])

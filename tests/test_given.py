@@ -70,13 +70,19 @@ def without_it(events: Events) -> Events:
 
 
 REFUSED = [
-    (one_value_changed, r"events \d+ to 300: column 'a' is not the one that was given when it was compressed"),
+    (
+        one_value_changed,
+        r"events \d+ to 300: column 'a' is not the one that was given when it was compressed",
+    ),
     (one_sign_of_zero, "column 'a' is not the one that was given"),
     (one_event_less, r"the given events end after \d+ of the \d+ of a chunk"),
     (no_events, r"the given events end after 0 of the \d+ of a chunk"),
     (another_type, "column 'a' is float64, not float32"),
     (without_it, "does not fit as --given: it lacks column 'a'"),
-    (lambda events: None, "column 'a' was given when it was compressed; name the file that has it with --given"),
+    (
+        lambda events: None,
+        "column 'a' was given when it was compressed; name the file that has it with --given",
+    ),
 ]
 NAMES = [change.__name__.strip("<>") for change, _ in REFUSED[:-1]] + ["none"]
 
@@ -90,7 +96,9 @@ class TestRefusals:
         folder = packed.parent / "out"
         folder.mkdir()
         with pytest.raises(ft.InvalidArgument, match=message):
-            ft.decompress(packed, folder / f"back.{suffix}", given=change(make_events(False)), workers=1)
+            ft.decompress(
+                packed, folder / f"back.{suffix}", given=change(make_events(False)), workers=1
+            )
         assert not list(folder.iterdir())
 
     def test_the_command_says_what_to_do(
@@ -109,11 +117,16 @@ class TestRefusals:
     def test_another_table(self, packed: Path, tmp_path: Path) -> None:
         with uproot.recreate(tmp_path / "other.root") as file:
             file.mktree("Others", {"a": "float32"}).extend({"a": make_events(False)["a"]})
-        with pytest.raises(ft.InvalidArgument, match=r"other.root: no tree 'events'; there are: Others"):
+        with pytest.raises(
+            ft.InvalidArgument, match=r"other.root: no tree 'events'; there are: Others"
+        ):
             ft.decompress(packed, given=tmp_path / "other.root")
 
     def test_opaque_columns_cannot_be_given(self, tmp_path: Path) -> None:
-        with pytest.raises(ft.InvalidArgument, match="column 'name' is carried as it is and cannot be given; leave it out"):
+        with pytest.raises(
+            ft.InvalidArgument,
+            match="column 'name' is carried as it is and cannot be given; leave it out",
+        ):
             ft.compress({"name": ["a", "bc"], "x": [1, 2]}, tmp_path / "out.ftup", given=["name"])
         assert not list(tmp_path.iterdir())
 
@@ -124,8 +137,13 @@ class TestRefusals:
 
     def test_a_model_fixes_what_is_given(self, tmp_path: Path) -> None:
         ft.train({"x": np.arange(5), "y": np.arange(5)}, tmp_path / "m.flow", given=["x"])
-        with pytest.raises(ft.InvalidArgument, match="fixes which columns are given; leave --given to flowtuple train"):
-            ft.compress({"x": [1], "y": [1]}, tmp_path / "out.ftup", model=tmp_path / "m.flow", given=["x"])
+        with pytest.raises(
+            ft.InvalidArgument,
+            match="fixes which columns are given; leave --given to flowtuple train",
+        ):
+            ft.compress(
+                {"x": [1], "y": [1]}, tmp_path / "out.ftup", model=tmp_path / "m.flow", given=["x"]
+            )
         assert [p.name for p in tmp_path.iterdir()] == ["m.flow"]
 
 
@@ -149,7 +167,9 @@ class TestReading:
         assert [c.violations for c in ft.verify(events, packed)] == [0, 0, 0]
 
     @pytest.mark.parametrize("entries", [(None, None), (60, 70)], ids=["all", "some"])
-    def test_other_columns_need_no_given_file(self, packed: Path, entries: tuple[int | None, int | None]) -> None:
+    def test_other_columns_need_no_given_file(
+        self, packed: Path, entries: tuple[int | None, int | None]
+    ) -> None:
         back = ft.decompress(packed, columns=["alone"], entries=entries)
         assert np.array_equal(back["alone"], make_events(False)["alone"][slice(*entries)])
 
@@ -176,7 +196,12 @@ class TestReading:
 class TestHiddenCounters:
     @pytest.fixture
     def jets(self, tmp_path: Path) -> Path:
-        ft.compress(make_events(True), tmp_path / "jets.ftup", tolerance={"Jet_copy": "abs:0.01"}, given=["Jet_pt"])
+        ft.compress(
+            make_events(True),
+            tmp_path / "jets.ftup",
+            tolerance={"Jet_copy": "abs:0.01"},
+            given=["Jet_pt"],
+        )
         return tmp_path / "jets.ftup"
 
     def test_lists(self, jets: Path) -> None:
@@ -189,7 +214,9 @@ class TestHiddenCounters:
         assert sum(c.violations for c in ft.verify(events, jets)) == 0
 
     def test_other_columns_need_none(self, jets: Path) -> None:
-        assert np.array_equal(ft.decompress(jets, columns=["alone", "a"])["alone"], make_events(True)["alone"])
+        assert np.array_equal(
+            ft.decompress(jets, columns=["alone", "a"])["alone"], make_events(True)["alone"]
+        )
 
     def test_the_same_values_in_other_lists_are_refused(self, jets: Path) -> None:
         events = make_events(True)
@@ -208,7 +235,9 @@ class TestHiddenCounters:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_column_that_shares_a_hidden_counter_with_a_given_one(tmp_path: Path, workers: int) -> None:
+def test_a_column_that_shares_a_hidden_counter_with_a_given_one(
+    tmp_path: Path, workers: int
+) -> None:
     lists = ak.Array([[0.5, 1.5], [], [2.5]] * 200)
     data = {"X": lists, "Y": lists * 2}
     ft.compress(data, tmp_path / "h.ftup", given=["X"])
@@ -219,7 +248,9 @@ def test_a_column_that_shares_a_hidden_counter_with_a_given_one(tmp_path: Path, 
 def test_a_given_column_of_another_structure_is_refused(tmp_path: Path) -> None:
     lists = ak.Array([[0.5, 1.5], [], [2.5]])
     ft.compress({"X": lists, "Y": lists}, tmp_path / "h.ftup", given=["X"])
-    with pytest.raises(InvalidArgument, match="column 'X' holds lists in one and single values in the other"):
+    with pytest.raises(
+        InvalidArgument, match="column 'X' holds lists in one and single values in the other"
+    ):
         ft.decompress(tmp_path / "h.ftup", given={"X": np.zeros(3)})
 
 

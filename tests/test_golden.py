@@ -22,7 +22,9 @@ def open_golden(name):
     """A golden file, with the columns that two of them need to be read."""
     with np.load(FOLDER / "given.npz", allow_pickle=False) as expected:
         events = dataset_from_memory({"a": expected["a"]}).tables
-    return ft.File(FOLDER / f"{name}.ftup", given=Dataset("given", events | odd_made.given().tables))
+    return ft.File(
+        FOLDER / f"{name}.ftup", given=Dataset("given", events | odd_made.given().tables)
+    )
 
 
 def texts(entries):
@@ -34,23 +36,36 @@ def texts(entries):
 @pytest.mark.parametrize("suffix", ["ftup", "npz"])
 def test_golden_file_is_there(name, suffix):
     path = FOLDER / f"{name}.{suffix}"
-    assert path.is_file(), f"{path} is missing: restore it from version control, do not make it anew"
+    assert path.is_file(), (
+        f"{path} is missing: restore it from version control, do not make it anew"
+    )
 
 
 def test_nothing_else_is_there():
-    assert {p.stem for p in FOLDER.glob("*.ftup")} == {p.stem for p in FOLDER.glob("*.npz")} == set(NAMES)
+    assert (
+        {p.stem for p in FOLDER.glob("*.ftup")}
+        == {p.stem for p in FOLDER.glob("*.npz")}
+        == set(NAMES)
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_file_is_of_this_format(name):
-    assert (FOLDER / f"{name}.ftup").read_bytes()[:16].hex() == "89465455500d0a1a" + "0100" + "0000" + "00000000"
+    assert (FOLDER / f"{name}.ftup").read_bytes()[
+        :16
+    ].hex() == "89465455500d0a1a" + "0100" + "0000" + "00000000"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_file_decodes_to_the_same_bits(name):
     with open_golden(name) as file, np.load(FOLDER / f"{name}.npz", allow_pickle=False) as expected:
-        tables = {"" if name == "events" else f"{name}/": read_all(stored) for name, stored in file.tables.items()}
-        assert set(expected.files) == {f"{place}{c.name}" for place, table in tables.items() for c in table.columns}
+        tables = {
+            "" if name == "events" else f"{name}/": read_all(stored)
+            for name, stored in file.tables.items()
+        }
+        assert set(expected.files) == {
+            f"{place}{c.name}" for place, table in tables.items() for c in table.columns
+        }
         for place, table in tables.items():
             stored = file.tables[table.name]
             for column in table.columns:
@@ -84,7 +99,9 @@ def test_golden_files_hold_every_grid_method_and_relation():
                     methods |= {(stored.method, stored.residual) for stored in chunk.values()}
                     escapes += sum(stored.escapes > 0 for stored in chunk.values())
     assert kinds == {"ordered", "integers", "uniform", "decimal", "mantissas", "binades"}
-    assert methods == {(m, False) for m in Method} | {(m, True) for m in (Method.CONSTANT, Method.INDICES, Method.GROUP)}
+    assert methods == {(m, False) for m in Method} | {
+        (m, True) for m in (Method.CONSTANT, Method.INDICES, Method.GROUP)
+    }
     assert read == set(RELATIONS)
     assert predicted == set(RELATIONS) - {"index", "prediction"}
     assert functions == set(FUNCTIONS)
@@ -135,8 +152,12 @@ def test_golden_given_is_read_by_a_network_and_a_prediction():
         (table,) = file.tables.values()
         flows, chunks = table.flow.columns, list(table.stored())
     assert table.given == {"a"}
-    assert [p.column for p in flows["b"].parents] == [p.column for p in flows["copy"].inputs] == ["a"]
-    assert {(chunk["a"].method, chunk["b"].method) for chunk in chunks} == {(Method.GIVEN, Method.FLOW)}
+    assert (
+        [p.column for p in flows["b"].parents] == [p.column for p in flows["copy"].inputs] == ["a"]
+    )
+    assert {(chunk["a"].method, chunk["b"].method) for chunk in chunks} == {
+        (Method.GIVEN, Method.FLOW)
+    }
     assert all(chunk["copy"].residual for chunk in chunks)
 
 
@@ -144,8 +165,12 @@ def test_golden_parts_have_their_own_ranges_and_blocks():
     with open_golden("parts") as file:
         (table,) = file.tables.values()
         assert [c.begin for c in table.chunks] == [0, 8200, 8210, 8220, 8230, 8240, 8250]
-        assert len({(c.part.lattices["x"].low, c.part.lattices["x"].high) for c in table.chunks}) == 3
-        assert [len(table.directory(chunk)[0].blocks) > 1 for chunk in table.chunks] == [True] + [False] * 6
+        assert (
+            len({(c.part.lattices["x"].low, c.part.lattices["x"].high) for c in table.chunks}) == 3
+        )
+        assert [len(table.directory(chunk)[0].blocks) > 1 for chunk in table.chunks] == [True] + [
+            False
+        ] * 6
 
 
 def test_golden_given_is_refused_without_it():
@@ -159,14 +184,25 @@ def test_golden_awkward_holds_what_others_lack():
         chunks = {name: list(table.stored()) for name, table in file.tables.items()}
         flows = {name: table.flow.columns for name, table in file.tables.items()}
         assert list(file.carried) == ["note"]
-    assert (held["empty"], len(chunks["empty"]), held["nothing"], len(chunks["nothing"])) == (0, 1, 0, 0)
+    assert (held["empty"], len(chunks["empty"]), held["nothing"], len(chunks["nothing"])) == (
+        0,
+        1,
+        0,
+        0,
+    )
     values = {c.dtype for c in file.tables["values"].columns if c.name in chunks["values"][0]}
     assert {"int8", "uint64", "float16", "opaque"} <= values
     (given,), (objects,) = chunks["given"], chunks["objects"]
-    assert [name for name, entry in given.items() if entry.method is Method.GIVEN] == ["n", "g", "m"]
+    assert [name for name, entry in given.items() if entry.method is Method.GIVEN] == [
+        "n",
+        "g",
+        "m",
+    ]
     assert objects["A_self"].method is objects["B_all"].method is Method.FLOW
     assert objects["A_self"].escapes > 0
-    assert {len(flow.network.layers) for flow in (flows["objects"]["A_self"], flows["raw"]["q"])} == {1, 3}
+    assert {
+        len(flow.network.layers) for flow in (flows["objects"]["A_self"], flows["raw"]["q"])
+    } == {1, 3}
     spans = flows["raw"]["q"].bins.spans[:-1].tolist()
     assert [span.bit_length() - 16 for span in spans] == list(odd_made.RAW_BITS)
     assert {entry.residual for entry in chunks["formulas"][0].values()} == {True, False}

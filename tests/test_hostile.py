@@ -24,7 +24,7 @@ from flowtuple.data.schema import Bound, Column
 from flowtuple.data.table import Table, difference, read_all
 from flowtuple.errors import Corrupt, TooNew, Truncated
 from flowtuple.file import layout
-from flowtuple.file.damage import examine
+from flowtuple.file.damage import check_integrity
 from flowtuple.file.description import unpack_description
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.model import pack_flow, unpack_flow
@@ -66,7 +66,10 @@ UNNAMED: list[str] = []  # messages that do not name their file
 def path(tmp_path_factory):
     """A small file with every method, grids of several kinds and a flow."""
     folder = tmp_path_factory.mktemp("hostile")
-    more = {"text": ["é"] * 70, "q": np.tile(np.float32([1.5, np.nan, 2.25, 1e30, 7, -0.0, 0.1]), 10)}
+    more = {
+        "text": ["é"] * 70,
+        "q": np.tile(np.float32([1.5, np.nan, 2.25, 1e30, 7, -0.0, 0.1]), 10),
+    }
     more |= {"r": np.geomspace(1, 1e9, 70), "block": np.ones((70, 2), np.int16)}
     events = {**dependent_events(70, 1), **more}
     table = dataset_from_memory(events).tables["events"]
@@ -168,7 +171,9 @@ def test_damage_of_each_payload_ends_well(path):
             payload = zstd(bytes(payload)) if framed else bytes(payload)
             other = stored | {column.name: replace(stored[column.name], payload=payload)}
             with contextlib.suppress(Corrupt):
-                decode_chunk(join([other[c.name] for c in coding.columns]), "events", section.entries, coding)
+                decode_chunk(
+                    join([other[c.name] for c in coding.columns]), "events", section.entries, coding
+                )
     assert len(seen) >= 4
 
 
@@ -178,7 +183,9 @@ def test_section_without_an_owner_is_corrupt(path, tmp_path, kind, owner):
     meta, sections, contents = pieces(path)
     target = tmp_path / "owner.ftup"
     assemble(target, meta, [*sections, Section(kind, owner, 0, 0, 0, 0)], [*contents, b""])
-    with pytest.raises(Corrupt, match=r"owner\.ftup: has a section of a table or object that its description lacks"):
+    with pytest.raises(
+        Corrupt, match=r"owner\.ftup: has a section of a table or object that its description lacks"
+    ):
         ft.File(target)
 
 
@@ -223,14 +230,20 @@ def test_stream_of_many_more_numbers_takes_no_memory():
     again = two[len(one) - 1 : -1]  # a chunk of 2^18 numbers, in a few bytes
     stream = two[:-1] + again * 10_000 + two[-1:]
     for rows, found in [(5, "more"), (2**18, "more"), (2**18 + 1, "more")]:
-        with pytest.raises(Corrupt, match=f"a pcodec stream holds {found} values where {rows} are due"):
+        with pytest.raises(
+            Corrupt, match=f"a pcodec stream holds {found} values where {rows} are due"
+        ):
             packing.unpack_indices(b"\0" + stream, rows)
 
 
-@pytest.mark.parametrize("dtype", ["i4,,", "(2,i4", "(2,3)i4", "O", "V8", "<U3", "<M8[s", "", "f", "i99", "<i8,<i8"])
+@pytest.mark.parametrize(
+    "dtype", ["i4,,", "(2,i4", "(2,3)i4", "O", "V8", "<U3", "<M8[s", "", "f", "i99", "<i8,<i8"]
+)
 def test_buffer_of_no_type_is_corrupt(dtype):
     """NumPy reads some of these as Python, and ends in other errors."""
-    head = json.dumps({"form": {"class": "EmptyArray"}, "length": 0, "buffers": [["node0-data", dtype, 0]]}).encode()
+    head = json.dumps(
+        {"form": {"class": "EmptyArray"}, "length": 0, "buffers": [["node0-data", dtype, 0]]}
+    ).encode()
     with pytest.raises(Corrupt, match=r"an opaque column does not decode \((Value|Type)Error: "):
         packing.unpack_opaque(zstd(len(head).to_bytes(4, "little") + head), 0)
 
@@ -240,7 +253,9 @@ def test_bytes_after_a_frame_are_corrupt():
         unzstd(zstd(b"content") + b"more")
 
 
-@pytest.mark.parametrize("data", [write_signed([2**63]), write_signed([0]) + b"\0", b"", b"\xff" * 9 + b"\x02"])
+@pytest.mark.parametrize(
+    "data", [write_signed([2**63]), write_signed([0]) + b"\0", b"", b"\xff" * 9 + b"\x02"]
+)
 def test_constants_beyond_an_index_are_corrupt(data):
     with pytest.raises(Corrupt, match=r"number|more than its index"):
         packing.unpack_constant(data, 3)
@@ -260,7 +275,10 @@ def test_values_begin_with_their_kind(first):
 
 
 ONE = (Column("n", "int64", "counter"), Column("x", "int64", counter="n"))
-EXACT = {"n": Lattice("int64", Bound(), Integers("int64")), "x": Lattice("int64", Bound(), Integers("int64"))}
+EXACT = {
+    "n": Lattice("int64", Bound(), Integers("int64")),
+    "x": Lattice("int64", Bound(), Integers("int64")),
+}
 
 
 def chunk_of(*stored):
@@ -402,12 +420,27 @@ CANNOT = "lets column '{}' read '{}', which it cannot"
         ([bare(PT, [[PREDICTED]])], "reads the prediction of a column that has none"),
         ([bare(A, prediction=[65, 0, 0, 0])], "of 65 terms has more than 64"),
         ([bare(A, prediction=[1, 2, 0, 0])], "outside the limits of the format"),
-        ([bare(A, prediction=[1, 0, *write_signed([2**52 + 1]), 0])], "outside the limits of the format"),
-        ([bare(A, prediction=[1, 0, *write_signed([-(2**52) - 1]), 0])], "outside the limits of the format"),
-        ([bare(A, prediction=[1, 0, 0, *write_unsigned([2**52 + 1])])], "outside the limits of the format"),
+        (
+            [bare(A, prediction=[1, 0, *write_signed([2**52 + 1]), 0])],
+            "outside the limits of the format",
+        ),
+        (
+            [bare(A, prediction=[1, 0, *write_signed([-(2**52) - 1]), 0])],
+            "outside the limits of the format",
+        ),
+        (
+            [bare(A, prediction=[1, 0, 0, *write_unsigned([2**52 + 1])])],
+            "outside the limits of the format",
+        ),
         ([bare(A, prediction=term(13, ROW, N))], "a term that does not exist"),
-        ([bare(A, prediction=term(0, ROW, N, coefficient=struct.pack("<d", np.nan)))], "a term that does not exist"),
-        ([bare(A, prediction=term(0, ROW, N, coefficient=struct.pack("<d", -np.inf)))], "a term that does not exist"),
+        (
+            [bare(A, prediction=term(0, ROW, N, coefficient=struct.pack("<d", np.nan)))],
+            "a term that does not exist",
+        ),
+        (
+            [bare(A, prediction=term(0, ROW, N, coefficient=struct.pack("<d", -np.inf)))],
+            "a term that does not exist",
+        ),
         ([bare(PT, prediction=term(0, INDEX))], "reads a number of an object or itself"),
         ([bare(PT, prediction=term(0, PREDICTED))], "reads a number of an object or itself"),
         ([bare(A, prediction=term(0, ROW, N)), bare(N)], CANNOT.format("a", "n")),
@@ -429,7 +462,10 @@ def test_models_that_read_what_is_not_there_are_corrupt(columns, message):
     ("columns", "reader"),
     [
         ([bare(A), bare(PT, [[EVENT, A]])], "pt"),
-        ([bare(PT, [[EVENT, A]]), bare(A)], "pt"),  # event columns come first wherever they are listed
+        (
+            [bare(PT, [[EVENT, A]]), bare(A)],
+            "pt",
+        ),  # event columns come first wherever they are listed
         ([bare(N), bare(A, [[ROW, N]])], "a"),
         ([bare(IDX), bare(PT, [[ROW, IDX], [PREVIOUS, IDX], [LEADING, IDX], [INDEX]])], "pt"),
         ([bare(PT, [[PREVIOUS, PT], [LEADING, PT]])], "pt"),
@@ -437,12 +473,24 @@ def test_models_that_read_what_is_not_there_are_corrupt(columns, message):
         ([bare(IDX), bare(X), bare(PT, [[REFERENCE, X, IDX]])], "pt"),
         ([bare(N), bare(A, [[PREDICTED]], term(0, ROW, N))], "a"),
     ],
-    ids=["event", "event later", "reversed schema", "own", "itself", "others", "reference", "prediction"],
+    ids=[
+        "event",
+        "event later",
+        "reversed schema",
+        "own",
+        "itself",
+        "others",
+        "reference",
+        "prediction",
+    ],
 )
 def test_models_may_read_what_is_decoded_before(columns, reader):
     flow = unpack_flow(model(*columns), JETS)
     assert flow.columns[reader].inputs
-    assert unpack_flow(pack_flow(flow, JETS), JETS).columns[reader].inputs == flow.columns[reader].inputs
+    assert (
+        unpack_flow(pack_flow(flow, JETS), JETS).columns[reader].inputs
+        == flow.columns[reader].inputs
+    )
 
 
 EVENTS_OF_JETS = {
@@ -467,7 +515,16 @@ EVENTS_OF_JETS = {
         [bare(IDX), bare(X), bare(PT, prediction=term(0, REFERENCE, X, IDX))],
         [bare(X), bare(IDX, [[REFERENCE, X, PT]])],
     ],
-    ids=["no place", "others", "later", "later still", "leading", "previous", "reference", "no place of a reference"],
+    ids=[
+        "no place",
+        "others",
+        "later",
+        "later still",
+        "leading",
+        "previous",
+        "reference",
+        "no place of a reference",
+    ],
 )
 def test_models_without_a_place_for_what_they_read_are_corrupt_or_code(columns):
     """A model may name columns that have no flow of their own: it is refused when read, or codes as any other."""
@@ -475,15 +532,23 @@ def test_models_without_a_place_for_what_they_read_are_corrupt_or_code(columns):
         flow = unpack_flow(model(*columns), JETS)
     except Corrupt:
         return
-    lattices = {c.name: Lattice(c.dtype, Bound(), Ordered("float32") if c.is_float else Integers(c.dtype)) for c in JETS[:3]}
-    lattices |= {c.name: Lattice(c.dtype, Bound(), Ordered("float32") if c.is_float else Integers(c.dtype)) for c in JETS[4:]}
+    lattices = {
+        c.name: Lattice(c.dtype, Bound(), Ordered("float32") if c.is_float else Integers(c.dtype))
+        for c in JETS[:3]
+    }
+    lattices |= {
+        c.name: Lattice(c.dtype, Bound(), Ordered("float32") if c.is_float else Integers(c.dtype))
+        for c in JETS[4:]
+    }
     table = Table("t", JETS, 3, EVENTS_OF_JETS)
     coding = TableCoding(JETS, lattices, flow)
     assert difference(decode_chunk(encode_chunk(table, coding), "t", 3, coding), table) is None
 
 
 def test_arrays_without_elements_come_back(tmp_path):
-    api.compress({"x": np.arange(4), "none": np.empty((4, 2, 0), np.float32)}, tmp_path / "none.ftup")
+    api.compress(
+        {"x": np.arange(4), "none": np.empty((4, 2, 0), np.float32)}, tmp_path / "none.ftup"
+    )
     with ft.File(tmp_path / "none.ftup") as file:
         assert read_all(file.tables["events"])["none"].shape == (4, 2, 0)
 
@@ -496,13 +561,17 @@ def test_short_file_of_another_kind_is_not_called_truncated(tmp_path):
 
 
 def test_chunk_of_no_events_without_an_index_is_found(tmp_path):
-    column = {"name": "x", "dtype": "int8", "lattice": {"bound": "lossless", "grid": Integers("int8").to_json()}}
+    column = {
+        "name": "x",
+        "dtype": "int8",
+        "lattice": {"bound": "lossless", "grid": Integers("int8").to_json()},
+    }
     meta = {"tables": [{"name": "t", "entries": 5, "columns": [column]}], "carried": []}
     target = tmp_path / "empty.ftup"
     head = chunk_of((Method.GROUP, b"\1"))
     assemble(target, meta, [Section(SectionKind.CHUNK, 0, 0, 0, 0, 0)], [head], [len(head)])
     target.write_bytes(target.read_bytes()[:-8])
-    assert [(d.events, d.reason) for d in examine(target)][1:] == [((0, 5), "missing")]
+    assert [(d.events, d.reason) for d in check_integrity(target)][1:] == [((0, 5), "missing")]
 
 
 def test_frame_of_more_bytes_than_fit_into_memory_is_damage(path, tmp_path):
@@ -511,8 +580,12 @@ def test_frame_of_more_bytes_than_fit_into_memory_is_damage(path, tmp_path):
     data, target = path.read_bytes(), tmp_path / "far.ftup"
     for head, body in [(2**62, 0), (2**63, 0), (2**64 - 1, 2**64 - 1), (section.head, 2**62)]:
         frame = layout.pack_frame(replace(section, head=head, body=body))
-        target.write_bytes(data[: section.offset] + frame + data[section.begin : -8])  # its end mark is gone
-        assert [(d.table, d.events, d.reason) for d in examine(target)[1:]] == [("events", (0, events), "damaged")]
+        target.write_bytes(
+            data[: section.offset] + frame + data[section.begin : -8]
+        )  # its end mark is gone
+        assert [(d.table, d.events, d.reason) for d in check_integrity(target)[1:]] == [
+            ("events", (0, events), "damaged")
+        ]
 
 
 def test_search_for_frames_reads_each_byte_a_few_times(tmp_path, monkeypatch):
@@ -520,7 +593,9 @@ def test_search_for_frames_reads_each_byte_a_few_times(tmp_path, monkeypatch):
     target.write_bytes(layout.pack_header() + layout.MARKER * 2**15)
     storage = Storage(target)
     pread = storage._pread
-    monkeypatch.setattr(storage, "_pread", lambda offset, length: read.append(length) or pread(offset, length))
+    monkeypatch.setattr(
+        storage, "_pread", lambda offset, length: read.append(length) or pread(offset, length)
+    )
     assert list(scan(storage)) == []
     storage.close()
     assert target.stat().st_size <= sum(read) < 3 * target.stat().st_size
@@ -528,8 +603,13 @@ def test_search_for_frames_reads_each_byte_a_few_times(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("gap", [0, 1, 55, 56, 57, 222, 223, 224, 5000])
 def test_frames_are_found_after_a_gap(tmp_path, gap):
-    target, frame = tmp_path / "gap.ftup", layout.pack_frame(Section(SectionKind.CHUNK, 0, 1, 5, 0, 3))
-    target.write_bytes(layout.pack_header() + frame + bytes(5) + (layout.MARKER * gap)[:gap] + frame + frame[:55])
+    target, frame = (
+        tmp_path / "gap.ftup",
+        layout.pack_frame(Section(SectionKind.CHUNK, 0, 1, 5, 0, 3)),
+    )
+    target.write_bytes(
+        layout.pack_header() + frame + bytes(5) + (layout.MARKER * gap)[:gap] + frame + frame[:55]
+    )
     storage = Storage(target)
     assert [s.offset for s in scan(storage)] == [16, 16 + 56 + 5 + gap]
     storage.close()

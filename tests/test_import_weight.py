@@ -8,7 +8,19 @@ import pytest
 
 import flowtuple as ft
 
-UNWANTED = ("torch", "zuko", "dask", "distributed", "matplotlib", "hist", "mplhep", "pandas", "h5py", "sklearn", "jinja2")
+UNWANTED = (
+    "torch",
+    "zuko",
+    "dask",
+    "distributed",
+    "matplotlib",
+    "hist",
+    "mplhep",
+    "pandas",
+    "h5py",
+    "sklearn",
+    "jinja2",
+)
 # awkward loads pyarrow and numba loads scipy wherever they are installed; flowtuple itself may not.
 LOADED_BY_OTHERS = ("pyarrow", "scipy")
 
@@ -30,7 +42,11 @@ def run(before: str, path: str, after: str = "") -> str:
     """What a new interpreter prints, which must end well and warn of nothing."""
     script = "\n".join(textwrap.dedent(piece) for piece in (before, READ.format(path=path), after))
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=600, check=False
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -78,4 +94,7 @@ def test_training_without_torch_names_the_extra(path):
         except flowtuple.MissingExtra as error:
             print(error)
     """.replace("{path!r}", repr(path))
-    assert run("import sys", path, train).strip() == "training a flow needs the extra 'train': pip install 'flowtuple[train]'"
+    assert (
+        run("import sys", path, train).strip()
+        == "training a flow needs the extra 'train': pip install 'flowtuple[train]'"
+    )

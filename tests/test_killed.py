@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import flowtuple as ft
-from flowtuple.file.damage import examine
+from flowtuple.file.damage import check_integrity
 from flowtuple.file.merge import merge
 
 COMMANDS = ("compress", "decompress", "merge", "recover")
@@ -49,7 +49,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arguments(command: str, folder: Path) -> tuple[list[str], str]:
     """The words of a command but for its output, and the suffix of that."""
     return {
-        "compress": (["compress", str(folder / "events.npz"), "--model", str(folder / "m.flow")], ".ftup"),
+        "compress": (
+            ["compress", str(folder / "events.npz"), "--model", str(folder / "m.flow")],
+            ".ftup",
+        ),
         "decompress": (["decompress", str(folder / "three.ftup")], ".npz"),
         "merge": (["merge", *[str(folder / "three.ftup")] * 6], ".ftup"),
         "recover": (["recover", str(folder / "damaged.ftup")], ".ftup"),
@@ -73,19 +76,24 @@ def contents(path: Path) -> object:
     if path.suffix == ".npz":
         with np.load(path) as file:
             return {name: file[name].tobytes() for name in file.files}
-    assert examine(path) == []
+    assert check_integrity(path) == []
     return path.read_bytes()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_part_of_a_file_stands_under_its_name(folder: Path, tmp_path: Path, command: str) -> None:
+def test_no_part_of_a_file_stands_under_its_name(
+    folder: Path, tmp_path: Path, command: str
+) -> None:
     words, suffix = arguments(command, folder)
     began = time.monotonic()
     finished = start(words, tmp_path / f"reference{suffix}")
     wrote = wait_for_writing(finished, tmp_path)
     assert finished.wait(300) in (0, 1)
     duration, writing = time.monotonic() - began, time.monotonic() - wrote
-    expected, draw = contents(tmp_path / f"reference{suffix}"), np.random.default_rng(COMMANDS.index(command))
+    expected, draw = (
+        contents(tmp_path / f"reference{suffix}"),
+        np.random.default_rng(COMMANDS.index(command)),
+    )
     ended: dict[str, int] = {}
     for number in range(KILLS):
         place = tmp_path / f"{number}"
@@ -101,7 +109,9 @@ def test_no_part_of_a_file_stands_under_its_name(folder: Path, tmp_path: Path, c
         process.send_signal(signal.SIGKILL)
         killed = process.wait(60) == -signal.SIGKILL
         left = sorted(path.name for path in place.iterdir() if path != target)
-        assert all(re.fullmatch(rf"\.out\.[0-9a-f]{{8}}\.part{re.escape(suffix)}", name) for name in left), left
+        assert all(
+            re.fullmatch(rf"\.out\.[0-9a-f]{{8}}\.part{re.escape(suffix)}", name) for name in left
+        ), left
         assert len(left) <= killed
         if was_there and target.read_bytes() == OLD:
             found = "old"
@@ -111,7 +121,9 @@ def test_no_part_of_a_file_stands_under_its_name(folder: Path, tmp_path: Path, c
         else:
             found = "nothing"
         assert killed or found == "new"
-        kind = f"{'killed' if killed else 'ended'}, {found}{', with a temporary file' if left else ''}"
+        kind = (
+            f"{'killed' if killed else 'ended'}, {found}{', with a temporary file' if left else ''}"
+        )
         ended[kind] = ended.get(kind, 0) + 1
         shutil.rmtree(place)
     sys.stderr.write(f"{command}, {duration:.2f} s, of these {writing:.2f} s writing: {ended}\n")

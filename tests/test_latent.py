@@ -55,7 +55,9 @@ def test_events_do_not_depend_on_those_beside_them(model: Path, events: ak.Array
     loaded = ft.load(model)
     whole, part = loaded.to_latent(events), loaded.to_latent(events[700:713])
     for name in part.fields:
-        assert np.array_equal(ak.flatten(part[name], axis=None), ak.flatten(whole[name][700:713], axis=None)), name
+        assert np.array_equal(
+            ak.flatten(part[name], axis=None), ak.flatten(whole[name][700:713], axis=None)
+        ), name
     some = loaded.from_latent(whole[700:713])
     assert ak.array_equal(some["Jet_pt"], events["Jet_pt"][700:713])
     assert np.array_equal(loaded.log_prob(events[700:713]), loaded.log_prob(events)[700:713])
@@ -83,7 +85,9 @@ def test_the_density_adds_up_to_one(tmp_path: Path) -> None:
 def test_columns_of_too_many_values_are_refused(tmp_path: Path) -> None:
     ft.train({"x": np.random.default_rng(0).normal(0, 1, 3000)}, tmp_path / "m.flow", effort="fast")
     loaded = ft.load(tmp_path / "m.flow")
-    with pytest.raises(Unsupported, match="column 'x' has more values than a latent number tells apart"):
+    with pytest.raises(
+        Unsupported, match="column 'x' has more values than a latent number tells apart"
+    ):
         loaded.to_latent(loaded.sample(5))
 
 
@@ -97,7 +101,9 @@ def test_references_come_back_whatever_they_point_to(tmp_path: Path) -> None:
     ft.train(events, tmp_path / "m.flow", effort="fast", tolerance={"Jet_pt": "rel:1e-2"})
     loaded = ft.load(tmp_path / "m.flow")
     data = ft.snap(events, model=tmp_path / "m.flow")
-    assert ak.array_equal(loaded.from_latent(loaded.to_latent(data))["Muon_jetIdx"], data["Muon_jetIdx"])
+    assert ak.array_equal(
+        loaded.from_latent(loaded.to_latent(data))["Muon_jetIdx"], data["Muon_jetIdx"]
+    )
 
 
 def test_a_value_off_the_lattice_has_no_place(tmp_path: Path) -> None:

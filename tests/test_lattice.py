@@ -56,14 +56,24 @@ def grid_cases() -> dict[str, Case]:
         for digits in (0, 1, 3, 6):
             cases[f"decimal-{dtype}-{digits}"] = Case(Decimal(dtype, digits), Bound())
         for bits in (0, 1, 7, MANTISSA_BITS[dtype]):
-            cases[f"mantissas-{dtype}-{bits}"] = Case(Mantissas(dtype, bits), Bound("bits", float(bits)))
+            cases[f"mantissas-{dtype}-{bits}"] = Case(
+                Mantissas(dtype, bits), Bound("bits", float(bits))
+            )
         for r in (0.5, 0.1, 1e-2, 3e-3):
             cases[f"binades-{dtype}-{r}"] = Case(Binades(dtype, r), Bound("rel", r))
-    for dtype, r in [("float16", 1e-3), ("float32", 1e-5), ("float32", 1.3e-7), ("float64", 1e-5), ("float64", 4e-9)]:
+    for dtype, r in [
+        ("float16", 1e-3),
+        ("float32", 1e-5),
+        ("float32", 1.3e-7),
+        ("float64", 1e-5),
+        ("float64", 4e-9),
+    ]:
         cases[f"relative-{dtype}-{r}"] = Case(relative_grid(dtype, r), Bound("rel", r))
     for dtype in INTEGERS:
         for e in (0, 1, 5, 100):
-            cases[f"integers-{dtype}-{e}"] = Case(Integers(dtype, 2 * e + 1), Bound("abs", float(e)) if e else Bound())
+            cases[f"integers-{dtype}-{e}"] = Case(
+                Integers(dtype, 2 * e + 1), Bound("abs", float(e)) if e else Bound()
+            )
     cases["integers-bool-0"] = Case(Integers("bool"), Bound())
     return cases
 
@@ -77,7 +87,16 @@ def values_of(dtype: str, special: bool = False) -> st.SearchStrategy[np.ndarray
     if kind.kind == "f":
         info = np.finfo(kind)
         width = 8 * kind.itemsize
-        edges = [0.0, info.max, -info.max, info.tiny, -info.tiny, info.smallest_subnormal, -info.smallest_subnormal, -0.0]
+        edges = [
+            0.0,
+            info.max,
+            -info.max,
+            info.tiny,
+            -info.tiny,
+            info.smallest_subnormal,
+            -info.smallest_subnormal,
+            -0.0,
+        ]
         elements = (
             from_dtype(kind, allow_nan=special, allow_infinity=special)
             | st.floats(-1000, 1000, width=width)
@@ -89,7 +108,9 @@ def values_of(dtype: str, special: bool = False) -> st.SearchStrategy[np.ndarray
     else:
         limits = np.iinfo(kind)
         edges = [limits.min, limits.min + 1, limits.max - 1, limits.max, limits.max // 2, 0, 1]
-        elements = from_dtype(kind) | st.sampled_from(edges) | st.integers(max(limits.min, -100), 100)
+        elements = (
+            from_dtype(kind) | st.sampled_from(edges) | st.integers(max(limits.min, -100), 100)
+        )
     return arrays(kind, st.integers(1, 24), elements=elements)
 
 
@@ -205,18 +226,31 @@ class TestWhatIsHeld:
 
     @pytest.mark.parametrize(("dtype", "e"), [*itertools.product(FLOATS, [0.3, 1e-3, 3e-5])])
     @given(data=st.data())
-    def test_uniform_escapes_only_what_the_type_cannot_hold(self, dtype: str, e: float, data: st.DataObject) -> None:
+    def test_uniform_escapes_only_what_the_type_cannot_hold(
+        self, dtype: str, e: float, data: st.DataObject
+    ) -> None:
         x = finite(data.draw(values_of(dtype)))
         q = Lattice(dtype, Bound("abs", e), Uniform(dtype, e)).encode(x)
         for value in x[q == ESCAPE]:
             t = Fraction(float(value)) / (2 * Fraction(e))
             distance = abs(t - round(t)) * 2 * Fraction(e)
-            rounding = Fraction(max(abs(float(value)), float(np.finfo(dtype).tiny)) * float(np.finfo(dtype).eps)) / 2
-            assert abs(t) >= 2**31 - 1 or distance + rounding * (1 + Fraction(1, 2**20)) >= Fraction(e)
+            rounding = (
+                Fraction(
+                    max(abs(float(value)), float(np.finfo(dtype).tiny)) * float(np.finfo(dtype).eps)
+                )
+                / 2
+            )
+            assert abs(t) >= 2**31 - 1 or distance + rounding * (
+                1 + Fraction(1, 2**20)
+            ) >= Fraction(e)
 
-    @pytest.mark.parametrize(("dtype", "r"), [("float16", 1e-2), ("float32", 1e-3), ("float64", 1e-6), ("float32", 0.5)])
+    @pytest.mark.parametrize(
+        ("dtype", "r"), [("float16", 1e-2), ("float32", 1e-3), ("float64", 1e-6), ("float32", 0.5)]
+    )
     @given(data=st.data())
-    def test_binades_hold_every_normal_number(self, dtype: str, r: float, data: st.DataObject) -> None:
+    def test_binades_hold_every_normal_number(
+        self, dtype: str, r: float, data: st.DataObject
+    ) -> None:
         x = finite(data.draw(values_of(dtype)))
         q = Lattice(dtype, Bound("rel", r), Binades(dtype, r)).encode(x)
         normal = (x == 0) | (np.abs(x) >= np.finfo(dtype).tiny)
@@ -224,7 +258,9 @@ class TestWhatIsHeld:
 
     @pytest.mark.parametrize(("dtype", "bits"), [("float16", 3), ("float32", 10), ("float64", 20)])
     @given(data=st.data())
-    def test_mantissas_hold_every_normal_number(self, dtype: str, bits: int, data: st.DataObject) -> None:
+    def test_mantissas_hold_every_normal_number(
+        self, dtype: str, bits: int, data: st.DataObject
+    ) -> None:
         x = finite(data.draw(values_of(dtype)))
         x = x[np.abs(x) < np.finfo(dtype).max / 2]
         q = Lattice(dtype, Bound("bits", float(bits)), Mantissas(dtype, bits)).encode(x)
@@ -276,7 +312,15 @@ class TestBinades:
         info = np.finfo(dtype)
         exponents = rng.uniform(math.log2(info.tiny), math.log2(info.max) - 1e-3, 200)
         x = (rng.choice([-1, 1], 200) * np.exp2(exponents)).astype(dtype)
-        x = np.concatenate([x, np.array([info.tiny, info.max, -info.max, 1, 1.5, 2, 1 + info.eps, 2 - 2 * info.eps], dtype)])
+        x = np.concatenate(
+            [
+                x,
+                np.array(
+                    [info.tiny, info.max, -info.max, 1, 1.5, 2, 1 + info.eps, 2 - 2 * info.eps],
+                    dtype,
+                ),
+            ]
+        )
         grid, cells = Binades(dtype, relative), slow_cells(min(MANTISSA_BITS[dtype], 36), relative)
         q = grid.index(x)
         y = grid.value(q)
@@ -294,7 +338,9 @@ class TestBinades:
         logarithmic = math.log(2) / math.log((1 + relative) / (1 - relative))
         assert math.log2((two - one) / logarithmic) < 0.1
 
-    @pytest.mark.parametrize(("relative", "cells"), [(0.5, 1), (0.3, 2), (0.1, 4), (0.03, 12), (0.01, 35)])
+    @pytest.mark.parametrize(
+        ("relative", "cells"), [(0.5, 1), (0.3, 2), (0.1, 4), (0.03, 12), (0.01, 35)]
+    )
     def test_cells_of_wide_bounds(self, relative: float, cells: int) -> None:
         one, two = Binades("float32", relative).index(np.array([1.0, 2.0], "float32")).tolist()
         assert two - one == cells == Binades("float32", relative).cells
@@ -336,7 +382,10 @@ class TestLattice:
 
     @pytest.mark.parametrize(
         ("dtype", "bound"),
-        [*itertools.product(INTEGERS, ["lossless", "abs:1", "abs:7.9", "abs:1e6", "std:0.1"]), ("bool", "lossless")],
+        [
+            *itertools.product(INTEGERS, ["lossless", "abs:1", "abs:7.9", "abs:1e6", "std:0.1"]),
+            ("bool", "lossless"),
+        ],
     )
     @settings(max_examples=20)
     @given(data=st.data())
@@ -351,7 +400,9 @@ class TestLattice:
         plain = x[np.isfinite(x)]
         for before, after, exact in zip(x, y, bit_patterns(x) == bit_patterns(y), strict=True):
             if not exact:
-                assert len(finite(np.array([before]))), f"{before!r} is special and became {after!r}"
+                assert len(finite(np.array([before]))), (
+                    f"{before!r} is special and became {after!r}"
+                )
                 assert exactly_within(lattice.bound, before.item(), after.item())
                 assert after == 0 or np.signbit(after) == np.signbit(before)
                 assert plain.min() <= after <= plain.max()
@@ -359,7 +410,9 @@ class TestLattice:
         assert parsed == lattice
         assert same_bits(there_and_back(parsed, x), y)
         again = resolve(Column("x", lattice.dtype), lattice.bound, statistics_of(y))
-        assert same_bits(there_and_back(again, y), y), "decoded values moved when they were coded again"
+        assert same_bits(there_and_back(again, y), y), (
+            "decoded values moved when they were coded again"
+        )
         assert same_bits(there_and_back(lattice.with_range(statistics_of(y)), y), y), (
             "decoded values moved on their own lattice"
         )
@@ -371,15 +424,17 @@ class TestLattice:
         place = rng.permutation(len(x))
         x[place[:200]] = np.float32(SENTINEL)
         x[place[200:300]] = -0.0
-        x[place[300:400]] = np.array([0x7FC00001, 0xFFC12345, 0x7F800001, 0x7F800000, 0xFF800000] * 20, "uint32").view(
-            "float32"
-        )
+        x[place[300:400]] = np.array(
+            [0x7FC00001, 0xFFC12345, 0x7F800001, 0x7F800000, 0xFF800000] * 20, "uint32"
+        ).view("float32")
         y = there_and_back(lattice_of(x, bound), x)
         special = np.sort(place[:400])
         assert same_bits(y[special], x[special])
         assert not same_bits(y, x)
 
-    @pytest.mark.parametrize("bound", ["abs:0.05", "abs:0.31", "abs:0.9", "rel:1e-1", "std:0.001", "std:0.1", "bits:3"])
+    @pytest.mark.parametrize(
+        "bound", ["abs:0.05", "abs:0.31", "abs:0.9", "rel:1e-1", "std:0.001", "std:0.1", "bits:3"]
+    )
     def test_idempotent_beside_a_sentinel(self, bound: str) -> None:
         """After the first coding the grid points themselves repeat; they must not crowd out the sentinel."""
         rng = np.random.default_rng(0)
@@ -393,9 +448,23 @@ class TestLattice:
     @given(
         seed=st.integers(0, 2**32),
         dtype=st.sampled_from(["float32", "float64"]),
-        bound=st.sampled_from(["abs:0.31", "abs:0.05", "abs:2", "rel:0.1", "rel:0.01", "std:0.01", "std:0.2", "bits:4"]),
+        bound=st.sampled_from(
+            [
+                "abs:0.31",
+                "abs:0.05",
+                "abs:2",
+                "rel:0.1",
+                "rel:0.01",
+                "std:0.01",
+                "std:0.2",
+                "bits:4",
+            ]
+        ),
         repeated=st.lists(
-            st.tuples(st.sampled_from([SENTINEL, 12.345, 1e5 + 0.3, -25.1]), st.sampled_from([0.004, 0.006, 0.1]))
+            st.tuples(
+                st.sampled_from([SENTINEL, 12.345, 1e5 + 0.3, -25.1]),
+                st.sampled_from([0.004, 0.006, 0.1]),
+            )
         ),
     )
     def test_idempotent_beside_any_repeated_values(
@@ -413,7 +482,9 @@ class TestLattice:
 
     @pytest.mark.parametrize("dtype", FLOATS)
     @pytest.mark.parametrize("length", [2, 3, 8, 17, 64])
-    def test_a_range_that_ends_at_minus_zero_gives_no_minus_zero(self, dtype: str, length: int) -> None:
+    def test_a_range_that_ends_at_minus_zero_gives_no_minus_zero(
+        self, dtype: str, length: int
+    ) -> None:
         """The smaller of 0.0 and -0.0 depends on the machine; a decoder may not."""
         lattice = Lattice(dtype, Bound("abs", 0.25), Uniform(dtype, 0.25), low=-0.0, high=2.0)
         x = np.tile(np.array([0.0, 0.1], dtype), length)
@@ -486,7 +557,9 @@ class TestResolve:
             assert lattice.bound == Bound()
 
     @pytest.mark.parametrize("bound", ["abs:3", "std:0.5", "lossless"])
-    @pytest.mark.parametrize("x", [np.full(9, 77, "uint64"), np.empty(0, "int8"), np.full(5, -(2**63))])
+    @pytest.mark.parametrize(
+        "x", [np.full(9, 77, "uint64"), np.empty(0, "int8"), np.full(5, -(2**63))]
+    )
     def test_degenerate_integers(self, x: np.ndarray, bound: str) -> None:
         y = there_and_back(lattice_of(x, bound), x)
         assert same_bits(x, y)
@@ -509,22 +582,38 @@ class TestStatistics:
         one, many = statistics_of(x), statistics_of(x, chunks)
         numbers = x[np.isfinite(x)] if np.dtype(dtype).kind == "f" else x
         for s in (one, many):
-            assert (s.count, s.finite, s.low, s.high) == (1000, len(numbers), numbers.min(), numbers.max())
+            assert (s.count, s.finite, s.low, s.high) == (
+                1000,
+                len(numbers),
+                numbers.min(),
+                numbers.max(),
+            )
             assert s.std == pytest.approx(np.std(numbers.astype("float64")), rel=1e-12)
-        assert (one.specials, one.digits, one.exact_grid()) == (many.specials, many.digits, many.exact_grid())
+        assert (one.specials, one.digits, one.exact_grid()) == (
+            many.specials,
+            many.digits,
+            many.exact_grid(),
+        )
         assert len(many.sample) == len(numbers)
 
-    @given(x=arrays("float64", st.integers(1, 60), elements=st.floats(-1e6, 1e6)), chunks=st.integers(1, 9))
+    @given(
+        x=arrays("float64", st.integers(1, 60), elements=st.floats(-1e6, 1e6)),
+        chunks=st.integers(1, 9),
+    )
     def test_std(self, x: np.ndarray, chunks: int) -> None:
         scale = float(np.abs(x).max())
-        assert statistics_of(x, chunks).std == pytest.approx(np.std(x), rel=1e-12, abs=1e-15 * scale)
+        assert statistics_of(x, chunks).std == pytest.approx(
+            np.std(x), rel=1e-12, abs=1e-15 * scale
+        )
 
     def test_far_from_zero(self) -> None:
         x = 1e9 + np.random.default_rng(7).normal(0, 1, 20_000)
         assert statistics_of(x, 40).std == pytest.approx(np.std(x), rel=1e-12)
 
     def test_specials_are_counted_by_pattern(self) -> None:
-        x = np.array([0x7FC00001, 0x7FC00001, 0x80000000, 0x7F800000, 0x3F800000], "uint32").view("float32")
+        x = np.array([0x7FC00001, 0x7FC00001, 0x80000000, 0x7F800000, 0x3F800000], "uint32").view(
+            "float32"
+        )
         assert statistics_of(x).specials == {0x7FC00001: 2, 0x80000000: 1, 0x7F800000: 1}
 
     def test_no_more_than_64_specials(self) -> None:
@@ -537,7 +626,9 @@ class TestStatistics:
         x = rng.normal(0, 10, 10_000).astype("float32")
         x[:100], x[100:200] = -999, 12345.5
         x[200:205] = 700
-        sentinels = np.array(statistics_of(rng.permutation(x)).sentinels(), "uint32").view("float32")
+        sentinels = np.array(statistics_of(rng.permutation(x)).sentinels(), "uint32").view(
+            "float32"
+        )
         assert sorted(sentinels.tolist()) == [-999, 12345.5]
 
     def test_the_sample_stays_small(self) -> None:

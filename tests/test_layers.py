@@ -61,7 +61,9 @@ def imported(tree: ast.AST, name: str, is_package: bool, known: set[str]) -> set
                 base = ".".join(parts[: len(parts) - node.level + 1] + ([base] if base else []))
             submodules = {f"{base}.{alias.name}" for alias in node.names} & known
             found |= submodules
-            if len(submodules) < len(node.names):  # something of the package itself, not only its modules
+            if len(submodules) < len(
+                node.names
+            ):  # something of the package itself, not only its modules
                 found.add(base)
     return {other for other in found if other in known and other != name}
 
@@ -69,7 +71,12 @@ def imported(tree: ast.AST, name: str, is_package: bool, known: set[str]) -> set
 def imports_of(root: Path, package: str = "flowtuple") -> Imports:
     names = modules(root, package)
     return {
-        name: imported(ast.parse(path.read_text(encoding="utf-8")), name, path.name == "__init__.py", set(names))
+        name: imported(
+            ast.parse(path.read_text(encoding="utf-8")),
+            name,
+            path.name == "__init__.py",
+            set(names),
+        )
         for name, path in names.items()
     }
 
@@ -92,7 +99,9 @@ def violations(imports: Imports) -> list[str]:
         for other in sorted(others):
             up = RANKS[part(other)] - RANKS[part(module)]
             if up > 0 or (up == 0 and folder(module, imports) != folder(other, imports)):
-                found.append(f"{module} (rank {RANKS[part(module)]}) imports {other} (rank {RANKS[part(other)]})")
+                found.append(
+                    f"{module} (rank {RANKS[part(module)]}) imports {other} (rank {RANKS[part(other)]})"
+                )
     return found
 
 
@@ -119,7 +128,9 @@ IMPORTS = imports_of(ROOT)
 
 def test_every_module_has_a_rank():
     unknown = sorted({part(module) for module in IMPORTS} - set(RANKS))
-    assert not unknown, f"no rank for {', '.join(unknown)}: add them to RANKS here and to the table in CONTRIBUTING.md"
+    assert not unknown, (
+        f"no rank for {', '.join(unknown)}: add them to RANKS here and to the table in CONTRIBUTING.md"
+    )
 
 
 def test_imports_point_down():
@@ -133,7 +144,9 @@ def rank_table() -> str:
     names = modules(ROOT)
     for name, rank in RANKS.items():
         module = f"flowtuple.{name}".rstrip(".")
-        purpose = (ast.get_docstring(ast.parse(names[module].read_text(encoding="utf-8"))) or "").split("\n")[0]
+        purpose = (
+            ast.get_docstring(ast.parse(names[module].read_text(encoding="utf-8"))) or ""
+        ).split("\n")[0]
         lines.append(f"| {rank} | `{name or 'flowtuple'}` | {purpose} |")
     return "\n".join(lines)
 
@@ -151,7 +164,9 @@ def test_no_import_cycle():
 
 def test_the_walk_sees_imports_at_all():
     assert "flowtuple.errors" in IMPORTS["flowtuple.file.layout"]
-    assert "flowtuple.codec.coder" in IMPORTS["flowtuple.codec.column"]  # from flowtuple.codec import coder
+    assert (
+        "flowtuple.codec.coder" in IMPORTS["flowtuple.codec.column"]
+    )  # from flowtuple.codec import coder
     assert "flowtuple.codec" not in IMPORTS["flowtuple.codec.column"]
     assert "flowtuple.training.train" in IMPORTS["flowtuple.training.fit"]  # inside a function
     assert len(IMPORTS) > 40

@@ -34,7 +34,9 @@ def compound(tmp_path_factory):
 
 @pytest.mark.parametrize("tree", ["", ":jets"])
 def test_naming_a_tree_refuses_what_the_file_is_refused_for(compound, tmp_path, tree):
-    with pytest.raises(Refused, match=r"cannot carry 3 parts: jets/p.*jets/c.*jets/o.*--drop") as caught:
+    with pytest.raises(
+        Refused, match=r"cannot carry 3 parts: jets/p.*jets/c.*jets/o.*--drop"
+    ) as caught:
         ft.compress(f"{compound}{tree}", tmp_path / "x.ftup", effort="fast")
     assert list(caught.value.parts) == ["jets/p", "jets/c", "jets/o"]
     assert not (tmp_path / "x.ftup").exists()
@@ -43,7 +45,9 @@ def test_naming_a_tree_refuses_what_the_file_is_refused_for(compound, tmp_path, 
 def test_a_tree_that_cannot_be_read_is_refused_with_its_reason():
     dataset = open_dataset({"x": [1.0]}, ReadOptions())
     dataset.refused["broken"] = "the tree is damaged"
-    with pytest.raises(ft.InvalidArgument, match=r"tree 'broken' cannot be read: the tree is damaged"):
+    with pytest.raises(
+        ft.InvalidArgument, match=r"tree 'broken' cannot be read: the tree is damaged"
+    ):
         dataset.only("broken")
 
 
@@ -71,7 +75,11 @@ def test_a_whole_file_says_nothing_of_parts_left_out(tmp_path):
 def test_the_terminal_counts_and_names_the_parts(compound, tmp_path):
     refused = run("compress", compound, "-o", tmp_path / "x.ftup", "--effort", "fast", "--json")
     assert refused.returncode == 2
-    assert [part["name"] for part in json.loads(refused.stdout)["refused"]] == ["jets/p", "jets/c", "jets/o"]
+    assert [part["name"] for part in json.loads(refused.stdout)["refused"]] == [
+        "jets/p",
+        "jets/c",
+        "jets/o",
+    ]
     assert refused.stderr.startswith(f"flowtuple: {compound}: cannot carry 3 parts")
     assert refused.stderr.count("\n") == 1
 
@@ -81,17 +89,25 @@ def test_the_terminal_counts_and_names_the_parts(compound, tmp_path):
     shown = run("info", tmp_path / "x.ftup")
     assert "left out at compression: jets/o (" in shown.stdout
     back = run("decompress", tmp_path / "x.ftup", "-o", tmp_path / "x.h5", "--json")
-    assert [part["name"] for part in json.loads(back.stdout)["left_out"]] == ["jets/p", "jets/c", "jets/o"]
+    assert [part["name"] for part in json.loads(back.stdout)["left_out"]] == [
+        "jets/p",
+        "jets/c",
+        "jets/o",
+    ]
 
 
 def test_excluding_a_part_by_name_is_no_refusal(compound, tmp_path):
     selection = ft.Selection(exclude=("jets/p", "c", "o"))
     result = ft.compress(compound, tmp_path / "x.ftup", selection=selection, effort="fast")
     assert result.left_out == ()
-    chosen = ft.compress(compound, tmp_path / "y.ftup", selection=ft.Selection(columns=("pt",)), effort="fast")
+    chosen = ft.compress(
+        compound, tmp_path / "y.ftup", selection=ft.Selection(columns=("pt",)), effort="fast"
+    )
     assert chosen.left_out == ()
     with pytest.raises(ft.InvalidArgument, match="matches no column"):
-        ft.compress(compound, tmp_path / "z.ftup", selection=ft.Selection(exclude=("nothing",), drop=True))
+        ft.compress(
+            compound, tmp_path / "z.ftup", selection=ft.Selection(exclude=("nothing",), drop=True)
+        )
 
 
 def test_an_output_format_lists_what_it_leaves_out(tmp_path):
@@ -121,7 +137,9 @@ def test_a_container_of_root_goes_with_root_only(compound, tmp_path):
     ft.compress({"x": [1.0]}, tmp_path / "x.ftup", effort="fast")
     done = run("decompress", tmp_path / "x.ftup", "-o", tmp_path / "x.parquet", "--as", "rntuple")
     assert done.returncode == 2
-    assert "x.parquet: is no ROOT file, so it holds no rntuple; end its name in .root" in done.stderr
+    assert (
+        "x.parquet: is no ROOT file, so it holds no rntuple; end its name in .root" in done.stderr
+    )
     assert not (tmp_path / "x.parquet").exists()
 
 

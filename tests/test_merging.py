@@ -20,7 +20,7 @@ import flowtuple as ft
 from flowtuple import cli
 from flowtuple.data.table import concatenate, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, Truncated
-from flowtuple.file.damage import examine
+from flowtuple.file.damage import check_integrity
 from flowtuple.file.layout import FRAME_SIZE, SectionKind
 from flowtuple.file.merge import merge
 from flowtuple.io.memory import dataset_from_memory
@@ -44,7 +44,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("merging")
     for number, count in enumerate(EVENTS):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", 2**14 if number % 2 else 12)
+            patch.setattr(
+                "flowtuple.training.write_events.CHUNK_ENTRIES", 2**14 if number % 2 else 12
+            )
             ft.compress(events(number, count), made / f"{number}.ftup", tolerance=TOLERANCE)
     return made
 
@@ -55,7 +57,7 @@ def paths(folder: Path, *numbers: int) -> list[Path]:
 
 def assert_concatenates(merged: Path, parts: Sequence[Path], model: Path | None = None) -> None:
     """Whole, by parts and by columns the merged file reads as the others one after another."""
-    assert examine(merged) == []
+    assert check_integrity(merged) == []
     with ft.File(merged, model=model) as file:
         for name, table in file.tables.items():
             tables = []
@@ -64,9 +66,21 @@ def assert_concatenates(merged: Path, parts: Sequence[Path], model: Path | None 
                     tables.append(read_all(other.tables[name]))
             expected, names = concatenate(tables), [c.name for c in table.columns]
             assert difference(read_all(table), expected) is None
-            for start, stop in [(0, 1), (3, table.num_entries - 1), (table.num_entries // 2, table.num_entries)]:
-                assert difference(table.read(names, start, stop), expected.read(names, start, stop)) is None
-            assert difference(read_all(table, names[:1]), expected.read(names[:1], 0, expected.num_entries)) is None
+            for start, stop in [
+                (0, 1),
+                (3, table.num_entries - 1),
+                (table.num_entries // 2, table.num_entries),
+            ]:
+                assert (
+                    difference(table.read(names, start, stop), expected.read(names, start, stop))
+                    is None
+                )
+            assert (
+                difference(
+                    read_all(table, names[:1]), expected.read(names[:1], 0, expected.num_entries)
+                )
+                is None
+            )
 
 
 def chunks(path: Path) -> list[bytes]:
@@ -75,8 +89,12 @@ def chunks(path: Path) -> list[bytes]:
 
 
 class TestEvents:
-    @pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 1, 2, 3), (3, 2, 1, 0), (3, 3), (2, 0, 2)], ids=str)
-    def test_are_those_of_all_files(self, folder: Path, tmp_path: Path, order: tuple[int, ...]) -> None:
+    @pytest.mark.parametrize(
+        "order", [(0, 1), (1, 0), (0, 1, 2, 3), (3, 2, 1, 0), (3, 3), (2, 0, 2)], ids=str
+    )
+    def test_are_those_of_all_files(
+        self, folder: Path, tmp_path: Path, order: tuple[int, ...]
+    ) -> None:
         size = merge(paths(folder, *order), tmp_path / "merged.ftup")
         assert size == (tmp_path / "merged.ftup").stat().st_size
         assert_concatenates(tmp_path / "merged.ftup", paths(folder, *order))
@@ -84,7 +102,9 @@ class TestEvents:
     def test_are_copied_byte_by_byte(self, folder: Path, tmp_path: Path) -> None:
         merge(paths(folder, 0, 1, 2), tmp_path / "merged.ftup")
         made = [c for path in paths(folder, 0, 1, 2) for c in chunks(path)]
-        assert [c[FRAME_SIZE:] for c in chunks(tmp_path / "merged.ftup")] == [c[FRAME_SIZE:] for c in made]
+        assert [c[FRAME_SIZE:] for c in chunks(tmp_path / "merged.ftup")] == [
+            c[FRAME_SIZE:] for c in made
+        ]
 
     def test_keep_their_bounds_and_ranges(self, folder: Path, tmp_path: Path) -> None:
         merge(paths(folder, 0, 1, 2), tmp_path / "merged.ftup")
@@ -121,12 +141,17 @@ class TestEvents:
         none = {name: values[:0] for name, values in events(0, 3).items()}
         ft.compress(none, tmp_path / "none.ftup", tolerance=TOLERANCE)
         merge([tmp_path / "none.ftup"] * 2, tmp_path / "merged.ftup")
-        assert ft.decompress(tmp_path / "merged.ftup").type == ft.decompress(tmp_path / "none.ftup").type
+        assert (
+            ft.decompress(tmp_path / "merged.ftup").type
+            == ft.decompress(tmp_path / "none.ftup").type
+        )
 
     def test_of_none_beside_some(self, tmp_path: Path) -> None:
         some = {"x": np.linspace(0.1, 5, 9), "k": np.arange(9)}
         ft.compress(some, tmp_path / "some.ftup", tolerance={"x": "abs:0.5"})
-        ft.compress({n: v[:0] for n, v in some.items()}, tmp_path / "none.ftup", tolerance={"x": "abs:0.5"})
+        ft.compress(
+            {n: v[:0] for n, v in some.items()}, tmp_path / "none.ftup", tolerance={"x": "abs:0.5"}
+        )
         for order in (["some", "none"], ["none", "some"], ["none", "some", "none", "some"]):
             names = [tmp_path / f"{name}.ftup" for name in order]
             try:
@@ -135,7 +160,10 @@ class TestEvents:
                 assert "has another bound or lattice" in str(error)  # noqa: PT017
                 continue
             found = ft.decompress(tmp_path / "merged.ftup")
-            assert found.to_list() == order.count("some") * ft.decompress(tmp_path / "some.ftup").to_list()
+            assert (
+                found.to_list()
+                == order.count("some") * ft.decompress(tmp_path / "some.ftup").to_list()
+            )
 
 
 class TestModels:
@@ -149,10 +177,18 @@ class TestModels:
         for number in range(3):
             for name, refer in (("inside", False), ("elsewhere", True)):
                 ft.compress(
-                    dependent_events(300, number + 5), made / f"{name}{number}.ftup", model=made / "m.flow", refer=refer
+                    dependent_events(300, number + 5),
+                    made / f"{name}{number}.ftup",
+                    model=made / "m.flow",
+                    refer=refer,
                 )
         ft.compress(dependent_events(300, 5), made / "another.ftup", model=made / "other.flow")
-        ft.compress(dependent_events(300, 5), made / "without.ftup", tolerance=DEPENDENT_TOLERANCE, effort="fast")
+        ft.compress(
+            dependent_events(300, 5),
+            made / "without.ftup",
+            tolerance=DEPENDENT_TOLERANCE,
+            effort="fast",
+        )
         return made
 
     def test_are_stored_once(self, models: Path, tmp_path: Path) -> None:
@@ -165,7 +201,9 @@ class TestModels:
             assert len({repr(c.part.lattices["b"]) for c in file.table().chunks}) == 3
 
     @pytest.mark.parametrize(
-        "order", [("elsewhere0", "elsewhere1"), ("inside0", "elsewhere1"), ("elsewhere0", "inside1")], ids=str
+        "order",
+        [("elsewhere0", "elsewhere1"), ("inside0", "elsewhere1"), ("elsewhere0", "inside1")],
+        ids=str,
     )
     def test_kept_elsewhere(self, models: Path, tmp_path: Path, order: tuple[str, ...]) -> None:
         """The first file says whether the model is inside."""
@@ -175,7 +213,9 @@ class TestModels:
         if order[0] == "inside0":
             assert len(ft.decompress(tmp_path / "merged.ftup")) == 600
         else:
-            with pytest.raises(InvalidArgument, match=r"needs the model [0-9a-f]{16}, kept elsewhere"):
+            with pytest.raises(
+                InvalidArgument, match=r"needs the model [0-9a-f]{16}, kept elsewhere"
+            ):
                 ft.decompress(tmp_path / "merged.ftup")
 
     @pytest.mark.parametrize("name", ["another", "without"])
@@ -189,7 +229,9 @@ class TestModels:
         refused([models / "inside0.ftup", models / "m.flow"], tmp_path, message)
 
 
-def refused(files: Sequence[Path], folder: Path, message: str, kind: type[Exception] = InvalidArgument) -> None:
+def refused(
+    files: Sequence[Path], folder: Path, message: str, kind: type[Exception] = InvalidArgument
+) -> None:
     target = folder / "refused.ftup"
     target.write_bytes(b"was there")
     before = sorted(folder.iterdir())
@@ -200,7 +242,11 @@ def refused(files: Sequence[Path], folder: Path, message: str, kind: type[Except
 
 class TestRefusals:
     def test_fewer_than_two(self, folder: Path, tmp_path: Path) -> None:
-        refused([folder / "0.ftup"], tmp_path, r"refused\.ftup: is to be merged of 1 files; name two or more")
+        refused(
+            [folder / "0.ftup"],
+            tmp_path,
+            r"refused\.ftup: is to be merged of 1 files; name two or more",
+        )
         refused([], tmp_path, "of 0 files")
 
     @pytest.mark.parametrize(
@@ -209,36 +255,64 @@ class TestRefusals:
             ({"x": None}, r"has other columns or another order of them, 'x' first"),
             ({"more": np.arange(5)}, r"has other columns or another order of them, 'more' first"),
             ({"x": np.arange(5)}, r"column 'x' is of another type, role or counter"),
-            ({"x": np.linspace(0, 1, 5).astype("f4")}, r"column 'x' is of another type, role or counter"),
+            (
+                {"x": np.linspace(0, 1, 5).astype("f4")},
+                r"column 'x' is of another type, role or counter",
+            ),
             ({"n": np.ones((5, 2), np.int64)}, r"column 'n' is of another type, role or counter"),
             ({"text": np.arange(5)}, r"column 'text' is of another type, role or counter"),
         ],
         ids=["fewer", "more", "integers", "float32", "shape", "opaque"],
     )
-    def test_other_columns(self, folder: Path, tmp_path: Path, change: Mapping[str, Any], message: str) -> None:
-        made = {name: values for name, values in (events(0, 5) | dict(change)).items() if values is not None}
+    def test_other_columns(
+        self, folder: Path, tmp_path: Path, change: Mapping[str, Any], message: str
+    ) -> None:
+        made = {
+            name: values
+            for name, values in (events(0, 5) | dict(change)).items()
+            if values is not None
+        }
         bounds = {name: bound for name, bound in TOLERANCE.items() if name in made}
         ft.compress(made, tmp_path / "other.ftup", tolerance=bounds)
-        refused([folder / "0.ftup", tmp_path / "other.ftup"], tmp_path, rf"other\.ftup against .*0\.ftup.*: .*{message}")
+        refused(
+            [folder / "0.ftup", tmp_path / "other.ftup"],
+            tmp_path,
+            rf"other\.ftup against .*0\.ftup.*: .*{message}",
+        )
 
     def test_another_order(self, folder: Path, tmp_path: Path) -> None:
         made = events(0, 5)
         ft.compress({"n": made.pop("n"), **made}, tmp_path / "other.ftup", tolerance=TOLERANCE)
         refused([folder / "0.ftup", tmp_path / "other.ftup"], tmp_path, "another order of them")
 
-    @pytest.mark.parametrize(("column", "bound"), [("x", "abs:0.25"), ("x", "lossless"), ("n", "abs:2"), ("q", "bits:4")])
+    @pytest.mark.parametrize(
+        ("column", "bound"), [("x", "abs:0.25"), ("x", "lossless"), ("n", "abs:2"), ("q", "bits:4")]
+    )
     def test_other_bounds(self, folder: Path, tmp_path: Path, column: str, bound: str) -> None:
         ft.compress(events(0, 5), tmp_path / "other.ftup", tolerance=TOLERANCE | {column: bound})
         message = rf"other\.ftup against .*: table 'events': column '{column}' has another bound or lattice; compress both with"
         refused([folder / "0.ftup", folder / "1.ftup", tmp_path / "other.ftup"], tmp_path, message)
 
     def test_another_role(self, folder: Path, tmp_path: Path) -> None:
-        ft.compress(events(0, 5), tmp_path / "other.ftup", tolerance=TOLERANCE, selection=ft.Selection(roles={"n": "id"}))
-        refused([folder / "0.ftup", tmp_path / "other.ftup"], tmp_path, "column 'n' is of another type, role or counter")
+        ft.compress(
+            events(0, 5),
+            tmp_path / "other.ftup",
+            tolerance=TOLERANCE,
+            selection=ft.Selection(roles={"n": "id"}),
+        )
+        refused(
+            [folder / "0.ftup", tmp_path / "other.ftup"],
+            tmp_path,
+            "column 'n' is of another type, role or counter",
+        )
 
     def test_given_columns(self, tmp_path: Path) -> None:
         ft.compress({"x": np.arange(5), "y": np.arange(5)}, tmp_path / "given.ftup", given=["x"])
-        refused([tmp_path / "given.ftup"] * 2, tmp_path, r"table 'events': has given columns, .*merge them decompressed")
+        refused(
+            [tmp_path / "given.ftup"] * 2,
+            tmp_path,
+            r"table 'events': has given columns, .*merge them decompressed",
+        )
 
     def test_other_trees(self, folder: Path, tmp_path: Path) -> None:
         with uproot.recreate(tmp_path / "other.root") as file:
@@ -258,7 +332,12 @@ class TestRefusals:
         data[(ends | starts)[place]] ^= 8
         (tmp_path / "damaged.ftup").write_bytes(data)
         files = [folder / "0.ftup", tmp_path / "damaged.ftup"]
-        refused(files[:: 1 - 2 * which], tmp_path, r"damaged\.ftup: ", Truncated if place == "end" else Corrupt)
+        refused(
+            files[:: 1 - 2 * which],
+            tmp_path,
+            r"damaged\.ftup: ",
+            Truncated if place == "end" else Corrupt,
+        )
 
 
 class TestTreesAndObjects:
@@ -268,16 +347,26 @@ class TestTreesAndObjects:
         for number in range(2):
             with uproot.recreate(tmp_path / f"{number}.root") as file:
                 x = np.linspace(0.1, 9.8, 40 + number) + 100 * number
-                file.mktree("Events", {"x": "f8", "k": "i4"}).extend({"x": x, "k": np.arange(40 + number, dtype="i4")})
-                file.mktree("Runs", {"run": "i4"}).extend({"run": np.arange(3, dtype="i4") + number})
+                file.mktree("Events", {"x": "f8", "k": "i4"}).extend(
+                    {"x": x, "k": np.arange(40 + number, dtype="i4")}
+                )
+                file.mktree("Runs", {"run": "i4"}).extend(
+                    {"run": np.arange(3, dtype="i4") + number}
+                )
                 file["same"] = np.histogram(np.arange(50), bins=5)
                 file["differs"] = np.histogram(np.arange(50) + number, bins=5)
                 file[f"only{number}"] = np.histogram(np.arange(50), bins=5)
-            ft.compress(tmp_path / f"{number}.root", tmp_path / f"{number}.ftup", tolerance={"x": "abs:0.5"})
+            ft.compress(
+                tmp_path / f"{number}.root", tmp_path / f"{number}.ftup", tolerance={"x": "abs:0.5"}
+            )
         return paths(tmp_path, 0, 1)
 
     def test_objects_that_differ_are_refused(self, files: list[Path]) -> None:
-        refused(files, files[0].parent, r"0\.ftup: carries '(differs|only0)', which is not the same in all files; .*--drop")
+        refused(
+            files,
+            files[0].parent,
+            r"0\.ftup: carries '(differs|only0)', which is not the same in all files; .*--drop",
+        )
 
     def test_or_left_out(self, files: list[Path], tmp_path: Path) -> None:
         merge(files, tmp_path / "merged.ftup", drop=True)
@@ -295,12 +384,22 @@ class TestTreesAndObjects:
     def test_order_of_trees_matters(self, files: list[Path], tmp_path: Path) -> None:
         meta, sections, contents = pieces(files[0])
         swapped = {**meta, "tables": meta["tables"][::-1]}
-        owned = [replace(s, owner=1 - s.owner) if s.kind is SectionKind.CHUNK else s for s in sections]
+        owned = [
+            replace(s, owner=1 - s.owner) if s.kind is SectionKind.CHUNK else s for s in sections
+        ]
         assemble(tmp_path / "swapped.ftup", swapped, owned, contents)
-        refused([files[0], tmp_path / "swapped.ftup"], tmp_path, "holds the trees Runs, Events, not Events, Runs")
+        refused(
+            [files[0], tmp_path / "swapped.ftup"],
+            tmp_path,
+            "holds the trees Runs, Events, not Events, Runs",
+        )
 
     def test_command(
-        self, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        files: list[Path],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         def run(code: int, *words: object) -> str:
             monkeypatch.setattr(sys, "argv", ["flowtuple", "merge", *map(str, words)])
@@ -311,7 +410,10 @@ class TestTreesAndObjects:
 
         target = tmp_path / "merged.ftup"
         assert run(2, *files, "-o", target).count("\n") == 1
-        assert run(2, files[0], "-o", target) == f"flowtuple: {target}: is to be merged of 1 files; name two or more\n"
+        assert (
+            run(2, files[0], "-o", target)
+            == f"flowtuple: {target}: is to be merged of 1 files; name two or more\n"
+        )
         assert not target.exists()
         found = json.loads(run(0, *files, "-o", target, "--drop", "--json"))
         left_out = found.pop("left_out")

@@ -45,7 +45,9 @@ def assert_same_events(folder: Path, model: Path) -> None:
 class TestReading:
     def test_same_events(self, folder: Path) -> None:
         assert_same_events(folder, folder / "m.flow")
-        found = ft.verify(dependent_events(EVENTS, 3), folder / "elsewhere.ftup", model=folder / "m.flow")
+        found = ft.verify(
+            dependent_events(EVENTS, 3), folder / "elsewhere.ftup", model=folder / "m.flow"
+        )
         assert [c.violations for c in found] == [0] * len(found)
 
     def test_a_file_with_the_model_inside_is_that_model(self, folder: Path) -> None:
@@ -56,7 +58,9 @@ class TestReading:
             model_bytes = file.tables["events"].model_bytes
         sizes = [(folder / name).stat().st_size for name in ("inside.ftup", "elsewhere.ftup")]
         assert model_bytes > 200
-        assert abs(model_bytes - (sizes[0] - sizes[1])) <= 40  # the hash in the description, an entry of the index
+        assert (
+            abs(model_bytes - (sizes[0] - sizes[1])) <= 40
+        )  # the hash in the description, an entry of the index
 
     def test_same_chunks(self, folder: Path) -> None:
         chunks = []
@@ -68,10 +72,15 @@ class TestReading:
     def test_info_without_the_model(self, folder: Path) -> None:
         with ft.File(folder / "m.flow") as file:
             (reference,) = [table.model_hash for table in file.tables.values()]
-        (alone,), (beside,) = (info(folder / "elsewhere.ftup", m)["tables"] for m in (None, folder / "m.flow"))
+        (alone,), (beside,) = (
+            info(folder / "elsewhere.ftup", m)["tables"] for m in (None, folder / "m.flow")
+        )
         assert alone["model_reference"] == beside["model_reference"] == reference
         assert alone["model_bytes"] == beside["model_bytes"] == 0
-        parents = {c["name"]: c["parents"] for c in alone["columns"]}, {c["name"]: c["parents"] for c in beside["columns"]}
+        parents = (
+            {c["name"]: c["parents"] for c in alone["columns"]},
+            {c["name"]: c["parents"] for c in beside["columns"]},
+        )
         assert parents[0]["b"] == []
         assert parents[1]["b"] == ["a"]
 
@@ -90,15 +99,26 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("model", "message"),
         [
-            (None, "elsewhere.ftup: needs the model [0-9a-f]{16}, kept elsewhere; name it with --model"),
-            ("other.flow", "elsewhere.ftup: needs the model [0-9a-f]{16}, .*other.flow has the model [0-9a-f]{16}"),
-            ("elsewhere.ftup", "ftup: needs the model ([0-9a-f]{16}), .* has only the hash \\1 of a model"),
+            (
+                None,
+                "elsewhere.ftup: needs the model [0-9a-f]{16}, kept elsewhere; name it with --model",
+            ),
+            (
+                "other.flow",
+                "elsewhere.ftup: needs the model [0-9a-f]{16}, .*other.flow has the model [0-9a-f]{16}",
+            ),
+            (
+                "elsewhere.ftup",
+                "ftup: needs the model ([0-9a-f]{16}), .* has only the hash \\1 of a model",
+            ),
             ("nope.flow", "nope.flow: no such file"),
         ],
         ids=["none", "another", "itself", "missing"],
     )
     @pytest.mark.parametrize("suffix", ["npz", "root"])
-    def test_no_other_model(self, folder: Path, tmp_path: Path, model: str | None, message: str, suffix: str) -> None:
+    def test_no_other_model(
+        self, folder: Path, tmp_path: Path, model: str | None, message: str, suffix: str
+    ) -> None:
         path = None if model is None else folder / model
         with pytest.raises(ft.InvalidArgument, match=message):
             ft.decompress(folder / "elsewhere.ftup", tmp_path / f"back.{suffix}", model=path)
@@ -106,22 +126,31 @@ class TestRefusals:
 
     def test_an_altered_model(self, folder: Path, damaged: Path) -> None:
         back = damaged.parent / "back.npz"
-        with pytest.raises(ft.Corrupt, match=r"damaged.flow: model section at bytes \d+ to \d+ is damaged"):
+        with pytest.raises(
+            ft.Corrupt, match=r"damaged.flow: model section at bytes \d+ to \d+ is damaged"
+        ):
             ft.decompress(folder / "elsewhere.ftup", back, model=damaged)
         assert not back.exists()
 
     def test_nothing_to_refer_to(self, tmp_path: Path) -> None:
-        with pytest.raises(ft.InvalidArgument, match="has no model to refer to; name one with --model"):
+        with pytest.raises(
+            ft.InvalidArgument, match="has no model to refer to; name one with --model"
+        ):
             ft.compress({"x": [1]}, tmp_path / "out.ftup", refer=True)
         assert not list(tmp_path.iterdir())
 
     def test_a_model_of_another_table(self, folder: Path, tmp_path: Path) -> None:
         ft.train({"x": np.arange(3)}, tmp_path / "x.flow", lean=True)
-        with pytest.raises(ft.InvalidArgument, match=r"needs the model [0-9a-f]{16}, .*x.flow has the model of no table"):
+        with pytest.raises(
+            ft.InvalidArgument,
+            match=r"needs the model [0-9a-f]{16}, .*x.flow has the model of no table",
+        ):
             ft.decompress(folder / "elsewhere.ftup", model=tmp_path / "x.flow")
 
 
-def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Compressed, read, verified and described by the command line, which says what is missing."""
 
     def run(code: int, *words: object) -> None:
@@ -129,9 +158,18 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
         with pytest.raises(SystemExit, match=f"^{code}$"):
             cli.main()
 
-    original, packed, model = tmp_path / "original.root", tmp_path / "packed.ftup", tmp_path / "m.flow"
+    original, packed, model = (
+        tmp_path / "original.root",
+        tmp_path / "packed.ftup",
+        tmp_path / "m.flow",
+    )
     write_dataset(dataset_from_memory(dependent_events(EVENTS, 3)), original, WriteOptions())
-    write_model(read_all(open_dataset(original).tables["events"]), model, DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
+    write_model(
+        read_all(open_dataset(original).tables["events"]),
+        model,
+        DEPENDENT_PARENTS,
+        DEPENDENT_TOLERANCE,
+    )
     run(0, "compress", original, "-o", packed, "--model", model, "--model-ref")
     run(0, "decompress", packed, "-o", tmp_path / "back.npz", "--model", model)
     run(0, "verify", original, packed, "--model", model)

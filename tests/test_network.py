@@ -25,7 +25,10 @@ SOURCE = Path(flowtuple.__file__).parent
 
 
 def random_network(
-    rng: np.random.Generator, widths: list[int], low: int = -127, shifts: tuple[int, int] = (1, MAX_SHIFT)
+    rng: np.random.Generator,
+    widths: list[int],
+    low: int = -127,
+    shifts: tuple[int, int] = (1, MAX_SHIFT),
 ) -> Network:
     return Network(
         tuple(
@@ -45,7 +48,11 @@ def slow_logits(network: Network, features: np.ndarray) -> np.ndarray:
         weights, shift = layer.weights.astype(np.int64), layer.shifts.astype(np.int64)
         sums = (x[:, None, :] * weights[None, :, :-1]).sum(axis=2) + 255 * weights[:, -1]
         x = (2 * sums + 2**shift) // 2 ** (shift + 1)
-        x = np.clip(x, 0, 255) if k < len(network.layers) - 1 else np.clip(x, -LOGIT_LIMIT, LOGIT_LIMIT)
+        x = (
+            np.clip(x, 0, 255)
+            if k < len(network.layers) - 1
+            else np.clip(x, -LOGIT_LIMIT, LOGIT_LIMIT)
+        )
     return x
 
 
@@ -92,19 +99,27 @@ class TestArithmetic:
         assert np.array_equal(network.logits(features), slow_logits(network, features))
 
     def test_no_inputs(self) -> None:
-        network = Network((Layer(np.array([[100], [-3], [0]], np.int8), np.array([1, 4, 20], np.uint8)),))
+        network = Network(
+            (Layer(np.array([[100], [-3], [0]], np.int8), np.array([1, 4, 20], np.uint8)),)
+        )
         assert network.logits(np.empty((0, 2), np.uint8)).tolist() == [[12750, -48, 0]] * 2
         assert (network.outputs, network.parameters) == (3, 3)
 
     def test_logits_are_clipped(self) -> None:
-        network = Network((Layer(np.array([[127, 127], [-127, -127]], np.int8), np.ones(2, np.uint8)),))
-        assert network.logits(np.full((1, 1), 255, np.uint8)).tolist() == [[LOGIT_LIMIT, -LOGIT_LIMIT]]
+        network = Network(
+            (Layer(np.array([[127, 127], [-127, -127]], np.int8), np.ones(2, np.uint8)),)
+        )
+        assert network.logits(np.full((1, 1), 255, np.uint8)).tolist() == [
+            [LOGIT_LIMIT, -LOGIT_LIMIT]
+        ]
 
 
 @pytest.fixture(scope="module")
 def large() -> tuple[Network, np.ndarray]:
     rng = np.random.default_rng(11)
-    return random_network(rng, [60, 64, 32, 33], shifts=(5, 9)), rng.integers(0, 256, (60, 9001)).astype(np.uint8)
+    return random_network(rng, [60, 64, 32, 33], shifts=(5, 9)), rng.integers(
+        0, 256, (60, 9001)
+    ).astype(np.uint8)
 
 
 ELSEWHERE = """
@@ -140,12 +155,16 @@ class TestSameEverywhere:
         assert np.array_equal(np.concatenate(found), network.logits(features))
 
     @pytest.mark.parametrize("threads", ["1", "3"])
-    def test_another_process_of_any_threads(self, large: tuple[Network, np.ndarray], threads: str) -> None:
+    def test_another_process_of_any_threads(
+        self, large: tuple[Network, np.ndarray], threads: str
+    ) -> None:
         network, features = large
         names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"]
         environment = os.environ | dict.fromkeys(names, threads)
         command = [sys.executable, "-c", ELSEWHERE, str(Path(__file__).parent)]
-        found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+        found = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout.strip()
         assert found == hashlib.sha256(network.logits(features).tobytes()).hexdigest()
 
 
@@ -171,7 +190,9 @@ class TestLimits:
         probe()
 
     @pytest.mark.parametrize("bits", [2, 13])
-    def test_probe_refuses_less_than_float32(self, monkeypatch: pytest.MonkeyPatch, bits: int) -> None:
+    def test_probe_refuses_less_than_float32(
+        self, monkeypatch: pytest.MonkeyPatch, bits: int
+    ) -> None:
         def rounded(features: np.ndarray, *network: np.ndarray) -> None:
             widths, weights, offsets, out = network
             sums = weights.reshape(widths[::-1]).astype(np.float64) @ features + offsets[:, None]
@@ -212,9 +233,25 @@ FLOAT_COMPARISONS = {  # either side gives the same logarithm but for rounding; 
     "mantissa < 0.7071067811865476",
     "self.terms[0].coefficient == 1.0",
 }
-_PLAIN = ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp", "logaddexp2", "pow", "power", "float_power"]
+_PLAIN = [
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "logaddexp",
+    "logaddexp2",
+    "pow",
+    "power",
+    "float_power",
+]
 _PLAIN += ["cbrt", "hypot", "erf", "erfc", "gamma", "lgamma", "atan2", "arctan2"]
-LIBM = {*_PLAIN, *(f"{a}{f}{h}" for a in ("", "a", "arc") for f in ("sin", "cos", "tan") for h in ("", "h"))}
+LIBM = {
+    *_PLAIN,
+    *(f"{a}{f}{h}" for a in ("", "a", "arc") for f in ("sin", "cos", "tan") for h in ("", "h")),
+}
 
 
 def libm_calls(source: str) -> dict[str, list[str]]:
@@ -223,14 +260,27 @@ def libm_calls(source: str) -> dict[str, list[str]]:
 
     def walk(node: ast.AST, where: str) -> None:
         for child in ast.iter_child_nodes(node):
-            inside = child.name if isinstance(child, ast.FunctionDef) and where in ("", "class") else where
+            inside = (
+                child.name
+                if isinstance(child, ast.FunctionDef) and where in ("", "class")
+                else where
+            )
             name = child.func if isinstance(child, ast.Call) else None
-            called = name.attr if isinstance(name, ast.Attribute) else name.id if isinstance(name, ast.Name) else ""
+            called = (
+                name.attr
+                if isinstance(name, ast.Attribute)
+                else name.id
+                if isinstance(name, ast.Name)
+                else ""
+            )
             if called in LIBM:
                 found.setdefault(inside, []).append(called)
             if isinstance(child, ast.BinOp) and isinstance(child.op, ast.Pow):
                 base = child.left
-                if not (isinstance(base, ast.Constant) and (isinstance(base.value, int) or base.value == 2.0)):
+                if not (
+                    isinstance(base, ast.Constant)
+                    and (isinstance(base.value, int) or base.value == 2.0)
+                ):
                     found.setdefault(inside, []).append(ast.unparse(child))
             walk(child, "class" if isinstance(child, ast.ClassDef) else inside)
 
@@ -242,7 +292,11 @@ class TestNoLibm:
     @pytest.mark.parametrize("file", DECODERS)
     def test_decoders_call_none(self, file: str) -> None:
         found = libm_calls((SOURCE / file).read_text())
-        assert {f: c for f, c in found.items() if (file, f) not in ENCODER_ONLY and EXACT.get((file, f)) != c} == {}
+        assert {
+            f: c
+            for f, c in found.items()
+            if (file, f) not in ENCODER_ONLY and EXACT.get((file, f)) != c
+        } == {}
 
     def test_what_is_allowed_is_used(self) -> None:
         for file, function in ENCODER_ONLY:
@@ -268,7 +322,9 @@ def numpy_names(source: str) -> set[str]:
     return {
         node.attr
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("np", "math")
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in ("np", "math")
     }
 
 
@@ -278,7 +334,10 @@ def float_comparisons(source: str) -> set[str]:
         ast.unparse(node)
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Compare)
-        and any(isinstance(c, ast.Constant) and isinstance(c.value, float) and c.value for c in [node.left, *node.comparators])
+        and any(
+            isinstance(c, ast.Constant) and isinstance(c.value, float) and c.value
+            for c in [node.left, *node.comparators]
+        )
     }
 
 
@@ -289,8 +348,25 @@ def reductions(source: str) -> set[str]:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
             found.add(ast.unparse(node))
         name = node.func if isinstance(node, ast.Call) else None
-        called = name.attr if isinstance(name, ast.Attribute) else name.id if isinstance(name, ast.Name) else ""
-        if called in {"sum", "prod", "mean", "dot", "einsum", "cumsum", "fsum", "inner", "trapezoid", "polyval"}:
+        called = (
+            name.attr
+            if isinstance(name, ast.Attribute)
+            else name.id
+            if isinstance(name, ast.Name)
+            else ""
+        )
+        if called in {
+            "sum",
+            "prod",
+            "mean",
+            "dot",
+            "einsum",
+            "cumsum",
+            "fsum",
+            "inner",
+            "trapezoid",
+            "polyval",
+        }:
             found.add(called)
     return found
 
@@ -307,17 +383,26 @@ class TestFormulas:
         assert reductions((SOURCE / file).read_text()) == set()
 
     def test_comparisons_of_floats(self) -> None:
-        assert set().union(*(float_comparisons((SOURCE / file).read_text()) for file in FORMULAS)) == FLOAT_COMPARISONS
+        assert (
+            set().union(*(float_comparisons((SOURCE / file).read_text()) for file in FORMULAS))
+            == FLOAT_COMPARISONS
+        )
 
     @pytest.mark.parametrize(
         ("search", "source", "found"),
         [
             (numpy_names, "np.sqrt(x) + np.tanh(np.pi)", {"sqrt", "tanh", "pi"}),
             (numpy_names, "math.fma(x, y, z)", {"fma"}),
-            (float_comparisons, "a = x < 0.5\nb = 1e-9 >= y\nc = x < 2\nd = z == 0.0", {"x < 0.5", "1e-09 >= y"}),
+            (
+                float_comparisons,
+                "a = x < 0.5\nb = 1e-9 >= y\nc = x < 2\nd = z == 0.0",
+                {"x < 0.5", "1e-09 >= y"},
+            ),
             (reductions, "x.sum() + np.dot(a, b) + a @ b + len(x)", {"sum", "dot", "a @ b"}),
         ],
         ids=["numpy", "math", "comparisons", "reductions"],
     )
-    def test_the_searches_find(self, search: Callable[[str], set[str]], source: str, found: set[str]) -> None:
+    def test_the_searches_find(
+        self, search: Callable[[str], set[str]], source: str, found: set[str]
+    ) -> None:
         assert search(source) == found

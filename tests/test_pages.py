@@ -57,7 +57,9 @@ addEventListener("load", () => {
 
 def starts(command: str) -> bool:
     """Whether this is a browser, and no script that says how to install one."""
-    done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(
+        [command, "--version"], capture_output=True, text=True, timeout=600, check=False
+    )
     return done.returncode == 0 and bool(re.search(r"\d+\.\d+", done.stdout))
 
 
@@ -82,13 +84,31 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "y": (x * 2 + draw.normal(0, 1, 600)).astype(np.float32),
         "z": x.astype(np.int32),
     }
-    other = {name: np.roll(values, 300) + np.float32(1).astype(values.dtype) for name, values in events.items()}
+    other = {
+        name: np.roll(values, 300) + np.float32(1).astype(values.dtype)
+        for name, values in events.items()
+    }
     np.savez(folder / "events.npz", **events)
-    ft.compress(folder / "events.npz", folder / "e.ftup", tolerance={"*": "rel:1e-2"}, effort="fast")
+    ft.compress(
+        folder / "events.npz", folder / "e.ftup", tolerance={"*": "rel:1e-2"}, effort="fast"
+    )
     ft.report(folder / "events.npz", folder / "e.ftup", folder / "report")
-    ft.compare(events, other, folder / "compare", tests=["ks", "c2st-trees"], permutations=50, ratio=True, cuts=["y > 100"])
+    ft.compare(
+        events,
+        other,
+        folder / "compare",
+        tests=["ks", "c2st-trees"],
+        permutations=50,
+        ratio=True,
+        cuts=["y > 100"],
+    )
     ft.train(events, folder / "m.flow", effort="fast", report=folder / "train")
-    ft.compare(jets_made.events(500, 1), jets_made.events(500, 2), folder / "closure", given=["Gen*", "Pileup_nPU"])
+    ft.compare(
+        jets_made.events(500, 1),
+        jets_made.events(500, 2),
+        folder / "closure",
+        given=["Gen*", "Pileup_nPU"],
+    )
     names = {"report": "report", "compare": "compare", "train": "train", "closure": "compare"}
     return {kind: folder / kind / f"{name}.html" for kind, name in names.items()}
 
@@ -96,7 +116,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def browse(page: Path, folder: Path, *options: str) -> tuple[str, str]:
     """The page's text as the browser has it in the end, and what it said of errors."""
     profile = folder / "profile"
-    command = [chromium(), *QUIET, f"--user-data-dir={profile}", "--enable-logging=stderr", *options, page.as_uri()]
+    command = [
+        chromium(),
+        *QUIET,
+        f"--user-data-dir={profile}",
+        "--enable-logging=stderr",
+        *options,
+        page.as_uri(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     shutil.rmtree(profile, ignore_errors=True)
     return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
@@ -107,7 +134,9 @@ def browse(page: Path, folder: Path, *options: str) -> tuple[str, str]:
 def test_page(pages: dict[str, Path], tmp_path: Path, name: str, width: int) -> None:
     probed = tmp_path / "page.html"
     probed.write_text(pages[name].read_text().replace("</body>", PROBE + "</body>"))
-    text, complaints = browse(probed, tmp_path, "--dump-dom", f"--window-size={width},900", "--virtual-time-budget=3000")
+    text, complaints = browse(
+        probed, tmp_path, "--dump-dom", f"--window-size={width},900", "--virtual-time-budget=3000"
+    )
     assert complaints == ""
     found = json.loads(text.partition('<pre id="probe">')[2].partition("</pre>")[0])
     assert found["rows"] >= 3
@@ -123,11 +152,17 @@ def test_page(pages: dict[str, Path], tmp_path: Path, name: str, width: int) -> 
 @pytest.mark.parametrize("name", ["report", "compare", "train", "closure"])
 def test_page_fetches_nothing(pages: dict[str, Path], tmp_path: Path, name: str) -> None:
     log = tmp_path / "net.json"
-    browse(pages[name], tmp_path, "--dump-dom", f"--log-net-log={log}", "--virtual-time-budget=1000")
+    browse(
+        pages[name], tmp_path, "--dump-dom", f"--log-net-log={log}", "--virtual-time-budget=1000"
+    )
     events = json.loads(log.read_text())["events"]
     asked = {event["params"]["url"] for event in events if "url" in event.get("params", {})}
-    assert not {url for url in asked if url.startswith(("http", "ftp", "ws")) and "google" not in url}, asked
-    assert "http://" not in pages[name].read_text().replace("http://www.w3.org", "").replace("http://purl.org", "")
+    assert not {
+        url for url in asked if url.startswith(("http", "ftp", "ws")) and "google" not in url
+    }, asked
+    assert "http://" not in pages[name].read_text().replace("http://www.w3.org", "").replace(
+        "http://purl.org", ""
+    )
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -135,7 +170,11 @@ def test_page_follows_the_theme(pages: dict[str, Path], tmp_path: Path, theme: s
     from matplotlib.image import imread
 
     shot = tmp_path / "page.png"
-    dark = ["--blink-settings=preferredColorScheme=0"] if theme == "dark" else ["--blink-settings=preferredColorScheme=1"]
+    dark = (
+        ["--blink-settings=preferredColorScheme=0"]
+        if theme == "dark"
+        else ["--blink-settings=preferredColorScheme=1"]
+    )
     browse(pages["compare"], tmp_path, f"--screenshot={shot}", "--window-size=800,600", *dark)
     corner = imread(shot)[5, 5, :3].mean()
     assert corner > 0.9 if theme == "light" else corner < 0.2

@@ -22,7 +22,12 @@ def events(number):
     """Values at the ends of a range that lies elsewhere in each part and within a step of the lattice: they need it."""
     x = np.linspace(0.1, 9.85, EVENTS[number]) + 100 * number
     jets = [[value + 0.03] * (k % 3) for k, value in enumerate(x)]
-    return {"x": x, "Jet_pt": jets, "n": np.arange(EVENTS[number]), "text": [f"{number}-{k}" for k in range(EVENTS[number])]}
+    return {
+        "x": x,
+        "Jet_pt": jets,
+        "n": np.arange(EVENTS[number]),
+        "text": [f"{number}-{k}" for k in range(EVENTS[number])],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +36,9 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("parts")
     for number in range(3):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", 12 if number == 0 else 2**14)
+            patch.setattr(
+                "flowtuple.training.write_events.CHUNK_ENTRIES", 12 if number == 0 else 2**14
+            )
             ft.compress(events(number), made / f"{number}.ftup", tolerance=TOLERANCE)
     merge(made / "merged.ftup", [made / f"{number}.ftup" for number in range(3)])
     return made
@@ -67,7 +74,12 @@ def test_each_part_is_decoded_with_its_ranges(folder, expected, workers):
         for start in edges:
             for stop in edges:
                 if start < stop:
-                    assert difference(table.read(names, start, stop), expected.read(names, start, stop)) is None
+                    assert (
+                        difference(
+                            table.read(names, start, stop), expected.read(names, start, stop)
+                        )
+                        is None
+                    )
         assert difference(read_all(table, ["Jet_pt"]), expected.read(["Jet_pt"], 0, 90)) is None
 
 
@@ -77,7 +89,12 @@ def test_bounds_and_ends_hold(folder):
     assert np.abs(found - original).max() <= 0.5
     ends = np.cumsum(EVENTS)
     for begin, stop in zip([0, *ends], ends, strict=False):
-        assert original[begin:stop].min() <= found[begin:stop].min() <= found[begin:stop].max() <= original[begin:stop].max()
+        assert (
+            original[begin:stop].min()
+            <= found[begin:stop].min()
+            <= found[begin:stop].max()
+            <= original[begin:stop].max()
+        )
 
 
 def test_ranges_of_parts_stand_in_place_of_those_of_the_lattice(folder, expected):
@@ -94,8 +111,14 @@ def test_ranges_of_parts_stand_in_place_of_those_of_the_lattice(folder, expected
     del table["parts"]
     assemble(target, meta | {"tables": [table]}, sections, contents)
     with ft.File(target) as file:
-        assert difference(read_all(file.table(), ["x"]), expected.read(["x"], 0, 90)) == "column 'x' differs"
-        assert difference(read_all(file.table(), ["n", "text"]), expected.read(["n", "text"], 0, 90)) is None
+        assert (
+            difference(read_all(file.table(), ["x"]), expected.read(["x"], 0, 90))
+            == "column 'x' differs"
+        )
+        assert (
+            difference(read_all(file.table(), ["n", "text"]), expected.read(["n", "text"], 0, 90))
+            is None
+        )
 
 
 def test_columns_without_a_range_in_a_part_keep_that_of_the_lattice(folder, expected):
@@ -149,7 +172,11 @@ def test_flow_codes_all_parts(tmp_path):
     ids=str,
 )
 def test_parts_that_do_not_fit_are_corrupt(folder, entries, message):
-    refused(folder, lambda table: table.update(parts=[{"entries": n, "ranges": {}} for n in entries]), message)
+    refused(
+        folder,
+        lambda table: table.update(parts=[{"entries": n, "ranges": {}} for n in entries]),
+        message,
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,40 @@ LOWEST, HIGHEST = -(2**63), 2**63 - 1
 PARENT = Parent("row", "a")
 COPY = (Term(1.0, "x", (PARENT,)),)
 
-EDGES = [LOWEST, LOWEST + 1, -ABSOLUTE, -APART, -LARGEST - 1, -LARGEST, -1, 0, 1, LARGEST, LARGEST + 1, APART - 1, APART]
-EDGES += [ABSOLUTE, ABSOLUTE + LARGEST, ATOM - 1, ATOM, ATOM + 1, ATOM + 2**16 - 1, ESCAPE, ESCAPE + 1, HIGHEST]
+EDGES = [
+    LOWEST,
+    LOWEST + 1,
+    -ABSOLUTE,
+    -APART,
+    -LARGEST - 1,
+    -LARGEST,
+    -1,
+    0,
+    1,
+    LARGEST,
+    LARGEST + 1,
+    APART - 1,
+    APART,
+]
+EDGES += [
+    ABSOLUTE,
+    ABSOLUTE + LARGEST,
+    ATOM - 1,
+    ATOM,
+    ATOM + 1,
+    ATOM + 2**16 - 1,
+    ESCAPE,
+    ESCAPE + 1,
+    HIGHEST,
+]
 NEAR = st.integers(-450, 450)
 WITHIN = NEAR | st.integers(-LARGEST, LARGEST)
 INDEX = WITHIN | st.sampled_from(EDGES) | st.integers(LOWEST, HIGHEST)
-REACHABLE = WITHIN | st.sampled_from([-LARGEST, LARGEST, ATOM, ATOM + 7, ESCAPE]) | st.integers(ATOM, HIGHEST)
+REACHABLE = (
+    WITHIN
+    | st.sampled_from([-LARGEST, LARGEST, ATOM, ATOM + 7, ESCAPE])
+    | st.integers(ATOM, HIGHEST)
+)
 PERIOD = st.none() | st.tuples(st.integers(-400, 100), st.integers(1, 900)) | st.just((-314, 629))
 
 
@@ -53,13 +81,19 @@ def by_words(q: int, predicted: int, kept: Sequence[int], period: tuple[int, int
 
 class TestResiduals:
     @settings(max_examples=400)
-    @given(pairs=st.lists(st.tuples(INDEX, INDEX), max_size=6), kept=st.lists(WITHIN, max_size=4), period=PERIOD)
+    @given(
+        pairs=st.lists(st.tuples(INDEX, INDEX), max_size=6),
+        kept=st.lists(WITHIN, max_size=4),
+        period=PERIOD,
+    )
     @example(pairs=[(LOWEST, 40)], kept=[], period=None)
     @example(pairs=[(-5, LOWEST)], kept=[], period=None)
     @example(pairs=[(ATOM, ATOM)], kept=[], period=(-314, 629))
     @example(pairs=[(ESCAPE, ESCAPE)], kept=[], period=None)
     @example(pairs=[(0, 3)], kept=[0], period=(-314, 629))
-    def test_restored(self, pairs: list[tuple[int, int]], kept: list[int], period: tuple[int, int] | None) -> None:
+    def test_restored(
+        self, pairs: list[tuple[int, int]], kept: list[int], period: tuple[int, int] | None
+    ) -> None:
         prediction = Prediction(COPY, period)
         q, predicted = (int64([pair[k] for pair in pairs]) for k in (0, 1))
         r = prediction.residual(q, predicted, int64(sorted(set(kept))))
@@ -81,14 +115,24 @@ class TestResiduals:
         assert r is not None
         assert prediction.restore(r, int64([predicted])).tolist() == [q]
 
-    @pytest.mark.parametrize("q", [LOWEST, LOWEST + 1, -LARGEST - 1, LARGEST + 1, APART, ABSOLUTE, ATOM - 1])
+    @pytest.mark.parametrize(
+        "q", [LOWEST, LOWEST + 1, -LARGEST - 1, LARGEST + 1, APART, ABSOLUTE, ATOM - 1]
+    )
     @pytest.mark.parametrize("period", [None, (-314, 629)])
     def test_far_indices_are_out_of_reach(self, q: int, period: tuple[int, int] | None) -> None:
         assert Prediction(COPY, period).residual(int64([0, q]), int64([0, 0]), int64([])) is None
 
     @pytest.mark.parametrize(
         ("q", "predicted", "r"),
-        [(310, -310, -9), (-310, 310, 9), (-314, -314, 0), (314, 314, 0), (0, 314, -314), (0, -314, 314), (-314, 314, 1)],
+        [
+            (310, -310, -9),
+            (-310, 310, 9),
+            (-314, -314, 0),
+            (314, 314, 0),
+            (0, 314, -314),
+            (0, -314, 314),
+            (-314, 314, 1),
+        ],
     )
     def test_angles_take_the_shorter_way(self, q: int, predicted: int, r: int) -> None:
         prediction = Prediction(COPY, (-314, 629))
@@ -96,7 +140,9 @@ class TestResiduals:
         assert prediction.restore(int64([r]), int64([predicted])).tolist() == [q]
 
     @given(r=INDEX, predicted=INDEX, period=PERIOD)
-    def test_any_residual_gives_an_index(self, r: int, predicted: int, period: tuple[int, int] | None) -> None:
+    def test_any_residual_gives_an_index(
+        self, r: int, predicted: int, period: tuple[int, int] | None
+    ) -> None:
         """Damaged bytes hold any number: the answer is an index, not an error or a warning."""
         found = Prediction(COPY, period).restore(int64([r]), int64([predicted]))
         assert (found.dtype, found.shape) == (np.int64, (1,))
@@ -105,11 +151,19 @@ class TestResiduals:
 
     def test_kept_indices_are_those_with_a_bin_of_their_own(self) -> None:
         points = [0, ABSOLUTE - 5, ABSOLUTE, ABSOLUTE + 10, ATOM, ESCAPE]
-        bins = Bins(int64([*points[:3], ABSOLUTE + 3, *points[3:]]), int64([*points[:3], ABSOLUTE + 7, *points[3:]]))
+        bins = Bins(
+            int64([*points[:3], ABSOLUTE + 3, *points[3:]]),
+            int64([*points[:3], ABSOLUTE + 7, *points[3:]]),
+        )
         flow = ColumnFlow(bins, (), None, Prediction(COPY), True)
         assert flow.kept.tolist() == [-5, 0, 10]
         q = int64([-5, 0, 10, 4])
-        assert flow.prediction.residual(q, q, flow.kept).tolist() == [ABSOLUTE - 5, ABSOLUTE, ABSOLUTE + 10, 0]
+        assert flow.prediction.residual(q, q, flow.kept).tolist() == [
+            ABSOLUTE - 5,
+            ABSOLUTE,
+            ABSOLUTE + 10,
+            0,
+        ]
 
 
 def energy(pt: float, eta: float, mass: float) -> float:
@@ -135,7 +189,13 @@ FORMULAS: dict[str, tuple[str, Callable[..., float]]] = {
     "pseudorapidity": ("ps", lambda pt, z: math.asinh(z / pt)),
     "pair mass": ("pqapqa", pair_mass),
 }
-RANGES = {"p": (0.1, 900), "s": (-300, 300), "e": (-6, 6), "a": (-math.pi, math.pi), "q": (-2.5, 2.5)}
+RANGES = {
+    "p": (0.1, 900),
+    "s": (-300, 300),
+    "e": (-6, 6),
+    "a": (-math.pi, math.pi),
+    "q": (-2.5, 2.5),
+}
 
 
 def drawn(kinds: str, rows: int, seed: int) -> list[np.ndarray]:
@@ -155,7 +215,9 @@ class TestFunctions:
         found = function[1](*inputs)
         assert (found.dtype, found.shape) == (np.float64, (400,))
         expected = [formula(*row) for row in zip(*(x.tolist() for x in inputs), strict=True)]
-        scale = max(map(abs, expected)) if name in ("pt cos phi", "pt sin phi", "pt sinh eta") else 1.0
+        scale = (
+            max(map(abs, expected)) if name in ("pt cos phi", "pt sin phi", "pt sinh eta") else 1.0
+        )
         assert found.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-13 * scale)
 
     @pytest.mark.parametrize("name", FORMULAS)
@@ -166,7 +228,9 @@ class TestFunctions:
         term = Term(1.0, name, tuple(Parent("row", str(k)) for k in range(count)))
         for k in range(count):
             columns = {str(i): np.array([value if i == k else 1.5, 1.5]) for i in range(count)}
-            total, present = Prediction((term,)).evaluate(lambda p, columns=columns: (columns[p.column], np.True_))
+            total, present = Prediction((term,)).evaluate(
+                lambda p, columns=columns: (columns[p.column], np.True_)
+            )
             assert np.isfinite(total).all(), k
             assert present[1] or name == "pair mass"
 
@@ -184,43 +248,70 @@ class TestFunctions:
     )
     def test_nothing_is_predicted(self, name: str, inputs: list[float]) -> None:
         term = Term(1.0, name, tuple(Parent("row", str(k)) for k in range(len(inputs))))
-        total, present = Prediction((term,)).evaluate(lambda p: (np.array([inputs[int(p.column)]]), np.True_))
+        total, present = Prediction((term,)).evaluate(
+            lambda p: (np.array([inputs[int(p.column)]]), np.True_)
+        )
         assert not present.any()
         assert total.tolist() == [0.0]
 
 
-def fetch_from(columns: dict[str, np.ndarray], present: np.ndarray | None = None) -> Callable[[Parent], tuple]:
+def fetch_from(
+    columns: dict[str, np.ndarray], present: np.ndarray | None = None
+) -> Callable[[Parent], tuple]:
     return lambda parent: (columns[parent.column], np.True_ if present is None else present)
 
 
 class TestIndex:
     def test_terms_are_added_in_order(self) -> None:
-        terms = tuple(Term(c, "x", (Parent("row", n),)) for c, n in [(1.0, "a"), (-2.0, "b"), (0.5, "c")])
-        columns = {"a": np.array([1.0, 2.0]), "b": np.array([3, 4], "int8"), "c": np.array([True, False])}
+        terms = tuple(
+            Term(c, "x", (Parent("row", n),)) for c, n in [(1.0, "a"), (-2.0, "b"), (0.5, "c")]
+        )
+        columns = {
+            "a": np.array([1.0, 2.0]),
+            "b": np.array([3, 4], "int8"),
+            "c": np.array([True, False]),
+        }
         total, present = Prediction(terms).evaluate(fetch_from(columns))
         assert total.tolist() == [-4.5, -6.0]
         assert np.broadcast_to(present, 2).all()
 
     def test_present_where_every_input_is(self) -> None:
-        terms = (Term(1.0, "x", (Parent("row", "a"),)), Term(1.0, "product", (Parent("row", "b"), Parent("row", "c"))))
+        terms = (
+            Term(1.0, "x", (Parent("row", "a"),)),
+            Term(1.0, "product", (Parent("row", "b"), Parent("row", "c"))),
+        )
         where = {"a": [1, 1, 1, 0], "b": [1, 1, 0, 1], "c": [1, 0, 1, 1]}
-        total, present = Prediction(terms).evaluate(lambda p: (np.ones(4), np.array(where[p.column], bool)))
+        total, present = Prediction(terms).evaluate(
+            lambda p: (np.ones(4), np.array(where[p.column], bool))
+        )
         assert present.tolist() == [True, False, False, False]
         assert total.tolist() == [2.0, 0.0, 0.0, 0.0]
         lattice = Lattice("float64", Bound("abs", 0.1), Uniform("float64", 0.1))
-        q = Prediction(terms).index(lambda p: (np.ones(4), np.array(where[p.column], bool)), lattice)
+        q = Prediction(terms).index(
+            lambda p: (np.ones(4), np.array(where[p.column], bool)), lattice
+        )
         assert q.tolist() == [10, ESCAPE, ESCAPE, ESCAPE]
 
     @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
     def test_copies_keep_every_bit(self, dtype: str) -> None:
         """NaN payloads, signed zeros and infinities are predicted as they are: their residuals are zero."""
         size = np.dtype(dtype).itemsize
-        quiet, sign = np.array([np.nan], dtype).view(f"u{size}"), np.array([1 << (8 * size - 1)], f"u{size}")
+        quiet, sign = (
+            np.array([np.nan], dtype).view(f"u{size}"),
+            np.array([1 << (8 * size - 1)], f"u{size}"),
+        )
         signalling = np.array([np.inf], dtype).view(f"u{size}") + 3
-        nans = np.concatenate([quiet, quiet + 5, quiet | sign, signalling, signalling | sign]).view(dtype)
-        x = np.concatenate([np.array([0.0, -0.0, 1.5, np.inf, -np.inf, np.finfo(dtype).max, -0.1], dtype), nans])
+        nans = np.concatenate([quiet, quiet + 5, quiet | sign, signalling, signalling | sign]).view(
+            dtype
+        )
+        x = np.concatenate(
+            [np.array([0.0, -0.0, 1.5, np.inf, -np.inf, np.finfo(dtype).max, -0.1], dtype), nans]
+        )
         atoms = tuple(sorted({*bit_patterns(nans).tolist(), *bit_patterns(x[[1, 3, 4]]).tolist()}))
-        for lattice in (Lattice(dtype, Bound(), Ordered(dtype)), Lattice(dtype, Bound("abs", 0.1), Uniform(dtype, 0.1), atoms)):
+        for lattice in (
+            Lattice(dtype, Bound(), Ordered(dtype)),
+            Lattice(dtype, Bound("abs", 0.1), Uniform(dtype, 0.1), atoms),
+        ):
             q = lattice.encode(x)
             predicted = Prediction(COPY).index(fetch_from({"a": x}), lattice)
             assert Prediction(COPY).is_copy
@@ -231,7 +322,9 @@ class TestIndex:
                 continue
             restored = Prediction(COPY).restore(r, predicted)
             assert restored.tolist() == q.tolist()
-            assert np.array_equal(bit_patterns(lattice.decode(restored, x[q == ESCAPE]))[7:], bit_patterns(x)[7:])
+            assert np.array_equal(
+                bit_patterns(lattice.decode(restored, x[q == ESCAPE]))[7:], bit_patterns(x)[7:]
+            )
             assert (r[q != ESCAPE] == 0).all()
 
     @pytest.mark.parametrize(
@@ -258,11 +351,16 @@ class TestIndex:
             ("bool", [0.0, -2.0, 0.3], [0, 1, 1]),
         ],
     )
-    def test_whole_numbers_are_rounded_and_stay_in_range(self, dtype: str, x: list[float], expected: list[int]) -> None:
+    def test_whole_numbers_are_rounded_and_stay_in_range(
+        self, dtype: str, x: list[float], expected: list[int]
+    ) -> None:
         lattice = Lattice(dtype, Bound(), Integers(dtype))
         assert Prediction(COPY).index(fetch_from({"a": np.array(x)}), lattice).tolist() == expected
 
     @pytest.mark.parametrize("x", [1e300, -1e300, np.inf, np.nan])
     def test_floats_beyond_their_type_predict_no_number(self, x: float) -> None:
         lattice = Lattice("float32", Bound(), Decimal("float32", 1))
-        assert Prediction(COPY).index(fetch_from({"a": np.array([x, 2.5])}), lattice).tolist() == [ESCAPE, 25]
+        assert Prediction(COPY).index(fetch_from({"a": np.array([x, 2.5])}), lattice).tolist() == [
+            ESCAPE,
+            25,
+        ]

@@ -23,7 +23,7 @@ pytest.importorskip("safetensors")
 from safetensors import SafetensorError, safe_open  # noqa: E402
 
 import flowtuple as ft  # noqa: E402
-from flowtuple.flows.blocks import Sample  # noqa: E402
+from flowtuple.flows.blocks import SampledRows  # noqa: E402
 from flowtuple.flows.options import RowFlow, Shape, Training  # noqa: E402
 from flowtuple.flows.stored import load_model  # noqa: E402
 from flowtuple.flows.train_state import NAME  # noqa: E402
@@ -36,7 +36,11 @@ SHAPE = Shape(2, (16, 16), 6)
 def batch_with_a_rest_of_one() -> int:
     """Rows of a step so that the last one of an epoch has a row for one of two processes only."""
     event = np.arange(EVENTS)
-    training = int((~Sample(lambda rows, u: u, (EVENTS, 3), event, np.ones(EVENTS)).held_out(0.1, 0)).sum())
+    training = int(
+        (
+            ~SampledRows(lambda rows, u: u, (EVENTS, 3), event, np.ones(EVENTS)).held_out(0.1, 0)
+        ).sum()
+    )
     return next(batch for batch in range(201, 1000) if training % batch == 1)
 
 
@@ -58,12 +62,36 @@ def history(path: Path) -> np.ndarray:
 def test_two_processes_train_as_one_does(data: Path, tmp_path: Path, kind: str) -> None:
     batch = batch_with_a_rest_of_one()
     one, two = tmp_path / "one.flow", tmp_path / "two.flow"
-    ft.train(data, one, flow=RowFlow(kind, SHAPE, Training(epochs=EPOCHS, batch=batch), device="cpu"))
-    asked = [str(data), "-o", str(two), "--flow", kind, "--epochs", str(EPOCHS), "--batch", str(batch), *WORDS]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    ft.train(
+        data, one, flow=RowFlow(kind, SHAPE, Training(epochs=EPOCHS, batch=batch), device="cpu")
+    )
+    asked = [
+        str(data),
+        "-o",
+        str(two),
+        "--flow",
+        kind,
+        "--epochs",
+        str(EPOCHS),
+        "--batch",
+        str(batch),
+        *WORDS,
+    ]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
     torchrun += ["--local-addr", "127.0.0.1"]  # the machine's own name may have no address
     done = subprocess.run(
-        [*torchrun, "-m", "flowtuple", "train", *asked], capture_output=True, text=True, timeout=600, check=False
+        [*torchrun, "-m", "flowtuple", "train", *asked],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1  # of the process that wrote the file
@@ -77,7 +105,10 @@ def test_two_processes_train_as_one_does(data: Path, tmp_path: Path, kind: str) 
         assert np.allclose(together, alone, rtol=1e-4)
         assert load_model(one).about["watched"] != []
         weights = [load_model(path).flow.state_dict() for path in (one, two)]
-        assert all(torch.allclose(value.double(), weights[1][name].double(), atol=1e-3) for name, value in weights[0].items())
+        assert all(
+            torch.allclose(value.double(), weights[1][name].double(), atol=1e-3)
+            for name, value in weights[0].items()
+        )
 
 
 def free_port() -> int:
@@ -88,9 +119,17 @@ def free_port() -> int:
 
 def start(words: Sequence[str], rank: int, port: int) -> subprocess.Popen[str]:
     """One of two processes, as torchrun would start it."""
-    told = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    told = {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
     command = [sys.executable, "-m", "flowtuple", "train", *words]
-    return subprocess.Popen(command, env=os.environ | told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=os.environ | told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def epochs_done(folder: Path) -> int:
@@ -114,7 +153,19 @@ def wait_for_epoch(number: int, folder: Path, process: subprocess.Popen[str]) ->
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_process_that_is_gone_is_not_waited_for(data: Path, tmp_path: Path, lost: int) -> None:
     output, folder, port = tmp_path / "m.flow", tmp_path / "c", free_port()
-    words = [str(data), "-o", str(output), "--flow", "maf", "--epochs", "9999", "--patience", "0", "--checkpoint", str(folder)]
+    words = [
+        str(data),
+        "-o",
+        str(output),
+        "--flow",
+        "maf",
+        "--epochs",
+        "9999",
+        "--patience",
+        "0",
+        "--checkpoint",
+        str(folder),
+    ]
     both = [start([*words, *WORDS], rank, port) for rank in range(2)]
     try:
         wait_for_epoch(1, folder, both[0])
@@ -133,18 +184,34 @@ def test_a_process_that_is_gone_is_not_waited_for(data: Path, tmp_path: Path, lo
 def killed_after_two_epochs(words: Sequence[str], folder: Path) -> bool:
     """Whether a training of ten epochs was killed before its end."""
     command = [sys.executable, "-m", "flowtuple", "train", *words]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         wait_for_epoch(2, folder, process)
         time.sleep(0.05)  # some of the 140 steps of the next epoch
         process.send_signal(signal.SIGKILL)
         return process.wait(600) == -signal.SIGKILL and epochs_done(folder) < 10
 
 
-def test_a_training_killed_in_the_middle_of_an_epoch_goes_on_exactly(data: Path, tmp_path: Path) -> None:
+def test_a_training_killed_in_the_middle_of_an_epoch_goes_on_exactly(
+    data: Path, tmp_path: Path
+) -> None:
     whole, resumed, folder = tmp_path / "whole.flow", tmp_path / "resumed.flow", tmp_path / "c"
     asked = RowFlow("maf", SHAPE, Training(epochs=10, batch=16), device="cpu")
     ft.train(data, whole, flow=asked)
-    words = [str(data), "-o", str(resumed), "--flow", "maf", "--epochs", "10", "--batch", "16", "--checkpoint", str(folder)]
+    words = [
+        str(data),
+        "-o",
+        str(resumed),
+        "--flow",
+        "maf",
+        "--epochs",
+        "10",
+        "--batch",
+        "16",
+        "--checkpoint",
+        str(folder),
+    ]
     for _ in range(5):
         if killed_after_two_epochs([*words, *WORDS], folder):
             break
@@ -152,7 +219,9 @@ def test_a_training_killed_in_the_middle_of_an_epoch_goes_on_exactly(data: Path,
         resumed.unlink(missing_ok=True)
     assert 2 <= epochs_done(folder) < 10
     assert not resumed.exists()
-    assert [path.name for path in folder.iterdir() if path.name != NAME and ".part" not in path.name] == []
+    assert [
+        path.name for path in folder.iterdir() if path.name != NAME and ".part" not in path.name
+    ] == []
     ft.train(data, resumed, flow=asked, checkpoint=folder)
     assert np.array_equal(history(resumed), history(whole))
     assert len(history(whole)) == 10

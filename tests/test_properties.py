@@ -29,12 +29,21 @@ BY_HAND = "FLOWTUPLE_CASES" in os.environ
 def cases(share: float) -> settings:
     """So much of all cases; the same ones each time unless run by hand."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(max_examples=max(1, int(CASES * share)), derandomize=not BY_HAND, database=None, suppress_health_check=slow)
+    return settings(
+        max_examples=max(1, int(CASES * share)),
+        derandomize=not BY_HAND,
+        database=None,
+        suppress_health_check=slow,
+    )
 
 
 def numbers(values: Any) -> np.ndarray:
     """All values of a column, one after another."""
-    return np.asarray(ak.to_numpy(ak.flatten(values, axis=None))) if isinstance(values, ak.Array) else values.reshape(-1)
+    return (
+        np.asarray(ak.to_numpy(ak.flatten(values, axis=None)))
+        if isinstance(values, ak.Array)
+        else values.reshape(-1)
+    )
 
 
 def patterns(values: np.ndarray) -> np.ndarray:
@@ -53,7 +62,9 @@ def squared_reach(bound: str, values: np.ndarray) -> Fraction:
     finite = [Fraction(v) for v in values[np.isfinite(values)].tolist()]
     mean = sum(finite) / len(finite)
     variance = sum((v - mean) ** 2 for v in finite) / len(finite)
-    return Fraction(bound.partition(":")[2]) ** 2 * (variance * (1 + Fraction(1, 10**9)) + Fraction(1, 2**1072))
+    return Fraction(bound.partition(":")[2]) ** 2 * (
+        variance * (1 + Fraction(1, 10**9)) + Fraction(1, 2**1072)
+    )
 
 
 def reach(bound: str, x: Fraction) -> Fraction:
@@ -79,7 +90,9 @@ def check_column(before: np.ndarray, after: np.ndarray, bound: str) -> None:
     assert finite.min() <= after[moved].min()
     assert after[moved].max() <= finite.max()
     squared = squared_reach(bound, before) if bound.startswith("std") else None
-    for x, y in zip(map(Fraction, before[moved].tolist()), map(Fraction, after[moved].tolist()), strict=True):
+    for x, y in zip(
+        map(Fraction, before[moved].tolist()), map(Fraction, after[moved].tolist()), strict=True
+    ):
         assert x * y >= 0, f"{float(x)!r} became {float(y)!r}"
         held = abs(y - x) <= reach(bound, x) if squared is None else (y - x) ** 2 <= squared
         assert held, f"{float(x)!r} became {float(y)!r} under {bound}"
@@ -142,8 +155,12 @@ def ordinary(events: int, seed: int) -> dict[str, Any]:
         "n": (10 * pt).astype("uint32"),
         "flag": pt > 30,
         "Jet_pt": ak.unflatten(jets.astype("float32"), counts),
-        "Jet_eta": ak.unflatten((jets / 30 + random.normal(0, 0.01, len(jets))).astype("float32"), counts),
-        "position": (pt[:, None] * np.array([1.0, 0.5, -2.0]) + random.normal(0, 0.1, (events, 3))).astype("float32"),
+        "Jet_eta": ak.unflatten(
+            (jets / 30 + random.normal(0, 0.01, len(jets))).astype("float32"), counts
+        ),
+        "position": (
+            pt[:, None] * np.array([1.0, 0.5, -2.0]) + random.normal(0, 0.1, (events, 3))
+        ).astype("float32"),
     }
 
 
@@ -165,11 +182,17 @@ def disturb(values: np.ndarray, count: int, random: np.random.Generator) -> np.n
     flat = values.reshape(-1).copy()
     place = random.integers(0, max(1, len(flat)), count if len(flat) else 0)
     if flat.dtype.kind == "f":
-        wild = random.integers(0, 2 ** (8 * flat.itemsize), len(place), dtype=f"u{flat.itemsize}").view(flat.dtype)
-        flat[place] = np.where(random.random(len(place)) < 0.5, random.choice(edges(flat.dtype.name), len(place)), wild)
+        wild = random.integers(
+            0, 2 ** (8 * flat.itemsize), len(place), dtype=f"u{flat.itemsize}"
+        ).view(flat.dtype)
+        flat[place] = np.where(
+            random.random(len(place)) < 0.5, random.choice(edges(flat.dtype.name), len(place)), wild
+        )
     elif flat.dtype.kind in "iu":
         limits = np.iinfo(flat.dtype)
-        flat[place] = random.integers(limits.min, limits.max, len(place), dtype=flat.dtype, endpoint=True)
+        flat[place] = random.integers(
+            limits.min, limits.max, len(place), dtype=flat.dtype, endpoint=True
+        )
     return flat.reshape(values.shape)
 
 
@@ -184,7 +207,11 @@ def disturbed(events: int, seed: int, count: int) -> dict[str, Any]:
 
 
 class TestWithNetworks:
-    @given(events=st.sampled_from([0, 1, 3, 100, 300]), seed=st.integers(0, 2**32 - 1), count=st.sampled_from([0, 1, 5, 40]))
+    @given(
+        events=st.sampled_from([0, 1, 3, 100, 300]),
+        seed=st.integers(0, 2**32 - 1),
+        count=st.sampled_from([0, 1, 5, 40]),
+    )
     @cases(0.2)
     def test_every_value_keeps_its_bound(
         self, path: Path, model: Path, bounds: dict[str, str], events: int, seed: int, count: int
@@ -233,6 +260,8 @@ class TestTheChecker:
             check_column(before, before + np.array([0, 0.17, 0, 0]), "std:0.1")
         check_column(before, before + np.array([0, 0.15, 0, 0]), "std:0.1")
 
-    @pytest.mark.parametrize(("x", "expected"), [(1.0, 0), (0.75, -1), (3.99, 1), (-8.0, 3), (5e-324, -1074)])
+    @pytest.mark.parametrize(
+        ("x", "expected"), [(1.0, 0), (0.75, -1), (3.99, 1), (-8.0, 3), (5e-324, -1074)]
+    )
     def test_exponent(self, x: float, expected: int) -> None:
         assert exponent(Fraction(x)) == expected

@@ -20,12 +20,17 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 import flowtuple as ft
 from flowtuple import cli
 from flowtuple.comparison.two_sample import classifier, kernels, moments, one_column, sliced
+from flowtuple.comparison.two_sample.compare_samples import TESTS, compare_samples
 from flowtuple.comparison.two_sample.copies import find_copies
-from flowtuple.comparison.two_sample.p_values import Ranking, arrangements, holm, permutations_for
-from flowtuple.comparison.two_sample.permutations import Arrangements
+from flowtuple.comparison.two_sample.p_values import (
+    PermutationPValues,
+    draw_permutations,
+    holm,
+    permutations_for,
+)
+from flowtuple.comparison.two_sample.permutations import Permutations
 from flowtuple.comparison.two_sample.pooled import Pooled, pool
 from flowtuple.comparison.two_sample.result import Comparison
-from flowtuple.comparison.two_sample.test_samples import TESTS, judge
 from flowtuple.data.rows import Rows
 from flowtuple.errors import InvalidArgument
 
@@ -55,8 +60,8 @@ def normal(seed: int, n: int, d: int = 1, shift: float = 0.0) -> Rows:
     return rows(values)
 
 
-def as_they_are(pooled: Pooled) -> Arrangements:
-    return Arrangements(pooled.other.astype(np.uint8)[:, None])
+def as_they_are(pooled: Pooled) -> Permutations:
+    return Permutations(pooled.other.astype(np.uint8)[:, None])
 
 
 def statistic(found: Comparison, test: str, column: str = "") -> float:
@@ -73,7 +78,9 @@ class TestCalibration:
             patch.setitem(classifier._TREES, "max_iter", 10)
             patch.setattr(classifier, "_EPOCHS", 2)
             for pair in range(PAIRS):
-                result = judge(objects(2 * pair), objects(2 * pair + 1), permutations=39, seed=pair)
+                result = compare_samples(
+                    objects(2 * pair), objects(2 * pair + 1), permutations=39, seed=pair
+                )
                 for outcome in result.outcomes:
                     assert outcome.p is not None
                     found.setdefault((outcome.test, outcome.column), []).append(outcome.p)
@@ -84,16 +91,30 @@ class TestCalibration:
     def test_permuting_rows_in_place_of_events_would_be_dishonest(self) -> None:
         p = []
         for pair in range(PAIRS):
-            apart = [replace(s, event=np.arange(len(s)), events=len(s)) for s in (objects(2 * pair), objects(2 * pair + 1))]
-            p.append(judge(*apart, tests=["w1"], permutations=39, seed=pair).outcomes[0].p)
+            apart = [
+                replace(s, event=np.arange(len(s)), events=len(s))
+                for s in (objects(2 * pair), objects(2 * pair + 1))
+            ]
+            p.append(
+                compare_samples(*apart, tests=["w1"], permutations=39, seed=pair).outcomes[0].p
+            )
         assert scipy.stats.kstest(p, "uniform").pvalue < 0.01
 
     def test_samples_of_different_size_with_weights(self) -> None:
         p = []
         for pair in range(PAIRS):
             draw = np.random.default_rng(pair)
-            samples = [rows(draw.normal(size=n), draw.choice([-0.5, 1.0, 1.0, 2.0], n)) for n in (100, 250)]
-            p.append([o.p for o in judge(*samples, tests=["ks", "w1", "chi2"], permutations=39, seed=pair).outcomes])
+            samples = [
+                rows(draw.normal(size=n), draw.choice([-0.5, 1.0, 1.0, 2.0], n)) for n in (100, 250)
+            ]
+            p.append(
+                [
+                    o.p
+                    for o in compare_samples(
+                        *samples, tests=["ks", "w1", "chi2"], permutations=39, seed=pair
+                    ).outcomes
+                ]
+            )
         assert (scipy.stats.kstest(p, "uniform", axis=0).pvalue > 0.01).all()
 
 
@@ -103,16 +124,22 @@ class TestAgainstReferences:
     a, b = objects(1, 150), objects(2, 220, shift=0.3)
 
     def test_distances_of_one_column(self) -> None:
-        found = judge(self.a, self.b, tests=["ks", "w1"], permutations=1)
+        found = compare_samples(self.a, self.b, tests=["ks", "w1"], permutations=1)
         for k, name in enumerate(self.a.columns):
             x, y = self.a.values[:, k], self.b.values[:, k]
-            assert statistic(found, "ks", name) == pytest.approx(scipy.stats.ks_2samp(x, y).statistic, rel=1e-12)
-            assert statistic(found, "w1", name) == pytest.approx(scipy.stats.wasserstein_distance(x, y), rel=1e-12)
+            assert statistic(found, "ks", name) == pytest.approx(
+                scipy.stats.ks_2samp(x, y).statistic, rel=1e-12
+            )
+            assert statistic(found, "w1", name) == pytest.approx(
+                scipy.stats.wasserstein_distance(x, y), rel=1e-12
+            )
 
     def test_weighted_distance(self) -> None:
         draw = np.random.default_rng(5)
         v, w = draw.random(len(self.a)), draw.random(len(self.b))
-        found = judge(replace(self.a, weights=v), replace(self.b, weights=w), tests=["w1"], permutations=1)
+        found = compare_samples(
+            replace(self.a, weights=v), replace(self.b, weights=w), tests=["w1"], permutations=1
+        )
         expected = scipy.stats.wasserstein_distance(self.a.values[:, 2], self.b.values[:, 2], v, w)
         assert statistic(found, "w1", "k") == pytest.approx(expected, rel=1e-12)
 
@@ -124,19 +151,29 @@ class TestAgainstReferences:
     def test_divergences(self) -> None:
         a, b = np.array([[10.0], [20.0], [0.0]]), np.array([[30.0], [31.0], [9.0]])
         p, q = np.array([10.5, 20.5, 0.5]) / 31.5, np.array([30.5, 31.5, 9.5]) / 71.5
-        assert one_column.kullback_leibler(a, b, a[:, 0])[0] == pytest.approx(scipy.stats.entropy(p, q), rel=1e-12)
-        assert one_column.chi2_divergence(a, b, a[:, 0])[0] == pytest.approx(0.5 * sum((p - q) ** 2 / q), rel=1e-12)
+        assert one_column.kullback_leibler(a, b, a[:, 0])[0] == pytest.approx(
+            scipy.stats.entropy(p, q), rel=1e-12
+        )
+        assert one_column.chi2_divergence(a, b, a[:, 0])[0] == pytest.approx(
+            0.5 * sum((p - q) ** 2 / q), rel=1e-12
+        )
         assert one_column.hellinger(a, a, a[:, 0])[0] == 0
 
     def test_sliced_wasserstein_is_pots(self) -> None:
         ot = pytest.importorskip("ot")
         pooled = pool(self.a, self.b, seed=7)
-        found = judge(self.a, self.b, tests=["sliced-w1", "max-sliced-w1"], permutations=1, seed=7)
+        found = compare_samples(
+            self.a, self.b, tests=["sliced-w1", "max-sliced-w1"], permutations=1, seed=7
+        )
         second = pooled.other[pooled.event]
         x, y = pooled.standardised[~second], pooled.standardised[second]
         for name in ("sliced", "max_sliced"):
-            expected = getattr(ot, f"{name}_wasserstein_distance")(x, y, p=1, projections=sliced.directions(3, 7))
-            assert statistic(found, f"{name.replace('_', '-')}-w1") == pytest.approx(expected, rel=1e-9)
+            expected = getattr(ot, f"{name}_wasserstein_distance")(
+                x, y, p=1, projections=sliced.directions(3, 7)
+            )
+            assert statistic(found, f"{name.replace('_', '-')}-w1") == pytest.approx(
+                expected, rel=1e-9
+            )
 
     def test_mmd_by_its_definition(self) -> None:
         pooled = pool(self.a, self.b, seed=3)
@@ -145,9 +182,13 @@ class TestAgainstReferences:
         squared = np.square(z[:, None] - z[None]).sum(axis=2)
         kernel = np.exp(-0.5 * squared / prepared.details["mmd"]["kernel_width"] ** 2)
         signs = np.where(second, 1 / second.sum(), -1 / (~second).sum())
-        assert prepared.statistics(as_they_are(pooled))[0, 0] == pytest.approx(signs @ kernel @ signs, rel=1e-9)
+        assert prepared.statistics(as_they_are(pooled))[0, 0] == pytest.approx(
+            signs @ kernel @ signs, rel=1e-9
+        )
         polynomial = (z @ z.T / z.shape[1] + 1) ** 4
-        assert prepared.statistics(as_they_are(pooled))[1, 0] == pytest.approx(signs @ polynomial @ signs, rel=1e-9)
+        assert prepared.statistics(as_they_are(pooled))[1, 0] == pytest.approx(
+            signs @ polynomial @ signs, rel=1e-9
+        )
 
     def test_correlation_by_numpy(self) -> None:
         pooled = pool(self.a, self.b, seed=3)
@@ -159,7 +200,10 @@ class TestAgainstReferences:
     def test_frechet_distance_by_scipy(self) -> None:
         pooled = pool(self.a, self.b, seed=3)
         z, second = pooled.standardised, pooled.other[pooled.event]
-        m, c = [z[s].mean(axis=0) for s in (second, ~second)], [np.cov(z[s].T, bias=True) for s in (second, ~second)]
+        m, c = (
+            [z[s].mean(axis=0) for s in (second, ~second)],
+            [np.cov(z[s].T, bias=True) for s in (second, ~second)],
+        )
         root = scipy.linalg.sqrtm(c[0] @ c[1]).real
         expected = np.square(m[0] - m[1]).sum() + np.trace(c[0] + c[1] - 2 * root)
         found = moments.prepare(pooled, ["correlation", "fpd"], 3, ft.progress.silent)
@@ -169,7 +213,9 @@ class TestAgainstReferences:
     def test_classifier_scores(self, weighted: bool) -> None:
         samples = [self.a, self.b]
         if weighted:
-            samples = [replace(s, weights=np.random.default_rng(len(s)).random(len(s))) for s in samples]
+            samples = [
+                replace(s, weights=np.random.default_rng(len(s)).random(len(s))) for s in samples
+            ]
         pooled, names = pool(*samples, seed=3), ["c2st", "c2st-accuracy"]
         scores = np.round(pooled.values.sum(axis=1) / 10 + 0.5, 1)  # many ties
 
@@ -180,10 +226,16 @@ class TestAgainstReferences:
 
         found = classifier.prepare("c2st", lambda *_: Fitted(), {}, pooled, names, 0)
         inside = pooled.held_out[pooled.event]
-        truth, weight, kept = pooled.other[pooled.event][inside], pooled.weight[inside], scores[inside]
+        truth, weight, kept = (
+            pooled.other[pooled.event][inside],
+            pooled.weight[inside],
+            scores[inside],
+        )
         auc, accuracy = found.statistics(as_they_are(pooled))[:, 0]
         assert auc == pytest.approx(roc_auc_score(truth, kept, sample_weight=weight), rel=1e-9)
-        assert accuracy == pytest.approx(balanced_accuracy_score(truth, kept > 0.5, sample_weight=weight), rel=1e-9)
+        assert accuracy == pytest.approx(
+            balanced_accuracy_score(truth, kept > 0.5, sample_weight=weight), rel=1e-9
+        )
         for name, value in zip(names, (auc, accuracy), strict=True):
             low, high = found.details[name]["interval_95"]
             assert (low + high) / 2 == pytest.approx(value, rel=1e-9)
@@ -204,7 +256,11 @@ def test_intervals_cover() -> None:
 
 class TestPower:
     def test_a_tenth_of_a_sigma_in_one_of_five_columns(self) -> None:
-        found = judge(normal(1, 8000, 5), normal(2, 8000, 5, shift=0.1), tests=[*COLUMN_TESTS, "sliced-w1", "c2st-trees"])
+        found = compare_samples(
+            normal(1, 8000, 5),
+            normal(2, 8000, 5, shift=0.1),
+            tests=[*COLUMN_TESTS, "sliced-w1", "c2st-trees"],
+        )
         rejected = {(o.test, o.column) for o in found.outcomes if o.rejected}
         assert {column for _, column in rejected} == {"x0", ""}
         assert {("ks", "x0"), ("w1", "x0"), ("sliced-w1", "")} <= rejected
@@ -213,13 +269,17 @@ class TestPower:
     def test_another_correlation(self) -> None:
         z = np.random.default_rng(4).normal(size=(4, 3000))
         tilted = np.stack([z[2], 0.6 * z[2] + 0.8 * z[3]], axis=1)
-        found = judge(rows(z[:2].T), rows(tilted), tests=["ks", "mmd", "correlation", "c2st-trees", "c2st-network"])
+        found = compare_samples(
+            rows(z[:2].T),
+            rows(tilted),
+            tests=["ks", "mmd", "correlation", "c2st-trees", "c2st-network"],
+        )
         rejected = {o.test for o in found.outcomes if o.rejected}
         assert {"mmd", "correlation", "c2st-trees", "c2st-network"} <= rejected
         assert "ks" not in rejected
 
     def test_one_sample_twice(self) -> None:
-        found = judge(normal(1, 300), normal(1, 300), permutations=200)
+        found = compare_samples(normal(1, 300), normal(1, 300), permutations=200)
         assert not found.differ
         assert statistic(found, "ks", "x0") == pytest.approx(0, abs=1e-12)
 
@@ -227,22 +287,28 @@ class TestPower:
 class TestPermuting:
     def test_events_move_whole_and_halves_keep_their_numbers(self) -> None:
         pooled = pool(objects(1, 30), objects(2, 45), seed=0)
-        batches = list(arrangements(pooled, 500, seed=1))
+        batches = list(draw_permutations(pooled, 500, seed=1))
         labels = np.concatenate([b.other for b in batches], axis=1)
         assert labels.shape == (75, 501)
         assert np.array_equal(labels[:, 0], pooled.other)
         for half, size in ((pooled.held_out, 22), (~pooled.held_out, 23)):
             assert set(labels[half].sum(axis=0)) == {size}
             assert labels[half][:, 1:].mean(axis=1) == pytest.approx(size / half.sum(), abs=0.12)
-        found = one_column.prepare(pooled, ["ks"], 0, ft.progress.silent).statistics(Arrangements(labels[:, 3:4]))
+        found = one_column.prepare(pooled, ["ks"], 0, ft.progress.silent).statistics(
+            Permutations(labels[:, 3:4])
+        )
         second = labels[pooled.event, 3] == 1  # every object of an event under its event's label
         for k in range(3):
-            expected = scipy.stats.ks_2samp(pooled.values[second, k], pooled.values[~second, k]).statistic
+            expected = scipy.stats.ks_2samp(
+                pooled.values[second, k], pooled.values[~second, k]
+            ).statistic
             assert found[k, 0] == pytest.approx(expected, rel=1e-12)
 
     def test_every_arrangement_is_as_likely(self) -> None:
         pooled = replace(pool(normal(1, 2), normal(2, 2), seed=0), held_out=np.zeros(4, bool))
-        labels = np.concatenate([b.other for b in arrangements(pooled, 6000, seed=2)], axis=1)[:, 1:]
+        labels = np.concatenate([b.other for b in draw_permutations(pooled, 6000, seed=2)], axis=1)[
+            :, 1:
+        ]
         counts = np.unique(labels, axis=1, return_counts=True)[1]
         assert len(counts) == 6
         assert scipy.stats.chisquare(counts).pvalue > 0.001
@@ -250,7 +316,7 @@ class TestPermuting:
     def test_ties_are_drawn(self) -> None:
         places = []
         for seed in range(400):
-            ranking = Ranking(np.array([1.0, 2.0, np.nan]))
+            ranking = PermutationPValues(np.array([1.0, 2.0, np.nan]))
             ranking.add(np.array([[1.0] * 9, [1.0] * 9, [3.0] * 9]))
             places.append(ranking.p_values(seed))
         tied, largest, undefined = np.transpose(places)
@@ -263,11 +329,13 @@ class TestPermuting:
         assert holm(np.array([0.04, 0.001, 0.5])).tolist() == [0.08, 0.003, 0.5]
         for tests in (1, 7, 151):
             assert tests / (permutations_for(tests, 0.01) + 1) < 0.01
-        found = judge(normal(1, 50), normal(2, 50), tests=["ks", "w1"], permutations=20)
+        found = compare_samples(normal(1, 50), normal(2, 50), tests=["ks", "w1"], permutations=20)
         assert "draw 200 with --permutations" in found.notes[0]
 
     def test_the_seed_decides(self) -> None:
-        first, again, another = (judge(objects(1), objects(2), permutations=50, seed=s) for s in (1, 1, 2))
+        first, again, another = (
+            compare_samples(objects(1), objects(2), permutations=50, seed=s) for s in (1, 1, 2)
+        )
         assert first == again
         assert [o.p for o in first.outcomes] != [o.p for o in another.outcomes]
 
@@ -288,7 +356,9 @@ class TestCopies:
     def test_p_values_are_uniform_even_where_rows_share_a_neighbour(self) -> None:
         p = []
         for trial in range(100):
-            train, unseen, sample = (normal(3 * trial + k, n, 2) for k, n in enumerate((40, 40, 400)))
+            train, unseen, sample = (
+                normal(3 * trial + k, n, 2) for k, n in enumerate((40, 40, 400))
+            )
             p.append(find_copies(train, unseen, sample, seed=trial).p)
         assert scipy.stats.kstest(p, "uniform").pvalue > 0.01
 
@@ -306,18 +376,28 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("other", "options", "message"),
         [
-            ({"x": [1.0, 2.0], "y": [1.0, 2.0]}, {}, "has 2 events with 2 rows; a comparison needs 20 of both"),
+            (
+                {"x": [1.0, 2.0], "y": [1.0, 2.0]},
+                {},
+                "has 2 events with 2 rows; a comparison needs 20 of both",
+            ),
             ({"x": np.arange(40.0)}, {}, "lacks column 'y'"),
             ({**GOOD, "yy": np.arange(40.0)}, {}, "lacks column 'yy' of .*nearest: y"),
             (GOOD, {"columns": ["z*"]}, "the glob 'z\\*' matches no column"),
             (GOOD, {"tests": ["kss"]}, "there is no test 'kss'; nearest: ks"),
             (GOOD, {"weights": "z"}, "no column of weights 'z'"),
-            (GOOD, {"tests": ["c2st-trees"]}, "no test can be made: c2st-trees needs 100 rows in each sample, there are 40"),
+            (
+                GOOD,
+                {"tests": ["c2st-trees"]},
+                "no test can be made: c2st-trees needs 100 rows in each sample, there are 40",
+            ),
             (GOOD, {"level": 1.5}, "the level 1.5 is not between 0 and 1"),
             (GOOD, {"permutations": 0}, "ask for 1 or more"),
         ],
     )
-    def test_is_told_in_one_line(self, other: dict[str, object], options: dict[str, object], message: str) -> None:
+    def test_is_told_in_one_line(
+        self, other: dict[str, object], options: dict[str, object], message: str
+    ) -> None:
         with pytest.raises(InvalidArgument, match=message) as error:
             ft.compare(GOOD, other, **options)  # type: ignore[arg-type]
         assert "\n" not in str(error.value)
@@ -334,7 +414,11 @@ class TestBadInput:
         assert (found.other.rows, found.other.dropped, found.reference.dropped) == (36, 4, 0)
 
     def test_weights_that_sum_to_zero(self) -> None:
-        for weights, total in ((np.zeros(40), "0"), (np.tile([1.0, -1.0], 20), "0"), (np.tile([1.0, -0.9], 20), "2")):
+        for weights, total in (
+            (np.zeros(40), "0"),
+            (np.tile([1.0, -1.0], 20), "0"),
+            (np.tile([1.0, -0.9], 20), "2"),
+        ):
             with pytest.raises(InvalidArgument, match=f"the weights sum to {total} "):
                 ft.compare({**GOOD, "w": np.ones(40)}, {**GOOD, "w": weights}, weights="w")
 
@@ -354,21 +438,32 @@ class TestRaggedTables:
         draw = np.random.default_rng(seed)
         counts = draw.poisson(2, 60)
         pt = [draw.exponential(30, n).tolist() for n in counts]
-        return {"met": draw.exponential(20, 60), "w": draw.random(60) + 0.5, "Jet_pt": pt, "Jet_n": [[2] * n for n in counts]}
+        return {
+            "met": draw.exponential(20, 60),
+            "w": draw.random(60) + 0.5,
+            "Jet_pt": pt,
+            "Jet_n": [[2] * n for n in counts],
+        }
 
     def test_objects_with_their_events(self) -> None:
         first, second = self.events(1), self.events(2)
-        found = ft.compare(first, second, columns=["Jet_*"], weights="w", tests=["ks", "w1"], permutations=50)
+        found = ft.compare(
+            first, second, columns=["Jet_*"], weights="w", tests=["ks", "w1"], permutations=50
+        )
         assert (found.columns, found.constant) == (("Jet_pt",), ("Jet_n",))
         assert found.reference.events == 60
         assert found.reference.rows == sum(map(len, first["Jet_pt"]))  # type: ignore[call-overload]
 
     def test_event_columns(self) -> None:
-        found = ft.compare(self.events(1), self.events(2), columns=["met"], tests=["ks"], permutations=50)
+        found = ft.compare(
+            self.events(1), self.events(2), columns=["met"], tests=["ks"], permutations=50
+        )
         assert (found.columns, found.reference.rows) == (("met",), 60)
 
     def test_a_mixture_is_refused(self) -> None:
-        with pytest.raises(InvalidArgument, match=r"one collection at a time, such as --columns 'Jet_\*'"):
+        with pytest.raises(
+            InvalidArgument, match=r"one collection at a time, such as --columns 'Jet_\*'"
+        ):
             ft.compare(self.events(1), self.events(2))
 
 
@@ -389,10 +484,19 @@ class TestCommandLine:
         return 0
 
     def test_page_numbers_and_table(
-        self, files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        files: tuple[Path, Path],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         tests = "ks,w1,c2st-trees"
-        assert self.run(monkeypatch, *files, "-o", tmp_path / "out", "--tests", tests, "--train", files[1]) == 0
+        assert (
+            self.run(
+                monkeypatch, *files, "-o", tmp_path / "out", "--tests", tests, "--train", files[1]
+            )
+            == 0
+        )
         shown = capsys.readouterr()
         assert "the samples differ at level 0.01" in shown.out
         assert "150 equal one" in shown.out
@@ -407,7 +511,10 @@ class TestCommandLine:
         assert "http" not in page
 
     def test_exit_codes_and_json(
-        self, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        files: tuple[Path, Path],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         assert self.run(monkeypatch, *files, "--tests", "ks", "--fail", "--json") == 1
         assert json.loads(capsys.readouterr().out)["differ"]

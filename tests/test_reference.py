@@ -26,7 +26,13 @@ from flowtuple.benchmark.published.erf_codes import from_codes, largest, to_code
 from flowtuple.benchmark.published.fitting import fit_codec
 from flowtuple.benchmark.published.networks import Pair, decoder
 from flowtuple.benchmark.published.normalisations import autoencoder_recipe, latent_recipe
-from flowtuple.benchmark.published.options import MODELS, NETWORKS, NORMALISATIONS, Autoencoder, Latent
+from flowtuple.benchmark.published.options import (
+    MODELS,
+    NETWORKS,
+    NORMALISATIONS,
+    Autoencoder,
+    Latent,
+)
 from flowtuple.benchmark.published.residuals import add_residuals, pack_residuals, resolve
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
@@ -37,14 +43,21 @@ from flowtuple.transforms import Chain
 
 BITS = range(1, 32)
 FLOW = Latent(bits=13, model=2, training=ft.Training(epochs=1, batch=256))
-NETWORK = Autoencoder(hidden=(16, 8), training=ft.Training(epochs=2, batch=256, weight_decay=1e-2, patience=0))
+NETWORK = Autoencoder(
+    hidden=(16, 8), training=ft.Training(epochs=2, batch=256, weight_decay=1e-2, patience=0)
+)
 
 
 def jets(n: int = 1500) -> dict[str, np.ndarray]:
     """Four variables of a jet in GeV, mass and p_T correlated."""
     draw = np.random.default_rng(0)
     pt = 20 + draw.exponential(30, n)
-    values = {"m": pt * draw.uniform(0.05, 0.2, n), "pt": pt, "phi": draw.uniform(-3.1, 3.1, n), "eta": draw.normal(0, 1.5, n)}
+    values = {
+        "m": pt * draw.uniform(0.05, 0.2, n),
+        "pt": pt,
+        "phi": draw.uniform(-3.1, 3.1, n),
+        "eta": draw.normal(0, 1.5, n),
+    }
     return {name: x.astype("f4") for name, x in values.items()}
 
 
@@ -90,7 +103,9 @@ def flow(rows: Rows) -> stored.LatentCodec:
     ],
 )
 def test_custom_normalisation(column: str, unit: str, value: float, expected: float) -> None:
-    chain = Chain.fit(autoencoder_recipe(column, "custom", unit), np.array([value, 2 * abs(value) + 1]))
+    chain = Chain.fit(
+        autoencoder_recipe(column, "custom", unit), np.array([value, 2 * abs(value) + 1])
+    )
     assert chain.forward(np.array([value]))[0] == pytest.approx(expected, abs=1e-12)
     assert chain.inverse(np.array([expected]))[0] == pytest.approx(value, rel=1e-9, abs=1e-9)
 
@@ -98,15 +113,27 @@ def test_custom_normalisation(column: str, unit: str, value: float, expected: fl
 @pytest.mark.parametrize(
     ("recipe", "values", "expected"),
     [
-        (latent_recipe("pt", "GeV"), [np.e - 10, np.e**3 - 10], [-1, 1]),  # ln(x + 10) is 1 and 3: mean 2, deviation 1
+        (
+            latent_recipe("pt", "GeV"),
+            [np.e - 10, np.e**3 - 10],
+            [-1, 1],
+        ),  # ln(x + 10) is 1 and 3: mean 2, deviation 1
         (latent_recipe("m", "MeV"), [1000 * (np.e - 10), 1000 * (np.e**3 - 10)], [-1, 1]),
         (autoencoder_recipe("Jet_area", "custom", "GeV"), [1.0, 5.0], [-1, 1]),
         (autoencoder_recipe("pt", "standard", "MeV"), [1000.0, 3000.0], [-1, 1]),
         (autoencoder_recipe("pt", "none", "MeV"), [1000.0, 3000.0], [1, 3]),
         (autoencoder_recipe("eta", "none", "MeV"), [-1.0, 3.0], [-1, 3]),
         (latent_recipe("recoPFJets.obj.pt_", "GeV"), [np.e - 10, np.e**3 - 10], [-1, 1]),
-        (latent_recipe("JetsAuxDyn.m", "MeV"), [1000 * (np.e - 10), 1000 * (np.e**3 - 10)], [-1, 1]),
-        (autoencoder_recipe("JetsAuxDyn.ActiveArea4vec_pt", "custom", "MeV"), [1.0, 5.0], [-1, 1]),  # no energy
+        (
+            latent_recipe("JetsAuxDyn.m", "MeV"),
+            [1000 * (np.e - 10), 1000 * (np.e**3 - 10)],
+            [-1, 1],
+        ),
+        (
+            autoencoder_recipe("JetsAuxDyn.ActiveArea4vec_pt", "custom", "MeV"),
+            [1.0, 5.0],
+            [-1, 1],
+        ),  # no energy
         (autoencoder_recipe("Jet_ActiveArea4vec_m", "none", "MeV"), [1.0, 5.0], [1, 5]),
     ],
 )
@@ -133,7 +160,9 @@ def test_flows_have_the_published_sizes(number: int, steps: int, width: int) -> 
     transforms = flow.flow.transform.transforms
     assert len(transforms) == steps
     assert all(transform.hyper[0].out_features == width for transform in transforms)
-    assert len({tuple(transform.order.tolist()) for transform in transforms}) > 2  # drawn at random, not there and back
+    assert (
+        len({tuple(transform.order.tolist()) for transform in transforms}) > 2
+    )  # drawn at random, not there and back
 
 
 def test_networks_have_the_published_layers() -> None:
@@ -143,7 +172,12 @@ def test_networks_have_the_published_layers() -> None:
     assert parameters == sum(a * b + b for a, b in pairs)
     kinds = [type(layer).__name__ for layer in decoder("leaky-relu-bn", (4, 200, 3))]
     assert kinds == ["Linear", "LeakyReLU", "BatchNorm1d", "Linear"]
-    assert [type(layer).__name__ for layer in decoder("tanh", (4, 200, 3))] == ["Tanh", "Linear", "Tanh", "Linear"]
+    assert [type(layer).__name__ for layer in decoder("tanh", (4, 200, 3))] == [
+        "Tanh",
+        "Linear",
+        "Tanh",
+        "Linear",
+    ]
     assert Autoencoder().widths(4) == (200, 100, 50)
     assert Autoencoder().widths(24) == (200, 200, 200)
 
@@ -159,8 +193,13 @@ def test_codes_round_trip(bits: int) -> None:
     assert np.abs(codes).max() < 2**bits
     assert (to_codes(from_codes(codes, scale, bits), scale, bits) == codes).all()
     inside = np.abs(codes) < 2**bits - 1
-    assert (np.abs(from_codes(codes, scale, bits) - z)[inside] * 3 / scale <= _half_cell(z * 3 / scale, bits)[inside]).all()
-    assert (unpack_bits(pack_bits(codes + 2**bits, bits + 1), bits + 1, len(codes)) - 2**bits == codes).all()
+    assert (
+        np.abs(from_codes(codes, scale, bits) - z)[inside] * 3 / scale
+        <= _half_cell(z * 3 / scale, bits)[inside]
+    ).all()
+    assert (
+        unpack_bits(pack_bits(codes + 2**bits, bits + 1), bits + 1, len(codes)) - 2**bits == codes
+    ).all()
 
 
 def _half_cell(z: np.ndarray, bits: int) -> np.ndarray:
@@ -202,8 +241,12 @@ def test_bits_of_another_number_of_numbers_are_refused() -> None:
 # -- files ------------------------------------------------------------------------------------------------------------------
 
 
-def test_errors_of_the_latent_codec_shrink_with_bits(flow: stored.LatentCodec, rows: Rows, tmp_path: Path) -> None:
-    found = [stored.write(replace(flow, bits=bits), rows, tmp_path / "x.ref") for bits in (4, 8, 13, 20)]
+def test_errors_of_the_latent_codec_shrink_with_bits(
+    flow: stored.LatentCodec, rows: Rows, tmp_path: Path
+) -> None:
+    found = [
+        stored.write(replace(flow, bits=bits), rows, tmp_path / "x.ref") for bits in (4, 8, 13, 20)
+    ]
     for coarse, fine in pairwise(found):
         assert all(b.mean < a.mean / 4 for a, b in zip(coarse.accuracy, fine.accuracy, strict=True))
         assert fine.file_bytes > coarse.file_bytes
@@ -235,11 +278,25 @@ np.savez(sys.argv[2], **{name: np.asarray(events[name]) for name in events.field
 """
 
 
-@pytest.mark.parametrize("asked", [FLOW, NETWORK, replace(NETWORK, residuals="std:1e-3")], ids=["latent", "plain", "residuals"])
-def test_a_fresh_process_decodes_what_was_reported(asked: Latent | Autoencoder, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [FLOW, NETWORK, replace(NETWORK, residuals="std:1e-3")],
+    ids=["latent", "plain", "residuals"],
+)
+def test_a_fresh_process_decodes_what_was_reported(
+    asked: Latent | Autoencoder, tmp_path: Path
+) -> None:
     original = jets()
     found = encode_rows(original, tmp_path / "x.ref", asked)
-    script = [sys.executable, "-W", "error", "-c", FRESH, str(tmp_path / "x.ref"), str(tmp_path / "x.npz")]
+    script = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        FRESH,
+        str(tmp_path / "x.ref"),
+        str(tmp_path / "x.npz"),
+    ]
     subprocess.run(script, check=True, timeout=600)
     with np.load(tmp_path / "x.npz") as decoded:
         for column in found.accuracy:
@@ -252,17 +309,26 @@ def test_a_fresh_process_decodes_what_was_reported(asked: Latent | Autoencoder, 
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("normalisation", NORMALISATIONS)
-def test_residuals_keep_the_bound_of_every_value(network: str, normalisation: str, tmp_path: Path) -> None:
+def test_residuals_keep_the_bound_of_every_value(
+    network: str, normalisation: str, tmp_path: Path
+) -> None:
     events = ragged()
     asked = replace(NETWORK, network=network, normalisation=normalisation, residuals="std:1e-3")
-    found = encode_rows(events, tmp_path / "x.ref", asked, selection=ft.Selection(columns=("Jet_*",)))
+    found = encode_rows(
+        events, tmp_path / "x.ref", asked, selection=ft.Selection(columns=("Jet_*",))
+    )
     assert found.dropped == 1
     keep = ~np.isnan(ak.flatten(events["Jet_pt"]))
     decoded = ft.decompress(tmp_path / "x.ref")
     for name in ("Jet_m", "Jet_pt", "Jet_phi", "Jet_eta"):
         original = np.asarray(ak.flatten(events[name]), "f8")[keep]
-        assert np.abs(np.asarray(ak.flatten(decoded[name]), "f8") - original).max() <= 1e-3 * original.std()
-    assert (np.asarray(ak.flatten(decoded["Jet_n"])) == np.asarray(ak.flatten(events["Jet_n"]))[keep]).all()
+        assert (
+            np.abs(np.asarray(ak.flatten(decoded[name]), "f8") - original).max()
+            <= 1e-3 * original.std()
+        )
+    assert (
+        np.asarray(ak.flatten(decoded["Jet_n"])) == np.asarray(ak.flatten(events["Jet_n"]))[keep]
+    ).all()
 
 
 def test_without_residuals_the_same_network_breaks_the_bound(tmp_path: Path) -> None:
@@ -331,7 +397,10 @@ def test_a_damaged_file_is_refused(data: bytes, place: float, tmp_path: Path) ->
     damaged = bytearray(data)
     damaged[max(8, int(place * len(data)))] ^= 4
     (tmp_path / "x.ref").write_bytes(damaged)
-    with pytest.raises(Corrupt, match=r"x\.ref: is damaged or cut off, its checksum is wrong; restore it from a copy$"):
+    with pytest.raises(
+        Corrupt,
+        match=r"x\.ref: is damaged or cut off, its checksum is wrong; restore it from a copy$",
+    ):
         decode_rows(tmp_path / "x.ref")
 
 
@@ -340,7 +409,9 @@ def test_what_is_no_such_file_is_refused(data: bytes, tmp_path: Path) -> None:
         stored.unpack(data[:10], "x.ref")
     with pytest.raises(Corrupt, match="checksum is wrong"):
         stored.unpack(data[:-1], "x.ref")
-    with pytest.raises(Corrupt, match="is no file of a reference method; flowtuple reference encode makes one"):
+    with pytest.raises(
+        Corrupt, match="is no file of a reference method; flowtuple reference encode makes one"
+    ):
         stored.unpack(b"PK" + data, "x.ref")
     with pytest.raises(InvalidArgument, match=r"no\.ref: cannot be read"):
         decode_rows(tmp_path / "no.ref")
@@ -357,10 +428,19 @@ def test_what_is_no_such_file_is_refused(data: bytes, tmp_path: Path) -> None:
     ],
 )
 def test_what_a_file_may_not_say(
-    change: dict[str, object], error: type[Exception], message: str, flow: stored.LatentCodec, rows: Rows, monkeypatch
+    change: dict[str, object],
+    error: type[Exception],
+    message: str,
+    flow: stored.LatentCodec,
+    rows: Rows,
+    monkeypatch,
 ) -> None:
     dumps = layout.json.dumps
-    monkeypatch.setattr(layout.json, "dumps", lambda content: dumps({**content, **change} if "codec" in content else content))
+    monkeypatch.setattr(
+        layout.json,
+        "dumps",
+        lambda content: dumps({**content, **change} if "codec" in content else content),
+    )
     changed = stored.pack(flow, rows)[0]
     with pytest.raises(error, match=message):
         stored.unpack(changed, "x.ref")
@@ -379,7 +459,9 @@ def test_undefined_rows_are_dropped_and_counted_or_refused(tmp_path: Path) -> No
     found = encode_rows(values, tmp_path / "x.ref", FLOW)
     assert (found.dropped, found.rows, len(decode_rows(tmp_path / "x.ref"))) == (4, 1496, 1496)
     values["phi"][:] = np.nan
-    with pytest.raises(InvalidArgument, match="has no row without NaN or infinite values; nothing can be encoded"):
+    with pytest.raises(
+        InvalidArgument, match="has no row without NaN or infinite values; nothing can be encoded"
+    ):
         encode_rows(values, tmp_path / "y.ref", FLOW)
     assert not (tmp_path / "y.ref").exists()
 
@@ -390,7 +472,10 @@ def test_undefined_rows_are_dropped_and_counted_or_refused(tmp_path: Path) -> No
         (lambda: Latent(bits=0), "a latent codec of 0 bits is out of range; N goes from 1 to 31"),
         (lambda: Latent(bits=32), "32 bits"),
         (lambda: Latent(model=3), "no model 3 of the latent codec; 1 is 6 x 64"),
-        (lambda: Latent(unit="TeV"), "no unit 'TeV' of energies; nearest: MeV, GeV|nearest: GeV, MeV"),
+        (
+            lambda: Latent(unit="TeV"),
+            "no unit 'TeV' of energies; nearest: MeV, GeV|nearest: GeV, MeV",
+        ),
         (lambda: Autoencoder(network="relu"), "no autoencoder 'relu'; nearest: elu-bn"),
         (lambda: Autoencoder(normalisation="costum"), "nearest: custom"),
         (lambda: Autoencoder(residuals="rel:1e-3"), "have no common step; write abs:E or std:S"),
@@ -405,7 +490,10 @@ def test_options_out_of_range(make, message: str) -> None:
 def test_a_value_without_a_logarithm_is_refused(tmp_path: Path) -> None:
     values = jets()
     values["pt"][3] = -1
-    with pytest.raises(InvalidArgument, match="column 'pt': transform 'log10' is not defined for 1 values; choose another"):
+    with pytest.raises(
+        InvalidArgument,
+        match="column 'pt': transform 'log10' is not defined for 1 values; choose another",
+    ):
         encode_rows(values, tmp_path / "x.ref", NETWORK)
 
 
@@ -420,7 +508,17 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_the_command_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "jets.npz", **jets())
     done = run(
-        "reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "x.ref", "--bits", "9", "--model", "2", "--epochs", "1"
+        "reference",
+        "encode",
+        tmp_path / "jets.npz",
+        "-o",
+        tmp_path / "x.ref",
+        "--bits",
+        "9",
+        "--model",
+        "2",
+        "--epochs",
+        "1",
     )
     assert done.returncode == 0, done.stderr
     assert "bits per value (model" in done.stdout
@@ -428,7 +526,9 @@ def test_the_command_line(tmp_path: Path) -> None:
         assert run(*command, tmp_path / "x.ref", "-o", tmp_path / "out.npz").returncode == 0
         with np.load(tmp_path / "out.npz") as decoded:
             assert decoded["pt"].shape == (1500,)
-    wrong = run("reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "y.ref", "--codec", "latin")
+    wrong = run(
+        "reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "y.ref", "--codec", "latin"
+    )
     assert (wrong.returncode, wrong.stderr) == (
         2,
         "flowtuple: there is no codec 'latin' among the reference methods; nearest: latent\n",

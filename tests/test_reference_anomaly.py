@@ -26,7 +26,9 @@ def correlated(n: int, seed: int, slope: float = 1.0) -> Rows:
 @pytest.fixture(scope="module")
 def network() -> AutoencoderCodec:
     training = Training(epochs=30, batch=128, learning_rate=1e-2, patience=0)
-    asked = Autoencoder(1, network="tanh", normalisation="standard", hidden=(16,), training=training)
+    asked = Autoencoder(
+        1, network="tanh", normalisation="standard", hidden=(16,), training=training
+    )
     return AutoencoderCodec.fit(correlated(2000, 0), asked, 0, lambda share, loss: None)[0]
 
 
@@ -57,21 +59,29 @@ def test_a_gained_area_is_the_difference_of_the_areas() -> None:
     gained = gained_area(before, after, wanted)
     areas = [area_under_roc(score, wanted) for score in (before, after)]
     assert gained.value == pytest.approx(areas[1].value - areas[0].value, abs=1e-12)
-    assert gained.high - gained.low < (areas[0].high - areas[0].low) / 2  # the same rows: most of what is by chance cancels
+    assert (
+        gained.high - gained.low < (areas[0].high - areas[0].low) / 2
+    )  # the same rows: most of what is by chance cancels
     same = gained_area(before, 2 * before, wanted)
     assert (same.value, same.low, same.high) == (0, 0, 0)
 
 
 def test_its_interval_holds_the_truth_as_often_as_it_says() -> None:
     truth = np.mean([gained_area(*sample(seed, 6000)).value for seed in range(1000, 1020)])
-    held = [found.low <= truth <= found.high for found in (gained_area(*sample(seed)) for seed in range(300))]
+    held = [
+        found.low <= truth <= found.high
+        for found in (gained_area(*sample(seed)) for seed in range(300))
+    ]
     assert 0.91 <= np.mean(held) <= 0.98
 
 
 def test_rows_of_one_event_count_as_one() -> None:
     before, after, wanted = sample(0)
     twice = [np.repeat(x, 2) for x in (before, after, wanted)]
-    alone, together = gained_area(before, after, wanted), gained_area(*twice, np.repeat(np.arange(600), 2))
+    alone, together = (
+        gained_area(before, after, wanted),
+        gained_area(*twice, np.repeat(np.arange(600), 2)),
+    )
     assert (together.high - together.low) == pytest.approx(alone.high - alone.low, rel=1e-9)
     with pytest.raises(InvalidArgument, match="needs rows of both kinds"):
         gained_area(before, after, np.ones(600, bool))

@@ -39,7 +39,8 @@ from flowtuple.reporting.row_plots import corner_png, correlations, correlations
 
 BETA = 1e-3
 NETWORK = Autoencoder(
-    hidden=(16, 8), training=ft.Training(epochs=2, batch=256, weight_decay=1e-2, schedule="one-cycle", patience=0)
+    hidden=(16, 8),
+    training=ft.Training(epochs=2, batch=256, weight_decay=1e-2, schedule="one-cycle", patience=0),
 )
 
 FLOW = Latent(model=2, training=ft.Training(epochs=2))
@@ -49,7 +50,12 @@ def flat(n: int = 1200) -> dict[str, np.ndarray]:
     """Four variables of a jet in GeV."""
     draw = np.random.default_rng(0)
     pt = 20 + draw.exponential(30, n)
-    values = {"m": pt * draw.uniform(0.05, 0.2, n), "pt": pt, "phi": draw.uniform(-3.1, 3.1, n), "eta": draw.normal(0, 1.5, n)}
+    values = {
+        "m": pt * draw.uniform(0.05, 0.2, n),
+        "pt": pt,
+        "phi": draw.uniform(-3.1, 3.1, n),
+        "eta": draw.normal(0, 1.5, n),
+    }
     return {name: x.astype("f4") for name, x in values.items()}
 
 
@@ -76,7 +82,10 @@ def rows() -> Rows:
 
 def test_divergence_is_that_of_normal_distributions() -> None:
     generator = torch.Generator().manual_seed(0)
-    mean, log_variance = torch.randn(50, 3, generator=generator), torch.randn(50, 3, generator=generator)
+    mean, log_variance = (
+        torch.randn(50, 3, generator=generator),
+        torch.randn(50, 3, generator=generator),
+    )
     ours = torch.distributions.Normal(mean, torch.exp(0.5 * log_variance))
     known = torch.distributions.kl_divergence(ours, torch.distributions.Normal(0.0, 1.0)).sum(dim=1)
     torch.testing.assert_close(divergence(mean, log_variance), known)
@@ -91,7 +100,9 @@ def test_the_loss_is_the_evidence_lower_bound(network: str) -> None:
         mean, log_variance = pair.posterior(x)
         noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(5))
         made = pair.decoder(mean + noise * torch.exp(0.5 * log_variance))
-        likelihood = torch.distributions.Normal(made, math.sqrt(BETA * 4 / 2)).log_prob(x).sum(dim=1)
+        likelihood = (
+            torch.distributions.Normal(made, math.sqrt(BETA * 4 / 2)).log_prob(x).sum(dim=1)
+        )
     known = float((likelihood - divergence(mean, log_variance)).mean())
     assert loss == pytest.approx(-BETA * (known + 2 * math.log(math.pi * BETA * 4)), rel=1e-5)
 
@@ -103,7 +114,10 @@ def test_latent_numbers_are_drawn_and_the_mean_is_coded() -> None:
         assert not torch.equal(one, other)
         assert torch.equal(pair.encoder(x), pair.posterior(x)[0])
     plain = Pair("tanh", (4, 16, 3), seed=0)
-    assert torch.equal(plain.loss(x, torch.Generator().manual_seed(0)), plain.loss(x, torch.Generator().manual_seed(1)))
+    assert torch.equal(
+        plain.loss(x, torch.Generator().manual_seed(0)),
+        plain.loss(x, torch.Generator().manual_seed(1)),
+    )
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -118,7 +132,8 @@ def test_a_large_weight_leaves_no_information_in_latent_numbers(rows: Rows) -> N
     """Where the KL divergence counts for everything the posterior is the prior: each mean is 0."""
     asked = replace(NETWORK, training=replace(NETWORK.training, epochs=40))
     codecs = [
-        AutoencoderCodec.fit(rows, replace(asked, variational=beta), 0, lambda share, loss: None)[0] for beta in (1e-6, 10.0)
+        AutoencoderCodec.fit(rows, replace(asked, variational=beta), 0, lambda share, loss: None)[0]
+        for beta in (1e-6, 10.0)
     ]
     free, bound = (codec.latent(rows.values).std(axis=0).max() for codec in codecs)
     assert bound < 0.05 < free / 2  # 0.0106 +- 0.0022, and 0.67 +- 0.14, 12 models
@@ -132,7 +147,15 @@ def test_a_variational_file_decodes_by_itself(residuals: str, tmp_path: Path) ->
     found = encode_rows(flat(), tmp_path / "x.ref", asked)
     script = "import sys, numpy as np; from flowtuple.api import decode_rows; a = decode_rows(sys.argv[1])"
     script += "; np.savez(sys.argv[2], **{name: np.asarray(a[name]) for name in a.fields})"
-    command = [sys.executable, "-W", "error", "-c", script, str(tmp_path / "x.ref"), str(tmp_path / "x.npz")]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        script,
+        str(tmp_path / "x.ref"),
+        str(tmp_path / "x.npz"),
+    ]
     subprocess.run(command, check=True, timeout=600)
     with np.load(tmp_path / "x.npz") as decoded:
         for column in found.accuracy:
@@ -151,7 +174,10 @@ def test_variational_training_is_another_and_repeats(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("beta", [-1e-3, math.inf, math.nan])
 def test_weights_that_are_none(beta: float) -> None:
-    with pytest.raises(InvalidArgument, match=r"a KL divergence of weight .* is out of range; write 0 for none, or 1e-4"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"a KL divergence of weight .* is out of range; write 0 for none, or 1e-4",
+    ):
         Autoencoder(variational=beta)
 
 
@@ -161,11 +187,20 @@ def test_weights_that_are_none(beta: float) -> None:
 def test_rounding_to_seen_values_counts_in_the_squared_error() -> None:
     draw = np.random.default_rng(0)
     real, count = draw.normal(size=600), draw.integers(0, 3, 600).astype("f8")
-    table = Rows("x", ("a", "n"), np.stack([real, count], axis=1), np.arange(600), 600, dtypes=("float32", "int32"))
+    table = Rows(
+        "x",
+        ("a", "n"),
+        np.stack([real, count], axis=1),
+        np.arange(600),
+        600,
+        dtypes=("float32", "int32"),
+    )
     asked = replace(NETWORK, latent=2, training=replace(NETWORK.training, epochs=30, held_out=0.2))
     codec, _ = AutoencoderCodec.fit(table, asked, 0, lambda share, loss: None)
     assert list(codec.seen.values) == [1]
-    y = np.stack([chain.forward(table.values[:, k]) for k, chain in enumerate(codec.chains)], axis=1)
+    y = np.stack(
+        [chain.forward(table.values[:, k]) for k, chain in enumerate(codec.chains)], axis=1
+    )
     decoded = codec.decode(codec.encode(table.values), 600)
     made = np.stack([chain.forward(decoded[:, k]) for k, chain in enumerate(codec.chains)], axis=1)
     exact = codec.squared_error(table.values, rounded=True)
@@ -179,8 +214,21 @@ def test_the_grid_has_the_published_layers(columns: int, latent: int) -> None:
     asked = Autoencoder(latent=latent)
     widths = (columns, *asked.widths(columns), latent)
     assert widths == (columns, 200, 200, 200, latent)
-    layers = [layer for layer in Pair("leaky-relu-bn", widths, seed=0).modules() if isinstance(layer, torch.nn.Linear)]
-    assert [layer.in_features for layer in layers] == [columns, 200, 200, 200, latent, 200, 200, 200]
+    layers = [
+        layer
+        for layer in Pair("leaky-relu-bn", widths, seed=0).modules()
+        if isinstance(layer, torch.nn.Linear)
+    ]
+    assert [layer.in_features for layer in layers] == [
+        columns,
+        200,
+        200,
+        200,
+        latent,
+        200,
+        200,
+        200,
+    ]
 
 
 # -- accuracy ---------------------------------------------------------------------------------------------------------------
@@ -192,7 +240,9 @@ def test_widths_of_differences_and_responses() -> None:
     y = x * (1 - draw.normal(0.01, 0.1, 20_000))
     table = Rows("x", ("a",), x[:, None], np.arange(20_000), 20_000)
     found = measure(table, y[:, None])[0]
-    assert (found.response, found.width, found.half_width) == pytest.approx((0.01, 0.1, 0.1), abs=0.003)
+    assert (found.response, found.width, found.half_width) == pytest.approx(
+        (0.01, 0.1, 0.1), abs=0.003
+    )
     assert found.spread == pytest.approx(float(np.std(x - y)))
     x[0] = 1e-9  # one value near 0 blows up the width, not the half-width
     near = measure(table, y[:, None])[0]
@@ -207,10 +257,18 @@ CODECS["variational"] = replace(NETWORK, variational=1e-4)
 
 
 @pytest.mark.parametrize("asked", [*CODECS.values(), FLOW], ids=[*CODECS, "latent codec"])
-def test_curves_hold_training_and_held_out_loss(asked: Autoencoder | Latent, tmp_path: Path) -> None:
+def test_curves_hold_training_and_held_out_loss(
+    asked: Autoencoder | Latent, tmp_path: Path
+) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     told: list[str] = []
-    encode_rows(flat(), tmp_path / "x.ref", asked, log=str(tmp_path / "log"), progress=lambda _, __, what: told.append(what))
+    encode_rows(
+        flat(),
+        tmp_path / "x.ref",
+        asked,
+        log=str(tmp_path / "log"),
+        progress=lambda _, __, what: told.append(what),
+    )
     log = accumulator.EventAccumulator(str(tmp_path / "log"))
     log.Reload()
     assert {"loss/training", "loss/held_out", "learning_rate"} <= set(log.Tags()["scalars"])
@@ -219,7 +277,9 @@ def test_curves_hold_training_and_held_out_loss(asked: Autoencoder | Latent, tmp
         assert [point.step for point in curve] == [1, 2]
         assert all(math.isfinite(point.value) for point in curve)
     reported = [float(words.rpartition(" ")[2]) for words in told]
-    assert [point.value for point in log.Scalars("loss/held_out")] == pytest.approx(reported, rel=1e-5, abs=1e-6)
+    assert [point.value for point in log.Scalars("loss/held_out")] == pytest.approx(
+        reported, rel=1e-5, abs=1e-6
+    )
     assert log.Scalars("loss/training")[0].value != log.Scalars("loss/held_out")[0].value
 
 
@@ -244,7 +304,9 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(
-    scope="module", params=[NETWORK, Latent(bits=10, model=2, training=ft.Training(epochs=1))], ids=["net", "latent"]
+    scope="module",
+    params=[NETWORK, Latent(bits=10, model=2, training=ft.Training(epochs=1))],
+    ids=["net", "latent"],
 )
 def reported(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -256,7 +318,9 @@ def reported(
     return done, report_rows(folder / "x.ref", events(), folder), decode_rows(folder / "x.ref")
 
 
-def test_a_page_about_objects_of_events(reported: tuple[Encoded, RowsReport, dict[str, ak.Array]]) -> None:
+def test_a_page_about_objects_of_events(
+    reported: tuple[Encoded, RowsReport, dict[str, ak.Array]],
+) -> None:
     done, found, _ = reported
     assert found.accuracy == done.accuracy
     assert (found.rows, found.dropped) == (1199, 1)
@@ -266,23 +330,35 @@ def test_a_page_about_objects_of_events(reported: tuple[Encoded, RowsReport, dic
     for name in ("Jet_m", "Jet_pt", "Jet_phi", "Jet_eta", "Jet_n"):
         assert f"Histogram of the difference of {name}." in alts
         assert f"Histogram of the response of {name}: difference over original." in alts
-    assert sum("against each other" in alt for alt in alts) == sum("Rank correlation" in alt for alt in alts) == 1
+    assert (
+        sum("against each other" in alt for alt in alts)
+        == sum("Rank correlation" in alt for alt in alts)
+        == 1
+    )
     assert sum("Invariant mass of the two leading Jet" in alt for alt in alts) == 1
     assert "1 rows of the original hold NaN" in page.text
 
 
-def test_the_dijet_shift_is_that_of_the_decoded_jets(reported: tuple[Encoded, RowsReport, dict[str, ak.Array]]) -> None:
+def test_the_dijet_shift_is_that_of_the_decoded_jets(
+    reported: tuple[Encoded, RowsReport, dict[str, ak.Array]],
+) -> None:
     pytest.importorskip("vector")
     _, found, decoded = reported
     original = events()[["Jet_m", "Jet_pt", "Jet_phi", "Jet_eta"]]
     keep = ~np.isnan(original["Jet_pt"])
     masses = []
     for sample in ({f: original[f][keep] for f in original.fields}, decoded):
-        masses.append(_dijet_mass({f.removeprefix("Jet_"): ak.values_astype(sample[f], "f8") for f in original.fields}))
+        masses.append(
+            _dijet_mass(
+                {f.removeprefix("Jet_"): ak.values_astype(sample[f], "f8") for f in original.fields}
+            )
+        )
     shift = (masses[1] - masses[0]) / masses[0]
     assert found.dijet is not None
     assert (found.dijet.events, found.dijet.left_out) == (len(shift), 0)
-    assert (found.dijet.mean, found.dijet.width) == pytest.approx((shift.mean(), shift.std()), rel=1e-6)
+    assert (found.dijet.mean, found.dijet.width) == pytest.approx(
+        (shift.mean(), shift.std()), rel=1e-6
+    )
     assert found.dijet.largest == pytest.approx(np.abs(shift).max(), rel=1e-6)
 
 
@@ -308,7 +384,9 @@ def test_flat_rows_have_no_dijet_mass_and_the_page_says_so(tmp_path: Path) -> No
 
 def test_columns_that_come_back_exactly_have_no_correlation(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
-    encode_rows(events(), tmp_path / "x.ref", replace(NETWORK, residuals="std:1e-3"), selection=JETS)
+    encode_rows(
+        events(), tmp_path / "x.ref", replace(NETWORK, residuals="std:1e-3"), selection=JETS
+    )
     found = report_rows(tmp_path / "x.ref", events(), tmp_path)
     content = json.loads(json.dumps(found.to_json(), allow_nan=False))
     names = [figures["column"] for figures in content["accuracy"]]
@@ -352,7 +430,9 @@ def test_values_beyond_their_type_are_no_obstacle() -> None:
     assert [column.largest for column in found] == [np.inf, np.inf]
     assert found[0].half_width == pytest.approx(0.004, rel=0.3)  # of 0.1 / x
     far = x - y
-    assert difference_png(far[:, 0], "a") != difference_png(np.delete(far[:, 0], 3), "a")  # it is counted
+    assert difference_png(far[:, 0], "a") != difference_png(
+        np.delete(far[:, 0], 3), "a"
+    )  # it is counted
     assert corner_png(far, ["a", "b"]) == corner_png(np.delete(far, [3, 4], axis=0), ["a", "b"])
     assert np.isfinite(correlations(far)).all()
 
@@ -371,15 +451,28 @@ def leading(masses: list[float], alone: float) -> Table:
     """Events of two jets of one momentum, whose mass is twice that of each, and an event of one jet."""
     counts, m = np.array([2] * len(masses) + [1]), np.append(np.repeat(masses, 2), alone)
     values = {"pt": np.ones(len(m)), "eta": np.zeros(len(m)), "phi": np.zeros(len(m)), "mass": m}
-    columns = [Column("nJet", "int64", "counter"), *(Column(f"Jet_{n}", "float64", counter="nJet") for n in values)]
-    return Table("rows", tuple(columns), len(counts), {"nJet": counts} | {f"Jet_{n}": x for n, x in values.items()})
+    columns = [
+        Column("nJet", "int64", "counter"),
+        *(Column(f"Jet_{n}", "float64", counter="nJet") for n in values),
+    ]
+    return Table(
+        "rows",
+        tuple(columns),
+        len(counts),
+        {"nJet": counts} | {f"Jet_{n}": x for n, x in values.items()},
+    )
 
 
 def page_of(before: list[float], after: list[float], alone: float = 1.0) -> DecodedRows:
     original, back = leading(before, 1.0), leading(after, alone)
-    values = [np.stack([t.data[f"Jet_{n}"] for n in ("pt", "eta", "phi", "mass")], axis=1) for t in (original, back)]
+    values = [
+        np.stack([t.data[f"Jet_{n}"] for n in ("pt", "eta", "phi", "mass")], axis=1)
+        for t in (original, back)
+    ]
     names = tuple(column.name for column in original.columns[1:])
-    found = measure(Rows("x", names, values[0], np.arange(len(values[0])), len(values[0])), values[1])
+    found = measure(
+        Rows("x", names, values[0], np.arange(len(values[0])), len(values[0])), values[1]
+    )
     return DecodedRows("x", "x.ref", {}, [], original, back, [column.figures() for column in found])
 
 
@@ -389,7 +482,9 @@ def test_events_without_a_finite_mass_are_counted_and_left_out(tmp_path: Path) -
     found = dijet(rows)
     assert found is not None
     assert (found.events, found.left_out) == (4, 2)
-    assert (found.mean, found.width, found.largest) == pytest.approx((0.125, 0.125, 0.25))  # of 0 and 1/4
+    assert (found.mean, found.width, found.largest) == pytest.approx(
+        (0.125, 0.125, 0.25)
+    )  # of 0 and 1/4
     page = Page(write_rows(rows, tmp_path, lambda stage, share, what: None))
     assert "4 events with two or more, 2 of them left out of the figures" in page.text
 
@@ -400,7 +495,10 @@ def test_a_page_without_a_finite_decoded_value(tmp_path: Path) -> None:
     found = dijet(rows)
     assert found is not None
     assert (found.events, found.left_out, math.isnan(found.mean)) == (2, 2, True)
-    alts = [str(image["alt"]) for image in Page(write_rows(rows, tmp_path, lambda stage, share, what: None)).images]
+    alts = [
+        str(image["alt"])
+        for image in Page(write_rows(rows, tmp_path, lambda stage, share, what: None)).images
+    ]
     assert "Histogram of the difference of Jet_mass." in alts
     assert "Histogram of the response of Jet_mass: difference over original." not in alts
 
@@ -409,7 +507,10 @@ def test_another_original_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     encode_rows(flat(), tmp_path / "x.ref", NETWORK)
     shorter = {name: x[:-3] for name, x in flat().items()}
-    with pytest.raises(InvalidArgument, match=r"has 1197 rows .*, .*x\.ref holds 1200; give the input that it was made from"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"has 1197 rows .*, .*x\.ref holds 1200; give the input that it was made from",
+    ):
         report_rows(tmp_path / "x.ref", shorter, tmp_path / "report")
     lacking = {name: x for name, x in flat().items() if name != "phi"}
     with pytest.raises(InvalidArgument, match="phi"):
@@ -435,14 +536,29 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_the_command_line(tmp_path: Path) -> None:
     pytest.importorskip("mplhep")
     np.savez(tmp_path / "jets.npz", **{name: flat()[name] for name in ("pt", "eta")})
-    words = ("--codec", "autoencoder", "--hidden", "16,8", "--latent", "1", "--variational", "1e-4", "--epochs", "1")
+    words = (
+        "--codec",
+        "autoencoder",
+        "--hidden",
+        "16,8",
+        "--latent",
+        "1",
+        "--variational",
+        "1e-4",
+        "--epochs",
+        "1",
+    )
     done = run("reference", "encode", tmp_path / "jets.npz", "-o", tmp_path / "x.ref", *words)
     assert done.returncode == 0, done.stderr
-    done = run("reference", "report", tmp_path / "x.ref", tmp_path / "jets.npz", "-o", tmp_path / "report")
+    done = run(
+        "reference", "report", tmp_path / "x.ref", tmp_path / "jets.npz", "-o", tmp_path / "report"
+    )
     assert done.returncode == 0, done.stderr
     assert "Errors of what the file decodes to" in done.stdout
     assert done.stdout.endswith(f"{tmp_path / 'report' / 'report.html'}\n")
-    wrong = run("reference", "report", tmp_path / "x.ref", tmp_path / "none.npz", "-o", tmp_path / "report")
+    wrong = run(
+        "reference", "report", tmp_path / "x.ref", tmp_path / "none.npz", "-o", tmp_path / "report"
+    )
     assert wrong.returncode == 2
     assert "none.npz" in wrong.stderr
     assert len(wrong.stderr.splitlines()) == 1

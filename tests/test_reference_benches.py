@@ -36,9 +36,18 @@ class Case:
 
 
 CASES = (
-    Case("latent", "--model 2 --epochs 1 --bits 4 13 --ours 13 --effort fast", {"codec | N | raw / file": 5}),
+    Case(
+        "latent",
+        "--model 2 --epochs 1 --bits 4 13 --ours 13 --effort fast",
+        {"codec | N | raw / file": 5},
+    ),
     Case("latent_choices", "--epochs 1 --seeds 1", {"model | scale | codes": 8}),
-    Case("latent_grid", "--epochs 1 --layers 1 --hidden 4", {"layers x hidden | parameters": 1}, ("grid.json", "grid.png")),
+    Case(
+        "latent_grid",
+        "--epochs 1 --layers 1 --hidden 4",
+        {"layers x hidden | parameters": 1},
+        ("grid.json", "grid.png"),
+    ),
     Case(
         "latent_normality",
         "--model 2 --epochs 1 --bits 4 8",
@@ -61,7 +70,10 @@ CASES = (
     Case(
         "autoencoder",
         "--networks tanh --normalisations standard --epochs 1 --batch 64 --sizes 100 200 --each",
-        {"network | normalisation | latent | rows": 2, "network | normalisation | latent | column": 8},
+        {
+            "network | normalisation | latent | rows": 2,
+            "network | normalisation | latent | column": 8,
+        },
     ),
     Case(
         "chaining",
@@ -81,7 +93,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four variables of 300 jets in GeV, mass and p_T correlated."""
     draw, n = np.random.default_rng(0), 300
     pt = 20 + draw.exponential(30, n)
-    values = {"m": pt * draw.uniform(0.05, 0.2, n), "pt": pt, "phi": draw.uniform(-3.1, 3.1, n), "eta": draw.normal(0, 1.5, n)}
+    values = {
+        "m": pt * draw.uniform(0.05, 0.2, n),
+        "pt": pt,
+        "phi": draw.uniform(-3.1, 3.1, n),
+        "eta": draw.normal(0, 1.5, n),
+    }
     values["phi"][::30] = 0  # which responses leave out
     path = tmp_path_factory.mktemp("benches") / "jets.npz"
     np.savez(path, **{name: x.astype("f4") for name, x in values.items()})
@@ -105,7 +122,11 @@ def tables(printed: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_command_prints_its_tables(
-    case: Case, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    case: Case,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.syspath_prepend(str(BENCH))
     folder = ["-o", str(tmp_path / "out")] if case.files else []
@@ -137,7 +158,15 @@ def test_an_infinite_error_is_the_largest_and_in_no_mean(monkeypatch: pytest.Mon
     assert left_out == 1
     assert a["difference"] == (0.5, 0, np.inf)
     assert a["of_std"] == np.inf
-    assert a["response"] == (pytest.approx(np.mean([0.5, 0.25, 0.125])), pytest.approx(np.std([0.5, 0.25, 0.125])), np.inf)
+    assert a["response"] == (
+        pytest.approx(np.mean([0.5, 0.25, 0.125])),
+        pytest.approx(np.std([0.5, 0.25, 0.125])),
+        np.inf,
+    )
     assert b["difference"] == (0.5, 0, 0.5)
-    assert b["response"] == (pytest.approx(0.3), pytest.approx(0.2), 0.5)  # of 1 and 5; 2 is of the row left out, 0 has none
+    assert b["response"] == (
+        pytest.approx(0.3),
+        pytest.approx(0.2),
+        0.5,
+    )  # of 1 and 5; 2 is of the row left out, 0 has none
     assert (a["zeros"], b["zeros"]) == (0, 1)

@@ -25,16 +25,28 @@ from flowtuple.errors import Corrupt, InvalidArgument
 GOLDEN = Path(__file__).parent / "golden" / "reference"
 LATENT = Latent(bits=9, model=2, training=ft.Training(epochs=1, batch=256))
 AUTOENCODER = Autoencoder(hidden=(16, 8), training=ft.Training(epochs=2, batch=256, patience=0))
-METHODS = {"latent": LATENT, "autoencoder": AUTOENCODER, "residuals": replace(AUTOENCODER, residuals="std:1e-2")}
+METHODS = {
+    "latent": LATENT,
+    "autoencoder": AUTOENCODER,
+    "residuals": replace(AUTOENCODER, residuals="std:1e-2"),
+}
 
 
 def jets(n: int = 1500) -> ak.Array:
     """Jets of four variables in events, some without any."""
     draw = np.random.default_rng(0)
     pt = 20 + draw.exponential(30, n)
-    values = {"m": pt * draw.uniform(0.05, 0.2, n), "pt": pt, "phi": draw.uniform(-3.1, 3.1, n), "eta": draw.normal(0, 1.5, n)}
+    values = {
+        "m": pt * draw.uniform(0.05, 0.2, n),
+        "pt": pt,
+        "phi": draw.uniform(-3.1, 3.1, n),
+        "eta": draw.normal(0, 1.5, n),
+    }
     counts = draw.multinomial(n, np.full(400, 1 / 400))
-    return ak.zip({f"Jet_{name}": ak.unflatten(x.astype("f4"), counts) for name, x in values.items()}, depth_limit=1)
+    return ak.zip(
+        {f"Jet_{name}": ak.unflatten(x.astype("f4"), counts) for name, x in values.items()},
+        depth_limit=1,
+    )
 
 
 SELECTION = ft.Selection(columns=("Jet_*",))
@@ -48,11 +60,19 @@ def flat(events: ak.Array, column: str) -> np.ndarray:
 
 
 @given(
-    st.sampled_from(SECOND), st.sampled_from(["i1", "i2", "i4", "f4"]), st.integers(1, 200), st.integers(1, 5), st.integers(0)
+    st.sampled_from(SECOND),
+    st.sampled_from(["i1", "i2", "i4", "f4"]),
+    st.integers(1, 200),
+    st.integers(1, 5),
+    st.integers(0),
 )
-def test_numbers_come_back_bit_for_bit(then: str, dtype: str, rows: int, columns: int, seed: int) -> None:
+def test_numbers_come_back_bit_for_bit(
+    then: str, dtype: str, rows: int, columns: int, seed: int
+) -> None:
     draw = np.random.default_rng(seed)
-    numbers = np.frombuffer(draw.bytes(rows * columns * np.dtype(dtype).itemsize), dtype).reshape(rows, columns)
+    numbers = np.frombuffer(draw.bytes(rows * columns * np.dtype(dtype).itemsize), dtype).reshape(
+        rows, columns
+    )
     back = unpack_numbers(pack_numbers(numbers, then), then, rows, columns, np.dtype(dtype))
     assert (back.dtype, back.shape) == (numbers.dtype, numbers.shape)
     assert back.tobytes() == numbers.tobytes()
@@ -72,7 +92,10 @@ def test_other_numbers_than_due_are_refused(then: str, message: str) -> None:
         unpack_numbers(data, then, 20, 2, np.dtype("f4"))
     with pytest.raises(Corrupt, match=r"zstd frame|LZMA stream|runs past the end"):
         unpack_numbers(data[: len(data) // 2], then, 10, 2, np.dtype("f4"))
-    with pytest.raises(Corrupt, match=r"zstd frame|LZMA stream holds more bytes|2 columns of numbers are there where 1"):
+    with pytest.raises(
+        Corrupt,
+        match=r"zstd frame|LZMA stream holds more bytes|2 columns of numbers are there where 1",
+    ):
         unpack_numbers(data, then, 10, 1, np.dtype("f4"))
 
 
@@ -89,19 +112,32 @@ def test_a_codec_that_is_none_is_refused() -> None:
 
 
 @pytest.fixture(scope="module", params=METHODS)
-def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def plain(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
     path = tmp_path_factory.mktemp("plain") / "x.ref"
     encode_rows(jets(), path, METHODS[request.param], selection=SELECTION)
     return request.param, path
 
 
 @pytest.mark.parametrize("then", SECOND)
-def test_a_chained_file_decodes_by_itself_to_what_was_reported(plain: tuple[str, Path], then: str, tmp_path: Path) -> None:
+def test_a_chained_file_decodes_by_itself_to_what_was_reported(
+    plain: tuple[str, Path], then: str, tmp_path: Path
+) -> None:
     name, first = plain
     path = tmp_path / "x.ref"
     found = encode_rows(jets(), path, replace(METHODS[name], then=then), selection=SELECTION)
     assert found.file_bytes == path.stat().st_size != first.stat().st_size
-    command = [sys.executable, "-m", "flowtuple", "reference", "decode", str(path), "-o", str(tmp_path / "x.npz")]
+    command = [
+        sys.executable,
+        "-m",
+        "flowtuple",
+        "reference",
+        "decode",
+        str(path),
+        "-o",
+        str(tmp_path / "x.npz"),
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=600)
     alone, expected = ft.decompress(path), decode_rows(first)
     with np.load(tmp_path / "x.npz") as decoded:
@@ -109,23 +145,39 @@ def test_a_chained_file_decodes_by_itself_to_what_was_reported(plain: tuple[str,
             values = flat(alone, a.column)
             assert any(np.array_equal(decoded[key].astype("f8"), values) for key in decoded.files)
             assert float(np.abs(flat(jets(), a.column) - values).max()) == a.largest
-            assert np.array_equal(values, flat(expected, a.column))  # the second codec loses nothing
+            assert np.array_equal(
+                values, flat(expected, a.column)
+            )  # the second codec loses nothing
 
 
 @pytest.mark.parametrize("then", SECOND)
 def test_numbers_take_less_behind_a_second_codec(then: str, tmp_path: Path) -> None:
     sizes = [
-        encode_rows(jets(), tmp_path / "x.ref", replace(AUTOENCODER, then=t), selection=SELECTION).file_bytes
+        encode_rows(
+            jets(), tmp_path / "x.ref", replace(AUTOENCODER, then=t), selection=SELECTION
+        ).file_bytes
         for t in ("", then)
     ]
     assert sizes[1] < sizes[0] - 1000  # 3950 +- 700 at least, 9 models
 
 
-def test_values_of_a_method_go_on_through_flowtuple(plain: tuple[str, Path], tmp_path: Path) -> None:
+def test_values_of_a_method_go_on_through_flowtuple(
+    plain: tuple[str, Path], tmp_path: Path
+) -> None:
     """Lossless: what the chained file holds is bit for bit what the method's own file decodes to, in a fresh process."""
     _, first = plain
     packed = tmp_path / "x.ftup"
-    command = [sys.executable, "-m", "flowtuple", "compress", str(first), "-o", str(packed), "--effort", "fast"]
+    command = [
+        sys.executable,
+        "-m",
+        "flowtuple",
+        "compress",
+        str(first),
+        "-o",
+        str(packed),
+        "--effort",
+        "fast",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     moved = tmp_path / "elsewhere.ftup"
@@ -150,11 +202,16 @@ def test_rounded_mantissas_go_on_through_flowtuple(tmp_path: Path) -> None:
     ft.compress(snapped, tmp_path / "y.ftup", effort="fast")
     for events in (decoded, ft.decompress(tmp_path / "y.ftup")):
         assert flat(events, "Jet_pt").tobytes() == flat(snapped, "Jet_pt").tobytes()
-    cut = flat(snapped, "Jet_pt").astype("f4").view("u4") % 2**17 == 0  # 23 - 6 bits of the mantissa are 0
+    cut = (
+        flat(snapped, "Jet_pt").astype("f4").view("u4") % 2**17 == 0
+    )  # 23 - 6 bits of the mantissa are 0
     assert cut.mean() > 0.99  # but for values that stand at the edge of the range
 
 
-@pytest.mark.parametrize("name", ["latent_1", "autoencoder_1", "latent_2", "latent_then_2", "autoencoder_2", "residuals_2"])
+@pytest.mark.parametrize(
+    "name",
+    ["latent_1", "autoencoder_1", "latent_2", "latent_then_2", "autoencoder_2", "residuals_2"],
+)
 def test_files_of_each_version_still_decode(name: str) -> None:
     decoded = decode_rows(GOLDEN / f"{name}.ref")
     with np.load(GOLDEN / f"{name}.npz") as expected:
@@ -162,4 +219,6 @@ def test_files_of_each_version_still_decode(name: str) -> None:
         for column in expected.files:
             values = np.asarray(decoded[column])
             assert values.dtype == expected[column].dtype
-            assert values == pytest.approx(expected[column], rel=1e-4, abs=1e-4)  # another PyTorch may give other last bits
+            assert values == pytest.approx(
+                expected[column], rel=1e-4, abs=1e-4
+            )  # another PyTorch may give other last bits

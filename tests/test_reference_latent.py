@@ -39,7 +39,12 @@ def jets(n: int = 1500) -> dict[str, np.ndarray]:
     """Four variables of a jet in GeV, mass and p_T correlated."""
     draw = np.random.default_rng(0)
     pt = 20 + draw.exponential(30, n)
-    values = {"m": pt * draw.uniform(0.05, 0.2, n), "pt": pt, "phi": draw.uniform(-3.1, 3.1, n), "eta": draw.normal(0, 1.5, n)}
+    values = {
+        "m": pt * draw.uniform(0.05, 0.2, n),
+        "pt": pt,
+        "phi": draw.uniform(-3.1, 3.1, n),
+        "eta": draw.normal(0, 1.5, n),
+    }
     return {name: x.astype("f4") for name, x in values.items()}
 
 
@@ -78,12 +83,20 @@ def test_each_column_reaches_the_largest_code_by_its_own_scale() -> None:
     assert same.tolist() == [np.abs(z).max()]
     assert np.abs(to_codes(z, own, 10)).max(axis=0).tolist() == [1023, 1023]
     assert np.abs(to_codes(z, same, 10)).max(axis=0)[1] < 500
-    errors = [np.median(np.abs(from_codes(to_codes(z, scale, 10), scale, 10) - z), axis=0) for scale in (own, same)]
+    errors = [
+        np.median(np.abs(from_codes(to_codes(z, scale, 10), scale, 10) - z), axis=0)
+        for scale in (own, same)
+    ]
     assert errors[0][1] < errors[1][1] / 2
 
 
-def test_a_file_holds_as_many_scales_as_were_asked_for(codec: LatentCodec, rows: Rows, tmp_path: Path) -> None:
-    files = {scale: stored.write(replace(codec, scale=scale), rows, tmp_path / scale) for scale in ("column", "all")}
+def test_a_file_holds_as_many_scales_as_were_asked_for(
+    codec: LatentCodec, rows: Rows, tmp_path: Path
+) -> None:
+    files = {
+        scale: stored.write(replace(codec, scale=scale), rows, tmp_path / scale)
+        for scale in ("column", "all")
+    }
     codes = {scale: describe(found.path)["sections"]["codes"] for scale, found in files.items()}
     assert codes["column"] - codes["all"] == 3 * 8
     assert files["column"].accuracy != files["all"].accuracy
@@ -97,13 +110,20 @@ def test_files_that_name_no_scale_have_one_for_all_columns(codec: LatentCodec, r
     one = replace(codec, scale="all")
     old = {name: value for name, value in one.settings().items() if name != "scale"}
     restored = LatentCodec.restore(old, one.weights(), "x.ref")
-    assert (restored.decode(one.encode(rows.values), len(rows)) == one.decode(one.encode(rows.values), len(rows))).all()
+    assert (
+        restored.decode(one.encode(rows.values), len(rows))
+        == one.decode(one.encode(rows.values), len(rows))
+    ).all()
 
 
 def test_unknown_scales_are_refused(codec: LatentCodec) -> None:
-    with pytest.raises(InvalidArgument, match="there is no scale 'colum' of latent numbers; nearest: column"):
+    with pytest.raises(
+        InvalidArgument, match="there is no scale 'colum' of latent numbers; nearest: column"
+    ):
         Latent(scale="colum")
-    with pytest.raises(Corrupt, match=r"x\.ref: has latent numbers scaled by 'row'; restore it from a copy"):
+    with pytest.raises(
+        Corrupt, match=r"x\.ref: has latent numbers scaled by 'row'; restore it from a copy"
+    ):
         LatentCodec.restore({**codec.settings(), "scale": "row"}, codec.weights(), "x.ref")
 
 
@@ -129,9 +149,13 @@ def test_a_flow_of_any_size_can_be_asked_for(rows: Rows) -> None:
     asked = Latent(model=Shape(transforms=2, hidden=(16, 16), permute=True), training=QUICK)
     flow = fit_codec(rows, asked, 0, lambda share, loss: None)[0].model
     assert flow.shape.transforms == 2
-    assert {layer.out_features for layer in flow.flow.modules() if hasattr(layer, "out_features")} == {8, 16}
+    assert {
+        layer.out_features for layer in flow.flow.modules() if hasattr(layer, "out_features")
+    } == {8, 16}
     assert Latent(model=1).shape.hidden == (64, 64)
-    with pytest.raises(InvalidArgument, match="there is no model 3 of the latent codec; 1 is 6 x 64, 2 is 4 x 32"):
+    with pytest.raises(
+        InvalidArgument, match="there is no model 3 of the latent codec; 1 is 6 x 64, 2 is 4 x 32"
+    ):
         Latent(model=3)
 
 
@@ -157,8 +181,12 @@ def test_rows_drawn_are_alike_those_learned(path: Path) -> None:
         y = np.asarray(drawn[name])
         assert y.dtype == np.float32
         low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
-        assert np.abs(np.quantile(y, [0.25, 0.5, 0.75]) - [low, middle, high]).max() < 0.25 * (high - low)
-    together = np.corrcoef(np.log(np.maximum(drawn["m"], 0.1)), np.log(np.maximum(drawn["pt"], 0.1)))[0, 1]
+        assert np.abs(np.quantile(y, [0.25, 0.5, 0.75]) - [low, middle, high]).max() < 0.25 * (
+            high - low
+        )
+    together = np.corrcoef(
+        np.log(np.maximum(drawn["m"], 0.1)), np.log(np.maximum(drawn["pt"], 0.1))
+    )[0, 1]
     # 0.74 +- 0.03, 13 models; in the input 0.76; columns drawn each by itself have 0
     assert together > 0.5
 
@@ -182,12 +210,17 @@ def test_objects_are_drawn_without_events(tmp_path: Path) -> None:
 
 
 def test_an_autoencoder_draws_nothing(autoencoder: Path) -> None:
-    with pytest.raises(Unsupported, match=r"jets\.ref: an autoencoder has no density to draw rows from; encode with --codec"):
+    with pytest.raises(
+        Unsupported,
+        match=r"jets\.ref: an autoencoder has no density to draw rows from; encode with --codec",
+    ):
         sample_rows(autoencoder, 10)
 
 
 def test_what_is_no_number_of_rows_is_refused(path: Path) -> None:
-    with pytest.raises(InvalidArgument, match=r"jets\.ref: cannot draw -1 rows; say how many with -n"):
+    with pytest.raises(
+        InvalidArgument, match=r"jets\.ref: cannot draw -1 rows; say how many with -n"
+    ):
         sample_rows(path, -1)
     with pytest.raises(InvalidArgument, match="the seed -1 is not a whole number"):
         sample_rows(path, 1, seed=-1)
@@ -218,7 +251,9 @@ def test_the_command_refuses_an_autoencoder_in_one_line(autoencoder: Path, tmp_p
 
 
 @pytest.mark.parametrize("kind", ["latent", "autoencoder"])
-def test_info_adds_up_to_the_file(kind: str, path: Path, autoencoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_adds_up_to_the_file(
+    kind: str, path: Path, autoencoder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = {"latent": path, "autoencoder": autoencoder}[kind]
     app(["info", str(file), "--json"], standalone_mode=False)
     found = json.loads(capsys.readouterr().out)
@@ -262,38 +297,59 @@ def test_info_of_a_damaged_file_is_refused(path: Path, tmp_path: Path) -> None:
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     (tmp_path / "x.ref").write_bytes(damaged)
-    with pytest.raises(Corrupt, match=r"x\.ref: is damaged or cut off, its checksum is wrong; restore it from a copy$"):
+    with pytest.raises(
+        Corrupt,
+        match=r"x\.ref: is damaged or cut off, its checksum is wrong; restore it from a copy$",
+    ):
         describe(tmp_path / "x.ref")
 
 
-def test_verify_checks_the_checksum_of_a_whole_and_of_a_damaged_file(path: Path, tmp_path: Path) -> None:
+def test_verify_checks_the_checksum_of_a_whole_and_of_a_damaged_file(
+    path: Path, tmp_path: Path
+) -> None:
     done = run("verify", path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: every checksum is right\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        f"{path}: every checksum is right\n",
+        "",
+    )
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     (tmp_path / "x.ref").write_bytes(damaged)
     done = run("verify", tmp_path / "x.ref", "--json")
     assert done.returncode == 1
     reason = "is damaged or cut off, its checksum is wrong; restore it from a copy"
-    assert json.loads(done.stdout) == {"damage": [{"table": "", "events": None, "columns": [], "reason": reason}]}
+    assert json.loads(done.stdout) == {
+        "damage": [{"table": "", "events": None, "columns": [], "reason": reason}]
+    }
 
 
 def test_verify_needs_no_torch_for_a_checksum(path: Path) -> None:
     script = f"import sys; from flowtuple.cli import app; app(['verify', {str(path)!r}], standalone_mode=False)"
     script += "; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True
+    )
     assert done.stdout.endswith("is right\nFalse\n")
 
 
-@pytest.mark.parametrize("call", [ft.verify, lambda *files: ft.report(*files, "report")], ids=["verify", "report"])
+@pytest.mark.parametrize(
+    "call", [ft.verify, lambda *files: ft.report(*files, "report")], ids=["verify", "report"]
+)
 def test_values_of_a_reference_method_have_a_report_of_their_own(call, path: Path) -> None:
-    with pytest.raises(InvalidArgument, match=r"jets\.ref: is of a reference method and .* flowtuple reference report .*jets"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"jets\.ref: is of a reference method and .* flowtuple reference report .*jets",
+    ):
         call(jets(), path)
 
 
 def test_what_takes_no_such_file_says_how_to_decode_it(path: Path) -> None:
     for source in (path, [path, path], f"{path.parent}/*.ref"):
-        with pytest.raises(InvalidArgument, match=r"\.ref: is .* no input here; .*: flowtuple reference decode .*\.ref -o"):
+        with pytest.raises(
+            InvalidArgument,
+            match=r"\.ref: is .* no input here; .*: flowtuple reference decode .*\.ref -o",
+        ):
             open_dataset(source)
     done = run("inspect", path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -302,5 +358,7 @@ def test_what_takes_no_such_file_says_how_to_decode_it(path: Path) -> None:
 
 def test_columns_that_are_not_the_models_are_refused(codec: LatentCodec, rows: Rows) -> None:
     data, _ = stored.pack(codec, replace(rows, columns=("m", "pt", "phi", "y")))
-    with pytest.raises(Corrupt, match=r"x\.ref: its columns are not those of its model; restore it from a copy"):
+    with pytest.raises(
+        Corrupt, match=r"x\.ref: its columns are not those of its model; restore it from a copy"
+    ):
         stored.unpack(data, "x.ref")

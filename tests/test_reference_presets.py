@@ -93,12 +93,19 @@ def test_the_24_variables_go_from_0_to_1(variable: str) -> None:
 def test_every_variable_has_its_formula_in_the_table() -> None:
     assert {row[0] for row in FOUR} == {v.name for v in PRESETS["jets4"].variables}
     assert {row[0] for row in ATLAS_27} == {v.name for v in PRESETS["atlas27"].variables}
-    assert {name: len(p.variables) for name, p in PRESETS.items()} == {"jets4": 4, "cms24": 24, "atlas27": 27}
+    assert {name: len(p.variables) for name, p in PRESETS.items()} == {
+        "jets4": 4,
+        "cms24": 24,
+        "atlas27": 27,
+    }
 
 
 def test_energies_in_gev_are_not_divided() -> None:
     variables = reference_preset("jets4")
-    assert variables.formulas({v.name: v.name for v in variables.variables}, "GeV")["pt"] == "log10,subtract:1.3,divide:1.2"
+    assert (
+        variables.formulas({v.name: v.name for v in variables.variables}, "GeV")["pt"]
+        == "log10,subtract:1.3,divide:1.2"
+    )
 
 
 # -- event filters ----------------------------------------------------------------------------------------------------------
@@ -145,7 +152,9 @@ def test_a_row_counts_for_the_first_cut_that_it_fails() -> None:
     rows = Rows("x", ("x",), np.array([[1.0], [2.0], [3.0]]), np.arange(3), 3)
     assert cut_rows(rows, ["x > 1", "x > 0", "x > 2"])[1] == {"x > 1": 1, "x > 0": 0, "x > 2": 1}
     assert cut_rows(rows, ["x > 1", "x > 1"])[1] == {"x > 1": 1}
-    four = Rows("x", ("m", "pt", "phi", "eta"), np.array([[0.0, 9, 1, 2], [3, 9, 1, 2]]), np.arange(2), 2)
+    four = Rows(
+        "x", ("m", "pt", "phi", "eta"), np.array([[0.0, 9, 1, 2], [3, 9, 1, 2]]), np.arange(2), 2
+    )
     assert EventFilter("jets4", ("abs(m) > 1e-9",)).apply(four)[1] == {"abs(m) > 1e-9": 1}
     with pytest.raises(InvalidArgument, match="x: the cut 'x > 9' leaves no row; widen it"):
         cut_rows(rows, ["x > 9"])
@@ -163,20 +172,33 @@ def test_columns_are_found_behind_the_name_of_their_collection() -> None:
 
 def test_columns_of_aod_are_found() -> None:
     collection = "recoPFJets_ak5PFJets__RECO.obj."
-    plain, deep = ("pt_", "eta_", "phi_", "mass_", "mJetArea"), [v.others[1] for v in PRESETS["cms24"].variables[5:]]
-    found = reference_preset("cms24").find([collection + name for name in (*plain, *deep)], "aod.root")
+    plain, deep = (
+        ("pt_", "eta_", "phi_", "mass_", "mJetArea"),
+        [v.others[1] for v in PRESETS["cms24"].variables[5:]],
+    )
+    found = reference_preset("cms24").find(
+        [collection + name for name in (*plain, *deep)], "aod.root"
+    )
     assert found["chHadE"] == collection + "m_specific.mChargedHadronEnergy"
     assert found["area"] == collection + "mJetArea"
 
 
 def test_what_cannot_be_found_is_refused() -> None:
     jets = reference_preset("jets4")
-    with pytest.raises(InvalidArgument, match=r"x: lacks Jet_eta of the preset jets4; nearest: .*Jet_"):
+    with pytest.raises(
+        InvalidArgument, match=r"x: lacks Jet_eta of the preset jets4; nearest: .*Jet_"
+    ):
         jets.find(["Jet_pt", "Jet_mass", "Jet_phi", "MET_pt"], "x")
-    names = [f"{kind}_{name}" for kind in ("Jet", "FatJet") for name in ("pt", "eta", "phi", "mass")]
-    with pytest.raises(InvalidArgument, match=r"are there as Jet_\* and FatJet_\*; choose with --columns 'Jet_\*'"):
+    names = [
+        f"{kind}_{name}" for kind in ("Jet", "FatJet") for name in ("pt", "eta", "phi", "mass")
+    ]
+    with pytest.raises(
+        InvalidArgument, match=r"are there as Jet_\* and FatJet_\*; choose with --columns 'Jet_\*'"
+    ):
         jets.find(names, "x")
-    with pytest.raises(InvalidArgument, match="no preset 'cms42' of the reference methods; nearest: cms24"):
+    with pytest.raises(
+        InvalidArgument, match="no preset 'cms42' of the reference methods; nearest: cms24"
+    ):
         reference_preset("cms42")
 
 
@@ -196,19 +218,28 @@ def atlas_jets(n: int = 600) -> dict[str, np.ndarray]:
 
 def test_a_preset_chooses_columns_rows_and_formulas(tmp_path: Path) -> None:
     asked = replace(SMALL, unit="MeV", latent=6)
-    found = encode_rows(atlas_jets(), tmp_path / "x.ref", asked, preset="atlas27", cuts=["phi < 0.6"])
+    found = encode_rows(
+        atlas_jets(), tmp_path / "x.ref", asked, preset="atlas27", cuts=["phi < 0.6"]
+    )
     late = np.arange(600) % 10 == 0
     turned = int((atlas_jets()["phi"][~late] >= 0.6).sum())
     assert [a.column for a in found.accuracy] == [v.name for v in PRESETS["atlas27"].variables]
-    assert {cut: n for cut, n in found.left_out.items() if n} == {"abs(Timing) < 125": 60, "phi < 0.6": turned}
+    assert {cut: n for cut, n in found.left_out.items() if n} == {
+        "abs(Timing) < 125": 60,
+        "phi < 0.6": turned,
+    }
     decoded = decode_rows(tmp_path / "x.ref")
     assert len(decoded) == found.rows == 540 - turned
     kept = ~late & (atlas_jets()["phi"] < 0.6)
     for a in found.accuracy:
-        distance = np.abs(atlas_jets()[a.column][kept].astype("f8") - np.asarray(decoded[a.column], "f8"))
+        distance = np.abs(
+            atlas_jets()[a.column][kept].astype("f8") - np.asarray(decoded[a.column], "f8")
+        )
         assert float(distance.max()) == a.largest
     assert (np.asarray(decoded["NegativeE"]) < 1000).all()  # 1 - 10^y is below 1 GeV for any y
-    plain = encode_rows(atlas_jets(), tmp_path / "y.ref", asked, preset="atlas27", selection=ft.Selection())
+    plain = encode_rows(
+        atlas_jets(), tmp_path / "y.ref", asked, preset="atlas27", selection=ft.Selection()
+    )
     assert plain.rows == 540
 
 
@@ -231,47 +262,82 @@ def test_custom_formulas_are_the_presets(tmp_path: Path) -> None:
 
 def massless_among_jets() -> ak.Array:
     """1,200 jets in MeV in 400 events, every tenth without a mass, and one without a p_T that is a number."""
-    draw, counts = np.random.default_rng(0), np.random.default_rng(1).multinomial(1200, np.full(400, 1 / 400))
+    draw, counts = (
+        np.random.default_rng(0),
+        np.random.default_rng(1).multinomial(1200, np.full(400, 1 / 400)),
+    )
     pt = 2e4 + draw.exponential(3e4, 1200)
     mass = np.where(np.arange(1200) % 10, pt * draw.uniform(0.05, 0.2, 1200), 0)
     pt[7] = np.nan
-    values = {"m": mass, "pt": pt, "phi": draw.uniform(-3.1, 3.1, 1200), "eta": draw.normal(0, 1.5, 1200)}
-    return ak.zip({f"Jet_{name}": ak.unflatten(x.astype("f4"), counts) for name, x in values.items()}, depth_limit=1)
+    values = {
+        "m": mass,
+        "pt": pt,
+        "phi": draw.uniform(-3.1, 3.1, 1200),
+        "eta": draw.normal(0, 1.5, 1200),
+    }
+    return ak.zip(
+        {f"Jet_{name}": ak.unflatten(x.astype("f4"), counts) for name, x in values.items()},
+        depth_limit=1,
+    )
 
 
 @pytest.mark.parametrize("preset", ["", "jets4"])
-@pytest.mark.parametrize("cuts", [[], ["Jet_pt > 30000", "abs(Jet_eta) < 2.5"]], ids=["all", "cuts"])
-@pytest.mark.parametrize("method", [SMALL, Latent(model=2, training=SMALL.training)], ids=["autoencoder", "latent"])
+@pytest.mark.parametrize(
+    "cuts", [[], ["Jet_pt > 30000", "abs(Jet_eta) < 2.5"]], ids=["all", "cuts"]
+)
+@pytest.mark.parametrize(
+    "method", [SMALL, Latent(model=2, training=SMALL.training)], ids=["autoencoder", "latent"]
+)
 def test_a_report_leaves_out_what_the_file_was_made_without(
     method: Autoencoder | Latent, cuts: list[str], preset: str, tmp_path: Path
 ) -> None:
     pytest.importorskip("mplhep")
     path, selection = tmp_path / "x.ref", ft.Selection(columns=("Jet_*",))
-    done = encode_rows(massless_among_jets(), path, replace(method, unit="MeV"), selection=selection, preset=preset, cuts=cuts)
+    done = encode_rows(
+        massless_among_jets(),
+        path,
+        replace(method, unit="MeV"),
+        selection=selection,
+        preset=preset,
+        cuts=cuts,
+    )
     found = report_rows(path, massless_among_jets(), tmp_path / "report")
     assert (found.rows, found.dropped, found.left_out) == (done.rows, done.dropped, done.left_out)
     assert found.accuracy == done.accuracy
     assert (found.rows < 1199) == bool(cuts or preset)
     assert found.left_out.get("abs(m) > 1e-9", 0) == (120 if preset else 0)
     text = (tmp_path / "report" / "report.html").read_text("utf-8")
-    assert ("rows of the original are not in the file: not abs(m) &gt; 1e-9." in text) == bool(preset)
+    assert ("rows of the original are not in the file: not abs(m) &gt; 1e-9." in text) == bool(
+        preset
+    )
     expected = {"preset": preset, "cuts": cuts, "unit": "MeV"} if cuts or preset else None
     assert describe(path)["filter"] == expected
 
 
 def test_what_is_no_filter_of_events_is_refused() -> None:
-    assert EventFilter.from_json(json.loads(json.dumps(EventFilter("jets4", ("x > 1",), "MeV").to_json()))).cuts == ("x > 1",)
+    assert EventFilter.from_json(
+        json.loads(json.dumps(EventFilter("jets4", ("x > 1",), "MeV").to_json()))
+    ).cuts == ("x > 1",)
     for wrong in ({"preset": 3}, {"cuts": [1]}, {"unit": "TeV"}):
         with pytest.raises(ValueError, match="its rows were chosen by what is no cut"):
             EventFilter.from_json({"preset": "", "cuts": [], "unit": "GeV"} | wrong)
 
 
-def test_a_report_on_the_command_line_of_a_file_with_cuts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_on_the_command_line_of_a_file_with_cuts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("mplhep")
     np.savez(tmp_path / "jets.npz", **atlas_jets())
     asked = replace(SMALL, unit="MeV", latent=6)
     encode_rows(atlas_jets(), tmp_path / "x.ref", asked, preset="atlas27", cuts=["phi < 0.6"])
-    command = ["reference", "report", str(tmp_path / "x.ref"), str(tmp_path / "jets.npz"), "-o", str(tmp_path / "report")]
+    command = [
+        "reference",
+        "report",
+        str(tmp_path / "x.ref"),
+        str(tmp_path / "jets.npz"),
+        "-o",
+        str(tmp_path / "report"),
+    ]
     app(command, standalone_mode=False)
     said = capsys.readouterr().out
     assert "60 rows left out: not abs(Timing) < 125\n" in said
@@ -281,7 +347,10 @@ def test_a_report_on_the_command_line_of_a_file_with_cuts(tmp_path: Path, capsys
     app(["info", str(tmp_path / "x.ref")], standalone_mode=False)
     assert "atlas27" in capsys.readouterr().out
     fewer = {name: x[:500] for name, x in atlas_jets().items()}
-    with pytest.raises(InvalidArgument, match=r"rows without NaN or infinite values that pass the file's cuts, .*x\.ref holds"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"rows without NaN or infinite values that pass the file's cuts, .*x\.ref holds",
+    ):
         report_rows(tmp_path / "x.ref", fewer, tmp_path / "report")
 
 
@@ -292,7 +361,18 @@ def test_the_command_line_tells_how_many_rows_are_left_out(tmp_path: Path) -> No
         command = [sys.executable, "-m", "flowtuple", "reference", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
-    method = ("--codec", "autoencoder", "--preset", "atlas27", "--unit", "MeV", "--epochs", "1", "--where", "phi < 0.6")
+    method = (
+        "--codec",
+        "autoencoder",
+        "--preset",
+        "atlas27",
+        "--unit",
+        "MeV",
+        "--epochs",
+        "1",
+        "--where",
+        "phi < 0.6",
+    )
     done = run("encode", str(tmp_path / "jets.npz"), "-o", str(tmp_path / "x.ref"), *method)
     assert done.returncode == 0, done.stderr
     assert "60 rows left out: not abs(Timing) < 125\n" in done.stdout
@@ -303,7 +383,11 @@ def test_the_command_line_tells_how_many_rows_are_left_out(tmp_path: Path) -> No
     assert "log10:100,subtract:2,divide:2.5" in shown
     assert "cms24" in run("presets").stdout
     listed = json.loads(run("presets", "--json").stdout)
-    assert {p["name"]: len(p["variables"]) for p in listed} == {"jets4": 4, "cms24": 24, "atlas27": 27}
+    assert {p["name"]: len(p["variables"]) for p in listed} == {
+        "jets4": 4,
+        "cms24": 24,
+        "atlas27": 27,
+    }
     one = json.loads(run("presets", "jets4", "--json").stdout)
     assert one["variables"]["pt"]["formula"] == "log10,subtract:1.3,divide:1.2"
     assert one["cuts"] == ["abs(m) > 1e-9"]

@@ -11,7 +11,17 @@ HERE = Path(__file__).parent
 FOLDER = HERE / "golden"
 NAMES = sorted(p.stem for p in FOLDER.glob("*.ftup"))
 ALLOWED = {"numpy", "pcodec", "zstandard", "xxhash", "awkward", "reference_reader"}
-STANDARD = {"__future__", "bisect", "collections", "dataclasses", "fractions", "itertools", "json", "math", "operator"}
+STANDARD = {
+    "__future__",
+    "bisect",
+    "collections",
+    "dataclasses",
+    "fractions",
+    "itertools",
+    "json",
+    "math",
+    "operator",
+}
 STANDARD |= {"re", "struct", "typing"}
 
 
@@ -30,13 +40,20 @@ def bits(values):
 
 @pytest.fixture(scope="module")
 def given():
-    return {"events": {"a": load("given")["a"]}, "given": {name: load("awkward")[f"given/{name}"].ravel() for name in "ngm"}}
+    return {
+        "events": {"a": load("given")["a"]},
+        "given": {name: load("awkward")[f"given/{name}"].ravel() for name in "ngm"},
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_file_decodes_to_the_same_bits(name, given):
     expected, found = load(name), read_file(golden_bytes(name), given=given)
-    decoded = {c if table == "events" else f"{table}/{c}": v for table, columns in found.items() for c, v in columns.items()}
+    decoded = {
+        c if table == "events" else f"{table}/{c}": v
+        for table, columns in found.items()
+        for c, v in columns.items()
+    }
     assert set(decoded) == set(expected)
     for column, values in decoded.items():
         known = expected[column]
@@ -80,10 +97,21 @@ def test_given_values_are_needed_and_checked(given):
         read_file(data, given={"events": {"a": other}})
 
 
-@pytest.mark.parametrize("path", sorted((HERE / "reference_reader").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((HERE / "reference_reader").glob("*.py")), ids=lambda path: path.stem
+)
 def test_it_imports_nothing_of_flowtuple(path):
     tree = ast.parse(path.read_text("utf-8"))
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
     imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in imported} <= ALLOWED | STANDARD
-    assert not {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} & {"__import__", "eval", "exec"}
+    assert not {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} & {
+        "__import__",
+        "eval",
+        "exec",
+    }

@@ -24,7 +24,7 @@ import flowtuple as ft
 from flowtuple.baseline.pieces import join
 from flowtuple.benchmark import child, pages, registry
 from flowtuple.benchmark import run as contest
-from flowtuple.benchmark.codecs.rival import Layout
+from flowtuple.benchmark.codecs.rival import TableLayout
 from flowtuple.benchmark.published.baler import FILES, Baler, baler_pack, baler_unpack, quietly
 from flowtuple.benchmark.published.listing import REFERENCES
 from flowtuple.benchmark.published.methods import BalerFiles, Stored
@@ -44,7 +44,9 @@ QUICK = {
     "autoencoder": Stored(Autoencoder(hidden=(16, 8), normalisation="standard", training=SHORT)),
     "baler": BalerFiles(Baler(epochs=1)),
 }
-needs_baler = pytest.mark.skipif(importlib.util.find_spec("baler_compressor") is None, reason="Baler is not installed")
+needs_baler = pytest.mark.skipif(
+    importlib.util.find_spec("baler_compressor") is None, reason="Baler is not installed"
+)
 METHODS = [pytest.param(name, marks=[needs_baler] if name == "baler" else []) for name in QUICK]
 
 
@@ -56,17 +58,39 @@ def made_tables(events: int = 500) -> list[Table]:
     pt = 20 + draw.exponential(30, total).astype("f4")
     eta, phi = (draw.normal(0, 1.5, total).astype("f4") for _ in range(2))
     pt[5], eta[9] = np.nan, np.inf
-    jets = {"Jet_pt": pt, "Jet_eta": eta, "Jet_phi": phi, "Jet_mass": pt * 0.1, "Jet_n": draw.integers(-2, 9, total)}
+    jets = {
+        "Jet_pt": pt,
+        "Jet_eta": eta,
+        "Jet_phi": phi,
+        "Jet_mass": pt * 0.1,
+        "Jet_n": draw.integers(-2, 9, total),
+    }
     fields = {name: ak.unflatten(x, counts) for name, x in jets.items()}
-    fields |= {"nJet": counts.astype("i4"), "event": np.arange(events) + 2**60, "MET_pt": draw.exponential(20, events)}
-    fields |= {"genWeight": draw.normal(1, 0.1, events), "cov": draw.normal(size=(events, 3)).astype("f4")}
+    fields |= {
+        "nJet": counts.astype("i4"),
+        "event": np.arange(events) + 2**60,
+        "MET_pt": draw.exponential(20, events),
+    }
+    fields |= {
+        "genWeight": draw.normal(1, 0.1, events),
+        "cov": draw.normal(size=(events, 3)).astype("f4"),
+    }
     table = table_from_awkward("Events", ak.Array(fields), counters=dict.fromkeys(jets, "nJet"))
-    return [table, table_from_awkward("Runs", ak.Array({"run": np.uint32([1, 2]), "x": [0.5, np.nan]}))]
+    return [
+        table,
+        table_from_awkward("Runs", ak.Array({"run": np.uint32([1, 2]), "x": [0.5, np.nan]})),
+    ]
 
 
 TABLES = made_tables()
 LAYOUTS = [
-    Layout(t.name, t.columns, t.num_entries, {c.name: Bound("abs", 1e-12) for c in t.columns if c.is_float}) for t in TABLES
+    TableLayout(
+        t.name,
+        t.columns,
+        t.num_entries,
+        {c.name: Bound("abs", 1e-12) for c in t.columns if c.is_float},
+    )
+    for t in TABLES
 ]
 MOVED = {"Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "MET_pt"}
 
@@ -87,9 +111,15 @@ def test_only_floats_of_rows_move(name: str, tmp_path: Path) -> None:
     rival.encode(TABLES, LAYOUTS, tmp_path / "out.bin")
     decoded = rival.decode(tmp_path / "out.bin", LAYOUTS)
     for before, after in zip(TABLES, decoded, strict=True):
-        moved = {c.name for c in before.columns if not np.array_equal(before[c.name], after[c.name], equal_nan=c.is_float)}
+        moved = {
+            c.name
+            for c in before.columns
+            if not np.array_equal(before[c.name], after[c.name], equal_nan=c.is_float)
+        }
         assert moved == (MOVED if before.name == "Events" else set())
-        assert [after[c.name].dtype for c in after.columns] == [np.dtype(c.dtype) for c in before.columns]
+        assert [after[c.name].dtype for c in after.columns] == [
+            np.dtype(c.dtype) for c in before.columns
+        ]
     apart = ~np.isfinite(TABLES[0]["Jet_pt"]) | ~np.isfinite(TABLES[0]["Jet_eta"])
     assert apart.sum() == 2
     for column in MOVED - {"MET_pt"}:
@@ -103,7 +133,9 @@ def test_model_is_part_of_the_bytes(name: str, tmp_path: Path) -> None:
     rival.encode(TABLES, LAYOUTS, tmp_path / "out.bin")
     model, index = rival.overhead(tmp_path / "out.bin")
     assert index == 0
-    expected = {"latent": 2 * 10_000, "autoencoder": 2 * 500, "baler": 2 * 400_000}[name]  # two collections, two models
+    expected = {"latent": 2 * 10_000, "autoencoder": 2 * 500, "baler": 2 * 400_000}[
+        name
+    ]  # two collections, two models
     assert expected < model < (tmp_path / "out.bin").stat().st_size
 
 
@@ -111,7 +143,7 @@ def test_model_is_part_of_the_bytes(name: str, tmp_path: Path) -> None:
 def test_few_rows_are_kept_as_they_are(name: str, tmp_path: Path) -> None:
     rival = RowRival(name, QUICK[name])
     tables = [t.read([c.name for c in t.columns], 0, min(100, t.num_entries)) for t in TABLES]
-    layouts = [Layout(t.name, t.columns, t.num_entries, {}) for t in tables]
+    layouts = [TableLayout(t.name, t.columns, t.num_entries, {}) for t in tables]
     rival.encode(tables, layouts, tmp_path / "out.bin")
     decoded = rival.decode(tmp_path / "out.bin", layouts)
     assert [difference(a, b) for a, b in zip(tables, decoded, strict=True)] == [None, None]
@@ -141,14 +173,18 @@ def test_units_reach_the_options() -> None:
 @needs_baler
 def test_baler_learns_and_keeps_its_own_files() -> None:
     rows = jets(2000)
-    rows.values[:, 1] = rows.values[:, 0] * 2 + 1  # one of four columns follows, and three numbers are enough
+    rows.values[:, 1] = (
+        rows.values[:, 0] * 2 + 1
+    )  # one of four columns follows, and three numbers are enough
     errors = []
     for epochs in (1, 15):
         pieces = baler_pack(rows.values, rows.columns, Baler(epochs=epochs))
         assert len(pieces) == len(FILES)
         errors.append(np.abs(baler_unpack(pieces) - rows.values).mean())
     assert errors[1] < errors[0] / 2  # 0.272 +- 0.014, 13 models
-    assert len(pieces[2]) > 0.8 * 2000 * 3 * 8  # three float64 numbers a row: no smaller than four float32
+    assert (
+        len(pieces[2]) > 0.8 * 2000 * 3 * 8
+    )  # three float64 numbers a row: no smaller than four float32
     with pytest.raises(Corrupt, match="2 files are not the 3 that Baler leaves"):
         baler_unpack(pieces[:2])
 
@@ -166,9 +202,15 @@ def test_baler_leaves_the_process_as_it_was(capfd: pytest.CaptureFixture[str]) -
     rows = jets()
     before = list(sys.path), torch.get_num_threads(), torch.random.get_rng_state().tolist()
     first = baler_pack(rows.values, rows.columns, Baler(epochs=1))
-    assert (list(sys.path), torch.get_num_threads(), torch.random.get_rng_state().tolist()) == before
+    assert (
+        list(sys.path),
+        torch.get_num_threads(),
+        torch.random.get_rng_state().tolist(),
+    ) == before
     assert capfd.readouterr() == ("", "")
-    assert (baler_unpack(first) == baler_unpack(baler_pack(rows.values, rows.columns, Baler(epochs=1)))).all()
+    assert (
+        baler_unpack(first) == baler_unpack(baler_pack(rows.values, rows.columns, Baler(epochs=1)))
+    ).all()
 
 
 def test_a_call_that_fails_leaves_the_process_as_it_was() -> None:
@@ -178,10 +220,20 @@ def test_a_call_that_fails_leaves_the_process_as_it_was() -> None:
         sys.path.append("elsewhere")
         raise RuntimeError(f"drew {torch.rand(1).item()}")
 
-    before = list(sys.path), torch.get_num_threads(), torch.random.get_rng_state().tolist(), sys.stdout
+    before = (
+        list(sys.path),
+        torch.get_num_threads(),
+        torch.random.get_rng_state().tolist(),
+        sys.stdout,
+    )
     with pytest.raises(RuntimeError, match="drew 0"), quietly(3):
         failing()
-    assert (list(sys.path), torch.get_num_threads(), torch.random.get_rng_state().tolist(), sys.stdout) == before
+    assert (
+        list(sys.path),
+        torch.get_num_threads(),
+        torch.random.get_rng_state().tolist(),
+        sys.stdout,
+    ) == before
 
 
 def test_what_baler_fails_at_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,20 +250,29 @@ def test_what_baler_fails_at_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None
         module = ModuleType(f"baler_compressor{name}")
         vars(module).update(content)
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    with pytest.raises(Corrupt, match=r"Baler's files do not decode \(BadZipFile: File is not a zip file\); restore them"):
+    with pytest.raises(
+        Corrupt,
+        match=r"Baler's files do not decode \(BadZipFile: File is not a zip file\); restore them",
+    ):
         BalerFiles().unpack(join([b"model", b"ranges", b"numbers"]))
     with pytest.raises(Corrupt, match="1 files are not the 3 that Baler leaves"):
         BalerFiles().unpack(join([b"model"]))
 
 
 @needs_baler
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # NumPy leaves a file open that is no archive
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # NumPy leaves a file open that is no archive
 @pytest.mark.parametrize("place", range(len(FILES)), ids=FILES)
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
-def test_files_that_are_cut_off_are_damaged(place: int, share: float, baler_pieces: list[bytes]) -> None:
+def test_files_that_are_cut_off_are_damaged(
+    place: int, share: float, baler_pieces: list[bytes]
+) -> None:
     damaged = [*baler_pieces]
     damaged[place] = damaged[place][: int(share * len(damaged[place]))]
-    with pytest.raises(Corrupt, match=r"Baler's files do not decode \(\w+: .*\); restore them from a copy"):
+    with pytest.raises(
+        Corrupt, match=r"Baler's files do not decode \(\w+: .*\); restore them from a copy"
+    ):
         baler_unpack(damaged)
 
 
@@ -229,17 +290,41 @@ def test_reference_methods_take_part_where_they_are_named(monkeypatch: pytest.Mo
 
 def test_naming_them_loads_no_torch() -> None:
     script = (
-        "import sys, flowtuple.benchmark.registry as c; c.codec('baler'); c.codec('latent-13'); print('torch' in sys.modules)"
+        "import sys, flowtuple.benchmark.registry as c; "
+        "c.codec('baler'); c.codec('latent-13'); print('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True
+    )
     assert done.stdout == "False\n"
 
 
 def made_bench() -> Bench:
-    row = Measurement("quantise+pcodec", "bounded", "abs:1", bytes=50, bits_per_value=4.0, violations=0, worst=0.9)
-    free = Measurement("latent-13", "none", "abs:1", bytes=10, bits_per_value=0.8, violations=0, worst=0.5, largest_error=3.0)
-    machine = {"date": "", "processor": "", "cores": 1, "memory_bytes": None, "system": "", "python": "", "versions": {}}
-    return Bench("made", "", "fast", 1, "GeV", {"t": 100}, 1, 100, 400, ("abs:1",), (row, free), (), machine)
+    row = Measurement(
+        "quantise+pcodec", "bounded", "abs:1", bytes=50, bits_per_value=4.0, violations=0, worst=0.9
+    )
+    free = Measurement(
+        "latent-13",
+        "none",
+        "abs:1",
+        bytes=10,
+        bits_per_value=0.8,
+        violations=0,
+        worst=0.5,
+        largest_error=3.0,
+    )
+    machine = {
+        "date": "",
+        "processor": "",
+        "cores": 1,
+        "memory_bytes": None,
+        "system": "",
+        "python": "",
+        "versions": {},
+    }
+    return Bench(
+        "made", "", "fast", 1, "GeV", {"t": 100}, 1, 100, 400, ("abs:1",), (row, free), (), machine
+    )
 
 
 def test_without_a_promise_nothing_is_the_smallest() -> None:
@@ -253,7 +338,9 @@ def test_without_a_promise_nothing_is_the_smallest() -> None:
     assert "| **quantise+pcodec** | **50** |" in pages.markdown(found)
 
 
-def test_a_bound_changes_nothing_and_is_measured_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bound_changes_nothing_and_is_measured_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     operations = []
     actual = contest._child
 
@@ -263,13 +350,23 @@ def test_a_bound_changes_nothing_and_is_measured_all_the_same(monkeypatch: pytes
 
     monkeypatch.setattr(contest, "_child", counted)
     rows = jets(600)
-    table = table_from_awkward("t", ak.Array({name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)}))
+    table = table_from_awkward(
+        "t", ak.Array({name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)})
+    )
     points = {bound: {"*": bound} for bound in ("abs:1e-9", "abs:1e9")}
     found = run(Dataset("made", {"t": table}), points, ["latent-13", "pcodec"], Settings(), "")
     fine, coarse = (row for row in found.rows if row.codec == "latent-13")
-    assert operations[:3] == [("encode", "abs:1e-9"), ("decode", "abs:1e-9"), ("encode", "abs:1e-9")]
+    assert operations[:3] == [
+        ("encode", "abs:1e-9"),
+        ("decode", "abs:1e-9"),
+        ("encode", "abs:1e-9"),
+    ]
     assert [o for o in operations if o[1] == "abs:1e9"] == [("decode", "abs:1e9")]
-    assert (fine.bytes, fine.largest_error, coarse.bound) == (coarse.bytes, coarse.largest_error, "abs:1e9")
+    assert (fine.bytes, fine.largest_error, coarse.bound) == (
+        coarse.bytes,
+        coarse.largest_error,
+        "abs:1e9",
+    )
     assert fine.violations > 0 == coarse.violations
     assert 0 < fine.mean_error < fine.largest_error
     assert fine.model_bytes > 0
@@ -282,12 +379,17 @@ def test_errors_over_std_are_of_floats_that_may_move() -> None:
     data["MET_pt"][3] += 2 * before["MET_pt"].std()
     data["genWeight"] += 7  # a weight is no such column
     moving = [c for c in before.columns if c.is_float and c.role not in ("id", "weight")]
-    mean, largest = child.errors_over_std([before], [Table(before.name, before.columns, before.num_entries, data)])
+    mean, largest = child.errors_over_std(
+        [before], [Table(before.name, before.columns, before.num_entries, data)]
+    )
     assert (mean, largest) == (pytest.approx(2 / 500 / len(moving)), pytest.approx(2))
     data["MET_pt"][3] = np.nan
     broken = Table(before.name, before.columns, before.num_entries, data)
     assert child.errors_over_std([before], [broken]) == (np.inf, np.inf)
-    assert child.errors_over_std(TABLES[1:], TABLES[1:]) == (0, 0)  # no column with two different values
+    assert child.errors_over_std(TABLES[1:], TABLES[1:]) == (
+        0,
+        0,
+    )  # no column with two different values
 
 
 # -- what measures them -----------------------------------------------------------------------------------------------------
@@ -301,16 +403,22 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
 
 
 @pytest.mark.parametrize("rival", ["sz3", "zfp", "quantise+pcodec"])
-def test_the_search_finds_the_bound_of_a_mean_error(rival: str, script: Callable[[str], ModuleType]) -> None:
+def test_the_search_finds_the_bound_of_a_mean_error(
+    rival: str, script: Callable[[str], ModuleType]
+) -> None:
     found = script("equal_error")
     rivals = {r.name: r for r in found.RIVALS}
     if rivals[rival].requires is not None:
         pytest.importorskip(rivals[rival].requires[0])
     rows = jets(3000)
     for mean in (1e-3, 0.3):
-        point, bounds = found.at_equal_error(rivals[rival], rows, [mean * s for s in rows.values.std(axis=0)])
+        point, bounds = found.at_equal_error(
+            rivals[rival], rows, [mean * s for s in rows.values.std(axis=0)]
+        )
         assert point.mean <= mean * 1.001
-        assert point.mean > mean * {"sz3": 0.85, "zfp": 0.4, "quantise+pcodec": 0.98}[rival]  # ZFP's bounds are powers of two
+        assert (
+            point.mean > mean * {"sz3": 0.85, "zfp": 0.4, "quantise+pcodec": 0.98}[rival]
+        )  # ZFP's bounds are powers of two
         assert all(bound.kind == "abs" and bound.amount > mean for bound in bounds.values())
 
 
@@ -321,23 +429,50 @@ def test_equal_error_prints_what_was_measured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     found, rows = script("equal_error"), jets(800)
-    np.savez(tmp_path / "x.npz", **{name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)})
-    monkeypatch.setattr(found, "Latent", lambda bits=13, unit="GeV": Latent(bits, model=2, unit=unit, training=SHORT))
+    np.savez(
+        tmp_path / "x.npz",
+        **{name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)},
+    )
+    monkeypatch.setattr(
+        found,
+        "Latent",
+        lambda bits=13, unit="GeV": Latent(bits, model=2, unit=unit, training=SHORT),
+    )
     for package in ("pysz", "zfpy"):
         pytest.importorskip(package)
-    options = ["--methods", "latent-13", "latent-20", "--effort", "fast", "--held-out", "0.2", "--json", tmp_path / "x.json"]
+    options = [
+        "--methods",
+        "latent-13",
+        "latent-20",
+        "--effort",
+        "fast",
+        "--held-out",
+        "0.2",
+        "--json",
+        tmp_path / "x.json",
+    ]
     monkeypatch.setattr(sys, "argv", ["equal_error.py", *map(str, [tmp_path / "x.npz", *options])])
     found.main()
     points = json.loads((tmp_path / "x.json").read_text())["points"]
     assert [p["method"]["codec"] for p in points] == ["latent-13", "latent-20"]
     for p in points:
-        assert [o["codec"] for o in p["others"]] == ["sz3", "zfp", "quantise+pcodec", "lattice flow"]
-        assert p["others"][2]["mean"] == pytest.approx(p["method"]["mean"], rel=0.1)  # near the floats' own steps
+        assert [o["codec"] for o in p["others"]] == [
+            "sz3",
+            "zfp",
+            "quantise+pcodec",
+            "lattice flow",
+        ]
+        assert p["others"][2]["mean"] == pytest.approx(
+            p["method"]["mean"], rel=0.1
+        )  # near the floats' own steps
         assert p["method"]["largest"] > 3 * p["others"][2]["largest"]
     coarse, fine = (p["method"] for p in points)
     assert fine["bits"] - coarse["bits"] == pytest.approx(7, abs=0.1)
     assert fine["mean"] < coarse["mean"] / 32
-    assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("| latent-")]) == 4
+    assert (
+        len([line for line in capsys.readouterr().out.splitlines() if line.startswith("| latent-")])
+        == 4
+    )
 
 
 def test_costs_are_measured_step_by_step(
@@ -347,8 +482,21 @@ def test_costs_are_measured_step_by_step(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = jets(800)
-    np.savez(tmp_path / "x.npz", **{name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)})
-    options = ["--methods", "latent-2", "xz", "--epochs", "5", "--repeat", "1", "--json", tmp_path / "x.json"]
+    np.savez(
+        tmp_path / "x.npz",
+        **{name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)},
+    )
+    options = [
+        "--methods",
+        "latent-2",
+        "xz",
+        "--epochs",
+        "5",
+        "--repeat",
+        "1",
+        "--json",
+        tmp_path / "x.json",
+    ]
     monkeypatch.setattr(sys, "argv", ["costs.py", *map(str, [tmp_path / "x.npz", *options])])
     script("costs").main()
     found = json.loads((tmp_path / "x.json").read_text())["methods"]
@@ -364,14 +512,21 @@ def test_costs_are_measured_step_by_step(
     printed = capsys.readouterr().out
     assert "failed" not in printed
     assert "train with 2 and code with 1, Baler trains with 1" in printed
-    assert len([line for line in printed.splitlines() if line.startswith(("| latent-2", "| xz"))]) == 10
+    assert (
+        len([line for line in printed.splitlines() if line.startswith(("| latent-2", "| xz"))])
+        == 10
+    )
 
 
 @needs_baler
-def test_balers_encoding_writes_its_file(tmp_path: Path, script: Callable[[str], ModuleType]) -> None:
+def test_balers_encoding_writes_its_file(
+    tmp_path: Path, script: Callable[[str], ModuleType]
+) -> None:
     rows, found = jets(800), script("costs")
     np.save(tmp_path / "rows.npy", rows.values)
-    (tmp_path / "rows.json").write_text(json.dumps({"columns": rows.columns, "dtypes": rows.dtypes}))
+    (tmp_path / "rows.json").write_text(
+        json.dumps({"columns": rows.columns, "dtypes": rows.dtypes})
+    )
     asked = type("Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1})()
     assert "failed" not in found.measured(asked, "baler", "train", tmp_path)
     (tmp_path / "out.compressed.npz").unlink()
@@ -386,4 +541,6 @@ def test_a_step_that_fails_says_why(tmp_path: Path, script: Callable[[str], Modu
     measured = found.measured(asked, "xz", "decode", tmp_path)
     assert set(measured) == {"failed"}
     assert "No such file" in measured["failed"]
-    assert found.line("xz", "decode", found.median([measured]), 10).startswith("| xz | decode | failed: FileNotFoundError")
+    assert found.line("xz", "decode", found.median([measured]), 10).startswith(
+        "| xz | decode | failed: FileNotFoundError"
+    )

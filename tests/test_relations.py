@@ -35,7 +35,9 @@ def lattices_of(table: Table, bound: str) -> dict[str, Lattice]:
     for column in table.columns:
         statistics = Statistics(column.dtype)
         statistics.update(table.data[column.name].reshape(-1))
-        out[column.name] = resolve(column, Bound.parse(bound if column.is_float else "lossless"), statistics)
+        out[column.name] = resolve(
+            column, Bound.parse(bound if column.is_float else "lossless"), statistics
+        )
     return out
 
 
@@ -66,7 +68,9 @@ def angle(x: np.ndarray) -> np.ndarray:
 
 
 def terms_of(prediction: Prediction) -> dict[tuple[str, ...], tuple[str, float]]:
-    return {tuple(p.column for p in t.inputs): (t.function, t.coefficient) for t in prediction.terms}
+    return {
+        tuple(p.column for p in t.inputs): (t.function, t.coefficient) for t in prediction.terms
+    }
 
 
 class Made:
@@ -89,7 +93,9 @@ class Made:
         whole = decode_chunk(self.data, "Events", n, self.coding)
         for column in self.table.columns:
             lattice = self.lattices[column.name]
-            assert lattice.bound.holds(self.table[column.name], whole[column.name]).all(), column.name
+            assert lattice.bound.holds(self.table[column.name], whole[column.name]).all(), (
+                column.name
+            )
             alone = decode_chunk(self.data, "Events", n, self.coding, [column.name])
             assert difference(alone, whole.read([column.name], 0, n)) is None, column.name
 
@@ -104,23 +110,35 @@ def copies() -> Table:
     a = f4(rng.normal(size=EVENTS))
     a[::9], a[5::50], a[7::40] = np.nan, np.inf, -0.0
     n = rng.integers(0, 5, EVENTS).astype("int32")
-    return table_of(noise=f4(rng.normal(size=EVENTS)), a=a, again=a.copy(), n=n, n64=n.astype("int64"))
+    return table_of(
+        noise=f4(rng.normal(size=EVENTS)), a=a, again=a.copy(), n=n, n64=n.astype("int64")
+    )
 
 
 def sums() -> Table:
     rng = np.random.default_rng(2)
     parts = rng.poisson(6, (3, EVENTS)).astype("int32")
     other = rng.poisson(9, EVENTS).astype("int32")
-    return table_of(ne=parts[0], nmu=parts[1], other=other, ntau=parts[2], nlep=parts[0] + parts[1] + parts[2])
+    return table_of(
+        ne=parts[0], nmu=parts[1], other=other, ntau=parts[2], nlep=parts[0] + parts[1] + parts[2]
+    )
 
 
 def momenta(*targets: str, prefix: str = "") -> Table:
     """One object as pt, eta, phi and m, and what follows from them."""
     rng = np.random.default_rng(3)
-    pt, eta, phi = rng.exponential(40, EVENTS) + 5, rng.normal(0, 1.5, EVENTS).clip(-5, 5), rng.uniform(-3.14, 3.14, EVENTS)
+    pt, eta, phi = (
+        rng.exponential(40, EVENTS) + 5,
+        rng.normal(0, 1.5, EVENTS).clip(-5, 5),
+        rng.uniform(-3.14, 3.14, EVENTS),
+    )
     made = {"pt": f4(pt), "eta": f4(eta), "phi": f4(phi), "m": f4(rng.exponential(5, EVENTS))}
     pt, eta, phi, m = (x.astype("float64") for x in made.values())
-    follow = {"e": np.sqrt((pt * np.cosh(eta)) ** 2 + m**2), "px": pt * np.cos(phi), "py": pt * np.sin(phi)}
+    follow = {
+        "e": np.sqrt((pt * np.cosh(eta)) ** 2 + m**2),
+        "px": pt * np.cos(phi),
+        "py": pt * np.sin(phi),
+    }
     follow |= {"pz": pt * np.sinh(eta), "p": pt * np.cosh(eta)}
     made |= {name: f4(follow[name]) for name in targets}
     return table_of(**{prefix + name: x for name, x in made.items()})
@@ -139,18 +157,29 @@ def angles() -> Table:
 def matched() -> Table:
     """Jets point to generated jets by their index; some to none, and one to no object at all."""
     rng = np.random.default_rng(5)
-    gens, jets = rng.integers(0, 4, EVENTS).astype("int32"), rng.integers(0, 5, EVENTS).astype("int32")
+    gens, jets = (
+        rng.integers(0, 4, EVENTS).astype("int32"),
+        rng.integers(0, 5, EVENTS).astype("int32"),
+    )
     event = np.repeat(np.arange(EVENTS), jets)
     number = rng.integers(-1, 4, len(event))
     number = np.where(number < gens[event], number, -1)
     gen_pt = f4(rng.exponential(30, gens.sum()) + 10)
     begin = np.cumsum(gens) - gens
     target = gen_pt[np.where(number >= 0, begin[event] + number, 0)]
-    pt = np.where(number >= 0, target * rng.normal(1, 0.002, len(event)), rng.exponential(30, len(event)) + 10)
+    pt = np.where(
+        number >= 0, target * rng.normal(1, 0.002, len(event)), rng.exponential(30, len(event)) + 10
+    )
     number = number.astype("int32")
     number[7] = 99
     counters = {"GenJet_pt": "nGenJet", "Jet_pt": "nJet", "Jet_genJetIdx": "nJet"}
-    data = {"nGenJet": gens, "nJet": jets, "Jet_pt": f4(pt), "Jet_genJetIdx": number, "GenJet_pt": gen_pt}
+    data = {
+        "nGenJet": gens,
+        "nJet": jets,
+        "Jet_pt": f4(pt),
+        "Jet_genJetIdx": number,
+        "GenJet_pt": gen_pt,
+    }
     return table_of(counters, **data)
 
 
@@ -192,7 +221,11 @@ class TestFound:
     def test_a_sum_of_counts(self, made: dict[str, Made]) -> None:
         found = made["sums"].found
         assert set(found) == {"nlep"}
-        assert terms_of(found["nlep"]) == {("ne",): ("x", 1.0), ("nmu",): ("x", 1.0), ("ntau",): ("x", 1.0)}
+        assert terms_of(found["nlep"]) == {
+            ("ne",): ("x", 1.0),
+            ("nmu",): ("x", 1.0),
+            ("ntau",): ("x", 1.0),
+        }
 
     @pytest.mark.parametrize(
         ("target", "inputs", "function"),
@@ -205,17 +238,24 @@ class TestFound:
     )
     @pytest.mark.parametrize("prefix", ["", "Jet_", "lep.", "mu"])
     @pytest.mark.parametrize("bound", ["lossless", "rel:1e-4"])
-    def test_kinematics_by_name(self, target: str, inputs: tuple[str, ...], function: str, prefix: str, bound: str) -> None:
+    def test_kinematics_by_name(
+        self, target: str, inputs: tuple[str, ...], function: str, prefix: str, bound: str
+    ) -> None:
         table = momenta(target, prefix=prefix)
         found = find_predictions(table, lattices_of(table, bound))
         assert set(found) == {prefix + target}
-        assert terms_of(found[prefix + target]) == {tuple(prefix + i for i in inputs): (function, 1.0)}
+        assert terms_of(found[prefix + target]) == {
+            tuple(prefix + i for i in inputs): (function, 1.0)
+        }
 
     def test_components_in_either_direction(self) -> None:
         """pz follows from pt and eta, and eta from pt and pz: one of them is found."""
         table = momenta("pz")
         found = find_predictions(table, lattices_of(table, "lossless"))
-        ways = {"pz": {("pt", "eta"): ("pt sinh eta", 1.0)}, "eta": {("pt", "pz"): ("pseudorapidity", 1.0)}}
+        ways = {
+            "pz": {("pt", "eta"): ("pt sinh eta", 1.0)},
+            "eta": {("pt", "pz"): ("pseudorapidity", 1.0)},
+        }
         assert len(found) == 1
         assert all(terms_of(p) == ways[name] for name, p in found.items())
 
@@ -236,7 +276,9 @@ class TestFound:
 
     def test_a_reference_through_an_index(self, made: dict[str, Made]) -> None:
         found = made["matched"].found
-        assert found["Jet_pt"].terms == (Term(1.0, "x", (Parent("reference", "GenJet_pt", "Jet_genJetIdx"),)),)
+        assert found["Jet_pt"].terms == (
+            Term(1.0, "x", (Parent("reference", "GenJet_pt", "Jet_genJetIdx"),)),
+        )
 
     def test_the_leading_angle_of_a_collection(self, made: dict[str, Made]) -> None:
         found = made["shower"].found
@@ -257,30 +299,41 @@ class TestNotFound:
         counts = rng.integers(0, 4, EVENTS).astype("int32")
         event = {n: f4(rng.normal(50, 9, EVENTS)) for n in ("pt", "eta", "m", "e", "x", "y")}
         jets = {f"Jet_{n}": f4(rng.normal(50, 9, counts.sum())) for n in ("pt", "px", "phi", "z")}
-        whole = {"k": rng.integers(0, 99, EVENTS).astype("int16"), "l": rng.integers(0, 99, EVENTS).astype("int16")}
+        whole = {
+            "k": rng.integers(0, 99, EVENTS).astype("int16"),
+            "l": rng.integers(0, 99, EVENTS).astype("int16"),
+        }
         table = table_of(dict.fromkeys(jets, "nJet"), nJet=counts, **event, **whole, **jets)
         assert find_predictions(table, lattices_of(table, "abs:1e-2")) == {}
 
     def test_angles_that_lie_anywhere(self) -> None:
         rng = np.random.default_rng(0)
-        table = table_of(a_phi=angle(rng.uniform(-4, 4, EVENTS)), b_phi=angle(rng.uniform(-np.pi, np.pi, EVENTS)))
+        table = table_of(
+            a_phi=angle(rng.uniform(-4, 4, EVENTS)), b_phi=angle(rng.uniform(-np.pi, np.pi, EVENTS))
+        )
         assert "b_phi" not in find_predictions(table, lattices_of(table, "abs:1e-3"))
 
     @pytest.mark.parametrize("rows", [0, 1, 2, 30])
     def test_tables_of_few_rows(self, rows: int) -> None:
         rng = np.random.default_rng(rows)
         a = f4(rng.normal(size=rows))
-        table = table_of(a=a, b=f4(rng.normal(size=rows)), n=rng.integers(0, 3, rows).astype("int8"))
+        table = table_of(
+            a=a, b=f4(rng.normal(size=rows)), n=rng.integers(0, 3, rows).astype("int8")
+        )
         assert find_predictions(table, lattices_of(table, "abs:1e-3")) == {}
 
     def test_constants_and_ids_are_no_copies(self) -> None:
         run = np.arange(EVENTS, dtype="uint32")
-        table = table_of(one=np.ones(EVENTS, "int8"), two=np.ones(EVENTS, "int8"), run=run, event=run.copy())
+        table = table_of(
+            one=np.ones(EVENTS, "int8"), two=np.ones(EVENTS, "int8"), run=run, event=run.copy()
+        )
         assert find_predictions(table, lattices_of(table, "lossless")) == {}
 
 
 def reads(found: Relations) -> dict[str, set[str]]:
-    return {n: {c for p in f.inputs for c in (p.column, p.through) if c} - {n} for n, f in found.items()}
+    return {
+        n: {c for p in f.inputs for c in (p.column, p.through) if c} - {n} for n, f in found.items()
+    }
 
 
 class TestOrder:
@@ -314,13 +367,18 @@ class TestOrder:
         table = matched()
         order = [c.name for c in decoding_order(table.columns, {})]
         assert order.index("Jet_genJetIdx") < order.index("Jet_pt")
-        pairs = [(t.name, [o.name for o in others]) for t, others in references(table.columns, table.column("Jet_pt"))]
+        pairs = [
+            (t.name, [o.name for o in others])
+            for t, others in references(table.columns, table.column("Jet_pt"))
+        ]
         assert pairs == [("Jet_genJetIdx", ["GenJet_pt"])]
         assert list(references(table.columns, table.column("GenJet_pt"))) == []
 
 
 NEXT_TO_NOTHING = 40  # bytes: a constant residual, or a few rows beside it
-DEPENDENT = [(name, column) for name, (_, _, columns) in TABLES.items() for column in sorted(columns)]
+DEPENDENT = [
+    (name, column) for name, (_, _, columns) in TABLES.items() for column in sorted(columns)
+]
 
 
 class TestCoded:
@@ -337,8 +395,12 @@ class TestCoded:
         assert [c.name for c in alone.columns] == [c for c in (counter, column) if c]
         assert difference(alone, whole.read([column], 0, m.table.num_entries)) is None
 
-    @pytest.mark.parametrize(("name", "column"), [p for p in DEPENDENT if p[0] in ("copies", "sums", "copies lossless")])
-    def test_exact_relations_cost_next_to_nothing(self, made: dict[str, Made], name: str, column: str) -> None:
+    @pytest.mark.parametrize(
+        ("name", "column"), [p for p in DEPENDENT if p[0] in ("copies", "sums", "copies lossless")]
+    )
+    def test_exact_relations_cost_next_to_nothing(
+        self, made: dict[str, Made], name: str, column: str
+    ) -> None:
         stored = made[name].stored[column]
         assert stored.residual
         assert len(stored.payload) <= NEXT_TO_NOTHING
@@ -354,13 +416,17 @@ class TestCoded:
             ("matched", "Jet_pt", 0.95),
         ],
     )
-    def test_near_relations_cost_less(self, made: dict[str, Made], name: str, column: str, share: float) -> None:
+    def test_near_relations_cost_less(
+        self, made: dict[str, Made], name: str, column: str, share: float
+    ) -> None:
         stored = made[name].stored[column]
         assert stored.residual
         assert len(stored) < share * made[name].bytes_without(column)
 
     @pytest.mark.parametrize("name", TABLES)
-    def test_the_flow_chosen_without_training_is_a_model(self, made: dict[str, Made], name: str) -> None:
+    def test_the_flow_chosen_without_training_is_a_model(
+        self, made: dict[str, Made], name: str
+    ) -> None:
         """Relations pay for their bytes of the model, or are left out; what is chosen packs and codes."""
         m = made[name]
         flow = choose(make_plan(m.table, m.lattices, m.found), {})
@@ -368,7 +434,9 @@ class TestCoded:
         again = unpack_flow(pack_flow(flow, m.table.columns), m.table.columns)
         coding = TableCoding(m.table.columns, m.lattices, again)
         data = encode_chunk(m.table, coding)
-        assert {n for n, s in methods(data, m.table.columns).items() if s.residual} >= TABLES[name][2] - {"part_phi"}
+        assert {n for n, s in methods(data, m.table.columns).items() if s.residual} >= TABLES[name][
+            2
+        ] - {"part_phi"}
         whole = decode_chunk(m.data, "Events", m.table.num_entries, m.coding)
         assert difference(decode_chunk(data, "Events", m.table.num_entries, coding), whole) is None
         if name != "shower":  # in stored order its neighbours tell pcodec as much

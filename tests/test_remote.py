@@ -26,7 +26,7 @@ from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.runtime.progress import silent
-from flowtuple.training.lattices import prepare
+from flowtuple.training.lattices import resolve_tables
 from flowtuple.training.write_events import add_models, description
 
 EVENTS, STEP = 25_000, 500
@@ -49,13 +49,17 @@ def events(seed: int, count: int) -> dict[str, Any]:
 def write_large_model(path: Path) -> None:
     """A model as large as those of real data: b follows a, the network of c is mere ballast."""
     table = dataset_from_memory(events(1, 5000)).tables["events"]
-    (prepared,) = prepare(Dataset("by hand", {"events": table}), {"[abc]": "abs:0.01"}, silent)
+    (prepared,) = resolve_tables(
+        Dataset("by hand", {"events": table}), {"[abc]": "abs:0.01"}, silent
+    )
     parents = {"b": (Parent("row", "a"),), "c": (Parent("row", "a"), Parent("row", "b"))}
     flow, draw = make_flow(table, prepared.coding, parents), np.random.default_rng(1)
     symbols = flow.columns["c"].bins.symbols
     first = Layer(draw.integers(-90, 91, (450, 3)).astype(np.int8), np.full(450, 7, np.uint8))
     middle = Layer(draw.integers(-90, 91, (200, 451)).astype(np.int8), np.full(200, 13, np.uint8))
-    last = Layer(draw.integers(-90, 91, (symbols, 201)).astype(np.int8), np.full(symbols, 12, np.uint8))
+    last = Layer(
+        draw.integers(-90, 91, (symbols, 201)).astype(np.int8), np.full(symbols, 12, np.uint8)
+    )
     ballast = replace(flow.columns["c"], network=Network((first, middle, last)))
     flow = replace(flow, columns={**flow.columns, "c": ballast})
     prepared = replace(prepared, coding=replace(prepared.coding, flow=flow))
@@ -91,7 +95,10 @@ class Served(BaseHTTPRequestHandler):
         self.begin(404 if self.trouble == "404" else 200, len(self.content), "HEAD", 0)
 
     def do_GET(self) -> None:
-        first, last = (int(n) for n in self.headers.get("Range", f"bytes=0-{len(self.content) - 1}")[6:].split("-"))
+        first, last = (
+            int(n)
+            for n in self.headers.get("Range", f"bytes=0-{len(self.content) - 1}")[6:].split("-")
+        )
         if self.trouble == "no ranges":
             first, last = 0, len(self.content) - 1
         data = self.content[first : last + 1]
@@ -129,15 +136,23 @@ def served(path: Path) -> Iterator[tuple[str, type[Served]]]:
 class TestRemote:
     @pytest.mark.parametrize("start", [0, 12_000, 12_345, EVENTS - 1000])
     @pytest.mark.parametrize("column", ["a", "b", "Jet_pt"])
-    def test_some_events_of_a_column_take_few_requests(self, path: Path, served: Any, column: str, start: int) -> None:
+    def test_some_events_of_a_column_take_few_requests(
+        self, path: Path, served: Any, column: str, start: int
+    ) -> None:
         url, handler = served
         with ft.open(url) as remote, ft.open(path) as local:
             found = remote[column, start : start + 1000]
             sections = [s for s in local.sections if s.kind is SectionKind.CHUNK]
             assert ak.array_equal(found, local[column, start : start + 1000])
-        touched = [c for k, c in enumerate(sections) if k * STEP < start + 1000 and k * STEP + STEP > start]
+        touched = [
+            c for k, c in enumerate(sections) if k * STEP < start + 1000 and k * STEP + STEP > start
+        ]
         gets = [(first, length) for verb, first, length in handler.asked if verb == "GET"]
-        others = [get for get in gets if not any(c.offset <= get[0] < c.stop for c in touched) or get[0] == 0]
+        others = [
+            get
+            for get in gets
+            if not any(c.offset <= get[0] < c.stop for c in touched) or get[0] == 0
+        ]
         assert sum(verb == "HEAD" for verb, *_ in handler.asked) <= 1
         assert len(others) <= 3
         assert len(gets) <= 3 + len(touched)
@@ -146,11 +161,19 @@ class TestRemote:
     def test_reads_as_on_disk(self, path: Path, served: Any) -> None:
         with ft.open(served[0]) as remote, ft.open(path) as local:
             assert difference(read_all(remote.table()), read_all(local.table())) is None
-            assert (remote.meta, remote.sections, remote.size) == (local.meta, local.sections, local.size)
+            assert (remote.meta, remote.sections, remote.size) == (
+                local.meta,
+                local.sections,
+                local.size,
+            )
 
     @pytest.mark.parametrize(
         ("trouble", "message"),
-        [("500", r"cannot be read \(.*500.*\)"), ("cut", r"cannot be read \("), ("no ranges", "by ranges")],
+        [
+            ("500", r"cannot be read \(.*500.*\)"),
+            ("cut", r"cannot be read \("),
+            ("no ranges", "by ranges"),
+        ],
     )
     def test_server_that_fails(self, served: Any, trouble: str, message: str) -> None:
         url, handler = served
@@ -176,12 +199,16 @@ class TestRemote:
                 file["a"]
 
     def test_server_that_is_gone(self, path: Path) -> None:
-        with pytest.raises(InvalidArgument, match=r"^http://127\.0\.0\.1:9/events\.ftup: cannot be read \(.*\)$"):
+        with pytest.raises(
+            InvalidArgument, match=r"^http://127\.0\.0\.1:9/events\.ftup: cannot be read \(.*\)$"
+        ):
             ft.open("http://127.0.0.1:9/events.ftup")
 
     def test_file_that_is_not_there(self, served: Any) -> None:
         served[1].trouble = "404"
-        with pytest.raises(InvalidArgument, match=r"^http://127\.0\.0\.1:\d+/events\.ftup: no such file$"):
+        with pytest.raises(
+            InvalidArgument, match=r"^http://127\.0\.0\.1:\d+/events\.ftup: no such file$"
+        ):
             ft.open(served[0])
 
     def test_threads_share_a_handle(self, path: Path, served: Any) -> None:
@@ -191,8 +218,15 @@ class TestRemote:
 def read_in_threads(place: str | Path, path: Path, count: int) -> None:
     """Other columns and events in each of eight threads."""
     draw = np.random.default_rng(3)
-    with ft.open(place, workers=2) as file, ft.open(path, workers=1) as local, ThreadPoolExecutor(8) as pool:
-        jobs = [(COLUMNS[int(draw.integers(5))], *sorted(draw.integers(0, EVENTS, 2).tolist())) for _ in range(count)]
+    with (
+        ft.open(place, workers=2) as file,
+        ft.open(path, workers=1) as local,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        jobs = [
+            (COLUMNS[int(draw.integers(5))], *sorted(draw.integers(0, EVENTS, 2).tolist()))
+            for _ in range(count)
+        ]
         jobs = [(name, start, min(stop, start + 2000)) for name, start, stop in jobs]
         found = list(pool.map(lambda job: file[job[0], job[1] : job[2]], jobs))
         for (name, start, stop), values in zip(jobs, found, strict=True):
@@ -219,7 +253,10 @@ def test_two_processes_read_a_file(path: Path) -> None:
         "    print(float(ak.sum(f['b'])), float(ak.sum(f['Jet_pt', 5000:])))"
     )
     running = [
-        subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
     ]
     told = [process.communicate(timeout=600)[0] for process in running]
     with ft.open(path) as file:

@@ -25,7 +25,13 @@ from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.io import root_pages
 from flowtuple.io.root import open_dataset, root_changes
 from flowtuple.io.root_baskets import c_strings, counted_lists
-from flowtuple.io.root_interpretation import HiddenError, _leaf_list, as_read, interpretation_of, type_name
+from flowtuple.io.root_interpretation import (
+    HiddenError,
+    _leaf_list,
+    as_read,
+    interpretation_of,
+    type_name,
+)
 from flowtuple.io.root_pages import Pages
 from flowtuple.io.root_said import describe
 from flowtuple.io.root_tree import _walk
@@ -65,7 +71,13 @@ def ntuple(path: Path, array: ak.Array, name: str = "nt") -> Path:
     return path
 
 
-def fail_for(monkeypatch: pytest.MonkeyPatch, kind: type, name: str, error: Exception, basket: int | None = None) -> None:
+def fail_for(
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type,
+    name: str,
+    error: Exception,
+    basket: int | None = None,
+) -> None:
     """Let uproot raise an error when it decodes a branch, or one basket of it."""
     decode = kind.basket_array
 
@@ -84,7 +96,10 @@ def numbers(start: float) -> np.ndarray:
 class TestRepeatedNames:
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
-        made = tree(tmp_path / "a.root", {"aa_x": numbers(0), "bb_x": numbers(100), "y": numbers(7), "cc_x": numbers(200)})
+        made = tree(
+            tmp_path / "a.root",
+            {"aa_x": numbers(0), "bb_x": numbers(100), "y": numbers(7), "cc_x": numbers(200)},
+        )
         return renamed(made, bb_x="aa_x", cc_x="aa_x")
 
     def test_every_branch_has_its_values(self, path: Path) -> None:
@@ -110,10 +125,18 @@ class TestRepeatedNames:
         content = made.read_bytes().replace(b"\x01w", b"\x01u").replace(b"\x03w/F", b"\x03u/F")
         made.write_bytes(content)
         table = read_all(opened(made).table("t"))
-        assert {c.name: float(table[c.name][0]) for c in table.columns} == {"u": 0, "u_3": 1, "u_2": 2}
+        assert {c.name: float(table[c.name][0]) for c in table.columns} == {
+            "u": 0,
+            "u_3": 1,
+            "u_2": 2,
+        }
 
     def test_slashes_in_names(self, tmp_path: Path) -> None:
-        made = renamed(tree(tmp_path / "a.root", {"a_b": numbers(0), "_lead": numbers(1)}), a_b="a/b", _lead="/lead")
+        made = renamed(
+            tree(tmp_path / "a.root", {"a_b": numbers(0), "_lead": numbers(1)}),
+            a_b="a/b",
+            _lead="/lead",
+        )
         table = read_all(opened(made).table("t"))
         assert np.array_equal(table["a/b"], numbers(0))
         assert np.array_equal(table["/lead"], numbers(1))
@@ -155,13 +178,17 @@ class TestUndecodable:
         assert dataset.refused == {"t/word": "uproot cannot decode its type char*"}
         assert [c.name for c in dataset.table("t").columns] == ["x"]
 
-    def test_too_little_memory_is_no_fault_of_a_branch(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_little_memory_is_no_fault_of_a_branch(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = with_words(tmp_path / "a.root", monkeypatch)
         fail_for(monkeypatch, uproot.AsStrings, "word", MemoryError("of decoding"))
         with pytest.raises(MemoryError, match="of decoding"):
             opened(path)
 
-    def test_too_little_memory_while_reading(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_little_memory_while_reading(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         source = opened(tree(tmp_path / "a.root", {"x": numbers(0)})).table("t")
         fail_for(monkeypatch, uproot.AsDtype, "x", MemoryError("of decoding"))
         with pytest.raises(MemoryError, match="of decoding"):
@@ -179,7 +206,9 @@ class TestUndecodable:
         with pytest.raises(MemoryError, match=where):
             ask(branch)
 
-    def test_too_little_memory_for_a_tree_or_its_lists(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_little_memory_for_a_tree_or_its_lists(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = tree(tmp_path / "a.root", {"x": numbers(0)})
         get = uproot.reading.ReadOnlyKey.get
 
@@ -192,7 +221,9 @@ class TestUndecodable:
         with pytest.raises(MemoryError, match="of the tree"):
             opened(path)
 
-    def test_too_little_memory_for_a_field(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_little_memory_for_a_field(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = ntuple(tmp_path / "a.root", ak.Array({"x": [1, 2]}))
 
         def fail(*_: Any, **__: Any) -> Any:
@@ -211,7 +242,9 @@ class TestUndecodable:
             (uproot.AsGrouped(None, {}), ["jets/pt"]),
         ],
     )
-    def test_branches_above_others_with_values_are_not_passed_over(self, interpretation: Any, paths: list[str]) -> None:
+    def test_branches_above_others_with_values_are_not_passed_over(
+        self, interpretation: Any, paths: list[str]
+    ) -> None:
         class Above(SimpleNamespace):
             @property
             def interpretation(self) -> Any:
@@ -238,27 +271,36 @@ class TestUndecodable:
             for k in range(3):
                 made.extend({"x": numbers(k), "word": ["a"] * N})
         fail_for(monkeypatch, uproot.AsStrings, "word", ValueError("no"), basket=2)
-        monkeypatch.setattr("flowtuple.io.root_tree.TreeAccess._decoded_here", lambda self, path: False)
+        monkeypatch.setattr(
+            "flowtuple.io.root_tree.TreeAccess._decoded_here", lambda self, path: False
+        )
         assert list(opened(tmp_path / "a.root").refused) == ["t/word"]
 
-    def test_a_later_failure_names_its_column(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_later_failure_names_its_column(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = tree(tmp_path / "a.root", {"x": numbers(0), "bad": numbers(1), "y": numbers(2)})
         fail_for(monkeypatch, uproot.AsDtype, "bad", IndexError("no"))
         dataset = opened(path)
         with pytest.raises(
-            Unsupported, match=r"a\.root: tree 't'.*cannot decode column 'bad'; leave it out with --exclude 'bad'"
+            Unsupported,
+            match=r"a\.root: tree 't'.*cannot decode column 'bad'; leave it out with --exclude 'bad'",
         ):
             read_all(dataset.table("t"))
         rest = read_all(select(dataset, exclude=["bad"]).table("t"))
         assert [c.name for c in rest.columns] == ["x", "y"]
 
-    def test_lists_that_fail_in_the_scan_can_be_excluded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_lists_that_fail_in_the_scan_can_be_excluded(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         arrays = {name: ak.Array([[k], [], [1, 2]]) for k, name in enumerate(("a", "b", "c"))}
         with uproot.recreate(tmp_path / "a.root") as file:
             made = file.mktree("t", dict.fromkeys(arrays, "var * int64"))
             for _ in range(5):
                 made.extend(arrays)
-        monkeypatch.setattr(uproot.TBranch, "count_branch", None)  # as a std::vector, which uproot cannot write
+        monkeypatch.setattr(
+            uproot.TBranch, "count_branch", None
+        )  # as a std::vector, which uproot cannot write
         fail_for(monkeypatch, uproot.AsJagged, "b", ValueError("no"), basket=1)
         dataset = opened(tmp_path / "a.root")
         with pytest.raises(Unsupported, match="cannot decode column 'b'"):
@@ -277,10 +319,15 @@ class TestUndecodable:
         content = bytearray(path.read_bytes())
         content[start + 500 : start + 2500] = bytes(2000)
         path.write_bytes(content)
-        with pytest.raises(Corrupt, match=r"column 'y' is damaged; fetch the file again, or leave it out with --exclude 'y'"):
+        with pytest.raises(
+            Corrupt,
+            match=r"column 'y' is damaged; fetch the file again, or leave it out with --exclude 'y'",
+        ):
             read_all(opened(path).table("t"))
 
-    def test_bits_of_referenced_objects_are_read_in_full(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_bits_of_referenced_objects_are_read_in_full(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         with uproot.recreate(tmp_path / "a.root") as file:
             made = file.mktree("t", {"x": "float32", "fBits": "uint32"})
             for k in range(4):
@@ -288,10 +335,16 @@ class TestUndecodable:
         fail_for(monkeypatch, uproot.AsDtype, "fBits", ValueError("no"), basket=2)
         assert list(opened(tmp_path / "a.root").refused) == ["t/fBits"]
 
-    def test_a_tree_without_readable_branch_says_why(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_tree_without_readable_branch_says_why(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = tree(tmp_path / "a.root", {"fBits": np.arange(N, dtype="uint32")})
         fail_for(monkeypatch, uproot.AsDtype, "fBits", ValueError("no"))
-        assert opened(path).refused["t"].startswith("the tree has no branch that can be read; t/fBits: uproot cannot")
+        assert (
+            opened(path)
+            .refused["t"]
+            .startswith("the tree has no branch that can be read; t/fBits: uproot cannot")
+        )
 
 
 def pretend_interpretation(monkeypatch: pytest.MonkeyPatch, name: str, interpretation: Any) -> None:
@@ -305,7 +358,9 @@ def pretend_interpretation(monkeypatch: pytest.MonkeyPatch, name: str, interpret
 
 
 class TestStructures:
-    def test_leaf_list_with_a_fixed_array(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_leaf_list_with_a_fixed_array(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         values = np.arange(4 * N, dtype="int32").reshape(N, 4)
         with uproot.recreate(tmp_path / "a.root") as file:
             file.mktree("t", {"hit": np.dtype(("i4", (4,)))}).extend({"hit": values})
@@ -316,7 +371,9 @@ class TestStructures:
         assert np.array_equal(table["hit_time"], values[:, 3])
 
     def test_members_that_uproot_hides_are_no_columns(self) -> None:
-        inner = ak.forms.RecordForm([ak.forms.NumpyForm("uint8"), ak.forms.NumpyForm("int32")], ["@fBits", "ref"])
+        inner = ak.forms.RecordForm(
+            [ak.forms.NumpyForm("uint8"), ak.forms.NumpyForm("int32")], ["@fBits", "ref"]
+        )
         shown = ak.forms.RecordForm([ak.forms.NumpyForm("int32")], ["ref"])
         lists = ak.forms.ListOffsetForm("i64", inner)
         assert as_read(lists, ak.forms.ListOffsetForm("i64", shown)).content.fields == ["ref"]
@@ -335,7 +392,9 @@ class TestStructures:
         interpretation = uproot.AsStridedObjects(model, members, "AuxContainerBase")
         monkeypatch.setattr(uproot.AsStridedObjects, "typename", "AuxContainerBase")
         pretend_interpretation(monkeypatch, "Aux.", interpretation)
-        assert opened(path).refused == {"t/Aux.": "it is empty: AuxContainerBase has no members of its own"}
+        assert opened(path).refused == {
+            "t/Aux.": "it is empty: AuxContainerBase has no members of its own"
+        }
 
     def test_bools_of_any_byte_are_true(self, tmp_path: Path) -> None:
         flag = np.tile(np.array([0, 1, 2, 113], "u1"), N // 4).view("?")
@@ -343,7 +402,12 @@ class TestStructures:
         table = read_all(opened(path).table("t"))
         assert table["flag"].view("u1").tolist() == [0, 1, 1, 1] * (N // 4)
         compress(path, tmp_path / "a.ftup", effort="fast")
-        assert ak.to_numpy(decompress(tmp_path / "a.ftup")["flag"]).view("u1").tolist() == [0, 1, 1, 1] * (N // 4)
+        assert ak.to_numpy(decompress(tmp_path / "a.ftup")["flag"]).view("u1").tolist() == [
+            0,
+            1,
+            1,
+            1,
+        ] * (N // 4)
         assert sum(c.violations for c in verify(path, tmp_path / "a.ftup")) == 0
 
 
@@ -363,7 +427,9 @@ def stub_branch(baskets: list[Any], counts: list[int] | None = None, content: An
 
 
 def stub_basket(entries: int, data: bytes, offsets: list[int] | None = None) -> Any:
-    return SimpleNamespace(num_entries=entries, data=np.frombuffer(data, "u1"), byte_offsets=offsets)
+    return SimpleNamespace(
+        num_entries=entries, data=np.frombuffer(data, "u1"), byte_offsets=offsets
+    )
 
 
 class TestBaskets:
@@ -412,7 +478,9 @@ def nested() -> ak.Array:
             "word": [f"w{k % 7}" * (k % 3) for k in range(n)],
             "fixed": ak.to_regular(ak.Array(np.arange(3 * n).reshape(n, 3))),
             "rec": ak.zip({"a": np.arange(n), "b": np.arange(n, dtype="f4")}),
-            "jets": ak.unflatten(ak.zip({"pt": np.arange(total, dtype="f4"), "n": np.arange(total)}), counts),
+            "jets": ak.unflatten(
+                ak.zip({"pt": np.arange(total, dtype="f4"), "n": np.arange(total)}), counts
+            ),
             "maybe": ak.from_iter([None if k % 5 == 0 else k for k in range(n)]),
         }
     )
@@ -439,19 +507,32 @@ class TestNTuples:
         assert full["maybe"].to_list() == original["maybe"].to_list()
         names = [c.name for c in source.columns]
         for start, stop in [(0, 1), (199, 201), (150, 400), (350, 500), (10, 10), (499, 500)]:
-            assert difference(source.read(names, start, stop), full.read(names, start, stop)) is None
+            assert (
+                difference(source.read(names, start, stop), full.read(names, start, stop)) is None
+            )
 
     def test_variants_and_empty_structs_are_named(self, tmp_path: Path) -> None:
-        array = ak.Array({"x": [1, 2], "u": ak.from_iter([1, "two"]), "e": ak.Array([{}, {}]), "v": ak.from_iter([[1], ["a"]])})
+        array = ak.Array(
+            {
+                "x": [1, 2],
+                "u": ak.from_iter([1, "two"]),
+                "e": ak.Array([{}, {}]),
+                "v": ak.from_iter([[1], ["a"]]),
+            }
+        )
         dataset = opened(ntuple(tmp_path / "a.root", array))
         assert set(dataset.refused) == {"nt/u", "nt/e", "nt/v"}
         assert "variant" in dataset.refused["nt/u"]
         assert dataset.refused["nt/u"] == dataset.refused["nt/v"]
         assert dataset.refused["nt/e"] == "it holds a struct without members"
-        compress(tmp_path / "a.root", tmp_path / "a.ftup", effort="fast", selection=Selection(drop=True))
+        compress(
+            tmp_path / "a.root", tmp_path / "a.ftup", effort="fast", selection=Selection(drop=True)
+        )
         assert decompress(tmp_path / "a.ftup")["x"].to_list() == [1, 2]
 
-    def test_a_field_that_fails_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_field_that_fails_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = ntuple(tmp_path / "a.root", ak.Array({"x": [1, 2], "y": [3, 4]}))
         form = uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.field_form
 
@@ -462,9 +543,13 @@ class TestNTuples:
 
         monkeypatch.setattr("uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.field_form", pretend)
         refused = opened(path).refused
-        assert refused == {"nt/y": "uproot does not read fields that ROOT stores unsplit, of type std::int64_t"}
+        assert refused == {
+            "nt/y": "uproot does not read fields that ROOT stores unsplit, of type std::int64_t"
+        }
 
-    def test_opening_reads_no_page_and_searches_no_field(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_opening_reads_no_page_and_searches_no_field(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         array = ak.Array({f"c{k}": np.arange(3) for k in range(300)})
         path = ntuple(tmp_path / "a.root", array)
 
@@ -476,13 +561,17 @@ class TestNTuples:
         monkeypatch.setattr(uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple, "read_page", refuse)
         assert len(opened(path).table("nt").columns) == 300
 
-    def test_each_page_is_decoded_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_each_page_is_decoded_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         n = 100_000
         path = ntuple(tmp_path / "a.root", ak.Array({"x": np.ones(n, "i2"), "y": np.arange(n)}))
         source = opened(path).table("nt")
         calls: list[Any] = []
         decoded = Pages._decoded
-        monkeypatch.setattr(Pages, "_decoded", lambda self, *page: calls.append(page) or decoded(self, *page))
+        monkeypatch.setattr(
+            Pages, "_decoded", lambda self, *page: calls.append(page) or decoded(self, *page)
+        )
         for start in range(0, n, 1000):
             part = source.read(["x", "y"], start, start + 1000)
             assert part["y"][0] == start
@@ -491,7 +580,9 @@ class TestNTuples:
         assert source.read(["y"], 5, 6)["y"].tolist() == [5]
         assert len(calls) == len(set(calls))
 
-    def test_pages_in_memory_are_bounded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_pages_in_memory_are_bounded(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = tmp_path / "a.root"
         with uproot.recreate(path) as file:
             made = file.mkrntuple("nt", ak.Array({"x": np.arange(1000)}))
@@ -501,7 +592,9 @@ class TestNTuples:
         with uproot.open(path) as file:
             pages = Pages(file["nt"])
             for cluster in range(20):
-                assert pages.elements(cluster, 0, 0, 3).tolist() == [1000 * cluster + k for k in range(3)]
+                assert pages.elements(cluster, 0, 0, 3).tolist() == [
+                    1000 * cluster + k for k in range(3)
+                ]
                 assert sum(page.nbytes for page in pages._cache.values()) == pages._bytes <= 20_000
 
     def test_columns_added_late_are_zero_before(self, tmp_path: Path) -> None:
@@ -520,15 +613,21 @@ class TestNTuples:
         checksum = xxhash.xxh3_64_intdigest(content).to_bytes(8, "little")
         stored = content + (checksum if is_whole else bytes(8))
         chunk = SimpleNamespace(raw_data=np.frombuffer(stored, "u1"))
-        made = SimpleNamespace(file=SimpleNamespace(source=SimpleNamespace(chunk=lambda start, stop: chunk)))
-        described = SimpleNamespace(has_checksum=True, locator=SimpleNamespace(offset=0, num_bytes=len(content)))
+        made = SimpleNamespace(
+            file=SimpleNamespace(source=SimpleNamespace(chunk=lambda start, stop: chunk))
+        )
+        described = SimpleNamespace(
+            has_checksum=True, locator=SimpleNamespace(offset=0, num_bytes=len(content))
+        )
         if is_whole:
             Pages(made)._check(described)
         else:
             with pytest.raises(ValueError, match="the checksum of a page differs"):
                 Pages(made)._check(described)
 
-    def test_a_damaged_page_names_its_column(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_damaged_page_names_its_column(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = ntuple(tmp_path / "a.root", ak.Array({"x": np.arange(10), "y": np.arange(10)}))
         read = uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.read_page
 
@@ -539,12 +638,21 @@ class TestNTuples:
 
         source = opened(path).table("nt")
         monkeypatch.setattr("uproot.models.RNTuple.Model_ROOT_3a3a_RNTuple.read_page", pretend)
-        with pytest.raises(Corrupt, match=r"tree 'nt', events 0 to 10: the data cannot be read: column 'y' is damaged"):
+        with pytest.raises(
+            Corrupt,
+            match=r"tree 'nt', events 0 to 10: the data cannot be read: column 'y' is damaged",
+        ):
             read_all(source)
 
-    @pytest.mark.parametrize(("error", "kind"), [(NotImplementedError("no"), Unsupported), (ValueError("no"), Corrupt)])
+    @pytest.mark.parametrize(
+        ("error", "kind"), [(NotImplementedError("no"), Unsupported), (ValueError("no"), Corrupt)]
+    )
     def test_damage_is_told_from_what_uproot_cannot_do(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception]
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        error: Exception,
+        kind: type[Exception],
     ) -> None:
         source = opened(ntuple(tmp_path / "a.root", ak.Array({"x": np.arange(10)}))).table("nt")
 
@@ -570,7 +678,9 @@ class TestCycles:
         dataset = opened(path)
         assert dataset.table("dir/t").num_entries == 3
         assert {(part.name, part.reason) for part in dataset.left_out} == {
-            (f"{name};{cycle}", f"an older cycle of {name}") for name in ("dir/t", "note") for cycle in (1, 2)
+            (f"{name};{cycle}", f"an older cycle of {name}")
+            for name in ("dir/t", "note")
+            for cycle in (1, 2)
         }
         assert dataset.refused == {}
 
@@ -585,7 +695,9 @@ class TestCycles:
         assert {part.name for part in result.left_out} == {"dir/t;2", "dir/t;1", "note;2", "note;1"}
         assert verify(path, tmp_path / "a.ftup").absent == ()
 
-    def test_those_of_what_is_refused_are_not(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_those_of_what_is_refused_are_not(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("flowtuple.io.root_objects._LARGEST", 1)
         dataset = opened(path)
         assert list(dataset.refused) == ["note"]
@@ -600,7 +712,9 @@ class TestObjects:
             file.mktree("t", {"x": "int32"}).extend({"x": np.arange(3, dtype="int32")})
         return tmp_path / "a.root"
 
-    def test_objects_are_carried_as_bytes_without_being_interpreted(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_objects_are_carried_as_bytes_without_being_interpreted(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         renamed(path, TObjString="TObjQtring")
         get = uproot.reading.ReadOnlyKey.get
 
@@ -625,19 +739,31 @@ class TestStorage:
     def test_titles_and_kinds(self, tmp_path: Path) -> None:
         path = tmp_path / "a.root"
         with uproot.recreate(path) as file:
-            file.mktree("with", {"x": "int32"}, title="of jets").extend({"x": np.arange(3, dtype="int32")})
+            file.mktree("with", {"x": "int32"}, title="of jets").extend(
+                {"x": np.arange(3, dtype="int32")}
+            )
             file.mktree("without", {"x": "int32"}).extend({"x": np.arange(3, dtype="int32")})
             file.mkrntuple("nt", ak.Array({"x": [1]}))
         assert opened(path).storage == {"with": {"title": "of jets"}, "nt": {"kind": "rntuple"}}
 
     def test_what_else_a_tree_says(self) -> None:
         def thing(kind: str, **members: Any) -> Any:
-            return SimpleNamespace(classname=kind, member=lambda name, none_if_missing=False: members.get(name))
+            return SimpleNamespace(
+                classname=kind, member=lambda name, none_if_missing=False: members.get(name)
+            )
 
-        info = [thing("TNamed", fName="gen", fTitle="pythia"), thing("TParameter<double>", fName="lumi", fVal=0.0), "words"]
+        info = [
+            thing("TNamed", fName="gen", fTitle="pythia"),
+            thing("TParameter<double>", fName="lumi", fVal=0.0),
+            "words",
+        ]
         friend = thing("TFriendElement", fTitle="friend.root", fTreeName="other")
         lists = {"fUserInfo": info, "fFriends": [friend]}
-        made = SimpleNamespace(title="", aliases={"twice": "2*n"}, member=lambda name, none_if_missing=False: lists.get(name))
+        made = SimpleNamespace(
+            title="",
+            aliases={"twice": "2*n"},
+            member=lambda name, none_if_missing=False: lists.get(name),
+        )
         assert describe(made) == {
             "aliases": {"twice": "2*n"},
             "user_info": ["gen (TNamed): pythia", "lumi (TParameter<double>): 0.0", "words"],
@@ -654,7 +780,9 @@ class TestStorage:
         lost = ["aliases", "user information", "friend trees", "the index", "the weight"]
         assert describe(Failing()) == {"title": "a tree", "unreadable": lost}
 
-    def test_a_tree_whose_lists_fail_is_read_without_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_tree_whose_lists_fail_is_read_without_them(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = tree(tmp_path / "a.root", {"x": numbers(0)})
         get = uproot.reading.ReadOnlyKey.get
 
@@ -683,9 +811,14 @@ class TestStorage:
                 return self.members.get(name)
 
         index = Stub(fMajorName="run", fMinorName="event")
-        assert describe(Stub(fTreeIndex=index, fWeight=2.5)) == {"index": "run, event", "weight": 2.5}
+        assert describe(Stub(fTreeIndex=index, fWeight=2.5)) == {
+            "index": "run, event",
+            "weight": 2.5,
+        }
         assert describe(Stub(fIndex=[0, 1], fWeight=1.0)) == {"index": "of 2 events"}
-        assert describe(Stub(fIndex=[], fUserInfo=[SimpleNamespace(classname="Own")])) == {"user_info": ["(Own)"]}
+        assert describe(Stub(fIndex=[], fUserInfo=[SimpleNamespace(classname="Own")])) == {
+            "user_info": ["(Own)"]
+        }
 
 
 class TestManyColumns:
@@ -695,7 +828,10 @@ class TestManyColumns:
     def table(count: int) -> Table:
         columns, data = [], {}
         for k in range(count):
-            columns += [Column(f"n(c{k})", "int64", "counter", hidden=True), Column(f"c{k}", "float32", counter=f"n(c{k})")]
+            columns += [
+                Column(f"n(c{k})", "int64", "counter", hidden=True),
+                Column(f"c{k}", "float32", counter=f"n(c{k})"),
+            ]
             data |= {f"n(c{k})": np.ones(1, "int64"), f"c{k}": np.zeros(1, "float32")}
         return Table("t", tuple(columns), 1, data)
 
@@ -706,7 +842,9 @@ class TestManyColumns:
             lambda t: read_like(t, t.columns, 0, 1),
             lambda t: check_same_columns(t.columns, t.columns, "here"),
             lambda t: select_columns({"t": t.columns}, [c.name for c in t.columns if not c.hidden]),
-            lambda t: match_bounds({"t": t.columns}, {f"t/{c.name}": "abs:1" for c in t.columns if not c.hidden}),
+            lambda t: match_bounds(
+                {"t": t.columns}, {f"t/{c.name}": "abs:1" for c in t.columns if not c.hidden}
+            ),
         ],
         ids=["column", "read_like", "check_same_columns", "select_columns", "match_bounds"],
     )

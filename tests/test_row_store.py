@@ -28,12 +28,19 @@ def jets(events: int = 5000, seed: int = 0) -> dict[str, ak.Array]:
     pt = draw.exponential(30, counts.sum()).astype(np.float32)
     pt[::97] = np.nan
     columns = {"Jet_pt": pt, "Jet_charge": draw.integers(-1, 2, len(pt)).astype(np.int8)}
-    return {name: ak.unflatten(values, counts) for name, values in columns.items()} | {"w": draw.random(events)}
+    return {name: ak.unflatten(values, counts) for name, values in columns.items()} | {
+        "w": draw.random(events)
+    }
 
 
 def same(a: Rows, b: Rows) -> bool:
     arrays = ("values", "event", "weights")
-    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in arrays) and (a.columns, a.events, a.dropped, a.dtypes) == (
+    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in arrays) and (
+        a.columns,
+        a.events,
+        a.dropped,
+        a.dtypes,
+    ) == (
         b.columns,
         b.events,
         b.dropped,
@@ -49,7 +56,9 @@ def test_gathered_rows_are_those_read_at_once(tmp_path: Path, memory: int) -> No
     assert rows.dropped > 10
     assert rows.values.dtype == np.float32
     assert all(column.flags.c_contiguous for column in rows.values.T)
-    assert list(tmp_path.iterdir()) == []  # the file has no name, so that nothing is left of it whatever happens
+    assert (
+        list(tmp_path.iterdir()) == []
+    )  # the file has no name, so that nothing is left of it whatever happens
 
 
 def test_several_files_are_one(tmp_path: Path) -> None:
@@ -78,12 +87,20 @@ def test_no_range_is_larger_than_memory_allows(monkeypatch: pytest.MonkeyPatch) 
     assert max(stop - start for start, stop in read) == 7000
     read.clear()
     gather_rows(row_source(Dataset("told", {"events": Told()})), 16 * 8 * 400)
-    assert max(stop - start for start, stop in read[2:]) == 400  # the first two measure how large an event is
+    assert (
+        max(stop - start for start, stop in read[2:]) == 400
+    )  # the first two measure how large an event is
 
 
 @pytest.mark.parametrize(
     ("dtypes", "expected"),
-    [(["f4", "i2", "?"], "f4"), (["f4", "f8"], "f8"), (["i4"], "f8"), (["u2", "f2"], "f4"), (["i8", "f4"], "f8")],
+    [
+        (["f4", "i2", "?"], "f4"),
+        (["f4", "f8"], "f8"),
+        (["i4"], "f8"),
+        (["u2", "f2"], "f4"),
+        (["i8", "f4"], "f8"),
+    ],
 )
 def test_values_are_as_wide_as_they_have_to_be(dtypes: list[str], expected: str) -> None:
     columns = {f"x{k}": np.arange(30).astype(dtype) for k, dtype in enumerate(dtypes)}
@@ -95,7 +112,10 @@ def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(InvalidArgument, match=r"no room for 0.0 GB of rows \(No space left on device\); name another folder"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"no room for 0.0 GB of rows \(No space left on device\); name another folder",
+    ):
         gather_rows(row_source(open_dataset({"x": np.arange(1000.0)})), LITTLE, tmp_path)
 
 

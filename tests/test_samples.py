@@ -58,7 +58,9 @@ def test_the_file_is_the_one_in_the_readme():
 
 
 def test_the_readme_names_every_branch():
-    assert set(re.findall(r"^\| `(\w+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE)) == set(BRANCHES)
+    assert set(
+        re.findall(r"^\| `(\w+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE)
+    ) == set(BRANCHES)
 
 
 def test_trees_and_branches():
@@ -70,7 +72,10 @@ def test_trees_and_branches():
 
 def test_the_readme_counts_the_events_and_jets(events):
     (noted,) = re.findall(r"([\d,]+) events with ([\d,]+) jets", README.read_text(encoding="utf-8"))
-    assert tuple(int(number.replace(",", "")) for number in noted) == (len(events), len(jets(events, "pt")))
+    assert tuple(int(number.replace(",", "")) for number in noted) == (
+        len(events),
+        len(jets(events, "pt")),
+    )
 
 
 def test_runs_and_the_histogram_agree_with_the_events(events):
@@ -78,7 +83,9 @@ def test_runs_and_the_histogram_agree_with_the_events(events):
         runs = file["Runs"].arrays(library="np")
         contents, edges = file["pileup"].to_numpy()
     assert runs["genEventCount"].tolist() == [len(events)]
-    assert runs["genEventSumw"][0] == pytest.approx(np.sum(ak.to_numpy(events.genWeight).astype(np.float64)), rel=1e-12)
+    assert runs["genEventSumw"][0] == pytest.approx(
+        np.sum(ak.to_numpy(events.genWeight).astype(np.float64)), rel=1e-12
+    )
     expected, _ = np.histogram(ak.to_numpy(events.Pileup_nPU), edges)
     assert edges.tolist() == list(range(41))
     assert contents.tolist() == expected.tolist()
@@ -127,7 +134,9 @@ def test_the_discriminator_separates_b_jets_and_has_its_sentinel(events):
     defined = score != -1
     assert np.all((score[defined] >= 0) & (score[defined] <= 1))
     assert not np.any(defined & (np.abs(jets(events, "eta")) > 2.501))
-    assert np.median(score[defined & (flavour == 5)]) > 5 * np.median(score[defined & (flavour == 21)])
+    assert np.median(score[defined & (flavour == 5)]) > 5 * np.median(
+        score[defined & (flavour == 21)]
+    )
 
 
 @pytest.mark.parametrize(("name", "kept"), [("area", 10), ("chHEF", 8), ("neEmEF", 8)])
@@ -151,15 +160,25 @@ def test_the_trigger_follows_the_leading_jet(events):
 def test_round_mantissa_against_the_nearest_representable_value(bits):
     values = np.random.default_rng(3).uniform(-4, 4, 500).astype(np.float32)
     step = np.exp2(np.floor(np.log2(np.abs(values.astype(np.float64)))) - bits)
-    assert round_mantissa(values, bits).tolist() == (np.copysign(np.floor(np.abs(values) / step + 0.5), values) * step).tolist()
+    assert (
+        round_mantissa(values, bits).tolist()
+        == (np.copysign(np.floor(np.abs(values) / step + 0.5), values) * step).tolist()
+    )
 
 
 def test_delta_r_is_periodic_in_phi():
     phi = np.linspace(-np.pi, np.pi, 9)
-    np.testing.assert_allclose(delta_r(np.zeros(9), phi, 0.0, 0.5), delta_r(np.zeros(9), phi, 0.0, 0.5 - 2 * np.pi), atol=1e-12)
+    np.testing.assert_allclose(
+        delta_r(np.zeros(9), phi, 0.0, 0.5),
+        delta_r(np.zeros(9), phi, 0.0, 0.5 - 2 * np.pi),
+        atol=1e-12,
+    )
 
 
-@pytest.mark.parametrize("arguments", [[], ["1", "2"], ["x", "2", "out.root"], ["1", "0", "out.root"], ["1", "-2", "out.root"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["1", "2"], ["x", "2", "out.root"], ["1", "0", "out.root"], ["1", "-2", "out.root"]],
+)
 def test_the_script_says_how_it_is_called(arguments):
     with pytest.raises(SystemExit, match=re.escape(USAGE)):
         main(arguments)

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flowtuple.data.schema import ROLES, Bound, Column, bit_patterns, infer_role, is_glob, match_bounds, select_columns
+from flowtuple.data.schema import (
+    ROLES,
+    Bound,
+    Column,
+    bit_patterns,
+    infer_role,
+    is_glob,
+    match_bounds,
+    select_columns,
+)
 from flowtuple.errors import InvalidArgument
 
 FLOATS = {"float16": ("<e", 2), "float32": ("<f", 4), "float64": ("<d", 8)}
@@ -60,7 +69,12 @@ def slow_holds(bound, x, y, same):
     """One pair of floats; both are exact in double precision, and so are the fractions."""
     if same:
         return True
-    if not math.isfinite(x) or not math.isfinite(y) or (x == 0 and math.copysign(1, x) < 0) or bound.kind == "lossless":
+    if (
+        not math.isfinite(x)
+        or not math.isfinite(y)
+        or (x == 0 and math.copysign(1, x) < 0)
+        or bound.kind == "lossless"
+    ):
         return False
     difference = Fraction(abs(y - x)) if math.isfinite(y - x) else Fraction(2**1024)
     if bound.kind == "abs":
@@ -76,7 +90,19 @@ def slow_holds(bound, x, y, same):
 
 BOUNDS = [
     Bound(),
-    *map(Bound.parse, ["abs:0.5", "abs:1e-300", "abs:1e300", "rel:1e-3", "rel:0.5", "bits:0", "bits:7", "bits:52"]),
+    *map(
+        Bound.parse,
+        [
+            "abs:0.5",
+            "abs:1e-300",
+            "abs:1e300",
+            "rel:1e-3",
+            "rel:0.5",
+            "bits:0",
+            "bits:7",
+            "bits:52",
+        ],
+    ),
 ]
 
 
@@ -112,7 +138,10 @@ def test_zero_has_no_mantissa_to_round():
 @given(data=st.data(), amount=st.one_of(st.floats(0.5, 1e25), st.integers(1, 2**64).map(float)))
 def test_integer_bounds_hold_as_the_reference_says(dtype, data, amount):
     info = np.iinfo(dtype)
-    value = st.one_of(st.integers(int(info.min), int(info.max)), st.sampled_from([int(info.min), int(info.max), 0]))
+    value = st.one_of(
+        st.integers(int(info.min), int(info.max)),
+        st.sampled_from([int(info.min), int(info.max), 0]),
+    )
     x, y = data.draw(value), data.draw(value)
     held = Bound("abs", amount).holds(np.array([x], dtype), np.array([y], dtype))
     assert held.tolist() == [Fraction(abs(x - y)) <= Fraction(amount)]
@@ -207,13 +236,22 @@ def test_a_glob_touches_floats_and_passes_over_ids_and_weights():
 
 
 def test_a_column_named_in_full_is_bounded_whatever_its_role():
-    found = bounded({"genWeight": "rel:1e-3", "Jet_nConstituents": "abs:1", "Events/eventNumber": "abs:2"})
-    assert found == {"Events/genWeight": "rel:0.001", "Events/Jet_nConstituents": "abs:1", "Events/eventNumber": "abs:2"}
+    found = bounded(
+        {"genWeight": "rel:1e-3", "Jet_nConstituents": "abs:1", "Events/eventNumber": "abs:2"}
+    )
+    assert found == {
+        "Events/genWeight": "rel:0.001",
+        "Events/Jet_nConstituents": "abs:1",
+        "Events/eventNumber": "abs:2",
+    }
 
 
 def test_the_last_pattern_wins():
     assert bounded({"Jet_*": "abs:1", "Jet_pt": "lossless"}) == {"Events/Jet_phi": "abs:1"}
-    assert bounded({"Jet_pt": "lossless", "Jet_*": "abs:1"}) == {"Events/Jet_phi": "abs:1", "Events/Jet_pt": "abs:1"}
+    assert bounded({"Jet_pt": "lossless", "Jet_*": "abs:1"}) == {
+        "Events/Jet_phi": "abs:1",
+        "Events/Jet_pt": "abs:1",
+    }
 
 
 @pytest.mark.parametrize(
@@ -241,7 +279,9 @@ def names(selected):
 def test_selected_columns_bring_their_counters():
     assert names(select_columns(TABLES, ["Jet_p*"])) == {"Events": ["nJet", "Jet_pt", "Jet_phi"]}
     assert names(select_columns(TABLES, ["run"])) == {"Events": ["run"], "Runs": ["run"]}
-    assert names(select_columns(TABLES, ["Jet_*"], ["Jet_ph*", "nJet"])) == {"Events": ["nJet", "Jet_pt", "Jet_nConstituents"]}
+    assert names(select_columns(TABLES, ["Jet_*"], ["Jet_ph*", "nJet"])) == {
+        "Events": ["nJet", "Jet_pt", "Jet_nConstituents"]
+    }
     assert select_columns(TABLES) == TABLES
     assert names(select_columns({"empty": ()})) == {"empty": []}
 
@@ -260,4 +300,9 @@ def test_selections_of_nothing_are_refused(include, exclude, match):
 
 
 def test_what_a_glob_is():
-    assert [is_glob(p) for p in ("Jet_*", "Jet_?", "Jet_[ab]", "Jet_pt")] == [True, True, True, False]
+    assert [is_glob(p) for p in ("Jet_*", "Jet_?", "Jet_[ab]", "Jet_pt")] == [
+        True,
+        True,
+        True,
+        False,
+    ]

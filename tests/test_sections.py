@@ -28,10 +28,16 @@ def path(tmp_path_factory):
     """A file of every kind of section but a model, its chunk in several blocks."""
     made = tmp_path_factory.mktemp("sections") / "events.ftup"
     draw = np.random.default_rng(1)
-    ft.compress({name: draw.integers(0, 2**32, 9000, dtype=np.uint32) for name in "xyz"} | {"n": np.zeros(9000, "i1")}, made)
+    ft.compress(
+        {name: draw.integers(0, 2**32, 9000, dtype=np.uint32) for name in "xyz"}
+        | {"n": np.zeros(9000, "i1")},
+        made,
+    )
     meta, sections, contents = pieces(made)
     carried = Section(SectionKind.CARRIED, 0, 0, 0, 0, 0)
-    assemble(made, meta | {"carried": ["h"]}, [*sections, carried], [*contents, zstd(b"a histogram")])
+    assemble(
+        made, meta | {"carried": ["h"]}, [*sections, carried], [*contents, zstd(b"a histogram")]
+    )
     return made
 
 
@@ -47,15 +53,29 @@ def read_everything(path):
 
 class TestFrames:
     def test_bytes(self):
-        found = layout.pack_frame(Section(SectionKind.CHUNK, 3, 1000, 40, 2**33, 0x0123456789ABCDEF, 2**40 + 7))
-        fixed = "89534543" + "02000000" + "03000000" + "e8030000" + "2800000000000000" + "0000000002000000" + "efcdab8967452301"
+        found = layout.pack_frame(
+            Section(SectionKind.CHUNK, 3, 1000, 40, 2**33, 0x0123456789ABCDEF, 2**40 + 7)
+        )
+        fixed = "895345430200000003000000e803000028000000000000000000000002000000efcdab8967452301"
         assert found[:48].hex() == fixed + "0700000000010000"
         assert found[48:] == xxhash.xxh3_64_intdigest(found[:48]).to_bytes(8, "little")
         assert len(found) == FRAME_SIZE == 56
 
-    @given(st.sampled_from(SectionKind), SHORT, SHORT, LONG, LONG, LONG, LONG, st.integers(0, 2**40), st.binary(max_size=9))
+    @given(
+        st.sampled_from(SectionKind),
+        SHORT,
+        SHORT,
+        LONG,
+        LONG,
+        LONG,
+        LONG,
+        st.integers(0, 2**40),
+        st.binary(max_size=9),
+    )
     def test_round_trip(self, kind, owner, entries, head, body, checksum, first, offset, after):
-        entries, body, first = (entries, body, first) if kind is SectionKind.CHUNK else (0, 0, 0)  # no other has any
+        entries, body, first = (
+            (entries, body, first) if kind is SectionKind.CHUNK else (0, 0, 0)
+        )  # no other has any
         section = Section(kind, owner, entries, head, body, checksum, first, offset)
         assert layout.unpack_frame(layout.pack_frame(section) + after, offset) == section
         assert (section.begin, section.stop) == (offset + 56, offset + 56 + head + body)
@@ -66,17 +86,29 @@ class TestFrames:
         section = Section(kind, 0, 0, 5, 0, 1)
         assert layout.unpack_frame(layout.pack_frame(section), 0) == section
         assert layout.unpack_frame(layout.pack_frame(replace(section, **{name: 1})), 0) is None
-        assert layout.unpack_frame(layout.pack_frame(replace(section, kind=SectionKind.CHUNK, **{name: 1})), 0) is not None
+        assert (
+            layout.unpack_frame(
+                layout.pack_frame(replace(section, kind=SectionKind.CHUNK, **{name: 1})), 0
+            )
+            is not None
+        )
 
     def test_every_change_is_seen(self):
         frame = layout.pack_frame(Section(SectionKind.CHUNK, 0, 5, 40, 70, 2**60, 300))
         for place in range(FRAME_SIZE):
             for mask in (*(1 << bit for bit in range(8)), 0xFF):
-                assert layout.unpack_frame(frame[:place] + bytes([frame[place] ^ mask]) + frame[place + 1 :], 0) is None
+                assert (
+                    layout.unpack_frame(
+                        frame[:place] + bytes([frame[place] ^ mask]) + frame[place + 1 :], 0
+                    )
+                    is None
+                )
 
     def test_less_than_a_frame_is_none(self):
         frame = layout.pack_frame(Section(SectionKind.MODEL, 0, 0, 40, 0, 1))
-        assert [layout.unpack_frame(frame[:length], 0) for length in range(FRAME_SIZE)] == [None] * FRAME_SIZE
+        assert [layout.unpack_frame(frame[:length], 0) for length in range(FRAME_SIZE)] == [
+            None
+        ] * FRAME_SIZE
 
     @pytest.mark.parametrize("kind", [len(SectionKind), 2**32 - 1])
     def test_unknown_kind_is_none(self, kind):
@@ -109,11 +141,32 @@ class TestFrames:
 
 class TestIndex:
     @given(
-        st.lists(st.tuples(st.sampled_from(SectionKind), st.integers(0, 9), SHORT, st.integers(0, 2**40), st.just(0), LONG)),
-        st.lists(st.tuples(st.just(SectionKind.CHUNK), SHORT, SHORT, st.integers(0, 2**40), st.integers(0, 2**40), LONG)),
+        st.lists(
+            st.tuples(
+                st.sampled_from(SectionKind),
+                st.integers(0, 9),
+                SHORT,
+                st.integers(0, 2**40),
+                st.just(0),
+                LONG,
+            )
+        ),
+        st.lists(
+            st.tuples(
+                st.just(SectionKind.CHUNK),
+                SHORT,
+                SHORT,
+                st.integers(0, 2**40),
+                st.integers(0, 2**40),
+                LONG,
+            )
+        ),
     )
     def test_round_trip(self, small, chunks):
-        rows = [(kind, owner, entries * (kind is SectionKind.CHUNK), *rest) for kind, owner, entries, *rest in small] + chunks
+        rows = [
+            (kind, owner, entries * (kind is SectionKind.CHUNK), *rest)
+            for kind, owner, entries, *rest in small
+        ] + chunks
         sections = [Section(*row) for row in rows]
         data = layout.pack_index(sections)
         offset = HEADER_SIZE + sum(s.length for s in sections)
@@ -123,9 +176,15 @@ class TestIndex:
         back = layout.unpack_index(index, offset, "file")
         assert [replace(s, first=0, offset=0) for s in back] == sections
         chunks = [(s.owner, s.entries * (s.kind is SectionKind.CHUNK)) for s in sections]
-        before = [sum(n for owner, n in chunks[:k] if owner == chunks[k][0]) for k in range(len(rows))]
-        assert [s.first for s in back] == [n * (s.kind is SectionKind.CHUNK) for n, s in zip(before, back, strict=True)]
-        assert [s.offset for s in back] == [HEADER_SIZE + sum(s.length for s in sections[:k]) for k in range(len(rows))]
+        before = [
+            sum(n for owner, n in chunks[:k] if owner == chunks[k][0]) for k in range(len(rows))
+        ]
+        assert [s.first for s in back] == [
+            n * (s.kind is SectionKind.CHUNK) for n, s in zip(before, back, strict=True)
+        ]
+        assert [s.offset for s in back] == [
+            HEADER_SIZE + sum(s.length for s in sections[:k]) for k in range(len(rows))
+        ]
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -134,13 +193,29 @@ class TestIndex:
             (lambda index: zstd(index[:-1]), "runs past the end"),
             (lambda index: zstd(index[:3]), "runs past the end"),
             (lambda index: zstd(b""), "runs past the end"),
-            (lambda index: zstd(b"\x02" + index[1:]), "longer than 64 bits|runs past the end|unknown kind"),
+            (
+                lambda index: zstd(b"\x02" + index[1:]),
+                "longer than 64 bits|runs past the end|unknown kind",
+            ),
             (lambda index: zstd(b"\0"), "index does not add up"),
-            (lambda index: zstd(index.replace(b"\x01\x02\0\x05", b"\x01\x09\0\x05")), "file: has a section of unknown kind 9"),
+            (
+                lambda index: zstd(index.replace(b"\x01\x02\0\x05", b"\x01\x09\0\x05")),
+                "file: has a section of unknown kind 9",
+            ),
             (lambda index: index, "zstd frame"),
             (lambda index: zstd(bytes(10_000)), "declares 10000 bytes where at most 68 are due"),
         ],
-        ids=["longer", "shorter", "cut", "nothing", "more rows", "no rows", "kind", "no frame", "beyond the limit"],
+        ids=[
+            "longer",
+            "shorter",
+            "cut",
+            "nothing",
+            "more rows",
+            "no rows",
+            "kind",
+            "no frame",
+            "beyond the limit",
+        ],
     )
     def test_that_contradicts_itself_is_corrupt(self, change, message):
         section = Section(SectionKind.CHUNK, 0, 5, 10, 20, 2**64 - 1)
@@ -183,7 +258,9 @@ class TestIndex:
         target = tmp_path / "large.ftup"
         sections = [change(s) if k == number else s for k, s in enumerate(sections)]
         write(target, sections, contents, [s.head for s in sections])
-        with pytest.raises(Corrupt, match=r"large\.ftup: has a \w+ section of numbers that none can have"):
+        with pytest.raises(
+            Corrupt, match=r"large\.ftup: has a \w+ section of numbers that none can have"
+        ):
             ft.File(target)
 
     @pytest.mark.parametrize("number", [0, 2])
@@ -195,11 +272,15 @@ class TestIndex:
         target = tmp_path / "body.ftup"
         more = [c + b"unseen" * (k == number) for k, c in enumerate(contents)]
         write(target, sections, more, [s.head for s in sections])
-        with pytest.raises(Corrupt, match=r"body\.ftup: has a \w+ section of numbers that none can have"):
+        with pytest.raises(
+            Corrupt, match=r"body\.ftup: has a \w+ section of numbers that none can have"
+        ):
             ft.File(target)
         counted = [replace(s, entries=7) if k == number else s for k, s in enumerate(sections)]
         write(target, counted, contents, [s.head for s in sections])
-        with pytest.raises(Corrupt, match=r"body\.ftup: has a \w+ section of numbers that none can have"):
+        with pytest.raises(
+            Corrupt, match=r"body\.ftup: has a \w+ section of numbers that none can have"
+        ):
             ft.File(target)
 
 
@@ -221,9 +302,15 @@ class TestDescription:
             (b"", "description does not parse"),
             (b"{]", "description does not parse"),
             (b'{"tables": [], "carried": [], "x": NaN}', "does not parse .NaN is no JSON"),
-            (b'{"tables": [], "carried": [], "x": -Infinity}', "does not parse .-Infinity is no JSON"),
+            (
+                b'{"tables": [], "carried": [], "x": -Infinity}',
+                "does not parse .-Infinity is no JSON",
+            ),
             (b'{"tables": [], "carried": ["\xff"]}', "description does not parse"),
-            (b'{"tables": [], "carried": [], "x": ' + b"9" * 5000 + b"}", "description does not parse"),
+            (
+                b'{"tables": [], "carried": [], "x": ' + b"9" * 5000 + b"}",
+                "description does not parse",
+            ),
             (b"[" * 100_000 + b"]" * 100_000, "description does not parse"),
             (b"[]", "description is no JSON object"),
             (b'"tables"', "description is no JSON object"),
@@ -240,7 +327,9 @@ class TestDescription:
 
     def test_of_a_terabyte_takes_no_memory(self):
         frame = bytes.fromhex("28b52ffd e0") + (2**40).to_bytes(8, "little") + b"\x01\0\0"
-        with pytest.raises(Corrupt, match="declares 1099511627776 bytes where at most 524288 are due"):
+        with pytest.raises(
+            Corrupt, match="declares 1099511627776 bytes where at most 524288 are due"
+        ):
             unpack_description(frame, "file")
 
     def test_longer_than_the_prefix_that_is_read_on_opening(self, path, tmp_path):
@@ -279,7 +368,11 @@ def test_index_beyond_the_suffix_that_is_read_on_opening(path, tmp_path, monkeyp
     monkeypatch.setattr("flowtuple.file.reader.PREFIX", 16)
     monkeypatch.setattr("flowtuple.file.reader.SUFFIX", TRAILER_SIZE)
     reader = SectionReader(path)
-    assert [s.kind for s in reader.sections] == [SectionKind.DESCRIPTION, SectionKind.CHUNK, SectionKind.CARRIED]
+    assert [s.kind for s in reader.sections] == [
+        SectionKind.DESCRIPTION,
+        SectionKind.CHUNK,
+        SectionKind.CARRIED,
+    ]
     assert reader.raw(reader.sections[2])[FRAME_SIZE:] == zstd(b"a histogram")
     reader.storage.close()
 

@@ -33,7 +33,13 @@ class TestInformative:
     def test_all_that_tell_in_increasing_order(self) -> None:
         rng = np.random.default_rng(1)
         parts = rng.normal(size=(3, ROWS))
-        candidates = [*noise(rng, 2), levels(parts[2]), *noise(rng, 1), levels(parts[0]), levels(parts[1])]
+        candidates = [
+            *noise(rng, 2),
+            levels(parts[2]),
+            *noise(rng, 1),
+            levels(parts[0]),
+            levels(parts[1]),
+        ]
         target = levels(parts.sum(axis=0) + 0.3 * rng.normal(size=ROWS))
         assert select_parents(target, np.stack(candidates)) == [2, 4, 5]
 
@@ -41,12 +47,17 @@ class TestInformative:
         """b alone says nothing of a b; beside a it does, and both have some of their own."""
         rng = np.random.default_rng(2)
         a, b = rng.normal(0.5, 1, (2, ROWS))
-        assert select_parents(levels(a * b), np.stack([*noise(rng, 3), levels(a), levels(b)])) == [3, 4]
+        assert select_parents(levels(a * b), np.stack([*noise(rng, 3), levels(a), levels(b)])) == [
+            3,
+            4,
+        ]
 
     def test_not_only_lines(self) -> None:
         rng = np.random.default_rng(3)
         a = rng.normal(size=ROWS)
-        assert select_parents(levels(np.abs(a) + 0.1 * rng.normal(size=ROWS)), np.stack([*noise(rng, 2), levels(a)])) == [2]
+        assert select_parents(
+            levels(np.abs(a) + 0.1 * rng.normal(size=ROWS)), np.stack([*noise(rng, 2), levels(a)])
+        ) == [2]
 
     def test_no_more_than_allowed(self) -> None:
         rng = np.random.default_rng(4)
@@ -64,7 +75,9 @@ class TestRedundant:
         rng = np.random.default_rng(5)
         a, b = rng.normal(size=(2, ROWS))
         candidates = [levels(a)] * (1 + copies) + [levels(b)]
-        assert select_parents(levels(a + 0.3 * b + 0.1 * rng.normal(size=ROWS)), np.stack(candidates)) == [0, 1 + copies]
+        assert select_parents(
+            levels(a + 0.3 * b + 0.1 * rng.normal(size=ROWS)), np.stack(candidates)
+        ) == [0, 1 + copies]
 
     @pytest.mark.parametrize("reverse", [False, True])
     def test_a_function_of_another_is_ignored(self, reverse: bool) -> None:
@@ -99,7 +112,10 @@ class TestNothing:
     @pytest.mark.parametrize("seed", range(5))
     def test_noise(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        assert select_parents(noise(rng, 1, SAMPLE_ROWS)[0], np.stack(noise(rng, 30, SAMPLE_ROWS))) == []
+        assert (
+            select_parents(noise(rng, 1, SAMPLE_ROWS)[0], np.stack(noise(rng, 30, SAMPLE_ROWS)))
+            == []
+        )
 
     @pytest.mark.parametrize(("rows", "few"), [(4000, 2), (ROWS, 1)])
     @pytest.mark.parametrize("seed", range(5))
@@ -115,7 +131,12 @@ class TestNothing:
 
     def test_constant_candidates(self) -> None:
         target = noise(np.random.default_rng(0), 1)[0]
-        assert select_parents(target, np.stack([np.zeros(ROWS, np.uint8), np.full(ROWS, 255, np.uint8)])) == []
+        assert (
+            select_parents(
+                target, np.stack([np.zeros(ROWS, np.uint8), np.full(ROWS, 255, np.uint8)])
+            )
+            == []
+        )
 
     def test_no_candidates(self) -> None:
         assert select_parents(np.arange(200, dtype=np.uint8), np.empty((0, 200), np.uint8)) == []
@@ -138,7 +159,10 @@ class TestAncestors:
         target, candidates = levels(2 * a + b), np.stack([levels(a), levels(b)])
         far, near = {f"x{k}" for k in range(MAX_ANCESTORS + 1)}, {"b"}
         assert select_parents(target, candidates, needs=[far, near]) == [1]
-        assert select_parents(target, candidates, above=far, needs=[far, far]) == [0, 1]  # nothing new
+        assert select_parents(target, candidates, above=far, needs=[far, far]) == [
+            0,
+            1,
+        ]  # nothing new
 
     def test_of_two_that_tell_the_same_the_one_that_asks_for_less(self) -> None:
         a = np.random.default_rng(11).normal(size=ROWS)
@@ -159,7 +183,9 @@ class TestAncestors:
         found.add("met", [Parent("row", "nJet")])
         found.add("genIdx", [])
         found.add("gen", [Parent("event", "met")])
-        found.add("pt", [Parent("index"), Parent("previous", "pt"), Parent("reference", "gen", "genIdx")])
+        found.add(
+            "pt", [Parent("index"), Parent("previous", "pt"), Parent("reference", "gen", "genIdx")]
+        )
         assert found.above("pt") == {"met", "gen", "genIdx"}
         assert found.needs(Parent("row", "pt")) == {"pt", "met", "gen", "genIdx"}
 

@@ -46,12 +46,22 @@ def make_trip(original: Path, folder: Path, bound: str) -> Trip:
 
 
 @pytest.fixture(scope="module", params=ROOT_FILES)
-def root_trip(request: pytest.FixtureRequest, shared_data: Path, bound: str, tmp_path_factory: pytest.TempPathFactory) -> Trip:
+def root_trip(
+    request: pytest.FixtureRequest,
+    shared_data: Path,
+    bound: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Trip:
     return make_trip(shared_data / request.param, tmp_path_factory.mktemp("root"), bound)
 
 
 @pytest.fixture(scope="module", params=TEXT_FILES)
-def text_trip(request: pytest.FixtureRequest, shared_data: Path, bound: str, tmp_path_factory: pytest.TempPathFactory) -> Trip:
+def text_trip(
+    request: pytest.FixtureRequest,
+    shared_data: Path,
+    bound: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Trip:
     return make_trip(shared_data / request.param, tmp_path_factory.mktemp("text"), bound)
 
 
@@ -69,7 +79,10 @@ def assert_near(name: str, original: np.ndarray, decoded: np.ndarray, relative: 
         same |= np.isnan(original) & np.isnan(decoded)
         x, y = original.astype(np.float64), decoded.astype(np.float64)
         finite = np.isfinite(x)
-        same |= finite & (np.abs(np.where(finite, y, 0) - np.where(finite, x, 0)) <= relative * np.abs(np.where(finite, x, 0)))
+        same |= finite & (
+            np.abs(np.where(finite, y, 0) - np.where(finite, x, 0))
+            <= relative * np.abs(np.where(finite, x, 0))
+        )
     assert same.all(), (name, original[~same][:5], decoded[~same][:5])
 
 
@@ -90,12 +103,20 @@ class TestRoot:
                 assert [b.name for b in back[name].branches] == [b.name for b in tree.branches]
                 found = {b.name: b.title for b in back[name].branches}
                 # a title that is empty or a leaf list (`x/F`, `x[n]/F`) documents nothing; ROOT's own leaf list stands there
-                documented = {b.name: b.title for b in tree.branches if not re.fullmatch(r"|[\w\[\]]+/\w", b.title)}
+                documented = {
+                    b.name: b.title
+                    for b in tree.branches
+                    if not re.fullmatch(r"|[\w\[\]]+/\w", b.title)
+                }
                 assert {branch: found[branch] for branch in documented} == documented
 
     def test_same_types_but_for_the_changes_that_are_listed(self, root_trip: Trip) -> None:
         with ft.open(root_trip.packed) as file:
-            listed = {change.partition(":")[0] for t in file.tables.values() for change in type_changes(t.columns)}
+            listed = {
+                change.partition(":")[0]
+                for t in file.tables.values()
+                for change in type_changes(t.columns)
+            }
         changed = set()
         with uproot.open(root_trip.original) as original, uproot.open(root_trip.back) as back:
             for name, tree in trees(original):
@@ -118,7 +139,9 @@ class TestRoot:
                     x, y = (ak.to_numpy(ak.flatten(a, axis=None)) for a in (expected, found))
                     assert_near(branch.name, x, y, RELATIVE if is_lossy else 0.0)
                     if not is_lossy and x.dtype == y.dtype and x.dtype.kind == "f":
-                        np.testing.assert_array_equal(x.view(f"u{x.itemsize}"), y.view(f"u{x.itemsize}"))
+                        np.testing.assert_array_equal(
+                            x.view(f"u{x.itemsize}"), y.view(f"u{x.itemsize}")
+                        )
                     compared += len(x)
         assert compared > 1000
 
@@ -126,7 +149,11 @@ class TestRoot:
         assert root_trip.packed.stat().st_size < root_trip.original.stat().st_size
         if root_trip.tolerance:
             with ft.open(root_trip.packed) as file:
-                assert any(lattice.bound.kind == "rel" for t in file.tables.values() for lattice in t.lattices.values())
+                assert any(
+                    lattice.bound.kind == "rel"
+                    for t in file.tables.values()
+                    for lattice in t.lattices.values()
+                )
 
 
 class TestText:
@@ -134,15 +161,23 @@ class TestText:
         assert_verified(text_trip)
 
     def test_same_header_and_values(self, text_trip: Trip) -> None:
-        with open(text_trip.original, newline="") as left, open(text_trip.back, newline="") as right:
+        with (
+            open(text_trip.original, newline="") as left,
+            open(text_trip.back, newline="") as right,
+        ):
             original, back = list(csv.reader(left)), list(csv.reader(right))
         assert [name.strip() for name in original[0]] == back[0]
         assert len(original) == len(back)
-        for name, expected, found in zip(back[0], zip(*original[1:], strict=True), zip(*back[1:], strict=True), strict=True):
+        for name, expected, found in zip(
+            back[0], zip(*original[1:], strict=True), zip(*back[1:], strict=True), strict=True
+        ):
             if not all(map(is_number, expected)):
                 assert found == expected, name
                 continue
-            x, y = (np.array([float(word) if word.strip() else np.nan for word in cells]) for cells in (expected, found))
+            x, y = (
+                np.array([float(word) if word.strip() else np.nan for word in cells])
+                for cells in (expected, found)
+            )
             assert_near(name, x, y, RELATIVE if text_trip.tolerance else 0.0)
 
 

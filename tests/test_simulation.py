@@ -23,17 +23,25 @@ from flowtuple.file.file import File
 from flowtuple.io.source import open_dataset
 from flowtuple.runtime.progress import silent
 from flowtuple.simulation.block import Block, take_events
-from flowtuple.simulation.build_spec import declare
+from flowtuple.simulation.build_spec import build_spec
 from flowtuple.simulation.cells import Cells, find_cells
-from flowtuple.simulation.fitted import fitted_recipe
-from flowtuple.simulation.neighbours import around
+from flowtuple.simulation.fitted import fitted_spec
+from flowtuple.simulation.neighbours import find_neighbours
 from flowtuple.simulation.response import Response, as_angle
-from flowtuple.simulation.shares import energy, find_hypots, find_scales, find_shares, find_sums, from_shares, to_shares
+from flowtuple.simulation.shares import (
+    energy,
+    find_hypots,
+    find_scales,
+    find_shares,
+    find_sums,
+    from_shares,
+    to_shares,
+)
 from flowtuple.simulation.simulator import Simulated
-from flowtuple.simulation.spec import Recipe
+from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import run
-from flowtuple.simulation.training_tables import lessons
-from flowtuple.simulation.training_targets import Truth
+from flowtuple.simulation.training_tables import training_tables
+from flowtuple.simulation.training_targets import TrainingTargets
 
 TARGET = ["Jet_*", "Muon_*", "MET_*", "HLT_Jet40"]
 GIVEN = ["GenJet_*", "GenMuon_*", "GenMET_*", "Pileup_nPU"]
@@ -48,7 +56,11 @@ def make_events(n: int, seed: int) -> ak.Array:
         counts = draw.poisson(mean, n)
         size = counts.sum()
         phi = draw.uniform(-np.pi, np.pi, size)
-        return counts, {"pt": low + draw.exponential(30, size), "eta": draw.normal(0, 1.5, size), "phi": phi}
+        return counts, {
+            "pt": low + draw.exponential(30, size),
+            "eta": draw.normal(0, 1.5, size),
+            "phi": phi,
+        }
 
     npu = draw.poisson(10, n)
     (gen_counts, gen), (mu_counts, mu) = objects(3.0, 10.0), objects(0.5, 5.0)
@@ -65,7 +77,11 @@ def make_events(n: int, seed: int) -> ak.Array:
         "genJetIdx": number[source],
     }
     extra = np.repeat(np.arange(n), draw.poisson(npu / 20))
-    more = {"event": extra, "pt": 5 + draw.exponential(5, len(extra)), "eta": draw.normal(0, 2, len(extra))}
+    more = {
+        "event": extra,
+        "pt": 5 + draw.exponential(5, len(extra)),
+        "eta": draw.normal(0, 2, len(extra)),
+    }
     more |= {"phi": draw.uniform(-np.pi, np.pi, len(extra)), "genJetIdx": np.full(len(extra), -1)}
     jets = {name: np.concatenate([found[name], more[name]]) for name in found}
     order = np.lexsort((-jets["pt"], jets["event"]))
@@ -73,15 +89,26 @@ def make_events(n: int, seed: int) -> ak.Array:
     counts = np.bincount(jets["event"], minlength=n)
     mass = (0.1 * jets["pt"]).astype("f4")
     jagged = {f"Jet_{q}": ak.unflatten(jets[q].astype("f4"), counts) for q in ("pt", "eta", "phi")}
-    jagged |= {"Jet_mass": ak.unflatten(mass, counts), "Jet_genJetIdx": ak.unflatten(jets["genJetIdx"].astype("i4"), counts)}
-    parts, total = draw.dirichlet([2, 1, 2], len(mass)), energy([jets[q] for q in ("pt", "eta")] + [mass])
+    jagged |= {
+        "Jet_mass": ak.unflatten(mass, counts),
+        "Jet_genJetIdx": ak.unflatten(jets["genJetIdx"].astype("i4"), counts),
+    }
+    parts, total = (
+        draw.dirichlet([2, 1, 2], len(mass)),
+        energy([jets[q] for q in ("pt", "eta")] + [mass]),
+    )
     parts[draw.random(len(mass)) < 0.3, 1] = 0.0
     parts = parts / parts.sum(axis=1, keepdims=True) * total[:, None]
-    jagged |= {f"Jet_{q}E": ak.unflatten(parts[:, k].astype("f4"), counts) for k, q in enumerate(("ch", "ne", "pho"))}
+    jagged |= {
+        f"Jet_{q}E": ak.unflatten(parts[:, k].astype("f4"), counts)
+        for k, q in enumerate(("ch", "ne", "pho"))
+    }
     jagged |= {"Jet_neN": ak.unflatten((parts[:, 1] > 0).astype("i4"), counts)}
     jagged |= {f"GenJet_{q}": ak.unflatten(v.astype("f4"), gen_counts) for q, v in gen.items()}
     jagged |= {"GenJet_mass": ak.unflatten((0.1 * gen["pt"]).astype("f4"), gen_counts)}
-    jagged |= {"GenJet_flavour": ak.unflatten(draw.integers(0, 6, len(event)).astype("i4"), gen_counts)}
+    jagged |= {
+        "GenJet_flavour": ak.unflatten(draw.integers(0, 6, len(event)).astype("i4"), gen_counts)
+    }
     jagged |= {f"GenMuon_{q}": ak.unflatten(v.astype("f4"), mu_counts) for q, v in mu.items()}
     jagged |= {f"Muon_{q}": ak.unflatten(v.astype("f4"), mu_counts) for q, v in mu.items()}
     jagged |= {"Muon_genMuonIdx": ak.values_astype(ak.local_index(jagged["Muon_pt"]), "i4")}
@@ -89,19 +116,26 @@ def make_events(n: int, seed: int) -> ak.Array:
     nearest = ak.fill_none(ak.argmin(abs(near["m"] - near["j"]), axis=-1), -1)
     jagged |= {"Muon_jetIdx": ak.values_astype(nearest, "i4")}
     met, direction = draw.exponential(20, n), draw.uniform(-np.pi, np.pi, n)
-    flat = {"run": np.ones(n, "u4"), "luminosityBlock": np.ones(n, "u4"), "event": np.arange(n, dtype="u8")}
+    flat = {
+        "run": np.ones(n, "u4"),
+        "luminosityBlock": np.ones(n, "u4"),
+        "event": np.arange(n, dtype="u8"),
+    }
     flat |= {"genWeight": draw.uniform(0.5, 2, n).astype("f4"), "Pileup_nPU": npu.astype("i4")}
     flat |= {"GenMET_pt": met.astype("f4"), "GenMET_phi": direction.astype("f4")}
-    flat |= {"MET_pt": (met + draw.exponential(2, n)).astype("f4"), "MET_phi": direction.astype("f4")}
+    flat |= {
+        "MET_pt": (met + draw.exponential(2, n)).astype("f4"),
+        "MET_phi": direction.astype("f4"),
+    }
     flat |= {"HLT_Jet40": ak.to_numpy(ak.fill_none(ak.max(jagged["Jet_pt"], axis=1), 0)) > 40}
     return ak.Array({**flat, **jagged})
 
 
-def recipe_of(events: ak.Array) -> tuple[Recipe, Block, object]:
+def recipe_of(events: ak.Array) -> tuple[SimulationSpec, Block, object]:
     table = read_all(OwnCounters(open_dataset(events).table("events")))
-    recipe = declare("events", table.columns, TARGET, GIVEN)
+    recipe = build_spec("events", table.columns, TARGET, GIVEN)
     block = Block.of(table, [*recipe.given, *(t.objects for t in recipe.targets)])
-    return fitted_recipe(recipe, block), block, table
+    return fitted_spec(recipe, block), block, table
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +151,13 @@ def model(events: ak.Array, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def generated(events: ak.Array) -> ak.Array:
-    return events[[name for name in events.fields if name.startswith(("Gen", "gen", "run", "lumi", "event", "Pileup"))]]
+    return events[
+        [
+            name
+            for name in events.fields
+            if name.startswith(("Gen", "gen", "run", "lumi", "event", "Pileup"))
+        ]
+    ]
 
 
 def test_the_steps_lose_nothing(events: ak.Array) -> None:
@@ -125,8 +165,10 @@ def test_the_steps_lose_nothing(events: ak.Array) -> None:
     recipe, true, _ = recipe_of(events[:1000])
     given = {name: values for name, values in true.values.items() if name not in recipe.simulated}
     block = Block(true.events, {c.name: true.counts[c.name] for c in recipe.given}, given)
-    run(block, recipe, Truth(true, recipe))
-    rounded = {r.column for t in recipe.targets for r in t.responses} | {n for r in recipe.recoils for n in (r.pt, r.phi)}
+    run(block, recipe, TrainingTargets(true, recipe))
+    rounded = {r.column for t in recipe.targets for r in t.responses} | {
+        n for r in recipe.recoils for n in (r.pt, r.phi)
+    }
     rounded |= {n for t in recipe.targets for n in (*t.shares, *t.sums, *t.hypots, *t.scales)}
     assert recipe.targets[0].shares == ("Jet_chE", "Jet_neE", "Jet_phoE")
     for name in recipe.simulated:
@@ -143,9 +185,11 @@ def test_the_steps_lose_nothing(events: ak.Array) -> None:
 
 def test_a_recipe_comes_back_from_json(events: ak.Array) -> None:
     recipe, _, _ = recipe_of(events[:500])
-    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json(), sort_keys=True))) == recipe
+    assert (
+        SimulationSpec.from_json(json.loads(json.dumps(recipe.to_json(), sort_keys=True))) == recipe
+    )
     with pytest.raises(Corrupt, match="simulation that does not exist"):
-        Recipe.from_json(recipe.to_json() | {"targets": [{}]})
+        SimulationSpec.from_json(recipe.to_json() | {"targets": [{}]})
 
 
 @pytest.mark.parametrize("kind", ["ratio", "difference", "turn"])
@@ -172,10 +216,15 @@ def test_responses_in_cells_have_one_shape_and_are_inverted(floor: float) -> Non
     learned = response.forward(reco, partners)
     assert np.allclose(response.inverse(learned, partners), reco)
     far = partners["G_pt of partner"] > 50  # where no threshold is felt
-    widths = [np.subtract(*np.quantile(learned[far & side], [0.84, 0.16])) / 2 for side in (eta[kept] < 1.3, eta[kept] > 1.3)]
+    widths = [
+        np.subtract(*np.quantile(learned[far & side], [0.84, 0.16])) / 2
+        for side in (eta[kept] < 1.3, eta[kept] > 1.3)
+    ]
     assert widths == pytest.approx([1, 1], abs=0.1)
     if floor:
-        assert (response.inverse(np.full(len(reco), -9.0), partners).astype(np.float32) >= floor).all()
+        assert (
+            response.inverse(np.full(len(reco), -9.0), partners).astype(np.float32) >= floor
+        ).all()
 
 
 def test_cells_find_an_edge_and_few_rows_find_none() -> None:
@@ -184,10 +233,14 @@ def test_cells_find_an_edge_and_few_rows_find_none() -> None:
     target = np.where(x < 0.25, 0.0, 1.0)
     cells = find_cells({"x": x, "y": y}, target)
     assert cells is not None
-    described = cells.described({"x": x, "y": y}, target, lambda part: (float(part.mean()), float(len(part))))
+    described = cells.described(
+        {"x": x, "y": y}, target, lambda part: (float(part.mean()), float(len(part)))
+    )
     assert np.array_equal(described.figure({"x": x, "y": y})[:, 0], target)
     assert described.figure({"x": x, "y": y})[:, 1].min() >= 200
-    assert described.figure({"x": np.array([np.nan]), "y": np.zeros(1)})[0, 0] == 0  # NaN counts as 0, as in training
+    assert (
+        described.figure({"x": np.array([np.nan]), "y": np.zeros(1)})[0, 0] == 0
+    )  # NaN counts as 0, as in training
     assert find_cells({"x": x[:300]}, target[:300]) is None
 
 
@@ -204,7 +257,13 @@ def test_cells_find_an_edge_and_few_rows_find_none() -> None:
     ],
 )
 def test_cells_that_are_no_tree_are_refused(change: dict[str, Any]) -> None:
-    good = {"columns": ["x"], "column": [0, -1, -1], "edge": [0.5, 0, 0], "left": [1, -1, -1], "right": [2, -1, -1]}
+    good = {
+        "columns": ["x"],
+        "column": [0, -1, -1],
+        "edge": [0.5, 0, 0],
+        "left": [1, -1, -1],
+        "right": [2, -1, -1],
+    }
     good |= {"figures": [[], [1.0], [2.0]]}
     found = Cells.from_json(good)
     assert found is not None
@@ -217,8 +276,15 @@ def test_relations_are_found() -> None:
     draw = np.random.default_rng(0)
     a, b, c = (draw.exponential(1, 500) * (draw.random(500) < 0.8) for _ in range(3))
     noise = 1 + 0.1 * draw.normal(0, 1, 500)
-    assert find_sums({"a": a, "b": b, "copy": a, "sum": a + b, "c": c}) == {"copy": ("a",), "sum": ("a", "b")}
-    assert find_shares({"a": a, "b": b, "both": a + b, "c": c, "x": noise}, a + b + c) == ("a", "b", "c")
+    assert find_sums({"a": a, "b": b, "copy": a, "sum": a + b, "c": c}) == {
+        "copy": ("a",),
+        "sum": ("a", "b"),
+    }
+    assert find_shares({"a": a, "b": b, "both": a + b, "c": c, "x": noise}, a + b + c) == (
+        "a",
+        "b",
+        "c",
+    )
     assert find_shares({"a": a, "b": b}, a + b + c) == ()
     assert find_hypots({"a": -a, "b": b, "h": np.hypot(a, b), "c": c}) == {"h": ("a", "b")}
     assert find_scales({"y": (a + 1) * np.exp(noise), "x": noise + 1}, {"a": a + 1}) == {"y": "a"}
@@ -233,7 +299,9 @@ def test_shares_add_up_whatever_they_are() -> None:
     assert np.allclose(from_shares(shares, total), parts.T, rtol=1e-3, atol=2e-4 * total.max())
     last = np.where(parts[:, 2] > 0, 2, np.where(parts[:, 1] > 0, 1, 0))
     some = parts.sum(axis=1) > 0
-    assert (np.stack(shares)[last, np.arange(1000)][some] == 1).all()  # the last part takes all that is left
+    assert (
+        np.stack(shares)[last, np.arange(1000)][some] == 1
+    ).all()  # the last part takes all that is left
     drawn = from_shares([draw.uniform(-0.1, 1.1, 1000) for _ in range(3)], total)
     assert (np.stack(drawn) >= 0).all()
     assert (np.sum(drawn, axis=0) <= total * (1 + 1e-12)).all()
@@ -243,30 +311,53 @@ def test_columns_bound_to_bound_columns_come_back() -> None:
     """Sums of multiples, multiples of multiples and of roots of squares, whatever order a file keeps them in."""
     draw = np.random.default_rng(4)
     gen, ones = draw.uniform(20, 200, 3000).astype("f4"), np.ones(3000, int)
-    jets = {"pt": gen * draw.normal(1, 0.1, 3000), "eta": draw.normal(0, 1, 3000), "phi": draw.uniform(-3, 3, 3000)}
-    jets |= {"z": jets["pt"] * draw.uniform(0.09, 0.11, 3000), "x": draw.normal(0, 1, 3000), "y": draw.normal(0, 1, 3000)}
-    jets |= {"b": jets["z"] * draw.uniform(0.9, 1.1, 3000), "copy": jets["z"], "both": jets["z"] + jets["pt"] % 7}
+    jets = {
+        "pt": gen * draw.normal(1, 0.1, 3000),
+        "eta": draw.normal(0, 1, 3000),
+        "phi": draw.uniform(-3, 3, 3000),
+    }
+    jets |= {
+        "z": jets["pt"] * draw.uniform(0.09, 0.11, 3000),
+        "x": draw.normal(0, 1, 3000),
+        "y": draw.normal(0, 1, 3000),
+    }
+    jets |= {
+        "b": jets["z"] * draw.uniform(0.9, 1.1, 3000),
+        "copy": jets["z"],
+        "both": jets["z"] + jets["pt"] % 7,
+    }
     jets |= {"h": np.hypot(jets["x"], jets["y"]), "rest": jets["pt"] % 7}
     jets |= {"sip": jets["h"] * draw.uniform(0.9, 1.1, 3000), "all": jets["z"] + jets["rest"]}
     events = {f"Jet_{n}": ak.unflatten(v.astype("f4"), ones) for n, v in jets.items()}
-    events |= {"GenJet_pt": ak.unflatten(gen, ones), "Jet_genJetIdx": ak.unflatten(np.zeros(3000, "i4"), ones)}
+    events |= {
+        "GenJet_pt": ak.unflatten(gen, ones),
+        "Jet_genJetIdx": ak.unflatten(np.zeros(3000, "i4"), ones),
+    }
     table = read_all(OwnCounters(open_dataset(events).table("events")))
-    recipe = declare("events", table.columns, ["Jet_*"], ["GenJet_*"])
+    recipe = build_spec("events", table.columns, ["Jet_*"], ["GenJet_*"])
     true = Block.of(table, [*recipe.given, *(t.objects for t in recipe.targets)])
-    recipe = Recipe.from_json(json.loads(json.dumps(fitted_recipe(recipe, true).to_json(), sort_keys=True)))
+    recipe = SimulationSpec.from_json(
+        json.loads(json.dumps(fitted_spec(recipe, true).to_json(), sort_keys=True))
+    )
     target = recipe.targets[0]
     assert set(target.sums) >= {"Jet_copy", "Jet_all"}
     assert set(target.hypots) == {"Jet_h"}
     assert set(target.scales) >= {"Jet_z", "Jet_b", "Jet_sip"}
-    block = Block(true.events, {"GenJet": true.counts["GenJet"]}, {"GenJet_pt": true.values["GenJet_pt"]})
-    run(block, recipe, Truth(true, recipe))
+    block = Block(
+        true.events, {"GenJet": true.counts["GenJet"]}, {"GenJet_pt": true.values["GenJet_pt"]}
+    )
+    run(block, recipe, TrainingTargets(true, recipe))
     for name in target.objects.columns:
         assert np.allclose(block.values[name], true.values[name], rtol=1e-4, atol=1e-4), name
 
 
 def test_vectors_with_sentinels_are_learned_as_they_are(events: ak.Array) -> None:
-    strange = changed(events[:500], "MET_pt", ak.where(np.arange(500) % 7 == 0, np.float32(-999), events["MET_pt"][:500]))
-    recipe, _, _ = recipe_of(strange)
+    out_of_range = changed(
+        events[:500],
+        "MET_pt",
+        ak.where(np.arange(500) % 7 == 0, np.float32(-999), events["MET_pt"][:500]),
+    )
+    recipe, _, _ = recipe_of(out_of_range)
     assert not recipe.recoils
     assert {"MET_pt", "MET_phi"} <= set(recipe.event)
 
@@ -275,7 +366,11 @@ def test_vectors_with_sentinels_are_learned_as_they_are(events: ak.Array) -> Non
 def test_nan_is_refused_before_anything_is_learned(events: ak.Array, tmp_path, name: str) -> None:
     column = events[name][:200]
     bad = changed(
-        events[:200], name, ak.values_astype(ak.where(column == ak.flatten(column, axis=None)[3], np.nan, column), "f4")
+        events[:200],
+        name,
+        ak.values_astype(
+            ak.where(column == ak.flatten(column, axis=None)[3], np.nan, column), "f4"
+        ),
     )
     with pytest.raises(InvalidArgument, match=f"column '{name}': .* values are NaN"):
         ft.train(bad, tmp_path / "m.flow", target=TARGET, given=GIVEN)
@@ -288,7 +383,9 @@ def test_other_bad_inputs_are_one_line(model: str, events: ak.Array, tmp_path) -
     with pytest.raises(InvalidArgument, match="names nothing that could be read"):
         ft.train(events, tmp_path / "m.flow", target=["MET_pt"], given=["GenMET_phi"])
     with pytest.raises(InvalidArgument, match=r"'GenJet_pt': .* not above 0"):
-        ft.simulate(model, changed(given, "GenJet_pt", ak.values_astype(given["GenJet_pt"] * 0, "f4")))
+        ft.simulate(
+            model, changed(given, "GenJet_pt", ak.values_astype(given["GenJet_pt"] * 0, "f4"))
+        )
     with pytest.raises(InvalidArgument, match="holds no weight of an event"):
         ft.simulate(model, given, weight="Pileup_nPU")
     with pytest.raises(InvalidArgument, match="the seed -1"):
@@ -299,13 +396,17 @@ def test_other_bad_inputs_are_one_line(model: str, events: ak.Array, tmp_path) -
 
 def test_targets_that_cannot_be_simulated_are_told(events: ak.Array, tmp_path) -> None:
     words = changed(events, "HLT_word", ak.Array(["a"] * len(events)))
-    notes = ft.train(words, tmp_path / "m.flow", target=["Jet_*", "HLT_*"], given=GIVEN, effort="fast")
+    notes = ft.train(
+        words, tmp_path / "m.flow", target=["Jet_*", "HLT_*"], given=GIVEN, effort="fast"
+    )
     assert any("column 'HLT_word' is none that can be simulated" in note for note in notes)
     assert "HLT_word" not in ft.simulate(tmp_path / "m.flow", words[:5]).fields
 
 
 def test_angles_stay_within_pi_in_float32() -> None:
-    angles = as_angle(np.array([np.pi, -np.pi, 3 * np.pi, np.nextafter(np.pi, 0), 7.0])).astype("f4")
+    angles = as_angle(np.array([np.pi, -np.pi, 3 * np.pi, np.nextafter(np.pi, 0), 7.0])).astype(
+        "f4"
+    )
     assert (np.abs(angles.astype("f8")) <= np.pi).all()
 
 
@@ -313,14 +414,19 @@ def test_neighbours_are_those_of_a_slow_search(events: ak.Array) -> None:
     recipe, block, _ = recipe_of(events[:50])
     jets = recipe.collection("GenJet")
     event, eta, phi = block.event("GenJet"), block.values["GenJet_eta"], block.values["GenJet_phi"]
-    pairs = around(block, event, eta, phi, jets, np.arange(len(event)))
+    pairs = find_neighbours(block, event, eta, phi, jets, np.arange(len(event)))
     other, distance = pairs.nearest()
     for k in range(len(event)):
         candidates = [m for m in range(len(event)) if event[m] == event[k] and m != k]
-        apart = [np.hypot(eta[m] - eta[k], (phi[m] - phi[k] + np.pi) % (2 * np.pi) - np.pi) for m in candidates]
+        apart = [
+            np.hypot(eta[m] - eta[k], (phi[m] - phi[k] + np.pi) % (2 * np.pi) - np.pi)
+            for m in candidates
+        ]
         assert other[k] == (candidates[int(np.argmin(apart))] if candidates else -1)
         assert not candidates or np.isclose(distance[k], min(apart), rtol=1e-5)
-    muons = around(block, block.event("Muon"), block.values["Muon_eta"], block.values["Muon_phi"], jets)
+    muons = find_neighbours(
+        block, block.event("Muon"), block.values["Muon_eta"], block.values["Muon_phi"], jets
+    )
     ranks = np.arange(len(block.values["Muon_eta"])) % 3
     places, _ = muons.at_rank(ranks)
     assert np.array_equal(muons.rank(places), np.where(places >= 0, ranks, -1))
@@ -331,7 +437,7 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     whole = ft.simulate(model, given, seed=5)
     with File(model) as file:
         codings = {name: table.coding for name, table in file.tables.items()}
-        recipe = Recipe.from_json(file.meta["simulation"])
+        recipe = SimulationSpec.from_json(file.meta["simulation"])
     made = Simulated(recipe, codings, {}, open_dataset(given).table("events"), 5)
     names = [c.name for c in made.columns]
     middle = table_to_awkward(made.read(names, 137, 2500))
@@ -343,7 +449,10 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
 
 def test_folds_begin_with_the_events_simulated_once(model: str, events: ak.Array) -> None:
     given = generated(events[:200])
-    once, thrice = ft.simulate(model, given, seed=5), ft.simulate(model, given, seed=5, oversample=3)
+    once, thrice = (
+        ft.simulate(model, given, seed=5),
+        ft.simulate(model, given, seed=5, oversample=3),
+    )
     assert thrice["fold"].tolist() == [0, 1, 2] * 200
     for name in once.fields:
         if name != "genWeight":
@@ -363,7 +472,9 @@ def test_physics_is_learned(model: str, events: ak.Array) -> None:
     # 0.006 +- 0.034, 12 models
     assert abs(_extras(made).mean() / _extras(events).mean() - 1) < 0.15
     busy = ak.to_numpy(true["Pileup_nPU"] > 10)
-    ratio = [_extras(sample)[busy].mean() / _extras(sample)[~busy].mean() for sample in (made, true)]
+    ratio = [
+        _extras(sample)[busy].mean() / _extras(sample)[~busy].mean() for sample in (made, true)
+    ]
     # -0.05 +- 0.014, 12 models; -0.41 without dependence on pile-up
     assert abs(ratio[0] / ratio[1] - 1) < 0.15
     mass, pt = (np.log(ak.to_numpy(ak.flatten(made[name]))) for name in ("Jet_mass", "Jet_pt"))
@@ -382,7 +493,9 @@ def test_physics_is_learned(model: str, events: ak.Array) -> None:
 
 
 def _efficiency(events: ak.Array) -> float:
-    pairs = ak.cartesian({"g": ak.local_index(events["GenJet_pt"]), "j": events["Jet_genJetIdx"]}, nested=True)
+    pairs = ak.cartesian(
+        {"g": ak.local_index(events["GenJet_pt"]), "j": events["Jet_genJetIdx"]}, nested=True
+    )
     return float(ak.mean(ak.any(pairs["g"] == pairs["j"], axis=-1)))
 
 
@@ -396,14 +509,25 @@ def _response(events: ak.Array) -> np.ndarray:
     return ak.to_numpy(ak.flatten(events["Jet_pt"][has] / gen))
 
 
-def test_files_hold_what_the_events_learned_from_held(model: str, events: ak.Array, tmp_path) -> None:
-    known = ["Jet_pt", "Jet_genJetIdx", "Muon_jetIdx", "GenJet_pt", "MET_pt", "HLT_Jet40", "genWeight"]
+def test_files_hold_what_the_events_learned_from_held(
+    model: str, events: ak.Array, tmp_path
+) -> None:
+    known = [
+        "Jet_pt",
+        "Jet_genJetIdx",
+        "Muon_jetIdx",
+        "GenJet_pt",
+        "MET_pt",
+        "HLT_Jet40",
+        "genWeight",
+    ]
     assert ft.simulate(model, generated(events), tmp_path / "s.root") == ()
     with uproot.open(tmp_path / "s.root") as file:
         tree = file["events"]
         for name in known:
             assert (
-                ak.type(tree[name].array()).content.content.primitive == events[name].type.content.content.primitive
+                ak.type(tree[name].array()).content.content.primitive
+                == events[name].type.content.content.primitive
                 if (events[name].ndim == 2)
                 else tree[name].array().type.content == events[name].type.content
             )
@@ -426,14 +550,23 @@ def changed(events: ak.Array, name: str, values: ak.Array) -> ak.Array:
 
 def test_gen_files_that_do_not_fit(model: str, events: ak.Array) -> None:
     given = generated(events[:10])
-    with pytest.raises(InvalidArgument, match=r"lacks column 'GenJet_pt'.*did you mean|lacks column 'GenJet_pt'"):
+    with pytest.raises(
+        InvalidArgument, match=r"lacks column 'GenJet_pt'.*did you mean|lacks column 'GenJet_pt'"
+    ):
         ft.simulate(model, given[[name for name in given.fields if name != "GenJet_pt"]])
     with pytest.raises(InvalidArgument, match="column 'GenJet_flavour' is int64, not int32"):
-        ft.simulate(model, changed(given, "GenJet_flavour", ak.values_astype(given["GenJet_flavour"], "i8")))
+        ft.simulate(
+            model, changed(given, "GenJet_flavour", ak.values_astype(given["GenJet_flavour"], "i8"))
+        )
     undefined = changed(given, "GenJet_eta", ak.values_astype(given["GenJet_eta"] * np.nan, "f4"))
-    with pytest.raises(InvalidArgument, match=r"column 'GenJet_eta': .* values are NaN or infinite, the first in event"):
+    with pytest.raises(
+        InvalidArgument,
+        match=r"column 'GenJet_eta': .* values are NaN or infinite, the first in event",
+    ):
         ft.simulate(model, undefined)
-    with pytest.raises(InvalidArgument, match=r"no column of weights 'genWeigth'; nearest: genWeight"):
+    with pytest.raises(
+        InvalidArgument, match=r"no column of weights 'genWeigth'; nearest: genWeight"
+    ):
         ft.simulate(model, given, weight="genWeigth")
     with pytest.raises(InvalidArgument, match="0 times"):
         ft.simulate(model, given, oversample=0)
@@ -441,27 +574,33 @@ def test_gen_files_that_do_not_fit(model: str, events: ak.Array) -> None:
 
 def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -> None:
     given = generated(events[:10])
-    strange = changed(given, "GenJet_flavour", ak.values_astype(given["GenJet_flavour"] + 100, "i4"))
-    notes = ft.simulate(model, strange, tmp_path / "s.root")
-    count = ak.sum(ak.num(strange["GenJet_flavour"]))
+    out_of_range = changed(
+        given, "GenJet_flavour", ak.values_astype(given["GenJet_flavour"] + 100, "i4")
+    )
+    notes = ft.simulate(model, out_of_range, tmp_path / "s.root")
+    count = ak.sum(ak.num(out_of_range["GenJet_flavour"]))
     assert any(f"column 'GenJet_flavour' holds {count} values outside" in note for note in notes)
-    assert set(ft.simulate(model, strange, tmp_path / "t.root", oversample=3)) == set(notes)
-    flagged = ft.simulate(model, strange, flag=True, oversample=2)
+    assert set(ft.simulate(model, out_of_range, tmp_path / "t.root", oversample=3)) == set(notes)
+    flagged = ft.simulate(model, out_of_range, flag=True, oversample=2)
     assert ak.all(flagged["GenJet_outside"])
     assert ak.to_list(flagged["outside"]) == ak.to_list(ak.num(flagged["GenJet_outside"]) > 0)
     usual = ft.simulate(model, given, flag=True)
     assert not ak.any(usual["GenJet_outside"])
     assert not ak.any(usual["outside"])
     assert "outside" not in ft.simulate(model, given).fields
-    with pytest.raises(InvalidArgument, match="column 'outside' is there already: leave out --flag"):
+    with pytest.raises(
+        InvalidArgument, match="column 'outside' is there already: leave out --flag"
+    ):
         ft.simulate(model, changed(given, "outside", ak.Array([True] * len(given))), flag=True)
 
 
 def test_references_that_point_outside_are_counted(events: ak.Array) -> None:
-    bad = changed(events[:100], "Jet_genJetIdx", ak.values_astype(events[:100]["Jet_genJetIdx"] + 50, "i4"))
+    bad = changed(
+        events[:100], "Jet_genJetIdx", ak.values_astype(events[:100]["Jet_genJetIdx"] + 50, "i4")
+    )
     table = read_all(OwnCounters(open_dataset(bad).table("events")))
-    recipe = declare("events", table.columns, TARGET, GIVEN)
-    _, found, notes = lessons(table, recipe, silent)
+    recipe = build_spec("events", table.columns, TARGET, GIVEN)
+    _, found, notes = training_tables(table, recipe, silent)
     assert any("column 'Jet_genJetIdx'" in note and "point to no object" in note for note in notes)
     assert "Jet properties" not in {lesson.table.name for lesson in found}
 
@@ -471,18 +610,38 @@ def test_references_that_point_outside_are_counted(events: ak.Array) -> None:
     [
         ({"target": ["Jett_*"], "given": GIVEN}, "Jett"),
         ({"target": TARGET, "given": ()}, "say with --given"),
-        ({"target": TARGET, "given": ["Gen*", "Jet_pt"]}, "'Jet_pt' is both given and to be simulated"),
+        (
+            {"target": TARGET, "given": ["Gen*", "Jet_pt"]},
+            "'Jet_pt' is both given and to be simulated",
+        ),
         ({"target": ["Jet_pt"], "given": ["Gen*", "Jet_eta"]}, "some columns counted by"),
-        ({"target": TARGET, "given": GIVEN, "match": ["Jet_genJet"]}, "the match 'Jet_genJet' is no column.*Jet_genJetIdx"),
-        ({"target": TARGET, "given": GIVEN, "match": ["Jet_genJetIdx=GenJets"]}, "points to no given collection.*GenJet"),
+        (
+            {"target": TARGET, "given": GIVEN, "match": ["Jet_genJet"]},
+            "the match 'Jet_genJet' is no column.*Jet_genJetIdx",
+        ),
+        (
+            {"target": TARGET, "given": GIVEN, "match": ["Jet_genJetIdx=GenJets"]},
+            "points to no given collection.*GenJet",
+        ),
         ({"target": TARGET, "given": GIVEN, "derived": {"Jet_pt": "log"}}, "no response 'log'"),
-        ({"target": TARGET, "given": GIVEN, "derived": {"Jat_pt": "ratio"}}, "'Jat_pt' belongs to no simulated object"),
-        ({"target": TARGET, "given": GIVEN, "derived": {"Jet_neE": "ratio"}}, "has no such quantity"),
-        ({"target": TARGET, "given": GIVEN, "tolerance": {"*": "rel:1e-2"}}, "--tolerance learns no simulation"),
+        (
+            {"target": TARGET, "given": GIVEN, "derived": {"Jat_pt": "ratio"}},
+            "'Jat_pt' belongs to no simulated object",
+        ),
+        (
+            {"target": TARGET, "given": GIVEN, "derived": {"Jet_neE": "ratio"}},
+            "has no such quantity",
+        ),
+        (
+            {"target": TARGET, "given": GIVEN, "tolerance": {"*": "rel:1e-2"}},
+            "--tolerance learns no simulation",
+        ),
         ({"match": ["Jet_genJetIdx"]}, "--match is for simulations"),
     ],
 )
-def test_bad_requests_say_what_to_do(events: ak.Array, tmp_path, options: dict, message: str) -> None:
+def test_bad_requests_say_what_to_do(
+    events: ak.Array, tmp_path, options: dict, message: str
+) -> None:
     with pytest.raises(InvalidArgument, match=message):
         ft.train(events[:50], tmp_path / "m.flow", **options)
     assert not (tmp_path / "m.flow").exists()
@@ -515,23 +674,42 @@ def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if part[field].ndim == 2:
                 stem, _, quantity = field.partition("_")
                 collections.setdefault(stem, {})[quantity] = part[field]
-        columns = {f: part[f] for f in part.fields if part[f].ndim == 1} | {n: ak.zip(c) for n, c in collections.items()}
+        columns = {f: part[f] for f in part.fields if part[f].ndim == 1} | {
+            n: ak.zip(c) for n, c in collections.items()
+        }
         with uproot.recreate(folder / f"{name}.root") as file:
             file.mktree("Events", {n: c.type.content for n, c in columns.items()})
             file["Events"].extend(columns)
             file.mktree("Runs", {"genEventCount": "int64"})
             file["Runs"].extend({"genEventCount": np.array([len(part)])})
-    arguments = ["train", str(folder / "both.root"), "-o", str(folder / "m.flow"), "--effort", "fast"]
+    arguments = [
+        "train",
+        str(folder / "both.root"),
+        "-o",
+        str(folder / "m.flow"),
+        "--effort",
+        "fast",
+    ]
     arguments += [word for name in TARGET for word in ("--target", name)]
     arguments += [word for name in GIVEN for word in ("--given", name)]
-    ended = CliRunner().invoke(app, [*arguments, "--match", "Jet_genJetIdx", "--match", "Muon_genMuonIdx"])
+    ended = CliRunner().invoke(
+        app, [*arguments, "--match", "Jet_genJetIdx", "--match", "Muon_genMuonIdx"]
+    )
     assert ended.exit_code == 0, ended.output
     return folder
 
 
 def simulate_by_command(folder: Path, *options: str, source: str = "gen.root") -> Result:
     return CliRunner().invoke(
-        app, ["simulate", str(folder / "m.flow"), str(folder / source), "-o", str(folder / "s.root"), *options]
+        app,
+        [
+            "simulate",
+            str(folder / "m.flow"),
+            str(folder / source),
+            "-o",
+            str(folder / "s.root"),
+            *options,
+        ],
     )
 
 
@@ -545,7 +723,9 @@ def test_commands_make_files_that_others_read(nano: Path) -> None:
         for name in both["Events"].keys():  # noqa: SIM118 (it is no mapping)
             assert tree[name].typename == both["Events"][name].typename, name
         assert file["Runs/genEventCount"].array().tolist() == [1500]
-        assert np.isclose(ak.sum(tree["genWeight"].array()), ak.sum(both["Events/genWeight"].array()), rtol=1e-5)
+        assert np.isclose(
+            ak.sum(tree["genWeight"].array()), ak.sum(both["Events/genWeight"].array()), rtol=1e-5
+        )
 
 
 def test_coffea_reads_what_is_simulated(nano: Path) -> None:
@@ -572,12 +752,35 @@ def test_sums_are_multiplied_where_there_is_no_weight(nano: Path) -> None:
 def test_a_command_that_cannot_be_done_writes_nothing(nano: Path) -> None:
     before = (nano / "m.flow").read_bytes()
     for words, message in (
-        (["train", str(nano / "both.root"), "-o", str(nano / "m.flow"), "--target", "Jet_*"], "say with --given"),
         (
-            ["train", str(nano / "both.root"), "-o", str(nano / "m.flow"), "--target", "Jet_*", "--given", "GenJets_*"],
+            ["train", str(nano / "both.root"), "-o", str(nano / "m.flow"), "--target", "Jet_*"],
+            "say with --given",
+        ),
+        (
+            [
+                "train",
+                str(nano / "both.root"),
+                "-o",
+                str(nano / "m.flow"),
+                "--target",
+                "Jet_*",
+                "--given",
+                "GenJets_*",
+            ],
             "GenJets",
         ),
-        (["simulate", str(nano / "m.flow"), str(nano / "both.root"), "-o", str(nano / "x.root"), "--weight", "w"], "'w'"),
+        (
+            [
+                "simulate",
+                str(nano / "m.flow"),
+                str(nano / "both.root"),
+                "-o",
+                str(nano / "x.root"),
+                "--weight",
+                "w",
+            ],
+            "'w'",
+        ),
     ):
         ended = CliRunner().invoke(app, words)
         assert isinstance(ended.exception, InvalidArgument)

@@ -34,14 +34,23 @@ def place(request, tmp_path):
 @pytest.fixture
 def reads(monkeypatch):
     found, take = [], Storage.read
-    monkeypatch.setattr(Storage, "read", lambda self, *span: found.append(span) or take(self, *span))
+    monkeypatch.setattr(
+        Storage, "read", lambda self, *span: found.append(span) or take(self, *span)
+    )
     return found
 
 
 def test_ranges(place):
     with contextlib.closing(Storage(place)) as storage:
         assert (storage.path, storage.size) == (str(place), len(CONTENT))
-        for offset, length in [(0, 1), (0, len(CONTENT)), (7, 0), (len(CONTENT), 0), (len(CONTENT) - 3, 3), (GAP, 77)]:
+        for offset, length in [
+            (0, 1),
+            (0, len(CONTENT)),
+            (7, 0),
+            (len(CONTENT), 0),
+            (len(CONTENT) - 3, 3),
+            (GAP, 77),
+        ]:
             assert storage.read(offset, length) == CONTENT[offset : offset + length]
 
 
@@ -53,7 +62,10 @@ def test_ranges(place):
         ([(5, 9), (9, 20)], [(5, 15)]),
         ([(5, 9), (9 + GAP, 20 + GAP)], [(5, 15 + GAP)]),
         ([(5, 9), (10 + GAP, 20 + GAP)], [(5, 4), (10 + GAP, 10)]),
-        ([(0, 4), (8, 12), (3 * GAP, 3 * GAP + 1), (4 * GAP, 4 * GAP + 2)], [(0, 12), (3 * GAP, GAP + 2)]),
+        (
+            [(0, 4), (8, 12), (3 * GAP, 3 * GAP + 1), (4 * GAP, 4 * GAP + 2)],
+            [(0, 12), (3 * GAP, GAP + 2)],
+        ),
         ([(5, 9), (5, 9)], [(5, 4), (5, 4)]),
     ],
     ids=["none", "one", "touching", "close", "far", "groups", "twice"],
@@ -69,7 +81,8 @@ def test_reading_past_the_end_is_truncated(place, offset, length):
     begin = len(CONTENT) + offset
     with contextlib.closing(Storage(place)) as storage:
         with pytest.raises(
-            Truncated, match=rf"content\.bin: ends at byte {max(begin, len(CONTENT))}, .*fetch or copy it again"
+            Truncated,
+            match=rf"content\.bin: ends at byte {max(begin, len(CONTENT))}, .*fetch or copy it again",
         ):
             storage.read(begin, length)
         with pytest.raises(Truncated, match="within its contents"):
@@ -97,7 +110,9 @@ def test_reads_that_the_system_cuts_short_go_on(tmp_path, monkeypatch, most):
 def test_threads_share_it(place):
     with contextlib.closing(Storage(place)) as storage, ThreadPoolExecutor(8) as pool:
         spans = [(k * 997 % len(CONTENT), 300) for k in range(200)]
-        found = pool.map(lambda span: storage.read(*span), [s for s in spans if s[0] + 300 <= len(CONTENT)])
+        found = pool.map(
+            lambda span: storage.read(*span), [s for s in spans if s[0] + 300 <= len(CONTENT)]
+        )
         assert list(found) == [CONTENT[a : a + n] for a, n in spans if a + n <= len(CONTENT)]
 
 
@@ -121,7 +136,9 @@ def test_folder_cannot_be_read(tmp_path):
 
 
 def test_unknown_protocol_cannot_be_read():
-    with pytest.raises(InvalidArgument, match=r"^nosuch://host/x\.ftup: cannot be read \(.*nosuch.*\)$"):
+    with pytest.raises(
+        InvalidArgument, match=r"^nosuch://host/x\.ftup: cannot be read \(.*nosuch.*\)$"
+    ):
         Storage("nosuch://host/x.ftup")
 
 
@@ -150,6 +167,8 @@ def test_file_in_memory_reads_as_on_disk(tmp_path):
         assert (remote.path, remote.size) == ("memory://storage/events.ftup", local.size)
         assert difference(read_all(remote.table()), read_all(local.table())) is None
     system.pipe_file("/storage/events.ftup", path.read_bytes()[:-1])
-    with pytest.raises(Truncated, match=r"^memory://storage/events\.ftup: does not end with the flowtuple end mark"):
+    with pytest.raises(
+        Truncated, match=r"^memory://storage/events\.ftup: does not end with the flowtuple end mark"
+    ):
         ft.File("memory://storage/events.ftup")
     system.rm("/storage", recursive=True)

@@ -21,7 +21,20 @@ from flowtuple.data.table import (
 )
 from flowtuple.errors import InvalidArgument
 
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+DTYPES = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+]
 
 
 def random_values(draw, dtype, count):
@@ -57,7 +70,9 @@ def test_awkward_arrays_come_back_bit_for_bit(array):
     assert difference(table, again) is None
     for column in table.columns:
         if column.counter is None and not column.is_opaque and not column.hidden:
-            assert np.array_equal(bit_patterns(table[column.name]), bit_patterns(ak.to_numpy(array[column.name])))
+            assert np.array_equal(
+                bit_patterns(table[column.name]), bit_patterns(ak.to_numpy(array[column.name]))
+            )
         elif not column.hidden:
             assert same_values(back[column.name], array[column.name])
 
@@ -69,8 +84,14 @@ def test_pieces_are_slices_and_make_the_whole(array, start, stop, step):
     piece = table.read(names, start, stop)
     n = table.num_entries
     first = min(max(start, 0), n)
-    assert difference(piece, table_from_awkward("t", array[first : max(first, min(stop, n))])) in (None, "the columns differ")
-    assert table_to_awkward(piece).tolist().__repr__() == array[first : max(first, min(stop, n))].tolist().__repr__()
+    assert difference(piece, table_from_awkward("t", array[first : max(first, min(stop, n))])) in (
+        None,
+        "the columns differ",
+    )
+    assert (
+        table_to_awkward(piece).tolist().__repr__()
+        == array[first : max(first, min(stop, n))].tolist().__repr__()
+    )
     pieces = [table.read(names, *bounds) for bounds in ranges(n, step)] or [table]
     assert difference(concatenate(pieces), table) is None
     assert difference(read_all(table), table) is None
@@ -79,12 +100,24 @@ def test_pieces_are_slices_and_make_the_whole(array, start, stop, step):
 def test_lists_of_records_are_collections():
     array = ak.Array(
         [
-            {"Jet": [{"pt": 1.0, "tag": "b", "p4": {"x": 1}}, {"pt": 2.0, "tag": "", "p4": {"x": 2}}], "MET": {"pt": 3.0}},
+            {
+                "Jet": [
+                    {"pt": 1.0, "tag": "b", "p4": {"x": 1}},
+                    {"pt": 2.0, "tag": "", "p4": {"x": 2}},
+                ],
+                "MET": {"pt": 3.0},
+            },
             {"Jet": [], "MET": {"pt": 4.0}},
         ]
     )
     table = table_from_awkward("t", array, titles={"Jet_pt": "transverse momentum"})
-    assert [c.name for c in table.columns] == ["n(Jet_pt)", "Jet_pt", "Jet_tag", "Jet_p4_x", "MET_pt"]
+    assert [c.name for c in table.columns] == [
+        "n(Jet_pt)",
+        "Jet_pt",
+        "Jet_tag",
+        "Jet_p4_x",
+        "MET_pt",
+    ]
     assert [c.counter for c in table.columns] == [None, "n(Jet_pt)", None, "n(Jet_pt)", None]
     assert table.column("Jet_pt").title == "transverse momentum"
     assert table.column("Jet_tag").is_opaque
@@ -93,7 +126,11 @@ def test_lists_of_records_are_collections():
 
 def test_counters_are_shared_where_counts_are_equal():
     array = ak.Array({"a": [[1.0], []], "b": [[2], []], "c": [[], [1]]})
-    assert [c.counter for c in table_from_awkward("t", array).columns if not c.hidden] == ["n(a)", "n(a)", "n(c)"]
+    assert [c.counter for c in table_from_awkward("t", array).columns if not c.hidden] == [
+        "n(a)",
+        "n(a)",
+        "n(c)",
+    ]
 
 
 def test_a_visible_counter_is_a_column():
@@ -106,14 +143,21 @@ def test_a_visible_counter_is_a_column():
 
 @pytest.mark.parametrize("counter", [[0, 1], [2, 0]])
 def test_a_counter_that_miscounts_is_refused(counter):
-    with pytest.raises(InvalidArgument, match="'Jet_pt' does not have as many values as 'nJet' says"):
-        table_from_awkward("t", ak.Array({"nJet": counter, "Jet_pt": [[5.0], []]}), counters={"Jet_pt": "nJet"})
+    with pytest.raises(
+        InvalidArgument, match="'Jet_pt' does not have as many values as 'nJet' says"
+    ):
+        table_from_awkward(
+            "t", ak.Array({"nJet": counter, "Jet_pt": [[5.0], []]}), counters={"Jet_pt": "nJet"}
+        )
 
 
 @pytest.mark.parametrize(
     ("event", "match"),
     [
-        ({"MET": {"pt": 1.0}, "MET_pt": 2.0}, r"table 't': 'MET.pt' and 'MET_pt' would both be column 'MET_pt'; rename one"),
+        (
+            {"MET": {"pt": 1.0}, "MET_pt": 2.0},
+            r"table 't': 'MET.pt' and 'MET_pt' would both be column 'MET_pt'; rename one",
+        ),
         ({"a_b": 5, "a": [{"b": 1}]}, r"'a_b' and 'a.b' would both be column 'a_b'; rename one"),
         ({"a": {"b": {"c": 1}, "b_c": 2}}, r"'a.b.c' and 'a.b_c' would both be column 'a_b_c'"),
     ],
@@ -155,16 +199,29 @@ def test_hidden_counters_give_way_to_visible_columns(names):
 def test_what_is_a_column_and_what_is_opaque(values, kind):
     array = from_block(values) if isinstance(values, np.ndarray) else ak.Array(values)
     assert kind_of(array) == kind
-    (column,) = [c for c in table_from_awkward("t", ak.zip({"x": array}, depth_limit=1)).columns if not c.hidden]
+    (column,) = [
+        c
+        for c in table_from_awkward("t", ak.zip({"x": array}, depth_limit=1)).columns
+        if not c.hidden
+    ]
     assert column.is_opaque == (kind[0] == "opaque")
 
 
 def test_an_option_type_counts_only_where_a_value_is_missing():
-    array = ak.Array({"whole": ak.Array([1, None, 3])[[0, 2]], "lists": ak.Array([[1.5], None])[[0, 0]], "gaps": [1, None]})
+    array = ak.Array(
+        {
+            "whole": ak.Array([1, None, 3])[[0, 2]],
+            "lists": ak.Array([[1.5], None])[[0, 0]],
+            "gaps": [1, None],
+        }
+    )
     table = table_from_awkward("t", array)
     assert [c.dtype for c in table.columns] == ["int64", "int64", "float64", "opaque"]
     assert table["gaps"].tolist() == [1, None]
-    assert without_idle_options(ak.Array([[1, None], [2]])[1:]).type.content == ak.Array([[1]]).type.content
+    assert (
+        without_idle_options(ak.Array([[1, None], [2]])[1:]).type.content
+        == ak.Array([[1]]).type.content
+    )
 
 
 def test_missing_records_stay_missing():
@@ -181,8 +238,16 @@ COUNTED = (Column("n", "int32", "counter"), Column("x", "float32", counter="n"))
     [
         (COUNTED[:1], {}, "'n' is in the schema but has no data"),
         (COUNTED[1:], {"x": np.zeros(1, np.float32)}, "'x' is counted by 'n', absent here"),
-        (COUNTED, {"n": np.array([1, 1], np.int32), "x": np.zeros(3, np.float32)}, "'x' has 3 values, not 2"),
-        (COUNTED, {"n": np.array([2, -1], np.int32), "x": np.zeros(1, np.float32)}, "other than whole numbers from 0 on"),
+        (
+            COUNTED,
+            {"n": np.array([1, 1], np.int32), "x": np.zeros(3, np.float32)},
+            "'x' has 3 values, not 2",
+        ),
+        (
+            COUNTED,
+            {"n": np.array([2, -1], np.int32), "x": np.zeros(1, np.float32)},
+            "other than whole numbers from 0 on",
+        ),
         (COUNTED[:1], {"n": np.zeros(3, np.int32)}, "'n' has 3 values, not 2"),
         (COUNTED[:1], {"n": np.zeros(2, np.int64)}, r"'n' holds int64\(\), not int32\(\)"),
         (COUNTED[:1], {"n": np.zeros(2, ">i4")}, r"'n' holds >i4\(\), not int32\(\)"),
@@ -195,20 +260,30 @@ def test_contents_and_schema_have_to_fit(columns, data, match):
 
 
 def small(**changes):
-    data = {"n": np.array([1, 2], np.int32), "x": np.array([1, 2, np.nan], np.float32), "s": ak.Array(["a", "b"])} | changes
+    data = {
+        "n": np.array([1, 2], np.int32),
+        "x": np.array([1, 2, np.nan], np.float32),
+        "s": ak.Array(["a", "b"]),
+    } | changes
     columns = (*COUNTED, Column("s", "opaque"))
-    return Table("t", tuple(c for c in columns if c.name in data and data[c.name] is not None), 2, data)
+    return Table(
+        "t", tuple(c for c in columns if c.name in data and data[c.name] is not None), 2, data
+    )
 
 
 def test_differences_are_named():
     assert difference(small(), small()) is None
     assert difference(small(), small(s=ak.Array(["a", "c"]))) == "column 's' differs"
-    assert difference(small(), small(x=np.array([1, 3, np.nan], np.float32))) == "column 'x' differs"
+    assert (
+        difference(small(), small(x=np.array([1, 3, np.nan], np.float32))) == "column 'x' differs"
+    )
     assert difference(small(), small(x=-small()["x"])) == "column 'x' differs"
     assert difference(small(), small(s=None)) == "the columns differ"
     assert difference(small(), small().read(["s"], 0, 1)) == "2 events against 1"
     other = Table("t", (Column("n", "int64"),), 2, {"n": np.array([1, 2])})
-    assert difference(small().read(["n"], 0, 2), other) == "column 'n' is int32(2,) against int64(2,)"
+    assert (
+        difference(small().read(["n"], 0, 2), other) == "column 'n' is int32(2,) against int64(2,)"
+    )
 
 
 def test_a_column_is_found_by_name_and_else_the_nearest_is_told():

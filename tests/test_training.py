@@ -37,7 +37,7 @@ from flowtuple.training.conditioners import (  # noqa: E402
     float_bits,
     train_conditioners,
 )
-from flowtuple.training.plan import Recipe, bin_count, check_effort, make_plan  # noqa: E402
+from flowtuple.training.plan import EffortPreset, bin_count, check_effort, make_plan  # noqa: E402
 from flowtuple.training.relations import find_predictions  # noqa: E402
 from flowtuple.training.train import Report, frequency_table, hidden_widths, train_flow  # noqa: E402
 
@@ -49,9 +49,20 @@ def silent(share: float, bits: float) -> None:
 
 
 def fit(
-    table: Table, lattices: Lattices, predictions: Mapping[str, Prediction], seed: int, report: Report = silent
+    table: Table,
+    lattices: Lattices,
+    predictions: Mapping[str, Prediction],
+    seed: int,
+    report: Report = silent,
 ) -> LatticeFlow:
-    return train_flow(table, TableCoding(table.columns, lattices, LatticeFlow()), predictions, "fast", seed, report)
+    return train_flow(
+        table,
+        TableCoding(table.columns, lattices, LatticeFlow()),
+        predictions,
+        "fast",
+        seed,
+        report,
+    )
 
 
 def lattices_of(table: Table, bound: str) -> dict[str, Lattice]:
@@ -59,12 +70,19 @@ def lattices_of(table: Table, bound: str) -> dict[str, Lattice]:
     for column in table.columns:
         statistics = Statistics(column.dtype)
         statistics.update(table.data[column.name].reshape(-1))
-        out[column.name] = resolve(column, Bound.parse(bound if column.is_float else "lossless"), statistics)
+        out[column.name] = resolve(
+            column, Bound.parse(bound if column.is_float else "lossless"), statistics
+        )
     return out
 
 
 def table_of(**data: np.ndarray) -> Table:
-    return Table("t", tuple(Column(name, str(x.dtype)) for name, x in data.items()), len(next(iter(data.values()))), data)
+    return Table(
+        "t",
+        tuple(Column(name, str(x.dtype)) for name, x in data.items()),
+        len(next(iter(data.values()))),
+        data,
+    )
 
 
 def correlated(rows: int = 6000) -> Table:
@@ -73,14 +91,19 @@ def correlated(rows: int = 6000) -> Table:
     a = rng.normal(0, 1, rows)
     b = np.sin(a) + 0.02 * rng.normal(size=rows)
     c = a * b + 0.02 * rng.normal(size=rows)
-    return table_of(**{n: x.astype("float32") for n, x in zip("abcd", [a, b, c, rng.normal(size=rows)], strict=True)})
+    return table_of(
+        **{
+            n: x.astype("float32")
+            for n, x in zip("abcd", [a, b, c, rng.normal(size=rows)], strict=True)
+        }
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)
 def short_training() -> object:
     """Few steps: these tests ask whether it works, not how well."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(planning.RECIPES, "fast", Recipe((1.0,), 250))
+        patch.setitem(planning.RECIPES, "fast", EffortPreset((1.0,), 250))
         yield
 
 
@@ -95,7 +118,9 @@ class TestGain:
     def test_fewer_bits_than_packing(self, trained: tuple[Table, Lattices, LatticeFlow]) -> None:
         table, lattices, flow = trained
         packed = sum(len(pack_indices(lattices[n].encode(table[n]))) for n in "bc")
-        stored = methods(encode_chunk(table, TableCoding(table.columns, lattices, flow)), table.columns)
+        stored = methods(
+            encode_chunk(table, TableCoding(table.columns, lattices, flow)), table.columns
+        )
         model = len(pack_flow(flow, table.columns))
         assert len(stored["b"]) + len(stored["c"]) + model < 0.95 * packed
         assert stored["b"].method is Method.FLOW
@@ -105,11 +130,15 @@ class TestGain:
         coding = TableCoding(table.columns, lattices, flow)
         data = encode_chunk(table, coding)
         decoded = decode_chunk(data, "t", table.num_entries, coding)
-        again = TableCoding(table.columns, lattices, unpack_flow(pack_flow(flow, table.columns), table.columns))
+        again = TableCoding(
+            table.columns, lattices, unpack_flow(pack_flow(flow, table.columns), table.columns)
+        )
         assert difference(decode_chunk(data, "t", table.num_entries, again), decoded) is None
         assert all(lattices[n].bound.holds(table[n], decoded[n]).all() for n in "abcd")
 
-    def test_parents_are_those_that_tell(self, trained: tuple[Table, Lattices, LatticeFlow]) -> None:
+    def test_parents_are_those_that_tell(
+        self, trained: tuple[Table, Lattices, LatticeFlow]
+    ) -> None:
         _, _, flow = trained
         assert flow.columns["b"].parents == (Parent("row", "a"),)
         assert set(flow.columns["c"].parents) == {Parent("row", "a"), Parent("row", "b")}
@@ -135,7 +164,9 @@ class TestGain:
 
 class TestRepeats:
     @pytest.mark.parametrize("threads", [1, 2])
-    def test_same_seed_same_bytes(self, trained: tuple[Table, Lattices, LatticeFlow], threads: int) -> None:
+    def test_same_seed_same_bytes(
+        self, trained: tuple[Table, Lattices, LatticeFlow], threads: int
+    ) -> None:
         table, lattices, flow = trained
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
@@ -167,17 +198,21 @@ class TestIntegers:
 
     @pytest.fixture(scope="class")
     @staticmethod
-    def fitted() -> tuple[planning.Task, object]:
+    def fitted() -> tuple[planning.ColumnTask, object]:
         table = correlated()
         task = make_plan(table, lattices_of(table, "abs:0.003"), {}).tasks[0]
-        return task, train_conditioners(task, (32, 16), Schedule(400, 1024, patience=10**9), 5, lambda step, bits: None)
+        return task, train_conditioners(
+            task, (32, 16), Schedule(400, 1024, patience=10**9), 5, lambda step, bits: None
+        )
 
     def float_bits(self, fitted: tuple, limit: int | None) -> np.ndarray:
         task, model = fitted
         pairs = [(c.flow.bins, c.coded) for c in task.candidates]
         symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in pairs]))
         with torch.no_grad():
-            nats = _loss(model(torch.from_numpy(task.features.T), limit), symbols).numpy() / math.log(2)
+            nats = _loss(
+                model(torch.from_numpy(task.features.T), limit), symbols
+            ).numpy() / math.log(2)
         return nats + [np.log2(b.spans.astype("float64") + 1)[b.symbol(q)].mean() for b, q in pairs]
 
     def integer_bits(self, fitted: tuple) -> np.ndarray:
@@ -195,7 +230,9 @@ class TestIntegers:
     def test_training_sees_the_integer_network(self, fitted: tuple) -> None:
         integers, seen = self.integer_bits(fitted), self.float_bits(fitted, WEIGHT_LIMITS[0])
         assert integers == pytest.approx(seen, abs=0.01)  # at most -0.0006 +- 0.0015, 9 models
-        assert integers.mean() == pytest.approx(seen.mean(), abs=0.005)  # 0.0002 +- 0.0005, 9 models
+        assert integers.mean() == pytest.approx(
+            seen.mean(), abs=0.005
+        )  # 0.0002 +- 0.0005, 9 models
 
     def test_frequency_table_is_the_marginal_entropy(self, fitted: tuple) -> None:
         task, _ = fitted
@@ -212,7 +249,11 @@ class TestIntegers:
     def test_no_network_no_density(self, fitted: tuple) -> None:
         task, _ = fitted
         with pytest.raises(InvalidArgument, match="without a network has no density"):
-            flow_bits(ColumnFlow(task.candidates[0].flow.bins), task.candidates[0].coded, np.empty((0, 0), np.uint8))
+            flow_bits(
+                ColumnFlow(task.candidates[0].flow.bins),
+                task.candidates[0].coded,
+                np.empty((0, 0), np.uint8),
+            )
 
 
 class TestWideFunctions:
@@ -220,19 +261,22 @@ class TestWideFunctions:
 
     @pytest.fixture(scope="class")
     @staticmethod
-    def task() -> planning.Task:
+    def task() -> planning.ColumnTask:
         table = correlated()
         return make_plan(table, lattices_of(table, "abs:0.003"), {}, detail=4).tasks[0]
 
-    def trained(self, task: planning.Task, steps: int, *, wide: bool) -> Conditioners:
+    def trained(self, task: planning.ColumnTask, steps: int, *, wide: bool) -> Conditioners:
         schedule = Schedule(steps, 1024, limits=(127,), wide=wide)
         return train_conditioners(task, (32, 16), schedule, 5, lambda step, bits: None)
 
-    def test_few_steps_learn_more(self, task: planning.Task) -> None:
-        narrow, wide = (float_bits(self.trained(task, 60, wide=w), task, slice(None)).sum() for w in (False, True))
+    def test_few_steps_learn_more(self, task: planning.ColumnTask) -> None:
+        narrow, wide = (
+            float_bits(self.trained(task, 60, wide=w), task, slice(None)).sum()
+            for w in (False, True)
+        )
         assert wide < narrow - 0.1  # 2.13 +- 0.08 less, 12 models
 
-    def test_the_integer_network_is_the_product(self, task: planning.Task) -> None:
+    def test_the_integer_network_is_the_product(self, task: planning.ColumnTask) -> None:
         model = self.trained(task, 60, wide=True)
         floats = float_bits(model, task, slice(None))
         for d, c in enumerate(task.candidates):
@@ -251,7 +295,12 @@ class TestAwkwardData:
         b = a + rng.normal(0, 0.1, 5000)
         holes, sky = rng.random(5000), np.where(a > 5, 1e30, a * 2)
         a[holes < 0.1], b[holes > 0.95], b[(holes > 0.1) & (holes < 0.15)] = np.nan, np.inf, -np.inf
-        table = table_of(a=a.astype("float32"), b=b, sky=sky.astype("float32"), n=np.rint(sky.clip(-90, 90)).astype("int8"))
+        table = table_of(
+            a=a.astype("float32"),
+            b=b,
+            sky=sky.astype("float32"),
+            n=np.rint(sky.clip(-90, 90)).astype("int8"),
+        )
         lattices = lattices_of(table, "abs:0.05")
         seen: list[float] = []
         flow = fit(table, lattices, {}, 0, lambda share, bits: seen.append(bits))
@@ -260,12 +309,18 @@ class TestAwkwardData:
         assert flow.coded("sky")
         coding = TableCoding(table.columns, lattices, flow)
         decoded = decode_chunk(encode_chunk(table, coding), "t", 5000, coding)
-        assert all(lattices[c.name].bound.holds(table[c.name], decoded[c.name]).all() for c in table.columns)
+        assert all(
+            lattices[c.name].bound.holds(table[c.name], decoded[c.name]).all()
+            for c in table.columns
+        )
 
     def test_every_dtype_and_extremes(self) -> None:
         rng = np.random.default_rng(8)
         a = rng.integers(-120, 120, 5000)
-        data = {dtype: np.abs(a).astype(dtype) if dtype[0] == "u" else a.astype(dtype) for dtype in ("int8", "int64", "uint64")}
+        data = {
+            dtype: np.abs(a).astype(dtype) if dtype[0] == "u" else a.astype(dtype)
+            for dtype in ("int8", "int64", "uint64")
+        }
         data |= {
             "wide": np.where(a > 0, 2**62, -(2**62)) + a,
             "exact": rng.normal(size=5000) * 1e300 * np.sign(a),
@@ -275,18 +330,33 @@ class TestAwkwardData:
         lattices = lattices_of(table, "lossless")
         flow = fit(table, lattices, {}, 0)
         coding = TableCoding(table.columns, lattices, flow)
-        assert difference(decode_chunk(encode_chunk(table, coding), "t", 5000, coding), table) is None
+        assert (
+            difference(decode_chunk(encode_chunk(table, coding), "t", 5000, coding), table) is None
+        )
 
     def test_collections(self) -> None:
         rng = np.random.default_rng(9)
         counts = rng.integers(0, 4, 4500).astype("uint8")
         met = rng.exponential(30, 4500).astype("float32")
         jet = (np.repeat(met, counts) * rng.normal(1, 0.02, counts.sum())).astype("float32")
-        columns = (Column("Jet_pt", "float32", counter="nJet"), Column("met", "float32"), Column("nJet", "uint8", "counter"))
+        columns = (
+            Column("Jet_pt", "float32", counter="nJet"),
+            Column("met", "float32"),
+            Column("nJet", "uint8", "counter"),
+        )
         columns += (Column("run", "uint32", "id"), Column("p", "float32", shape=(2,)))
         p = np.stack([met, met * rng.normal(2, 0.02, 4500)], axis=1).astype("float32")
         table = Table(
-            "t", columns, 4500, {"Jet_pt": jet, "met": met, "nJet": counts, "run": np.arange(4500, dtype="uint32"), "p": p}
+            "t",
+            columns,
+            4500,
+            {
+                "Jet_pt": jet,
+                "met": met,
+                "nJet": counts,
+                "run": np.arange(4500, dtype="uint32"),
+                "p": p,
+            },
         )
         lattices = lattices_of(table, "abs:0.05")
         flow = fit(table, lattices, {}, 0)
@@ -297,13 +367,20 @@ class TestAwkwardData:
         data = encode_chunk(table, coding)
         assert methods(data, columns)["Jet_pt"].method is Method.FLOW
         whole = decode_chunk(data, "t", 4500, coding)
-        assert difference(decode_chunk(data, "t", 4500, coding, ["Jet_pt"]), whole.read(["Jet_pt"], 0, 4500)) is None
+        assert (
+            difference(
+                decode_chunk(data, "t", 4500, coding, ["Jet_pt"]), whole.read(["Jet_pt"], 0, 4500)
+            )
+            is None
+        )
 
     def test_the_number_of_an_object_tells(self) -> None:
         """Jets come sorted by p_T: their number is the first thing to read, also where an event has few."""
         rng = np.random.default_rng(10)
         counts = np.full(3000, 3, "uint8")
-        pt = (100 * np.exp2(-np.tile(np.arange(3), 3000)) + rng.normal(0, 1, 9000)).astype("float32")
+        pt = (100 * np.exp2(-np.tile(np.arange(3), 3000)) + rng.normal(0, 1, 9000)).astype(
+            "float32"
+        )
         columns = (Column("nJet", "uint8", "counter"), Column("Jet_pt", "float32", counter="nJet"))
         table = Table("t", columns, 3000, {"nJet": counts, "Jet_pt": pt})
         task = make_plan(table, lattices_of(table, "abs:0.1"), {}).tasks[-1]
@@ -330,13 +407,19 @@ class TestAwkwardData:
                 key, rows = context.collection[c.name], slice(0, len(c.coded))
                 predicted = None
                 if c.flow.prediction is not None:
-                    predicted = c.flow.prediction.index(lambda p, k=key, r=rows: context.fetch(p, k, r), lattices[c.name])
+                    predicted = c.flow.prediction.index(
+                        lambda p, k=key, r=rows: context.fetch(p, k, r), lattices[c.name]
+                    )
                     predicted = np.broadcast_to(predicted, len(c.coded))
                     if c.flow.residual:
-                        assert np.array_equal(c.flow.prediction.restore(c.coded, predicted), plan.indices[c.name])
+                        assert np.array_equal(
+                            c.flow.prediction.restore(c.coded, predicted), plan.indices[c.name]
+                        )
                 levels = None if predicted is None else c.flow.levels.level(predicted)
                 seen |= {p.relation for p in c.flow.parents}
-                assert np.array_equal(task.features[list(c.inputs)], context.gather(c.flow.parents, key, rows, levels))
+                assert np.array_equal(
+                    task.features[list(c.inputs)], context.gather(c.flow.parents, key, rows, levels)
+                )
         assert {"row", "event", "previous"} <= seen
 
 
@@ -351,10 +434,19 @@ def related() -> Table:
     jet_phi = (phi[event] + rng.normal(0, 0.2, len(event)) + np.pi) % (2 * np.pi) - np.pi
     parts = rng.poisson(5, (2, 4500)).astype("int16")
     data = {"met": met.astype("float32"), "met_phi": phi.astype("float32"), "nJet": counts}
-    data |= {"Jet_pt": pt.astype("float32"), "Jet_phi": jet_phi.astype("float32"), "Jet_copy": pt.astype("float32")}
+    data |= {
+        "Jet_pt": pt.astype("float32"),
+        "Jet_phi": jet_phi.astype("float32"),
+        "Jet_copy": pt.astype("float32"),
+    }
     data |= {"one": parts[0], "two": parts[1], "both": parts[0] + parts[1]}
     columns = [
-        Column(n, str(x.dtype), "counter" if n == "nJet" else infer_role(n, str(x.dtype)), counter="nJet" if "_" in n else None)
+        Column(
+            n,
+            str(x.dtype),
+            "counter" if n == "nJet" else infer_role(n, str(x.dtype)),
+            counter="nJet" if "_" in n else None,
+        )
         for n, x in data.items()
     ]
     columns = [replace(c, counter=None) if c.name == "met_phi" else c for c in columns]
@@ -391,9 +483,13 @@ class TestRelations:
         whole = decode_chunk(data, "t", table.num_entries, coding)
         stored = methods(data, table.columns)
         for column in table.columns:
-            assert lattices[column.name].bound.holds(table[column.name], whole[column.name]).all(), column.name
+            assert (
+                lattices[column.name].bound.holds(table[column.name], whole[column.name]).all()
+            ), column.name
             part = decode_chunk(data, "t", table.num_entries, coding, [column.name])
-            assert difference(part, whole.read([column.name], 0, table.num_entries)) is None, column.name
+            assert difference(part, whole.read([column.name], 0, table.num_entries)) is None, (
+                column.name
+            )
         assert len(stored["Jet_copy"]) < 40
         assert len(stored["both"]) < 40
         assert stored["Jet_pt"].method is stored["Jet_phi"].method is Method.FLOW
@@ -439,5 +535,7 @@ class TestSizes:
 
     def test_efforts(self) -> None:
         assert [check_effort(e) for e in ("fast", "default", "best")] == ["fast", "default", "best"]
-        with pytest.raises(InvalidArgument, match="effort 'fastest' is not one of fast, default, best"):
+        with pytest.raises(
+            InvalidArgument, match="effort 'fastest' is not one of fast, default, best"
+        ):
             check_effort("fastest")

@@ -28,7 +28,7 @@ Events = dict[str, Any]
 @pytest.fixture(scope="module", autouse=True)
 def short_training() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(planning.RECIPES, "fast", planning.Recipe((0.7,), 120))
+        patch.setitem(planning.RECIPES, "fast", planning.EffortPreset((0.7,), 120))
         yield
 
 
@@ -71,7 +71,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("bad", "bound"), CASES)
-def test_bad_columns_train(tmp_path: Path, bad: Callable[[np.ndarray], np.ndarray], bound: str) -> None:
+def test_bad_columns_train(
+    tmp_path: Path, bad: Callable[[np.ndarray], np.ndarray], bound: str
+) -> None:
     """One column is bad, one follows it; two others tell of each other, so that there is something to train in any case."""
     rng = np.random.default_rng(6)
     a = rng.normal(0, 10, ROWS)
@@ -87,7 +89,9 @@ def test_bad_columns_train(tmp_path: Path, bad: Callable[[np.ndarray], np.ndarra
         tmp_path / "out.ftup",
         tolerance={"*": bound},
         effort="fast",
-        progress=lambda stage, share, detail: messages.append(detail) if stage.startswith("train") and detail else None,
+        progress=lambda stage, share, detail: (
+            messages.append(detail) if stage.startswith("train") and detail else None
+        ),
     )
     assert messages
     assert all(math.isfinite(float(m.split()[0])) for m in messages)
@@ -98,7 +102,9 @@ def lists(flat: np.ndarray, counts: np.ndarray) -> ak.Array:
     return ak.unflatten(flat.astype(np.float32), counts)
 
 
-def jets(events: int, seed: int, most: int = 5, scale: float = 1.0, shift: float = 0.0, large: int = 0) -> Events:
+def jets(
+    events: int, seed: int, most: int = 5, scale: float = 1.0, shift: float = 0.0, large: int = 0
+) -> Events:
     """Objects that follow the one before them, `large` of them in one event; `still` and `n` are constant."""
     rng = np.random.default_rng(seed)
     met = (rng.exponential(30, events) * scale + shift).astype(np.float32)
@@ -142,7 +148,10 @@ def outside(value: float) -> Events:
 def moving() -> Events:
     """What was constant in training is not so here."""
     rng = np.random.default_rng(8)
-    still, n = rng.normal(0, 100, 300).astype(np.float32), rng.integers(-(2**15), 2**15, 300).astype(np.int16)
+    still, n = (
+        rng.normal(0, 100, 300).astype(np.float32),
+        rng.integers(-(2**15), 2**15, 300).astype(np.int16),
+    )
     return jets(300, 8) | {"still": still, "n": n}
 
 
@@ -168,7 +177,9 @@ OTHERS: dict[str, Callable[[], Events]] = {
 
 class TestSharedModel:
     @pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS)
-    def test_other_events_keep_their_bounds(self, model: Path, tmp_path: Path, make: Callable[[], Events]) -> None:
+    def test_other_events_keep_their_bounds(
+        self, model: Path, tmp_path: Path, make: Callable[[], Events]
+    ) -> None:
         events = make()
         ft.compress(events, tmp_path / "out.ftup", model=model)
         assert_bounds_hold(events, tmp_path / "out.ftup")
@@ -177,7 +188,9 @@ class TestSharedModel:
         assert table.num_entries == len(events["met"])
 
     @pytest.mark.parametrize("entries", [1, 2, 7])
-    def test_chunks_of_few_events(self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entries: int) -> None:
+    def test_chunks_of_few_events(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entries: int
+    ) -> None:
         events = jets(12, 14)
         whole = tmp_path / "whole.ftup"
         ft.compress(events, whole, model=model)
@@ -189,7 +202,9 @@ class TestSharedModel:
         assert ft.decompress(tmp_path / "out.ftup").tolist() == ft.decompress(whole).tolist()
 
     @pytest.mark.parametrize("objects", [300, 3000])
-    def test_many_objects_are_coded_by_the_flow(self, model: Path, tmp_path: Path, objects: int) -> None:
+    def test_many_objects_are_coded_by_the_flow(
+        self, model: Path, tmp_path: Path, objects: int
+    ) -> None:
         """Each object reads the one before it: row by row, and with the same result as in training."""
         events = jets(600, 16, large=objects)
         ft.compress(events, tmp_path / "out.ftup", model=model)

@@ -45,10 +45,14 @@ CHAINS = {
     "dequantise, gauss-rank of many": ("dequantise,gauss-rank", WIDE),
     "one value": ("gauss-rank", np.full(100, 7.0)),
 }
-WHOLE_CHAINS = [name for name, (recipe, _) in CHAINS.items() if "dequantise" in recipe or "smear" in recipe]
+WHOLE_CHAINS = [
+    name for name, (recipe, _) in CHAINS.items() if "dequantise" in recipe or "smear" in recipe
+]
 PEAKS = {"peak below": -999.0, "peak of a logarithm": 0.0}
 APART = (*WHOLE_CHAINS, *PEAKS)
-SMOOTH_CHAINS = [name for name in CHAINS if name not in APART and "spike" not in name and "value" not in name]
+SMOOTH_CHAINS = [
+    name for name in CHAINS if name not in APART and "spike" not in name and "value" not in name
+]
 
 
 @pytest.mark.parametrize("name", CHAINS)
@@ -62,7 +66,9 @@ def test_inverse(name: str) -> None:
         assert np.allclose(back, x, rtol=1e-9, atol=1e-9 * np.abs(x).max())
 
 
-@pytest.mark.parametrize("name", [*WHOLE_CHAINS, "gauss-rank of a spike", "gauss-rank of few values", "one value"])
+@pytest.mark.parametrize(
+    "name", [*WHOLE_CHAINS, "gauss-rank of a spike", "gauss-rank of few values", "one value"]
+)
 def test_values_that_stand_for_cells_come_back_exactly(name: str) -> None:
     recipe, x = CHAINS[name]
     chain = Chain.fit(recipe, x)
@@ -102,7 +108,9 @@ def test_noise_is_a_density_of_its_cell(name: str) -> None:
     recipe, x = CHAINS[name]
     chain, places, step = Chain.fit(recipe, x), np.linspace(0.01, 0.99, 99), 1e-6
     values = np.full(len(places), PEAKS.get(name, 4.0))
-    slope = (chain.forward(values, places + step) - chain.forward(values, places - step)) / (2 * step)
+    slope = (chain.forward(values, places + step) - chain.forward(values, places - step)) / (
+        2 * step
+    )
     assert np.allclose(np.exp(chain.log_det(values, places)), slope, rtol=1e-4)
 
 
@@ -116,14 +124,23 @@ def test_log_det_is_the_slope(name: str) -> None:
     assert np.allclose(np.exp(chain.log_det(inside)), np.abs(slope), rtol=2e-3)
 
 
-@pytest.mark.parametrize("name", [n for n in CHAINS if "spike" in n or "few" in n or "dequantise, gauss-rank" in n])
+@pytest.mark.parametrize(
+    "name", [n for n in CHAINS if "spike" in n or "few" in n or "dequantise, gauss-rank" in n]
+)
 def test_probabilities_of_cells_are_those_of_a_normal_image(name: str) -> None:
     """Under a standard normal y the mean over u of p(y) e^(log det) is the share of a value that the ranks have seen."""
     recipe, x = CHAINS[name]
-    chain, values = Chain.fit(recipe, x), np.unique(x)[:40] if "spike" not in name else np.array([-999.0])
+    chain, values = (
+        Chain.fit(recipe, x),
+        np.unique(x)[:40] if "spike" not in name else np.array([-999.0]),
+    )
     places = (np.arange(200) + 0.5) / 200
     y = np.stack([chain.forward(values, u) for u in places])
-    density = np.exp(-0.5 * y**2) / np.sqrt(2 * np.pi) * np.exp(np.stack([chain.log_det(values, u) for u in places]))
+    density = (
+        np.exp(-0.5 * y**2)
+        / np.sqrt(2 * np.pi)
+        * np.exp(np.stack([chain.log_det(values, u) for u in places]))
+    )
     seen = np.array([(x == v).mean() for v in values])
     few = len(np.unique(x)) > 256 and "spike" not in name
     assert np.allclose(density.mean(axis=0), seen, rtol=0.05, atol=2e-3 if few else 5e-4)
@@ -147,12 +164,16 @@ def test_probabilities_of_cells_are_those_of_a_normal_image(name: str) -> None:
     ],
 )
 def test_formulas(recipe: str, x: list[float], y: list[float]) -> None:
-    assert np.allclose(Chain.fit(recipe, np.array(x)).forward(np.array(x)), y, rtol=1e-9, atol=1e-12)
+    assert np.allclose(
+        Chain.fit(recipe, np.array(x)).forward(np.array(x)), y, rtol=1e-9, atol=1e-12
+    )
 
 
 def test_peak_brings_what_lies_below_near_its_place() -> None:
     x = np.array([-10.0, 0.3])
-    assert np.allclose(Chain.fit("peak:-0.05:-0.1:0.005", x).forward(x), [-0.1, 0.3], rtol=0, atol=1e-8)
+    assert np.allclose(
+        Chain.fit("peak:-0.05:-0.1:0.005", x).forward(x), [-0.1, 0.3], rtol=0, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("name", CHAINS)
@@ -215,7 +236,11 @@ def test_bad_recipes(recipe: str, message: str) -> None:
 
 
 def test_a_config_that_is_none() -> None:
-    for config in ({}, {"transforms": [{"name": "exec"}]}, {"transforms": [{"name": "affine", "shift": 1.0}]}):
+    for config in (
+        {},
+        {"transforms": [{"name": "exec"}]},
+        {"transforms": [{"name": "affine", "shift": 1.0}]},
+    ):
         with pytest.raises(Corrupt, match="transform that does not exist"):
             Chain.from_config(config)
     with pytest.raises(Corrupt, match="cannot be undone"):
@@ -223,7 +248,11 @@ def test_a_config_that_is_none() -> None:
 
 
 def test_every_fitter_is_tested() -> None:
-    used = {word.partition(":")[0].strip() for recipe, _ in CHAINS.values() for word in recipe.split(",")}
+    used = {
+        word.partition(":")[0].strip()
+        for recipe, _ in CHAINS.values()
+        for word in recipe.split(",")
+    }
     assert used == set(FITTERS)
 
 

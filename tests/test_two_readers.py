@@ -21,11 +21,56 @@ from flowtuple.file.description import unpack_description
 from flowtuple.file.merge import merge
 from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.bins import Bins
-from flowtuple.lattice.grid import ATOM, ESCAPE, MANTISSA_BITS, Binades, Decimal, Integers, Mantissas, Ordered, Uniform
+from flowtuple.lattice.grid import (
+    ATOM,
+    ESCAPE,
+    MANTISSA_BITS,
+    Binades,
+    Decimal,
+    Integers,
+    Mantissas,
+    Ordered,
+    Uniform,
+)
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, _cast
 
-ENDS = np.array([-(2**63), 2**63 - 1, ATOM - 1, ATOM, ESCAPE, 2**60, 2**60 - 1, 2**61, 2**52, 2**52 + 1, -(2**52), 0], np.int64)
-NUMBERS = np.array([0, -0.0, np.inf, -np.inf, np.nan, 0.5, 1.5, 64, -64, 64.1, 2**20, -(2**21), 5e-324, 1e308, -1e308, 65520])
+ENDS = np.array(
+    [
+        -(2**63),
+        2**63 - 1,
+        ATOM - 1,
+        ATOM,
+        ESCAPE,
+        2**60,
+        2**60 - 1,
+        2**61,
+        2**52,
+        2**52 + 1,
+        -(2**52),
+        0,
+    ],
+    np.int64,
+)
+NUMBERS = np.array(
+    [
+        0,
+        -0.0,
+        np.inf,
+        -np.inf,
+        np.nan,
+        0.5,
+        1.5,
+        64,
+        -64,
+        64.1,
+        2**20,
+        -(2**21),
+        5e-324,
+        1e308,
+        -1e308,
+        65520,
+    ]
+)
 GRIDS = [
     *(Ordered(d, s) for d, m in MANTISSA_BITS.items() for s in (0, 1, m)),
     *(Mantissas(d, b) for d, m in MANTISSA_BITS.items() for b in (0, m // 2, m)),
@@ -33,7 +78,11 @@ GRIDS = [
     *(Decimal(d, k) for d in MANTISSA_BITS for k in (0, 1, 6)),
     *(Binades(d, r) for d in MANTISSA_BITS for r in (0.001, 0.3, 1 - 2.0**-53)),
     *(Binades(d, 2.0**-20) for d in ("float32", "float64")),
-    *(Integers(d, w) for d in ("int8", "uint16", "int64", "uint64") for w in (1, 3, 2**40 + 1, 2**62 + 1)),
+    *(
+        Integers(d, w)
+        for d in ("int8", "uint16", "int64", "uint64")
+        for w in (1, 3, 2**40 + 1, 2**62 + 1)
+    ),
     Integers("bool"),
 ]
 
@@ -46,14 +95,29 @@ def draw():
 def values_of(dtype, draw):
     if dtype == "bool":
         return np.array([False, True])
-    patterns = draw.integers(0, 2**64, 40, dtype=np.uint64).astype(f"u{np.dtype(dtype).itemsize}").view(dtype)
+    patterns = (
+        draw.integers(0, 2**64, 40, dtype=np.uint64)
+        .astype(f"u{np.dtype(dtype).itemsize}")
+        .view(dtype)
+    )
     with np.errstate(all="ignore"):
-        near = np.append(NUMBERS, draw.normal(0, 30, 40)) if "float" in dtype else draw.integers(0, 100, 40)
+        near = (
+            np.append(NUMBERS, draw.normal(0, 30, 40))
+            if "float" in dtype
+            else draw.integers(0, 100, 40)
+        )
         return np.concatenate([patterns, near.astype(dtype)])
 
 
 def indices_of(draw):
-    return np.concatenate([draw.integers(-(2**63), 2**63 - 1, 40), draw.integers(-(2**20), 2**20, 40), np.arange(-4, 5), ENDS])
+    return np.concatenate(
+        [
+            draw.integers(-(2**63), 2**63 - 1, 40),
+            draw.integers(-(2**20), 2**20, 40),
+            np.arange(-4, 5),
+            ENDS,
+        ]
+    )
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
@@ -77,11 +141,13 @@ def test_functions(number, draw):
     with np.errstate(all="ignore"):
         found = function(*arguments)
     assert flow.FUNCTIONS[number][0] == count
-    for row, y in zip(zip(*(a.tolist() for a in arguments), strict=True), found.tolist(), strict=True):
+    for row, y in zip(
+        zip(*(a.tolist() for a in arguments), strict=True), found.tolist(), strict=True
+    ):
         expected = flow.FUNCTIONS[number][1](*row)
-        assert (y == expected and math.copysign(1, y) == math.copysign(1, expected)) or math.isnan(y) == math.isnan(
-            expected
-        ) is True, row
+        assert (y == expected and math.copysign(1, y) == math.copysign(1, expected)) or math.isnan(
+            y
+        ) == math.isnan(expected) is True, row
 
 
 @pytest.mark.parametrize("period", [None, (-157, 315), (-(2**52), 2**52), (2**52, 1)])
@@ -90,20 +156,27 @@ def test_residuals(period, draw):
     predicted = draw.choice(indices_of(draw), len(r))
     found = Prediction((), period).restore(r, predicted)
     assert found.tolist() == [
-        flow.index_of_residual(*pair, period) for pair in zip(r.tolist(), predicted.tolist(), strict=True)
+        flow.index_of_residual(*pair, period)
+        for pair in zip(r.tolist(), predicted.tolist(), strict=True)
     ]
 
 
 @pytest.mark.parametrize("dtype", base.DTYPES)
 def test_totals(dtype, draw):
-    totals = np.append(NUMBERS[np.isfinite(NUMBERS)], draw.normal(0, 1, 200) * 10.0 ** draw.integers(-8, 30, 200))
+    totals = np.append(
+        NUMBERS[np.isfinite(NUMBERS)], draw.normal(0, 1, 200) * 10.0 ** draw.integers(-8, 30, 200)
+    )
     found = bit_patterns(_cast(totals, dtype)).tolist()
     assert found == [flow.pattern_of_total(t, base.DTYPES[dtype]) for t in totals.tolist()]
 
 
 @pytest.mark.parametrize("bins", [0, 1, 7])
 def test_levels(bins, draw):
-    first, last = np.sort(draw.choice(np.unique(indices_of(draw)), 2 * bins, replace=False)).reshape(-1, 2).T.copy()
+    first, last = (
+        np.sort(draw.choice(np.unique(indices_of(draw)), 2 * bins, replace=False))
+        .reshape(-1, 2)
+        .T.copy()
+    )
     q = np.concatenate([indices_of(draw), first, last])
     reference = flow.Bins(first.tolist(), last.tolist())
     assert Bins(first, last).level(q).tolist() == [reference.level(n) for n in q.tolist()]
@@ -123,7 +196,9 @@ def decoded_by_reference(data, logits, bins):
     reference = flow.Bins(bins.first.tolist(), bins.last.tolist())
     try:
         stream = chunk.Stream(data)
-        q = [stream.number(i, flow.frequencies(z), reference) for i, z in enumerate(logits.tolist())]
+        q = [
+            stream.number(i, flow.frequencies(z), reference) for i, z in enumerate(logits.tolist())
+        ]
         stream.finish()
     except Invalid:
         return None
@@ -134,7 +209,10 @@ def decoded_by_reference(data, logits, bins):
 @pytest.mark.parametrize("bit", [None, 0, 63, -1], ids=["whole", "state", "high-bit", "any"])
 def test_streams(rows, bit, draw):
     edges = np.cumsum([-(2**59), *draw.integers(1, 2 ** int(draw.integers(1, 50)), 4)])
-    bins, logits = Bins(edges[:-1], edges[1:] - 1), draw.integers(-400, 400, (rows, 5)).astype(np.int16)
+    bins, logits = (
+        Bins(edges[:-1], edges[1:] - 1),
+        draw.integers(-400, 400, (rows, 5)).astype(np.int16),
+    )
     q = np.where(draw.random(rows) < 0.1, 2**62, draw.integers(edges[0], edges[-1], rows))
     symbols = bins.symbol(q)
     data = bytearray(coder.encode(q, symbols, *intervals(logits, symbols), bins.starts, bins.spans))
@@ -147,7 +225,10 @@ def test_streams(rows, bit, draw):
 
 
 def test_a_position_beyond_its_bin_is_refused_by_both():
-    bins, logits = Bins(np.array([0]), np.array([2**20])), np.zeros((1, 2), np.int16)  # the last place holds one of 32 numbers
+    bins, logits = (
+        Bins(np.array([0]), np.array([2**20])),
+        np.zeros((1, 2), np.int16),
+    )  # the last place holds one of 32 numbers
     q, symbols = np.array([2**20 + 1]), np.array([0])
     data = coder.encode(q, symbols, *intervals(logits, symbols), bins.starts, bins.spans)
     assert decoded(data, logits, bins) is decoded_by_reference(data, logits, bins) is None
@@ -156,7 +237,12 @@ def test_a_position_beyond_its_bin_is_refused_by_both():
 @pytest.fixture
 def model(tmp_path):
     path = tmp_path / "made.flow"
-    write_model(dataset_from_memory(dependent_events(300, 1)).tables["events"], path, DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
+    write_model(
+        dataset_from_memory(dependent_events(300, 1)).tables["events"],
+        path,
+        DEPENDENT_PARENTS,
+        DEPENDENT_TOLERANCE,
+    )
     return path
 
 
@@ -167,7 +253,9 @@ def assert_same(path, **others):
     found = read_file(path.read_bytes(), **others)["events"]
     for column in table.columns:
         values, others = table[column.name], found[column.name]
-        assert values.to_list() == others if column.is_opaque else values.tobytes() == others.tobytes(), column.name
+        assert (
+            values.to_list() == others if column.is_opaque else values.tobytes() == others.tobytes()
+        ), column.name
 
 
 def test_a_model_in_another_file(model, tmp_path):
@@ -182,7 +270,10 @@ def test_merged_files(model, tmp_path):
     """Of other ranges, and one of no events."""
     paths = [tmp_path / f"{n}.ftup" for n in range(3)]
     for n, path in enumerate(paths):
-        events = {name: ak.Array(values)[: (40, 0, 30)[n]] for name, values in dependent_events(40, 7 + n).items()}
+        events = {
+            name: ak.Array(values)[: (40, 0, 30)[n]]
+            for name, values in dependent_events(40, 7 + n).items()
+        }
         ft.compress(events, path, model=model)
     merge(paths, tmp_path / "all.ftup")
     assert_same(tmp_path / "all.ftup")
@@ -283,7 +374,11 @@ def test_indices_beyond_those_of_atoms(number):
     data = packing.write_signed([4]) + packing._pco(np.array([3, 4 + number], np.int64))
     stored = Stored(INDICES, False, data, b"")
     if number == 2**16:
-        assert packing.unpack_indices(data, 2).tolist() == chunk.stored_numbers(stored, 2) == [3, ESCAPE]
+        assert (
+            packing.unpack_indices(data, 2).tolist()
+            == chunk.stored_numbers(stored, 2)
+            == [3, ESCAPE]
+        )
         return
     with pytest.raises(Corrupt, match="no special index has the number 65537"):
         packing.unpack_indices(data, 2)
@@ -292,7 +387,10 @@ def test_indices_beyond_those_of_atoms(number):
 
 
 def test_pcodec_of_no_values_is_of_any_type():
-    assert packing.unpack_values(b"\1" + packing._pco(np.empty(0, np.float32)), 0, "float32").dtype == np.float32
+    assert (
+        packing.unpack_values(b"\1" + packing._pco(np.empty(0, np.float32)), 0, "float32").dtype
+        == np.float32
+    )
 
 
 def test_nothing_follows_a_frame_of_nothing():

@@ -16,7 +16,7 @@ from flowtuple.io.memory import table_from_arrays
 from flowtuple.io.source import open_dataset
 from flowtuple.reporting.describe import report_input
 from flowtuple.runtime.progress import silent
-from flowtuple.training.lattices import prepare
+from flowtuple.training.lattices import resolve_tables
 from flowtuple.training.shared_grids import tie
 
 ROWS = 2000
@@ -33,7 +33,9 @@ def copies(share: float, ratio: float = 1.5, rows: int = ROWS) -> dict[str, np.n
 
 
 def bounds_of(data: dict[str, np.ndarray], tolerance: dict[str, str]) -> dict[str, float]:
-    (prepared,) = prepare(Dataset("by hand", {"t": table_from_arrays("t", data)}), tolerance, silent)
+    (prepared,) = resolve_tables(
+        Dataset("by hand", {"t": table_from_arrays("t", data)}), tolerance, silent
+    )
     return {name: lattice.bound.amount for name, lattice in prepared.coding.lattices.items()}
 
 
@@ -51,7 +53,9 @@ class TestWhatIsTied:
         assert found["a"] == found["b"] == pytest.approx(STD * data["a"].astype(float).std())
 
     @pytest.mark.parametrize(
-        ("share", "ratio"), [(0.0, 1.5), (0.1, 1.5), (0.6, 4.0)], ids=["strangers", "few-copies", "too-wide-apart"]
+        ("share", "ratio"),
+        [(0.0, 1.5), (0.1, 1.5), (0.6, 4.0)],
+        ids=["strangers", "few-copies", "too-wide-apart"],
     )
     def test_others_keep_their_own(self, share: float, ratio: float) -> None:
         data = copies(share, ratio)
@@ -62,7 +66,10 @@ class TestWhatIsTied:
     def test_zeros_are_no_copies(self) -> None:
         rng = np.random.default_rng(3)
         zero = rng.random(ROWS) < 0.8
-        data = {name: np.where(zero, 0, rng.normal(0, width, ROWS)) for name, width in (("a", 10), ("b", 15))}
+        data = {
+            name: np.where(zero, 0, rng.normal(0, width, ROWS))
+            for name, width in (("a", 10), ("b", 15))
+        }
         found = bounds_of(data, {"*": f"std:{STD}"})
         assert found["b"] == pytest.approx(STD * data["b"].std())
 
@@ -82,7 +89,9 @@ class TestWhatIsTied:
     def test_a_chain_ends_on_one_grid(self) -> None:
         data = copies(0.8, 1.4)
         rng = np.random.default_rng(4)
-        data["c"] = np.where(rng.random(ROWS) < 0.9, data["b"], rng.normal(0, 45, ROWS)).astype(np.float32)
+        data["c"] = np.where(rng.random(ROWS) < 0.9, data["b"], rng.normal(0, 45, ROWS)).astype(
+            np.float32
+        )
         found = bounds_of(data, {"*": f"std:{STD}"})
         assert found["a"] == found["b"] == found["c"]
 
@@ -100,7 +109,9 @@ class TestWhatIsTied:
 class TestSharedGrids:
     def test_equal_values_have_equal_indices(self) -> None:
         data = copies(0.6)
-        (prepared,) = prepare(Dataset("d", {"t": table_from_arrays("t", data)}), {"*": f"std:{STD}"}, silent)
+        (prepared,) = resolve_tables(
+            Dataset("d", {"t": table_from_arrays("t", data)}), {"*": f"std:{STD}"}, silent
+        )
         a, b = (prepared.coding.lattices[name].encode(values) for name, values in data.items())
         same = data["a"] == data["b"]
         assert same.mean() > 0.5
@@ -150,7 +161,10 @@ def test_never_wider(seed: int, amounts: list[float], special: list[float]) -> N
 def test_rivals_are_measured_at_the_bounds_that_were_asked_for(tmp_path: Path) -> None:
     draw = np.random.default_rng(2)
     a = draw.normal(0, 1, 3000)
-    data = {"a": a.astype("f4"), "b": np.where(draw.random(3000) < 0.5, a, draw.normal(0, 2, 3000)).astype("f4")}
+    data = {
+        "a": a.astype("f4"),
+        "b": np.where(draw.random(3000) < 0.5, a, draw.normal(0, 2, 3000)).astype("f4"),
+    }
     ft.compress(data, tmp_path / "t.ftup", tolerance={"*": "std:1e-2"})
     dataset = open_dataset(data)
     with ft.File(tmp_path / "t.ftup") as file:

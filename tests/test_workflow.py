@@ -41,7 +41,9 @@ def bits_of(values: Any) -> np.ndarray:
 
 
 def assert_same_bits(actual: Any, expected: Any) -> None:
-    actual, expected = (np.asarray(ak.to_numpy(ak.flatten(a, axis=None))) for a in (actual, expected))
+    actual, expected = (
+        np.asarray(ak.to_numpy(ak.flatten(a, axis=None))) for a in (actual, expected)
+    )
     assert actual.dtype == expected.dtype
     np.testing.assert_array_equal(bits_of(actual), bits_of(expected))
 
@@ -72,13 +74,19 @@ class TestSources:
     def files(self, tmp_path: Path) -> Path:
         for k in range(3):
             with uproot.recreate(tmp_path / f"part{k}.root") as file:
-                file.mktree("Events", {"x": "float32"}).extend({"x": np.arange(4, dtype=np.float32) + 10 * k})
+                file.mktree("Events", {"x": "float32"}).extend(
+                    {"x": np.arange(4, dtype=np.float32) + 10 * k}
+                )
                 file.mktree("Runs", {"run": "uint32"}).extend({"run": np.uint32([k])})
         return tmp_path
 
     @pytest.mark.parametrize("kind", [dict, ak.Array, pd.DataFrame])
     def test_memory(self, kind: Callable[[Any], Any]) -> None:
-        columns = {"x": np.array([1.5, -0.0, math.nan]), "n": np.array([1, 2, 3], np.uint8), "b": np.array([True, False, True])}
+        columns = {
+            "x": np.array([1.5, -0.0, math.nan]),
+            "n": np.array([1, 2, 3], np.uint8),
+            "b": np.array([True, False, True]),
+        }
         back = round_trip(kind(columns))
         assert back.fields == ["x", "n", "b"]
         for name, values in columns.items():
@@ -87,7 +95,10 @@ class TestSources:
     def test_lists_and_records(self) -> None:
         events = ak.Array([{"Jet": [{"pt": 1.0, "m": 2}], "MET": 3.0}, {"Jet": [], "MET": 4.0}])
         back = round_trip(events)
-        assert back.tolist() == [{"Jet_pt": [1.0], "Jet_m": [2], "MET": 3.0}, {"Jet_pt": [], "Jet_m": [], "MET": 4.0}]
+        assert back.tolist() == [
+            {"Jet_pt": [1.0], "Jet_m": [2], "MET": 3.0},
+            {"Jet_pt": [], "Jet_m": [], "MET": 4.0},
+        ]
 
     @pytest.mark.parametrize("as_text", [str, Path])
     def test_list_of_paths(self, files: Path, as_text: Callable[[Path], Any]) -> None:
@@ -105,7 +116,9 @@ class TestSources:
 
     @pytest.mark.parametrize("source", [5, None, [], [1.0, 2.0], object()])
     def test_anything_else_is_refused(self, source: Any, tmp_path: Path) -> None:
-        with pytest.raises(ft.InvalidArgument, match="cannot be read: give a path, a list of paths"):
+        with pytest.raises(
+            ft.InvalidArgument, match="cannot be read: give a path, a list of paths"
+        ):
             ft.compress(source, tmp_path / "out.ftup")
         assert not list(tmp_path.iterdir())
 
@@ -128,8 +141,13 @@ class TestSources:
 
 class TestDecompress:
     def test_tables_columns_and_entries(self, tmp_path: Path) -> None:
-        ft.compress({"x": np.arange(10), "Jet_pt": [[float(i)] * (i % 3) for i in range(10)]}, tmp_path / "out.ftup")
-        back = ft.decompress(f"{tmp_path / 'out.ftup'}:events", columns=["Jet_*"], entries=(4, None))
+        ft.compress(
+            {"x": np.arange(10), "Jet_pt": [[float(i)] * (i % 3) for i in range(10)]},
+            tmp_path / "out.ftup",
+        )
+        back = ft.decompress(
+            f"{tmp_path / 'out.ftup'}:events", columns=["Jet_*"], entries=(4, None)
+        )
         assert back.fields == ["Jet_pt"]
         assert back["Jet_pt"].tolist() == [[float(i)] * (i % 3) for i in range(4, 10)]
 
@@ -154,7 +172,9 @@ class TestDecompress:
 
     def test_missing_table(self, tmp_path: Path) -> None:
         ft.compress({"x": [1.0]}, tmp_path / "out.ftup")
-        with pytest.raises(ft.InvalidArgument, match=r"out.ftup: no tree 'Events'; nearest: events"):
+        with pytest.raises(
+            ft.InvalidArgument, match=r"out.ftup: no tree 'Events'; nearest: events"
+        ):
             ft.decompress(f"{tmp_path / 'out.ftup'}:Events")
 
     def test_url(self, tmp_path: Path) -> None:
@@ -164,8 +184,12 @@ class TestDecompress:
 
 def special_floats(dtype: str) -> st.SearchStrategy[Any]:
     """Any bit pattern at all: NaN payloads, infinities, -0.0 and denormals come up often."""
-    patterns = np.array([0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1.0, -999.0, 0.1, np.finfo(dtype).max], dtype)
-    patterns = np.concatenate([patterns, np.array([np.finfo(dtype).smallest_subnormal, np.finfo(dtype).tiny], dtype)])
+    patterns = np.array(
+        [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1.0, -999.0, 0.1, np.finfo(dtype).max], dtype
+    )
+    patterns = np.concatenate(
+        [patterns, np.array([np.finfo(dtype).smallest_subnormal, np.finfo(dtype).tiny], dtype)]
+    )
     largest = 2 ** (8 * np.dtype(dtype).itemsize) - 1
     return st.sampled_from(bits_of(patterns).tolist()) | st.integers(0, largest)
 
@@ -175,8 +199,12 @@ def float_column(draw: st.DrawFn, count: int) -> np.ndarray:
     dtype = draw(st.sampled_from(FLOATS))
     kind = draw(st.sampled_from(["any", "ordinary", "constant", "decimal", "sentinel", "integers"]))
     if kind == "any":
-        return draw(arrays(f"u{np.dtype(dtype).itemsize}", count, elements=special_floats(dtype))).view(dtype)
-    values = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).normal(draw(st.sampled_from([0, 100])), 5, count)
+        return draw(
+            arrays(f"u{np.dtype(dtype).itemsize}", count, elements=special_floats(dtype))
+        ).view(dtype)
+    values = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).normal(
+        draw(st.sampled_from([0, 100])), 5, count
+    )
     if kind == "constant":
         values = np.full(count, values[0] if count else 0.0)
     if kind in ("decimal", "integers"):
@@ -217,7 +245,9 @@ def mixed_table(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, str]]:
         "box": draw(float_column(2 * events)).reshape(events, 2),
     }
     bounds = {name: draw(st.sampled_from(FLOAT_BOUNDS)) for name in ("x", "y", "Jet_pt", "box")}
-    return columns, bounds | {name: draw(st.sampled_from(INTEGER_BOUNDS)) for name in ("n", "m", "Jet_n")}
+    return columns, bounds | {
+        name: draw(st.sampled_from(INTEGER_BOUNDS)) for name in ("n", "m", "Jet_n")
+    }
 
 
 def is_held(x: Any, y: Any, bound: str) -> bool:
@@ -230,17 +260,25 @@ def is_held(x: Any, y: Any, bound: str) -> bool:
     if x.dtype.kind in "iu":
         return abs(int(x) - int(y)) <= float(number)
     original, decoded = float(x), float(y)
-    if not math.isfinite(original) or not math.isfinite(decoded) or (original == 0 and math.copysign(1, original) < 0):
+    if (
+        not math.isfinite(original)
+        or not math.isfinite(decoded)
+        or (original == 0 and math.copysign(1, original) < 0)
+    ):
         return False
     if kind == "bits":
-        reach = math.ldexp(1.0, math.frexp(original)[1] - 2 - int(float(number))) if original else 0.0
+        reach = (
+            math.ldexp(1.0, math.frexp(original)[1] - 2 - int(float(number))) if original else 0.0
+        )
     else:
         reach = float(number) * (abs(original) if kind == "rel" else 1.0)
     return abs(decoded - original) <= reach
 
 
 def assert_bounded(original: Any, decoded: Any, bound: str) -> None:
-    original, decoded = (np.asarray(ak.to_numpy(ak.flatten(a, axis=None))) for a in (original, decoded))
+    original, decoded = (
+        np.asarray(ak.to_numpy(ak.flatten(a, axis=None))) for a in (original, decoded)
+    )
     assert original.dtype == decoded.dtype
     assert original.shape == decoded.shape
     for x, y in zip(original, decoded, strict=True):
@@ -256,12 +294,17 @@ def assert_bounded(original: Any, decoded: Any, bound: str) -> None:
 class TestBounds:
     @given(mixed_table())
     @settings(max_examples=60)
-    def test_every_value_of_every_kind_keeps_its_bound(self, table: tuple[dict[str, Any], dict[str, str]]) -> None:
+    def test_every_value_of_every_kind_keeps_its_bound(
+        self, table: tuple[dict[str, Any], dict[str, str]]
+    ) -> None:
         columns, tolerance = table
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "events.ftup"
             ft.compress(columns, path, tolerance=tolerance, workers=1)
-            decoded, described = ft.decompress(path, workers=1), ft.info(path)["tables"][0]["columns"]
+            decoded, described = (
+                ft.decompress(path, workers=1),
+                ft.info(path)["tables"][0]["columns"],
+            )
             assert all(c.violations == 0 for c in ft.verify(columns, path, workers=1))
         resolved = {c["name"]: c["bound"] for c in described}
         assert decoded.fields == list(columns)
@@ -274,9 +317,13 @@ class TestBounds:
 
     @given(mixed_table())
     @settings(max_examples=40)
-    def test_compressing_decoded_values_again_changes_nothing(self, table: tuple[dict[str, Any], dict[str, str]]) -> None:
+    def test_compressing_decoded_values_again_changes_nothing(
+        self, table: tuple[dict[str, Any], dict[str, str]]
+    ) -> None:
         columns, tolerance = table
-        tolerance = {name: bound for name, bound in tolerance.items() if not bound.startswith("std")}
+        tolerance = {
+            name: bound for name, bound in tolerance.items() if not bound.startswith("std")
+        }
         once = round_trip(columns, tolerance)
         twice = round_trip(once, tolerance)
         for name in columns:
@@ -284,7 +331,9 @@ class TestBounds:
 
     @given(mixed_table())
     @settings(max_examples=30)
-    def test_nothing_is_lost_unless_asked(self, table: tuple[dict[str, Any], dict[str, str]]) -> None:
+    def test_nothing_is_lost_unless_asked(
+        self, table: tuple[dict[str, Any], dict[str, str]]
+    ) -> None:
         columns, _ = table
         back = round_trip(columns)
         for name, values in columns.items():
@@ -304,7 +353,9 @@ class TestBounds:
     def test_angles_stay_in_their_period(self, dtype: str, bound: str) -> None:
         pi = np.array(np.pi, dtype)
         pi = np.nextafter(pi, np.array(0, dtype)) if float(pi) > np.pi else pi
-        phi = np.concatenate([np.random.default_rng(1).uniform(-3.1, 3.1, 300), [pi, -pi, 0.0]]).astype(dtype)
+        phi = np.concatenate(
+            [np.random.default_rng(1).uniform(-3.1, 3.1, 300), [pi, -pi, 0.0]]
+        ).astype(dtype)
         decoded = np.asarray(round_trip({"Jet_phi": phi}, {"Jet_phi": bound})["Jet_phi"])
         assert float(np.abs(decoded).max()) <= np.pi
         assert_bounded(phi, decoded, bound)
@@ -324,28 +375,47 @@ class TestBounds:
         assert_bounded(values, round_trip({"n": values}, {"n": bound})["n"], bound)
 
     def test_sentinels_are_exact_and_a_std_bound_warns_of_them(self, tmp_path: Path) -> None:
-        x = np.where(np.arange(3000) % 4 == 0, -999.0, np.random.default_rng(1).normal(0, 1, 3000)).astype(np.float32)
-        result = ft.compress({"x": x, "y": x}, tmp_path / "out.ftup", tolerance={"x": "rel:1e-2", "y": "std:1e-3"})
+        x = np.where(
+            np.arange(3000) % 4 == 0, -999.0, np.random.default_rng(1).normal(0, 1, 3000)
+        ).astype(np.float32)
+        result = ft.compress(
+            {"x": x, "y": x}, tmp_path / "out.ftup", tolerance={"x": "rel:1e-2", "y": "std:1e-3"}
+        )
         decoded = np.asarray(ft.decompress(tmp_path / "out.ftup")["x"])
         np.testing.assert_array_equal(decoded == -999, x == -999)
         (warning,) = result.warnings
-        assert warning.startswith("column 'y': the repeated value -999 carries most of the standard deviation")
+        assert warning.startswith(
+            "column 'y': the repeated value -999 carries most of the standard deviation"
+        )
 
-    @pytest.mark.parametrize("tolerance", [{"x": "rel"}, {"x": "abs:nan"}, {"x": ft.Bound("rel", 0.1), "y": "abs:1"}])
+    @pytest.mark.parametrize(
+        "tolerance", [{"x": "rel"}, {"x": "abs:nan"}, {"x": ft.Bound("rel", 0.1), "y": "abs:1"}]
+    )
     def test_bad_bounds_leave_nothing(self, tmp_path: Path, tolerance: dict[str, Any]) -> None:
         with pytest.raises(
-            ft.InvalidArgument, match=r"no number|positive, finite|dict in memory: the name 'y' matches no column"
+            ft.InvalidArgument,
+            match=r"no number|positive, finite|dict in memory: the name 'y' matches no column",
         ):
             ft.compress({"x": [1.0]}, tmp_path / "out.ftup", tolerance=tolerance)
         assert not list(tmp_path.iterdir())
 
-    def test_a_broken_bound_is_never_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_broken_bound_is_never_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         from flowtuple.lattice.lattice import Lattice
 
         decode = Lattice.decode
-        monkeypatch.setattr(Lattice, "decode", lambda self, q, escapes=None: decode(self, q, escapes) * np.float64(1.1))
+        monkeypatch.setattr(
+            Lattice,
+            "decode",
+            lambda self, q, escapes=None: decode(self, q, escapes) * np.float64(1.1),
+        )
         with pytest.raises(ft.BoundViolated, match="x"):
-            ft.compress({"x": np.random.default_rng(1).normal(size=50)}, tmp_path / "out.ftup", tolerance={"x": "rel:1e-3"})
+            ft.compress(
+                {"x": np.random.default_rng(1).normal(size=50)},
+                tmp_path / "out.ftup",
+                tolerance={"x": "rel:1e-3"},
+            )
         assert not list(tmp_path.iterdir())
 
 
@@ -361,7 +431,9 @@ ROLE_COLUMNS = {
 
 class TestRoles:
     def asked(self, path: Path) -> set[str]:
-        return {c["name"] for c in ft.info(path)["tables"][0]["columns"] if c["bound"] != "lossless"}
+        return {
+            c["name"] for c in ft.info(path)["tables"][0]["columns"] if c["bound"] != "lossless"
+        }
 
     @pytest.mark.parametrize("pattern", ["*", "[!z]*", "events/*"])
     def test_globs_pass_over_ids_weights_and_integers(self, tmp_path: Path, pattern: str) -> None:
@@ -372,26 +444,46 @@ class TestRoles:
             assert_same_bits(back[name], ROLE_COLUMNS[name])
 
     def test_named_in_full_they_follow(self, tmp_path: Path) -> None:
-        tolerance = {"event": "abs:2", "n": "abs:3", "genWeight": "abs:0.2", "events/run": "abs:0.4"}
+        tolerance = {
+            "event": "abs:2",
+            "n": "abs:3",
+            "genWeight": "abs:0.2",
+            "events/run": "abs:0.4",
+        }
         ft.compress(ROLE_COLUMNS, tmp_path / "out.ftup", tolerance=tolerance)
         assert self.asked(tmp_path / "out.ftup") == {"event", "n", "genWeight", "run"}
 
     def test_a_role_can_be_given(self, tmp_path: Path) -> None:
         selection = ft.Selection(roles={"Jet_*": "weight", "genWeight": "value"})
-        ft.compress(ROLE_COLUMNS, tmp_path / "out.ftup", tolerance={"*": "abs:0.2"}, selection=selection)
+        ft.compress(
+            ROLE_COLUMNS, tmp_path / "out.ftup", tolerance={"*": "abs:0.2"}, selection=selection
+        )
         assert self.asked(tmp_path / "out.ftup") == {"genWeight"}
-        assert {c["name"]: c["role"] for c in ft.info(tmp_path / "out.ftup")["tables"][0]["columns"]}["Jet_pt"] == "weight"
+        assert {
+            c["name"]: c["role"] for c in ft.info(tmp_path / "out.ftup")["tables"][0]["columns"]
+        }["Jet_pt"] == "weight"
 
     def test_the_last_role_wins(self, tmp_path: Path) -> None:
-        ft.compress(ROLE_COLUMNS, tmp_path / "o", selection=ft.Selection(roles={"*": "id", "n": "label"}))
+        ft.compress(
+            ROLE_COLUMNS, tmp_path / "o", selection=ft.Selection(roles={"*": "id", "n": "label"})
+        )
         roles = {c["name"]: c["role"] for c in ft.info(tmp_path / "o")["tables"][0]["columns"]}
         assert roles == dict.fromkeys(ROLE_COLUMNS, "id") | {"n": "label"}
 
     def test_globs_leave_counters_alone(self, tmp_path: Path) -> None:
-        ft.compress({"Jet_pt": [[1.0], []]}, tmp_path / "o", selection=ft.Selection(roles={"*": "label"}))
-        assert [c["role"] for c in ft.info(tmp_path / "o")["tables"][0]["columns"]] == ["counter", "label"]
+        ft.compress(
+            {"Jet_pt": [[1.0], []]}, tmp_path / "o", selection=ft.Selection(roles={"*": "label"})
+        )
+        assert [c["role"] for c in ft.info(tmp_path / "o")["tables"][0]["columns"]] == [
+            "counter",
+            "label",
+        ]
         with pytest.raises(ft.InvalidArgument, match=r"column 'n\(Jet_pt\)' is a counter"):
-            ft.compress({"Jet_pt": [[1.0], []]}, tmp_path / "o", selection=ft.Selection(roles={"n(Jet_pt)": "label"}))
+            ft.compress(
+                {"Jet_pt": [[1.0], []]},
+                tmp_path / "o",
+                selection=ft.Selection(roles={"n(Jet_pt)": "label"}),
+            )
 
 
 @pytest.fixture(scope="module")
@@ -408,9 +500,14 @@ class TestModel:
         shared = ft.compress(other, tmp_path / "shared.ftup", model=model)
         decoded = ft.decompress(tmp_path / "shared.ftup")
         for name in other:
-            assert_bounded(other[name], decoded[name], RELATED_BOUNDS.get(name, RELATED_BOUNDS["*"]))
+            assert_bounded(
+                other[name], decoded[name], RELATED_BOUNDS.get(name, RELATED_BOUNDS["*"])
+            )
         assert shared.model_bytes > 0
-        methods = {c["name"]: list(c["methods"]) for c in ft.info(tmp_path / "shared.ftup")["tables"][0]["columns"]}
+        methods = {
+            c["name"]: list(c["methods"])
+            for c in ft.info(tmp_path / "shared.ftup")["tables"][0]["columns"]
+        }
         assert ["flow"] in methods.values()
 
     def test_pays(self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,15 +526,24 @@ class TestModel:
         ft.compress(other, tmp_path / "out.ftup", model=model)
         decoded = ft.decompress(tmp_path / "out.ftup")
         for name in other:
-            assert_bounded(other[name], decoded[name], RELATED_BOUNDS.get(name, RELATED_BOUNDS["*"]))
+            assert_bounded(
+                other[name], decoded[name], RELATED_BOUNDS.get(name, RELATED_BOUNDS["*"])
+            )
 
-    def test_columns_never_seen_in_training_are_lossless_or_bounded(self, model: Path, tmp_path: Path) -> None:
-        other = related_columns(50, 4) | {"new": np.linspace(0.1, 1, 50), "more": np.linspace(0.1, 1, 50)}
+    def test_columns_never_seen_in_training_are_lossless_or_bounded(
+        self, model: Path, tmp_path: Path
+    ) -> None:
+        other = related_columns(50, 4) | {
+            "new": np.linspace(0.1, 1, 50),
+            "more": np.linspace(0.1, 1, 50),
+        }
         ft.compress(other, tmp_path / "out.ftup", model=model, tolerance={"new": "rel:1e-2"})
         decoded = ft.decompress(tmp_path / "out.ftup")
         assert_same_bits(decoded["more"], other["more"])
         assert_bounded(other["new"], decoded["new"], "rel:1e-2")
-        assert len(np.unique(decoded["new"])) < 50 or not np.array_equal(decoded["new"], other["new"])
+        assert len(np.unique(decoded["new"])) < 50 or not np.array_equal(
+            decoded["new"], other["new"]
+        )
 
     @pytest.mark.parametrize("rows", [0, 1])
     def test_hardly_any_events(self, model: Path, tmp_path: Path, rows: int) -> None:
@@ -450,7 +556,9 @@ class TestModel:
         copy.unlink()
         assert len(ft.decompress(tmp_path / "out.ftup")) == 500
 
-    def test_small_tables_train_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_small_tables_train_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("flowtuple.training.train.train_flow", None)
         assert ft.compress(related_columns(500, 7), tmp_path / "out.ftup").model_bytes == 0
 
@@ -463,7 +571,11 @@ class TestModel:
             effort="fast",
             progress=lambda stage, share, _: told.setdefault(stage, []).append(share),
         )
-        ft.verify(columns, tmp_path / "out.ftup", progress=lambda stage, share, _: told.setdefault(stage, []).append(share))
+        ft.verify(
+            columns,
+            tmp_path / "out.ftup",
+            progress=lambda stage, share, _: told.setdefault(stage, []).append(share),
+        )
         assert list(told) == ["scan events", "train events", "compress events", "verify events"]
         for shares in told.values():
             assert shares == sorted(shares)
@@ -482,7 +594,12 @@ print(hashlib.sha256(open({path!r}, "rb").read()).hexdigest())
 
 def run_python(code: str, **environment: str) -> str:
     ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300, env=os.environ | environment
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=os.environ | environment,
     )
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
     return ended.stdout.strip()
@@ -499,7 +616,9 @@ class TestSameBytes:
         }
         made, decoded = set(), []
         for workers in (1, 2, None):
-            ft.compress(columns, tmp_path / "out.ftup", tolerance={"*": "rel:1e-3"}, workers=workers)
+            ft.compress(
+                columns, tmp_path / "out.ftup", tolerance={"*": "rel:1e-3"}, workers=workers
+            )
             made.add((tmp_path / "out.ftup").read_bytes())
             decoded.append(ft.decompress(tmp_path / "out.ftup", workers=workers))
         assert len(made) == 1
@@ -508,7 +627,12 @@ class TestSameBytes:
             assert_same_bits(other["Jet_pt"], decoded[0]["Jet_pt"])
 
     def test_any_range_of_events_decodes_to_the_same_bits(self, tmp_path: Path) -> None:
-        ft.compress(related_columns(20_000, 9), tmp_path / "out.ftup", tolerance=RELATED_BOUNDS, effort="fast")
+        ft.compress(
+            related_columns(20_000, 9),
+            tmp_path / "out.ftup",
+            tolerance=RELATED_BOUNDS,
+            effort="fast",
+        )
         whole = ft.decompress(tmp_path / "out.ftup", workers=1)
         assert ft.info(tmp_path / "out.ftup")["tables"][0]["model_bytes"] > 0
         for start, stop in ((0, 1), (16_000, 17_000), (19_999, 20_000), (5, 12_345)):
@@ -518,17 +642,27 @@ class TestSameBytes:
 
     def test_seed_and_threads_of_training(self, tmp_path: Path) -> None:
         def digest(seed: int, threads: int) -> str:
-            code = TRAIN_AND_COMPRESS.format(tests=str(Path(__file__).parent), path=str(tmp_path / "out.ftup"), seed=seed)
+            code = TRAIN_AND_COMPRESS.format(
+                tests=str(Path(__file__).parent), path=str(tmp_path / "out.ftup"), seed=seed
+            )
             return run_python(code, OMP_NUM_THREADS=str(threads), NUMBA_NUM_THREADS=str(threads))
 
         first = digest(1, 1)
         assert ft.info(tmp_path / "out.ftup")["tables"][0]["model_bytes"] > 0
         assert digest(1, 2) == first
-        ft.compress(related_columns(5000, 9), tmp_path / "here.ftup", tolerance=RELATED_BOUNDS, effort="fast", seed=1)
+        ft.compress(
+            related_columns(5000, 9),
+            tmp_path / "here.ftup",
+            tolerance=RELATED_BOUNDS,
+            effort="fast",
+            seed=1,
+        )
         assert hashlib.sha256((tmp_path / "here.ftup").read_bytes()).hexdigest() == first
         assert digest(2, 1) != first
 
-    def test_equal_inputs_at_other_places_and_times(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_equal_inputs_at_other_places_and_times(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         with uproot.recreate(tmp_path / "secret_name.root") as file:
             file.mktree("Events", {"x": "float64"}).extend({"x": np.arange(50) / 7})
             file["h"] = np.histogram([1.0, 2.0])
@@ -553,7 +687,9 @@ class TestSameBytes:
             "seed": 5,
             "flowtuple": ft.__version__,
         }
-        assert [source["bytes"] for source in provenance["source"]] == [(tmp_path / "secret_name.npz").stat().st_size]
+        assert [source["bytes"] for source in provenance["source"]] == [
+            (tmp_path / "secret_name.npz").stat().st_size
+        ]
         assert provenance.keys() == {"effort", "seed", "flowtuple", "source"}
 
 
@@ -571,7 +707,11 @@ class TestWithoutTorch:
         ft.compress(columns, tmp_path / "out.ftup", tolerance=RELATED_BOUNDS, effort="fast")
         here = ft.decompress(tmp_path / "out.ftup")
         assert ft.info(tmp_path / "out.ftup")["tables"][0]["model_bytes"] > 0
-        run_python(WITHOUT_TORCH.format(work=f"ft.decompress({str(tmp_path / 'out.ftup')!r}, {str(tmp_path / 'out.npz')!r})"))
+        run_python(
+            WITHOUT_TORCH.format(
+                work=f"ft.decompress({str(tmp_path / 'out.ftup')!r}, {str(tmp_path / 'out.npz')!r})"
+            )
+        )
         with np.load(tmp_path / "out.npz") as there:
             for name in columns:
                 assert_same_bits(there[name], here[name])
@@ -600,7 +740,10 @@ class TestCarried:
         )
         back = round_trip(events, {"*": "rel:1e-3"})
         assert back.fields == events.fields
-        assert back[["name", "tracks", "maybe", "union"]].tolist() == events[["name", "tracks", "maybe", "union"]].tolist()
+        assert (
+            back[["name", "tracks", "maybe", "union"]].tolist()
+            == events[["name", "tracks", "maybe", "union"]].tolist()
+        )
 
     def test_titles(self, tmp_path: Path) -> None:
         titles = {"nJet": "number of jets", "Jet_pt": "pT of jets [GeV]", "MET_pt": ""}
@@ -609,8 +752,14 @@ class TestCarried:
             Column("Jet_pt", "float32", "value", titles["Jet_pt"], "nJet"),
             Column("MET_pt", "float32"),
         )
-        data = {"nJet": np.int32([1, 2]), "Jet_pt": np.float32([1, 2, 3]), "MET_pt": np.float32([4, 5])}
-        write_dataset(Dataset("memory", {"Events": Table("Events", columns, 2, data)}), tmp_path / "in.root")
+        data = {
+            "nJet": np.int32([1, 2]),
+            "Jet_pt": np.float32([1, 2, 3]),
+            "MET_pt": np.float32([4, 5]),
+        }
+        write_dataset(
+            Dataset("memory", {"Events": Table("Events", columns, 2, data)}), tmp_path / "in.root"
+        )
         ft.compress(tmp_path / "in.root", tmp_path / "out.ftup")
         ft.decompress(tmp_path / "out.ftup", tmp_path / "out.root")
         (table,) = ft.info(tmp_path / "out.ftup")["tables"]
@@ -627,11 +776,16 @@ class TestCarried:
             file["folder/map"] = np.histogram2d([1.0, 2.0], [3.0, 4.0], bins=(2, 3))
         ft.compress(tmp_path / "in.root", tmp_path / "out.ftup")
         ft.decompress(tmp_path / "out.ftup", tmp_path / "out.root")
-        with uproot.open(tmp_path / "out.root") as copy, uproot.open(tmp_path / "in.root") as original:
+        with (
+            uproot.open(tmp_path / "out.root") as copy,
+            uproot.open(tmp_path / "in.root") as original,
+        ):
             assert copy.classnames(cycle=False) == original.classnames(cycle=False)
             np.testing.assert_array_equal(copy["pileup"].to_numpy()[0], counts)
             np.testing.assert_array_equal(copy["pileup"].to_numpy()[1], edges)
-            for left, right in zip(copy["folder/map"].to_numpy(), original["folder/map"].to_numpy(), strict=True):
+            for left, right in zip(
+                copy["folder/map"].to_numpy(), original["folder/map"].to_numpy(), strict=True
+            ):
                 np.testing.assert_array_equal(left, right)
 
 
@@ -671,7 +825,9 @@ class TestHardlyAnything:
 
     @pytest.mark.parametrize("call", [ft.compress, ft.train])
     def test_arguments_are_checked_first(self, tmp_path: Path, call: Callable[..., Any]) -> None:
-        with pytest.raises(ft.InvalidArgument, match="effort 'all' is not one of fast, default, best"):
+        with pytest.raises(
+            ft.InvalidArgument, match="effort 'all' is not one of fast, default, best"
+        ):
             call(tmp_path / "missing.root", tmp_path / "out", effort="all")
         with pytest.raises(ft.InvalidArgument, match="seed -1 is not a whole number from 0"):
             call(tmp_path / "missing.root", tmp_path / "out", seed=-1)
@@ -683,17 +839,28 @@ class TestModelAndBounds:
     @pytest.fixture
     def trained(self, tmp_path: Path) -> Path:
         path = tmp_path / "m.flow"
-        ft.train({"x": np.arange(50) / 7, "n": np.arange(50)}, path, tolerance={"x": "bits:10", "n": "abs:3"})
+        ft.train(
+            {"x": np.arange(50) / 7, "n": np.arange(50)},
+            path,
+            tolerance={"x": "bits:10", "n": "abs:3"},
+        )
         return path
 
     def test_the_same_bounds_again(self, trained: Path, tmp_path: Path) -> None:
         data = {"x": np.arange(9) / 3, "n": np.arange(9)}
-        ft.compress(data, tmp_path / "o.ftup", tolerance={"x": "bits:10", "n": "abs:3.0"}, model=trained)
+        ft.compress(
+            data, tmp_path / "o.ftup", tolerance={"x": "bits:10", "n": "abs:3.0"}, model=trained
+        )
         assert ft.verify(data, tmp_path / "o.ftup")[0].bound == "bits:10"
 
     def test_lossless_is_a_bound_too(self, trained: Path, tmp_path: Path) -> None:
         with pytest.raises(ft.InvalidArgument, match="fixes bits:10 for column 'x', not lossless"):
-            ft.compress({"x": np.arange(9) / 3, "n": np.arange(9)}, tmp_path / "o", tolerance={"x": "lossless"}, model=trained)
+            ft.compress(
+                {"x": np.arange(9) / 3, "n": np.arange(9)},
+                tmp_path / "o",
+                tolerance={"x": "lossless"},
+                model=trained,
+            )
 
     def test_a_model_holds_no_events(self, trained: Path, tmp_path: Path) -> None:
         with pytest.raises(ft.InvalidArgument, match="is a model and holds no events"):
@@ -705,14 +872,19 @@ class TestOddNames:
     def test_a_name_with_the_characters_of_a_glob(self, tmp_path: Path) -> None:
         data = {"x[0]": np.arange(20) / 7, "x0": np.arange(20) / 7, "n*": np.arange(20)}
         ft.compress(data, tmp_path / "o.ftup", tolerance={"x[0]": "abs:0.5", "n*": "abs:2"})
-        asked = {c["name"]: c["asked"] for c in ft.info(tmp_path / "o.ftup")["tables"][0]["columns"]}
+        asked = {
+            c["name"]: c["asked"] for c in ft.info(tmp_path / "o.ftup")["tables"][0]["columns"]
+        }
         assert asked == {"x[0]": "abs:0.5", "x0": "lossless", "n*": "abs:2"}
 
     def test_no_name_at_all(self, tmp_path: Path) -> None:
         with pytest.raises(ft.InvalidArgument, match="has no name"):
             ft.compress({"": [1.0]}, tmp_path / "o.ftup")
 
-    @pytest.mark.parametrize(("kind", "amount"), [("abs", -1), ("abs", math.nan), ("rel", 2.0), ("bits", 1.5), ("odd", 1)])
+    @pytest.mark.parametrize(
+        ("kind", "amount"),
+        [("abs", -1), ("abs", math.nan), ("rel", 2.0), ("bits", 1.5), ("odd", 1)],
+    )
     def test_bounds_that_cannot_be(self, kind: str, amount: float) -> None:
         with pytest.raises(ft.InvalidArgument, match="bound"):
             ft.Bound(kind, amount)
@@ -763,4 +935,6 @@ class TestVerify:
                 file["pileup"] = np.array(counts), np.array([0.0, 1.0, 2.0])
         ft.compress(tmp_path / "a.root", tmp_path / "a.ftup")
         assert sum(c.violations for c in ft.verify(tmp_path / "a.root", tmp_path / "a.ftup")) == 0
-        assert {c.column for c in ft.verify(tmp_path / "b.root", tmp_path / "a.ftup") if c.violations} == {"pileup"}
+        assert {
+            c.column for c in ft.verify(tmp_path / "b.root", tmp_path / "a.ftup") if c.violations
+        } == {"pileup"}

@@ -55,7 +55,7 @@ from flowtuple.reporting.describe import info
 from flowtuple.runtime.atomic import atomic_path, remove_parts
 from flowtuple.runtime.threads import ordered_map
 from flowtuple.training.checkpoint import Checkpoint
-from flowtuple.training.plan import Candidate, Task
+from flowtuple.training.plan import Candidate, ColumnTask
 from flowtuple.training.relations import reach, references
 from flowtuple.training.train import _Abandoned, _Listener
 
@@ -81,13 +81,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*words: object, **settings: Any) -> subprocess.CompletedProcess[str]:
     whole = [sys.executable, "-m", "flowtuple", *map(str, words)]
-    return subprocess.run(whole, capture_output=True, text=True, timeout=120, check=False, **settings)
+    return subprocess.run(
+        whole, capture_output=True, text=True, timeout=120, check=False, **settings
+    )
 
 
 class TestNames:
     @pytest.mark.parametrize("stem", ["n" * 247, "é" * 123, "\U0001f680" * 61, "a" + "é" * 123])
     @pytest.mark.parametrize("suffix", [".h5", ".npz", ".root", ".parquet"])
-    def test_as_long_as_the_system_allows(self, folder: Path, tmp_path: Path, stem: str, suffix: str) -> None:
+    def test_as_long_as_the_system_allows(
+        self, folder: Path, tmp_path: Path, stem: str, suffix: str
+    ) -> None:
         while len(f"{stem}{suffix}".encode()) > 255:
             stem = stem[:-1]
         target = tmp_path / f"{stem}{suffix}"
@@ -99,7 +103,9 @@ class TestNames:
         )
 
     def test_one_that_is_too_long_is_refused_before_the_work(self, tmp_path: Path) -> None:
-        with pytest.raises(InvalidArgument, match=r"cannot be written \(File name too long\); .* a shorter name"):
+        with pytest.raises(
+            InvalidArgument, match=r"cannot be written \(File name too long\); .* a shorter name"
+        ):
             ft.compress({"x": [1.0]}, tmp_path / f"{'n' * 256}.ftup")
         assert list(tmp_path.iterdir()) == []
 
@@ -114,14 +120,21 @@ class TestNames:
         names = ["out.ftup", "run0123abcd.ftup", f"{'é' * 120}.ftup"]
         for name in names:
             with atomic_path(tmp_path / name) as temporary:
-                temporary.with_name(re.sub(r"\.[0-9a-f]{8}\.part", ".01234567.part", temporary.name)).touch()
+                temporary.with_name(
+                    re.sub(r"\.[0-9a-f]{8}\.part", ".01234567.part", temporary.name)
+                ).touch()
             (tmp_path / f".{name}.part").touch()  # somebody else's
             remove_parts(tmp_path / name)
-        assert {path.name for path in tmp_path.iterdir()} == {*names, *(f".{name}.part" for name in names)}
+        assert {path.name for path in tmp_path.iterdir()} == {
+            *names,
+            *(f".{name}.part" for name in names),
+        }
 
 
 class TestReplacing:
-    def test_mode_is_kept_and_a_new_file_obeys_the_umask(self, folder: Path, tmp_path: Path) -> None:
+    def test_mode_is_kept_and_a_new_file_obeys_the_umask(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
         before = os.umask(0o027)
         try:
             for suffix in (".npz", ".h5", ".root", ".parquet", ".csv"):
@@ -130,7 +143,10 @@ class TestReplacing:
                 old.chmod(0o604)
                 for target in (new, old):
                     ft.decompress(folder / "flat.ftup", target)
-                assert [stat.S_IMODE(path.stat().st_mode) for path in (new, old)] == [0o640, 0o604], suffix
+                assert [stat.S_IMODE(path.stat().st_mode) for path in (new, old)] == [
+                    0o640,
+                    0o604,
+                ], suffix
             model = tmp_path / "m.ftup"
             model.touch(0o600)
             ft.compress({"x": [1.0]}, model)
@@ -154,7 +170,9 @@ class TestReplacing:
         found = target.stat()
         assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (12345, 23456, 0o640)
 
-    def test_an_owner_that_may_not_be_given_is_no_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_owner_that_may_not_be_given_is_no_error(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         target = tmp_path / "theirs.ftup"
         target.touch(0o640)
         there = os.stat_result((0o100640, 0, 0, 1, 7, 8, 0, 0, 0, 0))
@@ -173,13 +191,17 @@ class TestReplacing:
 class TestSignals:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
     @pytest.mark.parametrize("suffix", [".npz", ".h5"])
-    def test_temporary_files_go(self, folder: Path, tmp_path: Path, number: signal.Signals, suffix: str) -> None:
+    def test_temporary_files_go(
+        self, folder: Path, tmp_path: Path, number: signal.Signals, suffix: str
+    ) -> None:
         target = tmp_path / f"out{suffix}"
         words = ["decompress", str(folder / "long.ftup"), "-o", str(target)]
         command = [sys.executable, "-m", "flowtuple", *words]
         for _ in range(10):  # a command that ends before the signal comes is started again
             target.write_bytes(b"old")
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
             while process.poll() is None and len(list(tmp_path.iterdir())) < 2:
                 time.sleep(0.002)
             process.send_signal(number)
@@ -189,7 +211,11 @@ class TestSignals:
         assert process.returncode == 128 + number, err
         assert [path.name for path in tmp_path.iterdir()] == [target.name]
         assert target.read_bytes() == b"old"
-        named = "" if number == signal.SIGINT else f"flowtuple: stopped by {number.name}; what was not complete is removed\n"
+        named = (
+            ""
+            if number == signal.SIGINT
+            else f"flowtuple: stopped by {number.name}; what was not complete is removed\n"
+        )
         assert (out, err) == ("", named)
 
     def test_nohup_is_obeyed(self) -> None:
@@ -236,7 +262,9 @@ class TestSignals:
         with contextlib.suppress(Stopped), _cleared([task, done], manifest, "local:2"):
             manifest.add(Record("b.npz", "in", "key"))
             raise Stopped(15)
-        assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [".b.01234567.part.npz"]
+        assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [
+            ".b.01234567.part.npz"
+        ]
         with contextlib.suppress(Stopped), _cleared([done], manifest, "tcp://there:8786"):
             raise Stopped(15)
         assert (tmp_path / ".b.01234567.part.npz").exists()  # somebody elsewhere may be writing it
@@ -248,9 +276,13 @@ class TestStreams:
     def test_full_output_is_one_line(self, folder: Path, more: list[str]) -> None:
         with open("/dev/full", "w") as full:
             words = [sys.executable, "-m", "flowtuple", "info", str(folder / "events.ftup"), *more]
-            ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            ended = subprocess.run(
+                words, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
         assert ended.returncode == 2
-        assert re.fullmatch(r"flowtuple: [^\n]*cannot be written \(No space left on device\)[^\n]*\n", ended.stderr)
+        assert re.fullmatch(
+            r"flowtuple: [^\n]*cannot be written \(No space left on device\)[^\n]*\n", ended.stderr
+        )
 
     @pytest.mark.parametrize("more", [[], ["--json"]])
     def test_a_reader_that_has_seen_enough(self, folder: Path, more: list[str]) -> None:
@@ -264,7 +296,9 @@ class TestStreams:
     @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
     def test_closed_streams(self, folder: Path, tmp_path: Path, closed: str) -> None:
         command = f"{shlex.quote(sys.executable)} -m flowtuple decompress events.ftup -o {tmp_path}/o.npz {closed}"
-        ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, cwd=folder)
+        ended = subprocess.run(
+            ["sh", "-c", command], capture_output=True, text=True, check=False, cwd=folder
+        )
         assert (ended.returncode, ended.stderr) == (0, "")
         assert (tmp_path / "o.npz").exists()
 
@@ -289,7 +323,13 @@ class TestFullDisk:
 
     @pytest.mark.parametrize("room", [0, 2000, 10_000])
     def test_hdf5_at_any_moment(self, folder: Path, tmp_path: Path, room: int) -> None:
-        ended = run("decompress", folder / "events.ftup", "-o", tmp_path / "out.h5", preexec_fn=limited(room))
+        ended = run(
+            "decompress",
+            folder / "events.ftup",
+            "-o",
+            tmp_path / "out.h5",
+            preexec_fn=limited(room),
+        )
         assert (ended.returncode, ended.stdout) == (2, "")
         assert ended.stderr.count("\n") == 1
         assert list(tmp_path.iterdir()) == []
@@ -318,7 +358,10 @@ class TestFullDisk:
         disk.mkdir()
         mount = shutil.which("mount")
         options = ["-t", "tmpfs", "-o", "size=40k", "tmpfs", str(disk)]
-        if mount is None or subprocess.run([mount, *options], capture_output=True, check=False).returncode:
+        if (
+            mount is None
+            or subprocess.run([mount, *options], capture_output=True, check=False).returncode
+        ):
             pytest.skip("no file system may be mounted here")
         try:
             ended = run("decompress", folder / "events.ftup", "-o", disk / "out.h5")
@@ -347,7 +390,9 @@ class TestFullDisk:
 
 
 class TestFolders:
-    def test_a_report_that_fails_leaves_no_folder(self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_report_that_fails_leaves_no_folder(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         pytest.importorskip("matplotlib")
 
         def fail(*_: object) -> None:
@@ -358,7 +403,9 @@ class TestFolders:
             ft.report(folder / "events.npz", folder / "events.ftup", tmp_path / "a" / "b")
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_contest_and_a_demo_that_fail_leave_no_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_contest_and_a_demo_that_fail_leave_no_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         pytest.importorskip("matplotlib")
         with pytest.raises(InvalidArgument, match="matches no column"):
             ft.bench({"x": [1.0]}, tolerance={"y": "abs:1"}, folder=tmp_path / "bench")
@@ -382,7 +429,9 @@ def constant(number: int) -> StoredColumn:
     return StoredColumn(Method.CONSTANT, write_signed([number]))
 
 
-def crafted(path: Path, columns: list[dict[str, Any]], chunks: list[tuple[int, list[StoredColumn]]]) -> Path:
+def crafted(
+    path: Path, columns: list[dict[str, Any]], chunks: list[tuple[int, list[StoredColumn]]]
+) -> Path:
     """A file with all its checksums right."""
     entries = sum(events for events, _ in chunks)
     with create(path) as writer:
@@ -419,20 +468,31 @@ def peak(code: str, path: Path) -> tuple[int, str]:
     """Peak memory of a process in bytes, and what it printed."""
     whole = f"import re, sys\nimport flowtuple as ft\nfrom flowtuple.errors import TooLarge\npath = sys.argv[1]\n{code}"
     whole += "\nprint(1024 * int(re.search('VmHWM:[^0-9]*([0-9]+)', open('/proc/self/status').read())[1]))"
-    ended = subprocess.run([sys.executable, "-c", whole, str(path)], capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", whole, str(path)], capture_output=True, text=True, check=True
+    )
     *said, last = ended.stdout.splitlines()
     return int(last), "\n".join(said)
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell the peak of memory")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="the system does not tell the peak of memory"
+)
 class TestClaims:
     @pytest.mark.parametrize("claim", CLAIMS)
-    def test_what_a_small_file_claims_is_refused_before_it_is_allocated(self, tmp_path: Path, claim: str) -> None:
+    def test_what_a_small_file_claims_is_refused_before_it_is_allocated(
+        self, tmp_path: Path, claim: str
+    ) -> None:
         path = crafted(tmp_path / "small.ftup", *CLAIMS[claim])
         assert path.stat().st_size < 50_000
         tried = "try:\n    ft.open(path).arrays()\nexcept TooLarge as error:\n    print(error)\nelse:\n    print('read')"
-        taken, said = peak(f"from flowtuple.reporting.describe import info\ninfo(path)\n{tried}", path)
-        assert re.fullmatch(r"[^\n]*small\.ftup: [^\n]*events 0 to [^\n]*allow more with --memory \(memory=\)[^\n]*", said)
+        taken, said = peak(
+            f"from flowtuple.reporting.describe import info\ninfo(path)\n{tried}", path
+        )
+        assert re.fullmatch(
+            r"[^\n]*small\.ftup: [^\n]*events 0 to [^\n]*allow more with --memory \(memory=\)[^\n]*",
+            said,
+        )
         assert taken < 600e6
 
     def test_the_person_may_allow_more(self, tmp_path: Path) -> None:
@@ -447,7 +507,10 @@ class TestClaims:
         path = crafted(tmp_path / "long.ftup", COUNTED, [(1000, [constant(100), constant(7)])] * 40)
         with ft.open(path, memory=16_000_000) as file:
             assert len(file["x", 0:10_000]) == 10_000
-            with pytest.raises(TooLarge, match=r"events 0 to 40000 of table 't' take 17MB or more, .* kept within 16MB"):
+            with pytest.raises(
+                TooLarge,
+                match=r"events 0 to 40000 of table 't' take 17MB or more, .* kept within 16MB",
+            ):
                 file["x"]
             assert sum(len(part) for part in file.iterate()) == 40_000
 
@@ -455,15 +518,23 @@ class TestClaims:
         path = crafted(tmp_path / "rows.ftup", [described("x")], [(2**20, [constant(3)])] * 64)
         taken, _ = peak("ft.decompress(path, path + '.parquet', memory=300_000_000)", path)
         assert taken < 700e6
-        assert open_dataset(tmp_path / "rows.ftup.parquet").tables.popitem()[1].num_entries == 64 * 2**20
+        assert (
+            open_dataset(tmp_path / "rows.ftup.parquet").tables.popitem()[1].num_entries
+            == 64 * 2**20
+        )
 
     def test_events_that_are_large_are_read_few_at_a_time(self) -> None:
-        counts, columns = np.full(100, 10_000), (Column("n", "int64", "counter"), Column("x", "int64", counter="n"))
+        counts, columns = (
+            np.full(100, 10_000),
+            (Column("n", "int64", "counter"), Column("x", "int64", counter="n")),
+        )
         table = Table("t", columns, 100, {"n": counts, "x": np.zeros(10**6, np.int64)})
         assert entries_within(table, ["x"], 800_000, 65_536) == 9
         assert entries_within(table, ["n"], 800_000, 65_536) == 65_536
 
-    @pytest.mark.parametrize("kind", [SectionKind.CARRIED, SectionKind.MODEL, SectionKind.DESCRIPTION])
+    @pytest.mark.parametrize(
+        "kind", [SectionKind.CARRIED, SectionKind.MODEL, SectionKind.DESCRIPTION]
+    )
     def test_sections_that_unfold(self, tmp_path: Path, kind: SectionKind) -> None:
         path, size = tmp_path / "folded.ftup", 60_000_000
         with create(path) as writer:
@@ -480,14 +551,20 @@ class TestClaims:
             assert (file.carried, file.table().flow) == ({}, None)
 
     @pytest.mark.parametrize("claimed", [(2**40,), (10**6, 10**6), (1000,)])
-    def test_arrays_of_npz_claim_no_more_than_they_hold(self, tmp_path: Path, claimed: tuple[int, ...]) -> None:
+    def test_arrays_of_npz_claim_no_more_than_they_hold(
+        self, tmp_path: Path, claimed: tuple[int, ...]
+    ) -> None:
         path = tmp_path / "claims.npz"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w") as stream:
+        with (
+            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+            archive.open("x.npy", "w") as stream,
+        ):
             header = {"descr": "<i8", "fortran_order": False, "shape": claimed}
             np.lib.format.write_array_header_1_0(stream, header)
             stream.write(bytes(800))
         with pytest.raises(
-            InvalidArgument, match=r"claims\.npz: array 'x' claims \d+ bytes and has at most \d+; it is damaged"
+            InvalidArgument,
+            match=r"claims\.npz: array 'x' claims \d+ bytes and has at most \d+; it is damaged",
         ):
             open_dataset(path)
 
@@ -508,7 +585,10 @@ class TestClaims:
             assert order == [40]
         thread.join(5)
         assert order == [40, 50]
-        with pytest.raises(TooLarge, match="takes 1MB once it is decoded, more than the 1MB"), gate.share() as take:
+        with (
+            pytest.raises(TooLarge, match="takes 1MB once it is decoded, more than the 1MB"),
+            gate.share() as take,
+        ):
             take(101)
 
 
@@ -518,7 +598,9 @@ class TestWideTables:
         taken = []
         for count in (200, 800):
             columns = [described(f"x{k}") for k in range(count)]
-            path = crafted(tmp_path / f"{count}.ftup", columns, [(100, [constant(k) for k in range(count)])])
+            path = crafted(
+                tmp_path / f"{count}.ftup", columns, [(100, [constant(k) for k in range(count)])]
+            )
 
             def use(path: Path = path) -> None:
                 with ft.open(path) as file:
@@ -535,7 +617,12 @@ class TestWideTables:
         for count in (200, 800):
             columns = tuple(Column(f"x{k}", "int64", counter=f"n{k}") for k in range(count))
             counters = tuple(Column(f"n{k}", "int64", "counter", hidden=True) for k in range(count))
-            table = Table("t", counters + columns, 1, {c.name: np.ones(1, np.int64) for c in counters + columns})
+            table = Table(
+                "t",
+                counters + columns,
+                1,
+                {c.name: np.ones(1, np.int64) for c in counters + columns},
+            )
 
             def use(table: Table = table, columns: tuple[Column, ...] = columns) -> None:
                 assert read_like(table, table.columns, 0, 1).num_entries == 1
@@ -553,9 +640,18 @@ class TestWideTables:
         names = ["Jet_pt", "Jet_genJetIdx", "GenJet_pt", "GenJet_eta", "Muon_jetIdx", "Muon_pt"]
         columns = [Column(f"n{name}", "int64", "counter") for name in ("Jet", "GenJet", "Muon")]
         columns += [
-            Column(n, "int32", "reference" if n.endswith("Idx") else "value", counter=f"n{n.partition('_')[0]}") for n in names
+            Column(
+                n,
+                "int32",
+                "reference" if n.endswith("Idx") else "value",
+                counter=f"n{n.partition('_')[0]}",
+            )
+            for n in names
         ]
-        found = {c.name: [(t.name, [o.name for o in others]) for t, others in references(columns, c)] for c in columns}
+        found = {
+            c.name: [(t.name, [o.name for o in others]) for t, others in references(columns, c)]
+            for c in columns
+        }
         assert found["Jet_pt"] == [("Jet_genJetIdx", ["GenJet_pt", "GenJet_eta"])]
         assert found["Muon_pt"] == [("Muon_jetIdx", ["Jet_pt", "Jet_genJetIdx"])]
         assert found["Jet_genJetIdx"] == found["nJet"] == found["GenJet_pt"] == []
@@ -566,7 +662,9 @@ BOUNDS = ("abs:0.125", "abs:0.1", "rel:0.01", "rel:0.3", "bits:4", "bits:9")
 
 def values(dtype: str) -> np.ndarray:
     draw = np.random.default_rng(5)
-    x = np.concatenate([draw.normal(0, 30, 800), draw.exponential(1e-3, 200), 2.0 ** np.arange(-9, 9)])
+    x = np.concatenate(
+        [draw.normal(0, 30, 800), draw.exponential(1e-3, 200), 2.0 ** np.arange(-9, 9)]
+    )
     return np.concatenate([x, -x, [0.0, -0.0, np.nan, np.inf, -np.inf, 1e30]]).astype(dtype)
 
 
@@ -579,7 +677,10 @@ class TestPromises:
         promise = Promise.parse(f"{first}, then {second}")
         moved = x.astype(np.float64)
         with np.errstate(invalid="ignore"):
-            for bound in (Bound.parse(first), Bound.parse(second)):  # as far away from zero as each allows
+            for bound in (
+                Bound.parse(first),
+                Bound.parse(second),
+            ):  # as far away from zero as each allows
                 allowed = np.where(np.isfinite(moved), bound.largest_difference(moved), 0.0)
                 before, moved = moved, moved + np.sign(moved) * allowed
                 for _ in range(3):  # the sum was rounded
@@ -590,14 +691,20 @@ class TestPromises:
         if dtype == "float64":
             assert promise.holds(x, moved).all()
         assert promise.holds(x, (wide + (moved - wide) * 0.999).astype(dtype)).all()
-        share = 2.2 if "bits" in first + second else 1.001  # a value that leaves its binade may move twice as far in the next
+        share = (
+            2.2 if "bits" in first + second else 1.001
+        )  # a value that leaves its binade may move twice as far in the next
         beyond = (wide + (moved - wide) * share).astype(dtype)
-        assert not promise.holds(x, beyond)[np.abs(beyond - wide) > share * 0.9999 * np.abs(moved - wide)].any()
+        assert not promise.holds(x, beyond)[
+            np.abs(beyond - wide) > share * 0.9999 * np.abs(moved - wide)
+        ].any()
         assert not promise.holds(x, beyond).all()
 
     @pytest.mark.parametrize("second", ["abs:0.1", "rel:0.05", "bits:5"])
     @pytest.mark.parametrize("first", ["abs:0.05", "rel:0.01", "bits:7"])
-    def test_files_that_were_compressed_again(self, tmp_path: Path, first: str, second: str) -> None:
+    def test_files_that_were_compressed_again(
+        self, tmp_path: Path, first: str, second: str
+    ) -> None:
         x = np.random.default_rng(1).exponential(30, 300)
         ft.compress({"x": x, "y": x}, tmp_path / "a.ftup", tolerance={"x": first})
         again = ft.recompress(tmp_path / "a.ftup", tmp_path / "b.ftup", tolerance={"x": second})
@@ -606,7 +713,9 @@ class TestPromises:
         assert found.bound == again.bounds["events/x"]
         wrong = x.copy()
         wrong[17] *= 1.5
-        assert [column.violations for column in ft.verify({"x": wrong, "y": x}, tmp_path / "b.ftup")] == [1, 0]
+        assert [
+            column.violations for column in ft.verify({"x": wrong, "y": x}, tmp_path / "b.ftup")
+        ] == [1, 0]
 
     def test_merged_files_may_have_kept_either(self) -> None:
         promise = Promise.parse("abs:1 or rel:0.5, then abs:0.25")
@@ -619,7 +728,11 @@ class TestPromises:
     def test_whole_numbers_are_counted_exactly(self) -> None:
         promise = Promise.parse("abs:1.9 or abs:0.5, then abs:2.5")
         x = np.array([2**63 - 1, 2**63 - 1, 0], np.uint64)
-        assert promise.holds(x, np.array([2**63 + 2, 2**63 + 3, 3], np.uint64)).tolist() == [True, False, True]
+        assert promise.holds(x, np.array([2**63 + 2, 2**63 + 3, 3], np.uint64)).tolist() == [
+            True,
+            False,
+            True,
+        ]
 
     def test_special_values_stay(self) -> None:
         promise = Promise.parse("abs:1, then rel:0.5")
@@ -654,9 +767,13 @@ class TestAbsent:
 
 
 class TestCheckpoints:
-    def test_every_changed_byte_of_a_part_counts_as_none(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_every_changed_byte_of_a_part_counts_as_none(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         flow = ColumnFlow(Bins(np.array([0]), np.array([5])))
-        task = Task((Candidate("x", flow, np.arange(3), (0,)),), np.empty((1, 3)), np.arange(3))
+        task = ColumnTask(
+            (Candidate("x", flow, np.arange(3), (0,)),), np.empty((1, 3)), np.arange(3)
+        )
         network = Network((Layer(np.zeros((2, 2), np.int8), np.ones(2, np.uint8)),))
         Checkpoint(tmp_path).save("key", [network])
         path = tmp_path / "key.npz"
@@ -668,13 +785,17 @@ class TestCheckpoints:
             path.write_bytes(data)
             caplog.clear()
             assert Checkpoint(tmp_path).load("key", task) is None, position
-            assert caplog.messages == [f"{path}: is damaged and counts as none; this part is trained again"]
+            assert caplog.messages == [
+                f"{path}: is damaged and counts as none; this part is trained again"
+            ]
         path.unlink()
         caplog.clear()
         assert Checkpoint(tmp_path).load("key", task) is None
         assert caplog.messages == []
 
-    def test_every_changed_byte_of_a_row_flow_counts_as_none(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_every_changed_byte_of_a_row_flow_counts_as_none(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         torch = pytest.importorskip("torch")
         from flowtuple.flows import train_state
 
@@ -686,8 +807,10 @@ class TestCheckpoints:
             return module, optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser)
 
         module, optimiser, schedule = parts()
-        where = train_state.Progressed("print", 3, (0.5, 2), [(0.1, 1.0, 0.9)])
-        train_state.save(tmp_path, where, module, train_state.weights_of(module), optimiser, schedule)
+        where = train_state.TrainState("print", 3, (0.5, 2), [(0.1, 1.0, 0.9)])
+        train_state.save(
+            tmp_path, where, module, train_state.weights_of(module), optimiser, schedule
+        )
         path = tmp_path / train_state.NAME
         whole = path.read_bytes()
         found = train_state.load(tmp_path, "print", *parts())
@@ -701,7 +824,9 @@ class TestCheckpoints:
             path.write_bytes(data)
             caplog.clear()
             assert train_state.load(tmp_path, "print", *into) is None, position
-            assert caplog.messages == [f"{path}: is damaged and counts as none; the training begins again"]
+            assert caplog.messages == [
+                f"{path}: is damaged and counts as none; the training begins again"
+            ]
 
 
 class TestManifests:
@@ -712,10 +837,15 @@ class TestManifests:
         "null",
     )
 
-    @pytest.mark.parametrize("line", [*LINES, '{"task": "a", "source": "b", "key": "c", "facts": null}', "\xff"])
+    @pytest.mark.parametrize(
+        "line", [*LINES, '{"task": "a", "source": "b", "key": "c", "facts": null}', "\xff"]
+    )
     def test_a_line_of_something_else_is_named(self, tmp_path: Path, line: str) -> None:
         (tmp_path / "job.jsonl").write_text(f"{line}\n", encoding="latin-1")
-        with pytest.raises(InvalidArgument, match=r"job\.jsonl: line 1 is no record .* remove that line to do its task again"):
+        with pytest.raises(
+            InvalidArgument,
+            match=r"job\.jsonl: line 1 is no record .* remove that line to do its task again",
+        ):
             Manifest(tmp_path, "job")
 
     def test_every_changed_byte_is_noticed(self, tmp_path: Path) -> None:
@@ -737,13 +867,25 @@ class TestManifests:
 
     def test_a_folder_in_its_place_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "job.jsonl").mkdir()
-        with pytest.raises(InvalidArgument, match=r"job\.jsonl: cannot be written \(Is a directory\)"), opened(tmp_path, "job"):
+        with (
+            pytest.raises(
+                InvalidArgument, match=r"job\.jsonl: cannot be written \(Is a directory\)"
+            ),
+            opened(tmp_path, "job"),
+        ):
             pass
 
 
 def test_chains_of_merged_files_are_held_apart():
     """Each alternative is a chain of its own: what one allows is not added to the other."""
-    words = said_of({"merged": [{"bounds": {"t/x": "abs:1, then abs:2"}}, {"bounds": {"t/x": "abs:4, then abs:0.5"}}]})["t/x"]
+    words = said_of(
+        {
+            "merged": [
+                {"bounds": {"t/x": "abs:1, then abs:2"}},
+                {"bounds": {"t/x": "abs:4, then abs:0.5"}},
+            ]
+        }
+    )["t/x"]
     assert words == "(abs:1, then abs:2) or (abs:4, then abs:0.5)"
     promise = Promise.parse(words)
     values = np.zeros(3)

@@ -29,7 +29,20 @@ from rich.text import Text
 sys.path.insert(0, str(Path(__file__).parent))
 
 from independent.compare import suffix_of
-from journey import CLASSES, CRASHED, FAULTS, LOST, NAMED, REFUSED, SLOW, UNCOMPARED, WHOLE, WRONG, Outcome, travel
+from journey import (
+    CLASSES,
+    CRASHED,
+    FAULTS,
+    LOST,
+    NAMED,
+    REFUSED,
+    SLOW,
+    UNCOMPARED,
+    WHOLE,
+    WRONG,
+    Outcome,
+    travel,
+)
 from running import Limits, run_flowtuple
 
 _COLOURS = {
@@ -67,7 +80,15 @@ def line_of(outcome: Outcome, folder: Path) -> list[str | Text]:
     reason = "\n".join(text for text in (outcome.reason, *notes) if text)
     peak = f"{outcome.peak / _GIGABYTE:.1f}"
     kind = Text(outcome.kind, _COLOURS[outcome.kind])
-    return [Text(shown(name)), kind, parts, sizes, f"{seconds:.1f} ({outcome.processor:.1f})", peak, Text(shown(reason))]
+    return [
+        Text(shown(name)),
+        kind,
+        parts,
+        sizes,
+        f"{seconds:.1f} ({outcome.processor:.1f})",
+        peak,
+        Text(shown(reason)),
+    ]
 
 
 def shown(text: str) -> str:
@@ -79,7 +100,11 @@ def show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
     """The table and the totals."""
     table = Table(title=str(folder))
     for heading in ("file", "class", "parts", "kB", "s (of processor)", "GB", "why"):
-        table.add_column(heading, overflow="fold", justify="right" if heading in ("s (of processor)", "GB") else "left")
+        table.add_column(
+            heading,
+            overflow="fold",
+            justify="right" if heading in ("s (of processor)", "GB") else "left",
+        )
     for outcome in outcomes:
         table.add_row(*line_of(outcome, folder))
     console.print(table)
@@ -90,11 +115,22 @@ def show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
 
 def read_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--json", type=Path, metavar="OUT", help="Write all findings as JSON, after each file.")
-    parser.add_argument("--limit-seconds", type=float, default=60.0, help="For each command on a file.")
-    parser.add_argument("--limit-memory", type=float, default=8.0, help="Address space of a command, in GB; 0 for none.")
+    parser.add_argument(
+        "--json", type=Path, metavar="OUT", help="Write all findings as JSON, after each file."
+    )
+    parser.add_argument(
+        "--limit-seconds", type=float, default=60.0, help="For each command on a file."
+    )
+    parser.add_argument(
+        "--limit-memory",
+        type=float,
+        default=8.0,
+        help="Address space of a command, in GB; 0 for none.",
+    )
     parser.add_argument("--effort", default="fast", choices=("fast", "default", "best"))
     parser.add_argument("--only", default="*", metavar="GLOB", help="Files whose names match.")
     return parser.parse_args()
@@ -104,7 +140,9 @@ def main() -> int:
     """Every file, the table, and the exit code."""
     a = read_arguments()
     if not a.folder.exists():
-        sys.stderr.write(f"{a.folder}: there is no such folder; name one that holds files of events\n")
+        sys.stderr.write(
+            f"{a.folder}: there is no such folder; name one that holds files of events\n"
+        )
         return 2
     warnings.filterwarnings("ignore")
     limits = Limits(a.limit_seconds, int(a.limit_memory * _GIGABYTE))

@@ -26,7 +26,9 @@ UNCOMPARED = "not compared"
 CLASSES = (WHOLE, NAMED, REFUSED, WRONG, LOST, CRASHED, SLOW, UNCOMPARED)
 FAULTS = (WRONG, LOST, CRASHED)
 
-_ADVISED = re.compile(r"(?<![\w/])(\.parquet|\.npz|\.h5|\.csv|\.root)\b|\bx(\.parquet|\.npz|\.h5|\.root)\b")
+_ADVISED = re.compile(
+    r"(?<![\w/])(\.parquet|\.npz|\.h5|\.csv|\.root)\b|\bx(\.parquet|\.npz|\.h5|\.root)\b"
+)
 _SLOWER_READER = 10
 
 
@@ -196,7 +198,9 @@ class Journey:
             self._end(REFUSED, f"{reason} [independent reader: {found['failure']}]")
         if read and not unread and not was_said:
             self._end(WRONG, f"{reason} [independent reader reads all {read} branches]")
-        self._end(REFUSED, f"{reason} [independent reader reads {read} of {read + unread} branches]")
+        self._end(
+            REFUSED, f"{reason} [independent reader reads {read} of {read + unread} branches]"
+        )
 
     def _compare(self) -> None:
         work = partial(_describe_comparison, self._path, self._back, self._declared)
@@ -204,7 +208,10 @@ class Journey:
         if "unreadable_back" in found:
             self._end(LOST, found["unreadable_back"])
         if "unreadable_original" in found:
-            self._end(UNCOMPARED, f"the independent reader cannot open the original: {found['unreadable_original']}")
+            self._end(
+                UNCOMPARED,
+                f"the independent reader cannot open the original: {found['unreadable_original']}",
+            )
         if "failure" in found:
             self._end(UNCOMPARED, f"the comparison failed: {found['failure']}")
         self.outcome.notes.extend(found["notes"])
@@ -235,9 +242,16 @@ class Journey:
         if lost:
             self._end(LOST, f"{len(lost)} lost: {_in_words(lost)}")
         if self._refusals and not unread:
-            self._end(WRONG, f"{self._refusals[0]} [independent reader reads all; with --drop named: {_in_words(named)}]")
+            self._end(
+                WRONG,
+                f"{self._refusals[0]} [independent reader reads all; with --drop named: {_in_words(named)}]",
+            )
         if named or self._refusals:
-            which = f"{len(named)} readable but left out: {_in_words(named)}" if named else "only what is unreadable there"
+            which = (
+                f"{len(named)} readable but left out: {_in_words(named)}"
+                if named
+                else "only what is unreadable there"
+            )
             self._end(NAMED, f"{which}; {len(unread)} unreadable there")
         words = [f"{len(renamed)} renamed: {_in_words(renamed)}"] if renamed else []
         words += [f"{len(unread)} unreadable there: {_in_words(unread)}"] if unread else []

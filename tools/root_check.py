@@ -24,10 +24,14 @@ from typing import Any, TypeAlias
 try:
     import ROOT
 except ImportError:
-    sys.exit("root_check: ROOT is not installed here; make an environment of its own and: pip install root")
+    sys.exit(
+        "root_check: ROOT is not installed here; make an environment of its own and: pip install root"
+    )
 
 BINS = 100
-Frames: TypeAlias = "Callable[[], Any]"  # makes a data frame; one that failed to compile a column is of no more use
+Frames: TypeAlias = (
+    "Callable[[], Any]"  # makes a data frame; one that failed to compile a column is of no more use
+)
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
 _NUMBER = (
     r"(bool|char|signed char|unsigned char|short|unsigned short|int|unsigned int|unsigned|long|unsigned long|long long"
@@ -35,7 +39,9 @@ _NUMBER = (
     r"|Float16_t|(std::)?u?int(8|16|32|64)_t)"
 )
 _FLAT = re.compile(_NUMBER)
-_JAGGED = re.compile(rf"(ROOT::VecOps::RVec|ROOT::RVec|std::vector|vector|std::array|array)<\s*{_NUMBER}\s*(,.*)?>")
+_JAGGED = re.compile(
+    rf"(ROOT::VecOps::RVec|ROOT::RVec|std::vector|vector|std::array|array)<\s*{_NUMBER}\s*(,.*)?>"
+)
 _CLOSE = 1e-9
 
 
@@ -99,7 +105,9 @@ def spans_of(frames: Frames, columns: list[str]) -> dict[str, tuple[float, float
         return frame.Min(column), frame.Max(column)
 
     found = _run(frames, book, columns)
-    return {c: r if isinstance(r, str) else (_number(r[0]), _number(r[1])) for c, r in found.items()}
+    return {
+        c: r if isinstance(r, str) else (_number(r[0]), _number(r[1])) for c, r in found.items()
+    }
 
 
 def facts_of(frames: Frames, spans: dict[str, tuple[float, float]]) -> dict[str, Facts | str]:
@@ -158,12 +166,18 @@ def difference(one: Facts, other: Facts) -> str:
     unequal = sum(a != b for a, b in zip(one.bins, other.bins, strict=True))
     if unequal:
         return f"{unequal} of {BINS} bins differ"
-    if not (math.isclose(one.total, other.total, rel_tol=_CLOSE) or math.isnan(one.total) or math.isinf(one.total)):
+    if not (
+        math.isclose(one.total, other.total, rel_tol=_CLOSE)
+        or math.isnan(one.total)
+        or math.isinf(one.total)
+    ):
         return f"sum {one.total!r} against {other.total!r}"
     return ""
 
 
-def check_tree(name: str, kinds: tuple[str, str], paths: tuple[str, str], a: argparse.Namespace) -> Iterator[Line]:
+def check_tree(
+    name: str, kinds: tuple[str, str], paths: tuple[str, str], a: argparse.Namespace
+) -> Iterator[Line]:
     """Every numeric column of one tree."""
     makers: list[Frames] = [partial(ROOT.RDataFrame, name, path) for path in paths]
     frames = [maker() for maker in makers]
@@ -179,7 +193,12 @@ def check_tree(name: str, kinds: tuple[str, str], paths: tuple[str, str], a: arg
         if any(fnmatch.fnmatch(column, glob) for glob in a.ignore):
             continue
         if not is_numeric(frames[0], column):
-            yield Line(name, column, "unreadable", f"no numbers for RDataFrame: {frames[0].GetColumnType(column)}")
+            yield Line(
+                name,
+                column,
+                "unreadable",
+                f"no numbers for RDataFrame: {frames[0].GetColumnType(column)}",
+            )
             continue
         match = _match(column, columns, there, dict(r.split("=", 1) for r in a.rename))
         if match is None:
@@ -189,10 +208,16 @@ def check_tree(name: str, kinds: tuple[str, str], paths: tuple[str, str], a: arg
     yield from _check_columns(name, makers, taken)
 
 
-def _match(column: str, columns: list[str], there: list[str], renamed: dict[str, str]) -> str | None:
+def _match(
+    column: str, columns: list[str], there: list[str], renamed: dict[str, str]
+) -> str | None:
     """The column's name in the other file; empty where it is another name of a column that has its own line."""
     short = column.rpartition(".")[2]
-    for candidate in (renamed.get(column, column), column, short if short not in columns else column):
+    for candidate in (
+        renamed.get(column, column),
+        column,
+        short if short not in columns else column,
+    ):
         if candidate in there:
             return candidate
     return "" if short != column and short in columns and short in there else None
@@ -243,16 +268,27 @@ def show(lines: list[Line], everything: bool) -> None:
         name = f"{line.tree}/{line.column}".rstrip("/")
         print(f"{name:{width}}  {line.state:10}  {line.detail}".rstrip())
     states = [line.state for line in lines if line.column or line.state != "same"]
-    print(", ".join(f"{states.count(state)} {state}" for state in ("same", "differs", "missing", "unreadable")))
+    print(
+        ", ".join(
+            f"{states.count(state)} {state}"
+            for state in ("same", "differs", "missing", "unreadable")
+        )
+    )
 
 
 def read_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("original")
     parser.add_argument("back")
-    parser.add_argument("--rename", action="append", default=[], metavar="OLD=NEW", help="A column's name in BACK.")
-    parser.add_argument("--ignore", action="append", default=[], metavar="GLOB", help="Leave these columns out.")
+    parser.add_argument(
+        "--rename", action="append", default=[], metavar="OLD=NEW", help="A column's name in BACK."
+    )
+    parser.add_argument(
+        "--ignore", action="append", default=[], metavar="GLOB", help="Leave these columns out."
+    )
     parser.add_argument("--all", action="store_true", help="Show columns that agree, too.")
     return parser.parse_args()
 
@@ -261,7 +297,9 @@ def main() -> int:
     """The table and the exit code."""
     a = read_arguments()
     ROOT.gErrorIgnoreLevel = ROOT.kFatal
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the compiler's words on columns that it cannot read
+    os.dup2(
+        os.open(os.devnull, os.O_WRONLY), 2
+    )  # the compiler's words on columns that it cannot read
     lines = check(a)
     show(lines, a.all)
     return int(any(line.state in ("differs", "missing") for line in lines))

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Protocol
 
 _PAUSE = 0.02
-_RAISED = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Warning|Exit|Missing|Unsupported|Corrupt)\w*(:|$)")
+_RAISED = re.compile(
+    r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Warning|Exit|Missing|Unsupported|Corrupt)\w*(:|$)"
+)
 _TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -91,7 +93,9 @@ def run_forked(work: Callable[[], None], limits: Limits, folder: Path) -> Ran:
     streams = folder / "stdout", folder / "stderr"
     start = time.monotonic()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of NumPy's algebra do nothing meanwhile
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # threads of NumPy's algebra do nothing meanwhile
         child = os.fork()
     if child == 0:
         _become(work, limits, streams)

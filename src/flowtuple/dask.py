@@ -47,11 +47,21 @@ class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
         columns: tuple[str, ...],
         model: str | None,
     ) -> None:
-        self.form, self.original_form, self.tree, self.columns, self.model = form, original_form, tree, columns, model
+        self.form, self.original_form, self.tree, self.columns, self.model = (
+            form,
+            original_form,
+            tree,
+            columns,
+            model,
+        )
 
     def project_columns(self, columns: set[str]) -> ReadChunk:
         """The same for some columns only."""
-        kept = tuple(n for n in self.columns if any(path == n or path.startswith(f"{n}.") for path in columns))
+        kept = tuple(
+            n
+            for n in self.columns
+            if any(path == n or path.startswith(f"{n}.") for path in columns)
+        )
         form = ak.forms.RecordForm([self.original_form.content(name) for name in kept], list(kept))
         return ReadChunk(form, self.original_form, self.tree, kept, self.model)
 
@@ -59,7 +69,9 @@ class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
         path, start, stop = partition
         with File(path, 1, model=self.model) as file:
             if self.columns:
-                events = file.arrays(self.columns, entry_start=start, entry_stop=stop, tree=self.tree)
+                events = file.arrays(
+                    self.columns, entry_start=start, entry_stop=stop, tree=self.tree
+                )
             else:
                 events = ak.Array([{}] * (stop - start))
         return ak.Array(unproject_layout(self.original_form, events.layout))
@@ -101,8 +113,12 @@ def from_flowtuple(
         with File(path, 1, model=model) as file:
             table = file.table(asked)
             if reader is None:
-                first = file.arrays(None if columns is None else list(columns), entry_stop=0, tree=table.name)
-                reader = ReadChunk(first.layout.form, first.layout.form, table.name, tuple(first.fields), where)
+                first = file.arrays(
+                    None if columns is None else list(columns), entry_stop=0, tree=table.name
+                )
+                reader = ReadChunk(
+                    first.layout.form, first.layout.form, table.name, tuple(first.fields), where
+                )
             _check_form(file, table.name, reader, found[0][0])
             partitions += _chunks(path, [chunk.section.entries for chunk in table.chunks])
     if reader is None or not partitions:
@@ -118,10 +134,14 @@ def _check_form(file: File, tree: str, first: ReadChunk, described: str) -> None
         InvalidArgument: They are not.
     """
     if tree != first.tree:
-        raise InvalidArgument(f"{file.path}: lacks tree {first.tree!r} of {described}; read these files apart")
+        raise InvalidArgument(
+            f"{file.path}: lacks tree {first.tree!r} of {described}; read these files apart"
+        )
     missing = [name for name in first.columns if name not in file.keys(tree)]
     if missing:
-        raise InvalidArgument(f"{file.path}: lacks column {missing[0]!r} of {described}; read these files apart")
+        raise InvalidArgument(
+            f"{file.path}: lacks column {missing[0]!r} of {described}; read these files apart"
+        )
     form = file.arrays(first.columns, entry_stop=0, tree=tree).layout.form
     for name in first.columns:
         if form.content(name) != first.form.content(name):

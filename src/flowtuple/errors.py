@@ -110,7 +110,9 @@ def reasons_of(parts: Mapping[str, str]) -> str:
         more = f", ... {len(names)} in all" if len(names) > _NAMES_SHOWN else ""
         phrases.append(f"{', '.join(names[:_NAMES_SHOWN])}{more} ({reason})")
     if len(by_reason) > _REASONS_SHOWN:
-        phrases.append(f"and {len(by_reason) - _REASONS_SHOWN} other reasons, all listed with --json")
+        phrases.append(
+            f"and {len(by_reason) - _REASONS_SHOWN} other reasons, all listed with --json"
+        )
     return "; ".join(phrases)
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-from flowtuple.container.file import File
-from flowtuple.events.memory import dataset_from_memory
-from flowtuple.schema import Column
-from flowtuple.table import Dataset, read_all
 
 import flowtuple as ft
-from flowtuple import assemble
+from flowtuple.data.schema import Column
+from flowtuple.data.table import Dataset, read_all
+from flowtuple.file.file import File
+from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.prediction import Prediction, Term
+from flowtuple.training import write_events as assemble
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -34,7 +34,11 @@ from hand_made import (  # noqa: E402
     write_model,
 )
 
-FLOATS = {"float16": 2**15 + 1, "float32": 2**31 + 1, "float64": 2**63 + 1}  # the smallest subnormal, negative, as bits
+FLOATS = {
+    "float16": 2**15 + 1,
+    "float32": 2**31 + 1,
+    "float64": 2**63 + 1,
+}  # the smallest subnormal, negative, as bits
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
@@ -44,7 +48,10 @@ def special(dtype: str) -> np.ndarray:
     quiet = np.array([np.nan], dtype).view(f"u{size}")
     nans = np.concatenate([quiet, quiet + 5, quiet | np.array([2 ** (8 * size - 1)], f"u{size}")])
     tiny = np.array([1, FLOATS[dtype]], f"u{size}")
-    ordinary = np.array([0.0, -0.0, np.inf, -np.inf, info.max, info.min, info.tiny, 1.0, -1.5, 0.1, -999.0, np.pi], dtype)
+    ordinary = np.array(
+        [0.0, -0.0, np.inf, -np.inf, info.max, info.min, info.tiny, 1.0, -1.5, 0.1, -999.0, np.pi],
+        dtype,
+    )
     return np.concatenate([ordinary, nans.view(dtype), tiny.view(dtype)])
 
 
@@ -54,7 +61,9 @@ def plain(path: Path) -> None:
     n = len(special("float32"))
     for dtype in INTEGERS:
         low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-        events[dtype] = np.array([low, high, low + 1, high - 1, 0, 1, *range(10, 10 + n - 6)], dtype)
+        events[dtype] = np.array(
+            [low, high, low + 1, high - 1, 0, 1, *range(10, 10 + n - 6)], dtype
+        )
     events["bool"] = np.arange(n) % 3 == 0
     events["constant"] = np.full(n, 7, np.int32)
     events["block"] = np.arange(6 * n, dtype=np.float32).reshape(n, 2, 3) / 4
@@ -68,7 +77,13 @@ def bounds(path: Path) -> None:
     """Every kind of grid, with atoms, sentinels and escapes."""
     draw = np.random.default_rng(7)
     x = draw.normal(0, 30, 60)
-    dtypes = {"abs": "float32", "std": "float32", "bits": "float32", "rel": "float64", "half": "float16"}
+    dtypes = {
+        "abs": "float32",
+        "std": "float32",
+        "bits": "float32",
+        "rel": "float64",
+        "half": "float16",
+    }
     events = {name: x.astype(dtype) for name, dtype in dtypes.items()}
     events["abs"][:12] = [np.nan, np.inf, -0.0, *[-999.0] * 9]
     events["rel"][:6] = [0.0, -0.0, 5e-324, 1e308, -np.inf, 1e-310]
@@ -76,14 +91,28 @@ def bounds(path: Path) -> None:
     events["bits"][:2] = [np.float32(3e38), np.float32(-1e-45)]
     events["decimal"] = (np.rint(x * 100) / 100).astype(np.float32)
     events["decimal"][5] = np.nan
-    events["truncated"] = (np.float32(1) + draw.integers(0, 256, 60).astype(np.float32) / 1024).astype(np.float32)
+    events["truncated"] = (
+        np.float32(1) + draw.integers(0, 256, 60).astype(np.float32) / 1024
+    ).astype(np.float32)
     events["truncated"][1:3] = [1e30, 1e-30]
-    events["truncated"] = (events["truncated"].view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+    events["truncated"] = (events["truncated"].view(np.uint32) & np.uint32(0xFFFFE000)).view(
+        np.float32
+    )
     events["counts"] = draw.integers(-1000, 1000, 60).astype(np.int16)
     events["counts"][0] = 32767
     events["large"] = draw.integers(0, 2**64, 60, dtype=np.uint64)
-    tolerance = {"abs": "abs:0.01", "std": "std:1e-3", "bits": "bits:9", "rel": "rel:1e-3", "half": "rel:1e-2"}
-    ft.compress(events, path, tolerance=tolerance | {"fine": "rel:1e-12", "counts": "abs:3", "large": "abs:1e6"})
+    tolerance = {
+        "abs": "abs:0.01",
+        "std": "std:1e-3",
+        "bits": "bits:9",
+        "rel": "rel:1e-3",
+        "half": "rel:1e-2",
+    }
+    ft.compress(
+        events,
+        path,
+        tolerance=tolerance | {"fine": "rel:1e-12", "counts": "abs:3", "large": "abs:1e6"},
+    )
 
 
 def flow(path: Path) -> None:
@@ -91,7 +120,9 @@ def flow(path: Path) -> None:
     model = path.with_suffix(".flow.part")
     table = dataset_from_memory(related_events(600, 1)).tables["events"]
     try:
-        write_model(table, model, RELATED_PARENTS, DEPENDENT_TOLERANCE, related_predictions((-157, 315)))
+        write_model(
+            table, model, RELATED_PARENTS, DEPENDENT_TOLERANCE, related_predictions((-157, 315))
+        )
         assemble.CHUNK_ENTRIES = 65
         events = related_events(130, 2)
         events["b"][3] = 1e9  # type: ignore[index]
@@ -111,7 +142,10 @@ def given_events(count: int, seed: int) -> dict[str, np.ndarray]:
 def given(path: Path) -> None:
     """A network and a prediction that read column `a`, which is not stored: reading the file takes it."""
     model = path.with_suffix(".flow.part")
-    parents, predictions = {"b": of_event("a")}, {"copy": Prediction((Term(1.0, "x", of_event("a")),))}
+    parents, predictions = (
+        {"b": of_event("a")},
+        {"copy": Prediction((Term(1.0, "x", of_event("a")),))},
+    )
     try:
         table = dataset_from_memory(given_events(600, 1)).tables["events"]
         write_model(table, model, parents, DEPENDENT_TOLERANCE, predictions, ["a"])
@@ -153,7 +187,10 @@ def plain_content(content: Any, column: Column) -> np.ndarray:
     if not column.is_opaque:
         return content
     entries = content.to_list()
-    return np.array(entries if all(isinstance(e, str) for e in entries) else [repr(e) for e in entries], dtype=str)
+    return np.array(
+        entries if all(isinstance(e, str) for e in entries) else [repr(e) for e in entries],
+        dtype=str,
+    )
 
 
 def main() -> int:
@@ -161,7 +198,9 @@ def main() -> int:
     for name, make in GOLDEN.items():
         path, expected = HERE / f"{name}.ftup", HERE / f"{name}.npz"
         if path.exists() or expected.exists():
-            sys.stdout.write(f"{path}: exists and is not overwritten; remove it and its .npz by hand to remake them\n")
+            sys.stdout.write(
+                f"{path}: exists and is not overwritten; remove it and its .npz by hand to remake them\n"
+            )
             continue
         assemble.CHUNK_ENTRIES = 16384
         make(path)
@@ -170,9 +209,13 @@ def main() -> int:
         with File(path, given=Dataset("given", given_tables)) as file:
             for table in map(read_all, file.tables.values()):
                 place = "" if table.name == "events" else f"{table.name}/"
-                contents |= {f"{place}{c.name}": plain_content(table[c.name], c) for c in table.columns}
+                contents |= {
+                    f"{place}{c.name}": plain_content(table[c.name], c) for c in table.columns
+                }
         np.savez(expected, **contents)
-        sys.stdout.write(f"{path}: {path.stat().st_size} bytes, {sum(v.size for v in contents.values())} values\n")
+        sys.stdout.write(
+            f"{path}: {path.stat().st_size} bytes, {sum(v.size for v in contents.values())} values\n"
+        )
         made += 1
     return 0 if made == len(GOLDEN) else 1
 

@@ -83,8 +83,13 @@ def zstd_content(frame: bytes, most: int = MAX_CONTENT) -> bytes:
         size = parameters.content_size
         require(size != zstandard.CONTENTSIZE_UNKNOWN, "a zstd frame without content size")
         require(parameters.dict_id == 0, "a zstd frame with a dictionary")
-        require(size <= min(most, 2**15 * len(frame)), "a zstd frame states more content than it may or can hold")
-        content = zstandard.ZstdDecompressor().decompress(frame, read_across_frames=False, allow_extra_data=False)
+        require(
+            size <= min(most, 2**15 * len(frame)),
+            "a zstd frame states more content than it may or can hold",
+        )
+        content = zstandard.ZstdDecompressor().decompress(
+            frame, read_across_frames=False, allow_extra_data=False
+        )
     except zstandard.ZstdError as error:
         raise Invalid(f"a bad zstd frame: {error}") from None
     require(len(content) == size, "a zstd frame of another size than it states")
@@ -102,7 +107,10 @@ def pcodec_numbers(stream: bytes, numpy_types: Sequence[str], count: int) -> Arr
             progress = pcodec.standalone.simple_decompress_into(stream, numbers)
         except (RuntimeError, TypeError, ValueError):
             continue
-        require(bool(progress.finished) and int(progress.n_processed) == count, "a pcodec stream of another length")
+        require(
+            bool(progress.finished) and int(progress.n_processed) == count,
+            "a pcodec stream of another length",
+        )
         return numbers[:count]
     raise Invalid("a bad pcodec stream, or one of another type")
 
@@ -155,7 +163,9 @@ DTYPES = {
 def patterns_from_bytes(data: bytes, dtype: Dtype) -> list[int]:
     """Section 1: the patterns of little-endian values; a `bool` is 0 or 1."""
     require(len(data) % dtype.size == 0, "bytes that are no whole number of values")
-    patterns = [int.from_bytes(data[i : i + dtype.size], "little") for i in range(0, len(data), dtype.size)]
+    patterns = [
+        int.from_bytes(data[i : i + dtype.size], "little") for i in range(0, len(data), dtype.size)
+    ]
     require(dtype.kind != "bool" or all(p <= 1 for p in patterns), "a bool that is neither 0 nor 1")
     return patterns
 
@@ -256,7 +266,9 @@ def finite_float(text: str) -> float:
 def parse_json(data: bytes) -> Json:
     """Section 3: a JSON object in UTF-8."""
     try:
-        parsed = json.loads(data.decode("utf-8"), parse_constant=refuse_constant, parse_float=finite_float)
+        parsed = json.loads(
+            data.decode("utf-8"), parse_constant=refuse_constant, parse_float=finite_float
+        )
     except (ValueError, RecursionError) as error:
         raise Invalid(f"bad JSON: {error}") from None
     require(isinstance(parsed, dict), "JSON that is no object")

@@ -56,10 +56,14 @@ class Stream:
     """Section 7: the decoder of a stream."""
 
     def __init__(self, payload: bytes) -> None:
-        require(len(payload) >= 16 and len(payload) % 4 == 0, "a stream of no whole number of words")
+        require(
+            len(payload) >= 16 and len(payload) % 4 == 0, "a stream of no whole number of words"
+        )
         self.states: list[int] = list(struct.unpack("<QQ", payload[:16]))
         require(all(2**31 <= x < 2**63 for x in self.states), "a state that no encoder leaves")
-        self.words = [int.from_bytes(payload[i : i + 4], "little") for i in range(16, len(payload), 4)]
+        self.words = [
+            int.from_bytes(payload[i : i + 4], "little") for i in range(16, len(payload), 4)
+        ]
 
     def take(self, lane: int, begin: int, width: int, n: int) -> None:
         """Take the interval of this width that begins at `begin`, of 2^n."""
@@ -111,21 +115,35 @@ class Stream:
 
     def finish(self) -> None:
         """A stream is whole when no word is left and both states are 2^31."""
-        require(not self.words and self.states == [2**31, 2**31], "a stream does not end where it should")
+        require(
+            not self.words and self.states == [2**31, 2**31],
+            "a stream does not end where it should",
+        )
 
 
 def check_stored(stored: Stored, column: Column, flow: Flow | None) -> None:
     """Section 8.2: which methods a column can have."""
-    require((stored.method == OPAQUE) == column.is_opaque, f"{column.name}: OPAQUE is for opaque columns, and for them alone")
-    require((stored.method == GIVEN) == column.given, f"{column.name}: GIVEN is for given columns, and for them alone")
+    require(
+        (stored.method == OPAQUE) == column.is_opaque,
+        f"{column.name}: OPAQUE is for opaque columns, and for them alone",
+    )
+    require(
+        (stored.method == GIVEN) == column.given,
+        f"{column.name}: GIVEN is for given columns, and for them alone",
+    )
     if stored.method in {VALUES, OPAQUE, GIVEN}:
         require(stored.escapes == b"", f"{column.name}: escapes where there can be none")
     if stored.method == VALUES:
-        require(column.known()[1].lossless, f"{column.name}: VALUES of a column that is not lossless")
+        require(
+            column.known()[1].lossless, f"{column.name}: VALUES of a column that is not lossless"
+        )
     if stored.method == FLOW:
         require(flow is not None and flow.layers != [], f"{column.name}: FLOW without a network")
     if stored.residual:
-        require(flow is not None and flow.prediction is not None, f"{column.name}: residuals without a prediction")
+        require(
+            flow is not None and flow.prediction is not None,
+            f"{column.name}: residuals without a prediction",
+        )
 
 
 def stored_numbers(stored: Stored, count: int) -> list[int]:
@@ -139,7 +157,10 @@ def stored_numbers(stored: Stored, count: int) -> list[int]:
         above = reader.svarint()
         require(0 <= above <= A, "a bad `above`")
         numbers = pcodec_numbers(reader.rest(), ("int16", "int32", "int64"), count).tolist()
-        require(above == 0 or max(numbers, default=0) - above <= ESCAPE - A, "a number that stands for no index")
+        require(
+            above == 0 or max(numbers, default=0) - above <= ESCAPE - A,
+            "a number that stands for no index",
+        )
         return [A + (n - above) if above != 0 and n >= above else n for n in numbers]
     return group_numbers(reader, count)
 
@@ -150,7 +171,10 @@ def group_numbers(reader: Reader, count: int) -> list[int]:
     require(w in {1, 2, 4, 8}, "a reserved width of GROUP")
     planes = [reader.take(count) for _ in range(w)]
     reader.finish()
-    return [int.from_bytes(bytes(plane[i] for plane in planes), "little", signed=True) for i in range(count)]
+    return [
+        int.from_bytes(bytes(plane[i] for plane in planes), "little", signed=True)
+        for i in range(count)
+    ]
 
 
 def stored_values(payload: bytes, dtype: Dtype, count: int) -> list[int]:
@@ -161,7 +185,9 @@ def stored_values(payload: bytes, dtype: Dtype, count: int) -> list[int]:
         values = patterns_from_bytes(zstd_content(body), dtype)
     else:
         require(coder == 1 and dtype.size > 1, "a reserved coder of VALUES")
-        values = patterns_from_bytes(pcodec_numbers(body, (dtype.name,), count).astype(dtype.numpy).tobytes(), dtype)
+        values = patterns_from_bytes(
+            pcodec_numbers(body, (dtype.name,), count).astype(dtype.numpy).tobytes(), dtype
+        )
     require(len(values) == count, "VALUES of another number than the rows")
     return values
 
@@ -171,7 +197,10 @@ def given_values(payload: bytes, dtype: Dtype, count: int, supplied: Iterator[in
     require(len(payload) == 8, "GIVEN holds 8 bytes")
     values = list(islice(supplied, count))
     require(len(values) == count, "fewer given values than rows")
-    require(xxh3(bytes_from_patterns(values, dtype)) == int.from_bytes(payload, "little"), "other given values")
+    require(
+        xxh3(bytes_from_patterns(values, dtype)) == int.from_bytes(payload, "little"),
+        "other given values",
+    )
     return values
 
 
@@ -201,10 +230,14 @@ def decode_by_values(decoded: Decoded, values: list[int]) -> None:
     decoded.indices = [lattice.stored_index(x) for x in values]
 
 
-NumberOfRow: TypeAlias = Callable[[int, Row, int], int]  # of row i and its predicted index, the number that is stored
+NumberOfRow: TypeAlias = Callable[
+    [int, Row, int], int
+]  # of row i and its predicted index, the number that is stored
 
 
-def numbers_by_flow(stored: Stored, reader: Decoded, chunk: Chunk, model: Model) -> tuple[NumberOfRow, Stream]:
+def numbers_by_flow(
+    stored: Stored, reader: Decoded, chunk: Chunk, model: Model
+) -> tuple[NumberOfRow, Stream]:
     """Section 8.2, FLOW: each number comes from the stream, by what the network makes of the parents."""
     flow, stream = model[reader.column.name], Stream(stored.payload)
 
@@ -224,7 +257,10 @@ def numbers_from_list(stored: Stored, count: int) -> NumberOfRow:
 def check_self_reading(decoded: Decoded, flow: Flow) -> None:
     """Section 12: objects of an event of a column that reads itself and is stored by FLOW or residuals."""
     reads_itself = any(p.column == decoded.column.name for p in flow.reads())
-    require(not reads_itself or max(decoded.rows.counts, default=0) <= MAX_NUMBERED, "too many objects in an event")
+    require(
+        not reads_itself or max(decoded.rows.counts, default=0) <= MAX_NUMBERED,
+        "too many objects in an event",
+    )
 
 
 def decode_by_numbers(decoded: Decoded, stored: Stored, chunk: Chunk, model: Model) -> None:
@@ -262,7 +298,12 @@ def next_escape(escapes: Iterator[int]) -> int:
 
 
 def decode_column(
-    column: Column, stored: Stored, chunk: Chunk, events: int, model: Model, supplied: Mapping[str, Iterator[int]]
+    column: Column,
+    stored: Stored,
+    chunk: Chunk,
+    events: int,
+    model: Model,
+    supplied: Mapping[str, Iterator[int]],
 ) -> None:
     """Section 8.4: one column that is not opaque; it is put into the chunk before it is decoded, as it may read itself."""
     dtype = column.known()[0]
@@ -270,7 +311,9 @@ def decode_column(
     if stored.method == VALUES:
         decode_by_values(decoded, stored_values(stored.payload, dtype, len(decoded.rows)))
     elif stored.method == GIVEN:
-        decode_by_values(decoded, given_values(stored.payload, dtype, len(decoded.rows), supplied[column.name]))
+        decode_by_values(
+            decoded, given_values(stored.payload, dtype, len(decoded.rows), supplied[column.name])
+        )
     else:
         decode_by_numbers(decoded, stored, chunk, model)
 
@@ -291,7 +334,12 @@ def undo_differences(data: bytes, dtype: np.dtype[Any]) -> bytes:
 
 def opaque_buffer(reader: Reader, entry: object) -> tuple[str, Array]:
     """Section 8.5: one buffer, by its entry of the head: name, dtype, number of items."""
-    if not isinstance(entry, list) or len(entry) != 3 or not isinstance(entry[0], str) or not isinstance(entry[1], str):
+    if (
+        not isinstance(entry, list)
+        or len(entry) != 3
+        or not isinstance(entry[0], str)
+        or not isinstance(entry[1], str)
+    ):
         raise Invalid("a bad head of an opaque column")
     try:
         dtype = np.dtype(entry[1])
@@ -310,7 +358,10 @@ def opaque_entries(payload: bytes, events: int) -> list[Any]:
 
     reader = Reader(zstd_content(payload))
     head = parse_json(reader.take(reader.u32()))
-    require(whole_number(head.get("length"), 0, MAX_EVENTS) == events, "an opaque column of another length")
+    require(
+        whole_number(head.get("length"), 0, MAX_EVENTS) == events,
+        "an opaque column of another length",
+    )
     buffers = dict(opaque_buffer(reader, b) for b in member(head, "buffers", list))
     reader.finish()
     form = member(head, "form", dict)

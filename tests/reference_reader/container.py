@@ -58,7 +58,10 @@ def index_bytes(data: bytes) -> bytes:
     if len(data) < HEADER + TRAILER or data[-8:] != END_MAGIC:
         raise Truncated("no trailer")
     offset, length, checksum = struct.unpack("<QQQ", data[-TRAILER:-8])
-    require(offset >= HEADER and offset + length + TRAILER == len(data), "trailer and size of the file disagree")
+    require(
+        offset >= HEADER and offset + length + TRAILER == len(data),
+        "trailer and size of the file disagree",
+    )
     index = data[offset : offset + length]
     require(xxh3(data[:HEADER] + index) == checksum, "the checksum of header and index differs")
     return index
@@ -78,12 +81,22 @@ def open_container(data: bytes) -> list[Section]:
     sections: list[Section] = []
     for (kind, owner, entries, head, body), checksum in zip(rows, checksums, strict=True):
         require(kind <= CARRIED, "a reserved kind of section")
-        require(kind == CHUNK or body == entries == 0, "a section with events or a body that is no chunk")
+        require(
+            kind == CHUNK or body == entries == 0,
+            "a section with events or a body that is no chunk",
+        )
         frame = content.take(FRAME)
         first = sum(s.entries for s in sections if s.kind == kind == CHUNK and s.owner == owner)
-        sections.append(Section(kind, owner, entries, frame, content.take(head), content.take(body), checksum, first))
+        sections.append(
+            Section(
+                kind, owner, entries, frame, content.take(head), content.take(body), checksum, first
+            )
+        )
     content.finish()
-    require(sections != [] and sections[0].kind == DESCRIPTION, "a file that does not begin with its description")
+    require(
+        sections != [] and sections[0].kind == DESCRIPTION,
+        "a file that does not begin with its description",
+    )
     require(sum(s.kind == DESCRIPTION for s in sections) == 1, "two descriptions")
     require(sections[0].owner == 0, "a description with an owner")
     return sections
@@ -93,9 +106,20 @@ def check_frame(section: Section) -> None:
     """Section 2.2: the frame says the same as the index, and its own checksum is right."""
     fields = Reader(section.frame)
     require(fields.take(4) == MARKER, "a frame without the marker")
-    numbers = [fields.u32(), fields.u32(), fields.u32(), fields.u64(), fields.u64(), fields.u64(), fields.u64()]
+    numbers = [
+        fields.u32(),
+        fields.u32(),
+        fields.u32(),
+        fields.u64(),
+        fields.u64(),
+        fields.u64(),
+        fields.u64(),
+    ]
     s = section
-    require(numbers == [s.kind, s.owner, s.entries, len(s.head), len(s.body), s.checksum, s.first], "frame and index differ")
+    require(
+        numbers == [s.kind, s.owner, s.entries, len(s.head), len(s.body), s.checksum, s.first],
+        "frame and index differ",
+    )
     require(fields.u64() == xxh3(section.frame[:48]), "the checksum of a frame differs")
 
 
@@ -113,7 +137,9 @@ def split_chunk(section: Section, column_count: int) -> list[Stored]:
     directory = Reader(zstd_content(head.take(directory_length), 30 * column_count))
     group = Reader(zstd_content(head.take(group_length)) if group_length else b"")
     entries = [[directory.varint() for _ in range(3)] for _ in range(column_count)]
-    lengths = [escapes + (0 if split_method(n)[0] == GROUP else payload) for n, payload, escapes in entries]
+    lengths = [
+        escapes + (0 if split_method(n)[0] == GROUP else payload) for n, payload, escapes in entries
+    ]
     check_blocks(head, section.body, lengths)
     body, stored = Reader(section.body), []
     for number, payload_length, escapes_length in entries:
@@ -139,7 +165,10 @@ def check_blocks(head: Reader, body: bytes, lengths: Iterable[int]) -> None:
     position = 0
     for length in block_lengths(lengths):
         require(position + length <= len(body), "a body that is too short")
-        require(xxh3(body[position : position + length]) == head.u64(), "the checksum of a block differs")
+        require(
+            xxh3(body[position : position + length]) == head.u64(),
+            "the checksum of a block differs",
+        )
         position += length
 
 

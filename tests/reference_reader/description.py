@@ -114,10 +114,23 @@ def parse_table(parsed: Json) -> Table:
     columns = [parse_column(c) for c in objects(parsed, "columns")]
     require(len({c.name for c in columns}) == len(columns), "two columns of one name")
     model = member(parsed, "model", str) if "model" in parsed else None
-    require(model is None or re.fullmatch("[0-9a-f]{16}", model) is not None, "a bad checksum of a model")
-    entries, by_name = whole_number(parsed.get("entries"), 0, 2**63 - 1), {c.name: c for c in columns}
-    parts = [parse_part(p, by_name) for p in objects(parsed, "parts")] if "parts" in parsed else [Part(entries, by_name)]
-    require(parts != [] and sum(p.entries for p in parts) == entries, "parts that do not add up to their table")
+    require(
+        model is None or re.fullmatch("[0-9a-f]{16}", model) is not None,
+        "a bad checksum of a model",
+    )
+    entries, by_name = (
+        whole_number(parsed.get("entries"), 0, 2**63 - 1),
+        {c.name: c for c in columns},
+    )
+    parts = (
+        [parse_part(p, by_name) for p in objects(parsed, "parts")]
+        if "parts" in parsed
+        else [Part(entries, by_name)]
+    )
+    require(
+        parts != [] and sum(p.entries for p in parts) == entries,
+        "parts that do not add up to their table",
+    )
     table = Table(member(parsed, "name", str), entries, by_name, model, parts)
     for column in columns:
         check_counter(column, table)
@@ -132,7 +145,10 @@ def parse_part(parsed: Json, columns: Mapping[str, Column]) -> Part:
         if column is None:
             raise Invalid(f"a range of no column {name}")
         dtype, lattice = column.known()
-        require(isinstance(described, list) and not lattice.lossless, f"{name}: a range that is none, or of a lossless column")
+        require(
+            isinstance(described, list) and not lattice.lossless,
+            f"{name}: a range that is none, or of a lossless column",
+        )
         low, high = parse_range(described, dtype)
         own[name] = replace(column, lattice=replace(lattice, low=low, high=high))
     return Part(whole_number(parsed.get("entries"), 0, 2**63 - 1), own)
@@ -146,14 +162,23 @@ def parse_column(parsed: Json) -> Column:
     require(name != "", "a column without a name")
     counter = member(parsed, "counter", str) if parsed.get("counter") is not None else None
     shape = tuple(whole_number(n, 0, MAX_SHAPE) for n in member(parsed, "shape", list, []))
-    require(len(shape) <= MAX_AXES and math.prod(n or 1 for n in shape) <= MAX_SHAPE, f"{name}: too large a shape")
+    require(
+        len(shape) <= MAX_AXES and math.prod(n or 1 for n in shape) <= MAX_SHAPE,
+        f"{name}: too large a shape",
+    )
     require(counter is None or shape == (), f"{name}: both counter and shape")
     require(member(parsed, "role", str, "value") in ROLES, f"{name}: unknown role")
     given = member(parsed, "given", bool, False)
-    require((dtype is None) == ("lattice" not in parsed), f"{name}: every column but an opaque one has a lattice")
+    require(
+        (dtype is None) == ("lattice" not in parsed),
+        f"{name}: every column but an opaque one has a lattice",
+    )
     lattice = None if dtype is None else parse_lattice(member(parsed, "lattice", dict), dtype)
     if lattice is None:
-        require(counter is None and shape == () and not given, f"{name}: opaque with counter, shape or given")
+        require(
+            counter is None and shape == () and not given,
+            f"{name}: opaque with counter, shape or given",
+        )
     else:
         require(not given or lattice.lossless, f"{name}: given, but not lossless")
     return Column(name, dtype, counter, shape, given, lattice)
@@ -167,5 +192,8 @@ def check_counter(column: Column, table: Table) -> None:
     if counter is None or counter is column:
         raise Invalid(f"{column.name}: no such counter")
     dtype, lattice = counter.known()
-    require(dtype.kind in {"int", "uint"} and lattice.lossless and counter.is_event, f"{counter.name} cannot be a counter")
+    require(
+        dtype.kind in {"int", "uint"} and lattice.lossless and counter.is_event,
+        f"{counter.name} cannot be a counter",
+    )
     require(counter.given or not column.given, f"{column.name} is given, its counter is not")

@@ -21,7 +21,15 @@ from reference_reader.base import (
     zstd_content,
 )
 from reference_reader.chunk import check_stored, decode_column, opaque_entries
-from reference_reader.container import CARRIED, CHUNK, MODEL, Section, head_of, open_container, split_chunk
+from reference_reader.container import (
+    CARRIED,
+    CHUNK,
+    MODEL,
+    Section,
+    head_of,
+    open_container,
+    split_chunk,
+)
 from reference_reader.description import Column, Description, Table, parse_description
 from reference_reader.flow import Chunk, Model, coding_order
 from reference_reader.model import check_model, parse_model
@@ -43,7 +51,9 @@ def open_file(data: bytes) -> File:
     file = File(parse_description(zstd_content(head_of(description))))
     for section in sections:
         add_section(file, section)
-    require(len(file.carried) == len(file.description.carried), "a carried object without its section")
+    require(
+        len(file.carried) == len(file.description.carried), "a carried object without its section"
+    )
     for number, table in enumerate(file.description.tables):
         entries = sum(s.entries for s in file.chunks.get(number, []))
         require(entries == table.entries, f"{table.name}: its chunks hold another number of events")
@@ -55,7 +65,10 @@ def add_section(file: File, section: Section) -> None:
     """Section 2.2: kinds of sections."""
     owners = len(file.description.carried if section.kind == CARRIED else file.description.tables)
     require(section.owner < owners, "a section of no table or name")
-    require(section.kind == MODEL or not file.description.models_alone, "events or objects in a file of models")
+    require(
+        section.kind == MODEL or not file.description.models_alone,
+        "events or objects in a file of models",
+    )
     if section.kind == CHUNK:
         require(section.entries <= MAX_EVENTS, "a chunk of too many events")
         file.chunks.setdefault(section.owner, []).append(section)
@@ -72,7 +85,9 @@ def model_of(file: File, number: int, other: bytes | None) -> Model:
     if number in file.models:
         model = parse_model(head_of(file.models[number]), list(table.columns.values()))
     elif table.model is not None:
-        require(other is not None, f"{table.name}: its model is in another file, which is not there")
+        require(
+            other is not None, f"{table.name}: its model is in another file, which is not there"
+        )
         model = model_from_other(table, open_file(other or b""))
     check_model(model, table)
     return model
@@ -81,7 +96,10 @@ def model_of(file: File, number: int, other: bytes | None) -> Model:
 def model_from_other(table: Table, other: File) -> Model:
     """Section 3: the model of the table of the same name in another file, where it has the checksum that `model` states."""
     names = [t.name for t in other.description.tables]
-    require(table.name in names and names.index(table.name) in other.models, f"{table.name}: no model in the other file")
+    require(
+        table.name in names and names.index(table.name) in other.models,
+        f"{table.name}: no model in the other file",
+    )
     number = names.index(table.name)
     section, there = other.models[number], other.description.tables[number]
     require(f"{xxh3(head_of(section)):016x}" == table.model, f"{table.name}: another model")
@@ -111,7 +129,9 @@ def supplied_patterns(table: Table, given: Mapping[str, Array]) -> dict[str, Ite
     return supplied
 
 
-def read_table(file: File, number: int, model: Model, given: Mapping[str, Array]) -> dict[str, Values]:
+def read_table(
+    file: File, number: int, model: Model, given: Mapping[str, Array]
+) -> dict[str, Values]:
     """Section 8: all columns of a table, chunk after chunk."""
     table = file.description.tables[number]
     supplied = supplied_patterns(table, given)
@@ -131,7 +151,8 @@ def read_table(file: File, number: int, model: Model, given: Mapping[str, Array]
             entries[name] += opaque_entries(stored[name].payload, section.entries)
         begin += section.entries
     return {
-        c.name: entries[c.name] if c.is_opaque else values_array(patterns[c.name], c, table) for c in table.columns.values()
+        c.name: entries[c.name] if c.is_opaque else values_array(patterns[c.name], c, table)
+        for c in table.columns.values()
     }
 
 
@@ -142,7 +163,9 @@ def values_array(patterns: list[int], column: Column, table: Table) -> Array:
     return values.reshape((table.entries, *column.shape)) if column.shape else values
 
 
-def read_file(data: bytes, model: bytes | None = None, given: Given | None = None) -> dict[str, dict[str, Values]]:
+def read_file(
+    data: bytes, model: bytes | None = None, given: Given | None = None
+) -> dict[str, dict[str, Values]]:
     """All tables of a file: table -> column -> values in stored order, a list of entries for an opaque column.
 
     Args:
@@ -156,14 +179,19 @@ def read_file(data: bytes, model: bytes | None = None, given: Given | None = Non
     file = open_file(data)
     tables: dict[str, dict[str, Values]] = {}
     for number, table in enumerate(file.description.tables):
-        tables[table.name] = read_table(file, number, model_of(file, number, model), (given or {}).get(table.name, {}))
+        tables[table.name] = read_table(
+            file, number, model_of(file, number, model), (given or {}).get(table.name, {})
+        )
     return tables
 
 
 def read_carried(data: bytes) -> dict[str, bytes]:
     """Section 2.2: the carried objects of a file by name, each a ROOT file."""
     file = open_file(data)
-    return {file.description.carried[n]: zstd_content(head_of(section)) for n, section in file.carried.items()}
+    return {
+        file.description.carried[n]: zstd_content(head_of(section))
+        for n, section in file.carried.items()
+    }
 
 
 def check_file(data: bytes) -> None:

@@ -201,14 +201,20 @@ def parent_position(parent: Parent, reader: Decoded, row: Row, chunk: Chunk) -> 
     return None if number is None else chunk[parent.column].rows.position(row.event, number)
 
 
-def activation(parent: Parent, reader: Decoded, row: Row, predicted: int, chunk: Chunk, model: Model) -> int:
+def activation(
+    parent: Parent, reader: Decoded, row: Row, predicted: int, chunk: Chunk, model: Model
+) -> int:
     """Section 6.2: what the network reads of one parent."""
     if parent.relation == "index":
         return 256 * row.number // (row.number + 8)
     if parent.relation == "prediction":
         return model[reader.column.name].level(predicted)
     position = parent_position(parent, reader, row, chunk)
-    return 0 if position is None else model[parent.column].level(chunk[parent.column].indices[position])
+    return (
+        0
+        if position is None
+        else model[parent.column].level(chunk[parent.column].indices[position])
+    )
 
 
 def layer_sums(layer: Layer, activations: list[int]) -> list[int]:
@@ -375,7 +381,9 @@ FUNCTIONS: list[tuple[int, Callable[..., float]]] = [  # number of arguments, fu
 ]
 
 
-def predicted_total(prediction: Prediction, reader: Decoded, row: Row, chunk: Chunk) -> float | None:
+def predicted_total(
+    prediction: Prediction, reader: Decoded, row: Row, chunk: Chunk
+) -> float | None:
     """Section 6.5: the sum of the terms; None where there is no prediction."""
     total = 0.0
     for term in prediction.terms:

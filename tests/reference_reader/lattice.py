@@ -149,7 +149,9 @@ class MantissasGrid:
     bits: int
 
     def value(self, q: int) -> int:
-        return with_sign_of(q, float_pattern(abs(q) << (self.dtype.mantissa - self.bits), self.dtype), self.dtype)
+        return with_sign_of(
+            q, float_pattern(abs(q) << (self.dtype.mantissa - self.bits), self.dtype), self.dtype
+        )
 
     def index(self, x: int) -> int:
         s = self.dtype.mantissa - self.bits
@@ -184,7 +186,11 @@ class BinadesGrid:
         run = self.runs[bisect_right(self.runs, c, key=lambda r: r.first) - 1]
         unit = min(run.begin + (c - run.first) * run.width + run.centre, pow2(self.unit_bits) - 1)
         m = self.dtype.mantissa
-        return with_sign_of(q, float_pattern(((e + 1) << m) + (unit << (m - self.unit_bits)), self.dtype), self.dtype)
+        return with_sign_of(
+            q,
+            float_pattern(((e + 1) << m) + (unit << (m - self.unit_bits)), self.dtype),
+            self.dtype,
+        )
 
     def index(self, x: int) -> int:
         m = self.dtype.mantissa
@@ -255,7 +261,9 @@ class Lattice:
 
 def pattern_of_number(n: int | float, dtype: Dtype) -> int:
     """The pattern of a number that the dtype holds exactly."""
-    return pattern_of_float(float(n), dtype) if dtype.is_float else pattern_of_integer(int(n), dtype)
+    return (
+        pattern_of_float(float(n), dtype) if dtype.is_float else pattern_of_integer(int(n), dtype)
+    )
 
 
 NUMBER = r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
@@ -282,11 +290,21 @@ def parse_lattice(parsed: Json, dtype: Dtype) -> Lattice:
     """Section 3: a lattice."""
     lossless = is_lossless(member(parsed, "bound", str))
     atoms = [whole_number(a, 0, pow2(dtype.width) - 1) for a in member(parsed, "atoms", list, [])]
-    require(len(atoms) <= MAX_ATOMS and len(set(atoms)) == len(atoms), "too many atoms, or two equal ones")
-    require(dtype.kind != "bool" or (lossless and all(a <= 1 for a in atoms)), "a bad lattice of a bool")
-    require(lossless != ("range" in parsed), "a range is there where the bound is not lossless, and only there")
+    require(
+        len(atoms) <= MAX_ATOMS and len(set(atoms)) == len(atoms),
+        "too many atoms, or two equal ones",
+    )
+    require(
+        dtype.kind != "bool" or (lossless and all(a <= 1 for a in atoms)), "a bad lattice of a bool"
+    )
+    require(
+        lossless != ("range" in parsed),
+        "a range is there where the bound is not lossless, and only there",
+    )
     low, high = (None, None) if lossless else parse_range(member(parsed, "range", list), dtype)
-    return Lattice(dtype, parse_grid(member(parsed, "grid", dict), dtype), sorted(atoms), lossless, low, high)
+    return Lattice(
+        dtype, parse_grid(member(parsed, "grid", dict), dtype), sorted(atoms), lossless, low, high
+    )
 
 
 def parse_range(parsed: list[Any], dtype: Dtype) -> tuple[int | float | None, int | float | None]:

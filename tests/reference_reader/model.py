@@ -6,7 +6,16 @@ import math
 import struct
 from collections.abc import Sequence
 
-from reference_reader.base import MAX_BINS, MAX_INPUTS, MAX_OUTPUTS, MAX_TERMS, REACH, Reader, require, zstd_content
+from reference_reader.base import (
+    MAX_BINS,
+    MAX_INPUTS,
+    MAX_OUTPUTS,
+    MAX_TERMS,
+    REACH,
+    Reader,
+    require,
+    zstd_content,
+)
 from reference_reader.description import Column, Table
 from reference_reader.flow import (
     FUNCTIONS,
@@ -112,7 +121,10 @@ def parse_term(reader: Reader, columns: Sequence[Column]) -> Term:
     require(math.isfinite(coefficient), "a coefficient that is not finite")
     require(function < len(FUNCTIONS), "a reserved function")
     inputs = [parse_parent(reader, columns) for _ in range(FUNCTIONS[function][0])]
-    require(all(p.relation not in WITHOUT_COLUMN for p in inputs), "a relation that a prediction cannot have")
+    require(
+        all(p.relation not in WITHOUT_COLUMN for p in inputs),
+        "a relation that a prediction cannot have",
+    )
     return Term(coefficient, function, inputs)
 
 
@@ -133,7 +145,10 @@ def check_layers(layers: list[Layer], parents: int, bins: int) -> None:
     for layer in layers:
         require(len(layer.weights[0]) == inputs + 1, "a layer with another number of inputs")
         inputs = len(layer.weights)
-    require(not layers or (inputs == bins + 1 and inputs >= 2), "a network with another number of outputs")
+    require(
+        not layers or (inputs == bins + 1 and inputs >= 2),
+        "a network with another number of outputs",
+    )
 
 
 def check_model(model: Model, table: Table) -> None:
@@ -146,7 +161,10 @@ def check_model(model: Model, table: Table) -> None:
         for parent in flow.reads():
             check_parent(parent, table.columns[name], table, before)
         predicted = flow.prediction is not None
-        require(predicted or all(p.relation != "prediction" for p in flow.parents), "no prediction to read")
+        require(
+            predicted or all(p.relation != "prediction" for p in flow.parents),
+            "no prediction to read",
+        )
         before.add(name)
 
 
@@ -155,7 +173,10 @@ def check_parent(parent: Parent, reader: Column, table: Table, before: set[str])
     if parent.relation in WITHOUT_COLUMN:
         return
     column = table.columns[parent.column]
-    own, neither_event = reader.collection == column.collection, not reader.is_event and not column.is_event
+    own, neither_event = (
+        reader.collection == column.collection,
+        not reader.is_event and not column.is_event,
+    )
     fits = {
         "row": own,
         "event": column.is_event,
@@ -164,9 +185,17 @@ def check_parent(parent: Parent, reader: Column, table: Table, before: set[str])
         "same": neither_event and not own,
         "reference": neither_event,
     }
-    require(fits[parent.relation], f"{reader.name}: {column.name} cannot be read by {parent.relation}")
+    require(
+        fits[parent.relation], f"{reader.name}: {column.name} cannot be read by {parent.relation}"
+    )
     itself = parent.relation in {"previous", "leading"} and column is reader
-    require(itself or column.name in before, f"{reader.name} reads {column.name}, which comes later or not at all")
+    require(
+        itself or column.name in before,
+        f"{reader.name} reads {column.name}, which comes later or not at all",
+    )
     if parent.relation == "reference":
         through = table.columns[parent.through]
-        require(through.collection == reader.collection and through.name in before, f"{reader.name}: bad references")
+        require(
+            through.collection == reader.collection and through.name in before,
+            f"{reader.name}: bad references",
+        )

@@ -10,7 +10,12 @@ import pyarrow.compute as pc
 
 from independent.values import block_difference, plain_difference
 
-_WIDER = {"large_string": "string", "string_view": "string", "large_binary": "binary", "binary_view": "binary"}
+_WIDER = {
+    "large_string": "string",
+    "string_view": "string",
+    "large_binary": "binary",
+    "binary_view": "binary",
+}
 
 
 def arrow_difference(left: Any, right: Any) -> str:
@@ -36,13 +41,20 @@ def type_name(kind: Any) -> str:  # noqa: PLR0911 (one a kind of type)
     if _is_list(kind):
         return f"list<{type_name(kind.value_type)}>"
     if pa.types.is_struct(kind):
-        inner = (f"{kind.field(i).name}: {type_name(kind.field(i).type)}" for i in range(kind.num_fields))
+        inner = (
+            f"{kind.field(i).name}: {type_name(kind.field(i).type)}" for i in range(kind.num_fields)
+        )
         return f"struct<{', '.join(inner)}>"
     return _WIDER.get(str(kind), str(kind))
 
 
 def _is_list(kind: Any) -> bool:
-    tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_list_view, pa.types.is_large_list_view)
+    tests = (
+        pa.types.is_list,
+        pa.types.is_large_list,
+        pa.types.is_list_view,
+        pa.types.is_large_list_view,
+    )
     return any(test(kind) for test in tests)
 
 
@@ -73,7 +85,9 @@ def _same_type_difference(one: Any, other: Any) -> str:  # noqa: PLR0911 (one a 
     if pa.types.is_struct(kind):
         return _struct_difference(one, other)
     if pa.types.is_floating(kind):
-        return block_difference(*(side.drop_null().to_numpy(zero_copy_only=False) for side in (one, other)))
+        return block_difference(
+            *(side.drop_null().to_numpy(zero_copy_only=False) for side in (one, other))
+        )
     if pa.types.is_union(kind):
         return plain_difference(one.to_pylist(), other.to_pylist())
     if _with_one_type(one, other):
@@ -90,7 +104,9 @@ def _with_one_type(one: Any, other: Any) -> bool:
 
 def _list_difference(one: Any, other: Any, nulls: np.ndarray[Any, Any]) -> str:
     sides = [pc.drop_null(side) if nulls.any() else side for side in (one, other)]
-    counts = [np.asarray(pc.list_value_length(side).to_numpy(zero_copy_only=False)) for side in sides]
+    counts = [
+        np.asarray(pc.list_value_length(side).to_numpy(zero_copy_only=False)) for side in sides
+    ]
     if not np.array_equal(counts[0], counts[1]):
         at = int(np.flatnonzero(counts[0] != counts[1])[0])
         return f"list {at} has {counts[0][at]} values against {counts[1][at]}"

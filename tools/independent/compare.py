@@ -156,7 +156,9 @@ def compare(original: str | Path, back: str | Path, declared: Declared | None = 
     try:
         second = read(back)
     except Exception as error:
-        raise BackUnreadable(f"the file that came back cannot be opened: {_in_words(error)}") from error
+        raise BackUnreadable(
+            f"the file that came back cannot be opened: {_in_words(error)}"
+        ) from error
     result = Comparison()
     for name, reason in first.unread.items():
         result.findings.append(Finding(name, "unreadable", reason))
@@ -178,11 +180,15 @@ class BackUnreadable(Exception):
     """The file that came back is none that its independent reader opens."""
 
 
-def _compare_group(one: Group, other: Group | None, back: Contents, declared: Declared, result: Comparison) -> None:
+def _compare_group(
+    one: Group, other: Group | None, back: Contents, declared: Declared, result: Comparison
+) -> None:
     if other is None:
         reason = back.unread.get(one.name, "the whole of it is missing")
         state = "named" if declared.leaves_out(one.name) else "missing"
-        result.findings.append(Finding(one.name, state, f"{one.kind} of {one.entries} events: {reason}"))
+        result.findings.append(
+            Finding(one.name, state, f"{one.kind} of {one.entries} events: {reason}")
+        )
         return
     if one.kind != other.kind:
         state = "renamed" if declared.says(one.name, other.kind) else "differs"
@@ -194,16 +200,24 @@ def _compare_group(one: Group, other: Group | None, back: Contents, declared: De
     _compare_about(one.name, one.about, other.about, declared, result)
 
 
-def _compare_about(name: str, one: dict[str, Any], other: dict[str, Any], declared: Declared, result: Comparison) -> None:
+def _compare_about(
+    name: str, one: dict[str, Any], other: dict[str, Any], declared: Declared, result: Comparison
+) -> None:
     """Differences in titles, aliases and the like are notes."""
     for key, value in one.items():
         if other.get(key) != value:
             gone = "is gone" if key not in other else "differs"
-            named = " (named)" if declared.says(key.rpartition(" of ")[2] or name, key.partition(" ")[0]) else ""
+            named = (
+                " (named)"
+                if declared.says(key.rpartition(" of ")[2] or name, key.partition(" ")[0])
+                else ""
+            )
             result.notes.append(f"{name}: {key} {gone}{named}".removeprefix(": "))
 
 
-def _compare_parts(group: str, ones: Iterable[Part], others: Iterable[Part], declared: Declared, result: Comparison) -> None:
+def _compare_parts(
+    group: str, ones: Iterable[Part], others: Iterable[Part], declared: Declared, result: Comparison
+) -> None:
     ones, left = list(ones), list(others)
     named = all(part.place < 0 for part in ones)
     taken: list[tuple[Part, Part | None, str]] = []
@@ -228,13 +242,18 @@ def _compare_parts(group: str, ones: Iterable[Part], others: Iterable[Part], dec
     result.notes.extend(f"new: {group}/{name}".replace(" /", " ") for name in extra)
 
 
-def _elsewhere(finding: Finding, part: Part, values: Any, left: list[Part], declared: Declared) -> Finding:
+def _elsewhere(
+    finding: Finding, part: Part, values: Any, left: list[Part], declared: Declared
+) -> Finding:
     """A part that differs from the one of its name, but is said to be under another: the sizes of a collection."""
     if finding.state != "differs":
         return finding
     for other in left:
         if declared.renames(part.name, other.name):
-            found = _renamed(_compare_values(finding.name, Part(finding.name, part.load), values, other), other.name)
+            found = _renamed(
+                _compare_values(finding.name, Part(finding.name, part.load), values, other),
+                other.name,
+            )
             if found.state == "renamed":
                 left.remove(other)
                 return found
@@ -267,7 +286,9 @@ def _compare_values(full: str, part: Part, values: Any, match: Part) -> Finding:
     try:
         found = match.load()
     except Exception as error:
-        return Finding(full, "differs", f"cannot be read in the file that came back: {_in_words(error)}")
+        return Finding(
+            full, "differs", f"cannot be read in the file that came back: {_in_words(error)}"
+        )
     words = difference(values, found)
     if words:
         return Finding(full, "differs", words)
@@ -275,7 +296,9 @@ def _compare_values(full: str, part: Part, values: Any, match: Part) -> Finding:
     return Finding(full, "same", moved)
 
 
-def _without_match(group: str, part: Part, values: Any, left: list[Part], declared: Declared) -> Finding:
+def _without_match(
+    group: str, part: Part, values: Any, left: list[Part], declared: Declared
+) -> Finding:
     """A part whose name is not there: left out by name, renamed, in pieces, or lost."""
     full = f"{group}/{part.name}".strip("/")
     if declared.leaves_out(full, *(f"{group}/{name}".strip("/") for name in part.also)):
@@ -297,7 +320,11 @@ def _renamed(finding: Finding, name: str) -> Finding:
 def _in_pieces(full: str, part: Part, values: Any, left: list[Part], declared: Declared) -> Finding:
     by_name = {other.name: other for other in left}
     for pieces in part.pieces(values):
-        gone = [n for n in pieces if n not in by_name and not declared.leaves_out(f"{full[: -len(part.name)]}{n}")]
+        gone = [
+            n
+            for n in pieces
+            if n not in by_name and not declared.leaves_out(f"{full[: -len(part.name)]}{n}")
+        ]
         if gone or not pieces:
             continue
         for name, piece in pieces.items():

@@ -59,11 +59,16 @@ class Declared:
     def _in_text(self, name: str) -> bool:
         """Whether a message names it: in full as a word, or its last part in quotes."""
         last = name.rpartition("/")[2]
-        return any((_stands_in(name, text) and "/" in name) or f"'{last}'" in text for text in self.texts)
+        return any(
+            (_stands_in(name, text) and "/" in name) or f"'{last}'" in text for text in self.texts
+        )
 
     def reason(self, name: str) -> str:
         """Return the declared reason for leaving a part out."""
-        return next((why for out, why in self.left_out.items() if name.startswith(out)), "named in a message")
+        return next(
+            (why for out, why in self.left_out.items() if name.startswith(out)),
+            "named in a message",
+        )
 
     def renames(self, old: str, new: str) -> bool:
         """Whether the one name is said to become the other."""

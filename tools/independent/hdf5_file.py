@@ -56,7 +56,9 @@ def _is_label(dataset: Any) -> bool:
 
 def _parts(path: str, name: str, dataset: Any) -> Iterator[Part]:
     if dataset.dtype.names is None:
-        yield Part(name, partial(_values, path, name), _other_names(name), partial(_columns, path, name))
+        yield Part(
+            name, partial(_values, path, name), _other_names(name), partial(_columns, path, name)
+        )
         return
     for field in dataset.dtype.names:
         load = partial(_values, path, name, field)
@@ -89,7 +91,9 @@ def _values(path: str, name: str, field: str | None = None) -> Any:
 def _texts(values: Any) -> Any:
     """Texts as bytes without the zeros that a fixed length adds."""
     flat = np.asarray(values, dtype=object).reshape(-1)
-    packed = [t if isinstance(t, bytes) else str(t).encode("utf-8", "surrogateescape") for t in flat]
+    packed = [
+        t if isinstance(t, bytes) else str(t).encode("utf-8", "surrogateescape") for t in flat
+    ]
     return [text.rstrip(b"\0") for text in packed]
 
 

@@ -20,7 +20,12 @@ def read(path: str) -> Contents:
         names = list(archive.files)
         other = _described(archive) if _DESCRIPTION in names else {}
     parts = [
-        Part(name, partial(_array, path, name), (other[name],) if name in other else (), partial(_pieces, name))
+        Part(
+            name,
+            partial(_array, path, name),
+            (other[name],) if name in other else (),
+            partial(_pieces, name),
+        )
         for name in names
         if name != _DESCRIPTION
     ]

@@ -18,9 +18,16 @@ def read(path: str) -> Contents:
     file = pq.ParquetFile(path)
     groups = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
     names = list(file.schema_arrow.names)
-    parts = [Part(name, partial(_column, path, i), pieces=partial(_pieces, name)) for i, name in enumerate(names)]
+    parts = [
+        Part(name, partial(_column, path, i), pieces=partial(_pieces, name))
+        for i, name in enumerate(names)
+    ]
     entries = sum(groups) if groups else int(file.metadata.num_rows)
-    about = {f"dictionary {field.name}": str(field.type) for field in file.schema_arrow if pa.types.is_dictionary(field.type)}
+    about = {
+        f"dictionary {field.name}": str(field.type)
+        for field in file.schema_arrow
+        if pa.types.is_dictionary(field.type)
+    }
     for key in file.schema_arrow.metadata or {}:
         if key not in (b"ARROW:schema", b"flowtuple"):
             about[f"metadata {key.decode(errors='replace')}"] = file.schema_arrow.metadata[key]
@@ -34,9 +41,14 @@ def _column(path: str, index: int) -> Any:
     name = schema.names[index]
     if schema.names.count(name) == 1:
         pieces = [_group_column(file, i, name) for i in range(file.metadata.num_row_groups)]
-        return pa.chunked_array([c for p in pieces for c in p.chunks], type=schema.field(index).type)
+        return pa.chunked_array(
+            [c for p in pieces for c in p.chunks], type=schema.field(index).type
+        )
     tables = [file.read_row_group(i) for i in range(file.metadata.num_row_groups)]
-    return pa.chunked_array([chunk for table in tables for chunk in table.column(index).chunks], type=schema.field(index).type)
+    return pa.chunked_array(
+        [chunk for table in tables for chunk in table.column(index).chunks],
+        type=schema.field(index).type,
+    )
 
 
 def _group_column(file: Any, group: int, name: str) -> Any:
@@ -49,10 +61,15 @@ def _pieces(name: str, values: Any) -> Iterator[Mapping[str, Any]]:
     whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if pa.types.is_struct(whole.type) and whole.type.num_fields:
         for mark in (".", "_"):
-            yield {f"{name}{mark}{whole.type.field(i).name}": pc.struct_field(whole, [i]) for i in range(whole.type.num_fields)}
+            yield {
+                f"{name}{mark}{whole.type.field(i).name}": pc.struct_field(whole, [i])
+                for i in range(whole.type.num_fields)
+            }
     elif pa.types.is_list(whole.type) and pa.types.is_struct(whole.type.value_type):
         for mark in (".", "_"):
             yield {
-                f"{name}{mark}{inner.name}": pa.ListArray.from_arrays(whole.offsets, pc.struct_field(whole.values, [i]))
+                f"{name}{mark}{inner.name}": pa.ListArray.from_arrays(
+                    whole.offsets, pc.struct_field(whole.values, [i])
+                )
                 for i, inner in enumerate(whole.type.value_type)
             }

@@ -57,12 +57,18 @@ def _newest(directory: Any) -> tuple[dict[str, tuple[str, str]], list[str]]:
 def _group(name: str, kind: str, tree: Any) -> Group:
     if kind in _NTUPLES:
         load = _ntuple_loader(tree)
-        parts = [Part(f.name, partial(load, f.name), pieces=partial(_pieces, f.name)) for f in tree.fields]
+        parts = [
+            Part(f.name, partial(load, f.name), pieces=partial(_pieces, f.name))
+            for f in tree.fields
+        ]
         parts += [_member_part(load, path) for path in _member_paths(load, tree.fields)]
         about = {f"description of {f.name}": f.description for f in tree.fields if f.description}
         return Group(name, "RNTuple", int(tree.num_entries), parts, about)
     branches = list(_leaf_branches(tree, ""))
-    parts = [Part(b.name, partial(_values, b), _other_names(full), partial(_pieces, b.name)) for full, b in branches]
+    parts = [
+        Part(b.name, partial(_values, b), _other_names(full), partial(_pieces, b.name))
+        for full, b in branches
+    ]
     return Group(name, "TTree", int(tree.num_entries), parts, _about(tree, branches))
 
 
@@ -103,7 +109,9 @@ def _leaf_branches(owner: Any, above: str) -> Iterator[tuple[str, Any]]:
         full = f"{above}/{branch.name}".strip("/")
         inner = list(branch.branches)
         yield from _leaf_branches(branch, full)
-        if not inner or not isinstance(branch.interpretation, uproot.interpretation.grouped.AsGrouped):
+        if not inner or not isinstance(
+            branch.interpretation, uproot.interpretation.grouped.AsGrouped
+        ):
             yield full, branch
 
 
@@ -168,7 +176,11 @@ def _about(tree: Any, branches: list[tuple[str, Any]]) -> dict[str, Any]:
         title = str(branch.title)
         if title and title != branch.name and not _LEAF_LIST.match(title):
             about[f"title of {full}"] = title
-    for what, member in (("aliases", "fAliases"), ("friends", "fFriends"), ("user info", "fUserInfo")):
+    for what, member in (
+        ("aliases", "fAliases"),
+        ("friends", "fFriends"),
+        ("user info", "fUserInfo"),
+    ):
         try:
             found = tree.member(member, none_if_missing=True)
             if found is not None and len(found):
@@ -207,8 +219,14 @@ def _plain_object(thing: Any, above: tuple[int, ...] = ()) -> Any:
 def _plain_model(thing: Any, inside: tuple[int, ...]) -> Any:
     if isinstance(thing, str):
         return str(thing)
-    members = {name: _plain_object(value, inside) for name, value in thing.all_members.items() if name not in _UNSTABLE}
-    full = {name: value for name, value in members.items() if value not in (None, "", [], {})}  # older versions lack some
+    members = {
+        name: _plain_object(value, inside)
+        for name, value in thing.all_members.items()
+        if name not in _UNSTABLE
+    }
+    full = {
+        name: value for name, value in members.items() if value not in (None, "", [], {})
+    }  # older versions lack some
     held: dict[str, Any] = {"class": thing.classname, **full}
     if hasattr(thing, "_data"):
         held["data"] = _plain_object(thing._data, inside)

@@ -26,7 +26,10 @@ def read(path: str) -> Contents:
         raise ValueError(f"event {uneven[0]} has {len(rows[uneven[0]])} fields, not {width}")
     named = names if names is not None else [""] * width
     columns = [[row[i] for row in rows] for i in range(width)]
-    parts = [Part(name or f"column {i}", partial(_values, columns[i]), place=i) for i, name in enumerate(named)]
+    parts = [
+        Part(name or f"column {i}", partial(_values, columns[i]), place=i)
+        for i, name in enumerate(named)
+    ]
     return Contents([Group("", "text", len(rows), parts)])
 
 
@@ -38,7 +41,9 @@ def _parted(path: str) -> tuple[list[str] | None, list[list[str]]]:
         comments.append(lines.pop(0))
     if not lines:
         return (_commented(comments[-1]), []) if comments else (None, [])
-    while lines and lines[-1] and lines[-1][0].lstrip().startswith("#"):  # a summary below the events
+    while (
+        lines and lines[-1] and lines[-1][0].lstrip().startswith("#")
+    ):  # a summary below the events
         lines.pop()
     width = len(lines[0])
     fitting = [names for names in map(_commented, comments) if len(names) == width]
@@ -79,8 +84,13 @@ def _lines(path: str) -> list[list[str]]:
     if spaced and not any(m in first for m in given):
         return [line.split() for line in text.splitlines() if line.strip()]
     below = text.partition("\n")[2]
-    whole = ("\0",) if not any(m in below for m in given) else ()  # a single column whose name holds a delimiter
-    tried = [list(csv.reader(io.StringIO(text, newline=""), delimiter=mark)) for mark in (*given, *whole, ",")]
+    whole = (
+        ("\0",) if not any(m in below for m in given) else ()
+    )  # a single column whose name holds a delimiter
+    tried = [
+        list(csv.reader(io.StringIO(text, newline=""), delimiter=mark))
+        for mark in (*given, *whole, ",")
+    ]
     rows = next((rows for rows in tried if _are_even(rows)), tried[0])
     if max((len(row) for row in rows), default=0) > 1:
         return [row for row in rows if row]

@@ -68,7 +68,10 @@ def native(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The same values in this machine's byte order, without padding between fields."""
     if values.dtype.names is None:
         return values.astype(values.dtype.newbyteorder("="), copy=False)
-    fields = [(name, native(values[name][:0]).dtype, values[name].shape[values.ndim :]) for name in values.dtype.names]
+    fields = [
+        (name, native(values[name][:0]).dtype, values[name].shape[values.ndim :])
+        for name in values.dtype.names
+    ]
     packed = np.empty(values.shape, dtype=[(name, dtype, shape) for name, dtype, shape in fields])
     for name in values.dtype.names:
         packed[name] = values[name]
@@ -77,7 +80,9 @@ def native(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _first_unequal(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> str:
     size = one.dtype.itemsize
-    bits = [np.ascontiguousarray(a).reshape(-1).view(np.uint8).reshape(-1, size) for a in (one, other)]
+    bits = [
+        np.ascontiguousarray(a).reshape(-1).view(np.uint8).reshape(-1, size) for a in (one, other)
+    ]
     rows = np.flatnonzero((bits[0] != bits[1]).any(axis=1))
     at = int(rows[0])
     values = f"{one.reshape(-1)[at]!r} against {other.reshape(-1)[at]!r}"
@@ -108,7 +113,9 @@ def _layout_difference(one: Any, other: Any) -> str:  # noqa: PLR0911 (one a kin
     if one.is_list or other.is_list:
         return _list_difference(one, other)
     if one.is_unknown or other.is_unknown:
-        return "" if len(one) == len(other) == 0 else f"type {one.form.type} against {other.form.type}"
+        return (
+            "" if len(one) == len(other) == 0 else f"type {one.form.type} against {other.form.type}"
+        )
     return block_difference(np.asarray(one.data), np.asarray(other.data))
 
 
@@ -141,7 +148,10 @@ def _texts(layout: Any) -> list[Any]:
 
 def _option_difference(one: Any, other: Any) -> str:
     masks = [
-        np.asarray(side.mask_as_bool(valid_when=False)) if side.is_option else np.zeros(len(side), "?") for side in (one, other)
+        np.asarray(side.mask_as_bool(valid_when=False))
+        if side.is_option
+        else np.zeros(len(side), "?")
+        for side in (one, other)
     ]
     if not np.array_equal(masks[0], masks[1]):
         return f"{int(masks[0].sum())} missing values against {int(masks[1].sum())}"
@@ -200,7 +210,9 @@ def plain(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 (one a kind of va
     if isinstance(value, np.ndarray):
         if value.dtype.names is not None:
             return [{n: plain(row[n], depth + 1) for n in value.dtype.names} for row in value]
-        return [plain(item, depth + 1) for item in value] if value.dtype.hasobject else value.tolist()
+        return (
+            [plain(item, depth + 1) for item in value] if value.dtype.hasobject else value.tolist()
+        )
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
@@ -218,7 +230,9 @@ def plain_difference(left: Any, right: Any, where: str = "") -> str:
     if isinstance(left, dict) and isinstance(right, dict):
         if left.keys() != right.keys():
             return f"{at}{_keys_in_words(left, right)}"
-        found = (plain_difference(left[key], right[key], f"{where}.{key}".strip(".")) for key in left)
+        found = (
+            plain_difference(left[key], right[key], f"{where}.{key}".strip(".")) for key in left
+        )
         return next((words for words in found if words), "")
     if isinstance(left, list) and isinstance(right, list):
         if len(left) != len(right):

@@ -63,35 +63,53 @@ def verify(
             chunks = []
             step = entries_within(stored, columns, memory // BLOCK, SCAN_STEP)
             for start, stop in list(ranges(stored.num_entries, step)) or [(0, 0)]:
-                pair = read_like(source, stored.columns, start, stop), stored.read(columns, start, stop)
+                pair = (
+                    read_like(source, stored.columns, start, stop),
+                    stored.read(columns, start, stop),
+                )
                 check_comparable(*pair, files)
                 chunks.append(compare_tables(*pair, bounds))
                 progress(f"verify {name}", stop / max(1, stored.num_entries), "")
             found += merge_columns(chunks)
-        found += [_compare_carried(name, dataset.carried.get(name), content) for name, content in file.carried.items()]
+        found += [
+            _compare_carried(name, dataset.carried.get(name), content)
+            for name, content in file.carried.items()
+        ]
         found.absent = tuple(_absent(dataset, file))
     return found
 
 
 def _absent(original: Dataset, file: File) -> Iterator[str]:
     """What an original holds and a file does not, nor says that it was left out."""
-    recorded = {part["name"] for part in file.meta.get("left_out", ()) if isinstance(part, dict) and "name" in part}
+    recorded = {
+        part["name"]
+        for part in file.meta.get("left_out", ())
+        if isinstance(part, dict) and "name" in part
+    }
     for name, source in original.tables.items():
         if name not in file.tables:
             yield from () if name in recorded else (name,)
             continue
         there = {column.name for column in file.tables[name].columns}
-        named = (f"{name}/{column.name}" for column in source.columns if not column.hidden and column.name not in there)
+        named = (
+            f"{name}/{column.name}"
+            for column in source.columns
+            if not column.hidden and column.name not in there
+        )
         yield from (column for column in named if column not in recorded)
     carried = set(file.meta["carried"])
-    yield from (name for name in (*original.refused, *original.carried) if name not in carried | recorded)
+    yield from (
+        name for name in (*original.refused, *original.carried) if name not in carried | recorded
+    )
 
 
 def _refuse_reference(path: str | os.PathLike[str]) -> None:
     if is_reference(path):
         where = os.fspath(path)
         advice = f"see how far its values lie off with: flowtuple reference report {where} ORIGINAL -o DIR"
-        raise InvalidArgument(f"{where}: is of a reference method and not checked value by value; {advice}")
+        raise InvalidArgument(
+            f"{where}: is of a reference method and not checked value by value; {advice}"
+        )
 
 
 def _compare_carried(name: str, original: bytes | None, content: bytes) -> ColumnFidelity:

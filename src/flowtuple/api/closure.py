@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowtuple.comparison.closure.result import Closure
-from flowtuple.comparison.closure.samples import Sample, layout_of, read_sample
-from flowtuple.comparison.closure.verdicts import judge_closure
+from flowtuple.comparison.closure.samples import ClosureSample, layout_of, read_sample
+from flowtuple.comparison.closure.verdicts import measure_closure
 from flowtuple.io.source import ReadOptions, Source, open_dataset
 from flowtuple.reporting.closure_page import write_closure
 from flowtuple.runtime.atomic import atomic_path
@@ -16,7 +16,7 @@ from flowtuple.runtime.progress import Progress
 
 
 @dataclass(frozen=True)
-class Closing:
+class ClosureOptions:
     """What is asked of a closure; as in `flowtuple.compare`.
 
     Attributes:
@@ -38,7 +38,12 @@ class Closing:
     seed: int = 0
 
     def compare(
-        self, reference: Source, other: Source, options: ReadOptions, folder: Path | None, progress: Progress
+        self,
+        reference: Source,
+        other: Source,
+        options: ReadOptions,
+        folder: Path | None,
+        progress: Progress,
     ) -> Closure:
         """Hold one sample against the other, and real events against real ones; with a folder that is there, write it down.
 
@@ -50,16 +55,26 @@ class Closing:
         opened = open_dataset(reference, options)
         layout = layout_of(opened, self.given, self.match, self.against, self.weights)
 
-        def sample(source: Source) -> Sample:
-            return read_sample(open_dataset(source, options), layout, self.given, opened.description)
+        def sample(source: Source) -> ClosureSample:
+            return read_sample(
+                open_dataset(source, options), layout, self.given, opened.description
+            )
 
         right, judged = sample(reference), sample(other)
         pair, beside = right.halves(), f"one half of {right.source} against the other"
         if self.real is not None:
             pair = (right, sample(self.real))
             beside = f"{pair[1].source} against {right.source}"
-        found = judge_closure(
-            right, judged, pair, layout, self.given, beside=beside, cuts=self.cuts, seed=self.seed, progress=progress
+        found = measure_closure(
+            right,
+            judged,
+            pair,
+            layout,
+            self.given,
+            beside=beside,
+            cuts=self.cuts,
+            seed=self.seed,
+            progress=progress,
         )
         if folder is not None:
             progress("closure", 1.0, "drawing")

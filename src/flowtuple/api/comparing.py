@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flowtuple.api.closure import Closing
+from flowtuple.api.closure import ClosureOptions
 from flowtuple.comparison.closure.result import Closure
+from flowtuple.comparison.two_sample.compare_samples import compare_samples
 from flowtuple.comparison.two_sample.copies import find_copies
 from flowtuple.comparison.two_sample.ratio import Ratio, density_ratio
 from flowtuple.comparison.two_sample.result import Comparison
-from flowtuple.comparison.two_sample.test_samples import judge
 from flowtuple.data.expressions import Cut, apply_cut
 from flowtuple.data.kinematics import derived_rows
 from flowtuple.data.row_source import read_rows
@@ -98,19 +98,30 @@ def compare(
     """
     if not 0 < level < 1:
         raise InvalidArgument(f"the level {level} is not between 0 and 1; 0.01 is usual")
-    globs, givens, asked, options = tuple(columns), tuple(given), tuple(tests), ReadOptions(names=names)
-    closing = Closing(givens, tuple(match), tuple(against), real, tuple(cuts), weights, seed)
+    globs, givens, asked, options = (
+        tuple(columns),
+        tuple(given),
+        tuple(tests),
+        ReadOptions(names=names),
+    )
+    closing = ClosureOptions(givens, tuple(match), tuple(against), real, tuple(cuts), weights, seed)
     of_rows = {"columns": globs, "tests": asked, "train": train, "permutations": permutations}
     _check_together(closing, of_rows | {"derived": derived, "paired": paired, "ratio": ratio})
     if folder is not None:
         require_plots()
     with contextlib.nullcontext() if folder is None else new_folder(Path(folder)):
         if givens:
-            return closing.compare(reference, other, options, None if folder is None else Path(folder), progress)
+            return closing.compare(
+                reference, other, options, None if folder is None else Path(folder), progress
+            )
 
         def rows_of(source: Source) -> Rows:
             dataset = open_dataset(source, options)
-            return read_rows(dataset, globs, weights) if derived is None else derived_rows(dataset, derived, weights)
+            return (
+                read_rows(dataset, globs, weights)
+                if derived is None
+                else derived_rows(dataset, derived, weights)
+            )
 
         if derived is not None and globs:
             raise InvalidArgument("--derived compares quantities of its own; leave out --columns")
@@ -118,12 +129,21 @@ def compare(
         samples[0].like(samples[1])  # a column that only the second has is refused as well
         samples[1] = samples[1].like(samples[0])
         cut = _cuts(samples, closing.cuts, paired)
-        found = judge(
-            *samples, tests=asked, level=level, permutations=permutations, weights=weights, seed=seed, progress=progress
+        found = compare_samples(
+            *samples,
+            tests=asked,
+            level=level,
+            permutations=permutations,
+            weights=weights,
+            seed=seed,
+            progress=progress,
         )
         if train is not None:
             progress("compare", 1.0, "looking for copies")
-            found = replace(found, copies=find_copies(rows_of(train).like(samples[0]), samples[0], samples[1], seed))
+            found = replace(
+                found,
+                copies=find_copies(rows_of(train).like(samples[0]), samples[0], samples[1], seed),
+            )
         learned = density_ratio(samples[0], samples[1], seed, progress=progress) if ratio else None
         found = replace(found, cuts=cut, ratio=learned)
         if folder is not None:
@@ -132,16 +152,20 @@ def compare(
         return found
 
 
-def _check_together(closing: Closing, of_rows: Mapping[str, object]) -> None:
+def _check_together(closing: ClosureOptions, of_rows: Mapping[str, object]) -> None:
     """Refuse options of the one kind of comparison where the other is asked for."""
     if closing.given:
         for name, value in of_rows.items():
             if value:
-                raise InvalidArgument(f"--{name} does not go with --given; leave it out, or compare twice")
+                raise InvalidArgument(
+                    f"--{name} does not go with --given; leave it out, or compare twice"
+                )
         return
     for name in ("match", "against", "real"):
         if getattr(closing, name):
-            raise InvalidArgument(f"--{name} needs generated columns; name them with --given, such as 'GenJet_*'")
+            raise InvalidArgument(
+                f"--{name} needs generated columns; name them with --given, such as 'GenJet_*'"
+            )
 
 
 def _cuts(samples: list[Rows], expressions: tuple[str, ...], paired: bool) -> tuple[Cut, ...]:
@@ -150,10 +174,16 @@ def _cuts(samples: list[Rows], expressions: tuple[str, ...], paired: bool) -> tu
         raise InvalidArgument("--paired says how rows of a --cut are counted; give one")
     if paired and (reference.dropped or other.dropped):
         rows = reference.dropped + other.dropped
-        raise InvalidArgument(f"{other.source}: {rows} rows with NaN or infinite values were dropped; leave out --paired")
+        raise InvalidArgument(
+            f"{other.source}: {rows} rows with NaN or infinite values were dropped; leave out --paired"
+        )
     if paired and not np.array_equal(reference.event, other.event):
-        raise InvalidArgument(f"{other.source}: does not hold the rows of {reference.source}; leave out --paired")
-    return tuple(apply_cut(expression, reference, other, paired=paired) for expression in expressions)
+        raise InvalidArgument(
+            f"{other.source}: does not hold the rows of {reference.source}; leave out --paired"
+        )
+    return tuple(
+        apply_cut(expression, reference, other, paired=paired) for expression in expressions
+    )
 
 
 def _write(found: Comparison, samples: list[Rows], folder: Path) -> None:
@@ -161,7 +191,11 @@ def _write(found: Comparison, samples: list[Rows], folder: Path) -> None:
     kept = [sample.only(found.columns) for sample in samples]
     if found.ratio is not None:
         write_dataset(_ratios(found.ratio, samples), folder / "ratio.npz")
-    write_comparison(content, [(s.values, np.ones(len(s)) if s.weights is None else s.weights) for s in kept], folder)
+    write_comparison(
+        content,
+        [(s.values, np.ones(len(s)) if s.weights is None else s.weights) for s in kept],
+        folder,
+    )
     with atomic_path(folder / "compare.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -170,7 +204,11 @@ def _ratios(ratio: Ratio, samples: list[Rows]) -> Dataset:
     """Ln r of every row, with the number of its event."""
     columns = (Column("event", "int64"), Column("log_ratio", "float64"))
     tables = {
-        name: Table(name, columns, len(rows), {"event": rows.event.astype(np.int64), "log_ratio": values})
-        for name, rows, values in zip(("reference", "other"), samples, (ratio.reference, ratio.other), strict=True)
+        name: Table(
+            name, columns, len(rows), {"event": rows.event.astype(np.int64), "log_ratio": values}
+        )
+        for name, rows, values in zip(
+            ("reference", "other"), samples, (ratio.reference, ratio.other), strict=True
+        )
     }
     return Dataset("density ratio", dict(tables))

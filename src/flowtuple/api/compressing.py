@@ -18,7 +18,7 @@ from flowtuple.io.root_writer import root_outlook
 from flowtuple.io.source import Source
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import Prepared, prepare, prepare_with_model
+from flowtuple.training.lattices import ResolvedTables, prepare_with_model, resolve_tables
 from flowtuple.training.write_events import Written, write_events
 
 
@@ -105,21 +105,44 @@ def compress(
     if model is not None:
         refuse_rows(model)
     if model is not None and given:
-        raise InvalidArgument(f"{model}: fixes which columns are given; leave --given to flowtuple train")
+        raise InvalidArgument(
+            f"{model}: fixes which columns are given; leave --given to flowtuple train"
+        )
     dataset, obstacles = _with_outlook(read(source, selection, given))
     models: dict[str, str] | None = None
     with create(path) as writer:
         if model is None:
             prepared = with_flows(
-                prepare(dataset, tolerance or {}, progress, given, memory), effort, seed, progress, checkpoint, workers, memory
+                resolve_tables(dataset, tolerance or {}, progress, given, memory),
+                effort,
+                seed,
+                progress,
+                checkpoint,
+                workers,
+                memory,
             )
         else:
             with File(model) as trained:
                 prepared = prepare_with_model(dataset, trained, tolerance or {}, progress, memory)
-                models = {t.name: t.model_hash for t in trained.tables.values() if t.name in dataset.tables} if refer else None
+                models = (
+                    {
+                        t.name: t.model_hash
+                        for t in trained.tables.values()
+                        if t.name in dataset.tables
+                    }
+                    if refer
+                    else None
+                )
         origin = provenance(effort, seed, source)
         written = write_events(
-            writer, prepared, dataset, origin, models=models, workers=workers, memory=memory, progress=progress
+            writer,
+            prepared,
+            dataset,
+            origin,
+            models=models,
+            workers=workers,
+            memory=memory,
+            progress=progress,
         )
     return compressed(path, dataset, prepared, written, obstacles)
 
@@ -127,7 +150,7 @@ def compress(
 def compressed(
     path: str | os.PathLike[str],
     dataset: Dataset,
-    prepared: list[Prepared],
+    prepared: list[ResolvedTables],
     written: Written,
     warnings: Iterable[str] = (),
 ) -> Compressed:

@@ -21,31 +21,39 @@ from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra
 from flowtuple.flows.options import RowFlow
 from flowtuple.runtime.progress import Progress
 from flowtuple.simulation.sampler import Conditional, as_matrix
-from flowtuple.simulation.training_tables import Lesson
+from flowtuple.simulation.training_tables import TrainingTable
 
 _FEWEST = 500  # rows of a step; of fewer a lattice flow makes more
 _TOGETHER = 16  # rows side by side are mostly of one event, and are held out together
 
 
-def is_for_rows(lesson: Lesson, steps: Sequence[str]) -> bool:
+def is_for_rows(training_table: TrainingTable, steps: Sequence[str]) -> bool:
     """Whether a step's columns are learned by a flow over rows, where one is asked for.
 
     Args:
-        lesson: The step's rows.
+        training_table: The step's rows.
         steps: Names of the steps that draw properties, and not counts or references.
     """
-    return lesson.table.name in steps and int(_finite(lesson).sum()) >= _FEWEST
+    return training_table.table.name in steps and int(_finite(training_table).sum()) >= _FEWEST
 
 
-def _finite(lesson: Lesson) -> Array:
+def _finite(training_table: TrainingTable) -> Array:
     """Rows of which all that is drawn is finite: bool."""
-    drawn = [lesson.table.data[c.name] for c in lesson.table.columns if c.name not in lesson.given]
+    drawn = [
+        training_table.table.data[c.name]
+        for c in training_table.table.columns
+        if c.name not in training_table.given
+    ]
     finite: Array = np.all([np.isfinite(content) for content in drawn], axis=0)
     return finite
 
 
 def learn_rows(
-    lessons: Sequence[Lesson], flow: RowFlow, seed: int, checkpoint: Path | None, progress: Progress
+    lessons: Sequence[TrainingTable],
+    flow: RowFlow,
+    seed: int,
+    checkpoint: Path | None,
+    progress: Progress,
 ) -> tuple[dict[str, str], list[str]]:
     """A flow for each step, as text, and what a person should know.
 
@@ -54,16 +62,20 @@ def learn_rows(
         MissingExtra: PyTorch is not there.
     """
     if flow.transforms:
-        raise InvalidArgument("--transform is for flows of rows by themselves; a simulation chooses its own, leave it out")
+        raise InvalidArgument(
+            "--transform is for flows of rows by themselves; a simulation chooses its own, leave it out"
+        )
     flows, notes = {}, []
-    for lesson in lessons:
-        name, rows = lesson.table.name, _rows(lesson)
+    for training_table in lessons:
+        name, rows = training_table.table.name, _rows(training_table)
         log = None if flow.log is None else str(Path(flow.log) / name)
         kept = None if checkpoint is None else checkpoint / name
         trained = _trained(rows, replace(flow, log=log), seed, kept, _told(progress, name))
         flows[name] = base64.b64encode(trained).decode("ascii")
         if rows.dropped:
-            notes.append(f"{rows.dropped} rows of step {name!r} hold NaN or infinite values and were left out")
+            notes.append(
+                f"{rows.dropped} rows of step {name!r} hold NaN or infinite values and were left out"
+            )
     return flows, notes
 
 
@@ -71,12 +83,12 @@ def _told(progress: Progress, name: str) -> Callable[[float, float], None]:
     return lambda share, loss: progress(f"train {name}", share, f"held-out loss {loss:.4f} per row")
 
 
-def _rows(lesson: Lesson) -> Rows:
+def _rows(training_table: TrainingTable) -> Rows:
     """A step's rows: what is drawn, and its conditions; those with a value that is not finite left out."""
-    table, given = lesson.table, lesson.given
+    table, given = training_table.table, training_table.given
     drawn = [c for c in table.columns if c.name not in given]
     values = np.stack([table.data[c.name].astype(np.float64) for c in drawn], axis=1)
-    keep = _finite(lesson)
+    keep = _finite(training_table)
     dtypes = tuple(table.data[name].dtype.name for name in given)
     conditions = Conditions(given, as_matrix(table.data, given, table.num_entries)[keep], dtypes)
     event = np.arange(table.num_entries) // _TOGETHER
@@ -92,7 +104,13 @@ def _rows(lesson: Lesson) -> Rows:
     )
 
 
-def _trained(rows: Rows, flow: RowFlow, seed: int, checkpoint: Path | None, report: Callable[[float, float], None]) -> bytes:
+def _trained(
+    rows: Rows,
+    flow: RowFlow,
+    seed: int,
+    checkpoint: Path | None,
+    report: Callable[[float, float], None],
+) -> bytes:
     with needs_torch("training a flow"):
         from flowtuple.flows.stored import pack_model
         from flowtuple.flows.train import train_rows
@@ -110,9 +128,13 @@ def load_rows(described: Any, path: str) -> dict[str, Conditional]:
     if not described:
         return {}
     try:
-        found = {str(name): base64.b64decode(text, validate=True) for name, text in described.items()}
+        found = {
+            str(name): base64.b64decode(text, validate=True) for name, text in described.items()
+        }
     except (AttributeError, TypeError, ValueError) as error:
-        raise Corrupt(f"{path}: its flows over rows are no text of base64 ({error}); train it again") from None
+        raise Corrupt(
+            f"{path}: its flows over rows are no text of base64 ({error}); train it again"
+        ) from None
     with needs_torch(f"simulating with the flows over rows of {path}"):
         from flowtuple.flows.stored import unpack_model
     return {name: unpack_model(content, f"{path}: {name}") for name, content in found.items()}
@@ -129,7 +151,7 @@ def needs_torch(purpose: str) -> Iterator[None]:
         raise
 
 
-class _OneThread:
+class _SingleThread:
     """PyTorch's own threads are one while anybody asks for it."""
 
     def __init__(self) -> None:
@@ -153,11 +175,11 @@ class _OneThread:
                     torch.set_num_threads(self._before)
 
 
-_ONE_THREAD = _OneThread()
+_ONE_THREAD = _SingleThread()
 
 
 @contextmanager
-def steady(flows: Mapping[str, Conditional]) -> Iterator[None]:
+def single_torch_thread(flows: Mapping[str, Conditional]) -> Iterator[None]:
     """While rows are drawn, PyTorch's own threads are one: how many there are decides the last bits of a product.
 
     Threads of ours that begin within take it over from here.

@@ -15,7 +15,7 @@ from flowtuple.lattice.lattice import resolve_std
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import Prepared, prepare
+from flowtuple.training.lattices import ResolvedTables, resolve_tables
 from flowtuple.training.write_events import chunks
 
 SAMPLE_VALUES = 2_000_000  # about a minute of training at effort fast on two cores
@@ -52,7 +52,9 @@ class Forecast:
         return vars(self) | {"ratio": self.ratio}
 
 
-def forecast(dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Progress = silent) -> list[Forecast]:
+def forecast(
+    dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Progress = silent
+) -> list[Forecast]:
     """The forecast for every table with events enough to hold some out.
 
     Args:
@@ -64,11 +66,13 @@ def forecast(dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: P
         InvalidArgument: A name, glob or bound is not what it should be.
         MissingExtra: PyTorch is not installed.
     """
-    tables = prepare(dataset, tolerance, progress)
-    return [_forecast(table, progress) for table in tables if table.source.num_entries >= LEAST_EVENTS]
+    tables = resolve_tables(dataset, tolerance, progress)
+    return [
+        _forecast(table, progress) for table in tables if table.source.num_entries >= LEAST_EVENTS
+    ]
 
 
-def _forecast(table: Prepared, progress: Progress) -> Forecast:
+def _forecast(table: ResolvedTables, progress: Progress) -> Forecast:
     names, events = [c.name for c in table.source.columns], table.source.num_entries
     count = min(events, max(LEAST_EVENTS, _events_of(table, SAMPLE_VALUES)))
     edge = count - int(count * _HELD_OUT)
@@ -76,7 +80,9 @@ def _forecast(table: Prepared, progress: Progress) -> Forecast:
     trained = with_flows([replace(table, source=sample)], "fast", 0, progress)[0].coding
     scale = events / held.num_entries
     model = len(pack_flow(trained.flow, trained.columns)) if trained.flow.columns else 0
-    rival = rival_bytes(held, {name: _asked(bound, held.data[name]) for name, bound in table.asked.items()})
+    rival = rival_bytes(
+        held, {name: _asked(bound, held.data[name]) for name, bound in table.asked.items()}
+    )
     return Forecast(
         table=table.source.name,
         events=events,
@@ -94,7 +100,7 @@ def _asked(bound: Bound, values: Array) -> Bound:
     return resolve_std(bound, statistics)
 
 
-def _events_of(table: Prepared, values: int) -> int:
+def _events_of(table: ResolvedTables, values: int) -> int:
     """How many events hold about so many values, by the first of them."""
     names = [c.name for c in table.source.columns if not c.is_opaque]
     first = table.source.read(names, 0, 1000)

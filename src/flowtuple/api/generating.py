@@ -32,11 +32,15 @@ class Density(Protocol):
     @property
     def names(self) -> Sequence[str]: ...
 
-    def drawn(self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None) -> TableSource: ...
+    def drawn(
+        self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None
+    ) -> TableSource: ...
 
     def labels(self, dataset: Dataset, name: str) -> Array: ...
 
-    def scored(self, dataset: Dataset, against: Any = None, *, by_column: bool = False) -> TableSource: ...
+    def scored(
+        self, dataset: Dataset, against: Any = None, *, by_column: bool = False
+    ) -> TableSource: ...
 
     def log_det(self, dataset: Dataset) -> Table: ...
 
@@ -66,10 +70,16 @@ class Model:
     def __init__(self, density: Density) -> None:
         self.density = density
 
-    def sample(self, n: int | None = None, seed: int = 0, *, given: Source | None = None) -> ak.Array:
+    def sample(
+        self, n: int | None = None, seed: int = 0, *, given: Source | None = None
+    ) -> ak.Array:
         """Events, the same for a seed; see `flowtuple.sample`."""
         return table_to_awkward(
-            read_all(self.density.drawn(n, check_seed(seed), None if given is None else open_dataset(given)))
+            read_all(
+                self.density.drawn(
+                    n, check_seed(seed), None if given is None else open_dataset(given)
+                )
+            )
         )
 
     def log_prob(self, events: Source) -> Array:
@@ -160,7 +170,9 @@ def sample(
         [1, 2, 3]
     """
     density = _open(model, tree)
-    drawn = density.drawn(n, check_seed(seed), None if given is None else open_dataset(given), workers)
+    drawn = density.drawn(
+        n, check_seed(seed), None if given is None else open_dataset(given), workers
+    )
     events = select(Dataset(density.path, {drawn.name: drawn}), entries=(first, None))
     if output is None:
         return table_to_awkward(read_all(events.table(drawn.name)))
@@ -203,12 +215,16 @@ def score(
     """
     density, rival = _open(model, tree), None if against is None else _open(against, tree)
     if rival is not None and type(rival) is not type(density):
-        raise InvalidArgument(f"{against} against {density.path}: flows of different kinds do not share a measure")
+        raise InvalidArgument(
+            f"{against} against {density.path}: flows of different kinds do not share a measure"
+        )
     dataset = open_dataset(source)
     scores = density.scored(dataset, rival, by_column=columns)
     if label is not None:
         if label in density.names:
-            raise InvalidArgument(f"{density.path}: has learned the label {label!r}; train it with --exclude {label}")
+            raise InvalidArgument(
+                f"{density.path}: has learned the label {label!r}; train it with --exclude {label}"
+            )
         scores = _labelled(read_all(scores), density.labels(dataset, label))
     if output is None:
         return table_to_awkward(read_all(scores))
@@ -218,7 +234,9 @@ def score(
 
 def _labelled(scores: Table, labels: Array) -> Table:
     column = Column("label", str(labels.dtype))
-    return Table(scores.name, (*scores.columns, column), scores.num_entries, {**scores.data, "label": labels})
+    return Table(
+        scores.name, (*scores.columns, column), scores.num_entries, {**scores.data, "label": labels}
+    )
 
 
 def separation(scores: ak.Array, plot: Path | None = None) -> dict[str, Area]:
@@ -245,14 +263,22 @@ def separation(scores: ak.Array, plot: Path | None = None) -> dict[str, Area]:
     labels = np.asarray(scores["label"], np.float64)
     event = np.asarray(scores["event"]) if "event" in scores.fields else np.arange(len(scores))
     kinds = {"-log_ratio": "log_ratio", "surprise": "surprise", "-log_prob": "log_prob"}
-    values = {n: np.asarray(scores[f]) * (-1 if n.startswith("-") else 1) for n, f in kinds.items() if f in scores.fields}
+    values = {
+        n: np.asarray(scores[f]) * (-1 if n.startswith("-") else 1)
+        for n, f in kinds.items()
+        if f in scores.fields
+    }
     kept = ~np.isnan(np.stack([labels, *values.values()])).any(axis=0)
     wanted = labels[kept] > labels[kept].min(initial=np.inf)
     values = {name: numbers[kept] for name, numbers in values.items()}
-    found = {name: area_under_roc(numbers, wanted, None, event[kept]) for name, numbers in values.items()}
+    found = {
+        name: area_under_roc(numbers, wanted, None, event[kept]) for name, numbers in values.items()
+    }
     if plot is not None:
         with atomic_path(plot) as temporary:
-            temporary.write_bytes(roc_png(values, wanted, {name: area.value for name, area in found.items()}))
+            temporary.write_bytes(
+                roc_png(values, wanted, {name: area.value for name, area in found.items()})
+            )
     return found
 
 

@@ -50,9 +50,18 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
     """
     dataset = open_input(source, ReadOptions(names=selection.names))
     columns = (*selection.columns, *given) if selection.columns else ()
-    refused = {n: r for n, r in dataset.refused.items() if _is_selected(n, dataset.tables, columns, selection.exclude)}
+    refused = {
+        n: r
+        for n, r in dataset.refused.items()
+        if _is_selected(n, dataset.tables, columns, selection.exclude)
+    }
     if refused and not selection.drop:
-        raise Refused(dataset.description, "carry {}", refused, "leave out with --drop, or some with --exclude")
+        raise Refused(
+            dataset.description,
+            "carry {}",
+            refused,
+            "leave out with --drop, or some with --exclude",
+        )
     left_out = (*dataset.left_out, *(LeftOut(name, reason) for name, reason in refused.items()))
     exclude = [pattern for pattern in selection.exclude if not _only_refused(pattern, dataset)]
     dataset = select(replace(dataset, refused={}, left_out=left_out), columns, exclude)
@@ -65,7 +74,9 @@ def left_out_notes(dataset: Dataset) -> tuple[str, ...]:
     return (f"left out: {name_parts(parts)}",) if parts else ()
 
 
-def _is_selected(refused: str, trees: Iterable[str], include: Iterable[str], exclude: Iterable[str]) -> bool:
+def _is_selected(
+    refused: str, trees: Iterable[str], include: Iterable[str], exclude: Iterable[str]
+) -> bool:
     """Whether the globs select a part that cannot be carried: `TREE/COLUMN`, a tree or an object.
 
     Globs of columns choose among columns; trees and objects travel unless they are excluded.
@@ -81,7 +92,11 @@ def _only_refused(pattern: str, dataset: Dataset) -> bool:
     if not any(fits_name(pattern, name) for name in dataset.refused):
         return False
     tables = dataset.tables.items()
-    return not any(fits_name(pattern, f"{name}/{column.name}") for name, table in tables for column in table.columns)
+    return not any(
+        fits_name(pattern, f"{name}/{column.name}")
+        for name, table in tables
+        for column in table.columns
+    )
 
 
 def check_request(path: str | os.PathLike[str], effort: str, seed: int) -> None:
@@ -120,4 +135,6 @@ def refuse_rows(path: str | os.PathLike[str]) -> None:
         InvalidArgument: It is a flow over rows.
     """
     if is_of_rows(path):
-        raise InvalidArgument(f"{os.fspath(path)}: is a flow over rows, which codes nothing; train one without --flow")
+        raise InvalidArgument(
+            f"{os.fspath(path)}: is a flow over rows, which codes nothing; train one without --flow"
+        )

@@ -11,7 +11,14 @@ from typing import Any
 
 from flowtuple.api.checking import verify
 from flowtuple.api.compressing import Compressed, compress
-from flowtuple.api.inputs import EVERYTHING, Selection, Tolerance, check_request, left_out_notes, read
+from flowtuple.api.inputs import (
+    EVERYTHING,
+    Selection,
+    Tolerance,
+    check_request,
+    left_out_notes,
+    read,
+)
 from flowtuple.api.reading import decompress
 from flowtuple.benchmark.pages import write_bench
 from flowtuple.benchmark.published.options import check_unit
@@ -74,7 +81,9 @@ def bench(
     chosen, notes = choose(None if codecs is None else list(codecs))
     asked = tolerance or {}
     bounds = [bound if isinstance(bound, Bound) else Bound.parse(bound) for bound in scan]
-    points: dict[str, Tolerance] = {str(bound): {"*": bound, **asked} for bound in bounds} or {_in_words(asked): asked}
+    points: dict[str, Tolerance] = {str(bound): {"*": bound, **asked} for bound in bounds} or {
+        _in_words(asked): asked
+    }
     if folder is not None:
         require_plots()
     settings = Settings(effort, threads, unit, progress=progress)
@@ -94,7 +103,13 @@ def _in_words(tolerance: Tolerance) -> str:
     return ", ".join(f"{pattern}={bound}" for pattern, bound in tolerance.items()) or str(Bound())
 
 
-DEMO_TOLERANCE = {"Jet_*": "rel:1e-3", "Jet_eta": "abs:1e-3", "Jet_phi": "abs:1e-3", "MET_*": "rel:1e-3", "MET_phi": "abs:1e-3"}
+DEMO_TOLERANCE = {
+    "Jet_*": "rel:1e-3",
+    "Jet_eta": "abs:1e-3",
+    "Jet_phi": "abs:1e-3",
+    "MET_*": "rel:1e-3",
+    "MET_phi": "abs:1e-3",
+}
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,9 @@ class Demonstration:
     totals: dict[str, Any]
 
 
-def demo(folder: str | os.PathLike[str], *, effort: str = "default", progress: Progress = silent) -> Demonstration:
+def demo(
+    folder: str | os.PathLike[str], *, effort: str = "default", progress: Progress = silent
+) -> Demonstration:
     """The main job on the embedded sample: train, compress, decompress, verify, report."""
     target = Path(folder)
     check_request(target / "jets.ftup", effort, 0)
@@ -119,7 +136,9 @@ def demo(folder: str | os.PathLike[str], *, effort: str = "default", progress: P
 
 def _demonstrate(target: Path, effort: str, progress: Progress) -> Demonstration:
     sample, packed, unpacked = sample_path(), target / "jets.ftup", target / "jets.root"
-    compressed = compress(sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, progress=progress)
+    compressed = compress(
+        sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, progress=progress
+    )
     decompress(packed, unpacked)
     found = verify(sample, packed, progress=progress)
     with File(packed) as file:

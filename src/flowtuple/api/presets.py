@@ -10,7 +10,16 @@ _HIGGS = """label lepton_pt lepton_eta lepton_phi missing_energy_magnitude missi
 jet1_pt jet1_eta jet1_phi jet1_btag jet2_pt jet2_eta jet2_phi jet2_btag jet3_pt jet3_eta jet3_phi jet3_btag
 jet4_pt jet4_eta jet4_phi jet4_btag m_jj m_jjj m_lv m_jlv m_bb m_wbb m_wwbb"""
 _KINEMATIC = ("Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass")
-_NANOAOD = (*_KINEMATIC, "Jet_area", "Jet_rawFactor", "Jet_jetId", "Jet_nConstituents", "Jet_ch*EF", "Jet_ne*EF", "Jet_muEF")
+_NANOAOD = (
+    *_KINEMATIC,
+    "Jet_area",
+    "Jet_rawFactor",
+    "Jet_jetId",
+    "Jet_nConstituents",
+    "Jet_ch*EF",
+    "Jet_ne*EF",
+    "Jet_muEF",
+)
 
 PRESETS: dict[str, tuple[Selection, str]] = {
     "higgs": (
@@ -18,9 +27,18 @@ PRESETS: dict[str, tuple[Selection, str]] = {
         "UCI HIGGS, .csv or .csv.gz without header: the label, 21 measured and 7 derived columns; b-tags take three values",
     ),
     "jets4": (Selection(names=("m", "pt", "phi", "eta")), "jets of four columns: m, pt, phi, eta"),
-    "jets24": (Selection(columns=("Jet_*",), exclude=("Jet_genJetIdx",)), "the 24 variables of a particle-flow jet, as Jet_*"),
-    **{name: (Selection(columns=flow.columns), f"{name} of FlashSim, with its flow") for name, flow in FLOW_PRESETS.items()},
-    "nanoaod-jets": (Selection(columns=_NANOAOD), "kinematics, areas and energy fractions of NanoAOD's jets"),
+    "jets24": (
+        Selection(columns=("Jet_*",), exclude=("Jet_genJetIdx",)),
+        "the 24 variables of a particle-flow jet, as Jet_*",
+    ),
+    **{
+        name: (Selection(columns=flow.columns), f"{name} of FlashSim, with its flow")
+        for name, flow in FLOW_PRESETS.items()
+    },
+    "nanoaod-jets": (
+        Selection(columns=_NANOAOD),
+        "kinematics, areas and energy fractions of NanoAOD's jets",
+    ),
 }
 
 

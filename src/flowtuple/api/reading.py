@@ -77,7 +77,13 @@ def decompress(
     name, tree = split_tree(os.fspath(path), STORED)
     if is_reference(name):
         return _given_back(select(decoded(name), columns, (), entries), output, memory, options)
-    with File(name, workers, given=None if given is None else open_dataset(given), model=model, memory=memory) as file:
+    with File(
+        name,
+        workers,
+        given=None if given is None else open_dataset(given),
+        model=model,
+        memory=memory,
+    ) as file:
         if file.is_model:
             raise InvalidArgument(
                 f"{name}: is a model and holds no events; use it with: flowtuple compress FILE --model {name}"
@@ -87,17 +93,25 @@ def decompress(
 
 
 def _given_back(
-    dataset: Dataset, output: str | os.PathLike[str] | None, memory: int, options: WriteOptions | None
+    dataset: Dataset,
+    output: str | os.PathLike[str] | None,
+    memory: int,
+    options: WriteOptions | None,
 ) -> ak.Array | dict[str, ak.Array] | Decompressed:
     if output is not None:
         result = write_dataset(dataset, output, _within(memory, dataset, options or WriteOptions()))
         left_out = (*dataset.left_out, *result.left_out)
-        return Decompressed(os.fspath(output), Path(output).stat().st_size, left_out, result.changes, result.renamed)
+        return Decompressed(
+            os.fspath(output), Path(output).stat().st_size, left_out, result.changes, result.renamed
+        )
     return tables_to_awkward({name: read_all(table) for name, table in dataset.tables.items()})
 
 
 def _within(memory: int, dataset: Dataset, options: WriteOptions) -> WriteOptions:
     """Fewer events at a time where they are large."""
     tables = dataset.tables.values()
-    steps = [entries_within(t, [c.name for c in t.columns], memory // BLOCK, options.step) for t in tables]
+    steps = [
+        entries_within(t, [c.name for c in t.columns], memory // BLOCK, options.step)
+        for t in tables
+    ]
     return replace(options, step=min([options.step, *steps]))

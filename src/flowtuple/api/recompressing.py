@@ -12,7 +12,7 @@ from flowtuple.api.compressing import Compressed, compressed
 from flowtuple.api.inputs import Tolerance, check_request
 from flowtuple.comparison.verification import said_of
 from flowtuple.data.memory import MEMORY
-from flowtuple.data.schema import Bound, asked_bounds, bit_patterns
+from flowtuple.data.schema import Bound, bit_patterns, requested_bounds
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.file.provenance import provenance
@@ -22,7 +22,7 @@ from flowtuple.io.source import Source, open_dataset
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import Prepared, prepare
+from flowtuple.training.lattices import ResolvedTables, resolve_tables
 from flowtuple.training.write_events import write_events
 
 
@@ -81,32 +81,53 @@ def recompress(
     """
     check_request(output, effort, seed)
     with (
-        File(path, workers, given=None if given is None else open_dataset(given), model=model, memory=memory) as file,
+        File(
+            path,
+            workers,
+            given=None if given is None else open_dataset(given),
+            model=model,
+            memory=memory,
+        ) as file,
         create(output) as writer,
     ):
         if file.is_model:
             raise InvalidArgument(f"{file.path}: is a model and holds no events to compress again")
         dataset = file.dataset()
-        asked = asked_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance or {})
+        asked = requested_bounds(
+            {name: t.columns for name, t in dataset.tables.items()}, tolerance or {}
+        )
         _check_given(file, tolerance or {})
         _check_wider(file, asked)
-        bounds = {f"{n}/{c}": b for n, t in file.tables.items() for c, b in _bounds(t, asked[n]).items()}
-        supplied = [f"{name}/{column}" for name, table in file.tables.items() for column in table.given]
-        prepared = prepare(dataset, bounds, progress, supplied, memory)
+        bounds = {
+            f"{n}/{c}": b for n, t in file.tables.items() for c, b in _bounds(t, asked[n]).items()
+        }
+        supplied = [
+            f"{name}/{column}" for name, table in file.tables.items() for column in table.given
+        ]
+        prepared = resolve_tables(dataset, bounds, progress, supplied, memory)
         prepared = [_with_kept(p, file.tables[p.source.name], bounds) for p in prepared]
         prepared = with_flows(prepared, effort, seed, progress, checkpoint, workers, memory)
         before, moved = _distances(file), _moved(file, prepared)
-        origin = provenance(effort, seed, {}) | {"recompressed": file.meta.get("provenance", {}), "bounds": before | moved}
-        written = write_events(writer, prepared, dataset, origin, workers=workers, memory=memory, progress=progress)
+        origin = provenance(effort, seed, {}) | {
+            "recompressed": file.meta.get("provenance", {}),
+            "bounds": before | moved,
+        }
+        written = write_events(
+            writer, prepared, dataset, origin, workers=workers, memory=memory, progress=progress
+        )
     return Recompressed(compressed(output, dataset, prepared, written), moved)
 
 
 def _check_given(file: File, tolerance: Tolerance) -> None:
     """A bound on a given column means nothing: globs pass over it, a full name is a mistake."""
-    given = {name for n, table in file.tables.items() for c in table.given for name in (c, f"{n}/{c}")}
+    given = {
+        name for n, table in file.tables.items() for c in table.given for name in (c, f"{n}/{c}")
+    }
     for pattern, bound in tolerance.items():
         if pattern in given and str(bound) != "lossless":
-            raise InvalidArgument(f"{file.path}: column {pattern!r} is given, so it cannot be bounded by {bound}")
+            raise InvalidArgument(
+                f"{file.path}: column {pattern!r} is given, so it cannot be bounded by {bound}"
+            )
 
 
 def _check_wider(file: File, asked: Mapping[str, Mapping[str, Bound]]) -> None:
@@ -132,7 +153,9 @@ def _bounds(table: StoredTable, asked: Mapping[str, Bound]) -> dict[str, Bound]:
     return {name: bound for name, bound in bounds.items() if name not in table.given}
 
 
-def _with_kept(prepared: Prepared, table: StoredTable, bounds: Mapping[str, Bound]) -> Prepared:
+def _with_kept(
+    prepared: ResolvedTables, table: StoredTable, bounds: Mapping[str, Bound]
+) -> ResolvedTables:
     """The lattices of the file where the bound stays: other data may have made other atoms or another range of them."""
     lattices, asked = dict(prepared.coding.lattices), dict(prepared.asked)
     for name, lattice in table.lattices.items():
@@ -144,7 +167,9 @@ def _with_kept(prepared: Prepared, table: StoredTable, bounds: Mapping[str, Boun
 
 def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
     """A lattice that holds the values to which parts of a merged file were clipped, wherever these lie."""
-    ends = np.array([end for part in parts for end in (part.low, part.high) if end is not None], lattice.dtype)
+    ends = np.array(
+        [end for part in parts for end in (part.low, part.high) if end is not None], lattice.dtype
+    )
     moved = ends[bit_patterns(lattice.snap(ends)) != bit_patterns(ends)]
     return replace(lattice, atoms=tuple(sorted({*lattice.atoms, *bit_patterns(moved).tolist()})))
 
@@ -152,11 +177,19 @@ def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
 def _distances(file: File) -> dict[str, str]:
     """How far columns may lie from their originals: as the file says that was compressed again, else by their bounds."""
     known = said_of(file.meta.get("provenance"))
-    columns = [(f"{name}/{column}", k.bound) for name, table in file.tables.items() for column, k in table.lattices.items()]
-    return {c: known.get(c, str(bound)) for c, bound in columns if c in known or bound.kind != "lossless"}
+    columns = [
+        (f"{name}/{column}", k.bound)
+        for name, table in file.tables.items()
+        for column, k in table.lattices.items()
+    ]
+    return {
+        c: known.get(c, str(bound))
+        for c, bound in columns
+        if c in known or bound.kind != "lossless"
+    }
 
 
-def _moved(file: File, prepared: Sequence[Prepared]) -> dict[str, str]:
+def _moved(file: File, prepared: Sequence[ResolvedTables]) -> dict[str, str]:
     """For the columns whose bound is a new one, how far they may lie from their originals."""
     before, moved = _distances(file), {}
     for table in prepared:

@@ -83,11 +83,21 @@ def encode_rows(
     event_filter = EventFilter(preset, tuple(cuts), codec.unit)
     dataset = read(source, selection)
     codec, rows, left_out = _prepared(dataset, codec, event_filter)
-    fitted, _ = fit_codec(rows, codec, seed, lambda share, loss: progress("train", share, f"held-out loss {loss:.6f}"), log)
-    return replace(write(fitted, rows, path, event_filter), left_out=left_out, notes=left_out_notes(dataset))
+    fitted, _ = fit_codec(
+        rows,
+        codec,
+        seed,
+        lambda share, loss: progress("train", share, f"held-out loss {loss:.6f}"),
+        log,
+    )
+    return replace(
+        write(fitted, rows, path, event_filter), left_out=left_out, notes=left_out_notes(dataset)
+    )
 
 
-def _prepared(dataset: Dataset, codec: Method, event_filter: EventFilter) -> tuple[Method, Rows, dict[str, int]]:
+def _prepared(
+    dataset: Dataset, codec: Method, event_filter: EventFilter
+) -> tuple[Method, Rows, dict[str, int]]:
     """The method with the preset's formulas, the rows to code, and how many rows each cut left out."""
     if not event_filter.preset:
         return (codec, *event_filter.apply(read_rows(dataset)))
@@ -100,7 +110,9 @@ def _prepared(dataset: Dataset, codec: Method, event_filter: EventFilter) -> tup
 
 
 def decode_rows(
-    path: str | os.PathLike[str], output: str | os.PathLike[str] | None = None, options: WriteOptions | None = None
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    options: WriteOptions | None = None,
 ) -> ak.Array | None:
     """Decode the file of a reference method, which needs PyTorch but nothing else than the file.
 
@@ -170,7 +182,9 @@ def sample_rows(
         from flowtuple.benchmark.published.stored import codec_of
     codec = codec_of(parts, where)
     if not isinstance(codec, LatentCodec):
-        raise Unsupported(f"{where}: an {codec.name} has no density to draw rows from; encode with --codec latent")
+        raise Unsupported(
+            f"{where}: an {codec.name} has no density to draw rows from; encode with --codec latent"
+        )
     dataset = Dataset(where, {ROWS: codec.drawn(ROWS, n, seed)})
     if output is not None:
         write_dataset(dataset, output, options or WriteOptions())

@@ -35,7 +35,9 @@ def decoded(path: str | os.PathLike[str]) -> Dataset:
     """What a file of a reference method holds, as one table; raises as `decode_rows` does."""
     with needs_torch(f"decoding {os.fspath(path)}"):
         from flowtuple.benchmark.published.stored import read as read_file
-    return Dataset(os.fspath(path), {ROWS: rows_table(read_file(path))}, nbytes=Path(path).stat().st_size)
+    return Dataset(
+        os.fspath(path), {ROWS: rows_table(read_file(path))}, nbytes=Path(path).stat().st_size
+    )
 
 
 def rows_table(found: Decoded) -> Table:
@@ -44,7 +46,12 @@ def rows_table(found: Decoded) -> Table:
     columns = columns_of_rows(found.columns, found.dtypes, found.counter)
     if found.counter is not None:
         data[found.counter] = found.counts
-        columns = (Column(found.counter, "int64", "counter", hidden=found.counter.startswith("n(")), *columns)
-    data |= {name: found.values[:, k].astype(found.dtypes[k]) for k, name in enumerate(found.columns)}
+        columns = (
+            Column(found.counter, "int64", "counter", hidden=found.counter.startswith("n(")),
+            *columns,
+        )
+    data |= {
+        name: found.values[:, k].astype(found.dtypes[k]) for k, name in enumerate(found.columns)
+    }
     entries = len(found.values) if found.counter is None else len(found.counts)
     return Table(ROWS, columns, entries, data)

@@ -57,7 +57,12 @@ class RowsReport:
         figures = [a.to_json() for a in self.accuracy]
         pair = None if self.dijet is None else plain(vars(self.dijet))
         correlation = plain(self.correlation.tolist())
-        return vars(self) | {"page": str(self.page), "accuracy": figures, "correlation": correlation, "dijet": pair}
+        return vars(self) | {
+            "page": str(self.page),
+            "accuracy": figures,
+            "correlation": correlation,
+            "dijet": pair,
+        }
 
 
 def report_rows(
@@ -89,7 +94,9 @@ def report_rows(
         from flowtuple.benchmark.published.accuracy import measure
         from flowtuple.benchmark.published.stored import read
     decoded = read(path)
-    everything = read_rows(open_dataset(original, ReadOptions(names=names)), exactly=decoded.columns).only(decoded.columns)
+    everything = read_rows(
+        open_dataset(original, ReadOptions(names=names)), exactly=decoded.columns
+    ).only(decoded.columns)
     rows, left_out = decoded.event_filter.apply(everything)
     _check_same(rows, decoded, os.fspath(path))
     found = measure(rows, decoded.values)
@@ -115,21 +122,35 @@ def _check_same(rows: Rows, decoded: Decoded, path: str) -> None:
     if not same:
         cuts = " that pass the file's cuts" if decoded.event_filter else ""
         has = f"has {len(rows)} rows without NaN or infinite values{cuts}"
-        held = f"{path} holds {len(decoded.values)}" + ("" if len(rows) != len(decoded.values) else " in other events")
+        held = f"{path} holds {len(decoded.values)}" + (
+            "" if len(rows) != len(decoded.values) else " in other events"
+        )
         raise InvalidArgument(f"{rows.source}: {has}, {held}; give the input that it was made from")
 
 
 def _facts(rows: Rows, size: int) -> dict[str, str]:
     kind = "Events" if rows.counter is None else f"Objects of {rows.events:,} events"
     bits = format_number(8 * size / rows.values.size)
-    return {kind: f"{len(rows):,}", "Columns": f"{len(rows.columns)}", "File": f"{format_bytes(size)}, {bits} bits per value"}
+    return {
+        kind: f"{len(rows):,}",
+        "Columns": f"{len(rows.columns)}",
+        "File": f"{format_bytes(size)}, {bits} bits per value",
+    }
 
 
 def _notes(rows: Rows, left_out: Mapping[str, int]) -> list[str]:
     notes = []
     if rows.dropped:
-        notes.append(f"{rows.dropped:,} rows of the original hold NaN or infinite values and are not in the file.")
-    notes += [f"{count:,} rows of the original are not in the file: not {cut}." for cut, count in left_out.items() if count]
+        notes.append(
+            f"{rows.dropped:,} rows of the original hold NaN or infinite values and are not in the file."
+        )
+    notes += [
+        f"{count:,} rows of the original are not in the file: not {cut}."
+        for cut, count in left_out.items()
+        if count
+    ]
     if rows.counter is None:
-        notes.append("Rows are events here: which of them belong together is not known, so that no mass of two jets is drawn.")
+        notes.append(
+            "Rows are events here: which of them belong together is not known, so that no mass of two jets is drawn."
+        )
     return notes

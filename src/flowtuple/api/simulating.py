@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 import awkward as ak
 
-from flowtuple.api.engines import is_for_rows, learn_rows, load_rows, steady
+from flowtuple.api.engines import is_for_rows, learn_rows, load_rows, single_torch_thread
 from flowtuple.api.inputs import check_seed, left_out_notes
 from flowtuple.data.counters import OwnCounters
-from flowtuple.data.selection import Watched, naming, table_with
+from flowtuple.data.selection import ProgressTable, prefix_errors, table_with
 from flowtuple.data.table import Dataset, LeftOut, TableSource, read_all, table_to_awkward
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.file.file import File
@@ -22,14 +22,14 @@ from flowtuple.flows.options import RowFlow
 from flowtuple.flows.processes import Process
 from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.runtime.progress import Progress, silent
-from flowtuple.simulation.build_spec import declare
+from flowtuple.simulation.build_spec import build_spec
 from flowtuple.simulation.simulator import Simulated
-from flowtuple.simulation.spec import Recipe
+from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import property_steps
 from flowtuple.simulation.sums import with_sums
-from flowtuple.simulation.training_tables import Lesson, lessons
+from flowtuple.simulation.training_tables import TrainingTable, training_tables
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import Prepared, prepare
+from flowtuple.training.lattices import ResolvedTables, resolve_tables
 from flowtuple.training.write_events import add_models, description
 
 _KEY, _FLOWS = "simulation", "flows"
@@ -58,34 +58,51 @@ def learn(
         InvalidArgument: A name matches nothing, or there is too little to learn from.
     """
     if not given:
-        raise InvalidArgument(f"{dataset.description}: say with --given what the events to simulate will hold, such as 'Gen*'")
+        raise InvalidArgument(
+            f"{dataset.description}: say with --given what the events to simulate will hold, such as 'Gen*'"
+        )
     table = OwnCounters(table_with(dataset, target, "targets"))
-    with naming(dataset.description):
-        recipe = declare(table.name, table.columns, target, given, match, derived)
-        recipe, found, notes = lessons(table, recipe, progress)
-    steps = () if flow is None else property_steps(recipe)
-    prepared = [prepared for lesson in found if not is_for_rows(lesson, steps) for prepared in _prepared(lesson)]
+    with prefix_errors(dataset.description):
+        spec = build_spec(table.name, table.columns, target, given, match, derived)
+        spec, found, notes = training_tables(table, spec, progress)
+    steps = () if flow is None else property_steps(spec)
+    prepared = [
+        prepared
+        for training_table in found
+        if not is_for_rows(training_table, steps)
+        for prepared in _prepared(training_table)
+    ]
     flows: dict[str, str] = {}
     if flow is not None:
         folder = None if checkpoint is None else FilePath(checkpoint)
-        flows, told = learn_rows([lesson for lesson in found if is_for_rows(lesson, steps)], flow, seed, folder, progress)
+        flows, told = learn_rows(
+            [training_table for training_table in found if is_for_rows(training_table, steps)],
+            flow,
+            seed,
+            folder,
+            progress,
+        )
         notes += told
-        if not Process.here().leads:  # the first of several processes goes on alone
+        if not Process.here().is_main:  # the first of several processes goes on alone
             return ()
     with create(path) as writer:
-        trained = with_flows(prepared, effort, seed, progress, checkpoint, memory=memory, complete=True)
+        trained = with_flows(
+            prepared, effort, seed, progress, checkpoint, memory=memory, complete=True
+        )
         meta = description(trained, [], origin, entries=False)
-        writer.describe(meta | {_KEY: recipe.to_json()} | ({_FLOWS: flows} if flows else {}))
+        writer.describe(meta | {_KEY: spec.to_json()} | ({_FLOWS: flows} if flows else {}))
         add_models(writer, trained)
         writer.finish()
     return tuple(f"{dataset.description}: {note}" for note in notes)
 
 
-def _prepared(lesson: Lesson) -> list[Prepared]:
+def _prepared(training_table: TrainingTable) -> list[ResolvedTables]:
     """A step's rows with their lattices: what is drawn lies on even grids, on which sums of columns come out as sums."""
-    single = Dataset(lesson.table.name, {lesson.table.name: lesson.table})
-    drawn = [c for c in lesson.table.columns if c.name not in lesson.given]
-    return prepare(single, {c.name: GRID for c in drawn if c.is_float}, silent, lesson.given)
+    single = Dataset(training_table.table.name, {training_table.table.name: training_table.table})
+    drawn = [c for c in training_table.table.columns if c.name not in training_table.given]
+    return resolve_tables(
+        single, {c.name: GRID for c in drawn if c.is_float}, silent, training_table.given
+    )
 
 
 def refuse_simulation(file: File) -> None:
@@ -95,7 +112,9 @@ def refuse_simulation(file: File) -> None:
         InvalidArgument: It simulates some columns given others.
     """
     if _KEY in file.meta:
-        raise InvalidArgument(f"{file.path}: simulates events from generated ones; use flowtuple simulate")
+        raise InvalidArgument(
+            f"{file.path}: simulates events from generated ones; use flowtuple simulate"
+        )
 
 
 def simulate(
@@ -148,35 +167,44 @@ def simulate(
     dataset = open_dataset(source)
     with File(model) as file:
         if _KEY not in file.meta:
-            raise InvalidArgument(f"{file.path}: does not simulate; train a model that does with --target and --given")
+            raise InvalidArgument(
+                f"{file.path}: does not simulate; train a model that does with --target and --given"
+            )
         try:
-            recipe = Recipe.from_json(file.meta[_KEY])
+            spec = SimulationSpec.from_json(file.meta[_KEY])
         except Corrupt as error:
             raise Corrupt(f"{file.path}: {error}; train it again") from None
         codings = {name: table.coding for name, table in file.tables.items()}
         flows = load_rows(file.meta.get(_FLOWS), file.path)
-    generated = dataset.tables.get(recipe.table) or next(iter(dataset.tables.values()))
+    generated = dataset.tables.get(spec.table) or next(iter(dataset.tables.values()))
     names = [c.name for c in generated.columns]
     chosen = weight if weight is not None else "genWeight" if "genWeight" in names else ""
     if chosen and chosen not in names:
-        raise InvalidArgument(f"{dataset.description}: no column of weights {chosen!r}; {nearest(chosen, names)}")
-    with naming(dataset.description):
-        events = Simulated(recipe, codings, flows, generated, seed, oversample, chosen, workers, flag)
+        raise InvalidArgument(
+            f"{dataset.description}: no column of weights {chosen!r}; {nearest(chosen, names)}"
+        )
+    with prefix_errors(dataset.description):
+        events = Simulated(spec, codings, flows, generated, seed, oversample, chosen, workers, flag)
     if output is None:
-        with steady(flows):
+        with single_torch_thread(flows):
             return table_to_awkward(read_all(events))
-    tables: dict[str, TableSource] = {n: events if t is generated else t for n, t in dataset.tables.items()}
+    tables: dict[str, TableSource] = {
+        n: events if t is generated else t for n, t in dataset.tables.items()
+    }
     if oversample > 1 and not chosen:
         tables = with_sums(tables, oversample)
-    shown = Watched(events, "simulate", progress)
+    shown = ProgressTable(events, "simulate", progress)
     tables = {name: shown if table is events else table for name, table in tables.items()}
-    with steady(flows):
+    with single_torch_thread(flows):
         written = write_dataset(replace(dataset, tables=tables), output, options or WriteOptions())
-    missing = (*(LeftOut(name, reason) for name, reason in dataset.refused.items()), *written.left_out)
+    missing = (
+        *(LeftOut(name, reason) for name, reason in dataset.refused.items()),
+        *written.left_out,
+    )
     return (
         *left_out_notes(replace(dataset, left_out=missing)),
         *(
             f"{dataset.description}: column {name!r} holds {count} values outside those that the model has seen"
-            for name, count in events.strange.items()
+            for name, count in events.out_of_range.items()
         ),
     )

@@ -14,7 +14,12 @@ from flowtuple.file.file import File
 from flowtuple.io.source import Source
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.runtime.progress import Progress, silent
-from flowtuple.training.lattices import SCAN_STEP, Prepared, prepare, prepare_with_model
+from flowtuple.training.lattices import (
+    SCAN_STEP,
+    ResolvedTables,
+    prepare_with_model,
+    resolve_tables,
+)
 
 
 def snap(
@@ -60,18 +65,20 @@ def snap(
     for note in left_out_notes(dataset):
         warnings.warn(f"{dataset.description}: {note}", stacklevel=2)
     if model is None:
-        prepared = prepare(dataset, tolerance or {}, progress, given)
+        prepared = resolve_tables(dataset, tolerance or {}, progress, given)
     else:
         with File(model) as trained:
             prepared = prepare_with_model(dataset, trained, tolerance or {}, progress)
     return tables_to_awkward({table.source.name: _snapped(table) for table in prepared})
 
 
-def _snapped(table: Prepared) -> Table:
+def _snapped(table: ResolvedTables) -> Table:
     """All events of a table, read a step at a time."""
     names = [c.name for c in table.source.columns]
     steps = list(ranges(table.source.num_entries, SCAN_STEP)) or [(0, 0)]
-    return concatenate([_on_lattices(table.source.read(names, *step), table.coding.lattices) for step in steps])
+    return concatenate(
+        [_on_lattices(table.source.read(names, *step), table.coding.lattices) for step in steps]
+    )
 
 
 def _on_lattices(events: Table, lattices: Mapping[str, Lattice]) -> Table:

@@ -38,7 +38,7 @@ from flowtuple.reporting.plots import require_plots
 from flowtuple.reporting.training_page import write_training
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import Prepared, prepare, prepare_with_model
+from flowtuple.training.lattices import ResolvedTables, prepare_with_model, resolve_tables
 from flowtuple.training.write_events import add_models, description
 
 if TYPE_CHECKING:
@@ -109,31 +109,67 @@ def train(
         require_plots()
     given, target = tuple(given), tuple(target)
     if flow is None and Process.here().size > 1:
-        raise InvalidArgument("torchrun is for flows over rows; name one with --flow, or start flowtuple without torchrun")
+        raise InvalidArgument(
+            "torchrun is for flows over rows; name one with --flow, or start flowtuple without torchrun"
+        )
     if target:
-        refused = {"tolerance": tolerance, "like": like, "weights": weights, "mix": mix, "report": report}
-        _refuse({f"--{name}": bool(asked) for name, asked in refused.items()} | {"--lean": lean}, "learns no simulation")
+        refused = {
+            "tolerance": tolerance,
+            "like": like,
+            "weights": weights,
+            "mix": mix,
+            "report": report,
+        }
+        _refuse(
+            {f"--{name}": bool(asked) for name, asked in refused.items()} | {"--lean": lean},
+            "learns no simulation",
+        )
         dataset, origin = read(source, selection, given), provenance(effort, seed, source)
         notes = learn(
-            dataset, path, target, given, match, derived or {}, effort, seed, checkpoint, memory, flow, origin, progress
+            dataset,
+            path,
+            target,
+            given,
+            match,
+            derived or {},
+            effort,
+            seed,
+            checkpoint,
+            memory,
+            flow,
+            origin,
+            progress,
         )
         return (*left_out_notes(dataset), *notes)
-    _refuse({"--match": bool(match), "--derived": bool(derived)}, "is for simulations; name what to simulate with --target")
+    _refuse(
+        {"--match": bool(match), "--derived": bool(derived)},
+        "is for simulations; name what to simulate with --target",
+    )
     dataset, lengths = _mixed(source, selection, (*given, *([weights] if weights else [])), mix)
     if flow is not None:
         asked = {"--tolerance": bool(tolerance), "--lean": lean}
         _refuse(asked, "is for the lattice flow; leave it out, or --flow")
         name, table = next(iter(dataset.tables.items()))
         factors = Weighting(table, "", lengths[name], tuple(mix)) if mix else None
-        model, notes = _train_rows(dataset, flow, seed, checkpoint, memory, like, weights, factors, given, path, progress)
-        if report is not None and Process.here().leads:
-            write_training(of_rows(dataset.description, os.fspath(path), Path(path).stat().st_size, model), Path(report))
+        model, notes = _train_rows(
+            dataset, flow, seed, checkpoint, memory, like, weights, factors, given, path, progress
+        )
+        if report is not None and Process.here().is_main:
+            write_training(
+                of_rows(dataset.description, os.fspath(path), Path(path).stat().st_size, model),
+                Path(report),
+            )
         return (*left_out_notes(dataset), *notes)
     if weights is not None and len(dataset.tables) > 1:
         trees = list(dataset.tables)
         hint = f"choose one, such as FILE:{trees[0]}"
-        raise InvalidArgument(f"{dataset.description}: --weights goes with one tree, not with {', '.join(trees)}; {hint}")
-    weightings = {name: Weighting(table, weights or "", lengths[name], tuple(mix)) for name, table in dataset.tables.items()}
+        raise InvalidArgument(
+            f"{dataset.description}: --weights goes with one tree, not with {', '.join(trees)}; {hint}"
+        )
+    weightings = {
+        name: Weighting(table, weights or "", lengths[name], tuple(mix))
+        for name, table in dataset.tables.items()
+    }
     if weights is not None:
         dataset = select(dataset, (), (weights,))
     with create(path) as writer:
@@ -152,9 +188,14 @@ def train(
         add_models(writer, prepared)
         writer.finish()
     if report is not None:
-        trained = of_events(dataset.description, os.fspath(path), Path(path).stat().st_size, effort, prepared)
+        trained = of_events(
+            dataset.description, os.fspath(path), Path(path).stat().st_size, effort, prepared
+        )
         write_training(trained, Path(report))
-    return (*left_out_notes(dataset), *(warning for table in prepared for warning in table.warnings))
+    return (
+        *left_out_notes(dataset),
+        *(warning for table in prepared for warning in table.warnings),
+    )
 
 
 def _mixed(
@@ -166,9 +207,13 @@ def _mixed(
         return dataset, dict.fromkeys(dataset.tables, ())
     paths = list(source) if isinstance(source, (list, tuple)) else [source]
     if len(paths) != len(mix) or not all(math.isfinite(factor) for factor in mix):
-        raise InvalidArgument(f"{dataset.description}: {len(paths)} sources are mixed by {len(mix)} numbers; give one for each")
+        raise InvalidArgument(
+            f"{dataset.description}: {len(paths)} sources are mixed by {len(mix)} numbers; give one for each"
+        )
     parts = [open_dataset(part, ReadOptions(names=selection.names)) for part in paths]
-    return dataset, {name: tuple(part.tables[name].num_entries for part in parts) for name in dataset.tables}
+    return dataset, {
+        name: tuple(part.tables[name].num_entries for part in parts) for name in dataset.tables
+    }
 
 
 def _prepared(
@@ -178,9 +223,9 @@ def _prepared(
     like: str | os.PathLike[str] | None,
     memory: int,
     progress: Progress,
-) -> list[Prepared]:
+) -> list[ResolvedTables]:
     if like is None:
-        return prepare(dataset, tolerance, progress, given, memory)
+        return resolve_tables(dataset, tolerance, progress, given, memory)
     if given:
         raise InvalidArgument(f"{like}: fixes which columns are given; leave out --given")
     refuse_rows(like)
@@ -218,18 +263,25 @@ def _train_rows(
     rows = gather_rows(row_source(dataset, (), weights, given=given), memory, folder)
     if factors is not None:
         by_event = factors.read(0, rows.events)
-        rows = replace(rows, weights=by_event[rows.event] * (1.0 if rows.weights is None else rows.weights))
+        rows = replace(
+            rows, weights=by_event[rows.event] * (1.0 if rows.weights is None else rows.weights)
+        )
     if like is not None and not is_of_rows(like):
-        raise InvalidArgument(f"{os.fspath(like)}: is no flow over rows; leave out --flow, or name one that is")
+        raise InvalidArgument(
+            f"{os.fspath(like)}: is no flow over rows; leave out --flow, or name one that is"
+        )
     known = None if like is None else load_model(like)
 
     def report(share: float, loss: float) -> None:
         progress(f"train {flow.kind}", share, f"held-out loss {loss:.4f} per row")
 
     model, fitted = train_rows(rows, flow, seed, report, folder, known)
-    if Process.here().leads:
+    if Process.here().is_main:
         save_model(model, path)
-        held, waited = fitted.history[fitted.best_epoch - 1][2], f"waited for data {100 * fitted.waited:.1f} % of the time"
+        held, waited = (
+            fitted.history[fitted.best_epoch - 1][2],
+            f"waited for data {100 * fitted.waited:.1f} % of the time",
+        )
         progress(f"train {flow.kind}", 1.0, f"held-out loss {held:.4f} per row, {waited}")
     dropped = f"{dataset.description}: {rows.dropped} rows with NaN or infinite values were dropped"
     return model, (dropped,) if rows.dropped else ()

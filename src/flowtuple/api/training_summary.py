@@ -15,7 +15,7 @@ from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.model.score import Scores, score
 from flowtuple.reporting.page import format_bytes
 from flowtuple.reporting.training_page import Trained
-from flowtuple.training.lattices import Prepared
+from flowtuple.training.lattices import ResolvedTables
 
 if TYPE_CHECKING:
     from flowtuple.flows.model import RowModel
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _EVENTS = 8192
 
 
-def of_events(source: str, model: str, nbytes: int, effort: str, prepared: Sequence[Prepared]) -> Trained:
+def of_events(
+    source: str, model: str, nbytes: int, effort: str, prepared: Sequence[ResolvedTables]
+) -> Trained:
     """A lattice flow: what each column reads, and its bits per value over the first events."""
     rows, alone = [], {}
     several = len(prepared) > 1
@@ -39,7 +41,9 @@ def of_events(source: str, model: str, nbytes: int, effort: str, prepared: Seque
             if bits is not None and by_itself is not None:
                 alone[label] = (by_itself, bits)
             parents = ", ".join(_spelled(p) for p in flow.parents)
-            rows.append([label, _kind(flow), parents, bits, by_itself, len(pack_column(flow, numbers))])
+            rows.append(
+                [label, _kind(flow), parents, bits, by_itself, len(pack_column(flow, numbers))]
+            )
     facts = {
         "events": ", ".join(f"{p.source.name}: {p.source.num_entries:,}" for p in prepared),
         "flow": "lattice",
@@ -47,7 +51,8 @@ def of_events(source: str, model: str, nbytes: int, effort: str, prepared: Seque
         "file": format_bytes(nbytes),
     }
     about = (
-        f"Bits per value over the first {_EVENTS:,} events, which training has seen; alone is the column's own distribution."
+        f"Bits per value over the first {_EVENTS:,} events of the training sample; "
+        "alone is the column's own distribution."
     )
     headings = [("Column", 1), ("Model", 1), ("Reads", 1), ("Bits", 0), ("Alone", 0), ("Bytes", 0)]
     return Trained(source, model, facts, about, headings, rows, alone)
@@ -91,10 +96,14 @@ def _spelled(parent: Parent) -> str:
 def of_rows(source: str, model: str, nbytes: int, trained: RowModel) -> Trained:
     """A flow over rows: how its loss fell, and the preprocessing of each column."""
     rows, watched = [], trained.about.get("watched", [])
-    measures = list(dict.fromkeys(name.partition("/")[0] for _, found in watched[-1:] for name in found))
+    measures = list(
+        dict.fromkeys(name.partition("/")[0] for _, found in watched[-1:] for name in found)
+    )
     for name, dtype, chain in zip(trained.columns, trained.dtypes, trained.chains, strict=True):
         steps = ", ".join(type(step).__name__.lower() for step in chain.transforms)
-        rows.append([name, dtype, steps, *(watched[-1][1].get(f"{measure}/{name}") for measure in measures)])
+        rows.append(
+            [name, dtype, steps, *(watched[-1][1].get(f"{measure}/{name}") for measure in measures)]
+        )
     facts = {
         "rows": f"{trained.about['rows']:,}",
         "flow": trained.kind,
@@ -102,8 +111,15 @@ def of_rows(source: str, model: str, nbytes: int, trained: RowModel) -> Trained:
         "schedule": str(trained.about["training"]["schedule"]),
         "file": format_bytes(nbytes),
     } | ({"given": ", ".join(trained.given.columns)} if trained.given.columns else {})
-    headings = [("Column", 1), ("Type", 1), ("Transforms", 1), *((measure.capitalize(), 0) for measure in measures)]
+    headings = [
+        ("Column", 1),
+        ("Type", 1),
+        ("Transforms", 1),
+        *((measure.capitalize(), 0) for measure in measures),
+    ]
     about = "Transforms are fitted once and stored with the model."
     if watched:
         about += f" Distances between rows drawn after epoch {watched[-1][0]} and rows held out, in standard deviations."
-    return Trained(source, model, facts, about, headings, rows, {}, trained.about["history"], watched)
+    return Trained(
+        source, model, facts, about, headings, rows, {}, trained.about["history"], watched
+    )

@@ -17,7 +17,9 @@ def pcodec_bytes(values: Array) -> bytes:
     """
     if values.dtype.itemsize == 1:
         values = values.astype(np.int16 if values.dtype.kind == "i" else np.uint16)
-    packed: bytes = standalone.simple_compress(np.ascontiguousarray(values), ChunkConfig(compression_level=8))
+    packed: bytes = standalone.simple_compress(
+        np.ascontiguousarray(values), ChunkConfig(compression_level=8)
+    )
     return packed
 
 

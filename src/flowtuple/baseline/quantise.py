@@ -79,7 +79,9 @@ def restore(numbers: Array, bound: Bound, dtype: np.dtype[np.generic], shift: in
         if bound.kind == "abs":
             values: Array = (numbers * (2 * bound.amount)).astype(dtype)
             return values
-        magnitudes = np.exp((np.abs(numbers) + float(shift)) * _log_step(bound.amount)) * math.sqrt(1 - bound.amount**2)
+        magnitudes = np.exp((np.abs(numbers) + float(shift)) * _log_step(bound.amount)) * math.sqrt(
+            1 - bound.amount**2
+        )
         signed: Array = (np.sign(numbers) * np.where(numbers == 0, 0.0, magnitudes)).astype(dtype)
         return signed
 
@@ -89,7 +91,9 @@ def _integer_centres(cells: Array, amount: float, dtype: np.dtype[np.generic]) -
     width = 2 * half + 1
     if width > limits.max:
         return cells.astype(dtype)
-    inside = np.clip(cells, -(-limits.min // width), (limits.max + 1) // width - 1)  # whole cells only; others are exceptions
+    inside = np.clip(
+        cells, -(-limits.min // width), (limits.max + 1) // width - 1
+    )  # whole cells only; others are exceptions
     centres: Array = inside.astype(dtype) * np.asarray(width, dtype) + np.asarray(half, dtype)
     return centres
 

@@ -42,7 +42,10 @@ def rival_bytes(table: Table, bounds: Mapping[str, Bound]) -> Mapping[str, dict[
         >>> rival_bytes(table, {"x": Bound.parse("abs:0.1")})["x"]["raw"]
         4000
     """
-    return {c.name: _column_bytes(c, table.data[c.name], bounds.get(c.name, Bound())) for c in table.columns}
+    return {
+        c.name: _column_bytes(c, table.data[c.name], bounds.get(c.name, Bound()))
+        for c in table.columns
+    }
 
 
 def _column_bytes(column: Column, content: Any, bound: Bound) -> dict[str, int]:

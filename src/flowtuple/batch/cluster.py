@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 Cluster: TypeAlias = "str | Client | None"
 """`local`, `local:N`, the address of a scheduler, a client; `serial` or `None` for this process."""
 
-_FIRST_PORT = 1024  # below, no scheduler listens: it is a misspelt local:2 that nobody should wait for
+_FIRST_PORT = (
+    1024  # below, no scheduler listens: it is a misspelt local:2 that nobody should wait for
+)
 _PATIENCE = 30  # seconds that a scheduler has to answer
 
 
@@ -35,8 +37,14 @@ def connected(cluster: Cluster) -> Iterator[Client | None]:
     except ImportError:
         raise MissingExtra("dask", "work on a cluster") from None
     port = cluster.rpartition(":")[2]
-    if cluster.partition(":")[0] != "local" and "://" not in cluster and not (port.isdigit() and int(port) >= _FIRST_PORT):
-        raise InvalidArgument(f"--dask {cluster}: is no address; write local:N, serial, or one such as tcp://host:8786")
+    if (
+        cluster.partition(":")[0] != "local"
+        and "://" not in cluster
+        and not (port.isdigit() and int(port) >= _FIRST_PORT)
+    ):
+        raise InvalidArgument(
+            f"--dask {cluster}: is no address; write local:N, serial, or one such as tcp://host:8786"
+        )
     with contextlib.ExitStack() as stack:
         where: Any = cluster
         if workers_are_ours(cluster):
@@ -87,5 +95,7 @@ def workers_of(text: str) -> int:
     if not colon:
         return default_workers()
     if not number.isdigit() or int(number) < 1:
-        raise InvalidArgument(f"--dask {text}: is not of the form local:N with N workers, such as local:2")
+        raise InvalidArgument(
+            f"--dask {text}: is not of the form local:N with N workers, such as local:2"
+        )
     return int(number)

@@ -87,19 +87,28 @@ def compare_histograms(
         MissingExtra: SciPy is not installed.
     """
     chi2 = _chi2()
-    tasks = [replace(task, name=str(k)) for k, task in enumerate((*reference, *other))]  # a file may be in both samples
+    tasks = [
+        replace(task, name=str(k)) for k, task in enumerate((*reference, *other))
+    ]  # a file may be in both samples
     with connected(cluster) as client:
         by_file = dict(_gathered(TakeMoments(columns), tasks, client, progress))
         for k, task in enumerate(tasks):
             _check_columns(by_file[k], task, by_file[0], tasks[0])
         sides = range(len(reference)), range(len(reference), len(tasks))
-        first, second = (summed(by_file[k] for k in part) for part in sides)  # in order, for sums of floats depend on it
-        edges = {name: _edges(m + second[name]) for name, m in first.items() if (m + second[name]).count}
+        first, second = (
+            summed(by_file[k] for k in part) for part in sides
+        )  # in order, for sums of floats depend on it
+        edges = {
+            name: _edges(m + second[name]) for name, m in first.items() if (m + second[name]).count
+        }
         filled: list[Facts] = [{}, {}]
         for number, facts in _gathered(TakeHistograms(edges), tasks, client, progress):
             side = int(number >= len(reference))
             filled[side] = summed([filled[side], facts])
-    return [_difference(n, (first[n], second[n]), edges[n], np.stack([s[n] for s in filled]), chi2) for n in edges]
+    return [
+        _difference(n, (first[n], second[n]), edges[n], np.stack([s[n] for s in filled]), chi2)
+        for n in edges
+    ]
 
 
 def _chi2() -> Callable[[float, int], float]:
@@ -123,7 +132,9 @@ def _check_columns(found: Facts, task: Task, first: Facts, other: Task) -> None:
         )
 
 
-def _gathered(job: Job, tasks: Sequence[Task], client: Client | None, progress: Progress) -> Iterator[tuple[int, Facts]]:
+def _gathered(
+    job: Job, tasks: Sequence[Task], client: Client | None, progress: Progress
+) -> Iterator[tuple[int, Facts]]:
     """What a job says of each file, with the file's number, as it comes."""
     for done, (task, facts, reason) in enumerate(outcomes(job, tasks, client), 1):
         if reason:
@@ -133,7 +144,11 @@ def _gathered(job: Job, tasks: Sequence[Task], client: Client | None, progress: 
 
 
 def _difference(
-    name: str, moments: tuple[Moments, Moments], edges: Array, filled: Array, chi2: Callable[[float, int], float]
+    name: str,
+    moments: tuple[Moments, Moments],
+    edges: Array,
+    filled: Array,
+    chi2: Callable[[float, int], float],
 ) -> Difference:
     """Of two histograms, from counts and variances of shape (2 samples, 2, bins)."""
     totals = np.maximum(filled[:, 0].sum(axis=1), 1.0)
@@ -143,7 +158,9 @@ def _difference(
     apart, ndf = shares[0] - shares[1], max(int(kept.sum()) - 1, 0)
     statistic = float((apart[kept] ** 2 / variance[kept]).sum())
     distance = float(np.abs(np.cumsum(apart) * np.diff(edges)).sum()) / (moments[0].std or 1.0)
-    return Difference(name, moments, edges, shares, statistic, ndf, chi2(statistic, ndf) if ndf else 1.0, distance)
+    return Difference(
+        name, moments, edges, shares, statistic, ndf, chi2(statistic, ndf) if ndf else 1.0, distance
+    )
 
 
 def _edges(moments: Moments) -> Array:

@@ -17,7 +17,7 @@ from flowtuple.data.memory import MEMORY
 from flowtuple.data.schema import Bound
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import BoundViolated, Corrupt
-from flowtuple.file.damage import examine
+from flowtuple.file.damage import check_integrity
 from flowtuple.io.location import check_readable, is_url, split_tree
 from flowtuple.io.source import FORMATS, STORED, WriteOptions
 from flowtuple.runtime.atomic import make_folder
@@ -92,8 +92,13 @@ class Decompress:
         )
         if not isinstance(done, api.Decompressed):
             return {}
-        changed = {"changes": list(done.changes), "renamed": {name: list(names) for name, names in done.renamed.items()}}
-        return _left_out_facts(done.left_out) | {key: value for key, value in changed.items() if value}
+        changed = {
+            "changes": list(done.changes),
+            "renamed": {name: list(names) for name, names in done.renamed.items()},
+        }
+        return _left_out_facts(done.left_out) | {
+            key: value for key, value in changed.items() if value
+        }
 
 
 def _left_out_facts(parts: Sequence[LeftOut]) -> Facts:
@@ -118,7 +123,9 @@ class Verify:
         outside = {column.column: column.violations for column in found if column.violations}
         if outside:
             name, others = next(iter(outside)), len(outside) - 1
-            raise BoundViolated(f"{task.output}: column {name!r} and {others} others have values outside their bounds")
+            raise BoundViolated(
+                f"{task.output}: column {name!r} and {others} others have values outside their bounds"
+            )
         lacking = f"lacks {len(found.absent)} of what the original holds, {', '.join(found.absent[:3])} among it"
         return {"columns": len(found)} | ({"warnings": [lacking]} if found.absent else {})
 
@@ -164,7 +171,9 @@ class Sample:
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
         start, stop = (int(word) for word in task.source.split(":"))
-        api.sample(self.model, stop, _ready(task), seed=self.seed, tree=self.tree, workers=1, first=start)
+        api.sample(
+            self.model, stop, _ready(task), seed=self.seed, tree=self.tree, workers=1, first=start
+        )
         return {"events": stop - start}
 
 
@@ -180,7 +189,7 @@ class Examine:
         Raises:
             Corrupt: There is some.
         """
-        damage = examine(task.source)
+        damage = check_integrity(task.source)
         if damage:
             raise Corrupt(f"{task.source}: {damage[0].reason}; see flowtuple verify {task.source}")
         return {}

@@ -44,7 +44,9 @@ class Record:
     def to_line(self) -> bytes:
         """A line of JSON, with its own checksum."""
         content = asdict(self)
-        return json.dumps(content | {_CHECKSUM: _checksum(content)}, sort_keys=True).encode() + b"\n"
+        return (
+            json.dumps(content | {_CHECKSUM: _checksum(content)}, sort_keys=True).encode() + b"\n"
+        )
 
     @classmethod
     def from_line(cls, line: bytes) -> Record:
@@ -58,7 +60,9 @@ class Record:
         record = cls(**content)
         texts = (record.task, record.source, record.key, record.reason)
         numbers = (record.nbytes, record.written)
-        if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
+        if not all(isinstance(text, str) for text in texts) or not all(
+            type(number) is int for number in numbers
+        ):
             raise TypeError("a field of another type")
         if not isinstance(record.facts, dict) or known not in (None, _checksum(content)):
             raise ValueError("another checksum")
@@ -81,13 +85,17 @@ def opened(folder: Path, job: str) -> Iterator[Manifest]:
     try:
         stream = open(path, "ab")  # noqa: SIM115 (closed below)
     except OSError as error:
-        raise InvalidArgument(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+        raise InvalidArgument(
+            f"{path}: cannot be written ({error.strerror}); choose another folder"
+        ) from None
     with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             hint = "wait for it, or choose another folder"
-            raise InvalidArgument(f"{folder}: another flowtuple does the same here; {hint}") from None
+            raise InvalidArgument(
+                f"{folder}: another flowtuple does the same here; {hint}"
+            ) from None
         yield Manifest(folder, job)
 
 
@@ -115,7 +123,10 @@ class Manifest:
         record = self.records.get(task)
         if record is None or record.reason or record.key != key:
             return False
-        return output.is_file() and (output.stat().st_size, output.stat().st_mtime_ns) == (record.nbytes, record.written)
+        return output.is_file() and (output.stat().st_size, output.stat().st_mtime_ns) == (
+            record.nbytes,
+            record.written,
+        )
 
     def add(self, record: Record) -> None:
         """Write a record down."""
@@ -131,7 +142,9 @@ class Manifest:
         try:
             content = self.path.read_bytes()
         except OSError as error:
-            raise InvalidArgument(f"{self.path}: cannot be read ({error.strerror}); choose another folder") from None
+            raise InvalidArgument(
+                f"{self.path}: cannot be read ({error.strerror}); choose another folder"
+            ) from None
         whole, newline, torn = content.rpartition(b"\n")
         for number, line in enumerate(whole.splitlines(), 1):
             try:

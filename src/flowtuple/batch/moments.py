@@ -79,7 +79,9 @@ class TakeMoments:
     def __call__(self, task: Task) -> Facts:
         """By column."""
         parts = _parts(task.source, self.columns)
-        return summed({c.name: Moments.of(np.asarray(t.data[c.name])) for c in kept} for t, kept in parts)
+        return summed(
+            {c.name: Moments.of(np.asarray(t.data[c.name])) for c in kept} for t, kept in parts
+        )
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,18 @@ class TakeHistograms:
     def __call__(self, task: Task) -> Facts:
         """By column, shape (2, bins)."""
         parts = _parts(task.source, tuple(self.edges))
-        return summed({c.name: _histogram(t, c, self.edges[c.name]) for c in kept} for t, kept in parts)
+        return summed(
+            {c.name: _histogram(t, c, self.edges[c.name]) for c in kept} for t, kept in parts
+        )
 
 
 def summed(parts: Iterable[Facts]) -> Facts:
     """The sums of what parts hold by name."""
     total: Facts = {}
     for part in parts:
-        total |= {name: total[name] + value if name in total else value for name, value in part.items()}
+        total |= {
+            name: total[name] + value if name in total else value for name, value in part.items()
+        }
     return total
 
 
@@ -107,10 +113,14 @@ def _parts(source: str, columns: Sequence[str]) -> Iterator[tuple[Table, list[Co
     """Tables of a file, a range of events at a time, and the columns of numbers that are asked for."""
     tables = select(open_dataset(source), columns).tables
     if len(tables) != 1:
-        raise InvalidArgument(f"{source}: holds the trees {', '.join(tables)}; choose one, such as FILE:{next(iter(tables))}")
+        raise InvalidArgument(
+            f"{source}: holds the trees {', '.join(tables)}; choose one, such as FILE:{next(iter(tables))}"
+        )
     table = next(iter(tables.values()))
     kept = [c for c in table.columns if not (c.hidden or c.is_opaque or c.role == "id")]
-    for start, stop in list(ranges(table.num_entries, _STEP)) or [(0, 0)]:  # a file without events has columns, too
+    for start, stop in list(ranges(table.num_entries, _STEP)) or [
+        (0, 0)
+    ]:  # a file without events has columns, too
         yield table.read([c.name for c in kept], start, stop), kept
 
 
@@ -127,4 +137,6 @@ def _histogram(table: Table, column: Column, edges: Array) -> Array:
     place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, bins - 1)
     cells, entries = np.unique(event * bins + place, return_counts=True)
     counts = np.bincount(cells % bins, entries, bins)
-    return np.stack([counts, np.bincount(cells % bins, np.square(entries.astype(np.float64)), bins)])
+    return np.stack(
+        [counts, np.bincount(cells % bins, np.square(entries.astype(np.float64)), bins)]
+    )

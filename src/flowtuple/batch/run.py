@@ -43,7 +43,13 @@ class Summary:
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def run(job: Job, tasks: Iterable[Task], folder: Path, cluster: Cluster = None, progress: Progress = silent) -> Summary:
+def run(
+    job: Job,
+    tasks: Iterable[Task],
+    folder: Path,
+    cluster: Cluster = None,
+    progress: Progress = silent,
+) -> Summary:
     """Do a job for each task that is not yet done, and keep a manifest in the folder.
 
     Args:
@@ -60,17 +66,30 @@ def run(job: Job, tasks: Iterable[Task], folder: Path, cluster: Cluster = None, 
     keys = {task.name: key_of(fixed, task) for task in todo}
     failed: dict[str, str] = {}
     with opened(folder, type(job).__name__.lower()) as manifest:
-        done = {t.name for t in todo if job.writes and manifest.is_done(t.name, keys[t.name], Path(t.output))}
+        done = {
+            t.name
+            for t in todo
+            if job.writes and manifest.is_done(t.name, keys[t.name], Path(t.output))
+        }
         waiting = [task for task in todo if task.name not in done]
-        with _cleared(waiting, manifest, cluster), connected(cluster if waiting else None) as client:
+        with (
+            _cleared(waiting, manifest, cluster),
+            connected(cluster if waiting else None) as client,
+        ):
             progress("files", 0.0, "" if client is None else f"dashboard {client.dashboard_link}")
             for number, (task, facts, found) in enumerate(outcomes(job, waiting, client), 1):
                 record = _record(task, keys[task.name], facts, found, job.writes)
                 manifest.add(record)
                 if record.reason:
                     failed[task.name] = record.reason
-                progress("files", number / len(waiting), f"{number} of {len(waiting)}, {len(failed)} failed")
-        facts_of = {task.name: manifest.records[task.name].facts for task in todo if task.name not in failed}
+                progress(
+                    "files",
+                    number / len(waiting),
+                    f"{number} of {len(waiting)}, {len(failed)} failed",
+                )
+        facts_of = {
+            task.name: manifest.records[task.name].facts for task in todo if task.name not in failed
+        }
     return Summary(len(todo) - len(failed), len(done), failed, facts_of)
 
 
@@ -93,8 +112,15 @@ def _record(task: Task, key: str, facts: Facts, reason: str, writes: bool) -> Re
     if reason or not writes:
         return Record(task.name, task.source, key, reason, facts=facts)
     if not output.exists():
-        return Record(task.name, task.source, key, f"{output}: is not there; name a folder that all workers see")
-    return Record(task.name, task.source, key, "", output.stat().st_size, output.stat().st_mtime_ns, facts)
+        return Record(
+            task.name,
+            task.source,
+            key,
+            f"{output}: is not there; name a folder that all workers see",
+        )
+    return Record(
+        task.name, task.source, key, "", output.stat().st_size, output.stat().st_mtime_ns, facts
+    )
 
 
 def outcomes(job: Job, tasks: Iterable[Task], client: Client | None) -> Iterator[Outcome]:

@@ -55,10 +55,16 @@ def plan(sources: Iterable[str], folder: Path, suffix: str) -> list[Task]:
         source, output = path if tree is None else f"{path}:{tree}", str(folder / name)
         if name in tasks:
             other = tasks[name].source
-            what = "is named twice" if other == source else f"and {other} would both become {name}; give them different names"
+            what = (
+                "is named twice"
+                if other == source
+                else f"and {other} would both become {name}; give them different names"
+            )
             raise InvalidArgument(f"{source}: {what}")
         if suffix and os.path.realpath(output) in read:
-            raise InvalidArgument(f"{output}: would replace an input; choose another folder with --output")
+            raise InvalidArgument(
+                f"{output}: would replace an input; choose another folder with --output"
+            )
         tasks[name] = Task(name, source, output)
     return list(tasks.values())
 
@@ -71,7 +77,9 @@ def parts(events: int, size: int, folder: Path, suffix: str) -> list[Task]:
         [('0.root', '0:100'), ('1.root', '100:200'), ('2.root', '200:250')]
     """
     folder = Path(_absolute(folder))
-    names = [(f"{k}{suffix}", f"{start}:{stop}") for k, (start, stop) in enumerate(ranges(events, size))]
+    names = [
+        (f"{k}{suffix}", f"{start}:{stop}") for k, (start, stop) in enumerate(ranges(events, size))
+    ]
     return [Task(name, source, str(folder / name)) for name, source in names]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.benchmark.codecs.rival import Layout, Rival, may_move
+from flowtuple.benchmark.codecs.rival import Rival, TableLayout, may_move
 from flowtuple.benchmark.inputs import read_layouts, read_tables
 from flowtuple.benchmark.memory import peak_meter
 from flowtuple.benchmark.registry import codec
@@ -54,31 +54,48 @@ def perform(task: Mapping[str, Any]) -> dict[str, Any]:
         _say({"progress": [stage, share, detail]})
 
     model = Path(task["model"]) if task["model"] else None
-    rival = codec(task["codec"], Settings(task["effort"], task["threads"], task["unit"], model, progress))
-    layouts, inputs, path = read_layouts(Path(task["layouts"])), Path(task["inputs"]), Path(task["path"])
+    rival = codec(
+        task["codec"], Settings(task["effort"], task["threads"], task["unit"], model, progress)
+    )
+    layouts, inputs, path = (
+        read_layouts(Path(task["layouts"])),
+        Path(task["inputs"]),
+        Path(task["path"]),
+    )
     rival.load()
     if task["operation"] == "encode":
         return _encode(rival, read_tables(layouts, inputs), layouts, path)
     return _decode(rival, layouts, inputs, path)
 
 
-def _encode(rival: Rival, tables: Sequence[Table], layouts: Sequence[Layout], path: Path) -> dict[str, Any]:
+def _encode(
+    rival: Rival, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path
+) -> dict[str, Any]:
     peak, start = peak_meter(), time.perf_counter()
     rival.encode(tables, layouts, path)
     return {"seconds": time.perf_counter() - start, "peak_bytes": peak()}
 
 
-def _decode(rival: Rival, layouts: Sequence[Layout], inputs: Path, path: Path) -> dict[str, Any]:
+def _decode(
+    rival: Rival, layouts: Sequence[TableLayout], inputs: Path, path: Path
+) -> dict[str, Any]:
     peak, start = peak_meter(), time.perf_counter()
     decoded = rival.decode(path, layouts)
     found = {"seconds": time.perf_counter() - start, "peak_bytes": peak()}
     originals = read_tables(layouts, inputs)
     violations, worst = compare(originals, decoded, layouts)
     mean, largest = errors_over_std(originals, decoded)
-    return found | {"violations": violations, "worst": worst, "mean_error": mean, "largest_error": largest}
+    return found | {
+        "violations": violations,
+        "worst": worst,
+        "mean_error": mean,
+        "largest_error": largest,
+    }
 
 
-def compare(originals: Sequence[Table], decoded: Sequence[Table], layouts: Sequence[Layout]) -> tuple[int, float | None]:
+def compare(
+    originals: Sequence[Table], decoded: Sequence[Table], layouts: Sequence[TableLayout]
+) -> tuple[int, float | None]:
     """Values outside their bound, and the largest |x' - x| / allowed of the finite ones.
 
     A value that may not move counts 0 where it did not; where it did there is no such number, and the result is `None`.
@@ -91,7 +108,9 @@ def compare(originals: Sequence[Table], decoded: Sequence[Table], layouts: Seque
         for column in layout.columns:
             x, y, bound = before.data[column.name], after.data[column.name], layout.bound(column)
             if x.shape != y.shape or x.dtype != y.dtype:
-                raise ValueError(f"column {column.name!r} came back as {y.dtype}{y.shape}, not {x.dtype}{x.shape}")
+                raise ValueError(
+                    f"column {column.name!r} came back as {y.dtype}{y.shape}, not {x.dtype}{x.shape}"
+                )
             violations += int(np.count_nonzero(~bound.holds(x, y)))
             worst = max(worst, _largest_share(x, y, bound))
     return violations, worst if np.isfinite(worst) else None
@@ -114,7 +133,10 @@ def errors_over_std(originals: Sequence[Table], decoded: Sequence[Table]) -> tup
     largest = 0.0
     for before, after in zip(originals, decoded, strict=True):
         for column in filter(may_move, before.columns):
-            x, y = before.data[column.name].astype(np.float64), after.data[column.name].astype(np.float64)
+            x, y = (
+                before.data[column.name].astype(np.float64),
+                after.data[column.name].astype(np.float64),
+            )
             finite = np.isfinite(x)
             std = float(x[finite].std()) if finite.any() else 0.0
             if std > 0:
@@ -130,7 +152,9 @@ def _largest_share(x: Array, y: Array, bound: Bound) -> float:
         return float(np.inf if moved.any() else 0.0)
     x, y = x[moved].astype(np.float64), y[moved].astype(np.float64)
     with np.errstate(divide="ignore", over="ignore"):
-        shares = np.nan_to_num(np.abs(y - x) / bound.largest_difference(x), nan=np.inf, posinf=np.inf)
+        shares = np.nan_to_num(
+            np.abs(y - x) / bound.largest_difference(x), nan=np.inf, posinf=np.inf
+        )
     return float(shares.max())
 
 

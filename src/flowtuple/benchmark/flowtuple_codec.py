@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowtuple.benchmark.codecs.rival import Layout, Promise
+from flowtuple.benchmark.codecs.rival import Promise, TableLayout
 from flowtuple.codec import coder
 from flowtuple.codec.frequencies import intervals
 from flowtuple.data.table import Dataset, Table, read_all
@@ -17,11 +17,11 @@ from flowtuple.file.file import File
 from flowtuple.file.provenance import provenance
 from flowtuple.file.writer import create
 from flowtuple.lattice.bins import Bins
-from flowtuple.lattice.context import Context, Parent, Rows
+from flowtuple.lattice.context import Context, Parent, RowSet
 from flowtuple.lattice.network import probe
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import prepare, prepare_with_model
+from flowtuple.training.lattices import prepare_with_model, resolve_tables
 from flowtuple.training.write_events import write_events
 
 NAME = "flowtuple"
@@ -51,31 +51,45 @@ class Flowtuple:
         """Import the trainer and run the compiled kernels once, which loads them or, the first time, compiles them."""
         if self.model is None:
             importlib.import_module("flowtuple.training.train")
-            importlib.import_module("torch._dynamo")  # which the first optimiser of a process imports
+            importlib.import_module(
+                "torch._dynamo"
+            )  # which the first optimiser of a process imports
         probe()
         logits, bins = np.zeros((4, 2), np.int16), Bins(np.array([0]), np.array([7]))
         symbols, levels = bins.symbol(np.arange(4)), bins.level(np.arange(4))
-        coded = coder.encode(np.arange(4), symbols, *intervals(logits, symbols), bins.starts, bins.spans)
+        coded = coder.encode(
+            np.arange(4), symbols, *intervals(logits, symbols), bins.starts, bins.spans
+        )
         coder.Decoder(coded).take(logits, bins.starts, bins.spans)
-        context = Context(lambda key: Rows(np.array([4])), {"x": "#n"}, {"x": levels})
+        context = Context(lambda key: RowSet(np.array([4])), {"x": "#n"}, {"x": levels})
         context.gather([Parent("previous", "x")], "#n", slice(0, 4))
 
-    def encode(self, tables: Sequence[Table], layouts: Sequence[Layout], path: Path) -> None:
+    def encode(self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path) -> None:
         """One file, every value checked against its bound before it is written."""
-        tolerance = {f"{layout.name}/{column}": bound for layout in layouts for column, bound in layout.bounds.items()}
+        tolerance = {
+            f"{layout.name}/{column}": bound
+            for layout in layouts
+            for column, bound in layout.bounds.items()
+        }
         dataset = Dataset("bench", {table.name: table for table in tables})
         with create(path) as writer:
             if self.model is None:
                 prepared = with_flows(
-                    prepare(dataset, tolerance, self.progress), self.effort, 0, self.progress, workers=self.threads
+                    resolve_tables(dataset, tolerance, self.progress),
+                    self.effort,
+                    0,
+                    self.progress,
+                    workers=self.threads,
                 )
             else:
                 with File(self.model) as trained:
                     prepared = prepare_with_model(dataset, trained, tolerance, self.progress)
             origin = provenance(self.effort, 0, {})
-            write_events(writer, prepared, dataset, origin, workers=self.threads, progress=self.progress)
+            write_events(
+                writer, prepared, dataset, origin, workers=self.threads, progress=self.progress
+            )
 
-    def decode(self, path: Path, layouts: Sequence[Layout]) -> list[Table]:
+    def decode(self, path: Path, layouts: Sequence[TableLayout]) -> list[Table]:
         """Every event of every table."""
         with File(path, self.threads) as file:
             return [read_all(file.tables[layout.name]) for layout in layouts]

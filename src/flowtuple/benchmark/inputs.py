@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from flowtuple.benchmark.codecs.rival import Layout
-from flowtuple.data.schema import Bound, Column, asked_bounds
-from flowtuple.data.selection import naming
+from flowtuple.benchmark.codecs.rival import TableLayout
+from flowtuple.data.schema import Bound, Column, requested_bounds
+from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, Table, read_all
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.lattice import resolve_std
@@ -28,12 +28,22 @@ def numeric_tables(dataset: Dataset) -> tuple[list[Table], list[str]]:
     tables, notes = [], [f"{name} is left out: it is no table" for name in dataset.carried]
     for name, source in dataset.tables.items():
         columns = tuple(c for c in source.columns if not c.is_opaque)
-        notes += [f"{name}/{c.name} is left out: it holds no plain numbers" for c in source.columns if c.is_opaque]
+        notes += [
+            f"{name}/{c.name} is left out: it holds no plain numbers"
+            for c in source.columns
+            if c.is_opaque
+        ]
         if columns:
             table = read_all(source, [c.name for c in columns])
-            tables.append(Table(name, columns, table.num_entries, {c.name: table.data[c.name] for c in columns}))
+            tables.append(
+                Table(
+                    name, columns, table.num_entries, {c.name: table.data[c.name] for c in columns}
+                )
+            )
     if not any(c for table in tables for c in table.columns if table.data[c.name].size):
-        raise InvalidArgument(f"{dataset.description}: holds no numbers to compare codecs on; name a file with events")
+        raise InvalidArgument(
+            f"{dataset.description}: holds no numbers to compare codecs on; name a file with events"
+        )
     return tables, notes
 
 
@@ -47,19 +57,22 @@ def layouts(
     statistics: Mapping[str, Mapping[str, Statistics]],
     tolerance: Mapping[str, str | Bound],
     description: str,
-) -> list[Layout]:
+) -> list[TableLayout]:
     """What codecs are told of each table: its schema, and every bound resolved as `compress` resolves it.
 
     Raises:
         InvalidArgument: A pattern matches nothing, or a bound is impossible for a column named in full.
     """
-    with naming(description):
-        asked = asked_bounds({table.name: table.columns for table in tables}, tolerance)
+    with prefix_errors(description):
+        asked = requested_bounds({table.name: table.columns for table in tables}, tolerance)
     found = []
     for table in tables:
-        resolved = {c: resolve_std(bound, statistics[table.name][c]) for c, bound in asked[table.name].items()}
+        resolved = {
+            c: resolve_std(bound, statistics[table.name][c])
+            for c, bound in asked[table.name].items()
+        }
         bounds = {c: bound for c, bound in resolved.items() if bound.kind != "lossless"}
-        found.append(Layout(table.name, table.columns, table.num_entries, bounds))
+        found.append(TableLayout(table.name, table.columns, table.num_entries, bounds))
     return found
 
 
@@ -67,23 +80,30 @@ def write_tables(tables: Sequence[Table], folder: Path) -> None:
     """One npy file a column, uncompressed, so that reading it back takes no more memory than it holds."""
     for t, table in enumerate(tables):
         for c, column in enumerate(table.columns):
-            np.save(folder / f"t{t}c{c}.npy", np.ascontiguousarray(table.data[column.name]), allow_pickle=False)
+            np.save(
+                folder / f"t{t}c{c}.npy",
+                np.ascontiguousarray(table.data[column.name]),
+                allow_pickle=False,
+            )
 
 
-def read_tables(found: Sequence[Layout], folder: Path) -> list[Table]:
+def read_tables(found: Sequence[TableLayout], folder: Path) -> list[Table]:
     """The tables that `write_tables` wrote."""
     return [
         Table(
             layout.name,
             layout.columns,
             layout.num_entries,
-            {column.name: np.load(folder / f"t{t}c{c}.npy", allow_pickle=False) for c, column in enumerate(layout.columns)},
+            {
+                column.name: np.load(folder / f"t{t}c{c}.npy", allow_pickle=False)
+                for c, column in enumerate(layout.columns)
+            },
         )
         for t, layout in enumerate(found)
     ]
 
 
-def write_layouts(found: Sequence[Layout], path: Path) -> None:
+def write_layouts(found: Sequence[TableLayout], path: Path) -> None:
     """Layouts as JSON."""
     content = [
         {
@@ -97,10 +117,10 @@ def write_layouts(found: Sequence[Layout], path: Path) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-def read_layouts(path: Path) -> list[Layout]:
+def read_layouts(path: Path) -> list[TableLayout]:
     """The inverse of `write_layouts`."""
     return [
-        Layout(
+        TableLayout(
             entry["name"],
             tuple(Column.from_json(c) for c in entry["columns"]),
             entry["events"],

@@ -43,7 +43,8 @@ def write_bench(bench: Bench, folder: Path) -> None:
         MissingExtra: The extra 'plots' is not installed.
     """
     bits = {
-        codec: [_bits(bench, codec, bound) for bound in bench.bounds] for codec in dict.fromkeys(r.codec for r in bench.rows)
+        codec: [_bits(bench, codec, bound) for bound in bench.bounds]
+        for codec in dict.fromkeys(r.codec for r in bench.rows)
     }
     image = rate_distortion_png(bench.bounds, bits, Path(bench.source).name)
     contents = {
@@ -57,7 +58,9 @@ def write_bench(bench: Bench, folder: Path) -> None:
 
 
 def _bits(bench: Bench, codec: str, bound: str) -> float | None:
-    return next((row.bits_per_value for row in bench.at(bound) if row.codec == codec and row.holds), None)
+    return next(
+        (row.bits_per_value for row in bench.at(bound) if row.codec == codec and row.holds), None
+    )
 
 
 def cells(bench: Bench, row: Measurement) -> list[str]:
@@ -72,7 +75,10 @@ def cells(bench: Bench, row: Measurement) -> list[str]:
         f"{ratio:.4f}" if (ratio := bench.ratio(row)) else "",
         format_number(row.worst) if row.worst is not None else "unbounded",
         _outside(row),
-        *(format_number(error) if error is not None else "" for error in (row.mean_error, row.largest_error)),
+        *(
+            format_number(error) if error is not None else ""
+            for error in (row.mean_error, row.largest_error)
+        ),
         format_number(row.mb_per_s_in),
         format_number(row.mb_per_s_out),
         *(format_number((peak or 0) / 1e6) for peak in (row.peak_bytes_in, row.peak_bytes_out)),
@@ -90,7 +96,14 @@ def cells_with_model(row: Measurement) -> list[str] | None:
     """A second row for a codec that trains: how fast it is once it has its model."""
     if row.trained_mb_per_s_in is None:
         return None
-    return [f"{row.codec}, model at hand", *[""] * 8, format_number(row.trained_mb_per_s_in), "", "", ""]
+    return [
+        f"{row.codec}, model at hand",
+        *[""] * 8,
+        format_number(row.trained_mb_per_s_in),
+        "",
+        "",
+        "",
+    ]
 
 
 def markdown(bench: Bench) -> str:
@@ -110,7 +123,9 @@ def _lines(bench: Bench) -> Iterator[str]:
     yield _LEGEND
     yield ""
     yield from (f"- {note}" for note in bench.notes)
-    yield from (f"- {row.codec} failed at {row.bound}: {row.failed}" for row in bench.rows if row.failed)
+    yield from (
+        f"- {row.codec} failed at {row.bound}: {row.failed}" for row in bench.rows if row.failed
+    )
     yield from _machine(bench)
 
 
@@ -120,7 +135,9 @@ def _table(bench: Bench, bound: str) -> Iterator[str]:
     for row in bench.at(bound):
         texts = cells(bench, row)
         best = row.codec == bench.best(bound)
-        yield _row([f"**{text}**" if best and text and k < 5 else text for k, text in enumerate(texts)])
+        yield _row(
+            [f"**{text}**" if best and text and k < 5 else text for k, text in enumerate(texts)]
+        )
         if trained := cells_with_model(row):
             yield _row(trained)
 
@@ -132,7 +149,11 @@ def _row(texts: Sequence[str]) -> str:
 def _machine(bench: Bench) -> Iterator[str]:
     machine = bench.machine
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    memory = f"{machine['memory_bytes'] / 2**30:.3g} GiB" if machine["memory_bytes"] else "memory unknown"
+    memory = (
+        f"{machine['memory_bytes'] / 2**30:.3g} GiB"
+        if machine["memory_bytes"]
+        else "memory unknown"
+    )
     threads = f"{bench.threads} thread{'' if bench.threads == 1 else 's'} a codec"
     yield f"- Made on {machine['date']}: {machine['processor']}, {machine['cores']} cores, {memory}, {machine['system']};"
     yield f"  Python {machine['python']}, {versions}; effort {bench.effort}, {threads}."

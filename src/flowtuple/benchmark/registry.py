@@ -27,7 +27,10 @@ def codec(name: str, settings: Settings = _DEFAULT) -> Rival:
     """
     codecs: dict[str, Rival] = {rival.name: rival for rival in RIVALS}
     codecs[NAME] = Flowtuple(settings.effort, settings.threads, settings.model, settings.progress)
-    codecs |= {rival.name: replace(rival, method=rival.method.in_unit(settings.unit)) for rival in REFERENCES}
+    codecs |= {
+        rival.name: replace(rival, method=rival.method.in_unit(settings.unit))
+        for rival in REFERENCES
+    }
     if name not in codecs:
         raise InvalidArgument(f"no codec {name!r}; {nearest(name, codecs, limit=len(codecs))}")
     return codecs[name]
@@ -46,13 +49,19 @@ def choose(names: Sequence[str] | None) -> tuple[list[str], list[str]]:
     """
     if names is None:
         everyone = [*RIVALS, codec(NAME)]
-        notes = [f"{rival.name} is left out: {_missing(rival)}" for rival in everyone if not is_available(rival)]
+        notes = [
+            f"{rival.name} is left out: {_missing(rival)}"
+            for rival in everyone
+            if not is_available(rival)
+        ]
         return [rival.name for rival in everyone if is_available(rival)], notes
     for rival in map(codec, names):
         if not is_available(rival):
             raise _missing(rival)
     if not names:
-        raise InvalidArgument(f"no codec is named; {nearest('', [*(r.name for r in RIVALS), NAME], limit=20)}")
+        raise InvalidArgument(
+            f"no codec is named; {nearest('', [*(r.name for r in RIVALS), NAME], limit=20)}"
+        )
     return list(dict.fromkeys(names)), []
 
 

@@ -111,13 +111,24 @@ class Bench:
 
     def best(self, bound: str) -> str | None:
         """The codec with the fewest bytes of those that keep the bound."""
-        return min((row for row in self.at(bound) if row.holds), key=lambda row: row.bytes, default=_NOBODY).codec or None
+        return (
+            min(
+                (row for row in self.at(bound) if row.holds),
+                key=lambda row: row.bytes,
+                default=_NOBODY,
+            ).codec
+            or None
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text; `ratio_to_quantise_pcodec`, `holds` and `best` stand with each row."""
         rows = [
             asdict(row)
-            | {"ratio_to_quantise_pcodec": self.ratio(row), "holds": row.holds, "best": row.codec == self.best(row.bound)}
+            | {
+                "ratio_to_quantise_pcodec": self.ratio(row),
+                "holds": row.holds,
+                "best": row.codec == self.best(row.bound),
+            }
             for row in self.rows
         ]
         head = {name: getattr(self, name) for name in self.__dataclass_fields__}

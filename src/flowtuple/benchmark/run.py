@@ -24,7 +24,13 @@ from flowtuple.data.table import Dataset
 from flowtuple.runtime.progress import Progress
 
 _SHARE_OF_TRAINED = 20  # how much longer than a rival's a training takes, for the time left
-POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLOSC_NTHREADS")
+POOLS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "BLOSC_NTHREADS",
+)
 
 Points = Mapping[str, Mapping[str, "str | Bound"]]
 """For each bound, as it is shown, the tolerance that stands for it."""
@@ -52,7 +58,9 @@ class _Run:
         return self.settings.progress
 
 
-def run(dataset: Dataset, points: Points, codecs: Sequence[str], settings: Settings, command: str) -> Bench:
+def run(
+    dataset: Dataset, points: Points, codecs: Sequence[str], settings: Settings, command: str
+) -> Bench:
     """Measure codecs on all tables of a data set.
 
     Args:
@@ -67,7 +75,10 @@ def run(dataset: Dataset, points: Points, codecs: Sequence[str], settings: Setti
     """
     tables, notes = numeric_tables(dataset)
     statistics = surveys(tables, settings.progress)
-    found = {bound: layouts(tables, statistics, tolerance, dataset.description) for bound, tolerance in points.items()}
+    found = {
+        bound: layouts(tables, statistics, tolerance, dataset.description)
+        for bound, tolerance in points.items()
+    }
     values = sum(int(t.data[c.name].size) for t in tables for c in t.columns)
     with tempfile.TemporaryDirectory(prefix="flowtuple-bench-") as name:
         shared = _Run(Path(name), settings, raw_bytes(tables), values)
@@ -106,7 +117,9 @@ def _measure_all(shared: _Run, bounds: Sequence[str], codecs: Sequence[str]) -> 
                 rows.append(replace(lossless[name], bound=bound))
             elif codec(name).promise == "none":
                 path = shared.folder / f"{name}{codec(name).suffix}"
-                row = replace(encoded.get(name) or _encoded(shared, name, bound, described, path), bound=bound)
+                row = replace(
+                    encoded.get(name) or _encoded(shared, name, bound, described, path), bound=bound
+                )
                 encoded[name] = row
                 rows.append(_decoded(shared, row, described, path))
             else:
@@ -159,7 +172,9 @@ def _decoded(shared: _Run, row: Measurement, described: Path, path: Path) -> Mea
     if row.failed:
         return row
     try:
-        done = _child(shared, _task(row.codec, described, path) | {"operation": "decode"}, row.bound)
+        done = _child(
+            shared, _task(row.codec, described, path) | {"operation": "decode"}, row.bound
+        )
     except ChildFailed as error:
         return Measurement(row.codec, row.promise, row.bound, failed=str(error))
     return replace(
@@ -181,7 +196,9 @@ def _task(name: str, described: Path, path: Path) -> dict[str, Any]:
 def _seconds_with_model(shared: _Run, task: dict[str, Any], bound: str) -> float:
     """Encoding once more with the model of the file just written."""
     again = Path(task["path"]).with_name("again.ftup")
-    encoded = _child(shared, {**task, "operation": "encode", "model": task["path"], "path": str(again)}, bound)
+    encoded = _child(
+        shared, {**task, "operation": "encode", "model": task["path"], "path": str(again)}, bound
+    )
     again.unlink(missing_ok=True)
     return float(encoded["seconds"])
 
@@ -196,12 +213,19 @@ class ChildFailed(Exception):
 
 def _child(shared: _Run, task: dict[str, Any], bound: str) -> dict[str, Any]:
     settings = shared.settings
-    whole = task | {"inputs": str(shared.folder), "effort": settings.effort, "threads": settings.threads, "unit": settings.unit}
+    whole = task | {
+        "inputs": str(shared.folder),
+        "effort": settings.effort,
+        "threads": settings.threads,
+        "unit": settings.unit,
+    }
     environment = os.environ | dict.fromkeys(POOLS, str(settings.threads))
     command = [sys.executable, "-m", "flowtuple.benchmark.child", json.dumps(whole)]
     with (
         tempfile.TemporaryFile("w+") as complaints,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, text=True, env=environment) as process,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=complaints, text=True, env=environment
+        ) as process,
     ):
         try:
             for line in process.stdout or ():

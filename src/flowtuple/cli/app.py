@@ -35,7 +35,9 @@ def main() -> None:
         except FlowtupleError as error:
             if isinstance(error, Refused) and "--json" in sys.argv[1:]:
                 parts = [{"name": name, "reason": reason} for name, reason in error.parts.items()]
-                sys.stdout.write(json.dumps({"error": str(error), "refused": parts}, indent=1) + "\n")
+                sys.stdout.write(
+                    json.dumps({"error": str(error), "refused": parts}, indent=1) + "\n"
+                )
             sys.stderr.write(f"flowtuple: {error}\n")
             sys.exit(2)
         except MemoryError:
@@ -47,7 +49,9 @@ def main() -> None:
             if not is_full(error):
                 raise
             where = error.filename or "an output"
-            sys.stderr.write(f"flowtuple: {where}: cannot be written ({error.strerror}); make room or choose another disk\n")
+            sys.stderr.write(
+                f"flowtuple: {where}: cannot be written ({error.strerror}); make room or choose another disk\n"
+            )
             sys.exit(2)
 
 

@@ -53,14 +53,19 @@ class RootContainer(StrEnum):
     rntuple = "rntuple"
 
 
-Container = Annotated[RootContainer | None, typer.Option("--as", help="Of ROOT output. Default: the kind that the input had.")]
+Container = Annotated[
+    RootContainer | None,
+    typer.Option("--as", help="Of ROOT output. Default: the kind that the input had."),
+]
 
 
 @app.command()
 def compress(
     context: typer.Context,
     source: Inputs,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")
+    ],
     tolerance: Tolerances = [],  # noqa: B006 (typer reads it once)
     bounds: BoundsFile = None,
     columns: Columns = [],  # noqa: B006
@@ -71,9 +76,14 @@ def compress(
     drop: Drop = False,
     effort: EffortOption = "default",
     given: GivenColumns = [],  # noqa: B006
-    model: Annotated[Path | None, typer.Option("--model", metavar="M.flow", help="Use and embed this model.")] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="M.flow", help="Use and embed this model.")
+    ] = None,
     refer: Annotated[
-        bool, typer.Option("--model-ref", help="Keep only the hash of --model; readers then need it, too.")
+        bool,
+        typer.Option(
+            "--model-ref", help="Keep only the hash of --model; readers then need it, too."
+        ),
     ] = False,
     seed: Seed = 0,
     checkpoint: CheckpointFolder = None,
@@ -91,12 +101,28 @@ def compress(
     from flowtuple import api
 
     if dask is not None:
-        taken = ("tolerance", "bounds", "columns", "exclude", "role", "names", "drop", "preset", "refer", "memory", "as_json")
+        taken = (
+            "tolerance",
+            "bounds",
+            "columns",
+            "exclude",
+            "role",
+            "names",
+            "drop",
+            "preset",
+            "refer",
+            "memory",
+            "as_json",
+        )
         goes_with_dask(context, "output", "model", *taken)
         if model is None:
-            raise InvalidArgument("--dask: name the model that the files share with --model; flowtuple train makes one of them")
+            raise InvalidArgument(
+                "--dask: name the model that the files share with --model; flowtuple train makes one of them"
+            )
         chosen = make_selection(columns, exclude, role, names, drop, preset)
-        job = jobs.Compress(str(model), read_tolerance(tolerance, bounds), chosen, refer, read_memory(memory))
+        job = jobs.Compress(
+            str(model), read_tolerance(tolerance, bounds), chosen, refer, read_memory(memory)
+        )
         run_each(job, plan(source, output, ".ftup"), output, dask, as_json)
         return
     with shown_progress() as progress:
@@ -128,11 +154,22 @@ def compress(
 def decompress(
     context: typer.Context,
     path: Annotated[str, typer.Argument(metavar="IN.ftup[:TREE]", help="A flowtuple file or URL.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz].")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz]."
+        ),
+    ],
     columns: Columns = [],  # noqa: B006
-    entries: Annotated[str, typer.Option("--entries", metavar="A:B", help="Events A to B, B left out.")] = "",
-    compression: Annotated[str | None, typer.Option("--compression", metavar="NAME:LEVEL", help="Of ROOT output.")] = None,
-    basket: Annotated[int, typer.Option("--basket", min=1, help="Events per basket or row group.")] = 16384,
+    entries: Annotated[
+        str, typer.Option("--entries", metavar="A:B", help="Events A to B, B left out.")
+    ] = "",
+    compression: Annotated[
+        str | None, typer.Option("--compression", metavar="NAME:LEVEL", help="Of ROOT output.")
+    ] = None,
+    basket: Annotated[
+        int, typer.Option("--basket", min=1, help="Events per basket or row group.")
+    ] = 16384,
     drop: Drop = False,
     given: GivenFile = [],  # noqa: B006
     model: ModelFile = None,
@@ -151,11 +188,26 @@ def decompress(
     from flowtuple import api
     from flowtuple.io.source import WriteOptions
 
-    options = WriteOptions(compression, basket, drop, None if container is None else container.value)
+    options = WriteOptions(
+        compression, basket, drop, None if container is None else container.value
+    )
     if dask is not None:
-        goes_with_dask(context, "output", "columns", "compression", "basket", "drop", "model", "memory", "container", "as_json")
+        goes_with_dask(
+            context,
+            "output",
+            "columns",
+            "compression",
+            "basket",
+            "drop",
+            "model",
+            "memory",
+            "container",
+            "as_json",
+        )
         folder, suffix = folder_and_suffix(output, ".root")
-        job = jobs.Decompress(tuple(columns), None if model is None else str(model), read_memory(memory), options)
+        job = jobs.Decompress(
+            tuple(columns), None if model is None else str(model), read_memory(memory), options
+        )
         run_each(job, plan([path], folder, suffix), folder, dask, as_json)
         return
     result = api.decompress(
@@ -183,7 +235,9 @@ def decompress(
 @app.command()
 def recompress(
     path: Compressed,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")
+    ],
     tolerance: Tolerances = [],  # noqa: B006
     bounds: BoundsFile = None,
     effort: EffortOption = "default",

@@ -19,8 +19,16 @@ from flowtuple.cli.terminal import show_facts, shown_progress, warn
 from flowtuple.errors import InvalidArgument
 
 Model = Annotated[str, typer.Argument(metavar="M.flow", help="A model, or a compressed file.")]
-Tree = Annotated[str | None, typer.Option("--tree", metavar="NAME", help="Table of the model, where it has several.")]
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz].")]
+Tree = Annotated[
+    str | None,
+    typer.Option("--tree", metavar="NAME", help="Table of the model, where it has several."),
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz]."
+    ),
+]
 
 
 @app.command()
@@ -28,14 +36,21 @@ def sample(
     context: typer.Context,
     model: Model,
     output: Output,
-    number: Annotated[int | None, typer.Option("--number", "-n", min=0, help="Events; with --given all of these.")] = None,
+    number: Annotated[
+        int | None, typer.Option("--number", "-n", min=0, help="Events; with --given all of these.")
+    ] = None,
     seed: Seed = 0,
-    given: Annotated[list[str], typer.Option("--given", metavar="FILE", help="Has columns to draw the others from.")] = [],  # noqa: B006
+    given: Annotated[
+        list[str],
+        typer.Option("--given", metavar="FILE", help="Has columns to draw the others from."),
+    ] = [],  # noqa: B006
     tree: Tree = None,
     threads: Threads = None,
     drop: Drop = False,
     dask: OnDask = None,
-    per_file: Annotated[int, typer.Option("--per-file", metavar="K", min=1, help="With --dask: events of a file.")] = 100_000,
+    per_file: Annotated[
+        int, typer.Option("--per-file", metavar="K", min=1, help="With --dask: events of a file.")
+    ] = 100_000,
 ) -> None:
     """Draw whole events from a model; the same seed gives the same events.
 
@@ -51,12 +66,26 @@ def sample(
         if number is None:
             raise InvalidArgument("--dask: say how many events with --number")
         folder, suffix = folder_and_suffix(output, ".root")
-        run_each(jobs.Sample(model, check_seed(seed), tree), parts(number, per_file, folder, suffix), folder, dask)
+        run_each(
+            jobs.Sample(model, check_seed(seed), tree),
+            parts(number, per_file, folder, suffix),
+            folder,
+            dask,
+        )
         return
     begin = time.perf_counter()
     supplied = one_or_many(given) if given else None
     options = WriteOptions(drop=drop)
-    api.sample(model, number, output, seed=seed, given=supplied, tree=tree, workers=threads, options=options)
+    api.sample(
+        model,
+        number,
+        output,
+        seed=seed,
+        given=supplied,
+        tree=tree,
+        workers=threads,
+        options=options,
+    )
     sys.stdout.write(f"{output}: written in {time.perf_counter() - begin:.1f} s\n")
 
 
@@ -66,12 +95,21 @@ def simulate(
     model: Annotated[str, typer.Argument(metavar="M.flow", help="From train --target.")],
     source: Inputs,
     output: Output,
-    oversample: Annotated[int, typer.Option("--oversample", metavar="K", min=1, help="Simulate each event K times.")] = 1,
+    oversample: Annotated[
+        int, typer.Option("--oversample", metavar="K", min=1, help="Simulate each event K times.")
+    ] = 1,
     weight: Annotated[
-        str | None, typer.Option("--weight", metavar="COL", help="Divided by K; genWeight, where there is one.")
+        str | None,
+        typer.Option(
+            "--weight", metavar="COL", help="Divided by K; genWeight, where there is one."
+        ),
     ] = None,
     flag: Annotated[
-        bool, typer.Option("--flag", help="Add GenJet_outside, ..., outside: holds values that the model has not seen.")
+        bool,
+        typer.Option(
+            "--flag",
+            help="Add GenJet_outside, ..., outside: holds values that the model has not seen.",
+        ),
     ] = False,
     seed: Seed = 0,
     threads: Threads = None,
@@ -118,14 +156,29 @@ def score(
     model: Model,
     source: Inputs,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz].")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz]."
+        ),
     ] = None,
-    against: Annotated[str | None, typer.Option("--against", metavar="OTHER.flow", help="Add the likelihood ratio.")] = None,
-    by_column: Annotated[bool, typer.Option("--by-column", help="Add the bits of each column.")] = False,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="OTHER.flow", help="Add the likelihood ratio."),
+    ] = None,
+    by_column: Annotated[
+        bool, typer.Option("--by-column", help="Add the bits of each column.")
+    ] = False,
     label: Annotated[
-        str | None, typer.Option("--label", metavar="COL", help="How well the scores tell its larger values from its smallest.")
+        str | None,
+        typer.Option(
+            "--label",
+            metavar="COL",
+            help="How well the scores tell its larger values from its smallest.",
+        ),
     ] = None,
-    roc: Annotated[Path | None, typer.Option("--roc", metavar="PNG", help="With --label: the ROC curves.")] = None,
+    roc: Annotated[
+        Path | None, typer.Option("--roc", metavar="PNG", help="With --label: the ROC curves.")
+    ] = None,
     tree: Tree = None,
     dask: OnDask = None,
     as_json: Json = False,
@@ -141,17 +194,27 @@ def score(
         if output is None:
             raise InvalidArgument("--dask: say where the scores go with --output")
         folder, suffix = folder_and_suffix(output, ".parquet")
-        run_each(jobs.Score(model, against, by_column, label, tree), plan(source, folder, suffix), folder, dask, as_json)
+        run_each(
+            jobs.Score(model, against, by_column, label, tree),
+            plan(source, folder, suffix),
+            folder,
+            dask,
+            as_json,
+        )
         return
     if output is None and label is None:
-        raise InvalidArgument("say where the scores go with --output, or what they are to find with --label")
+        raise InvalidArgument(
+            "say where the scores go with --output, or what they are to find with --label"
+        )
     if roc is not None and label is None:
         raise InvalidArgument("--roc needs --label, which says what is to be found")
     if label is None:
         api.score(model, one_or_many(source), output, against=against, columns=by_column, tree=tree)
         sys.stdout.write(f"{output}\n")
         return
-    scores = api.score(model, one_or_many(source), against=against, columns=by_column, label=label, tree=tree)
+    scores = api.score(
+        model, one_or_many(source), against=against, columns=by_column, label=label, tree=tree
+    )
     found = api.separation(scores, roc)
     if output is not None:
         api.write(scores, output)

@@ -10,7 +10,7 @@ import typer
 
 from flowtuple.batch import jobs
 from flowtuple.batch.tasks import plan
-from flowtuple.benchmark.published.checking import examine_reference
+from flowtuple.benchmark.published.checking import check_reference
 from flowtuple.benchmark.published.layout import describe as describe_reference
 from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.cli.app import app
@@ -39,7 +39,7 @@ from flowtuple.cli.terminal import (
     shown_progress,
     warn_left_out,
 )
-from flowtuple.file.damage import examine
+from flowtuple.file.damage import check_integrity
 from flowtuple.file.file import File
 from flowtuple.reporting.page import format_bytes
 
@@ -48,7 +48,11 @@ from flowtuple.reporting.page import format_bytes
 def verify(
     context: typer.Context,
     files: Annotated[
-        list[str], typer.Argument(metavar="[ORIGINAL...] IN.ftup", help="The file; before it the inputs that it was made from.")
+        list[str],
+        typer.Argument(
+            metavar="[ORIGINAL...] IN.ftup",
+            help="The file; before it the inputs that it was made from.",
+        ),
     ],
     names: Names = "",
     model: ModelFile = None,
@@ -71,10 +75,10 @@ def verify(
         _verify_values(original, path, names, model, read_memory(memory), as_json)
         return
     if is_reference(path):
-        damage = examine_reference(path)
+        damage = check_reference(path)
     else:
         with shown_progress() as progress:
-            damage = examine(path, progress, read_memory(memory))
+            damage = check_integrity(path, progress, read_memory(memory))
     if as_json:
         print_json({"damage": [vars(d) for d in damage]})
     else:
@@ -84,27 +88,56 @@ def verify(
 
 
 def _verify_each(
-    context: typer.Context, original: list[str], folder: Path, model: Path | None, dask: str, as_json: bool
+    context: typer.Context,
+    original: list[str],
+    folder: Path,
+    model: Path | None,
+    dask: str,
+    as_json: bool,
 ) -> None:
     goes_with_dask(context, "model", "as_json")
     if original:
-        run_each(jobs.Verify(None if model is None else str(model)), plan(original, folder, ".ftup"), folder, dask, as_json)
+        run_each(
+            jobs.Verify(None if model is None else str(model)),
+            plan(original, folder, ".ftup"),
+            folder,
+            dask,
+            as_json,
+        )
     else:
-        run_each(jobs.Examine(), plan([str(folder / "**" / "*.ftup")], folder, ""), folder, dask, as_json)
+        run_each(
+            jobs.Examine(), plan([str(folder / "**" / "*.ftup")], folder, ""), folder, dask, as_json
+        )
 
 
-def _verify_values(original: list[str], path: str, names: str, model: Path | None, memory: int, as_json: bool) -> None:
+def _verify_values(
+    original: list[str], path: str, names: str, model: Path | None, memory: int, as_json: bool
+) -> None:
     from flowtuple import api
 
     with shown_progress() as progress:
-        found = api.verify(one_or_many(original), path, names=split_names(names), model=model, memory=memory, progress=progress)
+        found = api.verify(
+            one_or_many(original),
+            path,
+            names=split_names(names),
+            model=model,
+            memory=memory,
+            progress=progress,
+        )
     with File(path, model=model, memory=memory) as file:
         left_out = file.left_out
     violations = sum(column.violations for column in found)
     if as_json:
         columns = [column.to_json() for column in found]
         parts = [part.to_json() for part in left_out]
-        print_json({"violations": violations, "columns": columns, "absent": list(found.absent), "left_out": parts})
+        print_json(
+            {
+                "violations": violations,
+                "columns": columns,
+                "absent": list(found.absent),
+                "left_out": parts,
+            }
+        )
     else:
         show_fidelity(f"{path} against {', '.join(original)}", found)
         show_absent(found.absent)
@@ -114,7 +147,9 @@ def _verify_values(original: list[str], path: str, names: str, model: Path | Non
 
 
 @app.command()
-def info(path: Compressed, model: ModelFile = None, memory: Memory = "2GB", as_json: Json = False) -> None:
+def info(
+    path: Compressed, model: ModelFile = None, memory: Memory = "2GB", as_json: Json = False
+) -> None:
     """Show schema, bounds, sizes per column and section, model, checksums and provenance; of a .ref its method and sizes.
 
     Example: flowtuple info nano.ftup
@@ -135,7 +170,9 @@ def info(path: Compressed, model: ModelFile = None, memory: Memory = "2GB", as_j
 def report(
     original: Originals,
     path: Compressed,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html.")
+    ],
     names: Names = "",
     model: ModelFile = None,
     memory: Memory = "2GB",
@@ -161,9 +198,16 @@ def report(
 
 @app.command()
 def merge(
-    files: Annotated[list[str], typer.Argument(metavar="A.ftup B.ftup...", help="Files of one schema and model, in order.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")],
-    drop: Annotated[bool, typer.Option("--drop", help="Leave out carried objects that differ.")] = False,
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="A.ftup B.ftup...", help="Files of one schema and model, in order."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")
+    ],
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Leave out carried objects that differ.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Join files that were compressed with one model, without coding anything again.
@@ -178,7 +222,13 @@ def merge(
         left_out = merged.left_out
     warn_left_out(left_out)
     if as_json:
-        print_json({"path": str(output), "file_bytes": size, "left_out": [part.to_json() for part in left_out]})
+        print_json(
+            {
+                "path": str(output),
+                "file_bytes": size,
+                "left_out": [part.to_json() for part in left_out],
+            }
+        )
         return
     sys.stdout.write(f"{output}: {format_bytes(size)} from {len(files)} files\n")
 
@@ -188,11 +238,18 @@ def recover(
     path: Compressed,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="OUT", help="OUT.ftup: whole chunks; OUT.root and others: what decodes."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="OUT.ftup: whole chunks; OUT.root and others: what decodes.",
+        ),
     ],
     columns: Columns = [],  # noqa: B006
     given: GivenFile = [],  # noqa: B006
-    model: Annotated[Path | None, typer.Option("--model", metavar="M.flow", help="In place of a damaged model.")] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="M.flow", help="In place of a damaged model.")
+    ] = None,
     drop: Drop = False,
     as_json: Json = False,
 ) -> None:
@@ -216,8 +273,13 @@ def recover(
         )
     warn_left_out(found.left_out)
     if as_json:
-        missing, left_out = [vars(d) for d in found.missing], [part.to_json() for part in found.left_out]
-        print_json({"path": found.path, "events": found.events, "missing": missing, "left_out": left_out})
+        missing, left_out = (
+            [vars(d) for d in found.missing],
+            [part.to_json() for part in found.left_out],
+        )
+        print_json(
+            {"path": found.path, "events": found.events, "missing": missing, "left_out": left_out}
+        )
     else:
         show_damage(path, found.missing)
         for name, (saved, held) in found.events.items():

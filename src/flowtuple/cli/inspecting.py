@@ -34,7 +34,9 @@ from flowtuple.errors import InvalidArgument
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the files go.")] = Path("flowtuple-demo"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where the files go.")
+    ] = Path("flowtuple-demo"),
     effort: EffortOption = "default",
 ) -> None:
     """Train, compress, decompress, verify and report on the embedded sample of jets.
@@ -54,7 +56,9 @@ def demo(
 def inspect(
     source: Inputs,
     names: Names = "",
-    gain: Annotated[bool, typer.Option("--gain", help="Predict sizes from a short training, before a long one.")] = False,
+    gain: Annotated[
+        bool, typer.Option("--gain", help="Predict sizes from a short training, before a long one.")
+    ] = False,
     tolerance: Tolerances = [],  # noqa: B006
     bounds: BoundsFile = None,
     as_json: Json = False,
@@ -68,7 +72,9 @@ def inspect(
 
     asked = read_tolerance(tolerance, bounds)
     if asked and not gain:
-        raise InvalidArgument("--tolerance says nothing to inspect without --gain; add --gain or leave it out")
+        raise InvalidArgument(
+            "--tolerance says nothing to inspect without --gain; add --gain or leave it out"
+        )
     dataset = open_dataset(one_or_many(source), ReadOptions(names=split_names(names)))
     with shown_progress() as progress:
         found = inspect_dataset(dataset, progress)
@@ -87,17 +93,29 @@ def bench(
     source: Inputs,
     tolerance: Tolerances = [],  # noqa: B006
     bounds: BoundsFile = None,
-    scan: Annotated[str, typer.Option("--scan", metavar="BOUND,...", help="Measure at each of these bounds for '*'.")] = "",
+    scan: Annotated[
+        str,
+        typer.Option(
+            "--scan", metavar="BOUND,...", help="Measure at each of these bounds for '*'."
+        ),
+    ] = "",
     columns: Columns = [],  # noqa: B006
     exclude: Exclude = [],  # noqa: B006
     role: Roles = [],  # noqa: B006
     names: Names = "",
     drop: Drop = False,
-    codecs: Annotated[str | None, typer.Option("--codecs", metavar="A,B,...", help="Default: all with a promise.")] = None,
+    codecs: Annotated[
+        str | None, typer.Option("--codecs", metavar="A,B,...", help="Default: all with a promise.")
+    ] = None,
     effort: EffortOption = "default",
     threads: Annotated[int, typer.Option("--threads", min=1, help="That each codec may use.")] = 1,
-    unit: Annotated[str, typer.Option("--unit", help="Of energies, for reference methods: GeV or MeV.")] = "GeV",
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="For the tables and a plot.")] = None,
+    unit: Annotated[
+        str, typer.Option("--unit", help="Of energies, for reference methods: GeV or MeV.")
+    ] = "GeV",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="For the tables and a plot."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure size, error, speed and memory beside other codecs at the same bounds.
@@ -112,7 +130,9 @@ def bench(
         found = api.bench(
             one_or_many(source),
             tolerance=read_tolerance(tolerance, bounds),
-            scan=[_bound(text.strip(), f"--scan {scan!r}") for text in scan.split(",")] if scan else [],
+            scan=[_bound(text.strip(), f"--scan {scan!r}") for text in scan.split(",")]
+            if scan
+            else [],
             selection=make_selection(columns, exclude, role, names, drop),
             codecs=None if codecs is None else [name.strip() for name in codecs.split(",")],
             effort=effort,

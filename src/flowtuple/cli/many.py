@@ -12,7 +12,7 @@ from flowtuple.batch.histograms import Difference
 from flowtuple.batch.jobs import Job
 from flowtuple.batch.run import Summary, run
 from flowtuple.batch.tasks import Task
-from flowtuple.cli.options import asked_options, print_json
+from flowtuple.cli.options import explicit_options, print_json
 from flowtuple.cli.terminal import show_table, shown_progress, warn, warn_left_out
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import InvalidArgument
@@ -34,7 +34,7 @@ def goes_with_dask(context: typer.Context, *names: str) -> None:
     Raises:
         InvalidArgument: Something is, and would have been without effect.
     """
-    for name, option in asked_options(context).items():
+    for name, option in explicit_options(context).items():
         if name not in ("dask", *names):
             raise InvalidArgument(f"{option} does not go with --dask; leave out one of them")
 
@@ -44,7 +44,14 @@ def run_each(job: Job, tasks: list[Task], folder: Path, dask: str, as_json: bool
     with shown_progress() as progress:
         summary = run(job, tasks, folder, dask, progress)
     if as_json:
-        print_json({"done": summary.done, "skipped": summary.skipped, "failed": summary.failed, "facts": summary.facts})
+        print_json(
+            {
+                "done": summary.done,
+                "skipped": summary.skipped,
+                "failed": summary.failed,
+                "facts": summary.facts,
+            }
+        )
     else:
         _show(summary, folder)
     if summary.failed:
@@ -74,7 +81,9 @@ def show_differences(found: list[Difference]) -> None:
         ]
         for d in sorted(found, key=lambda d: d.p_value)
     ]
-    show_table("Histograms", ["column", "mean", "other", "std", "other", "W1/std", "chi2/ndf", "p"], rows)
+    show_table(
+        "Histograms", ["column", "mean", "other", "std", "other", "W1/std", "chi2/ndf", "p"], rows
+    )
 
 
 def _show(summary: Summary, folder: Path) -> None:
@@ -87,5 +96,7 @@ def _show(summary: Summary, folder: Path) -> None:
     for name, reason in summary.failed.items():
         sys.stderr.write(f"flowtuple: failed: {name}: {reason}\n")
     before = f", {summary.skipped} of them before" if summary.skipped else ""
-    failed = f"; {len(summary.failed)} failed, run again to do these alone" if summary.failed else ""
+    failed = (
+        f"; {len(summary.failed)} failed, run again to do these alone" if summary.failed else ""
+    )
     sys.stdout.write(f"{folder}: {summary.done} files done{before}{failed}\n")

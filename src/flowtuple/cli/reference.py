@@ -47,49 +47,106 @@ app.add_typer(reference, name="reference")
 @reference.command()
 def encode(
     source: Inputs,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.ref", help="The file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT.ref", help="The file to write.")
+    ],
     codec: Annotated[str, typer.Option("--codec", help="latent or autoencoder.")] = "latent",
     columns: Columns = [],  # noqa: B006 (typer reads it once)
     exclude: Exclude = [],  # noqa: B006
     names: Names = "",
     drop: Drop = False,
     preset: Annotated[
-        str, typer.Option("--preset", help="Published variables, event filter and normalisation: jets4, cms24 or atlas27.")
+        str,
+        typer.Option(
+            "--preset",
+            help="Published variables, event filter and normalisation: jets4, cms24 or atlas27.",
+        ),
     ] = "",
     where: Annotated[
-        list[str], typer.Option("--where", metavar="CUT", help="Leave other rows out, such as 'Jet_pt > 30'; may be repeated.")
+        list[str],
+        typer.Option(
+            "--where",
+            metavar="CUT",
+            help="Leave other rows out, such as 'Jet_pt > 30'; may be repeated.",
+        ),
     ] = [],  # noqa: B006
-    unit: Annotated[str, typer.Option("--unit", help="Of energies and masses: GeV or MeV.")] = "GeV",
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Default 30 (latent), 100 (autoencoder).")] = None,
-    bits: Annotated[int, typer.Option("--bits", help="N, 1 to 31.", rich_help_panel=_OF_LATENT)] = _LATENT.bits,
-    model: Annotated[int, typer.Option("--model", help="1 (6 x 64) or 2 (4 x 32).", rich_help_panel=_OF_LATENT)] = 1,
+    unit: Annotated[
+        str, typer.Option("--unit", help="Of energies and masses: GeV or MeV.")
+    ] = "GeV",
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Default 30 (latent), 100 (autoencoder).")
+    ] = None,
+    bits: Annotated[
+        int, typer.Option("--bits", help="N, 1 to 31.", rich_help_panel=_OF_LATENT)
+    ] = _LATENT.bits,
+    model: Annotated[
+        int, typer.Option("--model", help="1 (6 x 64) or 2 (4 x 32).", rich_help_panel=_OF_LATENT)
+    ] = 1,
     truncate: Annotated[
-        bool, typer.Option("--truncate", help="Cut codes off instead of rounding.", rich_help_panel=_OF_LATENT)
+        bool,
+        typer.Option(
+            "--truncate", help="Cut codes off instead of rounding.", rich_help_panel=_OF_LATENT
+        ),
     ] = False,
     scale: Annotated[
-        str, typer.Option("--scale", help="By the largest of all, or of each column as published.", rich_help_panel=_OF_LATENT)
+        str,
+        typer.Option(
+            "--scale",
+            help="By the largest of all, or of each column as published.",
+            rich_help_panel=_OF_LATENT,
+        ),
     ] = _LATENT.scale,
     latent: Annotated[
         int, typer.Option("--latent", help="Numbers a row.", rich_help_panel=_OF_AUTOENCODER)
     ] = _AUTOENCODER.latent,
     network: Annotated[
-        str, typer.Option("--network", help="tanh, leaky-relu-bn or elu-bn.", rich_help_panel=_OF_AUTOENCODER)
+        str,
+        typer.Option(
+            "--network", help="tanh, leaky-relu-bn or elu-bn.", rich_help_panel=_OF_AUTOENCODER
+        ),
     ] = _AUTOENCODER.network,
     normalisation: Annotated[
-        str, typer.Option("--normalisation", help="none, standard or custom.", rich_help_panel=_OF_AUTOENCODER)
+        str,
+        typer.Option(
+            "--normalisation", help="none, standard or custom.", rich_help_panel=_OF_AUTOENCODER
+        ),
     ] = _AUTOENCODER.normalisation,
     hidden: Annotated[
-        str, typer.Option("--hidden", metavar="N,N", help="Widths of hidden layers.", rich_help_panel=_OF_AUTOENCODER)
+        str,
+        typer.Option(
+            "--hidden",
+            metavar="N,N",
+            help="Widths of hidden layers.",
+            rich_help_panel=_OF_AUTOENCODER,
+        ),
     ] = "",
     variational: Annotated[
         float,
-        typer.Option("--variational", metavar="BETA", help="Weight of the KL divergence.", rich_help_panel=_OF_AUTOENCODER),
+        typer.Option(
+            "--variational",
+            metavar="BETA",
+            help="Weight of the KL divergence.",
+            rich_help_panel=_OF_AUTOENCODER,
+        ),
     ] = 0.0,
     residuals: Annotated[
-        str, typer.Option("--residuals", metavar="BOUND", help="abs:E or std:S to keep.", rich_help_panel=_OF_AUTOENCODER)
+        str,
+        typer.Option(
+            "--residuals",
+            metavar="BOUND",
+            help="abs:E or std:S to keep.",
+            rich_help_panel=_OF_AUTOENCODER,
+        ),
     ] = "",
-    then: Annotated[str, typer.Option("--then", help="zstd, lzma or pcodec, which latent numbers or codes go through.")] = "",
-    log: Annotated[Path | None, typer.Option("--log", metavar="DIR", help="For TensorBoard.")] = None,
+    then: Annotated[
+        str,
+        typer.Option(
+            "--then", help="zstd, lzma or pcodec, which latent numbers or codes go through."
+        ),
+    ] = "",
+    log: Annotated[
+        Path | None, typer.Option("--log", metavar="DIR", help="For TensorBoard.")
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -114,7 +171,9 @@ def encode(
         ),
     }
     if codec not in asked:
-        raise InvalidArgument(f"there is no codec {codec!r} among the reference methods; {nearest(codec, asked)}")
+        raise InvalidArgument(
+            f"there is no codec {codec!r} among the reference methods; {nearest(codec, asked)}"
+        )
     method = asked[codec]
     if epochs is not None:
         method = replace(method, training=replace(method.training, epochs=epochs))
@@ -144,7 +203,12 @@ def encode(
 @reference.command()
 def decode(
     path: Annotated[str, typer.Argument(metavar="IN.ref", help="From reference encode.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz].")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz]."
+        ),
+    ],
 ) -> None:
     """Write the rows back; needs PyTorch, and nothing else than the file. flowtuple decompress does the same.
 
@@ -161,11 +225,29 @@ def show_accuracy(accuracy: Sequence[Accuracy]) -> None:
     rows = [
         [
             a.column,
-            *(format_number(v) for v in (a.mean, a.largest, a.relative_mean, a.relative_largest, a.response, a.width)),
+            *(
+                format_number(v)
+                for v in (
+                    a.mean,
+                    a.largest,
+                    a.relative_mean,
+                    a.relative_largest,
+                    a.response,
+                    a.width,
+                )
+            ),
         ]
         for a in accuracy
     ]
-    headings = ["column", "mean |diff|", "max |diff|", "mean/std", "max/std", "mean response", "its width"]
+    headings = [
+        "column",
+        "mean |diff|",
+        "max |diff|",
+        "mean/std",
+        "max/std",
+        "mean response",
+        "its width",
+    ]
     show_table("Errors of what the file decodes to", headings, rows)
 
 

@@ -18,7 +18,9 @@ from flowtuple.reporting.page import format_number
 def report(
     path: Annotated[str, typer.Argument(metavar="IN.ref", help="From reference encode.")],
     original: Originals,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for report.html.")
+    ],
     names: Names = "",
     as_json: Json = False,
 ) -> None:
@@ -29,7 +31,9 @@ def report(
     from flowtuple import api
 
     with shown_progress() as progress:
-        found = api.report_rows(path, one_or_many(original), output, names=split_names(names), progress=progress)
+        found = api.report_rows(
+            path, one_or_many(original), output, names=split_names(names), progress=progress
+        )
     if as_json:
         print_json(found.to_json())
         return
@@ -38,9 +42,16 @@ def report(
     show_accuracy(found.accuracy)
     show_left_out(found.left_out)
     if found.dijet is not None:
-        mass, shift = f"mass of the two leading {found.dijet.collection}", "(after - before) / before"
-        mean, width, largest = (format_number(v) for v in (found.dijet.mean, found.dijet.width, found.dijet.largest))
+        mass, shift = (
+            f"mass of the two leading {found.dijet.collection}",
+            "(after - before) / before",
+        )
+        mean, width, largest = (
+            format_number(v) for v in (found.dijet.mean, found.dijet.width, found.dijet.largest)
+        )
         sys.stdout.write(f"{mass}, {shift}: mean {mean}, width {width}, largest {largest}\n")
         if found.dijet.left_out:
-            sys.stdout.write(f"{found.dijet.left_out} of {found.dijet.events} events left out: a mass of 0 or not finite\n")
+            sys.stdout.write(
+                f"{found.dijet.left_out} of {found.dijet.events} events left out: a mass of 0 or not finite\n"
+            )
     sys.stdout.write(f"{found.page}\n")

@@ -16,9 +16,16 @@ from flowtuple.reporting.page import format_bytes
 
 @reference.command()
 def sample(
-    path: Annotated[str, typer.Argument(metavar="IN.ref", help="From reference encode --codec latent.")],
+    path: Annotated[
+        str, typer.Argument(metavar="IN.ref", help="From reference encode --codec latent.")
+    ],
     number: Annotated[int, typer.Option("--number", "-n", min=0, help="Rows: objects, or events.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz].")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz]."
+        ),
+    ],
     seed: Seed = 0,
 ) -> None:
     """Draw rows from the latent codec's flow; the same seed gives the same rows, however many are drawn.
@@ -30,4 +37,6 @@ def sample(
     begin = time.perf_counter()
     api.sample_rows(path, number, output, seed=seed)
     seconds = time.perf_counter() - begin
-    sys.stdout.write(f"{output}: {number} rows, {format_bytes(output.stat().st_size)}, written in {seconds:.1f} s\n")
+    sys.stdout.write(
+        f"{output}: {number} rows, {format_bytes(output.stat().st_size)}, written in {seconds:.1f} s\n"
+    )

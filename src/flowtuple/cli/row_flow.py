@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import typer
 
-from flowtuple.cli.options import asked_options
+from flowtuple.cli.options import explicit_options
 from flowtuple.errors import InvalidArgument
 from flowtuple.flows.options import RowFlow, Shape, Training
 from flowtuple.flows.presets import FLOW_PRESETS
@@ -32,15 +32,20 @@ def row_flow(
     if preset in FLOW_PRESETS:
         usual = FLOW_PRESETS[preset].flow
         kind, recipes = kind or usual.kind, {**usual.transforms, **recipes}
-        shape, training = _said(context, usual.shape, shape), _said(context, usual.training, training)
+        shape, training = (
+            _said(context, usual.shape, shape),
+            _said(context, usual.training, training),
+        )
     if kind not in (None, "lattice"):
         return RowFlow(kind, shape, training, recipes, None if log is None else str(log), device)
     if recipes or log or (shape, training, device) != (_SHAPE, _TRAINING, _FLOW.device):
-        raise InvalidArgument("--transform, --steps, --epochs and the like are for flows over rows; name one with --flow")
+        raise InvalidArgument(
+            "--transform, --steps, --epochs and the like are for flows over rows; name one with --flow"
+        )
     return None
 
 
 def _said(context: typer.Context, preset: Options, asked: Options) -> Options:
     """A preset's options, but for those that the command line names."""
-    names = asked_options(context).keys() & {f.name for f in fields(asked)}
+    names = explicit_options(context).keys() & {f.name for f in fields(asked)}
     return replace(preset, **{name: getattr(asked, name) for name in names})

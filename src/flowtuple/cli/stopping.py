@@ -30,7 +30,9 @@ def stopping() -> Iterator[None]:
 
     Signals that somebody wants to be ignored, as `nohup` does, stay ignored.
     """
-    here = threading.current_thread() is threading.main_thread()  # elsewhere Python allows no handlers
+    here = (
+        threading.current_thread() is threading.main_thread()
+    )  # elsewhere Python allows no handlers
     ours = [n for n in _ENDING if here and signal.getsignal(n) is signal.SIG_DFL]
     for number in ours:
         signal.signal(number, _stop)
@@ -65,13 +67,17 @@ def streams() -> Iterator[None]:
     except BrokenPipeError:  # whoever reads has seen enough
         pass
     except SystemExit as ended:
-        unread = sys.stdout is not ours[0]  # typer takes a broken pipe for a failure, and puts another stream there
+        unread = (
+            sys.stdout is not ours[0]
+        )  # typer takes a broken pipe for a failure, and puts another stream there
         code = 0 if unread else ended.code
     finally:
         sys.stdout, sys.stderr = ours
     lost = _undelivered(sys.stdout)
     if lost is not None and lost.errno != errno.EPIPE:
-        sys.stderr.write(f"flowtuple: standard output: cannot be written ({lost.strerror}); send it elsewhere\n")
+        sys.stderr.write(
+            f"flowtuple: standard output: cannot be written ({lost.strerror}); send it elsewhere\n"
+        )
         code = 2
     _undelivered(sys.stderr)
     sys.exit(code)

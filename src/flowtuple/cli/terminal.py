@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table as RichTable
 
 from flowtuple.api import Compressed
@@ -32,7 +39,7 @@ from flowtuple.reporting.page import format_bytes, format_number
 from flowtuple.runtime import progress as reporting
 
 
-class Remembered:
+class LastProgress:
     """Progress that also keeps the last detail, for where no bar is left to show it.
 
     Attributes:
@@ -84,7 +91,9 @@ class _Output(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
-def show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> None:
+def show_table(
+    title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1
+) -> None:
     """A table on standard output; the first columns are text, the others numbers, set to the right."""
     table = RichTable(title=title, title_justify="left", title_style="bold")
     for k, heading in enumerate(headings):
@@ -121,18 +130,31 @@ def warn(message: str) -> None:
     sys.stderr.write(f"flowtuple: warning: {message}\n")
 
 
-def show_demonstration(rows: Sequence[Mapping[str, Any]], total: Mapping[str, Any], page: Path) -> None:
+def show_demonstration(
+    rows: Sequence[Mapping[str, Any]], total: Mapping[str, Any], page: Path
+) -> None:
     """What the demo did to each column, and to the whole."""
     lines = [
         [
             f"{row['table']}/{row['column']}",
             row["bound"],
             row["method"],
-            *(format_number(row[key]) for key in ("max_over_std", "bits_per_value", "ratio_raw", "ratio_quantise+pcodec")),
+            *(
+                format_number(row[key])
+                for key in ("max_over_std", "bits_per_value", "ratio_raw", "ratio_quantise+pcodec")
+            ),
         ]
         for row in rows
     ]
-    headings = ["column", "bound", "method", "max |diff|/std", "bits/value", "raw/ours", "q+pcodec/ours"]
+    headings = [
+        "column",
+        "bound",
+        "method",
+        "max |diff|/std",
+        "bits/value",
+        "raw/ours",
+        "q+pcodec/ours",
+    ]
     show_table("Embedded sample: jets in events", headings, lines, text_columns=3)
     show_facts(
         {
@@ -156,7 +178,11 @@ def show_bench(bench: Bench) -> None:
             lines.append([f"{first} *" if row.codec == bench.best(bound) else first, *others])
             if trained := pages.cells_with_model(row):
                 lines.append(trained)
-        show_table(f"{bench.source} at {bound}: {bench.values} values, {format_bytes(bench.raw_bytes)}", pages.HEADINGS, lines)
+        show_table(
+            f"{bench.source} at {bound}: {bench.values} values, {format_bytes(bench.raw_bytes)}",
+            pages.HEADINGS,
+            lines,
+        )
     sys.stdout.write("* smallest that keeps its bound\n")
     for note in bench.notes:
         warn(note)
@@ -171,7 +197,9 @@ def show_inspection(found: Mapping[str, Any]) -> None:
         rows = [
             [
                 column["name"],
-                column["dtype"] + (f" [{column['counter']}]" if "counter" in column else "") + _shape(column),
+                column["dtype"]
+                + (f" [{column['counter']}]" if "counter" in column else "")
+                + _shape(column),
                 column["role"],
                 column["lattice"],
                 _special_in_words(column),
@@ -247,7 +275,9 @@ def show_absent(names: Sequence[str]) -> None:
     """Name what the original has and the file does not."""
     if names:
         more = ", ... (all with --json)" if len(names) > _NAMED else ""
-        sys.stdout.write(f"the file lacks {len(names)} of what the original holds: {', '.join(names[:_NAMED])}{more}\n")
+        sys.stdout.write(
+            f"the file lacks {len(names)} of what the original holds: {', '.join(names[:_NAMED])}{more}\n"
+        )
 
 
 def show_info(found: Mapping[str, Any]) -> None:
@@ -256,7 +286,9 @@ def show_info(found: Mapping[str, Any]) -> None:
         rows = [
             [
                 column["name"],
-                column["dtype"] + (f" [{column['counter']}]" if "counter" in column else "") + _shape(column),
+                column["dtype"]
+                + (f" [{column['counter']}]" if "counter" in column else "")
+                + _shape(column),
                 _bound_in_words(column),
                 column["lattice"],
                 ", ".join(column["methods"]),
@@ -267,23 +299,39 @@ def show_info(found: Mapping[str, Any]) -> None:
         ]
         headings = ["column", "type", "bound", "lattice", "method", "bytes", "model"]
         chunks = f"{table['chunks']} chunk{'' if table['chunks'] == 1 else 's'}"
-        show_table(f"{table['name']}: {table['events']} events in {chunks}", headings, rows, text_columns=5)
+        show_table(
+            f"{table['name']}: {table['events']} events in {chunks}", headings, rows, text_columns=5
+        )
         for change in table["root_changes"]:
             sys.stdout.write(f"ROOT output: {change}\n")
     for part in found["left_out"][:_LEFT_OUT_LINES]:
         sys.stdout.write(f"left out at compression: {part['name']} ({part['reason']})\n")
     if len(found["left_out"]) > _LEFT_OUT_LINES:
-        sys.stdout.write(f"left out at compression: {len(found['left_out'])} parts in all, listed with --json\n")
-    show_facts({name: f"{size} bytes" for name, size in found["sections"].items()} | {"file": f"{found['bytes']} bytes"})
-    show_facts({"format": found["format"]} | {k: json.dumps(v) for k, v in found["provenance"].items()})
+        sys.stdout.write(
+            f"left out at compression: {len(found['left_out'])} parts in all, listed with --json\n"
+        )
+    show_facts(
+        {name: f"{size} bytes" for name, size in found["sections"].items()}
+        | {"file": f"{found['bytes']} bytes"}
+    )
+    show_facts(
+        {"format": found["format"]} | {k: json.dumps(v) for k, v in found["provenance"].items()}
+    )
 
 
 def show_reference(found: Mapping[str, Any]) -> None:
     """Method, columns and sizes of a file of a reference method."""
     columns = [[column["name"], column["dtype"]] for column in found["columns"]]
     show_table(f"{found['codec']} codec", ["column", "type"], columns, text_columns=2)
-    objects = "events" if found["counter"] is None else f"objects in {found['events']} events, counted by {found['counter']}"
-    show_facts({"rows": f"{found['rows']} {objects}"} | {name: str(value) for name, value in found["settings"].items()})
+    objects = (
+        "events"
+        if found["counter"] is None
+        else f"objects in {found['events']} events, counted by {found['counter']}"
+    )
+    show_facts(
+        {"rows": f"{found['rows']} {objects}"}
+        | {name: str(value) for name, value in found["settings"].items()}
+    )
     if found["filter"]:
         show_facts({name: _in_words(value) for name, value in found["filter"].items() if value})
     ratio = f", raw / file {format_number(found['ratio'])}" if "ratio" in found else ""
@@ -318,7 +366,10 @@ def show_comparison(found: Comparison) -> None:
     """The joint tests, the worst of each column, what was left out and the verdict."""
     made = [o for o in found.outcomes if o.p is not None]
     joint = [o for o in made if not o.column]
-    worst = [min((o for o in made if o.column == name), key=lambda o: o.p or 0, default=None) for name in found.columns]
+    worst = [
+        min((o for o in made if o.column == name), key=lambda o: o.p or 0, default=None)
+        for name in found.columns
+    ]
     rows = [_outcome_row(o) for o in (*joint, *(o for o in worst if o is not None))]
     title = f"{found.other.source} against {found.reference.source}: {found.other.rows} and {found.reference.rows} rows"
     headings = ["test", "column (its smallest p)", "statistic", "95 %", "p", "adjusted"]
@@ -347,12 +398,31 @@ def show_closure(found: Closure) -> None:
     """Collection by collection what lies beyond, real events against real ones beside it, and the verdict."""
     for objects in found.objects:
         real = {(v.quantity, v.grid): v for v in objects.real.verdicts}
-        rows = [[v.quantity, v.grid, *_beyond(v), *_beyond(real.get((v.quantity, v.grid)))] for v in objects.other.verdicts]
-        headings = ["figure", "against", "bins beyond", "worst - 2 sigma, %", "real beyond", "real, %"]
-        show_table(f"{objects.objects} by {objects.through}: beyond tolerance + 2 sigma", headings, rows, text_columns=2)
+        rows = [
+            [v.quantity, v.grid, *_beyond(v), *_beyond(real.get((v.quantity, v.grid)))]
+            for v in objects.other.verdicts
+        ]
+        headings = [
+            "figure",
+            "against",
+            "bins beyond",
+            "worst - 2 sigma, %",
+            "real beyond",
+            "real, %",
+        ]
+        show_table(
+            f"{objects.objects} by {objects.through}: beyond tolerance + 2 sigma",
+            headings,
+            rows,
+            text_columns=2,
+        )
         areas = [str(a.area) if a.area else "not tried" for a in (objects.other, objects.real)]
-        sys.stdout.write(f"AUC of {objects.objects} with {objects.partners}: {areas[0]}; real {areas[1]}\n")
-        worst = ", ".join(f"{name} {excess:.3f}" for name, excess in list(objects.excess.items())[:3])
+        sys.stdout.write(
+            f"AUC of {objects.objects} with {objects.partners}: {areas[0]}; real {areas[1]}\n"
+        )
+        worst = ", ".join(
+            f"{name} {excess:.3f}" for name, excess in list(objects.excess.items())[:3]
+        )
         sys.stdout.write(f"largest Wasserstein-1 in std beyond real: {worst}\n")
         derived = [f"{d.column} {d.w1:.3f} (KS {d.ks:.3f})" for d in objects.other.derived]
         if derived:
@@ -371,7 +441,9 @@ def _beyond(verdict: Verdict | None) -> tuple[str, str]:
     """Bins beyond what is allowed, and the largest difference less 2 sigma in per cent."""
     if verdict is None or not verdict.bins:
         return "", ""
-    return f"{verdict.beyond} of {verdict.bins}" + (" *" if verdict.beyond else ""), f"{100 * verdict.worst:.2f}"
+    return f"{verdict.beyond} of {verdict.bins}" + (
+        " *" if verdict.beyond else ""
+    ), f"{100 * verdict.worst:.2f}"
 
 
 def _show_cut(cut: Cut) -> None:
@@ -379,13 +451,17 @@ def _show_cut(cut: Cut) -> None:
     passed = ", ".join(f"{share:.5f} +- {error:.5f}" for share, error in shares)
     rows = "" if cut.gained is None else f"; {cut.gained} rows gained, {cut.lost} lost"
     numbers = {"efficiency": cut.efficiency, "purity": cut.purity}
-    purity = "".join(f", {name} {value:.5f}" for name, value in numbers.items() if value is not None)
+    purity = "".join(
+        f", {name} {value:.5f}" for name, value in numbers.items() if value is not None
+    )
     sys.stdout.write(f"{cut.expression}: passed by {passed} (reference, other){rows}{purity}\n")
 
 
 def _show_ratio(ratio: Ratio) -> None:
     named = ", ".join(f"{name} ({loss:.3f})" for name, loss in ratio.columns[:5])
-    sys.stdout.write(f"density ratio: AUC {ratio.auc} in {ratio.folds} folds, accuracy {ratio.accuracy:.4f}\n")
+    sys.stdout.write(
+        f"density ratio: AUC {ratio.auc} in {ratio.folds} folds, accuracy {ratio.accuracy:.4f}\n"
+    )
     sys.stdout.write(f"given away by {named} (loss of AUC without)\n")
 
 
@@ -394,4 +470,10 @@ def _outcome_row(outcome: Outcome) -> list[str]:
     between = "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
     numbers = (format_number(value) for value in (outcome.p, outcome.adjusted))
     mark = " *" if outcome.rejected else ""
-    return [outcome.test + mark, outcome.column, format_number(outcome.statistic, 4), between, *numbers]
+    return [
+        outcome.test + mark,
+        outcome.column,
+        format_number(outcome.statistic, 4),
+        between,
+        *numbers,
+    ]

@@ -13,42 +13,70 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.codec import packing
-from flowtuple.codec.column import Method, StoredColumn, TableCoding, check_given, decode_column, encode_column, note_given
+from flowtuple.codec.column import (
+    Method,
+    StoredColumn,
+    TableCoding,
+    check_external,
+    decode_column,
+    encode_column,
+    encode_external,
+)
 from flowtuple.codec.directory import Directory, Fetch, join, read_directory
 from flowtuple.data.memory import Gate
 from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.data.table import Table, with_counters
 from flowtuple.errors import BoundViolated, Corrupt, InvalidArgument
-from flowtuple.lattice.context import Context, Rows, coding_order, collection_counts, collection_of
+from flowtuple.lattice.context import (
+    Context,
+    RowSet,
+    coding_order,
+    collection_counts,
+    collection_of,
+)
 
 MAX_ENTRIES = 2**20
 _WORK = 40  # bytes that decoding takes for each row of the column at hand: indices, their order, what they stand for
 _OPAQUE_WORK = 5  # times the bytes of an opaque column that decoding it takes
-MAX_ROWS = 2**28  # a constant column takes no bytes however many rows it claims: something has to say stop
+MAX_ROWS = (
+    2**28
+)  # a constant column takes no bytes however many rows it claims: something has to say stop
 
 
 class _RowSets:
     """Row orders of a chunk's collections, each made once, when its counter is known."""
 
-    def __init__(self, num_entries: int, columns: Iterable[Column], counters: Mapping[str, Array]) -> None:
+    def __init__(
+        self, num_entries: int, columns: Iterable[Column], counters: Mapping[str, Array]
+    ) -> None:
         self._num_entries = num_entries
         self._columns = {collection_of(c): c for c in columns if not c.is_opaque}
         self._counters = counters
-        self._rows: dict[str, Rows] = {}
+        self._rows: dict[str, RowSet] = {}
 
-    def __call__(self, key: str) -> Rows:
+    def __call__(self, key: str) -> RowSet:
         if key not in self._rows:
             column = self._columns[key]
             counts = collection_counts(column, self._counters, self._num_entries)
-            if counts.min(initial=0) < 0 or counts.max(initial=0) > MAX_ROWS or counts.sum() > MAX_ROWS:
-                raise Corrupt(f"column {column.name!r}: a chunk cannot hold so many or fewer than no objects")
-            self._rows[key] = Rows(counts)
+            if (
+                counts.min(initial=0) < 0
+                or counts.max(initial=0) > MAX_ROWS
+                or counts.sum() > MAX_ROWS
+            ):
+                raise Corrupt(
+                    f"column {column.name!r}: a chunk cannot hold so many or fewer than no objects"
+                )
+            self._rows[key] = RowSet(counts)
         return self._rows[key]
 
 
-def make_context(columns: Sequence[Column], num_entries: int, counters: Mapping[str, Array]) -> Context:
+def make_context(
+    columns: Sequence[Column], num_entries: int, counters: Mapping[str, Array]
+) -> Context:
     """The empty context of a range of events; counters may be added to their mapping until a collection asks for them."""
-    return Context(_RowSets(num_entries, columns, counters), {c.name: collection_of(c) for c in columns})
+    return Context(
+        _RowSets(num_entries, columns, counters), {c.name: collection_of(c) for c in columns}
+    )
 
 
 def encode_chunk(table: Table, coding: TableCoding) -> bytes:
@@ -60,7 +88,11 @@ def encode_chunk(table: Table, coding: TableCoding) -> bytes:
     stored = _encode_columns(table, coding)
     data = b"".join(join([stored[c.name] for c in coding.columns]))
     decoded = decode_chunk(
-        data, table.name, table.num_entries, coding, given=lambda names: table.read(names, 0, table.num_entries)
+        data,
+        table.name,
+        table.num_entries,
+        coding,
+        given=lambda names: table.read(names, 0, table.num_entries),
     )
     _check(table, decoded, coding)
     return data
@@ -77,7 +109,7 @@ def _encode_columns(table: Table, coding: TableCoding) -> dict[str, StoredColumn
     for column in coding_order(coding.columns, tuple(coding.flow.columns)):
         values = table.data[column.name].reshape(-1)
         if column.name in coding.given:
-            stored[column.name] = note_given(values, column, coding, context)
+            stored[column.name] = encode_external(values, column, coding, context)
             continue
         stored[column.name], shared = encode_column(values, column, coding, context)
         if shared is not None:
@@ -85,7 +117,9 @@ def _encode_columns(table: Table, coding: TableCoding) -> dict[str, StoredColumn
     return _group_small(stored, small)
 
 
-def _group_small(stored: dict[str, StoredColumn], small: dict[str, StoredColumn]) -> dict[str, StoredColumn]:
+def _group_small(
+    stored: dict[str, StoredColumn], small: dict[str, StoredColumn]
+) -> dict[str, StoredColumn]:
     """Small columns move into one frame where that is shorter: a frame of their own costs each more than its content."""
     together = len(packing.zstd(b"".join(s.payload for s in small.values())))
     together += sum(len(s.escapes) for s in small.values())
@@ -121,9 +155,13 @@ def decode_chunk(
     """
     directory = read_directory(data, coding.columns)
     if len(data) != directory.head + directory.body:
-        raise Corrupt(f"a chunk has {len(data)} bytes where its directory lists {directory.head + directory.body}")
+        raise Corrupt(
+            f"a chunk has {len(data)} bytes where its directory lists {directory.head + directory.body}"
+        )
     body = data[directory.head :]
-    return decode_columns(directory, lambda spans: slices(body, 0, spans), name, num_entries, coding, wanted, given)
+    return decode_columns(
+        directory, lambda spans: slices(body, 0, spans), name, num_entries, coding, wanted, given
+    )
 
 
 def slices(data: bytes, base: int, spans: Iterable[tuple[int, int]]) -> list[bytes]:
@@ -154,11 +192,15 @@ def decode_columns(
     needed = needed_columns(coding, kept)
     stored = directory.take([c.name for c in coding.columns if c.name in needed], fetch)
     with nullcontext() if gate is None else gate.share() as take:
-        reserve = None if take is None or gate is None else _Reserve(coding, needed, stored, gate, take)
+        reserve = (
+            None if take is None or gate is None else _Reserve(coding, needed, stored, gate, take)
+        )
         contents = _decode_numbers(stored, needed, num_entries, coding, given, reserve)
         for column in kept:
             if column.is_opaque:
-                contents[column.name] = packing.unpack_opaque(stored[column.name].payload, num_entries)
+                contents[column.name] = packing.unpack_opaque(
+                    stored[column.name].payload, num_entries
+                )
     return Table(name, kept, num_entries, {c.name: contents[c.name] for c in kept})
 
 
@@ -181,7 +223,9 @@ class _Reserve:
         take: Callable[[int], None],
     ) -> None:
         self._columns = [c for c in coding.columns if c.name in needed and not c.is_opaque]
-        opaque = (stored[c.name].payload for c in coding.columns if c.name in needed and c.is_opaque)
+        opaque = (
+            stored[c.name].payload for c in coding.columns if c.name in needed and c.is_opaque
+        )
         self._opaque = _OPAQUE_WORK * sum(packing.declared(payload) for payload in opaque)
         self._gate, self._take = gate, take
 
@@ -200,7 +244,9 @@ class _Reserve:
 
     def _bytes(self, columns: Sequence[Column], context: Context) -> int:
         sizes = [(len(context.rows(collection_of(c))), np.dtype(c.dtype).itemsize) for c in columns]
-        return sum(rows * size for rows, size in sizes) + _WORK * max((rows for rows, _ in sizes), default=0)
+        return sum(rows * size for rows, size in sizes) + _WORK * max(
+            (rows for rows, _ in sizes), default=0
+        )
 
 
 def _decode_numbers(
@@ -224,17 +270,21 @@ def _decode_numbers(
             waiting = None
         rows += len(context.rows(collection_of(column)))
         if rows > MAX_ROWS:
-            raise Corrupt(f"column {column.name!r}: a chunk cannot hold more than {MAX_ROWS} values")
+            raise Corrupt(
+                f"column {column.name!r}: a chunk cannot hold more than {MAX_ROWS} values"
+            )
         if (stored[column.name].method is Method.GIVEN) != (column.name in coding.given):
             raise Corrupt(f"column {column.name!r} is stored and given, or neither")
         if column.name in coding.given:
             values = supplied[column.name].reshape(-1)
-            check_given(values, stored[column.name], column)
+            check_external(values, stored[column.name], column)
             contents[column.name] = values
-            note_given(values, column, coding, context)
+            encode_external(values, column, coding, context)
         else:
             values = decode_column(stored[column.name], column, coding, context)
-        contents[column.name] = values.reshape(num_entries, *column.shape) if column.shape else values
+        contents[column.name] = (
+            values.reshape(num_entries, *column.shape) if column.shape else values
+        )
     return contents
 
 
@@ -248,7 +298,9 @@ def _supply(names: Sequence[str], given: Given | None, num_entries: int) -> Mapp
         )
     table = given(names)
     if table.num_entries != num_entries:
-        raise InvalidArgument(f"the given events end after {table.num_entries} of the {num_entries} of a chunk")
+        raise InvalidArgument(
+            f"the given events end after {table.num_entries} of the {num_entries} of a chunk"
+        )
     return table.data
 
 
@@ -258,9 +310,13 @@ def _check(original: Table, decoded: Table, coding: TableCoding) -> None:
         if column.is_opaque:
             kept = packing.opaque_bytes(before) == packing.opaque_bytes(after)
         else:
-            kept = bool(coding.lattices[column.name].bound.holds(before, after).all()) and _same_signs(before, after)
+            kept = bool(
+                coding.lattices[column.name].bound.holds(before, after).all()
+            ) and _same_signs(before, after)
         if not kept:
-            raise BoundViolated(f"column {column.name!r} did not come back within its bound; nothing was written")
+            raise BoundViolated(
+                f"column {column.name!r} did not come back within its bound; nothing was written"
+            )
 
 
 def _same_signs(before: Array, after: Array) -> bool:

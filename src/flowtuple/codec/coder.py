@@ -52,7 +52,16 @@ def _raw_bits(span: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _encode(q: Any, symbols: Any, below: Any, frequency: Any, starts: Any, spans: Any, states: Any, words: Any) -> Any:
+def _encode(
+    q: Any,
+    symbols: Any,
+    below: Any,
+    frequency: Any,
+    starts: Any,
+    spans: Any,
+    states: Any,
+    words: Any,
+) -> Any:
     used = np.zeros(1, np.int64)
     for i in range(len(q) - 1, -1, -1):
         k, state = symbols[i], states[i & 1]
@@ -69,12 +78,24 @@ def _encode(q: Any, symbols: Any, below: Any, frequency: Any, starts: Any, spans
             begin = ((place >> raw) << np.uint64(24)) // cells
             end = (((place >> raw) + np.uint64(1)) << np.uint64(24)) // cells
             state = _push(state, begin, end - begin, np.uint64(24), words, used)
-        states[i & 1] = _push(state, np.uint64(below[i]), np.uint64(frequency[i]), np.uint64(16), words, used)
+        states[i & 1] = _push(
+            state, np.uint64(below[i]), np.uint64(frequency[i]), np.uint64(16), words, used
+        )
     return used[0]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _decode(logits: Any, exp2: Any, starts: Any, spans: Any, states: Any, words: Any, used: Any, odd: Any, q: Any) -> None:
+def _decode(
+    logits: Any,
+    exp2: Any,
+    starts: Any,
+    spans: Any,
+    states: Any,
+    words: Any,
+    used: Any,
+    odd: Any,
+    q: Any,
+) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
     reciprocal = np.uint64(0)
@@ -101,7 +122,10 @@ def _decode(logits: Any, exp2: Any, starts: Any, spans: Any, states: Any, words:
         if cells > np.uint64(1):
             slot = state & np.uint64(16777215)
             place = ((slot + np.uint64(1)) * cells - np.uint64(1)) >> np.uint64(24)
-            begin, end = (place << np.uint64(24)) // cells, ((place + np.uint64(1)) << np.uint64(24)) // cells
+            begin, end = (
+                (place << np.uint64(24)) // cells,
+                ((place + np.uint64(1)) << np.uint64(24)) // cells,
+            )
             state = _pop(state, begin, end - begin, np.uint64(24), words, used)
             place = place << raw
         done = raw
@@ -119,7 +143,9 @@ def _decode(logits: Any, exp2: Any, starts: Any, spans: Any, states: Any, words:
         q[i] = np.int64(np.uint64(starts[k]) + place)
 
 
-def encode(q: Array, symbols: Array, below: Array, frequency: Array, starts: Array, spans: Array) -> bytes:
+def encode(
+    q: Array, symbols: Array, below: Array, frequency: Array, starts: Array, spans: Array
+) -> bytes:
     """Code indices against the intervals of their symbols.
 
     Args:
@@ -163,7 +189,17 @@ class Decoder:
         """The next rows: int64 indices, shape (n,), for int16 logits of shape (n, K), or (1, K) for n equal `rows`."""
         q = np.empty(len(logits) if rows is None else rows, np.int64)
         odd = np.int64(self._rows & 1)
-        _decode(np.ascontiguousarray(logits), EXP2, starts, spans, self._states, self._words, self._used, odd, q)
+        _decode(
+            np.ascontiguousarray(logits),
+            EXP2,
+            starts,
+            spans,
+            self._states,
+            self._words,
+            self._used,
+            odd,
+            q,
+        )
         self._rows += len(q)
         return q
 
@@ -177,7 +213,9 @@ class Decoder:
             raise Corrupt("an entropy-coded stream does not end where its rows end")
 
 
-def code_length(frequency: Array, symbols: Array, spans: Array, weight: Array | None = None) -> float:
+def code_length(
+    frequency: Array, symbols: Array, spans: Array, weight: Array | None = None
+) -> float:
     """Bits that the model assigns to rows: what `encode` takes, but for its 16 bytes and rounding.
 
     Args:
@@ -186,5 +224,7 @@ def code_length(frequency: Array, symbols: Array, spans: Array, weight: Array | 
         spans: uint64 width - 1 of each symbol, shape (K,).
         weight: How often each row counts, shape (n,); `None` for once.
     """
-    bits = 16 - np.log2(frequency.astype(np.float64)) + np.log2(spans.astype(np.float64) + 1)[symbols]
+    bits = (
+        16 - np.log2(frequency.astype(np.float64)) + np.log2(spans.astype(np.float64) + 1)[symbols]
+    )
     return float(bits.sum() if weight is None else weight @ bits)

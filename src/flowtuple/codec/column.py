@@ -13,7 +13,7 @@ from flowtuple.codec import coder, packing
 from flowtuple.codec.frequencies import intervals
 from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt, InvalidArgument
-from flowtuple.lattice.context import Context, Rows
+from flowtuple.lattice.context import Context, RowSet
 from flowtuple.lattice.evaluation import logits as logits_of
 from flowtuple.lattice.evaluation import predict, publish
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
@@ -106,37 +106,57 @@ def encode_column(
             candidates += _of_indices(r, exact, residual=True) if r is not None else []
         coded = r if flow.residual else in_rows
         if flow.network is not None and coded is not None:
-            candidates.append(StoredColumn(Method.FLOW, _encode_flow(coded, flow, column.name, predicted, context), exact))
+            candidates.append(
+                StoredColumn(
+                    Method.FLOW, _encode_flow(coded, flow, column.name, predicted, context), exact
+                )
+            )
     best = min(candidates, key=len)
     return best, _for_group(best, q if r is None or not best.residual else r, exact)
 
 
-def note_given(values: Array, column: Column, coding: TableCoding, context: Context) -> StoredColumn:
+def encode_external(
+    values: Array, column: Column, coding: TableCoding, context: Context
+) -> StoredColumn:
     """A column that whoever reads supplies: only the hash of its values, in stored order, is kept."""
     rows, lattice = context.rows(context.collection[column.name]), coding.lattices[column.name]
     q = lattice.encode(rows.sort(values))
-    publish(column.name, slice(0, len(rows)), q, rows.sort(values)[q == ESCAPE], lattice, coding.flow, context)
+    publish(
+        column.name,
+        slice(0, len(rows)),
+        q,
+        rows.sort(values)[q == ESCAPE],
+        lattice,
+        coding.flow,
+        context,
+    )
     return StoredColumn(Method.GIVEN, _fingerprint(values))
 
 
-def check_given(values: Array, stored: StoredColumn, column: Column) -> None:
-    """Refuse values that are not those of `note_given`.
+def check_external(values: Array, stored: StoredColumn, column: Column) -> None:
+    """Refuse values that are not those of `encode_external`.
 
     Raises:
         InvalidArgument: They differ.
         Corrupt: What is stored is no hash.
     """
     if len(stored.payload) != _HASH_BYTES:
-        raise Corrupt(f"column {column.name!r} is given, and its hash has {len(stored.payload)} bytes")
+        raise Corrupt(
+            f"column {column.name!r} is given, and its hash has {len(stored.payload)} bytes"
+        )
     if _fingerprint(values) != stored.payload:
-        raise InvalidArgument(f"column {column.name!r} is not the one that was given when it was compressed")
+        raise InvalidArgument(
+            f"column {column.name!r} is not the one that was given when it was compressed"
+        )
 
 
 def _fingerprint(values: Array) -> bytes:
-    return int(xxhash.xxh3_64_intdigest(np.ascontiguousarray(values).tobytes())).to_bytes(_HASH_BYTES, "little")
+    return int(xxhash.xxh3_64_intdigest(np.ascontiguousarray(values).tobytes())).to_bytes(
+        _HASH_BYTES, "little"
+    )
 
 
-def may_read_itself(flow: ColumnFlow, name: str, rows: Rows) -> bool:
+def may_read_itself(flow: ColumnFlow, name: str, rows: RowSet) -> bool:
     """Whether a column is worth decoding object after object, or need not be."""
     return not flow.reads(name) or int(rows.counts.max(initial=0)) <= MAX_OBJECTS
 
@@ -157,11 +177,15 @@ def _for_group(best: StoredColumn, coded: Array, exact: bytes) -> StoredColumn |
     return StoredColumn(Method.GROUP, raw, exact, best.residual)
 
 
-def _encode_flow(coded: Array, flow: ColumnFlow, name: str, predicted: Array | None, context: Context) -> bytes:
+def _encode_flow(
+    coded: Array, flow: ColumnFlow, name: str, predicted: Array | None, context: Context
+) -> bytes:
     symbols = flow.bins.symbol(coded)
     below, frequency = np.empty(len(coded), np.uint32), np.empty(len(coded), np.uint32)
     for part in _blocks(slice(0, len(coded))):
-        logits = logits_of(flow, name, part, None if predicted is None else predicted[part], context)
+        logits = logits_of(
+            flow, name, part, None if predicted is None else predicted[part], context
+        )
         below[part], frequency[part] = intervals(logits, symbols[part])
     return coder.encode(coded, symbols, below, frequency, flow.bins.starts, flow.bins.spans)
 
@@ -171,7 +195,9 @@ def _blocks(part: slice) -> Iterator[slice]:
         yield slice(start, min(start + BLOCK_ROWS, part.stop))
 
 
-def decode_column(stored: StoredColumn, column: Column, coding: TableCoding, context: Context) -> Array:
+def decode_column(
+    stored: StoredColumn, column: Column, coding: TableCoding, context: Context
+) -> Array:
     """The inverse of `encode_column`: all values in stored order, shape (n,).
 
     Raises:
@@ -181,11 +207,21 @@ def decode_column(stored: StoredColumn, column: Column, coding: TableCoding, con
     rows = context.rows(context.collection[column.name])
     if stored.method is Method.VALUES:
         if lattice.bound.kind != "lossless":
-            raise Corrupt(f"column {column.name!r} is bounded by {lattice.bound} and stored by its values")
+            raise Corrupt(
+                f"column {column.name!r} is bounded by {lattice.bound} and stored by its values"
+            )
         values = packing.unpack_values(stored.payload, len(rows), column.dtype)
         if flow is not None:
             q = lattice.encode(rows.sort(values))
-            publish(column.name, slice(0, len(rows)), q, rows.sort(values)[q == ESCAPE], lattice, coding.flow, context)
+            publish(
+                column.name,
+                slice(0, len(rows)),
+                q,
+                rows.sort(values)[q == ESCAPE],
+                lattice,
+                coding.flow,
+                context,
+            )
         return values
     escapes = _exact_values(stored, column, len(rows))
     if stored.method is Method.FLOW or stored.residual:
@@ -193,20 +229,30 @@ def decode_column(stored: StoredColumn, column: Column, coding: TableCoding, con
     else:
         q = rows.sort(_unpack_indices(stored, len(rows)))
     if len(escapes) != np.count_nonzero(q == ESCAPE):
-        raise Corrupt(f"column {column.name!r}: {len(escapes)} exact values for {np.count_nonzero(q == ESCAPE)} escapes")
+        raise Corrupt(
+            f"column {column.name!r}: {len(escapes)} exact values for {np.count_nonzero(q == ESCAPE)} escapes"
+        )
     if flow is not None:
         publish(column.name, slice(0, len(rows)), q, escapes, lattice, coding.flow, context)
     return rows.unsort(lattice.decode(q, escapes))
 
 
-def _decode_rows(stored: StoredColumn, column: Column, coding: TableCoding, context: Context, escapes: Array) -> Array:
+def _decode_rows(
+    stored: StoredColumn, column: Column, coding: TableCoding, context: Context, escapes: Array
+) -> Array:
     """Indices in row order, part by part where a column reads itself at objects before."""
-    flow, lattice, name = coding.flow.columns.get(column.name), coding.lattices[column.name], column.name
+    flow, lattice, name = (
+        coding.flow.columns.get(column.name),
+        coding.lattices[column.name],
+        column.name,
+    )
     if flow is None or (stored.residual and flow.prediction is None):
         raise Corrupt(f"column {name!r} is stored by a flow that the file does not hold")
     rows = context.rows(context.collection[name])
     if not may_read_itself(flow, name, rows):
-        raise Corrupt(f"column {name!r} reads itself where an event has more than {MAX_OBJECTS} objects")
+        raise Corrupt(
+            f"column {name!r} reads itself where an event has more than {MAX_OBJECTS} objects"
+        )
     stream = coder.Decoder(stored.payload) if stored.method is Method.FLOW else None
     residuals = None if stream else _unpack_indices(stored, len(rows))
     itself = flow.reads(name)
@@ -220,20 +266,26 @@ def _decode_rows(stored: StoredColumn, column: Column, coding: TableCoding, cont
             coded = stream.take(logits, flow.bins.starts, flow.bins.spans, part.stop - part.start)
         else:
             coded = residuals[part]  # type: ignore[index]
-        subtracted = flow.prediction is not None and predicted is not None and (flow.residual or stream is None)
+        subtracted = (
+            flow.prediction is not None
+            and predicted is not None
+            and (flow.residual or stream is None)
+        )
         q[part] = flow.prediction.restore(coded, predicted) if subtracted else coded  # type: ignore[union-attr, arg-type]
         if itself:
             count = int(np.count_nonzero(q[part] == ESCAPE))
             if used + count > len(escapes):
                 raise Corrupt(f"column {name!r}: too few exact values for its escapes")
-            publish(name, part, q[part], escapes[used : used + count], lattice, coding.flow, context)
+            publish(
+                name, part, q[part], escapes[used : used + count], lattice, coding.flow, context
+            )
             used += count
     if stream is not None:
         stream.end()
     return q
 
 
-def _parts(rows: Rows, itself: bool) -> Iterator[slice]:
+def _parts(rows: RowSet, itself: bool) -> Iterator[slice]:
     for part in rows.parts if itself else [slice(0, len(rows))]:
         yield from _blocks(part)
 

@@ -17,7 +17,9 @@ from flowtuple.codec.varint import Reader, write_unsigned
 from flowtuple.data.schema import Column
 from flowtuple.errors import Corrupt, Truncated
 
-BLOCK = 2**15  # bytes from which on a block ends with its column: a checksum costs nothing beside it
+BLOCK = (
+    2**15
+)  # bytes from which on a block ends with its column: a checksum costs nothing beside it
 _RESIDUAL = 8  # added to a method's number
 _NUMBER = 10  # bytes of a number at most
 _CHECKSUM = 8
@@ -83,7 +85,11 @@ class Directory:
     def damaged(self, fetch: Fetch) -> list[str]:
         """The columns whose bytes are damaged or missing."""
         bad = [block for block in self.blocks if not _is_whole(block, fetch)]
-        return [n for n, e in self.entries.items() if any(e.begin < b.stop and e.stop > b.begin for b in bad)]
+        return [
+            n
+            for n, e in self.entries.items()
+            if any(e.begin < b.stop and e.stop > b.begin for b in bad)
+        ]
 
     def take(self, names: Iterable[str], fetch: Fetch) -> dict[str, StoredColumn]:
         """Some columns, from the blocks that they lie in.
@@ -93,7 +99,11 @@ class Directory:
         """
         entries = {name: self.entries[name] for name in names}
         starts = [b.begin for b in self.blocks]
-        home = {name: bisect_right(starts, e.begin) - 1 for name, e in entries.items() if e.stop > e.begin}
+        home = {
+            name: bisect_right(starts, e.begin) - 1
+            for name, e in entries.items()
+            if e.stop > e.begin
+        }
         blocks = [self.blocks[k] for k in sorted(set(home.values()))]
         contents = dict(zip(blocks, fetch([(b.begin, b.stop) for b in blocks]), strict=True))
         taken = {}
@@ -105,7 +115,9 @@ class Directory:
                 if _checksum(contents[block]) != block.checksum:
                     raise Corrupt(f"column {name!r} is damaged; restore the file from a copy")
             payload = self.group.get(name, data[: entry.payload])
-            taken[name] = StoredColumn(entry.method, payload, data[len(data) - entry.escapes :], entry.residual)
+            taken[name] = StoredColumn(
+                entry.method, payload, data[len(data) - entry.escapes :], entry.residual
+            )
         return taken
 
 
@@ -123,14 +135,20 @@ def _checksum(data: bytes) -> int:
 def join(stored: Sequence[StoredColumn]) -> tuple[bytes, bytes]:
     """Head and body of a chunk of these columns, which are all of the schema, in its order."""
     group = b"".join(s.payload for s in stored if s.method is Method.GROUP)
-    numbers = [n for s in stored for n in (s.method + _RESIDUAL * s.residual, len(s.payload), len(s.escapes))]
+    numbers = [
+        n
+        for s in stored
+        for n in (s.method + _RESIDUAL * s.residual, len(s.payload), len(s.escapes))
+    ]
     directory = packing.zstd(write_unsigned(numbers))
     frame = packing.zstd(group) if group else b""
     parts = [(b"" if s.method is Method.GROUP else s.payload) + s.escapes for s in stored]
     body = b"".join(parts)
     sums = [_checksum(body[begin:stop]) for begin, stop in _blocks(map(len, parts))]
     head = write_unsigned([len(directory), len(frame)])
-    return b"".join([head, directory, frame, *(c.to_bytes(_CHECKSUM, "little") for c in sums)]), body
+    return b"".join(
+        [head, directory, frame, *(c.to_bytes(_CHECKSUM, "little") for c in sums)]
+    ), body
 
 
 def _blocks(lengths: Iterable[int]) -> Iterator[tuple[int, int]]:
@@ -170,7 +188,9 @@ def _entry(numbers: Reader, column: Column, begin: int) -> Entry:
     method, residual = _method(numbers.unsigned(), column)
     payload, escapes = numbers.unsigned(), numbers.unsigned()
     if escapes and method in (Method.OPAQUE, Method.VALUES, Method.GIVEN):
-        raise Corrupt(f"column {column.name!r} is stored by the method {method.name} and has escapes")
+        raise Corrupt(
+            f"column {column.name!r} is stored by the method {method.name} and has escapes"
+        )
     if method is Method.GROUP and payload > SMALL:
         raise Corrupt(f"column {column.name!r} shares a frame and takes {payload} bytes of it")
     return Entry(method, residual, begin, payload, escapes)
@@ -191,7 +211,11 @@ def _method(number: int, column: Column) -> tuple[Method, bool]:
         raise Corrupt(f"column {column.name!r} is stored by the unknown method {number}")
     method = Method(number)
     if (method is Method.OPAQUE) != column.is_opaque:
-        raise Corrupt(f"column {column.name!r} of type {column.dtype} is stored by the method {method.name}")
+        raise Corrupt(
+            f"column {column.name!r} of type {column.dtype} is stored by the method {method.name}"
+        )
     if residual and method not in (Method.CONSTANT, Method.INDICES, Method.GROUP):
-        raise Corrupt(f"column {column.name!r} is stored by residuals under the method {method.name}")
+        raise Corrupt(
+            f"column {column.name!r} is stored by residuals under the method {method.name}"
+        )
     return method, residual

@@ -65,7 +65,11 @@ def _fill_intervals(logits: Any, exp2: Any, symbols: Any, below: Any, frequency:
         for k in range(symbols[i]):
             begin += share(weights[k], reciprocal)
         below[i] = begin
-        frequency[i] = np.uint64(65536) - begin if symbols[i] == last else share(weights[symbols[i]], reciprocal)
+        frequency[i] = (
+            np.uint64(65536) - begin
+            if symbols[i] == last
+            else share(weights[symbols[i]], reciprocal)
+        )
 
 
 def intervals(logits: Array, symbols: Array) -> tuple[Array, Array]:

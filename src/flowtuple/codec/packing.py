@@ -22,7 +22,9 @@ _HOPELESS = 1.5  # a fast zstd this much larger than pcodec: the slow one will n
 _PCODEC = ChunkConfig(compression_level=8)
 _MOST = 2**30  # bytes of a frame's content
 _DTYPE = re.compile(r"[<>|=]?([biufc][0-9]{1,2}|[mM]8(\[[0-9]{0,9}[a-zA-Z]{1,2}\])?)")
-_LARGEST_RATIO = 2**15  # four bytes of zstd are a block of 128 KiB at most: a frame that declares more is made to mislead
+_LARGEST_RATIO = (
+    2**15
+)  # four bytes of zstd are a block of 128 KiB at most: a frame that declares more is made to mislead
 
 
 def zstd(data: bytes) -> bytes:
@@ -49,8 +51,14 @@ def unzstd(data: bytes, length: int | None = None, most: int | None = None) -> b
         limit = min(_MOST if most is None else most, _LARGEST_RATIO * len(data))
         if not 0 <= declared <= limit or (length is not None and declared != length):
             due = f"at most {limit}" if length is None else length
-            raise Corrupt(f"a zstd frame of {len(data)} bytes declares {declared} bytes where {due} are due")
-        return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False) if declared else _empty(data)
+            raise Corrupt(
+                f"a zstd frame of {len(data)} bytes declares {declared} bytes where {due} are due"
+            )
+        return (
+            zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+            if declared
+            else _empty(data)
+        )
     except zstandard.ZstdError as error:
         raise Corrupt(f"a zstd frame does not decode ({error})") from None
     except MemoryError:
@@ -170,9 +178,13 @@ def unpack_values(data: bytes, rows: int, dtype: str) -> Array:
     if data[:1] == b"\x00":
         return from_bytes(unzstd(data[1:], rows * kind.itemsize), dtype).copy()
     if data[:1] != b"\x01":
-        raise Corrupt(f"a column of values does not decode: it begins with {data[:1].hex() or 'nothing'}")
+        raise Corrupt(
+            f"a column of values does not decode: it begins with {data[:1].hex() or 'nothing'}"
+        )
     if kind.itemsize == 1:
-        raise Corrupt(f"a column of type {dtype} is stored by pcodec, which is not for types of one byte")
+        raise Corrupt(
+            f"a column of type {dtype} is stored by pcodec, which is not for types of one byte"
+        )
     return _unpco(data[1:], rows, (dtype,))
 
 
@@ -194,7 +206,9 @@ def _unpco(data: bytes, rows: int, dtypes: Sequence[str]) -> Array:
             found = progress.n_processed if progress.finished else "more"
             raise Corrupt(f"a pcodec stream holds {found} values where {rows} are due")
         return values
-    raise Corrupt(f"a pcodec stream of {rows} values of type {' or '.join(dtypes)} does not decode ({reason})")
+    raise Corrupt(
+        f"a pcodec stream of {rows} values of type {' or '.join(dtypes)} does not decode ({reason})"
+    )
 
 
 def pack_raw(q: Array) -> bytes:
@@ -259,7 +273,15 @@ def _is_offsets(name: str, dtype: np.dtype[Any]) -> bool:
     return name.endswith("-offsets") and dtype.kind in "iu"
 
 
-_OPAQUE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RecursionError)
+_OPAQUE_ERRORS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RecursionError,
+)
 
 
 def unpack_opaque(data: bytes, rows: int) -> ak.Array:
@@ -270,16 +292,22 @@ def unpack_opaque(data: bytes, rows: int) -> ak.Array:
     """
     reader = Reader(unzstd(data))
     try:
-        head: dict[str, Any] = json.loads(reader.take(int.from_bytes(reader.take(4), "little")).decode("utf-8"))
+        head: dict[str, Any] = json.loads(
+            reader.take(int.from_bytes(reader.take(4), "little")).decode("utf-8")
+        )
         buffers = {
             name: _buffer(name, dtype, reader.take(size * dtype.itemsize))
-            for name, dtype, size in ((name, _dtype(text), size) for name, text, size in head["buffers"])
+            for name, dtype, size in (
+                (name, _dtype(text), size) for name, text, size in head["buffers"]
+            )
         }
         reader.end("an opaque column", "its buffers")
         array = ak.from_buffers(ak.forms.from_dict(dict(head["form"])), head["length"], buffers)
         sound = ak.is_valid(array)
     except _OPAQUE_ERRORS as error:
-        raise Corrupt(f"an opaque column does not decode ({type(error).__name__}: {error})") from None
+        raise Corrupt(
+            f"an opaque column does not decode ({type(error).__name__}: {error})"
+        ) from None
     if not sound:
         raise Corrupt(f"an opaque column is inconsistent ({ak.validity_error(array)})")
     if len(array) != rows:

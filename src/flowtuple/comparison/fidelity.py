@@ -45,7 +45,12 @@ class Spread:
             return cls()
         with np.errstate(over="ignore", invalid="ignore"):
             mean = float(values.mean())
-            return cls(values.size, mean, float(np.square(values - mean).sum()), float(np.abs(values).max()))
+            return cls(
+                values.size,
+                mean,
+                float(np.square(values - mean).sum()),
+                float(np.abs(values).max()),
+            )
 
     def merge(self, other: Spread) -> Spread:
         """The spread of both streams together."""
@@ -122,9 +127,14 @@ class ColumnFidelity:
         Raises:
             InvalidArgument: The two describe different columns or bounds.
         """
-        mine, theirs = (self.table, self.column, self.bound), (other.table, other.column, other.bound)
+        mine, theirs = (
+            (self.table, self.column, self.bound),
+            (other.table, other.column, other.bound),
+        )
         if mine != theirs:
-            raise InvalidArgument(f"chunks of {'/'.join(mine)} and {'/'.join(theirs)} do not merge: give one column's chunks")
+            raise InvalidArgument(
+                f"chunks of {'/'.join(mine)} and {'/'.join(theirs)} do not merge: give one column's chunks"
+            )
         parts: list[Any] = []
         for name in (f.name for f in fields(self)[3:]):
             a, b = getattr(self, name), getattr(other, name)
@@ -134,7 +144,10 @@ class ColumnFidelity:
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text for `json.dumps`; what is undefined is null."""
         return {
-            **{name: getattr(self, name) for name in ("table", "column", "bound", "values", "special", "zeros", "violations")},
+            **{
+                name: getattr(self, name)
+                for name in ("table", "column", "bound", "values", "special", "zeros", "violations")
+            },
             "exact_share": self.exact_share,
             "max_difference": _or_none(self.difference.largest),
             "mean_difference": _or_none(self.difference.mean),
@@ -156,7 +169,9 @@ def _or_none(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def column_fidelity(table_name: str, column: str, bound: Bound | Promise, original: Any, decoded: Any) -> ColumnFidelity:
+def column_fidelity(
+    table_name: str, column: str, bound: Bound | Promise, original: Any, decoded: Any
+) -> ColumnFidelity:
     """Compare one column, or one chunk of it, with what came back.
 
     Args:
@@ -177,12 +192,23 @@ def column_fidelity(table_name: str, column: str, bound: Bound | Promise, origin
     if not isinstance(original, np.ndarray):
         same = len(original) if ak.array_equal(original, decoded, equal_nan=True) else 0
         return ColumnFidelity(
-            table_name, column, str(bound), len(original), exact=same, violations=max(len(original), len(decoded)) - same
+            table_name,
+            column,
+            str(bound),
+            len(original),
+            exact=same,
+            violations=max(len(original), len(decoded)) - same,
         )
     if original.shape != decoded.shape or original.dtype != decoded.dtype:
         found = f"{decoded.dtype}{decoded.shape} decoded against {original.dtype}{original.shape}"
-        raise InvalidArgument(f"table {table_name!r}: column {column!r} is {found}; compare two reads of the same schema")
-    special = ~np.isfinite(original) | (np.signbit(original) & (original == 0)) if original.dtype.kind == "f" else 0
+        raise InvalidArgument(
+            f"table {table_name!r}: column {column!r} is {found}; compare two reads of the same schema"
+        )
+    special = (
+        ~np.isfinite(original) | (np.signbit(original) & (original == 0))
+        if original.dtype.kind == "f"
+        else 0
+    )
     x, difference, response = _differences(original, decoded)
     return ColumnFidelity(
         table_name,
@@ -204,15 +230,22 @@ def _differences(original: Array, decoded: Array) -> tuple[Array, Array, Array]:
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         x, y = original.astype(np.float64).ravel(), decoded.astype(np.float64).ravel()
         signed = x - y
-        if original.dtype.kind in "iu":  # float64 cannot hold the distance of large integers, uint64 can
-            top, bottom = np.maximum(original, decoded).ravel(), np.minimum(original, decoded).ravel()
+        if (
+            original.dtype.kind in "iu"
+        ):  # float64 cannot hold the distance of large integers, uint64 can
+            top, bottom = (
+                np.maximum(original, decoded).ravel(),
+                np.minimum(original, decoded).ravel(),
+            )
             distance = (top.astype(np.uint64) - bottom.astype(np.uint64)).astype(np.float64)
             signed = np.where(original.ravel() < decoded.ravel(), -distance, distance)
         response = signed / x
     return x[np.isfinite(x)], signed[np.isfinite(signed)], response[np.isfinite(response)]
 
 
-def compare_tables(original: Table, decoded: Table, bounds: Mapping[str, Bound | Promise]) -> list[ColumnFidelity]:
+def compare_tables(
+    original: Table, decoded: Table, bounds: Mapping[str, Bound | Promise]
+) -> list[ColumnFidelity]:
     """The fidelity of every column, in the order of the schema.
 
     Args:
@@ -225,17 +258,26 @@ def compare_tables(original: Table, decoded: Table, bounds: Mapping[str, Bound |
     """
     if original.num_entries != decoded.num_entries:
         counts = f"{decoded.num_entries} events decoded against {original.num_entries}"
-        raise InvalidArgument(f"table {original.name!r}: {counts}; compare the same range of events")
+        raise InvalidArgument(
+            f"table {original.name!r}: {counts}; compare the same range of events"
+        )
     left, right = [c.name for c in original.columns], [c.name for c in decoded.columns]
     if left != right:
         lost, added = sorted(set(left) - set(right)), sorted(set(right) - set(left))
         found = f"only in the original: {', '.join(lost) or 'none'}; only in the decoded: {', '.join(added) or 'none'}"
-        raise InvalidArgument(f"table {original.name!r}: columns differ, {found}; select the same columns in the same order")
+        raise InvalidArgument(
+            f"table {original.name!r}: columns differ, {found}; select the same columns in the same order"
+        )
     for name in bounds:
         if name not in left:
-            raise InvalidArgument(f"table {original.name!r} has no column {name!r} to bound; {nearest(name, left)}")
+            raise InvalidArgument(
+                f"table {original.name!r} has no column {name!r} to bound; {nearest(name, left)}"
+            )
     pairs = ((name, original.data[name], decoded.data[name]) for name in left)
-    return [column_fidelity(original.name, name, bounds.get(name, Bound()), x, y) for name, x, y in pairs]
+    return [
+        column_fidelity(original.name, name, bounds.get(name, Bound()), x, y)
+        for name, x, y in pairs
+    ]
 
 
 def merge_columns(chunks: Iterable[Sequence[ColumnFidelity]]) -> list[ColumnFidelity]:
@@ -252,8 +294,14 @@ def merge_columns(chunks: Iterable[Sequence[ColumnFidelity]]) -> list[ColumnFide
     merged: list[ColumnFidelity] | None = None
     for chunk in chunks:
         if merged is not None and len(merged) != len(chunk):
-            raise InvalidArgument(f"a chunk has {len(chunk)} columns, those before it {len(merged)}: compare the same columns")
-        merged = list(chunk) if merged is None else [a.merge(b) for a, b in zip(merged, chunk, strict=True)]
+            raise InvalidArgument(
+                f"a chunk has {len(chunk)} columns, those before it {len(merged)}: compare the same columns"
+            )
+        merged = (
+            list(chunk)
+            if merged is None
+            else [a.merge(b) for a, b in zip(merged, chunk, strict=True)]
+        )
     return merged or []
 
 
@@ -294,19 +342,27 @@ def dijet_masses(table: Table) -> tuple[str, Array] | None:
         The collection's name and float64 masses of shape (number of such events,); `None` where there is none.
     """
     counted = {c.name.lower(): c for c in table.columns if c.counter is not None and c.is_float}
-    kinematics = [(m["prefix"], _kinematics(m["prefix"], counted)) for m in map(_PT.match, counted) if m]
-    collections = sorted(((p, k) for p, k in kinematics if k), key=lambda pair: "jet" not in pair[0])
+    kinematics = [
+        (m["prefix"], _kinematics(m["prefix"], counted)) for m in map(_PT.match, counted) if m
+    ]
+    collections = sorted(
+        ((p, k) for p, k in kinematics if k), key=lambda pair: "jet" not in pair[0]
+    )
     if not collections:
         return None
     prefix, columns = collections[0]
     counter = str(columns[0].counter)
     first = table.offsets(counter)[:-1][np.asarray(table.data[counter]) >= 2]
-    leading = [np.asarray(table.data[c.name])[np.stack([first, first + 1], axis=1)] for c in columns]
+    leading = [
+        np.asarray(table.data[c.name])[np.stack([first, first + 1], axis=1)] for c in columns
+    ]
     return columns[0].name[: len(prefix)].rstrip("_.") or columns[0].name, dijet_mass(*leading)
 
 
 def _kinematics(prefix: str, counted: Mapping[str, Column]) -> list[Column]:
     """pt, eta, phi and mass of one collection under one counter, or nothing."""
     mass = next((prefix + m for m in ("mass", "m") if prefix + m in counted), "")
-    columns = [counted[n] for n in (prefix + "pt", prefix + "eta", prefix + "phi", mass) if n in counted]
+    columns = [
+        counted[n] for n in (prefix + "pt", prefix + "eta", prefix + "phi", mass) if n in counted
+    ]
     return columns if len(columns) == 4 and len({c.counter for c in columns}) == 1 else []

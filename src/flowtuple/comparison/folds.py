@@ -35,7 +35,9 @@ class FoldHistogram:
     share_variances: Array
 
 
-def fold_histogram(values: Array, edges: Array, event: Array, weights: Array | None = None) -> FoldHistogram:
+def fold_histogram(
+    values: Array, edges: Array, event: Array, weights: Array | None = None
+) -> FoldHistogram:
     """A histogram whose uncertainties know which entries belong together.
 
     With w_f p_f the weights of an event's entries that fall into a bin, summed over its entries and folds, the variance of a
@@ -73,7 +75,9 @@ def fold_histogram(values: Array, edges: Array, event: Array, weights: Array | N
     _, number = np.unique(event, return_inverse=True)
     events = int(number.max(initial=-1)) + 1
     of_event = np.bincount(number, weights, events)
-    parts = np.bincount(number[inside] * bins + place[inside], weights[inside], events * bins).reshape(events, bins)
+    parts = np.bincount(
+        number[inside] * bins + place[inside], weights[inside], events * bins
+    ).reshape(events, bins)
     counts, total = parts.sum(axis=0), of_event.sum()
     shares = counts / total if total else np.zeros(bins)
     departures = parts - shares * of_event[:, None]  # w (p - <p>)

@@ -14,7 +14,9 @@ from flowtuple.data.schema import Array, Bound, bit_patterns
 from flowtuple.errors import InvalidArgument
 
 _THEN, _OR = ", then ", " or "
-_ROUNDING = 2.0**-50  # share by which sums of float64 are taken too small at most, several times over
+_ROUNDING = (
+    2.0**-50
+)  # share by which sums of float64 are taken too small at most, several times over
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,15 @@ class Promise:
         Raises:
             InvalidArgument: A part is no bound, or is an `std` bound, which says nothing without its column.
         """
-        stages = tuple(tuple(map(_alternative, _split(stage, _OR))) for stage in _split(text, _THEN))
-        if any(isinstance(bound, Bound) and bound.kind == "std" for stage in stages for bound in stage):
-            raise InvalidArgument(f"the promise {text!r} has an std bound; resolve it to abs with the column's std")
+        stages = tuple(
+            tuple(map(_alternative, _split(stage, _OR))) for stage in _split(text, _THEN)
+        )
+        if any(
+            isinstance(bound, Bound) and bound.kind == "std" for stage in stages for bound in stage
+        ):
+            raise InvalidArgument(
+                f"the promise {text!r} has an std bound; resolve it to abs with the column's std"
+            )
         return cls(stages, text)
 
     def __str__(self) -> str:
@@ -92,9 +100,15 @@ class Promise:
         if self.kind == "lossless" or same.all():
             return same
         if original.dtype.kind in "iu":
-            near: Array = same | (_distance(original, decoded) <= np.uint64(min(self._most(), 2**64 - 1)))
+            near: Array = same | (
+                _distance(original, decoded) <= np.uint64(min(self._most(), 2**64 - 1))
+            )
             return near
-        special = ~np.isfinite(original) | ~np.isfinite(decoded) | (np.signbit(original) & (original == 0))
+        special = (
+            ~np.isfinite(original)
+            | ~np.isfinite(decoded)
+            | (np.signbit(original) & (original == 0))
+        )
         with np.errstate(invalid="ignore", over="ignore"):
             x, y = original.astype(np.float64), decoded.astype(np.float64)
             close: Array = np.abs(y - x) <= self.largest_difference(x)
@@ -103,7 +117,10 @@ class Promise:
 
     def _most(self) -> int:
         """The largest distance between whole numbers."""
-        return sum(max(b._most() if isinstance(b, Promise) else math.floor(b.amount) for b in s) for s in self.stages)
+        return sum(
+            max(b._most() if isinstance(b, Promise) else math.floor(b.amount) for b in s)
+            for s in self.stages
+        )
 
 
 def either(promises: Iterable[str]) -> str:
@@ -130,7 +147,11 @@ def _split(text: str, mark: str) -> list[str]:
 
 
 def _alternative(text: str) -> Bound | Promise:
-    return Promise.parse(text[1:-1]) if text.startswith("(") and text.endswith(")") else Bound.parse(text)
+    return (
+        Promise.parse(text[1:-1])
+        if text.startswith("(") and text.endswith(")")
+        else Bound.parse(text)
+    )
 
 
 def _short(part: Bound | Promise) -> str:

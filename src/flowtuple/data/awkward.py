@@ -12,7 +12,9 @@ import numpy as np
 from flowtuple.data.schema import OPAQUE, Array
 
 
-def leaves(name: str, values: ak.Array, fields: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...], ak.Array]]:
+def leaves(
+    name: str, values: ak.Array, fields: tuple[str, ...] = ()
+) -> Iterator[tuple[str, tuple[str, ...], ak.Array]]:
     """The columns of one field: each one's name, the record fields that lead to it, and its values without idle options.
 
     Example:
@@ -107,4 +109,8 @@ def _number_block(layout: Any) -> tuple[str, tuple[int, ...]] | None:
     if not layout.is_numpy or layout.parameter("__array__") is not None:
         return None
     dtype = layout.data.dtype
-    return (dtype.name, (*shape, *layout.inner_shape)) if dtype.kind in "fiub" and dtype.itemsize <= 8 else None
+    return (
+        (dtype.name, (*shape, *layout.inner_shape))
+        if dtype.kind in "fiub" and dtype.itemsize <= 8
+        else None
+    )

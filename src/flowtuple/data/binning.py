@@ -46,7 +46,9 @@ def find_binning(values: Array, integer: bool = False) -> Binning:
     flat = flat[np.isfinite(flat)]
     if not flat.size:
         raise InvalidArgument("a column without finite values has no histogram: leave it out")
-    fits = integer and flat.max() - flat.min() < _BINS  # every integer has its bin: flavour 21 is no sentinel
+    fits = (
+        integer and flat.max() - flat.min() < _BINS
+    )  # every integer has its bin: flavour 21 is no sentinel
     kept, sentinels = (flat, ()) if fits else _drop_sentinels(flat)
     clipped = np.clip(kept, -_LARGEST_DRAWN, _LARGEST_DRAWN)
     low, high = (float(v) for v in np.percentile(clipped, [0.1, 99.9], method="nearest"))
@@ -55,8 +57,12 @@ def find_binning(values: Array, integer: bool = False) -> Binning:
 
 
 def _integer_edges(low: float, high: float) -> Array:
-    width = max(1, math.ceil((high - low + 1) / _BINS), math.ceil(4 * np.spacing(max(abs(low), abs(high)))))
-    edges: Array = low - 0.5 + width * np.arange(math.ceil((high - low + 1) / width) + 1, dtype=np.float64)
+    width = max(
+        1, math.ceil((high - low + 1) / _BINS), math.ceil(4 * np.spacing(max(abs(low), abs(high))))
+    )
+    edges: Array = (
+        low - 0.5 + width * np.arange(math.ceil((high - low + 1) / width) + 1, dtype=np.float64)
+    )
     return edges
 
 

@@ -75,18 +75,24 @@ def find_links(
     by_stem = {c.name.lower(): c.name for c in given}
     asked = list(match)
     if not asked:
-        asked = [n for c in reconstructed for n in c.columns if "Idx" in n and referred(n) in by_stem]
+        asked = [
+            n for c in reconstructed for n in c.columns if "Idx" in n and referred(n) in by_stem
+        ]
     links: dict[str, tuple[str, str]] = {}
     for text in asked:
         column, _, named = text.partition("=")
         owner = next((c for c in reconstructed if column in c.columns), None)
         if owner is None:
             names = [n for c in reconstructed for n in c.columns]
-            raise InvalidArgument(f"the match {column!r} is no column of reconstructed objects; {nearest(column, names)}")
+            raise InvalidArgument(
+                f"the match {column!r} is no column of reconstructed objects; {nearest(column, names)}"
+            )
         partners = by_stem.get((named or referred(column)).lower())
         if partners is None:
             close = nearest(named or referred(column), [c.name for c in given])
-            raise InvalidArgument(f"the match {column!r} points to no given collection; {close}; write {column}=COLLECTION")
+            raise InvalidArgument(
+                f"the match {column!r} points to no given collection; {close}; write {column}=COLLECTION"
+            )
         links.setdefault(owner.name, (column, partners))
     return links
 

@@ -24,7 +24,9 @@ class OwnCounters:
         for column in source.columns:
             if column.counter in hidden and "_" in column.name:
                 stem = column.name.partition("_")[0]
-                own = names.setdefault((column.counter, stem), f"n({column.name if f'n({stem})' in columns else stem})")
+                own = names.setdefault(
+                    (column.counter, stem), f"n({column.name if f'n({stem})' in columns else stem})"
+                )
                 columns.setdefault(own, replace(hidden[column.counter], name=own))
                 columns[column.name] = replace(column, counter=own)
             elif column.counter in hidden:
@@ -43,4 +45,6 @@ class OwnCounters:
         kept = tuple(c for c in self.columns if c.name in wanted | helpers)
         table = read_like(self._source, kept, start, stop)
         shown = tuple(c for c in kept if c.name in wanted)
-        return Table(self.name, shown, table.num_entries, {c.name: table.data[c.name] for c in shown})
+        return Table(
+            self.name, shown, table.num_entries, {c.name: table.data[c.name] for c in shown}
+        )

@@ -38,7 +38,11 @@ class Weighting:
     factors: Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        names = [c.name for c in self.source.columns if c.counter is None and not c.is_opaque and not c.shape]
+        names = [
+            c.name
+            for c in self.source.columns
+            if c.counter is None and not c.is_opaque and not c.shape
+        ]
         if self.column and self.column not in names:
             raise InvalidArgument(
                 f"there is no column of weights {self.column!r} with one number an event; {nearest(self.column, names)}"
@@ -52,10 +56,14 @@ class Weighting:
         """
         weights = np.ones(stop - start)
         if self.column:
-            weights = np.array(self.source.read([self.column], start, stop).data[self.column], np.float64)
+            weights = np.array(
+                self.source.read([self.column], start, stop).data[self.column], np.float64
+            )
         if self.lengths:
             number = np.searchsorted(np.cumsum(self.lengths), np.arange(start, stop), side="right")
             weights = weights * np.array(self.factors)[number]
         if not np.isfinite(weights).all():
-            raise InvalidArgument(f"column {self.column!r}: {int((~np.isfinite(weights)).sum())} weights are no finite numbers")
+            raise InvalidArgument(
+                f"column {self.column!r}: {int((~np.isfinite(weights)).sum())} weights are no finite numbers"
+            )
         return weights

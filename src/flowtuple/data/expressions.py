@@ -30,7 +30,13 @@ _COMPARISONS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-_FUNCTIONS: dict[str, Callable[[Any], Any]] = {"abs": np.abs, "sqrt": np.sqrt, "log": np.log, "exp": np.exp, "cos": np.cos}
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "abs": np.abs,
+    "sqrt": np.sqrt,
+    "log": np.log,
+    "exp": np.exp,
+    "cos": np.cos,
+}
 _LONGEST = 1000  # characters
 
 
@@ -80,7 +86,10 @@ def apply_cut(expression: str, reference: Rows, other: Rows, *, paired: bool) ->
         >>> apply_cut("x > 1.5 and not x > 2.5", rows, rows, paired=True).gained
         0
     """
-    passes = [evaluate(expression, dict(zip(s.columns, s.values.T, strict=True)), s.source) for s in (reference, other)]
+    passes = [
+        evaluate(expression, dict(zip(s.columns, s.values.T, strict=True)), s.source)
+        for s in (reference, other)
+    ]
     shares = [_share(sample, kept) for sample, kept in zip((reference, other), passes, strict=True)]
     cut = Cut(expression, *shares[0], *shares[1])
     if not paired:
@@ -101,7 +110,9 @@ def apply_cut(expression: str, reference: Rows, other: Rows, *, paired: bool) ->
 def _share(sample: Rows, kept: Array) -> tuple[float, float]:
     weight = np.ones(len(sample)) if sample.weights is None else sample.weights
     if not weight.sum() > 0:
-        raise InvalidArgument(f"{sample.source}: the weights sum to {weight.sum():g}; a share needs more than 0")
+        raise InvalidArgument(
+            f"{sample.source}: the weights sum to {weight.sum():g}; a share needs more than 0"
+        )
     share = float(weight @ kept / weight.sum())
     adds = np.bincount(sample.event, weights=weight * (kept - share) / weight.sum())
     return share, math.sqrt(float(np.square(adds).sum()))
@@ -128,7 +139,9 @@ def evaluate(expression: str, columns: Mapping[str, Array], where: str) -> Array
         InvalidArgument: The expression is none.
     """
     if len(expression) > _LONGEST:
-        raise InvalidArgument(f"a cut of {len(expression)} characters is too long; the most is {_LONGEST}")
+        raise InvalidArgument(
+            f"a cut of {len(expression)} characters is too long; the most is {_LONGEST}"
+        )
     try:
         tree = ast.parse(expression.strip(), mode="eval")
         with np.errstate(all="ignore"):
@@ -140,7 +153,9 @@ def evaluate(expression: str, columns: Mapping[str, Array], where: str) -> Array
             f"the cut {expression!r} cannot be read; write for example 'Jet_pt > 30 and abs(Jet_eta) < 2.4'"
         ) from None
     if passes.dtype != np.bool_ or passes.ndim != 1:
-        raise InvalidArgument(f"the cut {expression!r} is no condition on columns; write for example 'Jet_pt > 30'")
+        raise InvalidArgument(
+            f"the cut {expression!r} is no condition on columns; write for example 'Jet_pt > 30'"
+        )
     return passes
 
 
@@ -151,12 +166,16 @@ class _Evaluator(ast.NodeVisitor):
         self._columns, self._where = columns, where
 
     def visit_Constant(self, node: ast.Constant) -> Any:
-        return float(node.value) if isinstance(node.value, (int, float)) else self.generic_visit(node)
+        return (
+            float(node.value) if isinstance(node.value, (int, float)) else self.generic_visit(node)
+        )
 
     def visit_Name(self, node: ast.Name) -> Any:
         if node.id not in self._columns:
             close = nearest(node.id, self._columns)
-            raise InvalidArgument(f"{self._where}: the cut names column {node.id!r}, which is not there; {close}")
+            raise InvalidArgument(
+                f"{self._where}: the cut names column {node.id!r}, which is not there; {close}"
+            )
         return self._columns[node.id]
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
@@ -164,7 +183,11 @@ class _Evaluator(ast.NodeVisitor):
         if join is not None:
             return join(self._condition(node.left), self._condition(node.right))
         known = _BINARY.get(type(node.op))
-        return known(self._number(node.left), self._number(node.right)) if known else self.generic_visit(node)
+        return (
+            known(self._number(node.left), self._number(node.right))
+            if known
+            else self.generic_visit(node)
+        )
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
         if isinstance(node.op, (ast.Not, ast.Invert)):
@@ -179,7 +202,10 @@ class _Evaluator(ast.NodeVisitor):
     def visit_Compare(self, node: ast.Compare) -> Any:
         sides = [self._number(part) for part in (node.left, *node.comparators)]
         known = [_COMPARISONS.get(type(op)) or self.generic_visit(node) for op in node.ops]
-        held = [np.asarray(compare(a, b)) for compare, a, b in zip(known, sides, sides[1:], strict=False)]
+        held = [
+            np.asarray(compare(a, b))
+            for compare, a, b in zip(known, sides, sides[1:], strict=False)
+        ]
         return functools.reduce(np.logical_and, held)
 
     def visit_Call(self, node: ast.Call) -> Any:
@@ -191,13 +217,17 @@ class _Evaluator(ast.NodeVisitor):
     def _condition(self, node: ast.expr) -> Any:
         value = np.asarray(self.visit(node))
         if value.dtype != np.bool_:
-            raise InvalidArgument(f"the cut joins {ast.unparse(node)!r}, which is no condition; put conditions in brackets")
+            raise InvalidArgument(
+                f"the cut joins {ast.unparse(node)!r}, which is no condition; put conditions in brackets"
+            )
         return value
 
     def _number(self, node: ast.expr) -> Any:
         value = self.visit(node)
         if np.asarray(value).dtype == np.bool_:
-            raise InvalidArgument(f"the cut calculates with {ast.unparse(node)!r}, which is a condition and no number")
+            raise InvalidArgument(
+                f"the cut calculates with {ast.unparse(node)!r}, which is a condition and no number"
+            )
         return value
 
     def generic_visit(self, node: ast.AST) -> Any:

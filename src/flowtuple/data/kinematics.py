@@ -39,9 +39,14 @@ def derived_rows(dataset: Dataset, collection: str, weights: str | None = None) 
         {'nJet': 2.0, 'Jet_HT': 60.0, 'Jet_MHT': 0.0, 'Jet_mjj': 60.0, 'Jet_ptjj': 0.0, 'Jet_dRjj': 3.141593}
     """
     if len(dataset.tables) != 1:
-        raise InvalidArgument(f"{dataset.description}: choose one of its trees, such as FILE:{next(iter(dataset.tables))}")
+        raise InvalidArgument(
+            f"{dataset.description}: choose one of its trees, such as FILE:{next(iter(dataset.tables))}"
+        )
     source = next(iter(dataset.tables.values()))
-    names = [_named(f"{collection}_{part}", source.columns, dataset.description) for part in ("pt", "eta", "phi")]
+    names = [
+        _named(f"{collection}_{part}", source.columns, dataset.description)
+        for part in ("pt", "eta", "phi")
+    ]
     names.append(_mass(collection, source.columns, dataset.description))
     known = {c.name: c for c in source.columns}
     counter = known[names[0]].counter
@@ -52,9 +57,14 @@ def derived_rows(dataset: Dataset, collection: str, weights: str | None = None) 
             )
     table = source.read(names, 0, source.num_entries)
     counts = np.asarray(table.data[str(counter)])
-    content = {part: np.asarray(table.data[n], np.float64) for part, n in zip(("pt", "eta", "phi", "mass"), names, strict=True)}
+    content = {
+        part: np.asarray(table.data[n], np.float64)
+        for part, n in zip(("pt", "eta", "phi", "mass"), names, strict=True)
+    }
     values = _quantities(counts, content)
-    values = {f"n{collection}": counts.astype(np.float64)} | {f"{collection}_{name}": v for name, v in values.items()}
+    values = {f"n{collection}": counts.astype(np.float64)} | {
+        f"{collection}_{name}": v for name, v in values.items()
+    }
     made = Table("derived", tuple(Column(name, "float64") for name in values), len(counts), values)
     weighted = made if weights is None else _with_weights(made, dataset, weights)
     rows = read_rows(Dataset(dataset.description, {"derived": weighted}), (), weights)
@@ -63,7 +73,9 @@ def derived_rows(dataset: Dataset, collection: str, weights: str | None = None) 
 
 def _quantities(counts: Array, content: dict[str, Array]) -> dict[str, Array]:
     """By name, shape (events,)."""
-    objects = _vector().zip({part: ak.unflatten(values, counts) for part, values in content.items()})
+    objects = _vector().zip(
+        {part: ak.unflatten(values, counts) for part, values in content.items()}
+    )
     padded = ak.pad_none(objects, 2)
     first, second = padded[:, 0], padded[:, 1]
     pair = first + second
@@ -71,7 +83,9 @@ def _quantities(counts: Array, content: dict[str, Array]) -> dict[str, Array]:
     def of_two(values: Any) -> Array:
         return np.asarray(ak.fill_none(values, ABSENT), np.float64)
 
-    total = [np.asarray(ak.sum(component, axis=1), np.float64) for component in (objects.px, objects.py)]
+    total = [
+        np.asarray(ak.sum(component, axis=1), np.float64) for component in (objects.px, objects.py)
+    ]
     return {
         "HT": np.asarray(ak.sum(objects.pt, axis=1), np.float64),
         "MHT": np.hypot(*total),
@@ -83,7 +97,9 @@ def _quantities(counts: Array, content: dict[str, Array]) -> dict[str, Array]:
 
 def _with_weights(made: Table, dataset: Dataset, weights: str) -> Table:
     source = next(iter(dataset.tables.values()))
-    numbers = tuple(c for c in source.columns if c.counter is None and not c.is_opaque and not c.shape)
+    numbers = tuple(
+        c for c in source.columns if c.counter is None and not c.is_opaque and not c.shape
+    )
     column = _named(weights, numbers, dataset.description)
     values = np.asarray(source.read([column], 0, source.num_entries).data[column], np.float64)
     columns = (*made.columns, Column(weights, "float64", role="weight"))
@@ -99,7 +115,9 @@ def _mass(collection: str, columns: tuple[Column, ...], described: str) -> str:
 def _named(name: str, columns: tuple[Column, ...], described: str) -> str:
     names = [c.name for c in columns]
     if name not in names:
-        raise InvalidArgument(f"{described}: has no column {name!r}, which the derived quantities need; {nearest(name, names)}")
+        raise InvalidArgument(
+            f"{described}: has no column {name!r}, which the derived quantities need; {nearest(name, names)}"
+        )
     return name
 
 

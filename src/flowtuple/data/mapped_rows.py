@@ -45,10 +45,19 @@ def gather_rows(source: RowSource, memory: int, folder: Path | None = None) -> R
     events = source.table.num_entries
     read = [c.name for c in (*source.columns, *source.given)]
     parts = list(ranges(events, entries_within(source.table, read, memory // BLOCK, _MOST)))
-    most = events if source.counter is None else sum(_objects(source, start, stop) for start, stop in parts)
+    most = (
+        events
+        if source.counter is None
+        else sum(_objects(source, start, stop) for start, stop in parts)
+    )
     values = _matrix(most, (*source.dtypes, *source.given_dtypes), memory // ROWS, folder)
     learned = len(source.names)
-    event, weights, count, dropped = np.empty(most, np.int64), np.empty(most if source.weight else 0), 0, 0
+    event, weights, count, dropped = (
+        np.empty(most, np.int64),
+        np.empty(most if source.weight else 0),
+        0,
+        0,
+    )
     for start, stop in parts:
         part = source.read(start, stop)
         place = slice(count, count + len(part))
@@ -58,7 +67,11 @@ def gather_rows(source: RowSource, memory: int, folder: Path | None = None) -> R
         if part.weights is not None:
             weights[place] = part.weights
         count, dropped = count + len(part), dropped + part.dropped
-    given = Conditions(source.given_names, values[:count, learned:], source.given_dtypes) if source.given else None
+    given = (
+        Conditions(source.given_names, values[:count, learned:], source.given_dtypes)
+        if source.given
+        else None
+    )
     return Rows(
         source.source,
         source.names,
@@ -94,7 +107,9 @@ def _matrix(rows: int, dtypes: Sequence[str], nbytes: int, folder: Path | None) 
     except OSError as error:
         where = folder or tempfile.gettempdir()
         reason = f"{where}: no room for {needed / 1e9:.1f} GB of rows ({error.strerror})"
-        raise InvalidArgument(f"{reason}; name another folder with --checkpoint, or allow more --memory") from None
+        raise InvalidArgument(
+            f"{reason}; name another folder with --checkpoint, or allow more --memory"
+        ) from None
 
 
 def _dtype(dtypes: Sequence[str]) -> np.dtype[np.floating]:

@@ -14,10 +14,16 @@ from flowtuple.errors import TooLarge
 
 MEMORY = 2**31  # bytes that compressing and decompressing keep within, however long the input is
 BLOCK = 16  # part of it for the events read at a time; decoding and statistics take several times as much
-TRAINING = 32  # part of it for the events that a model is trained on, which training holds in many forms
+TRAINING = (
+    32  # part of it for the events that a model is trained on, which training holds in many forms
+)
 ROWS = 4  # part of it for rows that stay in memory through a training; more of them lie in a file
-CHUNK = 64  # part of it for the events of a chunk; each worker holds two, and what coding them takes
-LARGEST_CHUNK = 2**27  # bytes of its events, whatever the memory: a chunk of the format holds at most 2^28 values
+CHUNK = (
+    64  # part of it for the events of a chunk; each worker holds two, and what coding them takes
+)
+LARGEST_CHUNK = (
+    2**27
+)  # bytes of its events, whatever the memory: a chunk of the format holds at most 2^28 values
 DESCRIBED = 64  # part of it for the description of a file, whose objects take many times its text
 MODEL = 16  # part of it for the models of a file, whose networks take some times their bytes
 _PROBED = 512
@@ -30,7 +36,15 @@ def entries_within(source: TableSource, columns: Sequence[str], nbytes: int, mos
     are read.
     """
     if source.num_entries <= 8 * _PROBED:
-        return int(max(1, min(most, nbytes * max(source.num_entries, 1) // max(_least_bytes(source, columns), 1))))
+        return int(
+            max(
+                1,
+                min(
+                    most,
+                    nbytes * max(source.num_entries, 1) // max(_least_bytes(source, columns), 1),
+                ),
+            )
+        )
     middle = source.num_entries // 2
     parts = [source.read(columns, start, start + _PROBED) for start in (0, middle)]
     largest = max(column_bytes(part, part.columns) for part in parts) / _PROBED
@@ -41,10 +55,16 @@ def _least_bytes(source: TableSource, columns: Sequence[str]) -> int:
     """Bytes of all events of some columns, without those of opaque ones."""
     numbers = [c for c in with_counters(source.columns, columns) if not c.is_opaque]
     counted = [c for c in numbers if c.counter is not None]
-    table = source.read(list(dict.fromkeys(c.counter for c in counted if c.counter)), 0, source.num_entries)
-    objects = {name: int(table.data[name].sum(dtype="int64")) for name in {c.counter for c in counted if c.counter}}
+    table = source.read(
+        list(dict.fromkeys(c.counter for c in counted if c.counter)), 0, source.num_entries
+    )
+    objects = {
+        name: int(table.data[name].sum(dtype="int64"))
+        for name in {c.counter for c in counted if c.counter}
+    }
     return sum(
-        np.dtype(c.dtype).itemsize * (objects[c.counter] if c.counter else source.num_entries * math.prod(c.shape))
+        np.dtype(c.dtype).itemsize
+        * (objects[c.counter] if c.counter else source.num_entries * math.prod(c.shape))
         for c in numbers
     )
 

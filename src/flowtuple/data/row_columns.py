@@ -14,7 +14,11 @@ _NOT_COMPARED = ("id", "weight")
 
 
 def choose_columns(
-    dataset: Dataset, columns: Sequence[str], weights: str | None, exactly: Sequence[str], given: Sequence[str] = ()
+    dataset: Dataset,
+    columns: Sequence[str],
+    weights: str | None,
+    exactly: Sequence[str],
+    given: Sequence[str] = (),
 ) -> tuple[TableSource, tuple[Column, ...], Column | None, tuple[Column, ...]]:
     """The table, the columns whose values become rows, the column of weights, and columns that are given with the rows.
 
@@ -44,10 +48,14 @@ def choose_columns(
     whole = dataset.table(name)
     beside = given_columns(whole, given, described)
     apart = {c.name for c in beside}
-    taken = [c for c in source.columns if c.name in sources or (not exactly and _is_compared(c, weights))]
+    taken = [
+        c for c in source.columns if c.name in sources or (not exactly and _is_compared(c, weights))
+    ]
     chosen = tuple(_one_collection([c for c in taken if c.name not in apart], described))
     check_given(beside, chosen[0].counter, described)
-    weight = None if weights is None else _weight_column(whole, weights, chosen[0].counter, described)
+    weight = (
+        None if weights is None else _weight_column(whole, weights, chosen[0].counter, described)
+    )
     return whole, chosen, weight, tuple(beside)
 
 
@@ -64,7 +72,9 @@ def given_columns(source: TableSource, patterns: Sequence[str], described: str) 
     """
     visible = {source.name: [c for c in source.columns if not c.is_opaque]}
     try:
-        return list({c.name: c for pattern in patterns for _, c in matches(pattern, visible)}.values())
+        return list(
+            {c.name: c for pattern in patterns for _, c in matches(pattern, visible)}.values()
+        )
     except InvalidArgument as error:
         raise InvalidArgument(f"{described}: {error}") from None
 
@@ -83,7 +93,9 @@ def check_given(columns: Sequence[Column], counter: str | None, described: str) 
             )
 
 
-def columns_of_rows(names: Sequence[str], dtypes: Sequence[str], counter: str | None = None) -> tuple[Column, ...]:
+def columns_of_rows(
+    names: Sequence[str], dtypes: Sequence[str], counter: str | None = None
+) -> tuple[Column, ...]:
     """Columns of a table for rows that come from a file or a flow, with the roles that their names tell.
 
     Args:
@@ -96,12 +108,15 @@ def columns_of_rows(names: Sequence[str], dtypes: Sequence[str], counter: str | 
         ['angle', 'value']
     """
     return tuple(
-        Column(name, dtype, infer_role(name, dtype), counter=counter) for name, dtype in zip(names, dtypes, strict=True)
+        Column(name, dtype, infer_role(name, dtype), counter=counter)
+        for name, dtype in zip(names, dtypes, strict=True)
     )
 
 
 def _is_compared(column: Column, weights: str | None) -> bool:
-    return not (column.hidden or column.is_opaque or column.role in _NOT_COMPARED or column.name == weights)
+    return not (
+        column.hidden or column.is_opaque or column.role in _NOT_COMPARED or column.name == weights
+    )
 
 
 def _one_collection(columns: list[Column], described: str) -> list[Column]:
@@ -113,17 +128,32 @@ def _one_collection(columns: list[Column], described: str) -> list[Column]:
     counters = {c.counter for c in columns if c.counter is not None}
     columns = [c for c in columns if c.name not in counters]
     if not columns:
-        raise InvalidArgument(f"{described}: holds no number that could be looked at: widen --columns")
+        raise InvalidArgument(
+            f"{described}: holds no number that could be looked at: widen --columns"
+        )
     if len({c.counter for c in columns}) > 1:
         collection = next(c.name.partition("_")[0] for c in columns if c.counter is not None)
         what = f"one collection at a time, such as --columns '{collection}_*'"
-        raise InvalidArgument(f"{described}: holds numbers of events and of their objects: take {what}")
+        raise InvalidArgument(
+            f"{described}: holds numbers of events and of their objects: take {what}"
+        )
     return columns
 
 
 def _weight_column(source: TableSource, name: str, counter: str | None, described: str) -> Column:
     for column in source.columns:
-        if column.name == name and not column.is_opaque and column.counter in (None, counter) and not column.shape:
+        if (
+            column.name == name
+            and not column.is_opaque
+            and column.counter in (None, counter)
+            and not column.shape
+        ):
             return column
-    numbers = [c.name for c in source.columns if c.counter in (None, counter) and not c.is_opaque and not c.hidden]
-    raise InvalidArgument(f"{described}: no column of weights {name!r} for these rows; {nearest(name, numbers)}")
+    numbers = [
+        c.name
+        for c in source.columns
+        if c.counter in (None, counter) and not c.is_opaque and not c.hidden
+    ]
+    raise InvalidArgument(
+        f"{described}: no column of weights {name!r} for these rows; {nearest(name, numbers)}"
+    )

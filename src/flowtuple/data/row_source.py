@@ -66,14 +66,31 @@ class RowSource:
             stop: The one after the last.
             keep_undefined: Keep rows with NaN or an infinity.
         """
-        wanted = [c.name for c in (*self.columns, *self.given, *((self.weight,) if self.weight else ()))]
+        wanted = [
+            c.name for c in (*self.columns, *self.given, *((self.weight,) if self.weight else ()))
+        ]
         table = self.table.read(wanted, start, stop)
         event = _events(table, self.counter)
         weights = None if self.weight is None else _of_rows(table, self.weight, event)[:, 0]
         values = _matrix(table, self.columns, event)
         given = _conditions(table, self.given, event) if self.given else None
-        rows = Rows(self.source, self.names, values, event, table.num_entries, weights, 0, self.dtypes, self.counter, given)
-        parts = [values, *(() if weights is None else (weights[:, None],)), *(() if given is None else (given.values,))]
+        rows = Rows(
+            self.source,
+            self.names,
+            values,
+            event,
+            table.num_entries,
+            weights,
+            0,
+            self.dtypes,
+            self.counter,
+            given,
+        )
+        parts = [
+            values,
+            *(() if weights is None else (weights[:, None],)),
+            *(() if given is None else (given.values,)),
+        ]
         keep = np.isfinite(np.concatenate(parts, axis=1)).all(axis=1)
         return rows if keep_undefined else replace(rows.some(keep), dropped=int((~keep).sum()))
 
@@ -139,7 +156,9 @@ def read_conditions(dataset: Dataset, columns: Sequence[str]) -> Conditions:
     """
     described = dataset.description
     if len(dataset.tables) != 1:
-        raise InvalidArgument(f"{described}: choose one of its trees, such as FILE:{next(iter(dataset.tables), 'Events')}")
+        raise InvalidArgument(
+            f"{described}: choose one of its trees, such as FILE:{next(iter(dataset.tables), 'Events')}"
+        )
     source = next(iter(dataset.tables.values()))
     chosen = given_columns(source, escaped(columns), described)
     counter = next((c.counter for c in chosen if c.counter is not None), None)
@@ -149,7 +168,9 @@ def read_conditions(dataset: Dataset, columns: Sequence[str]) -> Conditions:
     for k, name in enumerate(conditions.columns):
         bad = int((~np.isfinite(conditions.values[:, k])).sum())
         if bad:
-            raise InvalidArgument(f"{described}: column {name!r}: {bad} values are NaN or infinite; leave these rows out")
+            raise InvalidArgument(
+                f"{described}: column {name!r}: {bad} values are NaN or infinite; leave these rows out"
+            )
     return conditions.only(columns)
 
 

@@ -29,7 +29,9 @@ class Conditions:
     def only(self, columns: Sequence[str]) -> Conditions:
         """The same rows with some of their columns, in this order."""
         places = [self.columns.index(name) for name in columns]
-        return Conditions(tuple(columns), self.values[:, places], tuple(self.dtypes[k] for k in places))
+        return Conditions(
+            tuple(columns), self.values[:, places], tuple(self.dtypes[k] for k in places)
+        )
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,26 @@ class Rows:
         for name in other.columns:
             if name not in self.columns:
                 close = nearest(name, self.columns)
-                raise InvalidArgument(f"{self.source}: it lacks column {name!r} of {other.source}; {close}")
+                raise InvalidArgument(
+                    f"{self.source}: it lacks column {name!r} of {other.source}; {close}"
+                )
         return self.only(other.columns)
 
     def some(self, keep: Array) -> Rows:
         """Some of the rows, their events' numbers unchanged; `keep` is bool of shape (n,)."""
         weights = None if self.weights is None else self.weights[keep]
-        given = None if self.conditions is None else replace(self.conditions, values=self.conditions.values[keep])
-        return replace(self, values=self.values[keep], event=self.event[keep], weights=weights, conditions=given)
+        given = (
+            None
+            if self.conditions is None
+            else replace(self.conditions, values=self.conditions.values[keep])
+        )
+        return replace(
+            self,
+            values=self.values[keep],
+            event=self.event[keep],
+            weights=weights,
+            conditions=given,
+        )
 
     def only(self, columns: Sequence[str]) -> Rows:
         """The same rows with some of their columns."""

@@ -23,7 +23,19 @@ MAX_AXES = 31  # of a fixed shape: NumPy before 2 has 32, one of which is the ev
 
 BoundKind = Literal["lossless", "abs", "rel", "std", "bits"]
 
-_ID_NAMES = frozenset(["run", "runnumber", "event", "eventnumber", "evt", "luminosityblock", "lumiblock", "lumi", "ls"])
+_ID_NAMES = frozenset(
+    [
+        "run",
+        "runnumber",
+        "event",
+        "eventnumber",
+        "evt",
+        "luminosityblock",
+        "lumiblock",
+        "lumi",
+        "ls",
+    ]
+)
 _ANGLE = re.compile(r"(^|[_. ])phi\d*$|Phi\d*$", re.IGNORECASE)
 _REFERENCE = re.compile(r"Idx[G\d]*$")
 _LABEL = re.compile(r"^(class_)?labels?$|^target$", re.IGNORECASE)
@@ -165,11 +177,15 @@ class Bound:
         if kind == "lossless" and not colon:
             return cls()
         if kind not in ("abs", "rel", "std", "bits"):
-            raise InvalidArgument(f"bound {text!r} does not parse: write lossless, abs:E, rel:R, std:S or bits:B")
+            raise InvalidArgument(
+                f"bound {text!r} does not parse: write lossless, abs:E, rel:R, std:S or bits:B"
+            )
         try:
             amount = float(number)
         except ValueError:
-            raise InvalidArgument(f"bound {text!r} has no number after '{kind}:': write for example {kind}:1e-3") from None
+            raise InvalidArgument(
+                f"bound {text!r} has no number after '{kind}:': write for example {kind}:1e-3"
+            ) from None
         _check_amount(kind, amount, text)
         return cls(kind, amount)  # type: ignore[arg-type]
 
@@ -195,8 +211,15 @@ class Bound:
         if words == "lossless" or self.kind == "lossless":
             return str(self) if words == "lossless" else words
         if self.kind == "abs" and _ABS.fullmatch(words):
-            exact, amount = Fraction(self.amount) + Fraction(float(words[4:])), self.amount + float(words[4:])
-            return str(Bound("abs", amount if Fraction(amount) >= exact else math.nextafter(amount, math.inf)))
+            exact, amount = (
+                Fraction(self.amount) + Fraction(float(words[4:])),
+                self.amount + float(words[4:]),
+            )
+            return str(
+                Bound(
+                    "abs", amount if Fraction(amount) >= exact else math.nextafter(amount, math.inf)
+                )
+            )
         return f"{words}, then {self}"
 
     @property
@@ -219,16 +242,24 @@ class Bound:
             InvalidArgument: The bound is `std`, which has to be resolved to `abs` first.
         """
         if self.kind == "std":
-            raise InvalidArgument("a std bound has no meaning before it is resolved to abs with the column's std")
+            raise InvalidArgument(
+                "a std bound has no meaning before it is resolved to abs with the column's std"
+            )
         same: Array = bit_patterns(original) == bit_patterns(decoded)
         if self.kind == "lossless" or same.all():
             return same
         if original.dtype.kind in "iu":
             larger, smaller = np.maximum(original, decoded), np.minimum(original, decoded)
-            distance = larger.astype(np.uint64) - smaller.astype(np.uint64)  # wraps to the true distance
+            distance = larger.astype(np.uint64) - smaller.astype(
+                np.uint64
+            )  # wraps to the true distance
             held: Array = same | (distance <= np.uint64(min(math.floor(self.amount), 2**64 - 1)))
             return held
-        special = ~np.isfinite(original) | ~np.isfinite(decoded) | (np.signbit(original) & (original == 0))
+        special = (
+            ~np.isfinite(original)
+            | ~np.isfinite(decoded)
+            | (np.signbit(original) & (original == 0))
+        )
         with np.errstate(invalid="ignore", over="ignore"):
             x, y = original.astype(np.float64), decoded.astype(np.float64)
             close = np.abs(y - x) <= self.largest_difference(x)
@@ -250,10 +281,18 @@ class Bound:
             return np.full(x.shape, self.amount)
         if self.kind == "rel":
             relative: Array = self.amount * np.abs(x)
-            coarse = relative < np.finfo(np.float64).tiny  # a subnormal product may be rounded up by a part that counts
-            return np.where(coarse, np.nextafter(relative, 0.0), relative) if coarse.any() else relative
+            coarse = (
+                relative < np.finfo(np.float64).tiny
+            )  # a subnormal product may be rounded up by a part that counts
+            return (
+                np.where(coarse, np.nextafter(relative, 0.0), relative)
+                if coarse.any()
+                else relative
+            )
         if self.kind != "bits":
-            raise InvalidArgument(f"a {self} bound is no unit for a difference: give abs, rel or bits")
+            raise InvalidArgument(
+                f"a {self} bound is no unit for a difference: give abs, rel or bits"
+            )
         rounded = np.isfinite(x) & (x != 0)
         exponent = np.frexp(np.where(rounded, x, 1.0))[1]  # x = m 2^exponent, 1/2 <= |m| < 1
         half_unit: Array = np.where(rounded, np.ldexp(1.0, exponent - 2 - int(self.amount)), 0.0)
@@ -262,11 +301,17 @@ class Bound:
 
 def _check_amount(kind: str, amount: float, text: str) -> None:
     if kind not in get_args(BoundKind):
-        raise InvalidArgument(f"bound {text!r} does not parse: write lossless, abs:E, rel:R, std:S or bits:B")
+        raise InvalidArgument(
+            f"bound {text!r} does not parse: write lossless, abs:E, rel:R, std:S or bits:B"
+        )
     if not math.isfinite(amount) or amount < 0 or (amount == 0 and kind != "bits"):
-        raise InvalidArgument(f"bound {text!r} must be a positive, finite number; for exact values write lossless")
+        raise InvalidArgument(
+            f"bound {text!r} must be a positive, finite number; for exact values write lossless"
+        )
     if kind == "rel" and amount >= 1:
-        raise InvalidArgument(f"bound {text!r} allows every value to become zero: write a number below 1")
+        raise InvalidArgument(
+            f"bound {text!r} allows every value to become zero: write a number below 1"
+        )
     if kind == "bits" and (amount != int(amount) or amount > 52):
         raise InvalidArgument(f"bound {text!r} must be a whole number of mantissa bits, 0 to 52")
 
@@ -331,7 +376,9 @@ def select_columns(
     return selected
 
 
-def match_bounds(tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str, str | Bound]) -> dict[str, dict[str, Bound]]:
+def match_bounds(
+    tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str, str | Bound]
+) -> dict[str, dict[str, Bound]]:
     """The bound of every column: the last pattern that matches wins, and none means lossless.
 
     Returns:
@@ -340,11 +387,16 @@ def match_bounds(tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str,
     Raises:
         InvalidArgument: A pattern matches nothing, or a bound is impossible for a column named in full.
     """
-    asked = asked_bounds(tables, tolerance)
-    return {table: {c.name: asked[table].get(c.name, Bound()) for c in columns} for table, columns in tables.items()}
+    asked = requested_bounds(tables, tolerance)
+    return {
+        table: {c.name: asked[table].get(c.name, Bound()) for c in columns}
+        for table, columns in tables.items()
+    }
 
 
-def asked_bounds(tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str, str | Bound]) -> dict[str, dict[str, Bound]]:
+def requested_bounds(
+    tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str, str | Bound]
+) -> dict[str, dict[str, Bound]]:
     """The bounds that were asked for, of the columns that a pattern touches only.
 
     Patterns are branch names or globs, optionally as `TREE/PATTERN`. A glob touches float columns only and passes
@@ -358,7 +410,9 @@ def asked_bounds(tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str,
     spelled = _spelled(everything)
     for pattern, spec in tolerance.items():
         if not isinstance(spec, (str, Bound)):
-            raise InvalidArgument(f"the bound {spec!r} for {pattern!r} is no text: write for example 'abs:{spec}'")
+            raise InvalidArgument(
+                f"the bound {spec!r} for {pattern!r} is no text: write for example 'abs:{spec}'"
+            )
         bound = spec if isinstance(spec, Bound) else Bound.parse(spec)
         for table, column in spelled.get(pattern) or matches(pattern, everything):
             if _spells(pattern, table, column):
@@ -426,12 +480,16 @@ def matches(pattern: str, tables: Mapping[str, Iterable[Column]]) -> list[tuple[
     Raises:
         InvalidArgument: There are none.
     """
-    found = [(table, c) for table, columns in tables.items() for c in columns if _fits(pattern, table, c)]
+    found = [
+        (table, c) for table, columns in tables.items() for c in columns if _fits(pattern, table, c)
+    ]
     found = [hit for hit in found if _spells(pattern, *hit)] or found
     if not found:
         names = [c.name for columns in tables.values() for c in columns]
         what = "glob" if is_glob(pattern) else "name"
-        raise InvalidArgument(f"the {what} {pattern!r} matches no column; {nearest(pattern, names)}")
+        raise InvalidArgument(
+            f"the {what} {pattern!r} matches no column; {nearest(pattern, names)}"
+        )
     return found
 
 
@@ -440,6 +498,10 @@ def _check_applicable(bound: Bound, column: Column) -> None:
         return
     if column.is_opaque or column.dtype == "bool" or column.role == "counter":
         kind = "a counter" if column.role == "counter" else f"of type {column.dtype}"
-        raise InvalidArgument(f"column {column.name!r} is {kind} and can only be lossless, not {bound}")
+        raise InvalidArgument(
+            f"column {column.name!r} is {kind} and can only be lossless, not {bound}"
+        )
     if column.is_integer and bound.kind in ("rel", "bits"):
-        raise InvalidArgument(f"column {column.name!r} is {column.dtype}: bound it with abs:E, std:S or lossless, not {bound}")
+        raise InvalidArgument(
+            f"column {column.name!r} is {column.dtype}: bound it with abs:E, std:S or lossless, not {bound}"
+        )

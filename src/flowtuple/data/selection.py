@@ -12,7 +12,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.progress import Progress
 
 
-class View:
+class SelectedTable:
     """A table source seen through other columns and a range of events.
 
     Args:
@@ -22,7 +22,13 @@ class View:
         stop: Event after the last one to show; `None` for the end.
     """
 
-    def __init__(self, source: TableSource, columns: Sequence[Column], start: int = 0, stop: int | None = None) -> None:
+    def __init__(
+        self,
+        source: TableSource,
+        columns: Sequence[Column],
+        start: int = 0,
+        stop: int | None = None,
+    ) -> None:
         self._source = source
         self._start = min(max(0, start), source.num_entries)
         end = source.num_entries if stop is None else min(stop, source.num_entries)
@@ -35,10 +41,12 @@ class View:
         stop = min(stop, self.num_entries)
         table = self._source.read(columns, self._start + max(0, start), self._start + stop)
         shown = {c.name: c for c in self.columns}
-        return Table(table.name, tuple(shown[c.name] for c in table.columns), table.num_entries, table.data)
+        return Table(
+            table.name, tuple(shown[c.name] for c in table.columns), table.num_entries, table.data
+        )
 
 
-class Watched:
+class ProgressTable:
     """A table source that tells how far reading it has come."""
 
     def __init__(self, source: TableSource, stage: str, progress: Progress) -> None:
@@ -54,7 +62,7 @@ class Watched:
 
 
 @contextmanager
-def naming(description: str) -> Iterator[None]:
+def prefix_errors(description: str) -> Iterator[None]:
     """Puts what the input is called before an error about its columns, which knows their names only."""
     try:
         yield
@@ -75,13 +83,22 @@ def select(
     """
     start, stop = entries[0] or 0, entries[1]
     if start < 0 or (stop is not None and stop <= start):
-        raise InvalidArgument(f"the range {start}:{stop} holds no events; write START:STOP with START below STOP")
+        raise InvalidArgument(
+            f"the range {start}:{stop} holds no events; write START:STOP with START below STOP"
+        )
     events = max((t.num_entries for t in dataset.tables.values()), default=0)
     if start and start >= events:
-        raise InvalidArgument(f"{dataset.description}: the range begins at event {start} of {events}; begin below {events}")
-    with naming(dataset.description):
-        kept = select_columns({name: t.columns for name, t in dataset.tables.items()}, include, exclude)
-    tables: dict[str, TableSource] = {name: View(dataset.tables[name], columns, start, stop) for name, columns in kept.items()}
+        raise InvalidArgument(
+            f"{dataset.description}: the range begins at event {start} of {events}; begin below {events}"
+        )
+    with prefix_errors(dataset.description):
+        kept = select_columns(
+            {name: t.columns for name, t in dataset.tables.items()}, include, exclude
+        )
+    tables: dict[str, TableSource] = {
+        name: SelectedTable(dataset.tables[name], columns, start, stop)
+        for name, columns in kept.items()
+    }
     return replace(dataset, tables=tables)
 
 
@@ -92,9 +109,15 @@ def table_with(dataset: Dataset, patterns: Iterable[str], what: str) -> TableSou
         InvalidArgument: Several have; `what` says what they hold.
     """
     patterns = tuple(patterns)
-    found = [table for table in dataset.tables.values() if any(_has(table, pattern) for pattern in patterns)]
+    found = [
+        table
+        for table in dataset.tables.values()
+        if any(_has(table, pattern) for pattern in patterns)
+    ]
     if len(found) > 1:
-        raise InvalidArgument(f"{dataset.description}: several trees hold {what}; choose one, such as FILE:{found[0].name}")
+        raise InvalidArgument(
+            f"{dataset.description}: several trees hold {what}; choose one, such as FILE:{found[0].name}"
+        )
     return found[0] if found else next(iter(dataset.tables.values()))
 
 
@@ -116,11 +139,19 @@ def with_roles(dataset: Dataset, roles: Mapping[str, str]) -> Dataset:
         if role not in ROLES or role == "counter":
             choices = ", ".join(r for r in ROLES if r != "counter")
             raise InvalidArgument(f"the role {role!r} for {pattern!r} is not one of {choices}")
-        with naming(dataset.description):
+        with prefix_errors(dataset.description):
             found = matches(pattern, columns)
         if not is_glob(pattern) and any(column.role == "counter" for _, column in found):
-            raise InvalidArgument(f"{dataset.description}: column {pattern!r} is a counter and has no other role")
+            raise InvalidArgument(
+                f"{dataset.description}: column {pattern!r} is a counter and has no other role"
+            )
         hits = {(table, column.name) for table, column in found}
         for table, members in columns.items():
-            columns[table] = [replace(c, role=role) if (table, c.name) in hits and c.role != "counter" else c for c in members]
-    return replace(dataset, tables={name: View(t, columns[name]) for name, t in dataset.tables.items()})
+            columns[table] = [
+                replace(c, role=role) if (table, c.name) in hits and c.role != "counter" else c
+                for c in members
+            ]
+    return replace(
+        dataset,
+        tables={name: SelectedTable(t, columns[name]) for name, t in dataset.tables.items()},
+    )

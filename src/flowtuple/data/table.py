@@ -67,7 +67,9 @@ class Table:
             if column.is_opaque:
                 continue
             if content.dtype != np.dtype(column.dtype) or content.shape[1:] != column.shape:
-                raise InvalidArgument(f"{where} holds {content.dtype}{content.shape[1:]}, not {column.dtype}{column.shape}")
+                raise InvalidArgument(
+                    f"{where} holds {content.dtype}{content.shape[1:]}, not {column.dtype}{column.shape}"
+                )
 
     def _expected_length(self, column: Column, where: str) -> int:
         if column.counter is None:
@@ -76,7 +78,9 @@ class Table:
             raise InvalidArgument(f"{where} is counted by {column.counter!r}, absent here")
         counts = self.data[column.counter]
         if counts.dtype.kind not in "iu" or (counts.size and counts.min() < 0):
-            raise InvalidArgument(f"{where} is counted by {column.counter!r}, which holds other than whole numbers from 0 on")
+            raise InvalidArgument(
+                f"{where} is counted by {column.counter!r}, which holds other than whole numbers from 0 on"
+            )
         return int(counts.sum())
 
     def __getitem__(self, name: str) -> Any:
@@ -90,7 +94,9 @@ class Table:
         """
         column = self._by_name.get(name)
         if column is None:
-            raise InvalidArgument(f"table {self.name!r} has no column {name!r}; {nearest(name, self._by_name)}")
+            raise InvalidArgument(
+                f"table {self.name!r} has no column {name!r}; {nearest(name, self._by_name)}"
+            )
         return column
 
     @cached_property
@@ -109,7 +115,9 @@ class Table:
         offsets = {c: self.offsets(c) for c in {k.counter for k in kept} if c is not None}
         data = {}
         for column in kept:
-            bounds = (start, stop) if column.counter is None else offsets[column.counter][[start, stop]]
+            bounds = (
+                (start, stop) if column.counter is None else offsets[column.counter][[start, stop]]
+            )
             data[column.name] = self.data[column.name][bounds[0] : bounds[1]]
         return Table(self.name, kept, stop - start, data)
 
@@ -121,7 +129,9 @@ class Table:
 
 def column_bytes(table: Table, columns: Iterable[Column]) -> int:
     """Bytes of some of a table's contents at their own types."""
-    contents = (ak.to_packed(table.data[c.name]) if c.is_opaque else table.data[c.name] for c in columns)
+    contents = (
+        ak.to_packed(table.data[c.name]) if c.is_opaque else table.data[c.name] for c in columns
+    )
     return sum(int(content.nbytes) for content in contents)
 
 
@@ -181,9 +191,13 @@ class Dataset:
             InvalidArgument: There is no such table.
         """
         if name in self.refused and name not in self.tables:
-            raise InvalidArgument(f"{self.description}: tree {name!r} cannot be read: {self.refused[name]}")
+            raise InvalidArgument(
+                f"{self.description}: tree {name!r} cannot be read: {self.refused[name]}"
+            )
         if name not in self.tables:
-            raise InvalidArgument(f"{self.description}: no tree {name!r}; {nearest(name, self.tables)}")
+            raise InvalidArgument(
+                f"{self.description}: no tree {name!r}; {nearest(name, self.tables)}"
+            )
         return self.tables[name]
 
     def only(self, name: str) -> Dataset:
@@ -195,9 +209,17 @@ class Dataset:
             self,
             tables={name: self.table(name)},
             carried={},
-            refused={key: reason for key, reason in self.refused.items() if key.startswith((f"{name}/", "/"))},
+            refused={
+                key: reason
+                for key, reason in self.refused.items()
+                if key.startswith((f"{name}/", "/"))
+            },
             storage={key: stored for key, stored in self.storage.items() if key == name},
-            left_out=tuple(part for part in self.left_out if part.name.startswith((f"{name}/", f"{name};", "/"))),
+            left_out=tuple(
+                part
+                for part in self.left_out
+                if part.name.startswith((f"{name}/", f"{name};", "/"))
+            ),
         )
 
     def renamed(self, name: str) -> Dataset:
@@ -208,7 +230,9 @@ class Dataset:
         refused = {_moved(key, old, name): reason for key, reason in self.refused.items()}
         parts = tuple(LeftOut(_moved(part.name, old, name), part.reason) for part in self.left_out)
         stored = {name: self.storage[old]} if old in self.storage else {}
-        return replace(self, tables={name: self.tables[old]}, refused=refused, storage=stored, left_out=parts)
+        return replace(
+            self, tables={name: self.tables[old]}, refused=refused, storage=stored, left_out=parts
+        )
 
 
 def _moved(part: str, old: str, new: str) -> str:
@@ -235,11 +259,17 @@ def check_same_columns(wanted: Iterable[Column], found: Iterable[Column], where:
             continue
         other = there.get(column.name)
         if other is None:
-            raise InvalidArgument(f"{where}: it lacks column {column.name!r}; {nearest(column.name, there)}")
+            raise InvalidArgument(
+                f"{where}: it lacks column {column.name!r}; {nearest(column.name, there)}"
+            )
         if (other.counter is None) != (column.counter is None):
-            raise InvalidArgument(f"{where}: column {column.name!r} holds lists in one and single values in the other")
+            raise InvalidArgument(
+                f"{where}: column {column.name!r} holds lists in one and single values in the other"
+            )
         if (other.dtype, other.shape) != (column.dtype, column.shape):
-            raise InvalidArgument(f"{where}: column {column.name!r} is {other.dtype}, not {column.dtype}")
+            raise InvalidArgument(
+                f"{where}: column {column.name!r} is {other.dtype}, not {column.dtype}"
+            )
 
 
 def _counted(columns: Iterable[Column]) -> dict[str, str]:
@@ -306,7 +336,10 @@ def difference(left: Table, right: Table) -> str | None:
 
 
 def table_from_awkward(
-    name: str, array: ak.Array, titles: Mapping[str, str] | None = None, counters: Mapping[str, str] | None = None
+    name: str,
+    array: ak.Array,
+    titles: Mapping[str, str] | None = None,
+    counters: Mapping[str, str] | None = None,
 ) -> Table:
     """A table from a record array, one field a column.
 
@@ -346,7 +379,9 @@ def table_from_awkward(
 class _Builder:
     """Collects columns and finds counters that they share."""
 
-    def __init__(self, titles: Mapping[str, str], counters: Mapping[str, str], visible: Iterable[str]) -> None:
+    def __init__(
+        self, titles: Mapping[str, str], counters: Mapping[str, str], visible: Iterable[str]
+    ) -> None:
         self._taken = set(visible)
         self.columns: list[Column] = []
         self.data: dict[str, Any] = {}
@@ -359,7 +394,13 @@ class _Builder:
     def add(self, name: str, values: ak.Array) -> None:
         dtype, shape, is_counted = kind_of(values)
         counter = self._counter(name, values) if is_counted else None
-        role = "counter" if name in self._counting else "value" if dtype == OPAQUE else infer_role(name, dtype)
+        role = (
+            "counter"
+            if name in self._counting
+            else "value"
+            if dtype == OPAQUE
+            else infer_role(name, dtype)
+        )
         self.columns.append(Column(name, dtype, role, self._titles.get(name, ""), counter, shape))
         flat = ak.flatten(values) if is_counted else values
         self.data[name] = values if dtype == OPAQUE else np.ascontiguousarray(ak.to_numpy(flat))
@@ -368,7 +409,9 @@ class _Builder:
         for name, lengths in self._lengths.items():
             counter = self._known[name]
             if counter not in self.data or not np.array_equal(lengths, self.data[counter]):
-                raise InvalidArgument(f"column {name!r} does not have as many values as {counter!r} says; name its own counter")
+                raise InvalidArgument(
+                    f"column {name!r} does not have as many values as {counter!r} says; name its own counter"
+                )
 
     def _unused(self, name: str) -> str:
         """A name for a hidden counter; visible columns keep theirs."""
@@ -398,7 +441,9 @@ def table_to_awkward(table: Table) -> ak.Array:
         if column.hidden:
             continue
         if column.counter is not None:
-            layout = ak.contents.ListOffsetArray(ak.index.Index64(offsets[column.counter]), ak.contents.NumpyArray(content))
+            layout = ak.contents.ListOffsetArray(
+                ak.index.Index64(offsets[column.counter]), ak.contents.NumpyArray(content)
+            )
             fields[column.name] = ak.Array(layout)
         else:
             fields[column.name] = content if column.is_opaque else from_block(content)

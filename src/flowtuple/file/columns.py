@@ -23,7 +23,11 @@ class Columns(Mapping[str, ak.Array]):
         self._table = table
         self._names = dict.fromkeys(names)
         self._arrays: dict[str, ak.Array] = {}
-        self.metadata: dict[str, Any] = {"uuid": path, "num_rows": table.num_entries, "object_path": table.name}
+        self.metadata: dict[str, Any] = {
+            "uuid": path,
+            "num_rows": table.num_entries,
+            "object_path": table.name,
+        }
 
     def __getitem__(self, name: str) -> ak.Array:
         if name not in self._names:
@@ -47,4 +51,8 @@ class Columns(Mapping[str, ak.Array]):
             return self._read(name)
         form, _, keys = ak.to_buffers(table_to_awkward(no_events(self._table.name, kept))[name])
         buffers = cache(lambda: ak.to_buffers(self._read(name))[2])
-        return ak.from_buffers(form, self._table.num_entries, {key: partial(lambda k: buffers()[k], key) for key in keys})
+        return ak.from_buffers(
+            form,
+            self._table.num_entries,
+            {key: partial(lambda k: buffers()[k], key) for key in keys},
+        )

@@ -39,7 +39,7 @@ class Damage:
     reason: str
 
 
-class Wreck:
+class DamagedFile:
     """A file opened whether or not it is whole.
 
     Attributes:
@@ -93,7 +93,13 @@ class Wreck:
         """The tables and the carried objects that are whole, as a data set."""
         meta = self.reader.meta
         tables: dict[str, TableSource] = dict(self.tables)
-        return Dataset(self.reader.path, tables, self.carried, storage=read_storage(meta), left_out=read_left_out(meta))
+        return Dataset(
+            self.reader.path,
+            tables,
+            self.carried,
+            storage=read_storage(meta),
+            left_out=read_left_out(meta),
+        )
 
     def _open(self, path: str | os.PathLike[str]) -> SectionReader:
         try:
@@ -115,7 +121,11 @@ class Wreck:
         end = 0
         for section in sorted(self.reader.chunks.get(number, []), key=lambda s: s.first):
             after = section.first + section.entries
-            if section.first < end or after > described.num_entries or (chunks and not section.entries):
+            if (
+                section.first < end
+                or after > described.num_entries
+                or (chunks and not section.entries)
+            ):
                 continue  # there twice, or of another file
             if section.first > end:
                 self.damage.append(Damage(described.name, (end, section.first), (), "missing"))
@@ -133,7 +143,14 @@ class Wreck:
         except DAMAGE:
             self.lost_models.add(table.name)
         if table.name in self.lost_models:
-            self.damage.append(Damage(table.name, None, (), "its model is damaged" if section else "its model is missing"))
+            self.damage.append(
+                Damage(
+                    table.name,
+                    None,
+                    (),
+                    "its model is damaged" if section else "its model is missing",
+                )
+            )
 
     def _check_chunks(self, table: StoredTable, progress: Progress) -> Iterator[frozenset[str]]:
         """Chunk by chunk the columns with damaged bytes."""
@@ -150,7 +167,10 @@ class Wreck:
             directory, fetch = table.directory(chunk)
         except DAMAGE:
             return [c.name for c in table.columns]
-        if any(e.method is Method.FLOW or e.residual for e in directory.entries.values()) and not table.model_hash:
+        if (
+            any(e.method is Method.FLOW or e.residual for e in directory.entries.values())
+            and not table.model_hash
+        ):
             self.lost_models.add(table.name)
         return directory.damaged(fetch)
 
@@ -164,8 +184,12 @@ class Wreck:
                     left -= len(content)
                     yield names[section.owner], content
                 except DAMAGE:
-                    self.damage.append(Damage("", None, (names[section.owner],), "a carried object is damaged"))
-        there = {section.owner for section in self.reader.sections if section.kind is SectionKind.CARRIED}
+                    self.damage.append(
+                        Damage("", None, (names[section.owner],), "a carried object is damaged")
+                    )
+        there = {
+            section.owner for section in self.reader.sections if section.kind is SectionKind.CARRIED
+        }
         lost = [name for number, name in enumerate(names) if number not in there]
         self.damage += [Damage("", None, (name,), "a carried object is missing") for name in lost]
 
@@ -173,21 +197,23 @@ class Wreck:
         """Close the file."""
         self.reader.storage.close()
 
-    def __enter__(self) -> Wreck:
+    def __enter__(self) -> DamagedFile:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def examine(path: str | os.PathLike[str], progress: Progress = silent, memory: int = MEMORY) -> list[Damage]:
+def check_integrity(
+    path: str | os.PathLike[str], progress: Progress = silent, memory: int = MEMORY
+) -> list[Damage]:
     """Check every byte of a file against its checksums, without the original; what is damaged.
 
     Raises:
         Corrupt, Truncated: Not even the description can be read.
     """
-    with Wreck(path, progress=progress, memory=memory) as wreck:
-        return wreck.damage
+    with DamagedFile(path, progress=progress, memory=memory) as damaged:
+        return damaged.damage
 
 
 def _first_of_each(sections: Iterable[Section]) -> Iterator[Section]:
@@ -205,7 +231,9 @@ def _first_of_each(sections: Iterable[Section]) -> Iterator[Section]:
 def _header_is_damaged(storage: Storage) -> bool:
     """Whether the index goes with the header that this version writes, and so not with the one that stands there."""
     try:
-        tail = storage.read(max(0, storage.size - layout.TRAILER_SIZE), min(storage.size, layout.TRAILER_SIZE))
+        tail = storage.read(
+            max(0, storage.size - layout.TRAILER_SIZE), min(storage.size, layout.TRAILER_SIZE)
+        )
         offset, length, expected = layout.unpack_trailer(tail, storage.size, storage.path)
         return layout.checksum(layout.pack_header() + storage.read(offset, length)) == expected
     except DAMAGE:

@@ -62,7 +62,9 @@ def unpack_description(data: bytes, name: str, most: int | None = None) -> dict[
     """
     if most is not None and declared(data) > most:
         advice = "open it with more memory= (--memory) if you trust it"
-        raise TooLarge(f"{name}: its description takes {in_words(declared(data))}, more than {in_words(most)}; {advice}")
+        raise TooLarge(
+            f"{name}: its description takes {in_words(declared(data))}, more than {in_words(most)}; {advice}"
+        )
     try:
         text = unzstd(data).decode("utf-8")
         meta = json.loads(text, parse_constant=_no_number, parse_float=_finite)
@@ -71,17 +73,27 @@ def unpack_description(data: bytes, name: str, most: int | None = None) -> dict[
     if not isinstance(meta, dict):
         raise Corrupt(f"{name}: its description is no JSON object")
     described, names = meta.get("tables"), meta.get("carried")
-    if not isinstance(described, list) or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+    if (
+        not isinstance(described, list)
+        or not isinstance(names, list)
+        or not all(isinstance(n, str) for n in names)
+    ):
         raise Corrupt(f"{name}: its description lists neither tables nor carried objects")
     if len(set(names)) != len(names) or not isinstance(meta.get("model", False), bool):
-        raise Corrupt(f"{name}: its description has two carried objects of one name, or a model that is neither true nor false")
+        raise Corrupt(
+            f"{name}: its description has two carried objects of one name, or a model that is neither true nor false"
+        )
     return meta
 
 
 def read_storage(meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The notes of a description on how the input stored each table; tables without notes are left out."""
     tables = [t for t in meta["tables"] if isinstance(t, dict)]
-    return {str(t["name"]): t["storage"] for t in tables if "name" in t and isinstance(t.get("storage"), dict)}
+    return {
+        str(t["name"]): t["storage"]
+        for t in tables
+        if "name" in t and isinstance(t.get("storage"), dict)
+    }
 
 
 def read_left_out(meta: Mapping[str, Any]) -> tuple[LeftOut, ...]:
@@ -109,7 +121,11 @@ def parse_table(description: Any) -> DescribedTable:
         Corrupt: It describes no table; the message goes on from "the description of table 0".
     """
     try:
-        name, entries, described = description["name"], description["entries"], description["columns"]
+        name, entries, described = (
+            description["name"],
+            description["entries"],
+            description["columns"],
+        )
         columns = tuple(Column.from_json(c) for c in described)
         lattices = {c["name"]: Lattice.from_json(c["lattice"]) for c in described if "lattice" in c}
         asked = {c["name"]: str(c["asked"]) for c in described if "asked" in c}
@@ -128,7 +144,11 @@ def parse_table(description: Any) -> DescribedTable:
     _check_given(columns, lattices, given)
     if not isinstance(model, str) or ("model" in description and not _HASH.fullmatch(model)):
         raise Corrupt(f"refers to the model {str(model)[:40]!r}, which is no hash")
-    if not parts or not all(_is_count(part.entries) for part in parts) or sum(part.entries for part in parts) != entries:
+    if (
+        not parts
+        or not all(_is_count(part.entries) for part in parts)
+        or sum(part.entries for part in parts) != entries
+    ):
         raise Corrupt("has parts that do not add up to its events")
     return DescribedTable(name, entries, columns, lattices, asked, given, model, parts)
 
@@ -136,7 +156,10 @@ def parse_table(description: Any) -> DescribedTable:
 def _part(described: Mapping[str, Any], lattices: Mapping[str, Lattice]) -> Part:
     """A part of a table, with ranges of its own for some columns."""
     ranges = described.get("ranges", {})
-    return Part(described["entries"], {**lattices, **{name: lattices[name].within(*r) for name, r in ranges.items()}})
+    return Part(
+        described["entries"],
+        {**lattices, **{name: lattices[name].within(*r) for name, r in ranges.items()}},
+    )
 
 
 def with_parts(described: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, Any]:
@@ -150,10 +173,15 @@ def with_parts(described: Mapping[str, Any], parts: Sequence[Part]) -> dict[str,
             for part, own in zip(parts, ranges, strict=True):
                 own[name] = [part.lattices[name].low, part.lattices[name].high]
             ends = [own[name] for own in ranges if own[name][0] is not None]
-            lattice["range"] = [min(e[0] for e in ends), max(e[1] for e in ends)] if ends else [None, None]
+            lattice["range"] = (
+                [min(e[0] for e in ends), max(e[1] for e in ends)] if ends else [None, None]
+            )
         columns.append(column | ({"lattice": lattice} if lattice else {}))
     if len(parts) > 1:
-        out["parts"] = [{"entries": part.entries, "ranges": own} for part, own in zip(parts, ranges, strict=True)]
+        out["parts"] = [
+            {"entries": part.entries, "ranges": own}
+            for part, own in zip(parts, ranges, strict=True)
+        ]
     return out | {"columns": columns}
 
 
@@ -164,7 +192,9 @@ def _flag(described: Mapping[str, Any], key: str) -> bool:
     return value
 
 
-def _check_given(columns: tuple[Column, ...], lattices: Mapping[str, Lattice], given: frozenset[str]) -> None:
+def _check_given(
+    columns: tuple[Column, ...], lattices: Mapping[str, Lattice], given: frozenset[str]
+) -> None:
     for column in columns:
         if column.name in given:
             if column.is_opaque or lattices[column.name].bound.kind != "lossless":
@@ -182,7 +212,10 @@ def _check_columns(columns: tuple[Column, ...]) -> None:
         texts = (column.name, column.dtype, column.role, column.title)
         if not all(isinstance(text, str) for text in texts) or not isinstance(column.hidden, bool):
             raise Corrupt(f"has a column that is not what it should be: {str(column)[:200]}")
-        shaped = all(_is_count(n) for n in column.shape) and math.prod(n or 1 for n in column.shape) <= MAX_ROWS
+        shaped = (
+            all(_is_count(n) for n in column.shape)
+            and math.prod(n or 1 for n in column.shape) <= MAX_ROWS
+        )
         shaped = shaped and not (column.shape and column.is_opaque)
         if column.dtype not in _DTYPES or column.role not in ROLES or not shaped:
             raise Corrupt(f"has a column of unknown type, role or shape: {str(column)[:200]}")
@@ -196,16 +229,31 @@ def _check_columns(columns: tuple[Column, ...]) -> None:
 
 def _check_counter(column: Column, known: Mapping[str, Column]) -> None:
     counter = known.get(column.counter) if isinstance(column.counter, str) else None
-    if counter is None or counter.dtype not in _INTEGERS or counter.counter is not None or counter.shape:
-        raise Corrupt(f"has the column {column.name!r} counted by {column.counter!r}, which counts nothing")
+    if (
+        counter is None
+        or counter.dtype not in _INTEGERS
+        or counter.counter is not None
+        or counter.shape
+    ):
+        raise Corrupt(
+            f"has the column {column.name!r} counted by {column.counter!r}, which counts nothing"
+        )
     if column.shape or column.is_opaque:
-        raise Corrupt(f"has the column {column.name!r} counted by {column.counter!r} and shaped as well")
+        raise Corrupt(
+            f"has the column {column.name!r} counted by {column.counter!r} and shaped as well"
+        )
 
 
 def _check_lattice(column: Column, lattices: Mapping[str, Lattice]) -> None:
     if (column.name in lattices) == column.is_opaque:
-        raise Corrupt(f"{'has a' if column.is_opaque else 'lacks the'} lattice of column {column.name!r}")
+        raise Corrupt(
+            f"{'has a' if column.is_opaque else 'lacks the'} lattice of column {column.name!r}"
+        )
     if column.counter is not None and lattices[column.counter].bound.kind != "lossless":
-        raise Corrupt(f"has the column {column.name!r} counted by {column.counter!r}, which is bounded")
+        raise Corrupt(
+            f"has the column {column.name!r} counted by {column.counter!r}, which is bounded"
+        )
     if not column.is_opaque and lattices[column.name].dtype != column.dtype:
-        raise Corrupt(f"has a lattice of {lattices[column.name].dtype} for the {column.dtype} column {column.name!r}")
+        raise Corrupt(
+            f"has a lattice of {lattices[column.name].dtype} for the {column.dtype} column {column.name!r}"
+        )

@@ -80,7 +80,16 @@ class File:
                 table = parse_table(described)
             except Corrupt as error:
                 raise Corrupt(f"{self.path}: the description of table {number} {error}") from None
-            tables.append(StoredTable(self._reader, number, table, workers=workers, given=given, referred=self._referred_table))
+            tables.append(
+                StoredTable(
+                    self._reader,
+                    number,
+                    table,
+                    workers=workers,
+                    given=given,
+                    referred=self._referred_table,
+                )
+            )
         return tables
 
     @property
@@ -110,18 +119,28 @@ class File:
 
     @cached_property
     def _model(self) -> File | None:
-        return None if self._model_path is None else File(self._model_path, memory=self._reader.memory)
+        return (
+            None if self._model_path is None else File(self._model_path, memory=self._reader.memory)
+        )
 
     def _referred_table(self, name: str, reference: str) -> StoredTable:
         """The table of another file that holds the model of one of this file's."""
         if self._model is None:
-            raise InvalidArgument(f"{self.path}: needs the model {reference}, kept elsewhere; name it with --model")
+            raise InvalidArgument(
+                f"{self.path}: needs the model {reference}, kept elsewhere; name it with --model"
+            )
         table = self._model.tables.get(name)
         if table is None or table.model_hash != reference or table.model_section is None:
-            found = "no model of this table" if table is None else f"the model {table.model_hash or 'of no table'}"
+            found = (
+                "no model of this table"
+                if table is None
+                else f"the model {table.model_hash or 'of no table'}"
+            )
             if table is not None and table.model_reference:
                 found = f"only the hash {table.model_reference} of a model"
-            raise InvalidArgument(f"{self.path}: needs the model {reference}, {self._model.path} has {found}")
+            raise InvalidArgument(
+                f"{self.path}: needs the model {reference}, {self._model.path} has {found}"
+            )
         return table
 
     @property
@@ -153,7 +172,9 @@ class File:
 
     def dataset(self) -> Dataset:
         """The whole file as a data set that can be written in any format."""
-        return Dataset(self.path, dict(self.tables), self.carried, {}, self.size, self.storage, self.left_out)
+        return Dataset(
+            self.path, dict(self.tables), self.carried, {}, self.size, self.storage, self.left_out
+        )
 
     def raw(self, section: Section) -> bytes:
         """All bytes of a section, its frame among them, as they are in the file."""
@@ -177,7 +198,9 @@ class File:
             return next(iter(self.tables.values()))
         if tree is None:
             names = ", ".join(self.tables)
-            raise InvalidArgument(f"{self.path}: holds {len(self.tables)} trees ({names}); choose one by tree= (--tree)")
+            raise InvalidArgument(
+                f"{self.path}: holds {len(self.tables)} trees ({names}); choose one by tree= (--tree)"
+            )
         if tree not in self.tables:
             raise InvalidArgument(f"{self.path}: no tree {tree!r}; {nearest(tree, self.tables)}")
         return self.tables[tree]
@@ -194,14 +217,18 @@ class File:
         if not isinstance(part, slice):
             number = part if part >= 0 else part + table.num_entries
             if not 0 <= number < table.num_entries:
-                raise IndexError(f"{self.path}: there is no event {part} among {table.num_entries}; the first is 0")
+                raise IndexError(
+                    f"{self.path}: there is no event {part} among {table.num_entries}; the first is 0"
+                )
             return self[name, number : number + 1][0]
         names = self.keys(table.name)
         if column not in names:
             raise InvalidArgument(f"{self.path}: no column {column!r}; {nearest(column, names)}")
         start, stop, step = part.indices(table.num_entries)
         if step != 1:
-            raise InvalidArgument(f"{self.path}: cannot read every {step}th event; slice the array instead")
+            raise InvalidArgument(
+                f"{self.path}: cannot read every {step}th event; slice the array instead"
+            )
         return table_to_awkward(table.read([column], start, max(start, stop)))[column]
 
     def _asked(self, key: Key) -> tuple[str, slice | int]:
@@ -211,7 +238,9 @@ class File:
         if isinstance(key, tuple) and len(key) == 2:
             name, part = key
         if not isinstance(name, str) or not (isinstance(part, slice) or hasattr(part, "__index__")):
-            raise InvalidArgument(f"{self.path}: {key!r} names no column; write f['Jet_pt'] or f['Jet_pt', 0:1000]")
+            raise InvalidArgument(
+                f"{self.path}: {key!r} names no column; write f['Jet_pt'] or f['Jet_pt', 0:1000]"
+            )
         return name, part if isinstance(part, slice) else index(part)
 
     def arrays(
@@ -241,7 +270,9 @@ class File:
         events = table_to_awkward(table.read(names, start, stop))
         wanted = set(names)
         fields = [name for name in events.fields if name in wanted]
-        return events if fields == events.fields else events[fields]  # awkward would take no fields for no events
+        return (
+            events if fields == events.fields else events[fields]
+        )  # awkward would take no fields for no events
 
     def _names(self, table: StoredTable, columns: str | Iterable[str] | None) -> list[str]:
         patterns = [columns] if isinstance(columns, str) else columns
@@ -254,18 +285,26 @@ class File:
             raise InvalidArgument(f"{self.path}: {error}") from None
 
     def iterate(
-        self, columns: str | Iterable[str] | None = None, *, step_size: int | None = None, tree: str | None = None
+        self,
+        columns: str | Iterable[str] | None = None,
+        *,
+        step_size: int | None = None,
+        tree: str | None = None,
     ) -> Iterator[ak.Array]:
         """Record arrays of consecutive events, one chunk or `step_size` events at a time."""
         table = self.table(tree)
         names = self._names(table, columns)
         if step_size is not None and step_size < 1:
-            raise InvalidArgument(f"{self.path}: steps of {step_size} events lead nowhere; take 1 or more")
+            raise InvalidArgument(
+                f"{self.path}: steps of {step_size} events lead nowhere; take 1 or more"
+            )
         chunks = [(c.begin, c.stop) for c in table.chunks]
         for start, stop in chunks if step_size is None else ranges(table.num_entries, step_size):
             yield self._arrays(table, names, start, stop)
 
-    def mapping(self, columns: str | Iterable[str] | None = None, *, tree: str | None = None) -> Columns:
+    def mapping(
+        self, columns: str | Iterable[str] | None = None, *, tree: str | None = None
+    ) -> Columns:
         """The columns by name, as awkward arrays that are read when they are touched.
 
         Args:

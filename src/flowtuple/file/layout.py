@@ -98,16 +98,26 @@ def check_header(data: bytes, name: str) -> None:
         Truncated: There are fewer bytes than a header has.
     """
     if not MAGIC.startswith(data[: len(MAGIC)]):
-        raise Corrupt(f"{name}: is not a flowtuple file (it lacks the flowtuple signature); try flowtuple inspect")
+        raise Corrupt(
+            f"{name}: is not a flowtuple file (it lacks the flowtuple signature); try flowtuple inspect"
+        )
     if len(data) < HEADER_SIZE:
-        raise Truncated(f"{name}: ends after {len(data)} bytes, within its header; fetch or copy it again")
+        raise Truncated(
+            f"{name}: ends after {len(data)} bytes, within its header; fetch or copy it again"
+        )
     _, major, minor, flags = _HEADER.unpack(data[:HEADER_SIZE])
     if major == 0:
-        raise Corrupt(f"{name}: has the draft format {major}.{minor}, which nothing reads any more; compress again")
+        raise Corrupt(
+            f"{name}: has the draft format {major}.{minor}, which nothing reads any more; compress again"
+        )
     if major > MAJOR:
-        raise TooNew(f"{name}: has format version {major}.{minor}, this flowtuple reads up to {MAJOR}.x; update flowtuple")
+        raise TooNew(
+            f"{name}: has format version {major}.{minor}, this flowtuple reads up to {MAJOR}.x; update flowtuple"
+        )
     if flags & ~_KNOWN_FLAGS:
-        raise TooNew(f"{name}: has format version {major}.{minor} with the unknown feature flags {flags:#x}; update flowtuple")
+        raise TooNew(
+            f"{name}: has format version {major}.{minor} with the unknown feature flags {flags:#x}; update flowtuple"
+        )
 
 
 def pack_frame(section: Section) -> bytes:
@@ -122,7 +132,9 @@ def unpack_frame(data: bytes, offset: int) -> Section | None:
     if len(data) < FRAME_SIZE or not data.startswith(MARKER):
         return None
     _, kind, owner, entries, head, body, digest, first = _FRAME.unpack(data[: _FRAME.size])
-    if _CHECKSUM.unpack(data[_FRAME.size : FRAME_SIZE])[0] != checksum(data[: _FRAME.size]) or kind not in tuple(SectionKind):
+    if _CHECKSUM.unpack(data[_FRAME.size : FRAME_SIZE])[0] != checksum(
+        data[: _FRAME.size]
+    ) or kind not in tuple(SectionKind):
         return None
     if kind != SectionKind.CHUNK and (body or entries or first):
         return None
@@ -132,7 +144,9 @@ def unpack_frame(data: bytes, offset: int) -> Section | None:
 def pack_index(sections: Sequence[Section]) -> bytes:
     """The index of sections, with the trailer that finds it from the end of the file."""
     numbers = [n for s in sections for n in (s.kind, s.owner, s.entries, s.head, s.body)]
-    content = write_unsigned([len(sections), *numbers]) + b"".join(_CHECKSUM.pack(s.checksum) for s in sections)
+    content = write_unsigned([len(sections), *numbers]) + b"".join(
+        _CHECKSUM.pack(s.checksum) for s in sections
+    )
     index = zstd(content)
     offset = HEADER_SIZE + sum(s.length for s in sections)
     return index + _TRAILER.pack(offset, len(index), checksum(pack_header() + index), END_MAGIC)
@@ -152,7 +166,9 @@ def unpack_trailer(data: bytes, size: int, name: str) -> tuple[int, int, int]:
         )
     offset, length, expected, _ = _TRAILER.unpack(data[-TRAILER_SIZE:])
     if offset < HEADER_SIZE or offset + length + TRAILER_SIZE != size:
-        raise Corrupt(f"{name}: its end mark points to a place that does not fit its size of {size} bytes")
+        raise Corrupt(
+            f"{name}: its end mark points to a place that does not fit its size of {size} bytes"
+        )
     return offset, length, expected
 
 
@@ -169,10 +185,14 @@ def unpack_index(data: bytes, offset: int, name: str) -> list[Section]:
         if kind not in tuple(SectionKind):
             raise Corrupt(f"{name}: has a section of unknown kind {kind}")
         if max(owner, entries) > _LARGEST or (kind != SectionKind.CHUNK and (body or entries)):
-            raise Corrupt(f"{name}: has a {SectionKind(kind).name.lower()} section of numbers that none can have")
+            raise Corrupt(
+                f"{name}: has a {SectionKind(kind).name.lower()} section of numbers that none can have"
+            )
         digest = _CHECKSUM.unpack(reader.take(_CHECKSUM.size))[0]
         first = events.get(owner, 0) if kind == SectionKind.CHUNK else 0
-        sections.append(Section(SectionKind(kind), owner, entries, head, body, digest, first, position))
+        sections.append(
+            Section(SectionKind(kind), owner, entries, head, body, digest, first, position)
+        )
         if kind == SectionKind.CHUNK:
             events[owner] = first + entries
         position = sections[-1].stop

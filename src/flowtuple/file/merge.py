@@ -22,7 +22,11 @@ from flowtuple.runtime.progress import Progress, silent
 
 
 def merge(
-    paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str], *, drop: bool = False, progress: Progress = silent
+    paths: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    drop: bool = False,
+    progress: Progress = silent,
 ) -> int:
     """Write the events of several files, one after another, as one file; chunks are copied bit by bit.
 
@@ -59,7 +63,12 @@ def merge(
         for number, name in enumerate(first.tables):
             for k, file in enumerate(files):
                 for chunk in file.tables[name].chunks:
-                    writer.add(SectionKind.CHUNK, number, *file.tables[name].copy(chunk), entries=chunk.section.entries)
+                    writer.add(
+                        SectionKind.CHUNK,
+                        number,
+                        *file.tables[name].copy(chunk),
+                        entries=chunk.section.entries,
+                    )
                 progress(f"merge {name}", (k + 1) / len(files), "")
         for number, content in enumerate(carried.values()):
             writer.add(SectionKind.CARRIED, number, zstd(content))
@@ -83,7 +92,9 @@ def _parts(files: Sequence[File], name: str) -> list[Part]:
 def _check_fit(first: File, other: File) -> None:
     where = f"{other.path} against {first.path}"
     if list(first.tables) != list(other.tables):
-        raise InvalidArgument(f"{where}: holds the trees {', '.join(other.tables)}, not {', '.join(first.tables)}")
+        raise InvalidArgument(
+            f"{where}: holds the trees {', '.join(other.tables)}, not {', '.join(first.tables)}"
+        )
     if first.is_model or other.is_model:
         raise InvalidArgument(f"{where}: a model holds no events to merge")
     for name, table in first.tables.items():
@@ -92,18 +103,26 @@ def _check_fit(first: File, other: File) -> None:
 
 def _check_tables(table: StoredTable, other: StoredTable, where: str) -> None:
     if table.model_hash != other.model_hash:
-        raise InvalidArgument(f"{where} is coded by another model; compress both with one --model first")
+        raise InvalidArgument(
+            f"{where} is coded by another model; compress both with one --model first"
+        )
     columns, others = {c.name: c for c in table.columns}, {c.name: c for c in other.columns}
     if list(columns) != list(others):
         names = sorted(columns.keys() ^ others.keys()) or list(columns)
-        raise InvalidArgument(f"{where} has other columns or another order of them, {names[0]!r} first")
+        raise InvalidArgument(
+            f"{where} has other columns or another order of them, {names[0]!r} first"
+        )
     for name, column in columns.items():
         if replace(column, title="") != replace(others[name], title=""):
             raise InvalidArgument(f"{where}: column {name!r} is of another type, role or counter")
         if _fixed(table, name) != _fixed(other, name):
-            raise InvalidArgument(f"{where}: column {name!r} has another bound or lattice; compress both with one --model")
+            raise InvalidArgument(
+                f"{where}: column {name!r} has another bound or lattice; compress both with one --model"
+            )
     if table.given or other.given:
-        raise InvalidArgument(f"{where}: has given columns, which would be looked for in one file; merge them decompressed")
+        raise InvalidArgument(
+            f"{where}: has given columns, which would be looked for in one file; merge them decompressed"
+        )
 
 
 def _fixed(table: StoredTable, name: str) -> Any:
@@ -115,7 +134,9 @@ def _fixed(table: StoredTable, name: str) -> Any:
 def _carried(files: Sequence[File], drop: bool) -> Mapping[str, bytes]:
     """Objects that are the same in all files."""
     contents = [file.carried for file in files]
-    same = {n: c for n, c in contents[0].items() if all(other.get(n) == c for other in contents[1:])}
+    same = {
+        n: c for n, c in contents[0].items() if all(other.get(n) == c for other in contents[1:])
+    }
     for k, carried in enumerate(contents):
         for name in carried:
             if name not in same and not drop:

@@ -43,7 +43,12 @@ def pack_column(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
             _pack_bins(column.bins),
             write_unsigned([column.scale is not None]),
             _pack_bins(column.scale) if column.scale else b"",
-            write_unsigned([len(column.parents), *(n for p in column.parents for n in _parent_numbers(p, numbers))]),
+            write_unsigned(
+                [
+                    len(column.parents),
+                    *(n for p in column.parents for n in _parent_numbers(p, numbers)),
+                ]
+            ),
             _pack_prediction(column, numbers),
             write_unsigned([len(layers)]),
             *map(_pack_layer, layers),
@@ -62,10 +67,17 @@ def _pack_prediction(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
     if column.prediction is None:
         return write_unsigned([0])
     low, turn = column.prediction.period or (0, 0)
-    parts = [write_unsigned([len(column.prediction.terms), column.residual]), write_signed([low]), write_unsigned([turn])]
+    parts = [
+        write_unsigned([len(column.prediction.terms), column.residual]),
+        write_signed([low]),
+        write_unsigned([turn]),
+    ]
     for term in column.prediction.terms:
         inputs = [n for parent in term.inputs for n in _parent_numbers(parent, numbers)]
-        parts += [_DOUBLE.pack(term.coefficient), write_unsigned([_FUNCTION_NAMES.index(term.function), *inputs])]
+        parts += [
+            _DOUBLE.pack(term.coefficient),
+            write_unsigned([_FUNCTION_NAMES.index(term.function), *inputs]),
+        ]
     return b"".join(parts)
 
 
@@ -74,7 +86,12 @@ def _pack_bins(bins: Bins) -> bytes:
     first, last = bins.first.tolist(), bins.last.tolist()
     gaps = [b - a - 1 for a, b in zip(last, first[1:], strict=False)]
     widths = [b - a for a, b in zip(first, last, strict=True)]
-    return write_unsigned([len(first)]) + write_signed(first[:1]) + write_unsigned(gaps) + write_unsigned(widths)
+    return (
+        write_unsigned([len(first)])
+        + write_signed(first[:1])
+        + write_unsigned(gaps)
+        + write_unsigned(widths)
+    )
 
 
 def _pack_layer(layer: Layer) -> bytes:
@@ -112,7 +129,9 @@ def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
     bins = _unpack_bins(reader)
     scaled = reader.unsigned()
     scale = _unpack_bins(reader) if scaled else None
-    parents = tuple(_unpack_parent(reader, columns) for _ in range(_count(reader, MAX_INPUTS, "parents")))
+    parents = tuple(
+        _unpack_parent(reader, columns) for _ in range(_count(reader, MAX_INPUTS, "parents"))
+    )
     prediction, residual = _unpack_prediction(reader, columns)
     layers = tuple(_unpack_layer(reader) for _ in range(_count(reader, MAX_LAYERS, "layers")))
     network = _network(layers, bins, parents) if layers else None
@@ -140,17 +159,27 @@ def _check_order(flows: Mapping[str, ColumnFlow], columns: Sequence[Column]) -> 
             raise Corrupt(f"a model has a flow for the column {name!r}, which is opaque")
         for parent in flow.inputs:
             if parent.column and not _may_read(name, parent, order, key):
-                raise Corrupt(f"a model lets column {name!r} read {parent.column!r}, which it cannot")
+                raise Corrupt(
+                    f"a model lets column {name!r} read {parent.column!r}, which it cannot"
+                )
             if any(read and read not in flows for read in (parent.column, parent.through)):
-                raise Corrupt(f"a model lets column {name!r} read {parent.column!r}, which has no place in it")
+                raise Corrupt(
+                    f"a model lets column {name!r} read {parent.column!r}, which has no place in it"
+                )
 
 
-def _may_read(reader: str, parent: Parent, order: Mapping[str, int], key: Mapping[str, str]) -> bool:
+def _may_read(
+    reader: str, parent: Parent, order: Mapping[str, int], key: Mapping[str, str]
+) -> bool:
     if parent.column not in order:
         return False
     own, other = key[reader], key[parent.column]
     before, itself = order[parent.column] < order[reader], parent.column == reader
-    pointed = parent.through in order and order[parent.through] < order[reader] and key[parent.through] == own
+    pointed = (
+        parent.through in order
+        and order[parent.through] < order[reader]
+        and key[parent.through] == own
+    )
     allowed = {
         "row": before and other == own,
         "event": before and other == "",
@@ -176,7 +205,9 @@ def _unpack_parent(reader: Reader, columns: Sequence[Column]) -> Parent:
     if relation in _WITHOUT_COLUMN:
         return Parent(relation)
     column = _name(reader.unsigned(), columns)
-    return Parent(relation, column, _name(reader.unsigned(), columns) if relation == "reference" else "")
+    return Parent(
+        relation, column, _name(reader.unsigned(), columns) if relation == "reference" else ""
+    )
 
 
 def _unpack_prediction(reader: Reader, columns: Sequence[Column]) -> tuple[Prediction | None, bool]:
@@ -223,7 +254,9 @@ def _unpack_bins(reader: Reader) -> Bins:
 def _unpack_layer(reader: Reader) -> Layer:
     outputs, inputs = reader.unsigned(), reader.unsigned()
     if not (1 <= outputs <= MAX_SYMBOLS and 1 <= inputs <= MAX_INPUTS + 1):
-        raise Corrupt(f"a network layer of shape {(outputs, inputs)} is outside the limits of the format")
+        raise Corrupt(
+            f"a network layer of shape {(outputs, inputs)} is outside the limits of the format"
+        )
     shifts = np.frombuffer(reader.take(outputs), np.uint8)
     weights: Array = np.frombuffer(reader.take(outputs * inputs), np.int8).reshape(inputs, outputs)
     return Layer(np.ascontiguousarray(weights.T), shifts)
@@ -231,7 +264,9 @@ def _unpack_layer(reader: Reader) -> Layer:
 
 def _network(layers: tuple[Layer, ...], bins: Bins, parents: tuple[Parent, ...]) -> Network:
     widths = [len(parents)] + [len(layer.shifts) for layer in layers]
-    fits = all(layer.weights.shape[1] == inputs + 1 for layer, inputs in zip(layers, widths, strict=False))
+    fits = all(
+        layer.weights.shape[1] == inputs + 1 for layer, inputs in zip(layers, widths, strict=False)
+    )
     if not fits or widths[-1] != bins.symbols or widths[-1] < 2:
         raise Corrupt("the layers of a network do not fit one another")
     return Network(layers)

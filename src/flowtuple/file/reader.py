@@ -42,7 +42,13 @@ class SectionReader:
         Corrupt, Truncated, TooNew: It is no whole file of a version that can be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], sections: list[Section] | None = None, *, memory: int = MEMORY) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        sections: list[Section] | None = None,
+        *,
+        memory: int = MEMORY,
+    ) -> None:
         self.storage = Storage(path)
         self.memory = memory
         self.index_size = 0
@@ -66,9 +72,15 @@ class SectionReader:
         begin = max(0, size - SUFFIX)
         suffix = self._prefix[begin:] if size <= PREFIX else self.storage.read(begin, size - begin)
         offset, length, expected = layout.unpack_trailer(suffix, size, self.path)
-        index = suffix[offset - begin :][:length] if offset >= begin else self.storage.read(offset, length)
+        index = (
+            suffix[offset - begin :][:length]
+            if offset >= begin
+            else self.storage.read(offset, length)
+        )
         if layout.checksum(self._prefix[: layout.HEADER_SIZE] + index) != expected:
-            raise Corrupt(f"{self.path}: its index is damaged (checksum differs); restore it from a copy")
+            raise Corrupt(
+                f"{self.path}: its index is damaged (checksum differs); restore it from a copy"
+            )
         self.index_size = size - offset + layout.HEADER_SIZE
         return layout.unpack_index(index, offset, self.path)
 
@@ -86,12 +98,20 @@ class SectionReader:
             SectionKind.MODEL: tables,
         }
         if any(s.owner >= limits[s.kind] for s in self.sections):
-            raise Corrupt(f"{self.path}: has a section of a table or object that its description lacks")
+            raise Corrupt(
+                f"{self.path}: has a section of a table or object that its description lacks"
+            )
         owners = {kind: [s.owner for s in self.sections if s.kind is kind] for kind in SectionKind}
-        single = all(len(set(owners[k])) == len(owners[k]) for k in SectionKind if k is not SectionKind.CHUNK)
-        if self.meta.get("model", False) and (owners[SectionKind.CHUNK] or owners[SectionKind.CARRIED]):
+        single = all(
+            len(set(owners[k])) == len(owners[k]) for k in SectionKind if k is not SectionKind.CHUNK
+        )
+        if self.meta.get("model", False) and (
+            owners[SectionKind.CHUNK] or owners[SectionKind.CARRIED]
+        ):
             raise Corrupt(f"{self.path}: is a model and holds events or objects")
-        if not single or (complete and sorted(owners[SectionKind.CARRIED]) != list(range(len(set(names))))):
+        if not single or (
+            complete and sorted(owners[SectionKind.CARRIED]) != list(range(len(set(names))))
+        ):
             raise Corrupt(f"{self.path}: its sections do not fit its description")
 
     @cached_property
@@ -127,7 +147,9 @@ class SectionReader:
         size = declared(data)
         if size > most:
             what = f"its {section.kind.name.lower()} section takes {in_words(size)}, for which {in_words(most)} are left"
-            raise TooLarge(f"{self.path}: {what}; open it with more memory= (--memory) if you trust it")
+            raise TooLarge(
+                f"{self.path}: {what}; open it with more memory= (--memory) if you trust it"
+            )
         return unzstd(data)
 
     def checked(self, section: Section, data: bytes) -> bytes:
@@ -137,12 +159,19 @@ class SectionReader:
             Corrupt: Frame or head are not what was written.
         """
         head = data[layout.FRAME_SIZE : layout.FRAME_SIZE + section.head]
-        if data[: layout.FRAME_SIZE] != layout.pack_frame(section) or layout.checksum(head) != section.checksum:
+        if (
+            data[: layout.FRAME_SIZE] != layout.pack_frame(section)
+            or layout.checksum(head) != section.checksum
+        ):
             place = f"bytes {section.offset} to {section.stop}"
-            raise Corrupt(f"{self.path}: {section.kind.name.lower()} section at {place} is damaged; restore it from a copy")
+            raise Corrupt(
+                f"{self.path}: {section.kind.name.lower()} section at {place} is damaged; restore it from a copy"
+            )
         return head
 
-    def chunk(self, section: Section, columns: Sequence[Column], *, whole: bool = False) -> tuple[Directory, Fetch]:
+    def chunk(
+        self, section: Section, columns: Sequence[Column], *, whole: bool = False
+    ) -> tuple[Directory, Fetch]:
         """The directory of a chunk and the way to its columns' bytes.
 
         Args:
@@ -154,10 +183,14 @@ class SectionReader:
             Corrupt: Its head is not what was written.
         """
         at_once = (whole or section.length <= WHOLE) and section.stop <= self.storage.size
-        data = self._bytes(section.offset, section.length if at_once else layout.FRAME_SIZE + section.head)
+        data = self._bytes(
+            section.offset, section.length if at_once else layout.FRAME_SIZE + section.head
+        )
         directory = read_directory(self.checked(section, data), columns)
         if (directory.head, directory.body) != (section.head, section.body):
-            raise Corrupt(f"{self.path}: a chunk at byte {section.offset} does not fit its directory")
+            raise Corrupt(
+                f"{self.path}: a chunk at byte {section.offset} does not fit its directory"
+            )
         return directory, self._fetch(section, data if at_once else None)
 
     def _fetch(self, section: Section, data: bytes | None) -> Fetch:
@@ -165,7 +198,9 @@ class SectionReader:
         if data is not None:
             return lambda spans: slices(data, base, spans)
         base += section.offset
-        return lambda spans: self.storage.read_ranges([(base + begin, base + stop) for begin, stop in spans])
+        return lambda spans: self.storage.read_ranges(
+            [(base + begin, base + stop) for begin, stop in spans]
+        )
 
     def raw(self, section: Section) -> bytes:
         """All bytes of a section, its frame among them, as they are in the file."""

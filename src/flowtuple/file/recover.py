@@ -12,7 +12,7 @@ from flowtuple.codec.packing import zstd
 from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument
-from flowtuple.file.damage import Damage, Wreck
+from flowtuple.file.damage import Damage, DamagedFile
 from flowtuple.file.description import Part, with_parts
 from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
@@ -72,25 +72,29 @@ def recover(
     other_format = os.fspath(output).lower().endswith(tuple(FORMATS))
     columns = tuple(columns)
     if Path(output).exists() and "://" not in os.fspath(path) and Path(output).samefile(path):
-        raise InvalidArgument(f"{output}: is the damaged file itself, of which more may be saved another time; write elsewhere")
+        raise InvalidArgument(
+            f"{output}: is the damaged file itself, of which more may be saved another time; write elsewhere"
+        )
     if columns and not other_format:
-        raise InvalidArgument(f"{output}: takes whole chunks of all columns; write OUT.root for some, or leave out --columns")
-    with Wreck(path, given, progress) as wreck:
-        models = _take_models(wreck, model)
-        declared = {d["name"]: int(d["entries"]) for d in wreck.reader.meta["tables"]}
-        missing = wreck.damage
+        raise InvalidArgument(
+            f"{output}: takes whole chunks of all columns; write OUT.root for some, or leave out --columns"
+        )
+    with DamagedFile(path, given, progress) as damaged:
+        models = _take_models(damaged, model)
+        declared = {d["name"]: int(d["entries"]) for d in damaged.reader.meta["tables"]}
+        missing = damaged.damage
         if other_format:
-            lost = {name: _lost(wreck, table) for name, table in wreck.tables.items()}
-            missing = [*missing, *_read_in_vain(wreck, lost)]
-            saved = _salvage(wreck, lost, columns)
+            lost = {name: _lost(damaged, table) for name, table in damaged.tables.items()}
+            missing = [*missing, *_read_in_vain(damaged, lost)]
+            saved = _salvage(damaged, lost, columns)
             written = write_dataset(saved, output, options or WriteOptions())
             left_out = (*saved.left_out, *written.left_out)
             events = {name: table.num_entries for name, table in saved.tables.items()}
         else:
-            missing = [_whole_chunk(d) for d in wreck.damage]
-            left_out = wreck.dataset().left_out
+            missing = [_whole_chunk(d) for d in damaged.damage]
+            left_out = damaged.dataset().left_out
             with create(output) as writer:
-                events = _copy(wreck, models, writer)
+                events = _copy(damaged, models, writer)
     saved_events = {name: (count, declared[name]) for name, count in events.items()}
     return Recovered(os.fspath(output), saved_events, tuple(missing), left_out)
 
@@ -108,9 +112,11 @@ def _whole_chunk(damage: Damage) -> Damage:
     )
 
 
-def _take_models(wreck: Wreck, path: str | os.PathLike[str] | None) -> dict[str, bytes]:
+def _take_models(damaged: DamagedFile, path: str | os.PathLike[str] | None) -> dict[str, bytes]:
     """Flows from elsewhere where the file has none that is whole, and the bytes of the models that hold them."""
-    wanting = [t for t in wreck.tables.values() if t.model_reference or t.name in wreck.lost_models]
+    wanting = [
+        t for t in damaged.tables.values() if t.model_reference or t.name in damaged.lost_models
+    ]
     if path is None:
         for table in wanting:
             table.flow = LatticeFlow()
@@ -121,20 +127,26 @@ def _take_models(wreck: Wreck, path: str | os.PathLike[str] | None) -> dict[str,
 
 def _take_model(table: StoredTable, file: File) -> bytes:
     if not table.model_hash:
-        raise InvalidArgument(f"{file.path}: may be another model than that of table {table.name!r}, which is missing")
+        raise InvalidArgument(
+            f"{file.path}: may be another model than that of table {table.name!r}, which is missing"
+        )
     other = file.tables.get(table.name)
     if other is None or other.model_section is None or other.model_hash != table.model_hash:
-        raise InvalidArgument(f"{file.path}: is not the model {table.model_hash} of table {table.name!r}")
+        raise InvalidArgument(
+            f"{file.path}: is not the model {table.model_hash} of table {table.name!r}"
+        )
     table.flow = other.flow
     return file.read_head(other.model_section)
 
 
-def _lost(wreck: Wreck, table: StoredTable) -> Lost:
+def _lost(damaged: DamagedFile, table: StoredTable) -> Lost:
     """Chunk by chunk the columns that cannot be decoded: damaged ones, and what reads them."""
     needs = {c.name: table.needed([c.name]) for c in table.columns}
-    without_flow = (table.name in wreck.lost_models or bool(table.model_reference)) and not table.flow.columns
+    without_flow = (
+        table.name in damaged.lost_models or bool(table.model_reference)
+    ) and not table.flow.columns
     found = []
-    for chunk, gone in zip(table.chunks, wreck.damaged[table.name], strict=True):
+    for chunk, gone in zip(table.chunks, damaged.damaged[table.name], strict=True):
         if without_flow and len(gone) < len(needs):
             entries = table.directory(chunk)[0].entries
             gone |= {name for name, e in entries.items() if e.method is Method.FLOW or e.residual}
@@ -142,16 +154,20 @@ def _lost(wreck: Wreck, table: StoredTable) -> Lost:
     return found
 
 
-def _read_in_vain(wreck: Wreck, lost: Mapping[str, Lost]) -> Iterator[Damage]:
+def _read_in_vain(damaged: DamagedFile, lost: Mapping[str, Lost]) -> Iterator[Damage]:
     """Columns that are whole, and lost with what they read."""
-    for name, table in wreck.tables.items():
-        for chunk, damaged, gone in zip(table.chunks, wreck.damaged[name], lost[name], strict=True):
-            if gone - damaged:
-                named = tuple(c.name for c in table.columns if c.name in gone - damaged)
-                yield Damage(name, (chunk.begin, chunk.stop), named, "whole, but decoded from what is lost")
+    for name, table in damaged.tables.items():
+        for chunk, unreadable, gone in zip(
+            table.chunks, damaged.damaged[name], lost[name], strict=True
+        ):
+            if gone - unreadable:
+                named = tuple(c.name for c in table.columns if c.name in gone - unreadable)
+                yield Damage(
+                    name, (chunk.begin, chunk.stop), named, "whole, but decoded from what is lost"
+                )
 
 
-class _Salvaged:
+class _RecoveredTable:
     """The events of a table of which some columns can be decoded, a `TableSource`."""
 
     def __init__(self, table: StoredTable, names: frozenset[str], lost: Lost) -> None:
@@ -176,47 +192,60 @@ class _Salvaged:
         return no_events(self.name, with_counters(self.columns, columns))
 
 
-def _salvage(wreck: Wreck, lost: Mapping[str, Lost], columns: Iterable[str]) -> Dataset:
+def _salvage(damaged: DamagedFile, lost: Mapping[str, Lost], columns: Iterable[str]) -> Dataset:
     """What can be decoded: of the columns asked for, or of all that are not lost everywhere."""
     asked = tuple(columns)
-    dataset = select(wreck.dataset(), asked)
+    dataset = select(damaged.dataset(), asked)
     tables: dict[str, TableSource] = {}
     for name, view in dataset.tables.items():
         everywhere = frozenset.intersection(*lost[name]) if lost[name] else frozenset()
         kept = {c.name for c in view.columns} - (set() if asked else everywhere)
         counting = {c.counter for c in view.columns if c.name in kept}
-        names = frozenset(c.name for c in view.columns if c.name in kept and (not c.hidden or c.name in counting))
-        saved = _Salvaged(wreck.tables[name], names, lost[name])
+        names = frozenset(
+            c.name for c in view.columns if c.name in kept and (not c.hidden or c.name in counting)
+        )
+        saved = _RecoveredTable(damaged.tables[name], names, lost[name])
         if saved.columns:
             tables[name] = saved
     return replace(dataset, tables=tables)
 
 
-def _copy(wreck: Wreck, models: Mapping[str, bytes], writer: Writer) -> dict[str, int]:
+def _copy(damaged: DamagedFile, models: Mapping[str, bytes], writer: Writer) -> dict[str, int]:
     """Write the chunks that are whole, bit for bit; how many events of each table these have."""
-    for name in wreck.lost_models - set(models):
+    for name in damaged.lost_models - set(models):
         raise Corrupt(
-            f"{wreck.reader.path}: the model of table {name!r} is damaged; name the model that it was compressed with by "
+            f"{damaged.reader.path}: the model of table {name!r} is damaged; name the model that it was compressed with by "
             "--model, or write what needs none to OUT.root"
         )
-    kept = {n: [c for c, bad in zip(t.chunks, wreck.damaged[n], strict=True) if not bad] for n, t in wreck.tables.items()}
-    meta = dict(wreck.reader.meta) | {"carried": list(wreck.carried)}
+    kept = {
+        n: [c for c, bad in zip(t.chunks, damaged.damaged[n], strict=True) if not bad]
+        for n, t in damaged.tables.items()
+    }
+    meta = dict(damaged.reader.meta) | {"carried": list(damaged.carried)}
     meta["tables"] = [with_parts(d, _parts(kept[d["name"]])) for d in meta["tables"]]
     for described in meta["tables"]:
-        if wreck.tables[described["name"]].given and described["entries"] != wreck.tables[described["name"]].num_entries:
+        if (
+            damaged.tables[described["name"]].given
+            and described["entries"] != damaged.tables[described["name"]].num_entries
+        ):
             raise InvalidArgument(
-                f"{wreck.reader.path}: without the lost events of table {described['name']!r} its given columns would not "
+                f"{damaged.reader.path}: without the lost events of table {described['name']!r} its given columns would not "
                 "line up; write OUT.root with --given"
             )
     writer.describe(meta)
-    for number, (name, table) in enumerate(wreck.tables.items()):
+    for number, (name, table) in enumerate(damaged.tables.items()):
         section = table.model_section
         if section is not None:
-            writer.add(SectionKind.MODEL, number, models.get(name) or wreck.reader.read(section))
+            writer.add(SectionKind.MODEL, number, models.get(name) or damaged.reader.read(section))
     for number, (name, chunks) in enumerate(kept.items()):
         for chunk in chunks:
-            writer.add(SectionKind.CHUNK, number, *wreck.tables[name].copy(chunk), entries=chunk.section.entries)
-    for number, content in enumerate(wreck.carried.values()):
+            writer.add(
+                SectionKind.CHUNK,
+                number,
+                *damaged.tables[name].copy(chunk),
+                entries=chunk.section.entries,
+            )
+    for number, content in enumerate(damaged.carried.values()):
         writer.add(SectionKind.CARRIED, number, zstd(content))
     writer.finish()
     return {name: sum(c.section.entries for c in chunks) for name, chunks in kept.items()}

@@ -40,7 +40,9 @@ class Storage:
         except FileNotFoundError:
             folder = Path(self.path).parent
             names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-            raise InvalidArgument(f"{self.path}: no such file; {nearest(Path(self.path).name, names)}") from None
+            raise InvalidArgument(
+                f"{self.path}: no such file; {nearest(Path(self.path).name, names)}"
+            ) from None
         except OSError as error:
             raise InvalidArgument(f"{self.path}: cannot be read ({error.strerror})") from None
         self._close = stream.close
@@ -50,10 +52,14 @@ class Storage:
     def _open_url(self) -> int:
         try:
             system, name = fsspec.core.url_to_fs(self.path)
-            self._pread = lambda offset, length: bytes(system.cat_file(name, start=offset, end=offset + length))
+            self._pread = lambda offset, length: bytes(
+                system.cat_file(name, start=offset, end=offset + length)
+            )
             return int(system.size(name))
         except FileNotFoundError as error:
-            cause = error.__cause__  # fsspec says so of every server that does not answer as it should
+            cause = (
+                error.__cause__
+            )  # fsspec says so of every server that does not answer as it should
             if cause is not None and getattr(cause, "status", None) != HTTPStatus.NOT_FOUND:
                 raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(cause)})") from None
             raise InvalidArgument(f"{self.path}: no such file") from None
@@ -68,15 +74,21 @@ class Storage:
             InvalidArgument: It cannot be read any more.
         """
         if offset + length > self.size:  # a frame may speak of more bytes than fit into memory
-            raise Truncated(f"{self.path}: ends at byte {max(offset, self.size)}, within its contents; fetch or copy it again")
+            raise Truncated(
+                f"{self.path}: ends at byte {max(offset, self.size)}, within its contents; fetch or copy it again"
+            )
         try:
             data = self._pread(offset, length) if length else b""
         except Exception as error:
             raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(error)})") from None
         if len(data) > length:
-            raise InvalidArgument(f"{self.path}: cannot be read by ranges, the server sends all of it; download it first")
+            raise InvalidArgument(
+                f"{self.path}: cannot be read by ranges, the server sends all of it; download it first"
+            )
         if len(data) != length:
-            raise Truncated(f"{self.path}: ends at byte {offset + len(data)}, within its contents; fetch or copy it again")
+            raise Truncated(
+                f"{self.path}: ends at byte {offset + len(data)}, within its contents; fetch or copy it again"
+            )
         return data
 
     def read_ranges(self, spans: Sequence[tuple[int, int]]) -> list[bytes]:

@@ -16,7 +16,14 @@ from flowtuple.codec.column import TableCoding
 from flowtuple.codec.directory import Directory, Entry, Fetch, read_directory
 from flowtuple.data.memory import MODEL, Gate, in_words
 from flowtuple.data.schema import Column
-from flowtuple.data.table import Dataset, Table, check_same_columns, concatenate, read_like, with_counters
+from flowtuple.data.table import (
+    Dataset,
+    Table,
+    check_same_columns,
+    concatenate,
+    read_like,
+    with_counters,
+)
 from flowtuple.errors import Corrupt, InvalidArgument, TooLarge, nearest
 from flowtuple.file.description import DescribedTable, Part
 from flowtuple.file.layout import FRAME_SIZE, Section
@@ -75,7 +82,11 @@ class StoredTable:
         self._gate = Gate(reader.memory)
         self._last: tuple[StoredChunk, tuple[Column, ...], Table] | None = None
         self._referred = referred
-        self.name, self.num_entries, self.columns = described.name, described.num_entries, described.columns
+        self.name, self.num_entries, self.columns = (
+            described.name,
+            described.num_entries,
+            described.columns,
+        )
         self.lattices, self.asked, self.given = described.lattices, described.asked, described.given
         self.model_reference, self.parts = described.model, described.parts
         if self.model_reference and self.model_section is not None:
@@ -87,7 +98,9 @@ class StoredTable:
         sections = self._reader.chunks.get(self._number, [])
         path, held = self._reader.path, sum(s.entries for s in sections)
         if held != self.num_entries and not partial:
-            raise Corrupt(f"{path}: table {self.name!r} declares {self.num_entries} events, its chunks hold {held}")
+            raise Corrupt(
+                f"{path}: table {self.name!r} declares {self.num_entries} events, its chunks hold {held}"
+            )
         chunks = []
         ends = np.cumsum([part.entries for part in parts], dtype=np.int64)
         for section in sections:
@@ -113,7 +126,9 @@ class StoredTable:
             return LatticeFlow()
         probe()
         try:
-            return unpack_content(self._reader.unpacked(section, self._reader.memory // MODEL), self.columns)
+            return unpack_content(
+                self._reader.unpacked(section, self._reader.memory // MODEL), self.columns
+            )
         except Corrupt as error:
             raise self._named(error) from None
 
@@ -125,8 +140,14 @@ class StoredTable:
         """Refuse the model of a table whose columns are not like this one's."""
         own = {c.name: (c.dtype, c.counter, c.shape) for c in self.columns}
         for column in other.columns:
-            if column.name in other.flow.columns and own.get(column.name) != (column.dtype, column.counter, column.shape):
-                raise Corrupt(f"{self._reader.path}: its model was made for another column {column.name!r}")
+            if column.name in other.flow.columns and own.get(column.name) != (
+                column.dtype,
+                column.counter,
+                column.shape,
+            ):
+                raise Corrupt(
+                    f"{self._reader.path}: its model was made for another column {column.name!r}"
+                )
 
     @property
     def model_section(self) -> Section | None:
@@ -158,24 +179,32 @@ class StoredTable:
         """
         for name in columns:
             if name not in self._names:
-                raise InvalidArgument(f"{self._reader.path}: no column {name!r}; {nearest(name, self._names)}")
+                raise InvalidArgument(
+                    f"{self._reader.path}: no column {name!r}; {nearest(name, self._names)}"
+                )
         start, stop = max(0, start), min(stop, self.num_entries)
         touched = [c for c in self.chunks if c.begin < stop and c.stop > start]
         kept = with_counters(self.columns, columns)
         self._check_size(sum(_event_bytes(c) for c in kept) * max(0, stop - start), start, stop)
-        if not touched and self.chunks:  # no events, but the types of opaque columns are known in the chunks only
+        if (
+            not touched and self.chunks
+        ):  # no events, but the types of opaque columns are known in the chunks only
             touched = self.chunks[:1]
         coding = self.coding
         pieces: list[Table] = []
         size = 0
         try:
-            for piece in ordered_map(lambda c: self._read_chunk(c, coding, kept, start, stop), touched, self._workers):
+            for piece in ordered_map(
+                lambda c: self._read_chunk(c, coding, kept, start, stop), touched, self._workers
+            ):
                 pieces.append(piece)
                 size += _bytes(piece)
                 self._check_size(size, start, stop)
             return concatenate(pieces) if pieces else no_events(self.name, kept)
         except MemoryError:
-            raise TooLarge(f"{self._reader.path}: {_part(start, stop)} do not fit into memory; read fewer at a time") from None
+            raise TooLarge(
+                f"{self._reader.path}: {_part(start, stop)} do not fit into memory; read fewer at a time"
+            ) from None
 
     @cached_property
     def _names(self) -> dict[str, None]:
@@ -190,7 +219,14 @@ class StoredTable:
                 "read fewer of them (--entries) or fewer columns, or allow more with --memory (memory=)"
             )
 
-    def _read_chunk(self, chunk: StoredChunk, coding: TableCoding, kept: tuple[Column, ...], start: int, stop: int) -> Table:
+    def _read_chunk(
+        self,
+        chunk: StoredChunk,
+        coding: TableCoding,
+        kept: tuple[Column, ...],
+        start: int,
+        stop: int,
+    ) -> Table:
         start, stop = max(0, start - chunk.begin), max(0, min(stop, chunk.stop) - chunk.begin)
         names, whole = [c.name for c in kept], (start, stop) == (0, chunk.section.entries)
         last = self._last
@@ -205,14 +241,22 @@ class StoredTable:
         entries, given = chunk.section.entries, self._given(chunk)
         coding = TableCoding(coding.columns, chunk.part.lattices, coding.flow, coding.given)
         try:
-            directory, fetch = self._reader.chunk(chunk.section, self.columns, whole=len(names) == len(self.columns))
-            return decode_columns(directory, fetch, self.name, entries, coding, names, given, self._gate)
+            directory, fetch = self._reader.chunk(
+                chunk.section, self.columns, whole=len(names) == len(self.columns)
+            )
+            return decode_columns(
+                directory, fetch, self.name, entries, coding, names, given, self._gate
+            )
         except Corrupt as error:
             raise self._named(error) from None
         except TooLarge as error:
-            raise TooLarge(f"{self._reader.path}: a chunk of {_part(chunk.begin, chunk.stop)} {error}") from None
+            raise TooLarge(
+                f"{self._reader.path}: a chunk of {_part(chunk.begin, chunk.stop)} {error}"
+            ) from None
         except InvalidArgument as error:
-            raise InvalidArgument(f"{self._reader.path}: events {chunk.begin} to {chunk.stop}: {error}") from None
+            raise InvalidArgument(
+                f"{self._reader.path}: events {chunk.begin} to {chunk.stop}: {error}"
+            ) from None
 
     def _given(self, chunk: StoredChunk) -> Given | None:
         """Reads the given columns of a chunk, one thread at a time."""
@@ -223,9 +267,13 @@ class StoredTable:
 
         def read(names: Sequence[str]) -> Table:
             by_counter = {c.counter: c.name for c in self.columns if c.name in self.given}
-            counted = {by_counter[n] for n in names if n in hidden and n in by_counter}  # a counter of none is not shown
+            counted = {
+                by_counter[n] for n in names if n in hidden and n in by_counter
+            }  # a counter of none is not shown
             wanted = with_counters(self.columns, {*names, *counted})
-            check_same_columns(wanted, source.columns, f"{given.description} does not fit as --given")
+            check_same_columns(
+                wanted, source.columns, f"{given.description} does not fit as --given"
+            )
             with self._lock:
                 return read_like(source, wanted, chunk.begin, chunk.stop)
 
@@ -254,7 +302,9 @@ class StoredTable:
         damaged = directory.damaged(lambda spans: slices(body, 0, spans))
         if len(body) != directory.body or damaged:
             column = (damaged or [self.columns[0].name])[0]
-            raise Corrupt(f"{self._reader.path}: events {chunk.begin} to {chunk.stop}: column {column!r} is damaged")
+            raise Corrupt(
+                f"{self._reader.path}: events {chunk.begin} to {chunk.stop}: column {column!r} is damaged"
+            )
         return head, body
 
     def needed(self, columns: Sequence[str]) -> set[str]:
@@ -284,5 +334,7 @@ def _part(start: int, stop: int) -> str:
 
 def no_events(name: str, columns: tuple[Column, ...]) -> Table:
     """A table of no events, where not even a chunk tells the types of opaque columns."""
-    contents = {c.name: ak.Array([]) if c.is_opaque else np.empty((0, *c.shape), c.dtype) for c in columns}
+    contents = {
+        c.name: ak.Array([]) if c.is_opaque else np.empty((0, *c.shape), c.dtype) for c in columns
+    }
     return Table(name, columns, 0, contents)

@@ -32,13 +32,17 @@ class Writer:
             self._out.write(data)
             self._out.flush()
         except OSError as error:
-            raise InvalidArgument(f"{self._path}: cannot be written ({error.strerror}); choose another disk") from None
+            raise InvalidArgument(
+                f"{self._path}: cannot be written ({error.strerror}); choose another disk"
+            ) from None
 
     def describe(self, meta: Mapping[str, Any]) -> None:
         """Write the description; before all else, so that what was saved of a damaged file can be read."""
         self.add(SectionKind.DESCRIPTION, 0, pack_description(meta))
 
-    def add(self, kind: SectionKind, owner: int, head: bytes, body: bytes = b"", entries: int = 0) -> None:
+    def add(
+        self, kind: SectionKind, owner: int, head: bytes, body: bytes = b"", entries: int = 0
+    ) -> None:
         """Write one section."""
         first = self._events.get(owner, 0) if kind is SectionKind.CHUNK else 0
         section = Section(kind, owner, entries, len(head), len(body), layout.checksum(head), first)

@@ -13,14 +13,14 @@ import torch
 import zuko
 from torch import Tensor
 
-from flowtuple.flows.bijection import Likely
+from flowtuple.flows.bijection import LikelihoodFlow
 from flowtuple.flows.options import Shape
 
 _HALVES = {"passes": 2, "randperm": True}  # a step inverted in two passes
 _USUAL = 3  # steps
 
 
-class Autoregressive(Likely):
+class Autoregressive(LikelihoodFlow):
     """A flow of zuko as a `Bijection`.
 
     Args:
@@ -50,13 +50,17 @@ class Autoregressive(Likely):
 
 def _elementwise(step: Any, x: Tensor) -> Any:
     """The map of each column by itself, given the row that its parameters are computed from."""
-    dependent = step.meta(x) if isinstance(step, zuko.transforms.AutoregressiveTransform) else step  # one column alone has none
+    dependent = (
+        step.meta(x) if isinstance(step, zuko.transforms.AutoregressiveTransform) else step
+    )  # one column alone has none
     return dependent.base
 
 
 def maf(features: int, context: int, shape: Shape) -> Autoregressive:
     """Affine, fully autoregressive."""
-    return Autoregressive(zuko.flows.MAF(features, context, randperm=shape.permute, **_settings(shape)))
+    return Autoregressive(
+        zuko.flows.MAF(features, context, randperm=shape.permute, **_settings(shape))
+    )
 
 
 def realnvp(features: int, context: int, shape: Shape) -> Autoregressive:
@@ -66,12 +70,18 @@ def realnvp(features: int, context: int, shape: Shape) -> Autoregressive:
 
 def nsf(features: int, context: int, shape: Shape) -> Autoregressive:
     """Rational-quadratic splines, fully autoregressive."""
-    return Autoregressive(zuko.flows.NSF(features, context, bins=shape.bins, randperm=shape.permute, **_settings(shape)))
+    return Autoregressive(
+        zuko.flows.NSF(
+            features, context, bins=shape.bins, randperm=shape.permute, **_settings(shape)
+        )
+    )
 
 
 def coupling(features: int, context: int, shape: Shape) -> Autoregressive:
     """Rational-quadratic splines, coupling of halves of the columns, drawn anew for each step."""
-    return Autoregressive(zuko.flows.NSF(features, context, bins=shape.bins, **_HALVES, **_settings(shape)))
+    return Autoregressive(
+        zuko.flows.NSF(features, context, bins=shape.bins, **_HALVES, **_settings(shape))
+    )
 
 
 def _settings(shape: Shape) -> dict[str, Any]:

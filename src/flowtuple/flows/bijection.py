@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-class Learner(torch.nn.Module, ABC):
+class Trainable(torch.nn.Module, ABC):
     """What `flowtuple.flows.fit` trains: a module with a loss of each row."""
 
     @abstractmethod
@@ -17,7 +17,7 @@ class Learner(torch.nn.Module, ABC):
         """What training makes small, for each row: shape (n,)."""
 
 
-class Bijection(Learner):
+class Bijection(Trainable):
     """A flow between rows x and latent rows z, both of shape (n, d), which may depend on conditions of shape (n, c).
 
     A flow that was built for c conditions takes a context of that shape everywhere; one that was built for none takes none.
@@ -34,7 +34,7 @@ class Bijection(Learner):
         """Rows from latent ones."""
 
 
-class Likely(Bijection):
+class LikelihoodFlow(Bijection):
     """A flow whose likelihood is cheap, and is what training makes large."""
 
     def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:

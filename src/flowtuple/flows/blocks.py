@@ -16,7 +16,7 @@ from torch import Tensor
 from flowtuple.data.schema import Array
 from flowtuple.data.table import ranges
 from flowtuple.flows.processes import Process
-from flowtuple.flows.rng import Use, draw
+from flowtuple.flows.rng import RngStream, draw
 
 BLOCK = 2**15  # rows that lie together; about as many are preprocessed at a time
 GROUP = 16  # blocks whose rows are shuffled together
@@ -26,7 +26,7 @@ Spread = Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class SampledRows:
     """What a flow is fitted to.
 
     Attributes:
@@ -47,13 +47,22 @@ class Sample:
 
     def held_out(self, share: float, seed: int) -> Array:
         """Whether a row's event only judges: bool of shape (n,)."""
-        chosen: Array = draw(seed, Use.HELD_OUT).random(int(self.event.max(initial=-1)) + 1) < share
+        chosen: Array = (
+            draw(seed, RngStream.HELD_OUT).random(int(self.event.max(initial=-1)) + 1) < share
+        )
         return chosen[self.event]
 
     def take(self, rows: Array, places: Array, total: int) -> Batch:
         """Some rows as tensors."""
-        context = None if self.context is None else torch.from_numpy(self.context[rows].astype(np.float32))
-        x, weight = self.spread(rows, places).astype(np.float32), self.weight[rows].astype(np.float32)
+        context = (
+            None
+            if self.context is None
+            else torch.from_numpy(self.context[rows].astype(np.float32))
+        )
+        x, weight = (
+            self.spread(rows, places).astype(np.float32),
+            self.weight[rows].astype(np.float32),
+        )
         return Batch(torch.from_numpy(x), torch.from_numpy(weight), context, total)
 
 
@@ -75,7 +84,12 @@ class Batch:
 
     def part(self, rows: slice, total: int) -> Batch:
         """Some of the rows, of a step of so many."""
-        return Batch(self.x[rows], self.weight[rows], None if self.context is None else self.context[rows], total)
+        return Batch(
+            self.x[rows],
+            self.weight[rows],
+            None if self.context is None else self.context[rows],
+            total,
+        )
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
@@ -94,8 +108,16 @@ class Shuffled:
         process: Which part of each batch is made here.
     """
 
-    def __init__(self, sample: Sample, training: Array, batch: int, seed: int, process: Process) -> None:
-        self._sample, self._training, self._batch, self._seed, self._process = sample, training, batch, seed, process
+    def __init__(
+        self, sample: SampledRows, training: Array, batch: int, seed: int, process: Process
+    ) -> None:
+        self._sample, self._training, self._batch, self._seed, self._process = (
+            sample,
+            training,
+            batch,
+            seed,
+            process,
+        )
         self._blocks = list(ranges(len(training), BLOCK))
         self.rows = int(training.sum())
         self.steps = -(-self.rows // batch)
@@ -103,14 +125,20 @@ class Shuffled:
     def pieces(self, epoch: int) -> Iterator[list[Batch]]:
         """Consecutive batches of an epoch, as many at a time as are preprocessed together."""
         for number, rows in enumerate(self._pieces(epoch)):
-            places = draw(self._seed, Use.PLACES, epoch, number).random((len(rows), self._sample.shape[1]))
+            places = draw(self._seed, RngStream.PLACES, epoch, number).random(
+                (len(rows), self._sample.shape[1])
+            )
             steps = [(start, stop - start) for start, stop in ranges(len(rows), self._batch)]
             shares = [self._process.share(count) for _, count in steps]
-            own = [np.arange(start + s.start, start + s.stop) for (start, _), s in zip(steps, shares, strict=True)]
+            own = [
+                np.arange(start + s.start, start + s.stop)
+                for (start, _), s in zip(steps, shares, strict=True)
+            ]
             made = self._made(rows, places, np.concatenate(own))
             ends = np.cumsum([len(part) for part in own]).tolist()
             yield [
-                made.part(slice(end - len(part), end), count) for part, end, (_, count) in zip(own, ends, steps, strict=True)
+                made.part(slice(end - len(part), end), count)
+                for part, end, (_, count) in zip(own, ends, steps, strict=True)
             ]
 
     def _made(self, rows: Array, places: Array, own: Array) -> Batch:
@@ -138,8 +166,8 @@ class Shuffled:
 
     def _groups(self, epoch: int) -> Iterator[Array]:
         """Numbers of the rows of some blocks at a time, shuffled."""
-        blocks = draw(self._seed, Use.BLOCKS, epoch).permutation(len(self._blocks))
+        blocks = draw(self._seed, RngStream.BLOCKS, epoch).permutation(len(self._blocks))
         for number, (first, last) in enumerate(ranges(len(blocks), GROUP)):
             bounds = [self._blocks[k] for k in blocks[first:last]]
             rows = [start + np.flatnonzero(self._training[start:stop]) for start, stop in bounds]
-            yield draw(self._seed, Use.ROWS, epoch, number).permutation(np.concatenate(rows))
+            yield draw(self._seed, RngStream.ROWS, epoch, number).permutation(np.concatenate(rows))

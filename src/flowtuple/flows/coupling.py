@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from zuko.transforms import MonotonicRQSTransform
 
-from flowtuple.flows.bijection import Likely
+from flowtuple.flows.bijection import LikelihoodFlow
 from flowtuple.flows.options import Shape
 from flowtuple.flows.residual import ResidualNetwork
 
@@ -54,7 +54,7 @@ class CouplingStep(torch.nn.Module):
         return y.index_copy(1, self.moved, self.splines(y, context).inv(y[:, self.moved]))
 
 
-class Coupling(Likely):
+class Coupling(LikelihoodFlow):
     """Coupling steps one after another.
 
     A random permutation followed by a cut in halves is a random half of the columns: rows keep their order, and each step
@@ -70,7 +70,10 @@ class Coupling(Likely):
         super().__init__()
         halves: list[tuple[Tensor, Tensor]] = []
         while len(halves) < shape.transforms_or(features):
-            first, second = (half.sort()[0] for half in torch.randperm(features).tensor_split([(features + 1) // 2]))
+            first, second = (
+                half.sort()[0]
+                for half in torch.randperm(features).tensor_split([(features + 1) // 2])
+            )
             halves += [(first, second), (second, first)] if len(second) else [(first, second)]
         chosen = halves[: shape.transforms_or(features)]
         self.steps = torch.nn.ModuleList(CouplingStep(*half, context, shape) for half in chosen)

@@ -30,8 +30,14 @@ def choose_device(asked: str, local_rank: int = 0) -> torch.device:
     if asked == "cpu" or (asked == "auto" and not gpus):
         return torch.device("cpu")
     if local_rank >= gpus:
-        what = f"{gpus} of them for process {local_rank} of this machine" if gpus else "none that PyTorch can use"
-        raise InvalidArgument(f"a GPU is asked for and there are {what}; start fewer processes, or say --device cpu")
+        what = (
+            f"{gpus} of them for process {local_rank} of this machine"
+            if gpus
+            else "none that PyTorch can use"
+        )
+        raise InvalidArgument(
+            f"a GPU is asked for and there are {what}; start fewer processes, or say --device cpu"
+        )
     return torch.device("cuda", local_rank)
 
 
@@ -71,4 +77,8 @@ def _inner_layers(flow: torch.nn.Module) -> list[torch.nn.Module]:
     """All linear layers of its networks but the last of each."""
     networks = [module for module in flow.modules() if isinstance(module, torch.nn.Sequential)]
     linear = (torch.nn.Linear, zuko.nn.Linear)
-    return [layer for network in networks for layer in [m for m in network if isinstance(m, linear)][:-1]]
+    return [
+        layer
+        for network in networks
+        for layer in [m for m in network if isinstance(m, linear)][:-1]
+    ]

@@ -22,7 +22,9 @@ def uniform_rows(seed: int, start: int, stop: int, columns: int) -> Array:
     steps = -(-columns // _ABREAST)
     generator = np.random.Philox(key=seed)
     generator.advance(start * steps)
-    uniform: Array = np.random.Generator(generator).random((stop - start, steps * _ABREAST))[:, :columns]
+    uniform: Array = np.random.Generator(generator).random((stop - start, steps * _ABREAST))[
+        :, :columns
+    ]
     return np.minimum(uniform + _HALF_STEP, _LAST)
 
 
@@ -33,5 +35,7 @@ def normal_rows(seed: int, start: int, stop: int, columns: int) -> Array:
         >>> bool((normal_rows(1, 0, 10, 3)[4:6] == normal_rows(1, 4, 6, 3)).all())
         True
     """
-    normal: Array = torch.special.ndtri(torch.from_numpy(uniform_rows(seed, start, stop, columns))).numpy()
+    normal: Array = torch.special.ndtri(
+        torch.from_numpy(uniform_rows(seed, start, stop, columns))
+    ).numpy()
     return normal

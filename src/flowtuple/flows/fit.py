@@ -15,17 +15,17 @@ from torch import Tensor
 
 from flowtuple.errors import InvalidArgument
 from flowtuple.flows import train_state
-from flowtuple.flows.bijection import Learner
-from flowtuple.flows.blocks import Batch, Sample, Shuffled
+from flowtuple.flows.bijection import Trainable
+from flowtuple.flows.blocks import Batch, SampledRows, Shuffled
 from flowtuple.flows.device import choose_device, mixed_precision
-from flowtuple.flows.log import Log
+from flowtuple.flows.log import TrainingLog
 from flowtuple.flows.options import Training
-from flowtuple.flows.prefetch import Ahead
-from flowtuple.flows.process_group import Team, joined
+from flowtuple.flows.prefetch import Prefetcher
+from flowtuple.flows.process_group import ProcessGroup, joined
 from flowtuple.flows.processes import Process
-from flowtuple.flows.rng import Use, whole
+from flowtuple.flows.rng import RngStream, torch_seed
 from flowtuple.flows.schedule import make_optimiser
-from flowtuple.flows.validation_loss import Judge
+from flowtuple.flows.validation_loss import ValidationLoss
 
 THREADS = 2  # of PyTorch, whatever the machine: a sum in another order is another model; of several processes each has one
 WATCHES = 10  # times in a training that rows are drawn and looked at
@@ -33,7 +33,7 @@ _LEAST = 20  # events
 
 Report = Callable[[float, float], None]
 """Called with the share done (0 to 1) and the loss on held-out events, in nats per row."""
-Trained = TypeVar("Trained", bound=Learner)
+Trained = TypeVar("Trained", bound=Trainable)
 Look = Callable[[], Mapping[str, float]]
 """What the flow is like as it is, as numbers by name."""
 
@@ -59,7 +59,7 @@ class Fitted:
 
 def fit(
     flow: Trained,
-    sample: Sample,
+    sample: SampledRows,
     options: Training,
     seed: int,
     report: Report,
@@ -90,14 +90,18 @@ def fit(
     """
     events = np.unique(sample.event)
     if len(events) < _LEAST:
-        raise InvalidArgument(f"{len(events)} events with rows are too few to train a flow on; {_LEAST} are needed")
+        raise InvalidArgument(
+            f"{len(events)} events with rows are too few to train a flow on; {_LEAST} are needed"
+        )
     process, before = Process.here(), torch.get_num_threads()
     torch.set_num_threads(THREADS if process.size == 1 else 1)
     place = choose_device(device, process.local_rank)
     try:
         with joined(process, place) as team:
             look = None if watch is None else partial(watch, flow)
-            return _Run(flow.to(place), sample, options, seed, team, checkpoint).go(report, log, look)
+            return _Run(flow.to(place), sample, options, seed, team, checkpoint).go(
+                report, log, look
+            )
     finally:
         flow.to("cpu")
         torch.set_num_threads(before)
@@ -105,27 +109,45 @@ def fit(
 
 class _Run:
     def __init__(
-        self, flow: Learner, sample: Sample, options: Training, seed: int, team: Team, checkpoint: Path | None
+        self,
+        flow: Trainable,
+        sample: SampledRows,
+        options: Training,
+        seed: int,
+        team: ProcessGroup,
+        checkpoint: Path | None,
     ) -> None:
-        self.flow, self.options, self.seed, self.team, self.checkpoint = flow, options, seed, team, checkpoint
+        self.flow, self.options, self.seed, self.team, self.checkpoint = (
+            flow,
+            options,
+            seed,
+            team,
+            checkpoint,
+        )
         held = sample.held_out(options.held_out, seed)
         if held.all() or not held.any():
-            raise InvalidArgument(f"holding out {options.held_out} of the events leaves none of one kind; give more events")
+            raise InvalidArgument(
+                f"holding out {options.held_out} of the events leaves none of one kind; give more events"
+            )
         self.rows = Shuffled(sample, ~held, options.batch, seed, team.process)
         if min(self.rows.rows, options.batch) < team.process.size:
             few = f"{self.rows.rows} rows in batches of {options.batch}"
-            raise InvalidArgument(f"{few} are too few for {team.process.size} processes; start fewer")
-        self.judge = Judge(sample, held, seed, team)
-        self.optimiser, (self.scheduler, self.moves) = make_optimiser(flow.parameters(), options, self.rows.steps)
+            raise InvalidArgument(
+                f"{few} are too few for {team.process.size} processes; start fewer"
+            )
+        self.judge = ValidationLoss(sample, held, seed, team)
+        self.optimiser, (self.scheduler, self.moves) = make_optimiser(
+            flow.parameters(), options, self.rows.steps
+        )
         self.objective = team.objective(flow)
         self.fingerprint = train_state.fingerprint(flow, sample, options, seed)
 
     def go(self, report: Report, log: Path | None, look: Look | None) -> Fitted:
         where, best = self._begin()
-        writer = Log(log if self.team.process.leads else None)
+        writer = TrainingLog(log if self.team.process.is_main else None)
         pieces = (p for k in range(where.epoch, self.options.epochs) for p in self.rows.pieces(k))
         spent = 0.0  # seconds
-        with Ahead(pieces) as ahead:
+        with Prefetcher(pieces) as ahead:
             batches = (batch for piece in ahead for batch in piece)
             while where.epoch < self.options.epochs and not self._tired(where):
                 begin, before = time.perf_counter(), ahead.waited
@@ -133,33 +155,56 @@ class _Run:
                 seconds = time.perf_counter() - begin
                 spent += seconds
                 best = self._finish(where, loss, best)
-                if self.team.process.leads:
-                    if look is not None and where.epoch % max(1, self.options.epochs // WATCHES) == 0:
+                if self.team.process.is_main:
+                    if (
+                        look is not None
+                        and where.epoch % max(1, self.options.epochs // WATCHES) == 0
+                    ):
                         where.watched.append((where.epoch, dict(look())))
-                    writer.write(where.epoch, self._numbers(where) | {"waited_for_data": (ahead.waited - before) / seconds})
+                    writer.write(
+                        where.epoch,
+                        self._numbers(where)
+                        | {"waited_for_data": (ahead.waited - before) / seconds},
+                    )
                     if self.checkpoint is not None:
-                        train_state.save(self.checkpoint, where, self.flow, best, self.optimiser, self.scheduler)
+                        train_state.save(
+                            self.checkpoint, where, self.flow, best, self.optimiser, self.scheduler
+                        )
                     report(where.epoch / self.options.epochs, where.history[-1][2])
         writer.close()
         self.flow.load_state_dict(best)
-        return Fitted(where.best[1], where.history, where.watched, spent, ahead.waited / spent if spent else 0.0)
+        return Fitted(
+            where.best[1],
+            where.history,
+            where.watched,
+            spent,
+            ahead.waited / spent if spent else 0.0,
+        )
 
-    def _begin(self) -> tuple[train_state.Progressed, dict[str, Tensor]]:
+    def _begin(self) -> tuple[train_state.TrainState, dict[str, Tensor]]:
         found = None
         if self.checkpoint is not None:
-            found = train_state.load(self.checkpoint, self.fingerprint, self.flow, self.optimiser, self.scheduler)
-        where, best = found or (train_state.Progressed(self.fingerprint), train_state.weights_of(self.flow))
+            found = train_state.load(
+                self.checkpoint, self.fingerprint, self.flow, self.optimiser, self.scheduler
+            )
+        where, best = found or (
+            train_state.TrainState(self.fingerprint),
+            train_state.weights_of(self.flow),
+        )
         self.team.check_agreement(where.epoch)
         return where, best
 
-    def _tired(self, where: train_state.Progressed) -> bool:
+    def _tired(self, where: train_state.TrainState) -> bool:
         return bool(self.options.patience) and where.epoch - where.best[1] >= self.options.patience
 
     def _epoch(self, number: int, batches: Iterator[Batch]) -> float:
         """One pass in a random order, each value at a random place of its cell; the mean loss."""
         device = self.team.device
-        noise = whole(self.seed, Use.NOISE, number, self.team.process.rank)
-        generator, total = torch.Generator(device).manual_seed(noise), torch.zeros((), dtype=torch.float64, device=device)
+        noise = torch_seed(self.seed, RngStream.NOISE, number, self.team.process.rank)
+        generator, total = (
+            torch.Generator(device).manual_seed(noise),
+            torch.zeros((), dtype=torch.float64, device=device),
+        )
         with mixed_precision(self.flow, device):
             for _ in range(self.rows.steps):
                 batch = next(batches).to(device)
@@ -170,7 +215,9 @@ class _Run:
         """One step; what this process's rows add to the mean loss."""
         loss = self.objective(batch, generator)
         self.optimiser.zero_grad()
-        (loss * self.team.process.size).backward()  # the gradients of all processes are averaged, not added
+        (
+            loss * self.team.process.size
+        ).backward()  # the gradients of all processes are averaged, not added
         if self.options.clip:
             torch.nn.utils.clip_grad_norm_(self.flow.parameters(), self.options.clip)
         self.optimiser.step()
@@ -179,7 +226,9 @@ class _Run:
         added: Tensor = loss.detach()
         return added
 
-    def _finish(self, where: train_state.Progressed, loss: float, best: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _finish(
+        self, where: train_state.TrainState, loss: float, best: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         """Judge an epoch and note it; the weights of the best one so far."""
         held = self.judge(self.flow)
         if not np.isfinite(held):
@@ -193,8 +242,10 @@ class _Run:
             where.best, best = (held, where.epoch), train_state.weights_of(self.flow)
         return best
 
-    def _numbers(self, where: train_state.Progressed) -> dict[str, float]:
+    def _numbers(self, where: train_state.TrainState) -> dict[str, float]:
         """Of the last epoch, by the names that TensorBoard shows."""
         names = ("learning_rate", "loss/training", "loss/held_out")
         epoch, found = where.watched[-1] if where.watched else (0, {})
-        return dict(zip(names, where.history[-1], strict=True)) | (found if epoch == where.epoch else {})
+        return dict(zip(names, where.history[-1], strict=True)) | (
+            found if epoch == where.epoch else {}
+        )

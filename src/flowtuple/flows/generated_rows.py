@@ -11,7 +11,7 @@ from flowtuple.data.table import Table, ranges
 from flowtuple.flows.model import BLOCK
 
 
-class MadeRows:
+class GeneratedRows:
     """Rows in the columns' types and what is given beside them.
 
     Args:
@@ -23,7 +23,7 @@ class MadeRows:
         beside: Their values by name, shape (n,).
 
     Example:
-        >>> table = MadeRows("rows", (Column("x", "float32"),), 5, lambda a, b: np.arange(a, b)[:, None] / 2)
+        >>> table = GeneratedRows("rows", (Column("x", "float32"),), 5, lambda a, b: np.arange(a, b)[:, None] / 2)
         >>> table.read(["x"], 3, 9).data["x"].tolist()
         [1.5, 2.0]
     """
@@ -46,6 +46,14 @@ class MadeRows:
         stop = min(stop, self.num_entries)
         parts = [self._make(start + a, start + b) for a, b in ranges(max(0, stop - start), BLOCK)]
         values = np.concatenate(parts) if parts else np.empty((0, len(self._made)))
-        data = {c.name: values[:, k].astype(c.dtype) for k, c in enumerate(self._made) if c.name in columns}
-        data |= {name: content[start:][: len(values)] for name, content in self._beside.items() if name in columns}
+        data = {
+            c.name: values[:, k].astype(c.dtype)
+            for k, c in enumerate(self._made)
+            if c.name in columns
+        }
+        data |= {
+            name: content[start:][: len(values)]
+            for name, content in self._beside.items()
+            if name in columns
+        }
         return Table(self.name, tuple(c for c in self.columns if c.name in data), len(values), data)

@@ -9,7 +9,7 @@ from typing import Any
 from flowtuple.errors import MissingExtra
 
 
-class Log:
+class TrainingLog:
     """Numbers by epoch, for TensorBoard; without a folder none are kept.
 
     Raises:

@@ -50,7 +50,9 @@ class FlowMatching(Bijection):
         """Squared error of the velocity at a random time on a random straight path to x."""
         z = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
         t = torch.rand((len(x), 1), generator=generator, dtype=x.dtype, device=x.device)
-        loss: Tensor = (self.velocity((1 - t) * z + t * x, t, context) - (x - z)).square().sum(dim=1)
+        loss: Tensor = (
+            (self.velocity((1 - t) * z + t * x, t, context) - (x - z)).square().sum(dim=1)
+        )
         return loss
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -72,20 +74,30 @@ class FlowMatching(Bijection):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         return self._integrate(lambda x, t: self.velocity(x, t, context), z, 0.0, 1.0)
 
-    def _with_divergence(self, x: Tensor, t: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _with_divergence(
+        self, x: Tensor, t: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Velocity v and its dv_i/dx_i, each of shape (n, d)."""
         with torch.enable_grad():
             rows = x.detach().requires_grad_()
             parts = self.velocity(rows, t, context).sum(dim=0)
-            slopes = [torch.autograd.grad(part, rows, retain_graph=True)[0][:, k] for k, part in enumerate(parts)]
+            slopes = [
+                torch.autograd.grad(part, rows, retain_graph=True)[0][:, k]
+                for k, part in enumerate(parts)
+            ]
         return self.velocity(x, t, context), torch.stack(slopes, dim=1)
 
-    def _integrate(self, slope: Callable[[Tensor, Tensor], Tensor], state: Tensor, start: float, stop: float) -> Tensor:
+    def _integrate(
+        self, slope: Callable[[Tensor, Tensor], Tensor], state: Tensor, start: float, stop: float
+    ) -> Tensor:
         """Runge-Kutta; `slope` is called with the state and the time."""
         step = (stop - start) / self.steps
         for k in range(self.steps):
             t = start + k * step
-            times = [torch.tensor(t + part * step, dtype=state.dtype, device=state.device) for part in (0.0, 0.5, 1.0)]
+            times = [
+                torch.tensor(t + part * step, dtype=state.dtype, device=state.device)
+                for part in (0.0, 0.5, 1.0)
+            ]
             a = slope(state, times[0])
             b = slope(state + 0.5 * step * a, times[1])
             c = slope(state + 0.5 * step * b, times[1])

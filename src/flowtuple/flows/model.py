@@ -37,7 +37,9 @@ class Given:
 
     def forward(self, values: Array) -> Array:
         """What the flow reads, shape (n, c)."""
-        return np.stack([chain.forward(values[:, k]) for k, chain in enumerate(self.chains)], axis=1)
+        return np.stack(
+            [chain.forward(values[:, k]) for k, chain in enumerate(self.chains)], axis=1
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,9 @@ class RowModel:
     given: Given = Given()
 
     @torch.no_grad()
-    def to_latent(self, values: Array, u: Array | float = 0.5, given: Array | None = None) -> tuple[Array, Array]:
+    def to_latent(
+        self, values: Array, u: Array | float = 0.5, given: Array | None = None
+    ) -> tuple[Array, Array]:
         """Latent rows, and what each column adds to ln|det|, preprocessing included.
 
         Args:
@@ -85,7 +89,9 @@ class RowModel:
         z, context = np.empty(values.shape), self._context(given)
         for start in range(0, len(values), BLOCK):
             part = slice(start, start + BLOCK)
-            latent, found = self.flow(torch.from_numpy(y[part]), None if context is None else context[part])
+            latent, found = self.flow(
+                torch.from_numpy(y[part]), None if context is None else context[part]
+            )
             z[part], ladj[part] = latent.numpy(), ladj[part] + found.numpy()
         return z, ladj
 
@@ -95,7 +101,9 @@ class RowModel:
         y, context = np.empty(z.shape), self._context(given)
         for start in range(0, len(z), BLOCK):
             part = slice(start, start + BLOCK)
-            y[part] = self.flow.inverse(torch.from_numpy(z[part]), None if context is None else context[part]).numpy()
+            y[part] = self.flow.inverse(
+                torch.from_numpy(z[part]), None if context is None else context[part]
+            ).numpy()
         return self._restored(y)
 
     @torch.no_grad()
@@ -114,11 +122,17 @@ class RowModel:
         return self._restored(y)
 
     def _restored(self, y: Array) -> Array:
-        values = [typed(chain.inverse(y[:, k]), self.dtypes[k]) for k, chain in enumerate(self.chains)]
+        values = [
+            typed(chain.inverse(y[:, k]), self.dtypes[k]) for k, chain in enumerate(self.chains)
+        ]
         return np.stack(values, axis=1)
 
     def _context(self, given: Array | None) -> torch.Tensor | None:
-        return torch.from_numpy(self.given.forward(given)) if given is not None and self.given.columns else None
+        return (
+            torch.from_numpy(self.given.forward(given))
+            if given is not None and self.given.columns
+            else None
+        )
 
     def bits(self, values: Array, given: Array | None = None) -> Array:
         """-log2 p of each column given those that the flow puts before it, shape (n, d); NaN for a row with a NaN.
@@ -127,9 +141,15 @@ class RowModel:
         least that.
         """
         total = np.zeros(values.shape)
-        defined = np.isfinite(values if given is None else np.concatenate([values, given], axis=1)).all(axis=1)
+        defined = np.isfinite(
+            values if given is None else np.concatenate([values, given], axis=1)
+        ).all(axis=1)
         known = None if given is None else given[defined]
-        places = _places(len(self.columns)) if any(chain.has_cells for chain in self.chains) else np.full((1, 1), 0.5)
+        places = (
+            _places(len(self.columns))
+            if any(chain.has_cells for chain in self.chains)
+            else np.full((1, 1), 0.5)
+        )
         for place in places:
             z, ladj = self.to_latent(values[defined], place, known)
             total[defined] += 0.5 * np.square(z) + 0.5 * math.log(2 * math.pi) - ladj

@@ -35,11 +35,20 @@ class Shape:
     permute: bool = False
 
     def __post_init__(self) -> None:
-        one = {"transforms": self.transforms_or(1), "bins": self.bins, "steps": self.steps, "blocks": self.blocks}
+        one = {
+            "transforms": self.transforms_or(1),
+            "bins": self.bins,
+            "steps": self.steps,
+            "blocks": self.blocks,
+        }
         sizes = {"hidden": self.hidden} | {name: (size,) for name, size in one.items()}
         for name, values in sizes.items():
-            if not 1 <= len(values) <= 16 or not all(1 + (name == "bins") <= v <= _LARGEST[name] for v in values):
-                raise InvalidArgument(f"{name} {getattr(self, name)} is out of range; the most is {_LARGEST[name]}")
+            if not 1 <= len(values) <= 16 or not all(
+                1 + (name == "bins") <= v <= _LARGEST[name] for v in values
+            ):
+                raise InvalidArgument(
+                    f"{name} {getattr(self, name)} is out of range; the most is {_LARGEST[name]}"
+                )
 
     def transforms_or(self, usual: int) -> int:
         """The number of transforms, or the usual one where none was asked for."""
@@ -72,14 +81,26 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
-            raise InvalidArgument(f"there is no schedule {self.schedule!r}; {nearest(self.schedule, SCHEDULES)}")
-        fine = {"epochs": self.epochs >= 1, "batch": self.batch >= 1, "learning_rate": self.learning_rate > 0}
-        fine |= {"weight_decay": self.weight_decay >= 0, "clip": self.clip >= 0, "patience": self.patience >= 0}
+            raise InvalidArgument(
+                f"there is no schedule {self.schedule!r}; {nearest(self.schedule, SCHEDULES)}"
+            )
+        fine = {
+            "epochs": self.epochs >= 1,
+            "batch": self.batch >= 1,
+            "learning_rate": self.learning_rate > 0,
+        }
+        fine |= {
+            "weight_decay": self.weight_decay >= 0,
+            "clip": self.clip >= 0,
+            "patience": self.patience >= 0,
+        }
         fine |= {"held_out": 0 < self.held_out < 1}
         for name, holds in fine.items():
             if not holds:
                 usual = Training.__dataclass_fields__[name].default
-                raise InvalidArgument(f"{name.replace('_', ' ')} {getattr(self, name)} is out of range; {usual} is usual")
+                raise InvalidArgument(
+                    f"{name.replace('_', ' ')} {getattr(self, name)} is out of range; {usual} is usual"
+                )
 
 
 @dataclass(frozen=True)
@@ -106,6 +127,10 @@ class RowFlow:
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
-            raise InvalidArgument(f"there is no device {self.device!r}; {nearest(self.device, DEVICES)}")
+            raise InvalidArgument(
+                f"there is no device {self.device!r}; {nearest(self.device, DEVICES)}"
+            )
         if self.kind not in KINDS:
-            raise InvalidArgument(f"there is no flow {self.kind!r}; {nearest(self.kind, ['lattice', *KINDS])}")
+            raise InvalidArgument(
+                f"there is no flow {self.kind!r}; {nearest(self.kind, ['lattice', *KINDS])}"
+            )

@@ -11,7 +11,7 @@ from typing import Generic, Self, TypeVar
 Item = TypeVar("Item")
 
 
-class Ahead(Generic[Item]):
+class Prefetcher(Generic[Item]):
     """An iterator whose items a thread of its own makes, each while the one before is used.
 
     Items come in their order and an error of the maker comes where its item would; leaving the `with` ends the thread.
@@ -20,7 +20,7 @@ class Ahead(Generic[Item]):
         waited: Seconds that its user has spent waiting for items.
 
     Example:
-        >>> with Ahead(n * n for n in range(3)) as squares:
+        >>> with Prefetcher(n * n for n in range(3)) as squares:
         ...     list(squares)
         [0, 1, 4]
     """
@@ -52,5 +52,10 @@ class Ahead(Generic[Item]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)

@@ -77,7 +77,11 @@ _JET = {
     "Jet_jetId": _FLAG,
 }
 _GIVEN_JET = {
-    **{f"{which}Muon_{what}": _SEEN for which in ("Closest", "SecondClosest") for what in ("dr", "deta", "dphi")},
+    **{
+        f"{which}Muon_{what}": _SEEN
+        for which in ("Closest", "SecondClosest")
+        for what in ("dr", "deta", "dphi")
+    },
     **{f"{which}Muon_pt": _PT_OR_0 for which in ("Closest", "SecondClosest")},
     **{f"GenJet_{what}": _SEEN for what in ("eta", "phi", "partonFlavour", "hadronFlavour")},
     "GenJet_mass": _PT_OR_0,
@@ -118,7 +122,9 @@ _LONG = Training(epochs=600, batch=2048, learning_rate=1e-5, schedule="cosine", 
 
 FLOW_PRESETS: dict[str, FlowPreset] = {
     "flashsim-jets": FlowPreset(_JET, _GIVEN_JET, Shape(hidden=(298,), bins=128, blocks=10), _LONG),
-    "flashsim-muons": FlowPreset(_MUON, _GIVEN_MUON, Shape(hidden=(256,), bins=128, blocks=10), _LONG),
+    "flashsim-muons": FlowPreset(
+        _MUON, _GIVEN_MUON, Shape(hidden=(256,), bins=128, blocks=10), _LONG
+    ),
 }
 
 
@@ -134,5 +140,7 @@ def flow_preset(name: str) -> FlowPreset:
         (17, 14, 128)
     """
     if name not in FLOW_PRESETS:
-        raise InvalidArgument(f"there is no preset of a flow {name!r}; {nearest(name, FLOW_PRESETS)}")
+        raise InvalidArgument(
+            f"there is no preset of a flow {name!r}; {nearest(name, FLOW_PRESETS)}"
+        )
     return FLOW_PRESETS[name]

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from flowtuple.errors import InvalidArgument, ProcessLost
-from flowtuple.flows.bijection import Learner
+from flowtuple.flows.bijection import Trainable
 from flowtuple.flows.blocks import Batch
 from flowtuple.flows.processes import Process
 
@@ -28,7 +28,7 @@ PATIENCE = timedelta(minutes=10)  # after which a process that says nothing is l
 class Objective(torch.nn.Module):
     """The loss of a flow, as the forward pass that `DistributedDataParallel` watches."""
 
-    def __init__(self, flow: Learner) -> None:
+    def __init__(self, flow: Trainable) -> None:
         super().__init__()
         self.flow = flow
 
@@ -38,7 +38,7 @@ class Objective(torch.nn.Module):
         return total
 
 
-def losses(flow: Learner, batch: Batch, generator: torch.Generator) -> Tensor:
+def losses(flow: Trainable, batch: Batch, generator: torch.Generator) -> Tensor:
     """Of each row, shape (m,)."""
     if batch.context is None:
         return flow.loss(batch.x, generator)
@@ -47,7 +47,7 @@ def losses(flow: Learner, batch: Batch, generator: torch.Generator) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes, seen from one of them.
 
     Attributes:
@@ -58,14 +58,18 @@ class Team:
     process: Process
     device: torch.device
 
-    def objective(self, flow: Learner) -> torch.nn.Module:
+    def objective(self, flow: Trainable) -> torch.nn.Module:
         """The loss, whose gradients come to be those of the whole step in every process."""
         module = Objective(flow)
         if self.process.size == 1:
             return module
-        with warnings.catch_warnings():  # PyTorch renames the option; versions before 2.13 know this name only
+        with (
+            warnings.catch_warnings()
+        ):  # PyTorch renames the option; versions before 2.13 know this name only
             warnings.simplefilter("ignore", FutureWarning)
-            return DistributedDataParallel(module, broadcast_buffers=False)  # they are masks, the same everywhere
+            return DistributedDataParallel(
+                module, broadcast_buffers=False
+            )  # they are masks, the same everywhere
 
     def total(self, values: Tensor) -> Tensor:
         """Sums over all processes, the same in each."""
@@ -82,17 +86,19 @@ class Team:
             InvalidArgument: They do.
         """
         if float(self.total(torch.tensor(float(number)))) != float(number * self.process.size):
-            raise InvalidArgument("the processes find different checkpoints; name a folder that all machines see")
+            raise InvalidArgument(
+                "the processes find different checkpoints; name a folder that all machines see"
+            )
 
 
 @contextmanager
-def joined(process: Process, device: torch.device) -> Iterator[Team]:
+def joined(process: Process, device: torch.device) -> Iterator[ProcessGroup]:
     """Meet the other processes; alone there is nothing to do.
 
     Raises:
         ProcessLost: Another one ended, or has said nothing for `PATIENCE`.
     """
-    team = Team(process, device)
+    team = ProcessGroup(process, device)
     if process.size == 1:
         yield team
         return
@@ -100,14 +106,22 @@ def joined(process: Process, device: torch.device) -> Iterator[Team]:
     try:
         if ours:
             kind = "nccl" if device.type == "cuda" else "gloo"
-            dist.init_process_group(kind, rank=process.rank, world_size=process.size, timeout=PATIENCE)
+            dist.init_process_group(
+                kind, rank=process.rank, world_size=process.size, timeout=PATIENCE
+            )
         yield team
     except RuntimeError as error:
-        if not (isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "nccl" in str(error).lower()):
+        if not (
+            isinstance(error, dist.DistError)
+            or "gloo" in str(error).lower()
+            or "nccl" in str(error).lower()
+        ):
             raise
         first = str(error).strip().splitlines()[0]
         told = f"process {process.rank} of {process.size} lost another one ({first})"
-        raise ProcessLost(f"{told}; start again: with --checkpoint it goes on after the last epoch") from None
+        raise ProcessLost(
+            f"{told}; start again: with --checkpoint it goes on after the last epoch"
+        ) from None
     finally:
         if ours and dist.is_initialized():
             dist.destroy_process_group()

@@ -38,14 +38,18 @@ class Process:
         if not all(name in os.environ for name in _TOLD):
             return cls()
         try:
-            return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ.get("LOCAL_RANK", "0")))
+            return cls(
+                int(os.environ["RANK"]),
+                int(os.environ["WORLD_SIZE"]),
+                int(os.environ.get("LOCAL_RANK", "0")),
+            )
         except ValueError:
             raise InvalidArgument(
                 "RANK, WORLD_SIZE or LOCAL_RANK is no whole number; start with torchrun, or unset them"
             ) from None
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether it is the one that writes."""
         return self.rank == 0
 

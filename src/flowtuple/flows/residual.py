@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import LayerNorm, Linear, ReLU, Sequential
 
-_ALMOST_NONE = 1e-3  # weights of last layers at the beginning: blocks and splines start as the identity
+_ALMOST_NONE = (
+    1e-3  # weights of last layers at the beginning: blocks and splines start as the identity
+)
 
 
 class Block(torch.nn.Module):
@@ -24,7 +26,14 @@ class Block(torch.nn.Module):
 
     def __init__(self, width: int, embedded: int) -> None:
         super().__init__()
-        self.layers = Sequential(LayerNorm(width), ReLU(), Linear(width, width), LayerNorm(width), ReLU(), Linear(width, width))
+        self.layers = Sequential(
+            LayerNorm(width),
+            ReLU(),
+            Linear(width, width),
+            LayerNorm(width),
+            ReLU(),
+            Linear(width, width),
+        )
         self.gate = Linear(embedded, width) if embedded else None
         _shrink(self.layers[-1])
 
@@ -50,7 +59,9 @@ class ResidualNetwork(torch.nn.Module):
         self.reads = columns + context > 0
         self.first = Linear(columns + context or 1, width)
         self.embed = Sequential(Linear(context, width), ReLU()) if context else None
-        self.blocks = torch.nn.ModuleList(Block(width, width if context else 0) for _ in range(blocks))
+        self.blocks = torch.nn.ModuleList(
+            Block(width, width if context else 0) for _ in range(blocks)
+        )
         self.last = Linear(width, outputs)
         _shrink(self.last)
 

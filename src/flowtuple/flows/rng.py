@@ -7,7 +7,7 @@ from enum import IntEnum
 import numpy as np
 
 
-class Use(IntEnum):
+class RngStream(IntEnum):
     """What random numbers of a training decide."""
 
     HELD_OUT = 0
@@ -20,18 +20,18 @@ class Use(IntEnum):
     VALIDATION = 7
 
 
-def draw(seed: int, use: Use, epoch: int = 0, number: int = 0) -> np.random.Generator:
+def draw(seed: int, use: RngStream, epoch: int = 0, number: int = 0) -> np.random.Generator:
     """A generator for one use in one epoch, one block or process of it.
 
     Example:
-        >>> draw(1, Use.ROWS, 3).bytes(8) == draw(1, Use.ROWS, 3).bytes(8)
+        >>> draw(1, RngStream.ROWS, 3).bytes(8) == draw(1, RngStream.ROWS, 3).bytes(8)
         True
-        >>> draw(1, Use.ROWS, 3).bytes(8) == draw(1, Use.ROWS, 3, 1).bytes(8)
+        >>> draw(1, RngStream.ROWS, 3).bytes(8) == draw(1, RngStream.ROWS, 3, 1).bytes(8)
         False
     """
     return np.random.default_rng([seed, use, epoch, number])
 
 
-def whole(seed: int, use: Use, epoch: int = 0, number: int = 0) -> int:
+def torch_seed(seed: int, use: RngStream, epoch: int = 0, number: int = 0) -> int:
     """A seed for PyTorch's own generator."""
     return int(draw(seed, use, epoch, number).integers(2**62))

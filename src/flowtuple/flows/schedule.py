@@ -20,21 +20,29 @@ def _constant(optimiser: torch.optim.Optimizer, options: Training, steps: int) -
 
 
 def _plateau(optimiser: torch.optim.Optimizer, options: Training, steps: int) -> Schedule:
-    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=max(1, options.patience // 3)), "loss"
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimiser, factor=0.5, patience=max(1, options.patience // 3)
+    ), "loss"
 
 
 def _cosine(optimiser: torch.optim.Optimizer, options: Training, steps: int) -> Schedule:
-    return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=steps * options.epochs), "step"
+    return torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, T_max=steps * options.epochs
+    ), "step"
 
 
 def _warm_restarts(optimiser: torch.optim.Optimizer, options: Training, steps: int) -> Schedule:
     first = steps * min(_WARM_RESTARTS, options.epochs)
-    return torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimiser, T_0=first, T_mult=2), "step"
+    return torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(
+        optimiser, T_0=first, T_mult=2
+    ), "step"
 
 
 def _one_cycle(optimiser: torch.optim.Optimizer, options: Training, steps: int) -> Schedule:
     total = steps * options.epochs + 1  # it is asked once more than there are steps
-    return torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=options.learning_rate, total_steps=total), "step"
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=options.learning_rate, total_steps=total
+    ), "step"
 
 
 SCHEDULES: dict[str, Callable[[torch.optim.Optimizer, Training, int], Schedule]] = {

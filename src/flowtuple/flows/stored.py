@@ -49,7 +49,10 @@ def pack_model(model: RowModel) -> bytes:
             "chains": [chain.config() for chain in model.given.chains],
         },
     }
-    tensors = {name: value.float() if value.is_floating_point() else value for name, value in model.flow.state_dict().items()}
+    tensors = {
+        name: value.float() if value.is_floating_point() else value
+        for name, value in model.flow.state_dict().items()
+    }
     return save({k: v.contiguous() for k, v in tensors.items()}, {_KEY: json.dumps(content)})
 
 
@@ -73,7 +76,9 @@ def unpack_model(data: bytes, where: str) -> RowModel:
     try:
         tensors = load(data)
         content = json.loads(
-            json.loads(data[_LENGTH : _LENGTH + int.from_bytes(data[:_LENGTH], "little")])["__metadata__"][_KEY]
+            json.loads(data[_LENGTH : _LENGTH + int.from_bytes(data[:_LENGTH], "little")])[
+                "__metadata__"
+            ][_KEY]
         )
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise Corrupt(f"{where}: is no model of flowtuple ({error}); train it again") from None
@@ -83,8 +88,18 @@ def unpack_model(data: bytes, where: str) -> RowModel:
                 f"{where}: is a model of version {content['version']}, this flowtuple reads {VERSION}; update flowtuple"
             )
         return _model(content, tensors)
-    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, Corrupt) as error:
-        raise Corrupt(f"{where}: describes no model ({str(error).splitlines()[0]}); train it again") from None
+    except (
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        RuntimeError,
+        Corrupt,
+    ) as error:
+        raise Corrupt(
+            f"{where}: describes no model ({str(error).splitlines()[0]}); train it again"
+        ) from None
 
 
 def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
@@ -96,11 +111,23 @@ def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
     if any(np.dtype(dtype).kind not in "biuf" for dtype in (*dtypes, *given.dtypes)):
         raise ValueError("a column's type is none of numbers")
     shape = Shape(**(content["shape"] | {"hidden": tuple(content["shape"]["hidden"])}))
-    if _least_weights(content["kind"], shape, len(columns)) > sum(tensor.numel() for tensor in tensors.values()):
+    if _least_weights(content["kind"], shape, len(columns)) > sum(
+        tensor.numel() for tensor in tensors.values()
+    ):
         raise ValueError("a flow larger than the file")
     flow = build(content["kind"], len(columns), shape, seed=0, context=len(given.columns))
     flow.load_state_dict(dict(tensors))
-    return RowModel(columns, dtypes, content["counter"], chains, content["kind"], shape, flow.double(), content["about"], given)
+    return RowModel(
+        columns,
+        dtypes,
+        content["counter"],
+        chains,
+        content["kind"],
+        shape,
+        flow.double(),
+        content["about"],
+        given,
+    )
 
 
 def _given(content: Mapping[str, Any]) -> Given:

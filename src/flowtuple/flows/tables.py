@@ -13,7 +13,7 @@ from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Dataset, Table, TableSource
 from flowtuple.errors import InvalidArgument, Unsupported
-from flowtuple.flows.generated_rows import MadeRows
+from flowtuple.flows.generated_rows import GeneratedRows
 from flowtuple.flows.model import RowModel
 from flowtuple.model.surprise import EVENTS, Expectation
 
@@ -37,7 +37,9 @@ class RowsModel:
         """Of all columns that the model knows."""
         return (*self.model.columns, *self.model.given.columns)
 
-    def drawn(self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None) -> TableSource:
+    def drawn(
+        self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None
+    ) -> TableSource:
         """Rows drawn from the model, as a table that is made while it is read; with conditions, these beside them.
 
         Raises:
@@ -57,12 +59,18 @@ class RowsModel:
     def _drawn_given(self, n: int | None, seed: int, given: Dataset | None) -> TableSource:
         names = self.model.given.columns
         if given is None:
-            raise InvalidArgument(f"{self.path}: draws given {', '.join(names)}; name a file that has them with --given")
+            raise InvalidArgument(
+                f"{self.path}: draws given {', '.join(names)}; name a file that has them with --given"
+            )
         known = read_conditions(given, names).values
         count = len(known) if n is None else n
         if not 0 <= count <= len(known):
-            raise InvalidArgument(f"{self.path}: cannot draw {count} rows from {len(known)} given ones")
-        return self._made(count, lambda start, stop: self.model.draw(seed, start, stop, known[start:stop]), known)
+            raise InvalidArgument(
+                f"{self.path}: cannot draw {count} rows from {len(known)} given ones"
+            )
+        return self._made(
+            count, lambda start, stop: self.model.draw(seed, start, stop, known[start:stop]), known
+        )
 
     def rows(self, dataset: Dataset) -> Rows:
         """The rows of a data set that the model speaks of, those with a NaN among them.
@@ -71,7 +79,9 @@ class RowsModel:
             InvalidArgument: A column of the model is missing, or one of its values has no place in the model.
         """
         names = self.model.given.columns
-        rows = read_rows(dataset, keep_undefined=True, exactly=self.model.columns, given=escaped(names))
+        rows = read_rows(
+            dataset, keep_undefined=True, exactly=self.model.columns, given=escaped(names)
+        )
         conditions = None if rows.conditions is None else rows.conditions.only(names)
         return replace(rows.only(self.model.columns), conditions=conditions)
 
@@ -82,12 +92,18 @@ class RowsModel:
             InvalidArgument: There is no such column.
         """
         try:
-            labels = read_rows(dataset, (), name, keep_undefined=True, exactly=self.model.columns).weights
+            labels = read_rows(
+                dataset, (), name, keep_undefined=True, exactly=self.model.columns
+            ).weights
         except InvalidArgument as error:
-            raise InvalidArgument(str(error).replace("column of weights", "column of labels")) from None
+            raise InvalidArgument(
+                str(error).replace("column of weights", "column of labels")
+            ) from None
         return np.zeros(0) if labels is None else labels
 
-    def scored(self, dataset: Dataset, against: RowsModel | None = None, *, by_column: bool = False) -> TableSource:
+    def scored(
+        self, dataset: Dataset, against: RowsModel | None = None, *, by_column: bool = False
+    ) -> TableSource:
         """The scores of rows; see `flowtuple.score`.
 
         Raises:
@@ -97,12 +113,24 @@ class RowsModel:
         given = _values(rows)
         bits = self.model.bits(rows.values, given)
         some = None if given is None else _resized(given, EVENTS)
-        expected = Expectation.of(self.model.bits(self.model.draw(_SEED, 0, EVENTS if some is None else len(some), some), some))
-        data: dict[str, Array] = {} if rows.counter is None else {"event": rows.event.astype(np.int64)}
+        expected = Expectation.of(
+            self.model.bits(
+                self.model.draw(_SEED, 0, EVENTS if some is None else len(some), some), some
+            )
+        )
+        data: dict[str, Array] = (
+            {} if rows.counter is None else {"event": rows.event.astype(np.int64)}
+        )
         total = bits.sum(axis=1)
-        data |= {"log_prob": -np.log(2.0) * total, "bits": total, "surprise": expected.surprise(bits)}
+        data |= {
+            "log_prob": -np.log(2.0) * total,
+            "bits": total,
+            "surprise": expected.surprise(bits),
+        }
         if against is not None:
-            if set(against.names) != set(self.names) or set(against.model.columns) != set(self.model.columns):
+            if set(against.names) != set(self.names) or set(against.model.columns) != set(
+                self.model.columns
+            ):
                 raise InvalidArgument(f"{against.path} against {self.path}: has other columns")
             theirs = against.rows(dataset)
             other = against.model.bits(theirs.values, _values(theirs)).sum(axis=1)
@@ -117,7 +145,9 @@ class RowsModel:
         rows = self.rows(dataset)
         _, ladj = self.model.to_latent(rows.values, given=_values(rows))
         columns = tuple(Column(name, "float64") for name in self.model.columns)
-        return Table("log_det", columns, len(ladj), {c.name: ladj[:, k] for k, c in enumerate(columns)})
+        return Table(
+            "log_det", columns, len(ladj), {c.name: ladj[:, k] for k, c in enumerate(columns)}
+        )
 
     def to_latent(self, dataset: Dataset) -> Table:
         """The latent rows of a data set's, with what is given; a value that stands for a cell is led from its middle."""
@@ -131,11 +161,17 @@ class RowsModel:
     def given_columns(self) -> tuple[Column, ...]:
         """Of the conditions."""
         given = self.model.given
-        return tuple(Column(name, dtype) for name, dtype in zip(given.columns, given.dtypes, strict=True))
+        return tuple(
+            Column(name, dtype) for name, dtype in zip(given.columns, given.dtypes, strict=True)
+        )
 
     def beside(self, given: Array | None) -> dict[str, Array]:
         """The conditions of some rows as columns in their types."""
-        return {} if given is None else {c.name: given[:, k].astype(c.dtype) for k, c in enumerate(self.given_columns)}
+        return (
+            {}
+            if given is None
+            else {c.name: given[:, k].astype(c.dtype) for k, c in enumerate(self.given_columns)}
+        )
 
     def from_latent(self, dataset: Dataset, workers: int | None = None) -> TableSource:
         """The rows of latent ones, as a table that is made while it is read."""
@@ -143,13 +179,20 @@ class RowsModel:
         z, given = rows.values, _values(rows)
 
         def make(start: int, stop: int) -> Array:
-            return self.model.from_latent(z[start:stop], None if given is None else given[start:stop])
+            return self.model.from_latent(
+                z[start:stop], None if given is None else given[start:stop]
+            )
 
         return self._made(len(z), make, given)
 
-    def _made(self, n: int, make: Callable[[int, int], Array], given: Array | None = None) -> MadeRows:
-        columns = [Column(name, dtype) for name, dtype in zip(self.model.columns, self.model.dtypes, strict=True)]
-        return MadeRows(self.name, columns, n, make, self.given_columns, self.beside(given))
+    def _made(
+        self, n: int, make: Callable[[int, int], Array], given: Array | None = None
+    ) -> GeneratedRows:
+        columns = [
+            Column(name, dtype)
+            for name, dtype in zip(self.model.columns, self.model.dtypes, strict=True)
+        ]
+        return GeneratedRows(self.name, columns, n, make, self.given_columns, self.beside(given))
 
 
 def _values(rows: Rows) -> Array | None:
@@ -161,4 +204,6 @@ def _resized(given: Array, count: int) -> Array:
     given = given[np.isfinite(given).all(axis=1)]
     if not len(given):
         return np.zeros((1, given.shape[1]))
-    return given[np.linspace(0, len(given), min(count, len(given)), endpoint=False).astype(np.int64)]
+    return given[
+        np.linspace(0, len(given), min(count, len(given)), endpoint=False).astype(np.int64)
+    ]

@@ -15,19 +15,21 @@ from flowtuple.data.rows import Conditions, Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.flows.bijection import Bijection
-from flowtuple.flows.blocks import Sample
+from flowtuple.flows.blocks import SampledRows
 from flowtuple.flows.fit import Fitted, Report, fit
 from flowtuple.flows.model import Given, RowModel
 from flowtuple.flows.options import RowFlow
 from flowtuple.flows.registry import build
-from flowtuple.flows.rng import Use, draw
+from flowtuple.flows.rng import RngStream, draw
 from flowtuple.flows.validation import ROWS, Validation
 from flowtuple.transforms import Chain
 from flowtuple.transforms.discrete import FEW
 
 MANY = "dequantise,gauss-rank"  # of whole numbers
 REAL = "gauss-rank"
-CONDITION = "gauss-rank,clip:-5:5"  # what lies far outside of what was learned from reads as its edge
+CONDITION = (
+    "gauss-rank,clip:-5:5"  # what lies far outside of what was learned from reads as its edge
+)
 
 
 def train_rows(
@@ -53,7 +55,9 @@ def train_rows(
     """
     weight = np.ones(len(rows)) if rows.weights is None else rows.weights
     if not weight.sum() > 0:
-        raise InvalidArgument(f"{rows.source}: the weights sum to {weight.sum():g}; a density needs more than 0")
+        raise InvalidArgument(
+            f"{rows.source}: the weights sum to {weight.sum():g}; a density needs more than 0"
+        )
     if like is None:
         chains, given = _fitted(rows, asked.transforms)
     else:
@@ -61,13 +65,21 @@ def train_rows(
         chains, given = like.chains, like.given
 
     def spread(numbers: Array, u: Array) -> Array:
-        return np.stack([c.forward(rows.values[:, k][numbers], u[:, k]) for k, c in enumerate(chains)], axis=1)
+        return np.stack(
+            [c.forward(rows.values[:, k][numbers], u[:, k]) for k, c in enumerate(chains)], axis=1
+        )
 
     flow = build(asked.kind, len(rows.columns), asked.shape, seed, len(given.columns))
-    context = None if rows.conditions is None else given.forward(rows.conditions.values).astype(np.float32)
+    context = (
+        None
+        if rows.conditions is None
+        else given.forward(rows.conditions.values).astype(np.float32)
+    )
     shape, identity = (len(rows), len(rows.columns)), _identity(rows, (*chains, *given.chains))
-    sample = Sample(spread, shape, rows.event, weight / weight.mean(), context, identity)
-    model = RowModel(rows.columns, rows.dtypes, rows.counter, chains, asked.kind, asked.shape, flow, given=given)
+    sample = SampledRows(spread, shape, rows.event, weight / weight.mean(), context, identity)
+    model = RowModel(
+        rows.columns, rows.dtypes, rows.counter, chains, asked.kind, asked.shape, flow, given=given
+    )
     log = Path(asked.log) if asked.log else None
     watch = _validation(rows, model, sample, asked.training.held_out, seed)
     fitted = fit(flow, sample, asked.training, seed, report, checkpoint, log, watch, asked.device)
@@ -77,7 +89,10 @@ def train_rows(
         "rows": len(rows),
         "best_epoch": fitted.best_epoch,
         "history": [[_short(number) for number in row] for row in fitted.history],
-        "watched": [[epoch, {name: _short(number) for name, number in found.items()}] for epoch, found in fitted.watched],
+        "watched": [
+            [epoch, {name: _short(number) for name, number in found.items()}]
+            for epoch, found in fitted.watched
+        ],
     }
     return replace(model, flow=flow.double(), about=about), fitted
 
@@ -94,10 +109,12 @@ def _identity(rows: Rows, chains: Sequence[Chain]) -> str:
     return str(digest.hexdigest())
 
 
-def _validation(rows: Rows, model: RowModel, sample: Sample, share: float, seed: int) -> Validation | None:
+def _validation(
+    rows: Rows, model: RowModel, sample: SampledRows, share: float, seed: int
+) -> Validation | None:
     """What a flow draws beside rows held out, some of them where there are many; `None` where they count for nothing."""
     held = np.flatnonzero(sample.held_out(share, seed))
-    chosen = np.sort(draw(seed, Use.VALIDATION).permutation(held)[:ROWS])
+    chosen = np.sort(draw(seed, RngStream.VALIDATION).permutation(held)[:ROWS])
     if not sample.weight[chosen].sum() > 0:
         return None
     given = None if rows.conditions is None else rows.conditions.values[chosen].astype(np.float64)
@@ -107,7 +124,9 @@ def _validation(rows: Rows, model: RowModel, sample: Sample, share: float, seed:
         copy.load_state_dict(flow.state_dict())
         return replace(model, flow=copy.double()).draw(seed, 0, len(chosen), given)
 
-    return Validation(rows.columns, rows.values[chosen].astype(np.float64), sample.weight[chosen], drawn, given)
+    return Validation(
+        rows.columns, rows.values[chosen].astype(np.float64), sample.weight[chosen], drawn, given
+    )
 
 
 def _like(rows: Rows, model: RowModel, asked: RowFlow) -> Rows:
@@ -116,24 +135,34 @@ def _like(rows: Rows, model: RowModel, asked: RowFlow) -> Rows:
         raise InvalidArgument("--like takes over the transforms of a model; leave out --transform")
     for name in model.columns:
         if name not in rows.columns:
-            raise InvalidArgument(f"{rows.source}: lacks column {name!r} of the model; {nearest(name, rows.columns)}")
+            raise InvalidArgument(
+                f"{rows.source}: lacks column {name!r} of the model; {nearest(name, rows.columns)}"
+            )
     given = () if rows.conditions is None else rows.conditions.columns
     if set(given) != set(model.given.columns):
         told = ", ".join(model.given.columns) or "nothing"
-        raise InvalidArgument(f"{rows.source}: the model of --like is given {told}; name the same with --given")
+        raise InvalidArgument(
+            f"{rows.source}: the model of --like is given {told}; name the same with --given"
+        )
     conditions = None if rows.conditions is None else rows.conditions.only(model.given.columns)
-    return replace(rows if rows.columns == model.columns else rows.only(model.columns), conditions=conditions)
+    return replace(
+        rows if rows.columns == model.columns else rows.only(model.columns), conditions=conditions
+    )
 
 
 def _fitted(rows: Rows, asked: Mapping[str, str]) -> tuple[tuple[Chain, ...], Given]:
     """Preprocessing of columns and of conditions, the last match winning."""
     found = rows.conditions or Conditions((), np.empty((len(rows), 0)), ())
     names = (*rows.columns, *found.columns)
-    recipes = [MANY if _many(rows, k) else REAL for k in range(len(rows.columns))] + [CONDITION] * len(found.columns)
+    recipes = [MANY if _many(rows, k) else REAL for k in range(len(rows.columns))] + [
+        CONDITION
+    ] * len(found.columns)
     for pattern, recipe in asked.items():
         hits = [k for k, name in enumerate(names) if fnmatchcase(name, pattern)]
         if not hits:
-            raise InvalidArgument(f"{rows.source}: no column of these rows matches {pattern!r} of --transform")
+            raise InvalidArgument(
+                f"{rows.source}: no column of these rows matches {pattern!r} of --transform"
+            )
         for k in hits:
             recipes[k] = recipe
     values = (*rows.values.T, *found.values.T)

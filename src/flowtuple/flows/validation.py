@@ -13,7 +13,9 @@ from flowtuple.flows.bijection import Bijection
 ROWS = 4096  # at most, drawn and held out
 CONDITIONS = 2  # columns of the context that are looked at
 BINS = 4  # of each, with equal numbers of rows
-_FAR = 100  # standard deviations outside of the rows held out, where a value is as far as one can be
+_FAR = (
+    100  # standard deviations outside of the rows held out, where a value is as far as one can be
+)
 _MIDDLE = (0.16, 0.5, 0.84)  # of a column's distribution: its median, and the width that holds 68 %
 
 
@@ -57,7 +59,9 @@ class Validation:
 
     def _off(self, rows: Array, made: Array, true: Array) -> tuple[float, float]:
         """How far median and half-width of some rows lie off."""
-        low, middle, high = quantiles(made[rows], self.weight[rows]) - quantiles(true[rows], self.weight[rows])
+        low, middle, high = quantiles(made[rows], self.weight[rows]) - quantiles(
+            true[rows], self.weight[rows]
+        )
         return abs(float(middle)), abs(float(high - low)) / 2
 
 
@@ -80,7 +84,9 @@ def quantiles(x: Array, weight: Array) -> Array:
     """The 16 %, 50 % and 84 % points of a weighted sample, shape (3,)."""
     order = np.argsort(x, kind="stable")
     share = np.maximum.accumulate(np.cumsum(weight[order]))  # negative weights would make it fall
-    found: Array = x[order][np.searchsorted(share, np.array(_MIDDLE) * share[-1]).clip(0, len(x) - 1)]
+    found: Array = x[order][
+        np.searchsorted(share, np.array(_MIDDLE) * share[-1]).clip(0, len(x) - 1)
+    ]
     return found
 
 

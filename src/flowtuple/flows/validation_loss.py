@@ -7,15 +7,15 @@ import torch
 
 from flowtuple.data.schema import Array
 from flowtuple.data.table import ranges
-from flowtuple.flows.bijection import Learner
-from flowtuple.flows.blocks import Sample
-from flowtuple.flows.process_group import Team, losses
-from flowtuple.flows.rng import Use, draw, whole
+from flowtuple.flows.bijection import Trainable
+from flowtuple.flows.blocks import SampledRows
+from flowtuple.flows.process_group import ProcessGroup, losses
+from flowtuple.flows.rng import RngStream, draw, torch_seed
 
 _ROWS = 8192  # at a time
 
 
-class Judge:
+class ValidationLoss:
     """Rows that are only judged by, preprocessed once; each process holds some and hears of all.
 
     Args:
@@ -25,21 +25,25 @@ class Judge:
         team: The processes among which the rows are divided.
     """
 
-    def __init__(self, sample: Sample, held: Array, seed: int, team: Team) -> None:
+    def __init__(self, sample: SampledRows, held: Array, seed: int, team: ProcessGroup) -> None:
         rows, self._seed, self._team = np.flatnonzero(held), seed, team
         parts = list(enumerate(ranges(len(rows), _ROWS)))
         self._count, self._rows = len(parts), len(rows)
         self._own = {}
         for number, (start, stop) in parts[team.process.rank :: team.process.size]:
-            places = draw(seed, Use.PLACES_HELD_OUT, 0, number).random((stop - start, sample.shape[1]))
+            places = draw(seed, RngStream.PLACES_HELD_OUT, 0, number).random(
+                (stop - start, sample.shape[1])
+            )
             self._own[number] = sample.take(rows[start:stop], places, len(rows))
 
     @torch.no_grad()
-    def __call__(self, flow: Learner) -> float:
+    def __call__(self, flow: Trainable) -> float:
         """Weighted mean of the loss per row, the same number in every process and with any number of them."""
         sums = torch.zeros(self._count, dtype=torch.float64)
         for number, part in self._own.items():
-            generator = torch.Generator(self._team.device).manual_seed(whole(self._seed, Use.NOISE_HELD_OUT, 0, number))
+            generator = torch.Generator(self._team.device).manual_seed(
+                torch_seed(self._seed, RngStream.NOISE_HELD_OUT, 0, number)
+            )
             batch = part.to(self._team.device)
             sums[number] = (batch.weight * losses(flow, batch, generator)).double().sum().cpu()
         return float(self._team.total(sums).sum()) / self._rows

@@ -31,7 +31,9 @@ class Chain:
         InvalidArgument: A file has other columns or other types than the first.
     """
 
-    def __init__(self, name: str, parts: Sequence[TableSource], descriptions: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, parts: Sequence[TableSource], descriptions: Sequence[str]
+    ) -> None:
         self.name = name
         self._parts = tuple(parts)
         self._descriptions = tuple(descriptions)
@@ -80,8 +82,12 @@ class Chain:
         source = {c.name: c.name for c in kept if not c.hidden}
         for column in self._counted(kept):  # a hidden counter goes by another name in each file
             source[str(column.counter)] = str(own[column.name].counter)
-        part = self._parts[k].read(list(source.values()), start - begin, max(start, min(stop, self._ends[k])) - begin)
-        return Table(self.name, kept, part.num_entries, {c.name: part.data[source[c.name]] for c in kept})
+        part = self._parts[k].read(
+            list(source.values()), start - begin, max(start, min(stop, self._ends[k])) - begin
+        )
+        return Table(
+            self.name, kept, part.num_entries, {c.name: part.data[source[c.name]] for c in kept}
+        )
 
     def _counted(self, kept: tuple[Column, ...]) -> list[Column]:
         """For every hidden counter that is read, a column that it counts."""
@@ -90,16 +96,26 @@ class Chain:
 
 
 def _check_same(
-    first: dict[str, Column], other: dict[str, Column], hidden: set[str], other_hidden: set[str], where: str
+    first: dict[str, Column],
+    other: dict[str, Column],
+    hidden: set[str],
+    other_hidden: set[str],
+    where: str,
 ) -> None:
     for name in [*first, *other]:
         if name not in other:
-            raise InvalidArgument(f"{where} lacks the column {name!r} of the first file; {nearest(name, other)}")
+            raise InvalidArgument(
+                f"{where} lacks the column {name!r} of the first file; {nearest(name, other)}"
+            )
         if name not in first:
-            raise InvalidArgument(f"{where} has a column {name!r} that the first file lacks; {nearest(name, first)}")
+            raise InvalidArgument(
+                f"{where} has a column {name!r} that the first file lacks; {nearest(name, first)}"
+            )
         expected, found = _kind(first[name], hidden), _kind(other[name], other_hidden)
         if expected != found:
-            raise InvalidArgument(f"{where}: column {name!r} is {found}, in the first file {expected}; read them apart")
+            raise InvalidArgument(
+                f"{where}: column {name!r} is {found}, in the first file {expected}; read them apart"
+            )
 
 
 def _kind(column: Column, hidden: set[str]) -> str:
@@ -126,7 +142,9 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
     for part in parts[1:]:
         for name in first.tables.keys() ^ part.tables.keys():
             lacking = part if name in first.tables else first
-            raise InvalidArgument(f"{lacking.description}: no table {name!r}, which other files have; choose one: FILE:TREE")
+            raise InvalidArgument(
+                f"{lacking.description}: no table {name!r}, which other files have; choose one: FILE:TREE"
+            )
         _check_same_paths(first, part)
     described = [part.description for part in parts]
     tables: dict[str, TableSource] = {}
@@ -135,16 +153,26 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
     refused = {name: reason for part in reversed(parts) for name, reason in part.refused.items()}
     carried: dict[str, bytes] = {}
     for name in dict.fromkeys(name for part in parts for name in part.carried):
-        if all(_same_object(name, first.carried.get(name), part.carried.get(name)) for part in parts):
+        if all(
+            _same_object(name, first.carried.get(name), part.carried.get(name)) for part in parts
+        ):
             carried[name] = first.carried[name]
         else:
-            refused[name] = "the files hold different ones; add them up beforehand (hadd), or read the files one by one"
+            refused[name] = (
+                "the files hold different ones; add them up beforehand (hadd), or read the files one by one"
+            )
     description = f"{len(parts)} files from {described[0]} to {described[-1]}"
     storage = {name: shared for name in first.tables if (shared := _shared_storage(name, parts))}
-    left_out = tuple({part.name: part for whole in reversed(parts) for part in whole.left_out}.values())
-    left_out += tuple(part for name in first.tables for part in _different(name, parts, storage.get(name, {})))
+    left_out = tuple(
+        {part.name: part for whole in reversed(parts) for part in whole.left_out}.values()
+    )
+    left_out += tuple(
+        part for name in first.tables for part in _different(name, parts, storage.get(name, {}))
+    )
     nbytes = sum(part.nbytes for part in parts)
-    chained = Dataset(description, tables, carried, refused, nbytes, storage, left_out, first.format)
+    chained = Dataset(
+        description, tables, carried, refused, nbytes, storage, left_out, first.format
+    )
     for table in chained.tables.values():
         _ = table.columns  # files that differ are refused now, not at the first read
     return chained
@@ -156,14 +184,20 @@ def _shared_storage(name: str, parts: Sequence[Dataset]) -> dict[str, Any]:
     first = notes[0]
     if parts[0].format != ".root":
         return first if all(other == first for other in notes) else {}
-    return {key: value for key, value in first.items() if key == "title" or all(n.get(key) == value for n in notes)}
+    return {
+        key: value
+        for key, value in first.items()
+        if key == "title" or all(n.get(key) == value for n in notes)
+    }
 
 
 def _different(name: str, parts: Sequence[Dataset], shared: Mapping[str, Any]) -> list[LeftOut]:
     """The notes on a table in which ROOT files differ."""
     if parts[0].format != ".root":
         return []
-    keys = dict.fromkeys(key for part in parts for key in part.storage.get(name, {}) if key not in shared)
+    keys = dict.fromkeys(
+        key for part in parts for key in part.storage.get(name, {}) if key not in shared
+    )
     return [LeftOut(f"{name}/({key})", "the files differ in it") for key in keys]
 
 
@@ -171,7 +205,9 @@ def _check_same_paths(first: Dataset, part: Dataset) -> None:
     """Refuse columns of one name that are read from different members of records."""
     for name in first.tables:
         paths, others = (whole.storage.get(name, {}).get("paths", {}) for whole in (first, part))
-        differing = [column for column in {**paths, **others} if paths.get(column) != others.get(column)]
+        differing = [
+            column for column in {**paths, **others} if paths.get(column) != others.get(column)
+        ]
         if differing:
             raise InvalidArgument(
                 f"{part.description}: table {name!r}: column {differing[0]!r} is another member than in the first file; "

@@ -29,7 +29,9 @@ class Keeping:
     types: tuple[str, ...] = ()
 
 
-def changes_of(table: str, columns: Sequence[Column], storage: Mapping[str, Any], keeping: Keeping) -> tuple[str, ...]:
+def changes_of(
+    table: str, columns: Sequence[Column], storage: Mapping[str, Any], keeping: Keeping
+) -> tuple[str, ...]:
     """List the differences between a table in an output and in an input of another format.
 
     Args:
@@ -45,25 +47,41 @@ def changes_of(table: str, columns: Sequence[Column], storage: Mapping[str, Any]
     said = [*_of_columns(columns, keeping)]
     if keeping.counters and storage:
         lengths = [c.name for c in columns if c.hidden]
-        said += [f"{_listed(lengths)}: lengths of lists, written as columns of their own"] if lengths else []
+        said += (
+            [f"{_listed(lengths)}: lengths of lists, written as columns of their own"]
+            if lengths
+            else []
+        )
     if storage.get("title") and storage["title"] != table:
         said.append(f"its title {storage['title']!r} is not written")
-    for key, words in (("aliases", "aliases"), ("user_info", "user information"), ("friends", "names of friend trees")):
+    for key, words in (
+        ("aliases", "aliases"),
+        ("user_info", "user information"),
+        ("friends", "names of friend trees"),
+    ):
         if storage.get(key):
-            said.append(f"{words} {_listed(list(storage[key]))}: not written, {keeping.name} has none")
+            said.append(
+                f"{words} {_listed(list(storage[key]))}: not written, {keeping.name} has none"
+            )
     there = {c.name for c in columns}
     for name, shape in storage.get("records", {}).items():
         members = [member for member in columns_of_shape(shape) if member in there]
         said += [f"{name}: a record -> columns {_listed(members)}"] if members else []
     renamed = storage.get("renamed", {}).items()
-    said += [f"{name}: another name for {original!r}" for name, original in renamed if name in there]
+    said += [
+        f"{name}: another name for {original!r}" for name, original in renamed if name in there
+    ]
     return tuple(f"{table}: {text}" for text in said)
 
 
-def renamed_of(table: str, columns: Sequence[Column], storage: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def renamed_of(
+    table: str, columns: Sequence[Column], storage: Mapping[str, Any]
+) -> dict[str, tuple[str, ...]]:
     """Names of the output by those of the input (`TREE/NAME`), where these were taken."""
     there = {c.name for c in columns}
-    found = {original: name for name, original in storage.get("renamed", {}).items() if name in there}
+    found = {
+        original: name for name, original in storage.get("renamed", {}).items() if name in there
+    }
     return {f"{table}/{original}": (name,) for original, name in found.items()}
 
 

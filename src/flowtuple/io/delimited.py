@@ -64,16 +64,28 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     rows = _filled(found.events) if width == 1 else found.events
     for row in rows:
         if len(row.fields) != width:
-            raise InvalidArgument(f"{path}: line {row.number} has {len(row.fields)} fields, not {width}; correct that line")
+            raise InvalidArgument(
+                f"{path}: line {row.number} has {len(row.fields)} fields, not {width}; correct that line"
+            )
     if found.header is not None:
         names = numbered(width, [name or f"c{i}" for i, name in enumerate(found.header)], path)
     else:
         names = numbered(width, options.names, path)
-    cells: Iterable[tuple[str, ...]] = zip(*(row.fields for row in rows), strict=True) if rows else [()] * width
-    table = table_from_arrays(TABLE_NAME, {name: _values(column) for name, column in zip(names, cells, strict=True)})
+    cells: Iterable[tuple[str, ...]] = (
+        zip(*(row.fields for row in rows), strict=True) if rows else [()] * width
+    )
+    table = table_from_arrays(
+        TABLE_NAME, {name: _values(column) for name, column in zip(names, cells, strict=True)}
+    )
     stored = storage_of(found, delimiter, spaced)
     storage = {TABLE_NAME: stored} if stored else {}
-    return Dataset(path, {TABLE_NAME: table}, nbytes=len(content), storage=storage, left_out=left_out_of(TABLE_NAME, found))
+    return Dataset(
+        path,
+        {TABLE_NAME: table},
+        nbytes=len(content),
+        storage=storage,
+        left_out=left_out_of(TABLE_NAME, found),
+    )
 
 
 def _text(path: str, content: bytes) -> str:
@@ -83,9 +95,13 @@ def _text(path: str, content: bytes) -> str:
         return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InvalidArgument(f"{path}: line {line} is no UTF-8 text; convert it with iconv, or check its suffix") from None
+        raise InvalidArgument(
+            f"{path}: line {line} is no UTF-8 text; convert it with iconv, or check its suffix"
+        ) from None
     except (EOFError, OSError, zlib.error):
-        raise InvalidArgument(f"{path}: its gzip stream is damaged or cut short; fetch it again") from None
+        raise InvalidArgument(
+            f"{path}: its gzip stream is damaged or cut short; fetch it again"
+        ) from None
 
 
 def _filled(rows: list[Line]) -> list[Line]:
@@ -108,7 +124,11 @@ def _values(cells: Sequence[str]) -> Any:
     except ValueError:
         return ak.from_iter(cells)
     suspects = np.flatnonzero(np.isinf(values) | (np.abs(values) >= _INEXACT) | (values == 0))
-    return ak.from_iter(cells) if any(_is_lost(words[i], float(values[i])) for i in suspects) else values
+    return (
+        ak.from_iter(cells)
+        if any(_is_lost(words[i], float(values[i])) for i in suspects)
+        else values
+    )
 
 
 def _is_lost(word: str, value: float) -> bool:

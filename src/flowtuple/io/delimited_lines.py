@@ -87,7 +87,11 @@ def find_delimiter(text: str, spaced: bool) -> str | None:
     candidates: Sequence[str | None] = _SPACED if spaced else DELIMITERS
     default = None if spaced else ","
     sampled = [_widths(text, delimiter) for delimiter in candidates]
-    parting = [(d, widths) for d, widths in zip(candidates, sampled, strict=True) if widths and widths[0] > 1]
+    parting = [
+        (d, widths)
+        for d, widths in zip(candidates, sampled, strict=True)
+        if widths and widths[0] > 1
+    ]
     agreeing = [d for d, widths in parting if len(set(widths)) == 1]
     first = [d for d, _ in parting if not spaced or d in (",", None)]
     return (agreeing or first or [default])[0]
@@ -122,7 +126,9 @@ def lines_of(path: str, text: str, delimiter: str | None) -> Iterator[Line]:
             try:
                 fields = next(reader)
             except csv.Error as error:
-                raise InvalidArgument(f"{path}: line {source.number} cannot be read ({error}); correct that line") from None
+                raise InvalidArgument(
+                    f"{path}: line {source.number} cannot be read ({error}); correct that line"
+                ) from None
             yield Line(source.number, fields)
 
 
@@ -179,7 +185,9 @@ def contents_of(path: str, lines: Sequence[Line], delimiter: str | None) -> Cont
     Raises:
         InvalidArgument: There is no line of data.
     """
-    start = next((i for i, line in enumerate(lines) if line.fields and not line.comment), len(lines))
+    start = next(
+        (i for i, line in enumerate(lines) if line.fields and not line.comment), len(lines)
+    )
     above = [line.comment for line in lines[:start] if line.comment]
     if start == len(lines):
         if not above:
@@ -196,11 +204,15 @@ def contents_of(path: str, lines: Sequence[Line], delimiter: str | None) -> Cont
     return Contents(None, events, [(-1, text) for text in above] + comments)
 
 
-def _fitting_comment(above: Sequence[str], first: Sequence[str], delimiter: str | None) -> int | None:
+def _fitting_comment(
+    above: Sequence[str], first: Sequence[str], delimiter: str | None
+) -> int | None:
     """The last comment that can be the header of such events; a sentence over a column of words is none."""
     for i in range(len(above) - 1, -1, -1):
         words = comment_words(above[i], delimiter)
-        is_sentence = len(first) == 1 and not is_value(first[0]) and len(words) == 1 and " " in words[0]
+        is_sentence = (
+            len(first) == 1 and not is_value(first[0]) and len(words) == 1 and " " in words[0]
+        )
         if len(words) == len(first) and not is_sentence:
             return i
     return None
@@ -209,12 +221,19 @@ def _fitting_comment(above: Sequence[str], first: Sequence[str], delimiter: str 
 def _stands_over_numbers(first: Sequence[str], rest: Sequence[Line]) -> bool:
     if any(is_value(cell) and cell.strip() for cell in first):
         return False
-    columns = [i for i, cell in enumerate(first) if cell.strip() and cell.strip().lower() not in _NO_VALUES]
+    columns = [
+        i for i, cell in enumerate(first) if cell.strip() and cell.strip().lower() not in _NO_VALUES
+    ]
     rows = [line.fields for line in rest if not line.comment and len(line.fields) == len(first)]
-    return any(all(is_value(row[i]) for row in rows) and any(row[i].strip() for row in rows) for i in columns)
+    return any(
+        all(is_value(row[i]) for row in rows) and any(row[i].strip() for row in rows)
+        for i in columns
+    )
 
 
-def _below(above: Sequence[str], chosen: int, rest: Sequence[Line], delimiter: str | None) -> Contents:
+def _below(
+    above: Sequence[str], chosen: int, rest: Sequence[Line], delimiter: str | None
+) -> Contents:
     """The contents of a file whose header is one of the comments."""
     words = comment_words(above[chosen], delimiter)
     events, comments = _parted(rest, len(words), True, True)
@@ -227,7 +246,9 @@ def _with_header_line(above: Sequence[str], header: Line, rest: Sequence[Line]) 
     start = next((i for i, line in enumerate(rest) if line.fields and not line.comment), len(rest))
     below = [(0, line.comment) for line in rest[:start] if line.comment]
     names = [cell.strip() for cell in header.fields]
-    events, comments = _parted(rest[start:] if below else rest, len(names), bool(above or below), False)
+    events, comments = _parted(
+        rest[start:] if below else rest, len(names), bool(above or below), False
+    )
     return Contents(names, events, [*((-1, text) for text in above), *below, *comments])
 
 
@@ -235,10 +256,14 @@ def _parted(
     lines: Sequence[Line], width: int, has_comments: bool, below_comment: bool
 ) -> tuple[list[Line], list[tuple[int, str]]]:
     """The events, and the comments among and behind them, each with the number of events before it."""
-    end = next((i for i in range(len(lines), 0, -1) if lines[i - 1].fields and not lines[i - 1].comment), 0)
+    end = next(
+        (i for i in range(len(lines), 0, -1) if lines[i - 1].fields and not lines[i - 1].comment), 0
+    )
     behind = [line for line in lines[end:] if line.comment]
     is_over = below_comment or (has_comments and any(len(line.fields) != width for line in behind))
-    is_number = below_comment and all(is_value(line.fields[0]) for line in lines[:end] if line.fields and not line.comment)
+    is_number = below_comment and all(
+        is_value(line.fields[0]) for line in lines[:end] if line.fields and not line.comment
+    )
     events: list[Line] = []
     comments: list[tuple[int, str]] = []
     for i, line in enumerate(lines):

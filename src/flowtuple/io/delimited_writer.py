@@ -35,13 +35,19 @@ def storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[
         stored["header"] = contents.sign
     if contents.comments and not _is_long(contents):
         stored["comments"] = [list(comment) for comment in contents.comments]
-    return {"format": "txt" if spaced else "csv", "width": contents.width, **stored} if stored else {}
+    return (
+        {"format": "txt" if spaced else "csv", "width": contents.width, **stored} if stored else {}
+    )
 
 
 def left_out_of(table: str, contents: Contents) -> tuple[LeftOut, ...]:
     """Comments that are too long to travel along."""
     lines = len(contents.comments)
-    return (LeftOut(f"{table}/(comments)", f"{lines} lines of comments are too many"),) if _is_long(contents) else ()
+    return (
+        (LeftOut(f"{table}/(comments)", f"{lines} lines of comments are too many"),)
+        if _is_long(contents)
+        else ()
+    )
 
 
 def _is_long(contents: Contents) -> bool:
@@ -64,12 +70,18 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     opaque = read_all(source, [c.name for c in source.columns if c.is_opaque])
     reasons = {c.name: _obstacle(c, opaque, form.delimiter == " ") for c in source.columns}
     kept = [column for column in source.columns if not reasons[column.name]]
-    lost = {f"{source.name}/{c.name}": reasons[c.name] for c in source.columns if reasons[c.name] and not c.hidden}
+    lost = {
+        f"{source.name}/{c.name}": reasons[c.name]
+        for c in source.columns
+        if reasons[c.name] and not c.hidden
+    }
     if lost and not options.drop:
         advice = "write .npz, or leave them out with --drop"
         raise Refused(dataset.description, "write {} as text", lost, advice)
     if not kept:
-        raise Unsupported(f"{dataset.description}: no column of {source.name!r} can be text; write .npz")
+        raise Unsupported(
+            f"{dataset.description}: no column of {source.name!r} can be text; write .npz"
+        )
     with open(path, "wb") as raw:
         if path.suffix == ".gz":  # no name and no time inside, so that equal data makes equal files
             with (
@@ -82,7 +94,10 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
                 form.write(stream, source, kept, options.step)
     left_out = [LeftOut(name, reason) for name, reason in lost.items()]
     stored = dataset.storage.get(source.name, {})
-    changes, renamed = changes_of(source.name, kept, stored, _KEEPING), renamed_of(source.name, kept, stored)
+    changes, renamed = (
+        changes_of(source.name, kept, stored, _KEEPING),
+        renamed_of(source.name, kept, stored),
+    )
     return WriteResult((*left_out, *carried_left_out(dataset, "a text file")), changes, renamed)
 
 
@@ -115,7 +130,9 @@ class _Form:
         self._comments = [(int(row), str(text)) for row, text in found.get("comments", ())]
         self._missing = "nan" if spaced else ""
 
-    def write(self, stream: TextIO, source: TableSource, columns: Sequence[Column], step: int) -> None:
+    def write(
+        self, stream: TextIO, source: TableSource, columns: Sequence[Column], step: int
+    ) -> None:
         """The header, the events and, where all columns of the input are there, its comments."""
         names = [c.name for c in columns]
         is_whole = len(names) == self._width
@@ -138,7 +155,9 @@ class _Form:
             return None
         if is_whole and self._sign and set(self._sign) <= {"#", " "} and self._sign.startswith("#"):
             return str(self._sign)
-        return "#" if all(map(is_value, names)) else ""  # a line of numbers would be taken for an event
+        return (
+            "#" if all(map(is_value, names)) else ""
+        )  # a line of numbers would be taken for an event
 
     def _goes_without(self, names: Sequence[str], source: TableSource) -> bool:
         if list(names) != [f"c{i}" for i in range(len(names))] or not source.num_entries:
@@ -152,7 +171,9 @@ class _Form:
         return self.delimiter.join(map(_quoted, words)) + "\n"
 
 
-def _write_comments(stream: TextIO, comments: list[tuple[int, str]], row: int) -> list[tuple[int, str]]:
+def _write_comments(
+    stream: TextIO, comments: list[tuple[int, str]], row: int
+) -> list[tuple[int, str]]:
     """Write the comments that come before an event, and return the others."""
     for before, text in comments:
         if before <= row and text.startswith("#") and not set("\r\n") & set(text):

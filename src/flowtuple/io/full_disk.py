@@ -54,9 +54,14 @@ class PatientFile:
         found = bytearray(os.pread(self._stream.fileno(), size, self._position))
         found += bytes(size - len(found))
         for offset, data in self._lost:
-            begin, stop = max(offset, self._position), min(offset + len(data), self._position + size)
+            begin, stop = (
+                max(offset, self._position),
+                min(offset + len(data), self._position + size),
+            )
             if begin < stop:
-                found[begin - self._position : stop - self._position] = data[begin - offset : stop - offset]
+                found[begin - self._position : stop - self._position] = data[
+                    begin - offset : stop - offset
+                ]
         buffer[:] = found
         self._position += size
         return size

@@ -64,13 +64,18 @@ class HDF5Table:
             raise self._damaged(start, stop, f"dataset {leaf.dataset.name!r}") from None
 
     def _damaged(self, start: int, stop: int, where: str) -> Corrupt:
-        return Corrupt(f"{self._path}: events {start} to {stop} of {self.name!r} are damaged ({where}); fetch the file again")
+        return Corrupt(
+            f"{self._path}: events {start} to {stop} of {self.name!r} are damaged ({where}); fetch the file again"
+        )
 
     @cached_property
     def _offsets(self) -> Mapping[str, Array]:
         counters = {c.counter for c in self.columns if c.counter is not None}
         counts = {name: self._leaves[name].read(0, self.num_entries) for name in counters}
-        return {name: np.concatenate([[0], np.cumsum(values, dtype=np.int64)]) for name, values in counts.items()}
+        return {
+            name: np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
+            for name, values in counts.items()
+        }
 
 
 def open_dataset(path: str, options: ReadOptions) -> Dataset:
@@ -112,13 +117,23 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         file = h5py.File(seekable(path), "r")
     except OSError as error:
         first = first_line(error)
-        raise InvalidArgument(f"{path}: is not an HDF5 file, or is cut short ({first}); fetch it again") from None
+        raise InvalidArgument(
+            f"{path}: is not an HDF5 file, or is cut short ({first}); fetch it again"
+        ) from None
     found = _Found(path, options)
     for name, group in _groups(file):
         found.add(name, group)
     found.finish()
     carried = {name: values[...].tobytes() for name, values in _carried(file)}
-    return Dataset(path, found.tables, carried, found.refused, size_of(path), found.storage, tuple(found.left_out))
+    return Dataset(
+        path,
+        found.tables,
+        carried,
+        found.refused,
+        size_of(path),
+        found.storage,
+        tuple(found.left_out),
+    )
 
 
 class _Found:
@@ -146,7 +161,9 @@ class _Found:
             plans = list(plans_of(self._path, name, group, datasets, self._options))
             for plan in plans:
                 self._take(plan)
-            self._add_attributes(name, group, datasets, [plan for plan in plans if plan.name in self.storage])
+            self._add_attributes(
+                name, group, datasets, [plan for plan in plans if plan.name in self.storage]
+            )
             if name and not members and not unreachable:
                 self._loose.setdefault(name, {})
         self.refused.update({self._part(name, key): reason for key, reason in unreachable.items()})
@@ -154,7 +171,9 @@ class _Found:
     def finish(self) -> None:
         """Give what is of no table its name, and groups without datasets to the first table that can take them."""
         of_file = "" if self.tables else TABLE_NAME
-        self.refused = {f"{of_file}/{name}": reason for name, reason in self._lone.items()} | self.refused
+        self.refused = {
+            f"{of_file}/{name}": reason for name, reason in self._lone.items()
+        } | self.refused
         if self.storage:
             if self._loose:
                 next(iter(self.storage.values()))["groups"] = self._loose
@@ -166,12 +185,16 @@ class _Found:
 
     def _part(self, group: str, member: str) -> str:
         """The name of a member of a group: one of its table, or of the file where the group is none."""
-        return f"{group}/{member}" if group in self.tables else f"/{group}/{member}".replace("//", "/")
+        return (
+            f"{group}/{member}" if group in self.tables else f"/{group}/{member}".replace("//", "/")
+        )
 
     def _add_written(self, name: str, group: Any, datasets: Mapping[str, Any]) -> None:
         version = group.attrs[VERSION_ATTRIBUTE]
         if version > VERSION:
-            raise TooNew(f"{self._path}: written as version {version} of flowtuple's HDF5; update flowtuple")
+            raise TooNew(
+                f"{self._path}: written as version {version} of flowtuple's HDF5; update flowtuple"
+            )
         leaves = [_written_leaf(key, values) for key, values in datasets.items()]
         self.tables[name] = HDF5Table(self._path, name, leaves, int(group.attrs[ENTRIES]))
 
@@ -180,12 +203,16 @@ class _Found:
         if not plan.group and not plan.leaves and plan.name == TABLE_NAME:
             self._lone = plan.refused  # whether other groups are tables, the end tells
             return
-        self.refused.update({f"{plan.name}/{column}": reason for column, reason in plan.refused.items()})
+        self.refused.update(
+            {f"{plan.name}/{column}": reason for column, reason in plan.refused.items()}
+        )
         if plan.leaves:
             self.tables[plan.name] = HDF5Table(self._path, plan.name, plan.leaves, plan.length)
             self.storage[plan.name] = plan.storage
 
-    def _add_attributes(self, name: str, group: Any, datasets: Mapping[str, Any], plans: Sequence[Plan]) -> None:
+    def _add_attributes(
+        self, name: str, group: Any, datasets: Mapping[str, Any], plans: Sequence[Plan]
+    ) -> None:
         """Give each dataset's attributes to its table, and the group's to the first of its tables."""
         part = f"{name}/@" if name in self.tables else f"/{name}@"
         found = self._attributes(group, part)
@@ -211,7 +238,9 @@ class _Found:
             except (*UNREADABLE, TypeError):
                 token = None
             if token is None:
-                self.left_out.append(LeftOut(prefix + key, "an attribute of this size or type does not travel along"))
+                self.left_out.append(
+                    LeftOut(prefix + key, "an attribute of this size or type does not travel along")
+                )
             else:
                 found[key] = token
         return found
@@ -235,7 +264,11 @@ def _groups(file: Any) -> Iterator[tuple[str, Any]]:
             continue
         seen.add(group)
         yield name, group
-        inner = [(key, value) for key, value in _members(group)[0].items() if isinstance(value, h5py.Group)]
+        inner = [
+            (key, value)
+            for key, value in _members(group)[0].items()
+            if isinstance(value, h5py.Group)
+        ]
         inner = [(key, value) for key, value in inner if name or key != CARRIED]
         waiting.extend((f"{name}/{key}".strip("/"), value) for key, value in reversed(inner))
 
@@ -255,7 +288,9 @@ def _members(group: Any) -> tuple[dict[str, Any], dict[str, str]]:
         if isinstance(value, (h5py.Group, h5py.Dataset)):
             found[key] = value
         else:
-            unreachable[key] = "it is a type and holds no values; the datasets of that type are read without it"
+            unreachable[key] = (
+                "it is a type and holds no values; the datasets of that type are read without it"
+            )
     return found, unreachable
 
 
@@ -279,7 +314,11 @@ def _carried(file: Any) -> Iterator[tuple[str, Any]]:
 
     found: list[tuple[str, Any]] = []
     if CARRIED in file:
-        file[CARRIED].visititems(lambda name, value: found.append((name, value)) if isinstance(value, h5py.Dataset) else None)
+        file[CARRIED].visititems(
+            lambda name, value: (
+                found.append((name, value)) if isinstance(value, h5py.Dataset) else None
+            )
+        )
     yield from found
 
 

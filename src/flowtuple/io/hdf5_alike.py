@@ -31,7 +31,12 @@ def is_alike(storage: Mapping[str, Any]) -> bool:
 
 
 def write_alike(
-    file: Any, description: str, source: TableSource, columns: Sequence[Column], storage: Mapping[str, Any], step: int
+    file: Any,
+    description: str,
+    source: TableSource,
+    columns: Sequence[Column],
+    storage: Mapping[str, Any],
+    step: int,
 ) -> None:
     """Write a table as its input held it.
 
@@ -49,7 +54,9 @@ def write_alike(
     try:
         group = file.require_group(str(storage.get("group", "")) or "/")
         places = {c.name: i for i, c in enumerate(columns)}
-        sets = sorted(_datasets(columns, storage), key=lambda part: places[part.first])  # in the order that they are read in
+        sets = sorted(
+            _datasets(columns, storage), key=lambda part: places[part.first]
+        )  # in the order that they are read in
         made = [part.create(group, source.num_entries, step) for part in sets]
         for start, stop in ranges(source.num_entries, step):
             table = source.read([c.name for c in columns], start, stop)
@@ -73,7 +80,11 @@ def _datasets(columns: Sequence[Column], storage: Mapping[str, Any]) -> Iterator
         if stored["kind"] == "records":
             names = _member_names(stored, shown)
             if names:
-                yield CompoundDataset(stored["name"], stored, {member: shown.pop(column) for member, column in names.items()})
+                yield CompoundDataset(
+                    stored["name"],
+                    stored,
+                    {member: shown.pop(column) for member, column in names.items()},
+                )
         elif stored["kind"] == "matrix":
             yield MatrixDataset(stored["name"], stored, tuple(shown.values()))
             shown = {}
@@ -206,7 +217,10 @@ class CompoundDataset(OutputDataset):
         return next((c.counter for c in self.columns.values() if c.counter is not None), None)
 
     def _dtype(self) -> Any:
-        tokens = {m if isinstance(m, str) else m[0]: None if isinstance(m, str) else m[1] for m in self.stored["members"]}
+        tokens = {
+            m if isinstance(m, str) else m[0]: None if isinstance(m, str) else m[1]
+            for m in self.stored["members"]
+        }
         valid = "valid" if self._counter is not None else ""
         names = [name for name in tokens if name in self.columns or name == valid]
         formats: list[Any] = []

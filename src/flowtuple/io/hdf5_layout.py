@@ -74,7 +74,9 @@ class Plan:
         return unused(name, self.names())
 
 
-def plans_of(path: str, name: str, group: Any, datasets: dict[str, Any], options: ReadOptions) -> Iterator[Plan]:
+def plans_of(
+    path: str, name: str, group: Any, datasets: dict[str, Any], options: ReadOptions
+) -> Iterator[Plan]:
     """The tables of one group.
 
     Args:
@@ -84,7 +86,10 @@ def plans_of(path: str, name: str, group: Any, datasets: dict[str, Any], options
         datasets: Its datasets by name.
         options: Names for the columns of a matrix that has none.
     """
-    kinds = {key: values.dtype.names is not None and bool(values.shape) for key, values in datasets.items()}
+    kinds = {
+        key: values.dtype.names is not None and bool(values.shape)
+        for key, values in datasets.items()
+    }
     records = {key: values for key, values in datasets.items() if kinds[key]}
     tables: list[Plan] = []
     for key, values in records.items():
@@ -95,7 +100,9 @@ def plans_of(path: str, name: str, group: Any, datasets: dict[str, Any], options
         if values.ndim > 1:
             tables += _add_padded(tables, name, key, values)
     yield from tables
-    yield from _array_plans(path, name, group, {k: v for k, v in datasets.items() if not kinds[k]}, options)
+    yield from _array_plans(
+        path, name, group, {k: v for k, v in datasets.items() if not kinds[k]}, options
+    )
 
 
 def _add_padded(tables: Sequence[Plan], group: str, key: str, values: Any) -> list[Plan]:
@@ -137,27 +144,44 @@ def _add_records(plan: Plan, key: str, values: Any, prefix: str) -> None:
 def _padding(plan: Plan, values: Any, columns: dict[str, Column]) -> dict[str, Any] | None:
     """Find the padding values of records whose field `valid` counts the objects."""
     valid = columns.get("valid")
-    if values.ndim != 2 or valid is None or valid.dtype != "bool" or valid.shape != values.shape[1:]:
+    if (
+        values.ndim != 2
+        or valid is None
+        or valid.dtype != "bool"
+        or valid.shape != values.shape[1:]
+    ):
         return None
-    plain = [m for m, c in columns.items() if m != "valid" and not c.is_opaque and c.shape == values.shape[1:]]
+    plain = [
+        m
+        for m, c in columns.items()
+        if m != "valid" and not c.is_opaque and c.shape == values.shape[1:]
+    ]
     try:
         return padding_of(values, "valid", plain) or None
     except UNREADABLE:
         return None  # the read tells of it
 
 
-def _add_ragged(plan: Plan, values: Any, columns: dict[str, Column], padded: dict[str, Any]) -> None:
+def _add_ragged(
+    plan: Plan, values: Any, columns: dict[str, Column], padded: dict[str, Any]
+) -> None:
     first = next(member for member in columns if member in padded)
     counter = plan.unused(f"n({columns[first].name})")
-    plan.leaves.append(PaddedLeaf(Column(counter, "int64", "counter", hidden=True), values, "", "valid"))
+    plan.leaves.append(
+        PaddedLeaf(Column(counter, "int64", "counter", hidden=True), values, "", "valid")
+    )
     for member, column in columns.items():
         if member in padded:
-            plan.leaves.append(PaddedLeaf(replace(column, shape=(), counter=counter), values, member, "valid"))
+            plan.leaves.append(
+                PaddedLeaf(replace(column, shape=(), counter=counter), values, member, "valid")
+            )
         elif member != "valid":
             plan.leaves.append(ArrayLeaf(column, values, member))
 
 
-def _array_plans(path: str, name: str, group: Any, datasets: dict[str, Any], options: ReadOptions) -> Iterator[Plan]:
+def _array_plans(
+    path: str, name: str, group: Any, datasets: dict[str, Any], options: ReadOptions
+) -> Iterator[Plan]:
     """Tables of the other datasets, one for each length; the one of most datasets has the group's name."""
     table = name or TABLE_NAME
     single = Plan(table, name, 0)
@@ -216,9 +240,13 @@ def _add_array(plan: Plan, key: str, values: Any) -> None:
     counter = plan.counters.get(digest)
     if counter is None:
         counter = plan.counters[digest] = plan.unused(f"n({key})")
-        plan.leaves.append(RaggedLeaf(Column(counter, "int64", "counter", hidden=True), values, True))
+        plan.leaves.append(
+            RaggedLeaf(Column(counter, "int64", "counter", hidden=True), values, True)
+        )
     plan.leaves.append(RaggedLeaf(replace(ragged, counter=counter), values))
-    plan.sets.append({"name": key, "kind": "ragged"})  # in the byte order of the machine: h5py confuses the other one
+    plan.sets.append(
+        {"name": key, "kind": "ragged"}
+    )  # in the byte order of the machine: h5py confuses the other one
 
 
 def _lengths_digest(values: Any) -> str:
@@ -229,22 +257,42 @@ def _lengths_digest(values: Any) -> str:
 
 
 def _matrix_plan(
-    path: str, table: str, group_path: str, group: Any, datasets: dict[str, Any], options: ReadOptions
+    path: str,
+    table: str,
+    group_path: str,
+    group: Any,
+    datasets: dict[str, Any],
+    options: ReadOptions,
 ) -> Plan | None:
     """The table of a matrix that stands alone, perhaps with a dataset of its columns' names."""
-    labels = next((n for n in NAMES if n in datasets and is_text(datasets[n].dtype) and datasets[n].ndim == 1), None)
+    labels = next(
+        (
+            n
+            for n in NAMES
+            if n in datasets and is_text(datasets[n].dtype) and datasets[n].ndim == 1
+        ),
+        None,
+    )
     keys = [key for key in datasets if key != labels]
     if len(keys) != 1 or datasets[keys[0]].ndim != 2:
         return None
     key, values = keys[0], datasets[keys[0]]
     width = int(values.shape[1])
     column = column_of(key, values.dtype, ())[0]
-    if column is None or column.is_opaque or column.shape or (labels and len(datasets[labels]) != width):
+    if (
+        column is None
+        or column.is_opaque
+        or column.shape
+        or (labels and len(datasets[labels]) != width)
+    ):
         return None
     stored: dict[str, Any] = {"name": key, "kind": "matrix", "type": type_token(values.dtype)}
     names: Sequence[str] | None = options.names
     for place, thing in (("attribute", values), ("group", group)):
-        found = next((n for n in NAMES if n in thing.attrs and len(label_texts(thing.attrs[n])) == width), None)
+        found = next(
+            (n for n in NAMES if n in thing.attrs and len(label_texts(thing.attrs[n])) == width),
+            None,
+        )
         if found is not None and labels is None and place not in stored:
             names = label_texts(thing.attrs[found])
             stored[place] = found
@@ -254,6 +302,8 @@ def _matrix_plan(
         stored["labels"] = labels
     plan = Plan(table, group_path, len(values))
     for i, label in enumerate(numbered(width, names, f"{path}: {key!r}")):
-        plan.leaves.append(ArrayLeaf(Column(label, column.dtype, infer_role(label, column.dtype)), values, i))
+        plan.leaves.append(
+            ArrayLeaf(Column(label, column.dtype, infer_role(label, column.dtype)), values, i)
+        )
     plan.sets.append({k: v for k, v in stored.items() if v})
     return plan

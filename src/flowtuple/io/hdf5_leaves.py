@@ -16,9 +16,22 @@ import numpy as np
 from flowtuple.data.schema import OPAQUE, Array, Column, infer_role
 from flowtuple.data.table import ranges
 
-UNREADABLE = (OSError, RuntimeError, KeyError, ValueError)  # what h5py raises where bytes are damaged
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+)  # what h5py raises where bytes are damaged
 SCAN_STEP = 1 << 16
-_FILTERS = {32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32017: "sz", 32026: "blosc2"}
+_FILTERS = {
+    32001: "blosc",
+    32004: "lz4",
+    32008: "bitshuffle",
+    32013: "zfp",
+    32015: "zstd",
+    32017: "sz",
+    32026: "blosc2",
+}
 
 
 class Leaf(Protocol):
@@ -54,17 +67,27 @@ class ArrayLeaf:
         if self.column.is_opaque:
             texts = self._texts(start, stop)
             if self._is_utf8:
-                return ak.from_iter([text.decode() for text in texts]) if texts else ak.from_iter([""])[:0]
+                return (
+                    ak.from_iter([text.decode() for text in texts])
+                    if texts
+                    else ak.from_iter([""])[:0]
+                )
             return ak.from_iter(texts) if texts else ak.from_iter([b""])[:0]
         if isinstance(self.part, str):
             values = self.dataset.fields(self.part)[start:stop]
         else:
-            values = self.dataset[start:stop] if self.part is None else self.dataset[start:stop, self.part]
+            values = (
+                self.dataset[start:stop]
+                if self.part is None
+                else self.dataset[start:stop, self.part]
+            )
         return np.ascontiguousarray(values, dtype=np.dtype(self.column.dtype))
 
     def _texts(self, start: int, stop: int) -> list[bytes]:
         rows = self.dataset.fields(self.part) if isinstance(self.part, str) else self.dataset
-        return [text if isinstance(text, bytes) else str(text).encode() for text in rows[start:stop]]
+        return [
+            text if isinstance(text, bytes) else str(text).encode() for text in rows[start:stop]
+        ]
 
     @cached_property
     def _is_utf8(self) -> bool:
@@ -175,7 +198,9 @@ def obstacle(dataset: Any) -> str:
     if missing:
         code, name = missing[0]
         label = _FILTERS.get(code) or name.decode("utf-8", "replace").strip("\0 ") or "unknown"
-        return f"its filter {code} ({label}) is not at hand; install it with: pip install hdf5plugin"
+        return (
+            f"its filter {code} ({label}) is not at hand; install it with: pip install hdf5plugin"
+        )
     gone = _missing_sources(dataset)
     return f"its values lie in {gone!r}, which is not there; fetch that file too" if gone else ""
 

@@ -27,7 +27,10 @@ def type_token(dtype: Any) -> Any:
         return None if token == "utf-8" else token
     values = h5py.check_enum_dtype(dtype)
     if values is not None and dtype.kind != "b":
-        return {"enum": {name: int(value) for name, value in values.items()}, "base": np.dtype(dtype).base.str}
+        return {
+            "enum": {name: int(value) for name, value in values.items()},
+            "base": np.dtype(dtype).base.str,
+        }
     base = dtype.base if dtype.subdtype is not None else dtype
     return None if base.isnative else base.str
 
@@ -81,7 +84,9 @@ class Members:
         if self.shape:
             stored["shape"] = list(self.shape)
         if self.fills:
-            stored["fills"] = {member: value.tobytes().hex() for member, value in self.fills.items()}
+            stored["fills"] = {
+                member: value.tobytes().hex() for member, value in self.fills.items()
+            }
         packed = np.dtype([(member, self.dtype[member]) for member in self.dtype.names])
         if tuple(members) == self.dtype.names and packed.itemsize != self.dtype.itemsize:
             stored["offsets"] = [self.dtype.fields[member][1] for member in members]
@@ -93,7 +98,10 @@ def label_texts(values: Any) -> list[str]:
     """Names of columns as text; none where these are none."""
     if np.ndim(values) != 1:
         return []
-    return [text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else str(text) for text in values]
+    return [
+        text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else str(text)
+        for text in values
+    ]
 
 
 def attribute_token(value: Any) -> Any:
@@ -102,7 +110,10 @@ def attribute_token(value: Any) -> Any:
         return {"text": value} if len(value) <= LARGEST_ATTRIBUTE else None
     if isinstance(value, np.ndarray) and value.dtype.kind == "O":
         texts = value.reshape(-1).tolist()
-        plain = all(isinstance(text, str) for text in texts) and sum(map(len, texts)) <= LARGEST_ATTRIBUTE
+        plain = (
+            all(isinstance(text, str) for text in texts)
+            and sum(map(len, texts)) <= LARGEST_ATTRIBUTE
+        )
         return {"texts": texts, "shape": list(value.shape)} if plain else None
     if not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "biufcS":
         return None
@@ -120,6 +131,10 @@ def attribute_of(token: Mapping[str, Any]) -> Any:
     if "text" in token:
         return str(token["text"])
     if "texts" in token:
-        return np.array([str(text) for text in token["texts"]], dtype=object).reshape(token["shape"])
-    values = np.frombuffer(bytes.fromhex(token["hex"]), np.dtype(str(token["type"]))).reshape(token["shape"])
+        return np.array([str(text) for text in token["texts"]], dtype=object).reshape(
+            token["shape"]
+        )
+    values = np.frombuffer(bytes.fromhex(token["hex"]), np.dtype(str(token["type"]))).reshape(
+        token["shape"]
+    )
     return values[()]

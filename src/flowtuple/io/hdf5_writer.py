@@ -43,15 +43,32 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     except ImportError:
         raise MissingExtra("hdf5", f"writing {path.suffix}") from None
     obstacles = {name: _obstacles(dataset, source) for name, source in dataset.tables.items()}
-    lost = {f"{name}/{column}": reason for name, columns in obstacles.items() for column, reason in columns.items()}
+    lost = {
+        f"{name}/{column}": reason
+        for name, columns in obstacles.items()
+        for column, reason in columns.items()
+    }
     if lost and not options.drop:
-        raise Refused(dataset.description, "write {} as HDF5", lost, "write .npz, or leave them out with --drop")
-    plans = {name: [c for c in t.columns if c.name not in obstacles[name]] for name, t in dataset.tables.items()}
-    with patient(path) as stream, h5py.File(stream, "w", track_order=True) as file:  # a full disk would end the process
+        raise Refused(
+            dataset.description,
+            "write {} as HDF5",
+            lost,
+            "write .npz, or leave them out with --drop",
+        )
+    plans = {
+        name: [c for c in t.columns if c.name not in obstacles[name]]
+        for name, t in dataset.tables.items()
+    }
+    with (
+        patient(path) as stream,
+        h5py.File(stream, "w", track_order=True) as file,
+    ):  # a full disk would end the process
         for name, columns in plans.items():
             stored = dataset.storage.get(name, {})
             if is_alike(stored):
-                write_alike(file, dataset.description, dataset.tables[name], columns, stored, options.step)
+                write_alike(
+                    file, dataset.description, dataset.tables[name], columns, stored, options.step
+                )
                 continue
             group = file.create_group(name, track_order=True)
             group.attrs[VERSION_ATTRIBUTE] = VERSION
@@ -66,7 +83,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         if not is_alike(stored):
             changes += changes_of(name, columns, stored, Keeping("HDF5", counters=True))
             renamed |= renamed_of(name, columns, stored)
-    return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes), renamed)
+    return WriteResult(
+        tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes), renamed
+    )
 
 
 def _obstacles(dataset: Dataset, source: TableSource) -> dict[str, str]:
@@ -76,7 +95,9 @@ def _obstacles(dataset: Dataset, source: TableSource) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for column in source.columns:
         if column.is_opaque and not _is_storable_text(opaque[column.name], alike):
-            reasons[column.name] = f"its type is {ak.type(opaque[column.name]).content}, or it has null characters"
+            reasons[column.name] = (
+                f"its type is {ak.type(opaque[column.name]).content}, or it has null characters"
+            )
         elif "/" in column.name or column.name == ".":
             reasons[column.name] = "HDF5 takes its name for a path"
     for column in source.columns:
@@ -93,7 +114,9 @@ def _is_storable_text(values: ak.Array, or_bytes: bool) -> bool:
     return kind == "string" and not any("\0" in text for text in values.tolist())
 
 
-def _write_table(group: Any, source: TableSource, columns: list[Column], step: int, check: Callable[[], None]) -> None:
+def _write_table(
+    group: Any, source: TableSource, columns: list[Column], step: int, check: Callable[[], None]
+) -> None:
     import h5py
 
     datasets: dict[str, Any] = {}
@@ -103,9 +126,14 @@ def _write_table(group: Any, source: TableSource, columns: list[Column], step: i
         shape = (source.num_entries if chunk is None else 0, *column.shape)
         limit = None if chunk is None else (None, *column.shape)
         packed = None if chunk is None else "gzip"
-        made = group.create_dataset(column.name, shape, dtype, maxshape=limit, chunks=chunk, compression=packed)
+        made = group.create_dataset(
+            column.name, shape, dtype, maxshape=limit, chunks=chunk, compression=packed
+        )
         made.attrs["column"] = json.dumps(column.to_json())
-        for key, text in (("title", column.title), ("counter", column.counter)):  # for people and other programs
+        for key, text in (
+            ("title", column.title),
+            ("counter", column.counter),
+        ):  # for people and other programs
             if text:
                 made.attrs[key] = text
         if chunk is not None:

@@ -24,7 +24,13 @@ _FILE_URL = re.compile(r"^file:(//(localhost)?(?=/))?", re.IGNORECASE)
 _NUMBERED = re.compile(r"\.[0-9]+$")  # grid names end in `.pool.root.1`
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _HDF5_STARTS = (0, 512, 1024, 2048)
-_MAGIC = {b"root": ".root", b"PAR1": ".parquet", b"PK\x03\x04": ".npz", b"PK\x05\x06": ".npz", b"\x1f\x8b": ".csv.gz"}
+_MAGIC = {
+    b"root": ".root",
+    b"PAR1": ".parquet",
+    b"PK\x03\x04": ".npz",
+    b"PK\x05\x06": ".npz",
+    b"\x1f\x8b": ".csv.gz",
+}
 _PICKLE_MAGIC = tuple(b"\x80" + bytes([protocol]) for protocol in (2, 3, 4, 5))
 
 
@@ -66,11 +72,19 @@ def split_tree(text: str, suffixes: Iterable[str]) -> tuple[str, str | None]:
     if os.path.lexists(text):
         return text, None
     ends = "|".join(re.escape(s) for s in (*suffixes, *_PICKLE_SUFFIXES))
-    found = re.match(rf"(.*?(?:{ends})(?:\.[0-9]+)?(?:\?[^:]*)?):([^:]+)$", text, re.IGNORECASE | re.DOTALL)
+    found = re.match(
+        rf"(.*?(?:{ends})(?:\.[0-9]+)?(?:\?[^:]*)?):([^:]+)$", text, re.IGNORECASE | re.DOTALL
+    )
     if found:
         return found[1], found[2]
     path, colon, tree = text.rpartition(":")
-    if colon and path and tree and not is_url(text) and (os.path.lexists(path) or (is_glob(path) and glob.glob(path))):
+    if (
+        colon
+        and path
+        and tree
+        and not is_url(text)
+        and (os.path.lexists(path) or (is_glob(path) and glob.glob(path)))
+    ):
         return path, tree
     return text, None
 
@@ -129,7 +143,11 @@ def expand(pattern: str) -> list[str]:
     Raises:
         InvalidArgument: The glob matches nothing.
     """
-    if not is_glob(pattern) or os.path.lexists(pattern) or (is_url(pattern) and not is_glob(pattern.partition("?")[0])):
+    if (
+        not is_glob(pattern)
+        or os.path.lexists(pattern)
+        or (is_url(pattern) and not is_glob(pattern.partition("?")[0]))
+    ):
         return [pattern]
     if is_url(pattern):
         with _explained(pattern):
@@ -138,7 +156,9 @@ def expand(pattern: str) -> list[str]:
     else:
         found = sorted(glob.glob(pattern, recursive=True))
     if not found:
-        raise InvalidArgument(f"{pattern}: the glob matches no file; check the folder, and quote the glob in a shell")
+        raise InvalidArgument(
+            f"{pattern}: the glob matches no file; check the folder, and quote the glob in a shell"
+        )
     return found
 
 
@@ -159,9 +179,13 @@ def check_readable(path: str) -> None:
     except FileNotFoundError:
         raise InvalidArgument(f"{path}: no such file; {_neighbours(file)}") from None
     except IsADirectoryError:
-        raise InvalidArgument(f"{path}: is a folder; name a file inside it, or a glob such as '{file}/*.root'") from None
+        raise InvalidArgument(
+            f"{path}: is a folder; name a file inside it, or a glob such as '{file}/*.root'"
+        ) from None
     except OSError as error:
-        raise InvalidArgument(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        raise InvalidArgument(
+            f"{path}: cannot be read ({error.strerror}); check its permissions"
+        ) from None
     if magic in _PICKLE_MAGIC:
         raise _pickle_error(path)
 
@@ -169,7 +193,9 @@ def check_readable(path: str) -> None:
 def _pickle_error(path: str) -> InvalidArgument:
     target = re.sub(r"\.(pkl|pickle)$", "", Path(path).name, flags=re.IGNORECASE) + ".npz"
     line = f"import numpy, pandas; numpy.savez({target!r}, **dict(pandas.read_pickle({path!r})))"
-    return InvalidArgument(f'{path}: a pickle can run any program, so none is opened; if you trust it: python -c "{line}"')
+    return InvalidArgument(
+        f'{path}: a pickle can run any program, so none is opened; if you trust it: python -c "{line}"'
+    )
 
 
 def _neighbours(file: Path) -> str:
@@ -180,7 +206,7 @@ def _neighbours(file: Path) -> str:
 
 
 @contextlib.contextmanager
-def told_by_server(path: str) -> Iterator[None]:
+def translate_fsspec_errors(path: str) -> Iterator[None]:
     """Turns what comes from a web server, or of the way to it, in place of a file into one line; the rest passes.
 
     Raises:
@@ -208,7 +234,7 @@ def told_by_server(path: str) -> Iterator[None]:
 def _explained(path: str) -> Iterator[None]:
     """Turns whatever a file system raises into one line."""
     try:
-        with told_by_server(path):
+        with translate_fsspec_errors(path):
             yield
     except InvalidArgument:
         raise
@@ -216,7 +242,9 @@ def _explained(path: str) -> Iterator[None]:
         raise InvalidArgument(f"{path}: no such file; check the address") from None
     except (OSError, ValueError, ImportError) as error:
         first = first_line(error)
-        raise InvalidArgument(f"{path}: cannot be opened ({first}); check the address, or copy the file here") from None
+        raise InvalidArgument(
+            f"{path}: cannot be opened ({first}); check the address, or copy the file here"
+        ) from None
 
 
 def read_bytes(path: str) -> bytes:
@@ -239,7 +267,9 @@ def seekable(path: str) -> str | BinaryIO:
         InvalidArgument: The URL cannot be opened.
     """
     if not is_url(path):
-        return str(Path(path).absolute()) if ":" in path else path  # Arrow takes what stands before a colon for a scheme
+        return (
+            str(Path(path).absolute()) if ":" in path else path
+        )  # Arrow takes what stands before a colon for a scheme
     with _explained(path):
         opened: Any = fsspec.open(path, "rb").open()
         if not opened.seekable():

@@ -18,7 +18,10 @@ TABLE_NAME = "events"
 
 def is_dataframe(source: Any) -> bool:
     """Whether this is a pandas DataFrame, told without importing pandas."""
-    return any(c.__name__ == "DataFrame" and c.__module__.partition(".")[0] == "pandas" for c in type(source).__mro__)
+    return any(
+        c.__name__ == "DataFrame" and c.__module__.partition(".")[0] == "pandas"
+        for c in type(source).__mro__
+    )
 
 
 def dataset_from_memory(source: Any, names: Sequence[str] | None = None) -> Dataset:
@@ -38,7 +41,9 @@ def dataset_from_memory(source: Any, names: Sequence[str] | None = None) -> Data
     """
     if isinstance(source, ak.Array):
         if not source.fields:
-            raise InvalidArgument("the awkward array has no fields to become columns: give an array of records")
+            raise InvalidArgument(
+                "the awkward array has no fields to become columns: give an array of records"
+            )
         table = table_from_awkward(TABLE_NAME, source)
     elif isinstance(source, np.ndarray):
         table = table_from_arrays(TABLE_NAME, _columns_of(source, names))
@@ -62,13 +67,17 @@ def table_from_arrays(name: str, arrays: Mapping[str, Any]) -> Table:
     fields: dict[str, ak.Array] = {}
     for key, values in arrays.items():
         if str(key) in fields:
-            raise InvalidArgument(f"{name}: the name {str(key)!r} stands for two columns; rename one")
+            raise InvalidArgument(
+                f"{name}: the name {str(key)!r} stands for two columns; rename one"
+            )
         fields[str(key)] = _to_awkward(str(key), values)
     lengths = {key: len(values) for key, values in fields.items()}
     check_lengths(name, lengths)
     length = next(iter(lengths.values()), 0)
     layouts = [ak.to_layout(values) for values in fields.values()]
-    return table_from_awkward(name, ak.Array(ak.contents.RecordArray(layouts, list(fields), length=length)))
+    return table_from_awkward(
+        name, ak.Array(ak.contents.RecordArray(layouts, list(fields), length=length))
+    )
 
 
 def check_lengths(where: str, lengths: Mapping[str, int]) -> None:
@@ -94,10 +103,14 @@ def numbered(count: int, names: Sequence[str] | None, where: str, prefix: str = 
     if names is None:
         return [f"{prefix}{i}" for i in range(count)]
     if len(names) != count:
-        raise InvalidArgument(f"{where}: {len(names)} names for {count} columns; give one name for each")
+        raise InvalidArgument(
+            f"{where}: {len(names)} names for {count} columns; give one name for each"
+        )
     doubled = [n for i, n in enumerate(names) if n in names[:i]]
     if doubled:
-        raise InvalidArgument(f"{where}: the name {doubled[0]!r} stands for two columns; rename one")
+        raise InvalidArgument(
+            f"{where}: the name {doubled[0]!r} stands for two columns; rename one"
+        )
     return [str(n) for n in names]
 
 
@@ -111,8 +124,14 @@ def _to_awkward(name: str, values: Any) -> ak.Array:
             if values.ndim == 0:
                 raise InvalidArgument(f"{name!r} is one number, not a column; give an array")
             native = values.astype(values.dtype.newbyteorder("="), copy=False)
-            return from_block(native) if native.dtype.kind in "biuf" else ak.from_numpy(native, regulararray=True)
-        return ak.from_iter(values.tolist() if isinstance(values, np.ma.MaskedArray) else list(values))
+            return (
+                from_block(native)
+                if native.dtype.kind in "biuf"
+                else ak.from_numpy(native, regulararray=True)
+            )
+        return ak.from_iter(
+            values.tolist() if isinstance(values, np.ma.MaskedArray) else list(values)
+        )
     except (TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, InvalidArgument):
             raise
@@ -148,7 +167,9 @@ def _columns_of(array: Array, names: Sequence[str] | None) -> dict[str, Any]:
     if array.dtype.names is not None:
         return {name: array[name] for name in array.dtype.names}
     if array.ndim not in (1, 2):
-        raise InvalidArgument(f"a NumPy array of shape {array.shape} is no table: give (events, columns), or a dict of arrays")
+        raise InvalidArgument(
+            f"a NumPy array of shape {array.shape} is no table: give (events, columns), or a dict of arrays"
+        )
     matrix = array[:, None] if array.ndim == 1 else array
     return {name: matrix[:, i] for i, name in enumerate(numbered(matrix.shape[1], names, "array"))}
 
@@ -158,9 +179,14 @@ def _series_of(frame: Any) -> dict[str, Any]:
     if any(name is not None for name in frame.index.names):
         doubled = [name for name in frame.index.names if name is not None and name in frame.columns]
         if doubled:
-            raise InvalidArgument(f"DataFrame: the name {str(doubled[0])!r} stands for a column and for the index; rename one")
+            raise InvalidArgument(
+                f"DataFrame: the name {str(doubled[0])!r} stands for a column and for the index; rename one"
+            )
         frame = frame.reset_index()
-    labels = ["_".join(map(str, label)) if isinstance(label, tuple) else str(label) for label in frame.columns]
+    labels = [
+        "_".join(map(str, label)) if isinstance(label, tuple) else str(label)
+        for label in frame.columns
+    ]
     numbered(len(labels), labels, "DataFrame")
     return {label: _values_of(frame.iloc[:, i]) for i, label in enumerate(labels)}
 
@@ -174,6 +200,8 @@ def _values_of(series: Any) -> Any:
     if not len(series) and series.dtype.name in ("str", "string"):
         return np.array([], "U1")
     if inner is None or inner.kind not in "biuf":
-        return [None if gone else value for gone, value in zip(missing, series.to_list(), strict=True)]
+        return [
+            None if gone else value for gone, value in zip(missing, series.to_list(), strict=True)
+        ]
     values = series.fillna(inner.type(0).item()).to_numpy(dtype=inner)
     return ak.mask(ak.from_numpy(values), ~missing) if missing.any() else values

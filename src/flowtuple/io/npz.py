@@ -68,12 +68,20 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     arrays, doubled = _load(path, content)
     described = _DESCRIPTION in arrays
     storage: dict[str, dict[str, Any]] = {}
-    obstacles = doubled | {key: _obstacle(values) for key, values in arrays.items() if _obstacle(values)}
+    obstacles = doubled | {
+        key: _obstacle(values) for key, values in arrays.items() if _obstacle(values)
+    }
     if described:
         tables = _described_tables(path, arrays)
     else:
-        tables = _plain_tables(path, {k: v for k, v in arrays.items() if k not in obstacles}, options, storage)
-    carried = {key.removeprefix(_CARRIED): arrays[key].tobytes() for key in arrays if key.startswith(_CARRIED)}
+        tables = _plain_tables(
+            path, {k: v for k, v in arrays.items() if k not in obstacles}, options, storage
+        )
+    carried = {
+        key.removeprefix(_CARRIED): arrays[key].tobytes()
+        for key in arrays
+        if key.startswith(_CARRIED)
+    }
     refused = {_part(key, tables): reason for key, reason in obstacles.items()}
     return Dataset(path, tables, carried, refused, len(content), storage)
 
@@ -99,19 +107,31 @@ def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
     try:
         loaded = np.load(io.BytesIO(content), allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise InvalidArgument(f"{path}: holds one bare array (npy); save it with np.savez({path!r}, data=array)")
+            raise InvalidArgument(
+                f"{path}: holds one bare array (npy); save it with np.savez({path!r}, data=array)"
+            )
         archive = zipfile.ZipFile(io.BytesIO(content))
         _check_claims(path, archive)
         counts = Counter(archive.namelist())
         reason = "the name stands for {} arrays; rename all but one"
-        doubled = {name.removesuffix(".npy"): reason.format(count) for name, count in counts.items() if count > 1}
+        doubled = {
+            name.removesuffix(".npy"): reason.format(count)
+            for name, count in counts.items()
+            if count > 1
+        }
         single = [name for name, count in counts.items() if count == 1]
-        with loaded as file:  # asked by the name in the zip file: NumPy takes the key `x.npy` for the member of the column `x`
-            return {name.removesuffix(".npy"): _member(path, file, name) for name in single}, doubled
+        with (
+            loaded as file
+        ):  # asked by the name in the zip file: NumPy takes the key `x.npy` for the member of the column `x`
+            return {
+                name.removesuffix(".npy"): _member(path, file, name) for name in single
+            }, doubled
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
         if isinstance(error, InvalidArgument):
             raise
-        raise InvalidArgument(f"{path}: is not an npz file, or is damaged or cut short; fetch it again") from None
+        raise InvalidArgument(
+            f"{path}: is not an npz file, or is damaged or cut short; fetch it again"
+        ) from None
 
 
 def _check_claims(path: str, archive: zipfile.ZipFile) -> None:
@@ -136,7 +156,11 @@ def _claimed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
     try:
         with archive.open(member) as stream:
             version = np.lib.format.read_magic(stream)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            read = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
             shape, _, dtype = read(stream)
     except ValueError:
         return 0
@@ -169,7 +193,9 @@ def _plain_tables(
     for folder, group in groups.items():
         name = unused(folder or TABLE_NAME, tables)
         with _naming(path):
-            tables[name], stored = _plain_table(path, name, f"{folder}/" if folder else "", group, options)
+            tables[name], stored = _plain_table(
+                path, name, f"{folder}/" if folder else "", group, options
+            )
         if stored is not None:
             storage[name] = stored
     return tables
@@ -181,14 +207,19 @@ def _naming(path: str) -> Iterator[None]:
     try:
         yield
     except InvalidArgument as error:
-        raise InvalidArgument(str(error) if str(error).startswith(path) else f"{path}: {error}") from None
+        raise InvalidArgument(
+            str(error) if str(error).startswith(path) else f"{path}: {error}"
+        ) from None
 
 
 def _plain_table(
     path: str, name: str, prefix: str, group: dict[str, Array], options: ReadOptions
 ) -> tuple[Table, dict[str, Any] | None]:
     """A table, and what the writer needs to make the same arrays again."""
-    labels = next((n for n in _NAMES if n in group and group[n].ndim == 1 and group[n].dtype.kind in _TEXT), None)
+    labels = next(
+        (n for n in _NAMES if n in group and group[n].ndim == 1 and group[n].dtype.kind in _TEXT),
+        None,
+    )
     data = [key for key in group if key != labels]
     first = group[data[0]] if len(data) == 1 else None
     if first is not None and first.dtype.names is not None and first.ndim == 1 and labels is None:
@@ -204,7 +235,9 @@ def _plain_table(
     check_lengths(path, {key: len(values) for key, values in group.items()})
     has_records = any(values.dtype.names is not None for values in group.values())
     columns, renamed = _flat(group)
-    return table_from_arrays(name, columns), (renamed or None) if has_records else stored_arrays(prefix, group)
+    return table_from_arrays(name, columns), (renamed or None) if has_records else stored_arrays(
+        prefix, group
+    )
 
 
 def _flat(group: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -214,7 +247,9 @@ def _flat(group: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Any]]
     for key, values in group.items():
         for path, leaf in _record_leaves((key,), values):
             name = "_".join(path)
-            free = unused(name, found.keys() | group.keys(), numbered=True) if name in found else name
+            free = (
+                unused(name, found.keys() | group.keys(), numbered=True) if name in found else name
+            )
             if free != name:
                 renamed[free] = ".".join(path)
             found[free] = leaf
@@ -237,11 +272,15 @@ def _described_tables(path: str, arrays: Mapping[str, Array]) -> dict[str, Table
     try:
         description = json.loads(arrays[_DESCRIPTION].tobytes())
         if description["version"] > _VERSION:
-            raise TooNew(f"{path}: written as version {description['version']} of flowtuple's npz; update flowtuple to read it")
+            raise TooNew(
+                f"{path}: written as version {description['version']} of flowtuple's npz; update flowtuple to read it"
+            )
         return {d["name"]: _described_table(d, arrays) for d in description["tables"]}
     except (KeyError, ValueError, TypeError) as error:
         first = first_line(error)
-        raise Corrupt(f"{path}: its arrays are not the ones it describes ({first}); restore it from a copy") from None
+        raise Corrupt(
+            f"{path}: its arrays are not the ones it describes ({first}); restore it from a copy"
+        ) from None
 
 
 def _described_table(description: Mapping[str, Any], arrays: Mapping[str, Array]) -> Table:
@@ -282,13 +321,22 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         for number, (name, source) in enumerate(dataset.tables.items()):
             table = read_all(source)
             prefix = "" if len(dataset.tables) == 1 else f"{name}/"
-            keys = [prefix + c.name if readable else f"t{number}/c{i}" for i, c in enumerate(table.columns)]
+            keys = [
+                prefix + c.name if readable else f"t{number}/c{i}"
+                for i, c in enumerate(table.columns)
+            ]
             forms: dict[str, Any] = {}
             for column, key in zip(table.columns, keys, strict=True):
                 for member, values in _members(key, column, table, forms):
                     _write_member(file, member, values)
             columns = [c.to_json() for c in table.columns]
-            described = {"name": name, "prefix": prefix, "num_entries": table.num_entries, "columns": columns, "forms": forms}
+            described = {
+                "name": name,
+                "prefix": prefix,
+                "num_entries": table.num_entries,
+                "columns": columns,
+                "forms": forms,
+            }
             tables.append(described if readable else {**described, "members": keys})
         for name, content in dataset.carried.items():
             _write_member(file, _CARRIED + name, np.frombuffer(content, np.uint8))
@@ -308,10 +356,15 @@ def _are_plain(dataset: Dataset) -> bool:
     columns = [column.name for source in dataset.tables.values() for column in source.columns]
     if any("/" in name or name.endswith(".npy") for name in columns):
         return False
-    return all(n.isprintable() and "\\" not in n and not n.startswith("__") for n in (*dataset.tables, *columns))
+    return all(
+        n.isprintable() and "\\" not in n and not n.startswith("__")
+        for n in (*dataset.tables, *columns)
+    )
 
 
-def _members(key: str, column: Column, table: Table, forms: dict[str, Any]) -> Iterator[tuple[str, Array]]:
+def _members(
+    key: str, column: Column, table: Table, forms: dict[str, Any]
+) -> Iterator[tuple[str, Array]]:
     """The arrays that hold a column; what NumPy has no array for goes as awkward's buffers, with its form in `forms`."""
     values = table[column.name]
     if not column.is_opaque:

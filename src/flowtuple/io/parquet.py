@@ -73,8 +73,12 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         raise
     except (pa.ArrowException, OSError) as error:
         if "encrypt" in str(error):
-            raise InvalidArgument(f"{path}: is encrypted; write it again without encryption") from None
-        raise InvalidArgument(f"{path}: is not a Parquet file, or is cut short ({first_line(error)}); fetch it again") from None
+            raise InvalidArgument(
+                f"{path}: is encrypted; write it again without encryption"
+            ) from None
+        raise InvalidArgument(
+            f"{path}: is not a Parquet file, or is cut short ({first_line(error)}); fetch it again"
+        ) from None
     table = ParquetTable(path, file)
     tables: dict[str, TableSource] = {table.name: table}
     if not table.refused and table.is_described:
@@ -123,7 +127,9 @@ class ParquetTable:
         self._path = path
         self._file = file
         self._schema = file.schema_arrow  # made anew whenever it is asked
-        self._groups = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+        self._groups = [
+            file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)
+        ]
         self._ends = list(accumulate(self._groups))
         self._written = self._description()
         self.name: str = self._written["name"] if self._written else TABLE_NAME
@@ -190,8 +196,12 @@ class ParquetTable:
         data = {name: _counts(leaf.pick(arrays)) for name, leaf in counting.items()}
         data |= {c.name: _content(c, self._leaves[c.name], arrays) for c in shown}
         for column in shown:
-            if column.counter and not np.array_equal(_counts(self._leaves[column.name].pick(arrays)), data[column.counter]):
-                raise Corrupt(f"{self._path}: column {column.name!r} has other lengths than {column.counter!r}; fetch it again")
+            if column.counter and not np.array_equal(
+                _counts(self._leaves[column.name].pick(arrays)), data[column.counter]
+            ):
+                raise Corrupt(
+                    f"{self._path}: column {column.name!r} has other lengths than {column.counter!r}; fetch it again"
+                )
         return Table(self.name, kept, stop - start, data)
 
     def _fetch(self, fields: Sequence[str], start: int, stop: int) -> dict[str, ak.Array]:
@@ -211,8 +221,13 @@ class ParquetTable:
             raise Corrupt(
                 f"{self._path}: events {start} to {stop} are damaged; fetch the file again{self._culprit(groups, fields)}"
             ) from None
-        begin = first[groups[0]]  # awkward takes the null bits of a sliced Arrow array from its beginning, so slice after
-        return {name: from_arrow(to_plain(table.column(name)))[start - begin : stop - begin] for name in fields}
+        begin = first[
+            groups[0]
+        ]  # awkward takes the null bits of a sliced Arrow array from its beginning, so slice after
+        return {
+            name: from_arrow(to_plain(table.column(name)))[start - begin : stop - begin]
+            for name in fields
+        }
 
     def _culprit(self, groups: Sequence[int], fields: Sequence[str]) -> str:
         """Which of several columns cannot be read, in words."""
@@ -231,7 +246,9 @@ class ParquetTable:
         try:
             found: dict[str, Any] = json.loads(text)
             if found["version"] > VERSION:
-                raise TooNew(f"{self._path}: written as version {found['version']} of flowtuple's Parquet; update flowtuple")
+                raise TooNew(
+                    f"{self._path}: written as version {found['version']} of flowtuple's Parquet; update flowtuple"
+                )
             shown = [c["name"] for c in found["columns"] if not c.get("hidden")]
         except (ValueError, KeyError, TypeError):
             return None
@@ -239,7 +256,9 @@ class ParquetTable:
 
     def _written_leaves(self) -> dict[str, _Leaf]:
         options = set(self._written["options"]) if self._written else set()
-        return {c.name: _Leaf(c, c.name, (), c.name in options) for c in self.columns if not c.hidden}
+        return {
+            c.name: _Leaf(c, c.name, (), c.name in options) for c in self.columns if not c.hidden
+        }
 
     def _found_leaves(self) -> dict[str, _Leaf]:
         """The columns of a file of other origin; `refused` gets those that cannot be read."""
@@ -250,7 +269,9 @@ class ParquetTable:
                 self._read_ahead(range(i, min(i + _AT_ONCE, len(self._schema))), counts)
             try:
                 if counts[field] > 1:
-                    raise NoColumnError(f"the name stands for {counts[field]} columns; rename all but one")
+                    raise NoColumnError(
+                        f"the name stands for {counts[field]} columns; rename all but one"
+                    )
                 if not field:
                     raise NoColumnError("it has no name; give it one")
                 leaves = self._look_through(i)
@@ -258,7 +279,11 @@ class ParquetTable:
                 self.refused[field] = str(error)
                 continue
             for name, leaf in leaves.items():
-                free = unused(name, found.keys() | set(self._schema.names), numbered=True) if name in found else name
+                free = (
+                    unused(name, found.keys() | set(self._schema.names), numbered=True)
+                    if name in found
+                    else name
+                )
                 found[free] = replace(leaf, column=replace(leaf.column, name=free))
         self._ahead = []
         return found
@@ -267,11 +292,18 @@ class ParquetTable:
         """Read the fields that have to be looked through, many of a wide file at once; failures are met field by field."""
         self._ahead = []
         fields = [self._schema.field(i) for i in indices]
-        names = [field.name for field in fields if field.name and counts[field.name] == 1 and self._has_to_be_read(field)]
+        names = [
+            field.name
+            for field in fields
+            if field.name and counts[field.name] == 1 and self._has_to_be_read(field)
+        ]
         if len(names) < 2 or max(self._groups, default=0) > _SHORT_GROUP:
             return
         try:
-            self._ahead = [self._file.read_row_group(i, columns=names, use_threads=False) for i in range(len(self._groups))]
+            self._ahead = [
+                self._file.read_row_group(i, columns=names, use_threads=False)
+                for i in range(len(self._groups))
+            ]
         except ARROW_FAILURES:
             self._ahead = []
 
@@ -295,18 +327,29 @@ class ParquetTable:
         try:
             pieces = list(self._pieces(arrow))
         except (Corrupt, *ARROW_FAILURES) as error:
-            raise NoColumnError(f"its values cannot be read ({self._why(arrow.name, error)})") from None
+            raise NoColumnError(
+                f"its values cannot be read ({self._why(arrow.name, error)})"
+            ) from None
         return self._leaves_of(arrow.name, pieces)
 
     def _leaves_of(self, field: str, pieces: Sequence[ak.Array]) -> dict[str, _Leaf]:
-        seen: list[dict[str, tuple[tuple[str, ...], tuple[str, tuple[int, ...], bool], bool, bytes]]] = []
+        seen: list[
+            dict[str, tuple[tuple[str, ...], tuple[str, tuple[int, ...], bool], bool, bytes]]
+        ] = []
         for piece in pieces:
             seen.append({})
             for usual, fields, values in leaves(field, piece):
                 name = unused(usual, seen[-1], numbered=True)
                 kind = kind_of(values)
-                seen[-1][name] = (fields, kind, has_options(values), _counts(values).tobytes() if kind[2] else b"")
-        if any(piece.keys() != seen[0].keys() for piece in seen):  # a record is missing in one of them
+                seen[-1][name] = (
+                    fields,
+                    kind,
+                    has_options(values),
+                    _counts(values).tobytes() if kind[2] else b"",
+                )
+        if any(
+            piece.keys() != seen[0].keys() for piece in seen
+        ):  # a record is missing in one of them
             return {field: _Leaf(Column(field, OPAQUE), field, (), True)}
         found: dict[str, _Leaf] = {}
         for name, (fields, kind, _, _) in seen[0].items():
@@ -315,9 +358,13 @@ class ParquetTable:
             digest = hashlib.blake2b()
             for piece in seen if is_counted else ():
                 digest.update(piece[name][3])
-            column = Column(name, dtype, "value" if dtype == OPAQUE else infer_role(name, dtype), shape=shape)
+            column = Column(
+                name, dtype, "value" if dtype == OPAQUE else infer_role(name, dtype), shape=shape
+            )
             keeps = dtype == OPAQUE and any(piece[name][2] for piece in seen)
-            found[name] = _Leaf(column, field, fields, keeps, digest.digest() if is_counted else b"")
+            found[name] = _Leaf(
+                column, field, fields, keeps, digest.digest() if is_counted else b""
+            )
         return found
 
     def _pieces(self, arrow: Any) -> Iterator[ak.Array]:
@@ -334,7 +381,12 @@ class ParquetTable:
     def _why(self, field: str, error: BaseException) -> str:
         """The cause of a failure in a few words; a read that fails is done again to hear it."""
         if isinstance(error, Corrupt):
-            return self._culprit(range(len(self._groups)), [field]).partition(": ")[2].removesuffix(")") or "damaged"
+            return (
+                self._culprit(range(len(self._groups)), [field])
+                .partition(": ")[2]
+                .removesuffix(")")
+                or "damaged"
+            )
         return first_line(error)
 
     def _check_codecs(self, field: str) -> None:
@@ -342,13 +394,18 @@ class ParquetTable:
         import pyarrow as pa
 
         try:
-            chunks = {self._file.metadata.row_group(g).column(i).compression for g, i in self._chunks(field)}
+            chunks = {
+                self._file.metadata.row_group(g).column(i).compression
+                for g, i in self._chunks(field)
+            }
         except ARROW_FAILURES as error:
             raise NoColumnError(f"its values cannot be read ({first_line(error)})") from None
         for name in chunks - {"UNCOMPRESSED"}:
             codec = {"LZ4": "lz4_raw"}.get(name, name.lower())
             if name == "LZO" or not pa.Codec.is_available(codec):
-                raise NoColumnError(f"its codec {name} is not at hand; write the file again with zstd")
+                raise NoColumnError(
+                    f"its codec {name} is not at hand; write the file again with zstd"
+                )
 
     def _chunks(self, field: str) -> Iterator[tuple[int, int]]:
         """Row groups and indices of the chunks that hold the field."""
@@ -369,7 +426,10 @@ class ParquetTable:
 
     def _has_no_nulls(self, field: str) -> bool:
         index = self._indices[field][0]
-        chunks = (self._file.metadata.row_group(i).column(index).statistics for i in range(len(self._groups)))
+        chunks = (
+            self._file.metadata.row_group(i).column(index).statistics
+            for i in range(len(self._groups))
+        )
         return all(s is not None and s.has_null_count and s.null_count == 0 for s in chunks)
 
 

@@ -23,7 +23,16 @@ METADATA_KEY = b"flowtuple"
 LARGEST_METADATA = 1 << 16  # bytes; a file that carries more in its metadata comes back without
 _LARGEST_SCHEMA = 1 << 24
 _AWKWARD = "awkward"
-ARROW_FAILURES = (OSError, ValueError, TypeError, NotImplementedError, KeyError, IndexError, AssertionError, RuntimeError)
+ARROW_FAILURES = (
+    OSError,
+    ValueError,
+    TypeError,
+    NotImplementedError,
+    KeyError,
+    IndexError,
+    AssertionError,
+    RuntimeError,
+)
 
 
 class NoColumnError(Exception):
@@ -73,7 +82,9 @@ def _plain_scalar(kind: Any) -> Any:
     if types.is_time(kind):
         return pa.int32() if types.is_time32(kind) else pa.int64()
     if kind.num_fields or types.is_interval(kind):
-        raise NoColumnError(f"its Arrow type {kind} is not read; store numbers, text or lists of them")
+        raise NoColumnError(
+            f"its Arrow type {kind} is not read; store numbers, text or lists of them"
+        )
     return kind
 
 
@@ -102,7 +113,12 @@ def _plain_map(kind: Any) -> Any:
 
     key = pa.field("key", plain_type(kind.key_type), nullable=False)
     return pa.list_(
-        pa.field("item", pa.struct([key, kind.item_field.with_name("value").with_type(plain_type(kind.item_type))]))
+        pa.field(
+            "item",
+            pa.struct(
+                [key, kind.item_field.with_name("value").with_type(plain_type(kind.item_type))]
+            ),
+        )
     )
 
 
@@ -146,14 +162,20 @@ def _without_views(array: Any) -> Any:
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
     kind = plain_type(array.type)
     whole, width = _list_kind(kind)
-    return whole.from_arrays(offsets.cast(width), to_plain(array.flatten()), type=kind, mask=_missing(array))
+    return whole.from_arrays(
+        offsets.cast(width), to_plain(array.flatten()), type=kind, mask=_missing(array)
+    )
 
 
 def _list_kind(kind: Any) -> tuple[Any, Any]:
     """The class of a type of lists, and the type of its offsets."""
     import pyarrow as pa
 
-    return (pa.LargeListArray, pa.int64()) if pa.types.is_large_list(kind) else (pa.ListArray, pa.int32())
+    return (
+        (pa.LargeListArray, pa.int64())
+        if pa.types.is_large_list(kind)
+        else (pa.ListArray, pa.int32())
+    )
 
 
 def restored(array: Any, kind: Any) -> Any:
@@ -183,17 +205,28 @@ def _restored_list(array: Any, kind: Any) -> Any:
     types = pa.types
     if types.is_map(kind):
         values = array.values
-        key, item = (restored(values.field(i), inner) for i, inner in enumerate((kind.key_type, kind.item_type)))
-        return pa.MapArray.from_arrays(_offsets(array, pa.int32()), key, item, type=kind, mask=_missing(array))
+        key, item = (
+            restored(values.field(i), inner)
+            for i, inner in enumerate((kind.key_type, kind.item_type))
+        )
+        return pa.MapArray.from_arrays(
+            _offsets(array, pa.int32()), key, item, type=kind, mask=_missing(array)
+        )
     if types.is_list(kind) or types.is_large_list(kind):
         whole, width = _list_kind(kind)
         values = restored(array.values, kind.value_type)
         return whole.from_arrays(_offsets(array, width), values, type=kind, mask=_missing(array))
     if _is_view(kind):
-        whole, width = (pa.ListViewArray, pa.int32()) if types.is_list_view(kind) else (pa.LargeListViewArray, pa.int64())
+        whole, width = (
+            (pa.ListViewArray, pa.int32())
+            if types.is_list_view(kind)
+            else (pa.LargeListViewArray, pa.int64())
+        )
         sizes = array.value_lengths().fill_null(0).cast(width)
         values = restored(array.values, kind.value_type)
-        return whole.from_arrays(_offsets(array, width)[:-1], sizes, values, type=kind, mask=_missing(array))
+        return whole.from_arrays(
+            _offsets(array, width)[:-1], sizes, values, type=kind, mask=_missing(array)
+        )
     return array.cast(kind)
 
 
@@ -224,7 +257,10 @@ class FieldNames:
         """The names in a file of such a schema, read as the storage says."""
         paths = storage.get("paths")
         found = paths.items() if isinstance(paths, Mapping) else ()
-        return cls(frozenset(schema.names), {tuple(path): name for name, path in found if isinstance(path, list)})
+        return cls(
+            frozenset(schema.names),
+            {tuple(path): name for name, path in found if isinstance(path, list)},
+        )
 
     def column(self, path: tuple[str, ...]) -> str:
         """The name of the column of a field or member, empty where it has none."""
@@ -235,7 +271,9 @@ class FieldNames:
         return "" if is_of_field else name
 
 
-def assembled(path: tuple[str, ...], kind: Any, arrays: Mapping[str, Any], names: FieldNames) -> Any:
+def assembled(
+    path: tuple[str, ...], kind: Any, arrays: Mapping[str, Any], names: FieldNames
+) -> Any:
     """The array of a field in its own type, from the columns that it was read as; `None` where some are not there.
 
     Args:
@@ -251,18 +289,27 @@ def assembled(path: tuple[str, ...], kind: Any, arrays: Mapping[str, Any], names
         return restored(arrays[names.column(path)], kind)
     if types.is_struct(kind):
         members = [assembled((*path, field.name), field.type, arrays, names) for field in kind]
-        return None if _lacks_one(members) else pa.StructArray.from_arrays(members, fields=list(kind))
+        return (
+            None if _lacks_one(members) else pa.StructArray.from_arrays(members, fields=list(kind))
+        )
     if types.is_map(kind):
-        plain = pa.list_(pa.struct([pa.field("key", kind.key_type, False), kind.item_field.with_name("value")]))
+        plain = pa.list_(
+            pa.struct([pa.field("key", kind.key_type, False), kind.item_field.with_name("value")])
+        )
         entries = assembled(path, plain, arrays, names)
         return None if entries is None else restored(entries, kind)
     if (types.is_list(kind) or types.is_large_list(kind)) and types.is_struct(kind.value_type):
-        lists = [assembled((*path, field.name), pa.list_(field), arrays, names) for field in kind.value_type]
+        lists = [
+            assembled((*path, field.name), pa.list_(field), arrays, names)
+            for field in kind.value_type
+        ]
         return None if _lacks_one(lists) else _zipped(lists, kind)
     return None
 
 
-def columns_of_field(path: tuple[str, ...], kind: Any, present: Container[str], names: FieldNames) -> tuple[str, ...]:
+def columns_of_field(
+    path: tuple[str, ...], kind: Any, present: Container[str], names: FieldNames
+) -> tuple[str, ...]:
     """The columns that `assembled` needs for a field."""
     if names.column(path) in present:
         return (names.column(path),)
@@ -270,8 +317,16 @@ def columns_of_field(path: tuple[str, ...], kind: Any, present: Container[str], 
     if hasattr(kind, "item_type"):
         members = [("key", kind.key_type), ("value", kind.item_type)]
     else:
-        members = [(field.name, field.type) for field in inner] if hasattr(inner, "get_field_index") else []
-    return tuple(leaf for member, of in members for leaf in columns_of_field((*path, member), of, present, names))
+        members = (
+            [(field.name, field.type) for field in inner]
+            if hasattr(inner, "get_field_index")
+            else []
+        )
+    return tuple(
+        leaf
+        for member, of in members
+        for leaf in columns_of_field((*path, member), of, present, names)
+    )
 
 
 def _lacks_one(members: Sequence[Any]) -> bool:
@@ -285,13 +340,17 @@ def _zipped(lists: Sequence[Any], kind: Any) -> Any:
     counts = [np.asarray(part.value_lengths().fill_null(0)) for part in lists]
     if any(not np.array_equal(counts[0], other) for other in counts[1:]):
         return None
-    records = pa.StructArray.from_arrays([part.flatten() for part in lists], fields=list(kind.value_type))
+    records = pa.StructArray.from_arrays(
+        [part.flatten() for part in lists], fields=list(kind.value_type)
+    )
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts[0], dtype=np.int64)]))
     whole, width = _list_kind(kind)
     return whole.from_arrays(offsets.cast(width), records, type=kind)
 
 
-def storage_of(schema: Any, columns: Sequence[Column], renamed: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+def storage_of(
+    schema: Any, columns: Sequence[Column], renamed: Mapping[str, tuple[str, ...]]
+) -> dict[str, Any]:
     """Describe the types of a Parquet file as JSON; short where they are those that pyarrow writes."""
     kept = {key: text for key, text in (schema.metadata or {}).items() if key != METADATA_KEY}
     if sum(map(len, kept.values())) > LARGEST_METADATA:
@@ -314,7 +373,10 @@ def left_out_of(table: str, schema: Any) -> tuple[LeftOut, ...]:
     """List the parts of a schema that are not stored: the order of categories, and metadata that is too long."""
     size = sum(len(text) for key, text in (schema.metadata or {}).items() if key != METADATA_KEY)
     ordered = [field.name for field in schema if _is_ordered(field.type)]
-    parts = [LeftOut(f"{table}/{name} (order)", "the order of its categories; its values are carried") for name in ordered]
+    parts = [
+        LeftOut(f"{table}/{name} (order)", "the order of its categories; its values are carried")
+        for name in ordered
+    ]
     if size > LARGEST_METADATA:
         parts.append(LeftOut(f"{table}/(metadata)", f"its {size} bytes are too many"))
     return tuple(parts)
@@ -340,10 +402,14 @@ def usual_schema(columns: Sequence[Column]) -> Any:
     for column in columns:
         if column.hidden:
             continue
-        kind = pa.string() if column.dtype == OPAQUE else pa.from_numpy_dtype(np.dtype(column.dtype))
+        kind = (
+            pa.string() if column.dtype == OPAQUE else pa.from_numpy_dtype(np.dtype(column.dtype))
+        )
         for size in reversed(column.shape):
             kind = pa.list_(pa.field("element", kind), size)
-        fields.append(pa.field(column.name, pa.list_(pa.field("element", kind)) if column.counter else kind))
+        fields.append(
+            pa.field(column.name, pa.list_(pa.field("element", kind)) if column.counter else kind)
+        )
     return pa.schema(fields)
 
 
@@ -356,7 +422,9 @@ def stored_schema(storage: Mapping[str, Any], columns: Sequence[Column]) -> Any:
     if "schema" not in storage:
         return usual_schema(columns)
     try:
-        content = zlib.decompressobj().decompress(base64.b85decode(storage["schema"]), _LARGEST_SCHEMA)
+        content = zlib.decompressobj().decompress(
+            base64.b85decode(storage["schema"]), _LARGEST_SCHEMA
+        )
         return pa.ipc.read_schema(pa.py_buffer(content))
     except MemoryError:  # one of Arrow's exceptions is one
         raise

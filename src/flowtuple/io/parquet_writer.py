@@ -18,7 +18,14 @@ from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, ranges, read_all
 from flowtuple.errors import MissingExtra, Refused, Unsupported, first_line
 from flowtuple.io.changes import Keeping, changes_of, renamed_of
-from flowtuple.io.parquet_types import ARROW_FAILURES, METADATA_KEY, FieldNames, assembled, columns_of_field, stored_schema
+from flowtuple.io.parquet_types import (
+    ARROW_FAILURES,
+    METADATA_KEY,
+    FieldNames,
+    assembled,
+    columns_of_field,
+    stored_schema,
+)
 from flowtuple.io.source import WriteOptions, WriteResult, carried_left_out, single_table
 
 VERSION = 1
@@ -65,30 +72,57 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     opaque, refused = _opaque_arrays(source)
     lost = {f"{source.name}/{name}": reason for name, reason in refused.items()}
     if lost and not options.drop:
-        raise Refused(dataset.description, "write {} as Parquet", lost, "write .npz, or leave them out with --drop")
+        raise Refused(
+            dataset.description,
+            "write {} as Parquet",
+            lost,
+            "write .npz, or leave them out with --drop",
+        )
     kept = tuple(c for c in source.columns if c.name not in refused)
     arrow = {name: array for name, (_, array) in opaque.items()}
     stored = stored_schema(dataset.storage.get(source.name, {}), kept)
     if stored is None:
-        keeping = [name for name, (values, _) in opaque.items() if has_options(without_idle_options(values))]
+        keeping = [
+            name
+            for name, (values, _) in opaque.items()
+            if has_options(without_idle_options(values))
+        ]
         form = _described(source, kept, keeping, arrow)
     else:
         names = FieldNames.of(stored, dataset.storage[source.name])
         form = _alike(
-            stored, names, {c.name: _arrow_array(c, _no_events(source, kept), arrow, 0, 0) for c in kept if not c.hidden}
+            stored,
+            names,
+            {
+                c.name: _arrow_array(c, _no_events(source, kept), arrow, 0, 0)
+                for c in kept
+                if not c.hidden
+            },
         )
     repeating = [c.name for c in kept if not (c.hidden or c.is_float or c.counter or c.shape)]
-    with parquet.ParquetWriter(path, form.schema, compression="zstd", use_dictionary=repeating) as writer:
+    with parquet.ParquetWriter(
+        path, form.schema, compression="zstd", use_dictionary=repeating
+    ) as writer:
         for start, stop in ranges(source.num_entries, options.step):
             table = source.read([c.name for c in kept if not c.is_opaque], start, stop)
-            arrays = {c.name: _arrow_array(c, table, arrow, start, stop) for c in kept if not c.hidden}
+            arrays = {
+                c.name: _arrow_array(c, table, arrow, start, stop) for c in kept if not c.hidden
+            }
             batch = form.arrays(arrays, dataset.description)
-            made = pa.Table.from_arrays(batch, schema=form.schema) if batch else pa.table({}, schema=form.schema)
+            made = (
+                pa.Table.from_arrays(batch, schema=form.schema)
+                if batch
+                else pa.table({}, schema=form.schema)
+            )
             writer.write_table(made, row_group_size=options.step)
     left_out = [LeftOut(name, reason) for name, reason in lost.items()]
     told = dataset.storage.get(source.name, {}) if stored is None else {}
     changes = changes_of(source.name, kept, told, Keeping("Parquet"))
-    return WriteResult((*left_out, *carried_left_out(dataset, "Parquet")), changes, renamed_of(source.name, kept, told))
+    return WriteResult(
+        (*left_out, *carried_left_out(dataset, "Parquet")),
+        changes,
+        renamed_of(source.name, kept, told),
+    )
 
 
 @dataclass(frozen=True)
@@ -109,7 +143,11 @@ class _Form:
         for field in self.schema:
             try:
                 is_typed = field.name in self.typed
-                whole = assembled((field.name,), field.type, columns, self.names) if is_typed else columns[field.name]
+                whole = (
+                    assembled((field.name,), field.type, columns, self.names)
+                    if is_typed
+                    else columns[field.name]
+                )
                 made.append(whole)
             except ARROW_FAILURES as error:
                 raise Unsupported(
@@ -123,7 +161,9 @@ def _no_events(source: TableSource, columns: Sequence[Column]) -> Table:
     return source.read([c.name for c in columns if not c.is_opaque], 0, 0)
 
 
-def _described(source: TableSource, kept: Sequence[Column], keeping: Sequence[str], opaque: Mapping[str, Any]) -> _Form:
+def _described(
+    source: TableSource, kept: Sequence[Column], keeping: Sequence[str], opaque: Mapping[str, Any]
+) -> _Form:
     """The columns as they are, and in the metadata what the schema says of them."""
     import pyarrow as pa
 
@@ -135,7 +175,10 @@ def _described(source: TableSource, kept: Sequence[Column], keeping: Sequence[st
         "columns": [c.to_json() for c in kept],
     }
     kinds = {c.name: _arrow_type(c, opaque) for c in kept if not c.hidden}
-    fields = [pa.field(name, kind, name in keeping or pa.types.is_null(kind)) for name, kind in kinds.items()]
+    fields = [
+        pa.field(name, kind, name in keeping or pa.types.is_null(kind))
+        for name, kind in kinds.items()
+    ]
     return _Form(pa.schema(fields, metadata={METADATA_KEY: json.dumps(description)}))
 
 
@@ -171,7 +214,9 @@ def _opaque_arrays(source: TableSource) -> tuple[dict[str, tuple[ak.Array, Any]]
         if column.is_opaque and (arrow := _opaque_arrow(table[column.name])) is not None:
             held[column.name] = (table[column.name], arrow)
         elif column.is_opaque:
-            refused[column.name] = f"Parquet has no such type: {ak.type(table[column.name]).content}"
+            refused[column.name] = (
+                f"Parquet has no such type: {ak.type(table[column.name]).content}"
+            )
         elif 0 in column.shape:
             refused[column.name] = "Parquet has no arrays of length 0"
     return held, refused
@@ -208,7 +253,9 @@ def _arrow_type(column: Column, opaque: Mapping[str, Any]) -> Any:
     return kind if column.counter is None else pa.list_(pa.field("element", kind, nullable=False))
 
 
-def _arrow_array(column: Column, table: Table, opaque: Mapping[str, Any], start: int, stop: int) -> Any:
+def _arrow_array(
+    column: Column, table: Table, opaque: Mapping[str, Any], start: int, stop: int
+) -> Any:
     import pyarrow as pa
 
     if column.is_opaque:

@@ -14,7 +14,7 @@ import uproot
 
 from flowtuple.data.table import Dataset, LeftOut, TableSource
 from flowtuple.errors import InvalidArgument, first_line
-from flowtuple.io.location import is_url, told_by_server
+from flowtuple.io.location import is_url, translate_fsspec_errors
 from flowtuple.io.root_objects import DAMAGE, FOLDERS, carry
 from flowtuple.io.root_opening import UnreadableTree, open_tree
 from flowtuple.io.root_writer import root_changes, root_obstacles, type_changes, write_dataset
@@ -51,7 +51,9 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     directory = _open_file(path)
     size = _size(path, directory)
     if 0 < size < directory.file.fEND:
-        raise InvalidArgument(f"{path}: is cut short, {size} of {directory.file.fEND} bytes; fetch it again")
+        raise InvalidArgument(
+            f"{path}: is cut short, {size} of {directory.file.fEND} bytes; fetch it again"
+        )
     tables: dict[str, TableSource] = {}
     carried: dict[str, bytes] = {}
     refused: dict[str, str] = {}
@@ -76,7 +78,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
 
 def _open_file(path: str) -> Any:
     try:
-        with told_by_server(path):
+        with translate_fsspec_errors(path):
             return _opened(path)
     except InvalidArgument:
         raise
@@ -87,7 +89,9 @@ def _open_file(path: str) -> Any:
     except PermissionError:
         raise InvalidArgument(f"{path}: may not be read; ask its owner for permission") from None
     except ImportError as error:
-        raise InvalidArgument(f"{path}: {first_line(error)}; install that package or copy the file here first") from None
+        raise InvalidArgument(
+            f"{path}: {first_line(error)}; install that package or copy the file here first"
+        ) from None
     except DAMAGE as error:
         raise InvalidArgument(f"{path}: {_what_is_wrong(path, error)}") from None
 
@@ -96,7 +100,9 @@ def _opened(path: str) -> Any:
     """Open the file so that trees come with all they say beyond their branches."""
     options: dict[str, Any] = {}
     if "::" in path and not is_url(path):
-        options["handler"] = uproot.source.file.MemmapSource  # the others take `a::b` for a protocol
+        options["handler"] = (
+            uproot.source.file.MemmapSource
+        )  # the others take `a::b` for a protocol
     # a dict keeps colons in the path from being read as an object's name
     return uproot.open({path: None}, minimal_ttree_metadata=False, **options)
 
@@ -135,7 +141,9 @@ def _newest(keys: Mapping[str, Sequence[tuple[int, str, str]]]) -> dict[str, tup
     return {name: max(cycles)[1:] for name, cycles in keys.items()}
 
 
-def _older(keys: Mapping[str, Sequence[tuple[int, str, str]]], names: Container[str]) -> tuple[LeftOut, ...]:
+def _older(
+    keys: Mapping[str, Sequence[tuple[int, str, str]]], names: Container[str]
+) -> tuple[LeftOut, ...]:
     """The cycles before the newest of each of the names, the highest first."""
     return tuple(
         LeftOut(key, f"an older cycle of {name}")

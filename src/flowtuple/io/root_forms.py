@@ -12,7 +12,21 @@ from flowtuple.data.awkward import without_idle_options
 from flowtuple.data.schema import Column
 from flowtuple.data.table import TableSource, ranges
 
-NUMBERS = frozenset(["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"])
+NUMBERS = frozenset(
+    [
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float32",
+        "float64",
+    ]
+)
 _SCAN = 16384  # events that are looked at together
 _FEW = 64  # events whose types stand for those of all
 _STRINGS = ("string", "char")
@@ -31,7 +45,10 @@ def opaque_forms(source: TableSource, columns: Iterable[str] | None = None) -> d
         table = source.read(names, start, stop)
         _join(joined, {name: without_idle_options(table[name])[:0] for name in names})
     if names and not joined:
-        joined = {name: without_idle_options(values) for name, values in source.read(names, 0, 0).data.items()}
+        joined = {
+            name: without_idle_options(values)
+            for name, values in source.read(names, 0, 0).data.items()
+        }
     return {name: ak.to_layout(joined[name]).form for name in names}
 
 
@@ -47,7 +64,9 @@ def _join(joined: dict[str, ak.Array], part: Mapping[str, ak.Array]) -> None:
     for name, values in part.items():
         known = joined.get(name)
         same = known is not None and known.layout.form == values.layout.form
-        joined[name] = values if known is None else known if same else ak.concatenate([known, values])
+        joined[name] = (
+            values if known is None else known if same else ak.concatenate([known, values])
+        )
 
 
 def kind_in_words(column: Column, forms: Mapping[str, Any]) -> str:
@@ -99,7 +118,13 @@ def _own_reason(form: Any) -> str:
     """The reason that lies in the form itself, whatever is in it."""
     array = form.parameter("__array__")
     is_record = form.is_record or (form.is_option and _innermost(form.content).is_record)
-    sizes = form.inner_shape if form.is_numpy else (form.size,) if form.is_regular and array is None else ()
+    sizes = (
+        form.inner_shape
+        if form.is_numpy
+        else (form.size,)
+        if form.is_regular and array is None
+        else ()
+    )
     reasons = {
         "variants do not come back from an RNTuple as they are": form.is_union,
         "ROOT has no arrays of length 0": 0 in sizes,

@@ -38,7 +38,9 @@ _ATTRIBUTES = (  # TAttLine, TAttFill and TAttMarker as ROOT has them by default
 _FILL = b"@\x00\x00\x06\x00\x02\x00\x00\x03\xe9"
 _FEATURES = b"@\x00\x00\x07\x00\x00\x1a\xa1/\x10\x00"  # ROOT::TIOFeatures
 _EMPTY_ARRAY = b"@\x00\x00\x15\x00\x03\x00\x01\x00\x00\x00\x00\x03" + bytes(12)  # TObjArray
-_ARRAY_HEAD = b"\x00\x01\x00\x00\x00\x00\x03\x00\x00\x00\x00"  # of leaves, which the array does not own
+_ARRAY_HEAD = (
+    b"\x00\x01\x00\x00\x00\x00\x03\x00\x00\x00\x00"  # of leaves, which the array does not own
+)
 _BRANCHES_HEAD = b"\x00\x01\x00\x00\x00\x00\x03\x00@\x00\x00"  # of branches, which it owns
 _LEAF_VALUES = {
     "O": "_tleafO1_format1",
@@ -84,10 +86,14 @@ def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
         aliases: Formulas by name.
     """
     texts = ("TTree", cascade._name, cascade._title)
-    key_length = private(uproot.reading, "_key_format_big").size + sum(len(string(text)) for text in texts)
+    key_length = private(uproot.reading, "_key_format_big").size + sum(
+        len(string(text)) for text in texts
+    )
     begin = _named(cascade._name, cascade._title, _MUST_CLEANUP) + _ATTRIBUTES
     cascade._metadata_start = _FRAME + len(begin)
-    metadata = private(TTree, "_ttree20_format1").pack(cascade._num_entries, *cascade._metadata.values())
+    metadata = private(TTree, "_ttree20_format1").pack(
+        cascade._num_entries, *cascade._metadata.values()
+    )
     begin += metadata + bytes(2) + _FEATURES  # no ranges of clusters
     branches = [datum for datum in cascade._branch_data if datum["kind"] != "record"]
     leaves = leaf_words({datum["fName"]: None for datum in branches})
@@ -109,7 +115,9 @@ def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
 
 def _named(name: str, title: str, bits: int) -> bytes:
     """A TNamed."""
-    content: bytes = struct.pack(">HII", 1, 0, bits | _IS_ON_HEAP | _NOT_DELETED) + string(name) + string(title)
+    content: bytes = (
+        struct.pack(">HII", 1, 0, bits | _IS_ON_HEAP | _NOT_DELETED) + string(name) + string(title)
+    )
     return bytes(numbytes_version(len(content), 1)) + content
 
 
@@ -124,21 +132,37 @@ def _alias_list(aliases: Mapping[str, str]) -> bytes:
     """The TList of aliases, or the null pointer."""
     if not aliases:
         return bytes(4)
-    items = b"".join(_any("TNamed", _named(name, formula, 0)) + b"\x00" for name, formula in aliases.items())
-    head = struct.pack(">HII", 1, 0, _IS_ON_HEAP | _NOT_DELETED) + string("") + struct.pack(">i", len(aliases))
+    items = b"".join(
+        _any("TNamed", _named(name, formula, 0)) + b"\x00" for name, formula in aliases.items()
+    )
+    head = (
+        struct.pack(">HII", 1, 0, _IS_ON_HEAP | _NOT_DELETED)
+        + string("")
+        + struct.pack(">i", len(aliases))
+    )
     return _any("TList", bytes(numbytes_version(len(head) + len(items), 5)) + head + items)
 
 
-def _branch(cascade: Any, datum: dict[str, Any], leaves: Mapping[str, str], position: int, key_length: int) -> bytes:
+def _branch(
+    cascade: Any, datum: dict[str, Any], leaves: Mapping[str, str], position: int, key_length: int
+) -> bytes:
     """A TBranch with its leaf, `position` bytes behind the tree's key."""
     inside = position + _ANY + len(b"TBranch\x00") + _FRAME
     begin = _named(datum["fName"], datum["fTitle"], _BRANCH_BIT) + _FILL
     datum["metadata_start"] = inside + len(begin)
     # a compression of 0, whatever the baskets have: so ROOT looks at each basket
-    baskets = (0, datum["fBasketSize"], datum["fEntryOffsetLen"], cascade._num_baskets, cascade._num_entries)
+    baskets = (
+        0,
+        datum["fBasketSize"],
+        datum["fEntryOffsetLen"],
+        cascade._num_baskets,
+        cascade._num_entries,
+    )
     begin += private(TBranch, "_tbranch13_format1").pack(*baskets) + _FEATURES
     sizes = (datum["fOffset"], cascade._basket_capacity, datum["fSplitLevel"], cascade._num_entries)
-    begin += private(TBranch, "_tbranch13_format2").pack(*sizes, datum["fFirstEntry"], datum["fTotBytes"], datum["fZipBytes"])
+    begin += private(TBranch, "_tbranch13_format2").pack(
+        *sizes, datum["fFirstEntry"], datum["fTotBytes"], datum["fZipBytes"]
+    )
     begin += _EMPTY_ARRAY
     array = _ARRAY_HEAD + struct.pack(">ii", 1, 0)
     where = key_length + inside + len(begin) + _FRAME + len(array)
@@ -160,8 +184,12 @@ def _leaf(datum: dict[str, Any], leaves: Mapping[str, str]) -> bytes:
     axes = ([] if counter is None else [leaves[counter["fName"]]]) + list(map(str, datum["shape"]))
     length = int(np.prod(datum["shape"], dtype=np.int64))
     is_range, is_unsigned = datum["kind"] == "counter", letter != letter.upper()
-    numbers = private(TLeaf, "_tleaf2_format0").pack(length, datum["dtype"].itemsize, 0, is_range, is_unsigned)
+    numbers = private(TLeaf, "_tleaf2_format0").pack(
+        length, datum["dtype"].itemsize, 0, is_range, is_unsigned
+    )
     count = struct.pack(">I", 0 if counter is None else counter["tleaf_reference_number"])
-    content = _named(datum["fName"], title + "".join(f"[{axis}]" for axis in axes), 0) + numbers + count
+    content = (
+        _named(datum["fName"], title + "".join(f"[{axis}]" for axis in axes), 0) + numbers + count
+    )
     content = bytes(numbytes_version(len(content), 2)) + content + values.pack(0, 0)
     return _any(f"TLeaf{letter.upper()}", bytes(numbytes_version(len(content), 1)) + content)

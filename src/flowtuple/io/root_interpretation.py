@@ -48,7 +48,9 @@ def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
         if leaf.member("fIsUnsigned"):
             code = code.replace("i", "u")
         length = leaf.member("fLen")
-        fields[unused(leaf.member("fName"), fields, numbered=True)] = (code, (length,)) if length > 1 else code
+        fields[unused(leaf.member("fName"), fields, numbered=True)] = (
+            (code, (length,)) if length > 1 else code
+        )
     return np.dtype(list(fields.items()))
 
 

@@ -31,7 +31,9 @@ class Leaf:
         return values
 
 
-def walk(form: Any, fields: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Kind, str, tuple[int, ...]]]:
+def walk(
+    form: Any, fields: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Kind, str, tuple[int, ...]]]:
     """The columns within a form, as (fields, kind, dtype, shape); records, and lists of records, give one a field."""
     record = form.content if form.is_list and not form.is_regular else form
     if record.is_record:
@@ -43,14 +45,18 @@ def walk(form: Any, fields: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, .
     if block is not None:
         yield fields, "scalar", *block
         return
-    inner = number_block(form.content) if form.is_list and form.parameter("__array__") is None else None
+    inner = (
+        number_block(form.content) if form.is_list and form.parameter("__array__") is None else None
+    )
     if inner is not None and not inner[1]:
         yield fields, "counted", *inner
     else:
         yield fields, "opaque", OPAQUE, ()
 
 
-def record_shape(form: Any, members: Mapping[tuple[str, ...], str], fields: tuple[str, ...] = ()) -> Any:
+def record_shape(
+    form: Any, members: Mapping[tuple[str, ...], str], fields: tuple[str, ...] = ()
+) -> Any:
     """The records within a form, as JSON from which a writer puts the columns together again.
 
     Args:
@@ -79,17 +85,23 @@ def record_shape(form: Any, members: Mapping[tuple[str, ...], str], fields: tupl
     return {kind: shapes}
 
 
-def make_column(name: str, branch: Branch, kind: Kind, dtype: str, shape: tuple[int, ...]) -> Column:
+def make_column(
+    name: str, branch: Branch, kind: Kind, dtype: str, shape: tuple[int, ...]
+) -> Column:
     """The column of a leaf; its title names the counter where nothing else does."""
     role = "value" if kind == "opaque" else infer_role(name, dtype)
     title = branch.leaf_list if kind == "opaque" and not branch.title else branch.title
     return Column(name, dtype, role, title, None, shape)
 
 
-def with_visible_counters(leaves: dict[str, Leaf], counters: Mapping[str, str | None]) -> dict[str, Leaf]:
+def with_visible_counters(
+    leaves: dict[str, Leaf], counters: Mapping[str, str | None]
+) -> dict[str, Leaf]:
     """The leaves, counted ones with the counter column that their branch names."""
     return {
-        name: replace(leaf, column=replace(leaf.column, counter=counters[leaf.branch])) if leaf.kind == "counted" else leaf
+        name: replace(leaf, column=replace(leaf.column, counter=counters[leaf.branch]))
+        if leaf.kind == "counted"
+        else leaf
         for name, leaf in leaves.items()
     }
 

@@ -148,7 +148,9 @@ class NTupleAccess:
         begins = ak.index.Index64(offsets - offsets[0])
         return ak.contents.ListOffsetArray(begins, inner, parameters=form.parameters)
 
-    def _offsets(self, cluster: int, column: int | None, start: int, stop: int, total: int | None) -> Array:
+    def _offsets(
+        self, cluster: int, column: int | None, start: int, stop: int, total: int | None
+    ) -> Array:
         """Return the offsets of the lists among all elements of the cluster: int64.
 
         Raises:

@@ -80,10 +80,15 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
     return small, ""
 
 
-def _small_file(name: str, record: Any, content: bytes, described: Sequence[Any]) -> tuple[bytes, int]:
+def _small_file(
+    name: str, record: Any, content: bytes, described: Sequence[Any]
+) -> tuple[bytes, int]:
     """The bytes of a ROOT file with one object and descriptions of its classes, and the length of the object's key."""
     buffer = io.BytesIO()
-    with _no_time(), uproot.recreate(buffer, compression=None, uuid_function=lambda: uuid.UUID(int=0)) as file:
+    with (
+        _no_time(),
+        uproot.recreate(buffer, compression=None, uuid_function=lambda: uuid.UUID(int=0)) as file,
+    ):
         file.file.update_streamers(described)
         length = _add(file, name, record, content)
         return buffer.getvalue(), length  # here, because uproot closes the buffer when it leaves
@@ -102,7 +107,9 @@ def _add(file: Any, name: str, record: Any, content: bytes) -> int:
     require(folder, "_cascading.add_object", "_cascading.freesegments.fileheader")
     cascade, is_big = folder._cascading, record.fVersion > _BIG_KEY
     data = uproot.compression.compress(content, cascade.freesegments.fileheader.compression)
-    key = cascade.add_object(file.file.sink, record.fClassName, last, record.fTitle, data, len(content), big=is_big)
+    key = cascade.add_object(
+        file.file.sink, record.fClassName, last, record.fTitle, data, len(content), big=is_big
+    )
     return int(key.num_bytes)
 
 
@@ -146,7 +153,9 @@ def restore(file: Any, carried: Mapping[str, bytes]) -> None:
                 content = _content(record)
                 described = with_built_in(source.file.streamers)
         except _REFUSALS:
-            raise Corrupt(f"the carried object {name!r} is damaged; restore the file from a copy") from None
+            raise Corrupt(
+                f"the carried object {name!r} is damaged; restore the file from a copy"
+            ) from None
         for streamer in needed(record.fClassName, content, described):
             streamers.setdefault((streamer.name, streamer.class_version), streamer)
         _add(file, name, record, content)

@@ -8,7 +8,7 @@ from typing import Any
 import uproot
 
 from flowtuple.errors import InvalidArgument, Unsupported
-from flowtuple.io.location import told_by_server
+from flowtuple.io.location import translate_fsspec_errors
 from flowtuple.io.root_ntuple import NTupleAccess
 from flowtuple.io.root_table import RootTable
 from flowtuple.io.root_tree import TreeAccess
@@ -32,7 +32,7 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
         Unsupported: This version of uproot lacks what reading needs.
     """
     try:
-        with told_by_server(path):
+        with translate_fsspec_errors(path):
             tree, in_part = _tree(directory, key)
             is_ttree = isinstance(tree, uproot.TTree)
             access = TreeAccess(tree, path, in_part=in_part) if is_ttree else NTupleAccess(tree)

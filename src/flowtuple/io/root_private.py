@@ -27,7 +27,9 @@ def private(thing: Any, path: str) -> Any:
     except AttributeError:
         name = getattr(thing, "__name__", type(thing).__name__)
         what = f"uproot {uproot.__version__} has no {path} in {name}"
-        raise Unsupported(f"{what}; install the version known to work: pip install uproot=={KNOWN}") from None
+        raise Unsupported(
+            f"{what}; install the version known to work: pip install uproot=={KNOWN}"
+        ) from None
 
 
 def require(thing: Any, *paths: str) -> None:

@@ -59,7 +59,11 @@ def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         outer = [path[:k] for k in range(1, len(path))]
         fits = all(part and not _FORBIDDEN.search(part) for part in path)
         if name not in whole and (
-            name in records or not fits or path in taken or path in prefixes or not taken.isdisjoint(outer)
+            name in records
+            or not fits
+            or path in taken
+            or path in prefixes
+            or not taken.isdisjoint(outer)
         ):
             bare = f"{name}_" if name in records else _FORBIDDEN.sub("_", name)
             path, outer = (unused(bare, first),), []
@@ -89,7 +93,12 @@ def record_shapes(names: Iterable[str], records: Mapping[str, Any]) -> dict[str,
     names = list(names)
     there = set(names)
     pruned = {name: _pruned(shape, there) for name, shape in records.items() if name not in there}
-    owner = {column: name for name, shape in pruned.items() if shape is not None for column in columns_of_shape(shape)}
+    owner = {
+        column: name
+        for name, shape in pruned.items()
+        if shape is not None
+        for column in columns_of_shape(shape)
+    }
     units = dict.fromkeys(owner.get(name, name) for name in names)
     return {unit: pruned.get(unit, unit) for unit in units}
 
@@ -98,7 +107,9 @@ def columns_of_shape(shape: Any) -> list[str]:
     """The columns within a record, in order."""
     if isinstance(shape, str):
         return [shape]
-    return [name for fields in shape.values() for _, inner in fields for name in columns_of_shape(inner)]
+    return [
+        name for fields in shape.values() for _, inner in fields for name in columns_of_shape(inner)
+    ]
 
 
 def _pruned(shape: Any, names: Container[str]) -> Any:
@@ -113,7 +124,9 @@ def _pruned(shape: Any, names: Container[str]) -> Any:
     return {kind: kept}
 
 
-def plan_fields(source: TableSource, forms: Mapping[str, Any], records: Mapping[str, Any] | None = None) -> FieldPlan:
+def plan_fields(
+    source: TableSource, forms: Mapping[str, Any], records: Mapping[str, Any] | None = None
+) -> FieldPlan:
     """The fields of a table; hidden counters have none, since lists know their own lengths.
 
     Args:
@@ -122,11 +135,20 @@ def plan_fields(source: TableSource, forms: Mapping[str, Any], records: Mapping[
         records: Shapes of the records that the input had, by name.
     """
     columns = [c for c in source.columns if not c.hidden]
-    reasons = {c.name: field_reason(forms[c.name]) if c.is_opaque else plain_reason(widened(c)) for c in columns}
+    reasons = {
+        c.name: field_reason(forms[c.name]) if c.is_opaque else plain_reason(widened(c))
+        for c in columns
+    }
     reasons = {name: reason for name, reason in reasons.items() if reason}
     good = [c for c in columns if c.name not in reasons]
-    planned = {c.name: _field_form(forms[c.name]) if c.is_opaque else _plain_form(widened(c)) for c in good}
-    changed = [c for c in good if c.is_opaque and (mark_of(forms[c.name]) or _has_record_arrays(forms[c.name]))]
+    planned = {
+        c.name: _field_form(forms[c.name]) if c.is_opaque else _plain_form(widened(c)) for c in good
+    }
+    changed = [
+        c
+        for c in good
+        if c.is_opaque and (mark_of(forms[c.name]) or _has_record_arrays(forms[c.name]))
+    ]
     loosened = {c.name: f"{kind_in_words(c, forms)} -> {planned[c.name].type}" for c in changed}
     loosened |= {c.name: "float16 -> float32" for c in good if c.dtype == "float16"}
     unknown = [c.name for c in good if c.is_opaque and "unknown" in str(forms[c.name].type)]
@@ -149,14 +171,18 @@ def _field_form(form: Any) -> Any:
     if form.is_indexed:
         return _field_form(form.content)
     if form.is_record:
-        return ak.forms.RecordForm([_field_form(f) for f in form.contents], None if form.is_tuple else form.fields)
+        return ak.forms.RecordForm(
+            [_field_form(f) for f in form.contents], None if form.is_tuple else form.fields
+        )
     return _list_form(form) if form.is_list else _numbers_form(form)
 
 
 def _list_form(form: Any) -> Any:
     if form.parameter("__array__") == "string":
         return ak.forms.ListOffsetForm("i64", _char(), parameters={"__array__": "string"})
-    if form.is_regular and not _holds_records(form):  # ROOT reads no std::array of records without a class
+    if form.is_regular and not _holds_records(
+        form
+    ):  # ROOT reads no std::array of records without a class
         return ak.forms.RegularForm(_field_form(form.content), form.size)
     return ak.forms.ListOffsetForm("i64", _field_form(form.content))
 
@@ -199,7 +225,9 @@ class NTupleWriter:
         title: Description of the RNTuple.
     """
 
-    def __init__(self, file: Any, source: TableSource, plan: FieldPlan, step: int, title: str = "") -> None:
+    def __init__(
+        self, file: Any, source: TableSource, plan: FieldPlan, step: int, title: str = ""
+    ) -> None:
         self._source, self._plan, self._step = source, plan, step
         titles = {c.name: c.title for c in source.columns if c.title}
         self._ntuple = file.mkrntuple(source.name, _nested_form(plan, titles), title)
@@ -212,9 +240,16 @@ class NTupleWriter:
         for start, stop in ranges(self._source.num_entries, self._step):
             table = self._source.read(list(self._plan.forms), start, stop)
             known = {c.name: c for c in table.columns}
-            offsets = {c: table.offsets(c) for c in {k.counter for k in table.columns} if c is not None}
-            contents = {n: _content(known[n], table, offsets, form) for n, form in self._plan.forms.items()}
-            fields = {name: _shaped(shape, contents, stop - start) for name, shape in self._plan.shapes.items()}
+            offsets = {
+                c: table.offsets(c) for c in {k.counter for k in table.columns} if c is not None
+            }
+            contents = {
+                n: _content(known[n], table, offsets, form) for n, form in self._plan.forms.items()
+            }
+            fields = {
+                name: _shaped(shape, contents, stop - start)
+                for name, shape in self._plan.shapes.items()
+            }
             self._ntuple.extend(ak.Array(_nested(self._plan.paths, fields, stop - start)))
 
 
@@ -228,11 +263,17 @@ def _shaped_form(shape: Any, forms: Mapping[str, Any], in_list: bool = False) ->
     """The form of a column, or of a record whose members are columns; within a list, that of one element."""
     if isinstance(shape, str):
         form = forms[shape]
-        return form.content.copy(parameters={**form.content.parameters, **form.parameters}) if in_list else form
+        return (
+            form.content.copy(parameters={**form.content.parameters, **form.parameters})
+            if in_list
+            else form
+        )
     kind, fields = next(iter(shape.items()))
     is_list = kind.endswith("s")
     contents = [_shaped_form(inner, forms, in_list or is_list) for _, inner in fields]
-    record = ak.forms.RecordForm(contents, None if kind.startswith("tuple") else [name for name, _ in fields])
+    record = ak.forms.RecordForm(
+        contents, None if kind.startswith("tuple") else [name for name, _ in fields]
+    )
     return ak.forms.ListOffsetForm("i64", record) if is_list and not in_list else record
 
 
@@ -297,7 +338,9 @@ def _blocks(flat: Any, form: Any, length: int) -> Any:
     """Numbers as rectangular blocks."""
     if not form.is_regular:
         return flat
-    return ak.contents.RegularArray(_blocks(flat, form.content, length * form.size), form.size, length)
+    return ak.contents.RegularArray(
+        _blocks(flat, form.content, length * form.size), form.size, length
+    )
 
 
 def conform(layout: Any, form: Any) -> Any:
@@ -307,8 +350,12 @@ def conform(layout: Any, form: Any) -> Any:
     if layout.is_option or layout.is_indexed:
         return conform(layout.project(), form)
     if form.is_record:
-        contents = [conform(layout[k if form.is_tuple else name], f) for k, name, f in _members(form)]
-        return ak.contents.RecordArray(contents, None if form.is_tuple else form.fields, layout.length)
+        contents = [
+            conform(layout[k if form.is_tuple else name], f) for k, name, f in _members(form)
+        ]
+        return ak.contents.RecordArray(
+            contents, None if form.is_tuple else form.fields, layout.length
+        )
     return _lists(layout, form) if form.is_list else _numbers(layout, form)
 
 
@@ -326,7 +373,10 @@ def _numbers(layout: Any, form: Any) -> Any:
 
 
 def _members(form: Any) -> list[tuple[str, str, Any]]:
-    return [(str(k), name, f) for k, (name, f) in enumerate(zip(form.fields, form.contents, strict=True))]
+    return [
+        (str(k), name, f)
+        for k, (name, f) in enumerate(zip(form.fields, form.contents, strict=True))
+    ]
 
 
 def _lists(layout: Any, form: Any) -> Any:
@@ -339,6 +389,10 @@ def _lists(layout: Any, form: Any) -> Any:
     layout = layout.to_ListOffsetArray64(True)
     content = layout.content[: layout.offsets[-1]]
     if form.parameter("__array__") == "string":
-        chars = ak.contents.NumpyArray(np.asarray(content.data, np.uint8), parameters={"__array__": "char"})
-        return ak.contents.ListOffsetArray(layout.offsets, chars, parameters={"__array__": "string"})
+        chars = ak.contents.NumpyArray(
+            np.asarray(content.data, np.uint8), parameters={"__array__": "char"}
+        )
+        return ak.contents.ListOffsetArray(
+            layout.offsets, chars, parameters={"__array__": "string"}
+        )
     return ak.contents.ListOffsetArray(layout.offsets, conform(content, form.content))

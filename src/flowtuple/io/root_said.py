@@ -69,7 +69,9 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "index": ("the index", _index),
     "weight": ("the weight", _weight),
 }
-_IN_WORDS = tuple(words for name, (words, _) in _READERS.items() if name not in ("aliases", "weight"))
+_IN_WORDS = tuple(
+    words for name, (words, _) in _READERS.items() if name not in ("aliases", "weight")
+)
 
 
 def _in_words(thing: Any) -> str:
@@ -82,7 +84,9 @@ def _in_words(thing: Any) -> str:
     if value is None:
         value = thing.member("fTitle", none_if_missing=True)
     name = thing.member("fName", none_if_missing=True) or ""
-    return f"{name} ({thing.classname})".lstrip() + (f": {value}" if value not in (None, "") else "")
+    return f"{name} ({thing.classname})".lstrip() + (
+        f": {value}" if value not in (None, "") else ""
+    )
 
 
 def documentation(branch: Any) -> str:

@@ -18,9 +18,13 @@ Streamers: TypeAlias = Mapping[str, Mapping[int, Any]]
 
 # ROOT writes a class in full where it first comes up in a buffer, and as a reference from then on.
 _NEW_CLASS = re.compile(rb"\xff\xff\xff\xff([A-Za-z_][\x20-\x7e]{0,500})\x00")
-_CLONES_CLASS = re.compile(rb"([A-Za-z_][\w:<>, ]{0,500});\d+")  # a TClonesArray says so: "TParticle;1"
+_CLONES_CLASS = re.compile(
+    rb"([A-Za-z_][\w:<>, ]{0,500});\d+"
+)  # a TClonesArray says so: "TParticle;1"
 _ELSEWHERE = frozenset(["TTree", "TBranch", "TBasket", "TDirectory"])
-_TREE_CLASSES = frozenset(["TNtuple", "TNtupleD", "TBranchElement", "TBranchObject", "TDirectoryFile", "TFile"])
+_TREE_CLASSES = frozenset(
+    ["TNtuple", "TNtupleD", "TBranchElement", "TBranchObject", "TDirectoryFile", "TFile"]
+)
 
 
 def classes_within(content: bytes) -> set[str]:
@@ -62,13 +66,23 @@ def needed(classname: str, content: bytes, streamers: Streamers) -> list[Any]:
         streamers: Of the file that holds it.
     """
     known: set[str] = set()
-    waiting = [name for root in (classname, *classes_within(content)) for name in _named_in(root, streamers)]
+    waiting = [
+        name
+        for root in (classname, *classes_within(content))
+        for name in _named_in(root, streamers)
+    ]
     while waiting:
         name = waiting.pop()
         if name not in known:
             known.add(name)
-            waiting += [part for word, _ in _mentioned(name, streamers) for part in _named_in(word, streamers)]
-    return [streamers[name][version] for name in sorted(known) for version in sorted(streamers[name])]
+            waiting += [
+                part
+                for word, _ in _mentioned(name, streamers)
+                for part in _named_in(word, streamers)
+            ]
+    return [
+        streamers[name][version] for name in sorted(known) for version in sorted(streamers[name])
+    ]
 
 
 def _mentioned(name: str, streamers: Streamers) -> Iterator[tuple[str, bool]]:
@@ -89,9 +103,16 @@ def _named_in(word: str, streamers: Streamers) -> Iterable[str]:
 @cache
 def built_in() -> dict[str, dict[int, Any]]:
     """The descriptions that uproot brings: of trees, histograms and what they are made of."""
-    modules = [importlib.import_module(f"uproot.models.{m.name}") for m in pkgutil.iter_modules(uproot.models.__path__)]
+    modules = [
+        importlib.import_module(f"uproot.models.{m.name}")
+        for m in pkgutil.iter_modules(uproot.models.__path__)
+    ]
     models = [model for module in modules for model in vars(module).values()]
-    raw = [RawStreamerInfo(*r) for model in models for r in getattr(model, "class_rawstreamers", None) or ()]
+    raw = [
+        RawStreamerInfo(*r)
+        for model in models
+        for r in getattr(model, "class_rawstreamers", None) or ()
+    ]
     buffer = io.BytesIO()
     with uproot.recreate(buffer, compression=None) as file:
         file.file.update_streamers(raw)

@@ -14,7 +14,7 @@ import numpy as np
 from flowtuple.data.schema import Array, Column, unused
 from flowtuple.data.table import Table, ranges, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
-from flowtuple.io.location import told_by_server
+from flowtuple.io.location import translate_fsspec_errors
 from flowtuple.io.root_branches import Access
 from flowtuple.io.root_leaves import (
     Leaf,
@@ -84,8 +84,12 @@ class RootTable:
         stop = max(start, stop)
         kept = with_counters(self.columns, columns)
         names = {c.name for c in kept}
-        leaves = {c.name: self._leaves.get(c.name) or self._counting_leaf(c.name, names) for c in kept}
-        arrays = self._fetch(list(dict.fromkeys(leaf.branch for leaf in leaves.values())), start, stop)
+        leaves = {
+            c.name: self._leaves.get(c.name) or self._counting_leaf(c.name, names) for c in kept
+        }
+        arrays = self._fetch(
+            list(dict.fromkeys(leaf.branch for leaf in leaves.values())), start, stop
+        )
         data = {c.name: self._content(c, leaves[c.name].pick(arrays)) for c in kept}
         for column in kept:
             if column.counter is not None:
@@ -96,7 +100,7 @@ class RootTable:
         if not branches:
             return {}
         try:
-            with told_by_server(self._path):
+            with translate_fsspec_errors(self._path):
                 return self._access.fetch(branches, start, stop)
         except (InvalidArgument, MemoryError):
             raise
@@ -155,7 +159,9 @@ class RootTable:
     def _check_counts(self, column: Column, values: Any, counts: Array) -> None:
         if not np.array_equal(_counts(values), counts):
             where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
-            raise Corrupt(f"{where} does not have as many values as {column.counter!r} says; leave it out with --exclude")
+            raise Corrupt(
+                f"{where} does not have as many values as {column.counter!r} says; leave it out with --exclude"
+            )
 
     def _find_leaves(self) -> dict[str, Leaf]:
         branches = list(self._access.branches())
@@ -171,10 +177,17 @@ class RootTable:
             members: dict[tuple[str, ...], str] = {}
             for fields, kind, dtype, shape in found:
                 wanted = "_".join((name, *fields))
-                column = make_column(unused(wanted, leaves, numbered=True), branch, kind, dtype, shape)
+                column = make_column(
+                    unused(wanted, leaves, numbered=True), branch, kind, dtype, shape
+                )
                 if branch.repeated or column.name != wanted:
                     self._renamed[column.name] = "_".join((branch.name, *fields))
-                if branch.path in counting and kind == "scalar" and "int" in dtype and not (fields or shape):
+                if (
+                    branch.path in counting
+                    and kind == "scalar"
+                    and "int" in dtype
+                    and not (fields or shape)
+                ):
                     column = replace(column, role="counter")
                     by_path[branch.path] = column.name
                 leaves[column.name] = Leaf(column, branch.path, fields, kind)
@@ -185,7 +198,11 @@ class RootTable:
 
     def _shared_counts(self) -> dict[str, str]:
         """The hidden counter of each column of lists without a counter branch."""
-        leaves = [leaf for leaf in self._leaves.values() if leaf.kind == "counted" and leaf.column.counter is None]
+        leaves = [
+            leaf
+            for leaf in self._leaves.values()
+            if leaf.kind == "counted" and leaf.column.counter is None
+        ]
         digests = {leaf.column.name: hashlib.blake2b() for leaf in leaves}
         branches = list(dict.fromkeys(leaf.branch for leaf in leaves))
         unread: set[str] = set()
@@ -203,7 +220,9 @@ class RootTable:
         found = ((name, digest.digest()) for name, digest in digests.items())
         return {name: first.setdefault(key, unused(f"n({name})", taken)) for name, key in found}
 
-    def _readable(self, branches: Sequence[str], start: int, stop: int) -> tuple[Mapping[str, Any], list[str]]:
+    def _readable(
+        self, branches: Sequence[str], start: int, stop: int
+    ) -> tuple[Mapping[str, Any], list[str]]:
         """Values of the branches that can be read, and the others."""
         try:
             return self._fetch(branches, start, stop), []

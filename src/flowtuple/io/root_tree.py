@@ -9,7 +9,7 @@ import uproot
 
 from flowtuple.data.schema import unused
 from flowtuple.errors import InvalidArgument
-from flowtuple.io.location import told_by_server
+from flowtuple.io.location import translate_fsspec_errors
 from flowtuple.io.root_baskets import c_strings, check_valid, counted_lists
 from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_interpretation import (
@@ -56,7 +56,9 @@ class TreeAccess:
                 arrays[path] = self._one(path, start, stop)
         if pairs:
             events = {"entry_start": start, "entry_stop": stop}
-            arrays.update(self._tree.arrays(pairs, library="ak", how=dict, array_cache=None, **events))
+            arrays.update(
+                self._tree.arrays(pairs, library="ak", how=dict, array_cache=None, **events)
+            )
         return arrays
 
     def branches(self) -> Iterator[Branch]:
@@ -118,7 +120,7 @@ class TreeAccess:
         if is_empty(self._interpretations[path]):
             return None, f"it is empty: {type_name(branch)} has no members of its own"
         try:
-            with told_by_server(self._source):
+            with translate_fsspec_errors(self._source):
                 return self._tried(path, branch), ""
         except (InvalidArgument, MemoryError):
             raise

@@ -33,7 +33,9 @@ _NEEDED = (
     "_cascading.write_anew",
     "_cascading.write_jagged_basket",
 )
-_NARROW_COUNTERS = frozenset(["uint8", "uint16"])  # ROOT keeps a counter's maximum as a signed number of its own width
+_NARROW_COUNTERS = frozenset(
+    ["uint8", "uint16"]
+)  # ROOT keeps a counter's maximum as a signed number of its own width
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,18 @@ def type_changes(columns: Sequence[Column]) -> list[str]:
     changes += [f"{c.name}: {c.dtype} -> int32" for c in columns if c.name in narrow]
     changes += [f"{c.name}: float16 -> float32" for c in columns if c.dtype == "float16"]
     renamed = [c.name for c in columns if not c.hidden and names[c.name] != c.name]
-    return changes + [f"{name} -> branch {names[name]}: ROOT finds no counter by a name in brackets" for name in renamed]
+    return changes + [
+        f"{name} -> branch {names[name]}: ROOT finds no counter by a name in brackets"
+        for name in renamed
+    ]
 
 
 def _counting(columns: Sequence[Column]) -> set[str]:
     """Names of columns that count others; lists of fixed arrays name theirs in the title."""
     titles = [c.title for c in columns if c.is_opaque and "[" in c.title]
-    return {c.counter for c in columns if c.counter is not None} | {w for t in titles for w in re.findall(r"\[(\w+)\]", t)}
+    return {c.counter for c in columns if c.counter is not None} | {
+        w for t in titles for w in re.findall(r"\[(\w+)\]", t)
+    }
 
 
 def _narrow_counters(columns: Sequence[Column]) -> set[str]:
@@ -113,7 +120,9 @@ def _take(name: str, taken: set[str]) -> str:
     return free
 
 
-def plan_branches(source: TableSource, forms: Mapping[str, Any]) -> tuple[list[Branch], dict[str, str]]:
+def plan_branches(
+    source: TableSource, forms: Mapping[str, Any]
+) -> tuple[list[Branch], dict[str, str]]:
     """The branches of a table, and the reasons, by column, why some columns have none.
 
     Each counter comes before what it counts, because ROOT's leaves refer backwards.
@@ -154,20 +163,28 @@ def _plain_branch(column: Column, names: Mapping[str, str], narrow: set[str]) ->
     """The branch of a column of numbers."""
     dtype = np.dtype("int32" if column.hidden or column.name in narrow else widened(column).dtype)
     counter = None if column.counter is None else names[column.counter]
-    return Branch(names[column.name], column.name, np.dtype((dtype, column.shape)), column.title, counter)
+    return Branch(
+        names[column.name], column.name, np.dtype((dtype, column.shape)), column.title, counter
+    )
 
 
-def _opaque_branches(column: Column, form: Any, names: dict[str, str], taken: set[str]) -> list[Branch]:
+def _opaque_branches(
+    column: Column, form: Any, names: dict[str, str], taken: set[str]
+) -> list[Branch]:
     """The branch of strings, or of lists of fixed arrays and their counter; none for anything deeper."""
     if form.parameter("__array__") == "string":
         return [Branch(column.name, column.name, "string", column.title)]
-    block = number_block(form.content) if form.is_list and form.parameter("__array__") is None else None
+    block = (
+        number_block(form.content) if form.is_list and form.parameter("__array__") is None else None
+    )
     if block is None or block[0] not in NUMBERS or 0 in block[1]:
         return []
     leaf_list = re.match(re.escape(column.name) + r"\[(\w+)\]", column.title)
     known = names.get(leaf_list[1]) if leaf_list is not None else None
     counter = known or _take(_BRACKETS.sub("_", f"n{column.name}"), taken)
-    branch = Branch(column.name, column.name, np.dtype(block), "" if leaf_list else column.title, counter)
+    branch = Branch(
+        column.name, column.name, np.dtype(block), "" if leaf_list else column.title, counter
+    )
     if known:
         return [branch]
     names[f"n({column.name})"] = counter
@@ -216,9 +233,13 @@ class TreeWriter:
         columns = list(dict.fromkeys(b.column for b in self._branches))
         for start, stop in ranges(self._source.num_entries, self._step):
             table = self._source.read(columns, start, stop)
-            offsets = {c: table.offsets(c) for c in {k.counter for k in table.columns} if c is not None}
+            offsets = {
+                c: table.offsets(c) for c in {k.counter for k in table.columns} if c is not None
+            }
             known = {c.name: c for c in table.columns}
-            self._tree.extend({b.name: _values(b, known[b.column], table, offsets) for b in self._branches})
+            self._tree.extend(
+                {b.name: _values(b, known[b.column], table, offsets) for b in self._branches}
+            )
 
 
 def _values(branch: Branch, column: Column, table: Table, offsets: Mapping[str, Any]) -> Any:
@@ -246,7 +267,9 @@ def _add_branches(tree: Any, branches: Sequence[Branch]) -> None:
         if branch.name not in data:
             dtype = np.dtype(str if branch.type == "string" else branch.type)
             counter = None if branch.counter is None else data[branch.counter]
-            datum = data[branch.name] = cascade._branch_np(branch.name, branch.type, dtype, counter=counter)
+            datum = data[branch.name] = cascade._branch_np(
+                branch.name, branch.type, dtype, counter=counter
+            )
             cascade._branch_lookup[branch.name] = len(cascade._branch_data)
             cascade._branch_data.append(datum)
         data[branch.name]["fTitle"] = branch.title or data[branch.name]["fTitle"]
@@ -270,6 +293,8 @@ def _write_header_again(tree: Any) -> None:
     old = cascade.key
     cascade.write_anew(sink)
     tree._file._move_tree(old.seek_location, cascade.key.seek_location)
-    cascade.freesegments.release(old.seek_location, old.seek_location + old.num_bytes + old.compressed_bytes)
+    cascade.freesegments.release(
+        old.seek_location, old.seek_location + old.num_bytes + old.compressed_bytes
+    )
     sink.set_file_length(cascade.freesegments.fileheader.end)
     sink.flush()

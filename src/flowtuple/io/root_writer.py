@@ -14,11 +14,25 @@ from flowtuple.data.table import Dataset, LeftOut, TableSource
 from flowtuple.errors import InvalidArgument, Refused, Unsupported, name_parts
 from flowtuple.io.root_forms import first_forms, kind_in_words, opaque_forms
 from flowtuple.io.root_objects import restore
-from flowtuple.io.root_rntuple import FieldPlan, NTupleWriter, columns_of_shape, field_paths, plan_fields, record_shapes
+from flowtuple.io.root_rntuple import (
+    FieldPlan,
+    NTupleWriter,
+    columns_of_shape,
+    field_paths,
+    plan_fields,
+    record_shapes,
+)
 from flowtuple.io.root_ttree import Branch, TreeWriter, plan_branches, type_changes
 from flowtuple.io.source import WriteOptions, WriteResult
 
-__all__ = ["root_changes", "root_obstacles", "root_outlook", "root_renamed", "type_changes", "write_dataset"]
+__all__ = [
+    "root_changes",
+    "root_obstacles",
+    "root_outlook",
+    "root_renamed",
+    "type_changes",
+    "write_dataset",
+]
 
 Container = Literal["ttree", "rntuple"]
 _HIGHEST_LEVEL = {"ZLIB": 9, "LZMA": 9, "LZ4": 12, "ZSTD": 22}
@@ -66,13 +80,26 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     compression = _parse_compression(options.compression)
     _check_folders(dataset)
     storage = dataset.storage
-    plans = [_plan(t, opaque_forms(t), storage.get(name, {}), options.container) for name, t in dataset.tables.items()]
-    lost = {f"{plan.source.name}/{column}": reason for plan in plans for column, reason in plan.lost.items()}
+    plans = [
+        _plan(t, opaque_forms(t), storage.get(name, {}), options.container)
+        for name, t in dataset.tables.items()
+    ]
+    lost = {
+        f"{plan.source.name}/{column}": reason
+        for plan in plans
+        for column, reason in plan.lost.items()
+    }
     if lost and not options.drop:
-        where = "as a branch" if all(plan.container == "ttree" for plan in plans) else "to a ROOT file"
+        where = (
+            "as a branch" if all(plan.container == "ttree" for plan in plans) else "to a ROOT file"
+        )
         raise Refused(dataset.description, f"write {{}} {where}", lost, _ADVICE)
     with uproot.recreate(path, compression=compression) as file:
-        writers = [_writer(file, plan, options.step) for plan in plans if plan.branches or plan.fields.paths]
+        writers = [
+            _writer(file, plan, options.step)
+            for plan in plans
+            if plan.branches or plan.fields.paths
+        ]
         restore(file, dataset.carried)
         for writer in writers:
             writer.fill()
@@ -81,7 +108,9 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     for plan in plans:
         columns = [c for c in plan.source.columns if c.name not in plan.lost]
         renamed |= root_renamed(plan.source.name, columns, _written_as(plan))
-    return WriteResult(tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes), renamed)
+    return WriteResult(
+        tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes), renamed
+    )
 
 
 def _check_folders(dataset: Dataset) -> None:
@@ -91,11 +120,15 @@ def _check_folders(dataset: Dataset) -> None:
         Unsupported: The message names both.
     """
     names = [*dataset.tables, *dataset.carried]
-    folders = {"/".join(name.split("/")[:k]): name for name in names for k in range(1, name.count("/") + 1)}
+    folders = {
+        "/".join(name.split("/")[:k]): name for name in names for k in range(1, name.count("/") + 1)
+    }
     for name in names:
         if name in folders:
             clash = f"{name!r} would be a folder, too, for {folders[name]!r}"
-            raise Unsupported(f"{dataset.description}: {clash}; write .npz, or one of them: FILE:{folders[name]}")
+            raise Unsupported(
+                f"{dataset.description}: {clash}; write .npz, or one of them: FILE:{folders[name]}"
+            )
 
 
 def root_obstacles(dataset: Dataset) -> tuple[str, ...]:
@@ -132,7 +165,9 @@ def root_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
             sentences.append(f"tree {name!r} will come back as an RNTuple: {_why(plan.why)}")
         stored |= {name: how} if how else {}
     if lost:
-        sentences.append(f"no ROOT file will hold {name_parts(lost)}; decompress to .npz, which holds everything")
+        sentences.append(
+            f"no ROOT file will hold {name_parts(lost)}; decompress to .npz, which holds everything"
+        )
     return replace(dataset, storage=stored), tuple(sentences)
 
 
@@ -162,7 +197,12 @@ def _written_as(plan: _Plan) -> dict[str, Any]:
     return {**stored, "kind": plan.container}
 
 
-def _plan(source: TableSource, forms: Mapping[str, Any], storage: Mapping[str, Any], asked: Container | None) -> _Plan:
+def _plan(
+    source: TableSource,
+    forms: Mapping[str, Any],
+    storage: Mapping[str, Any],
+    asked: Container | None,
+) -> _Plan:
     """A TTree, unless the table was an RNTuple, or an RNTuple holds more of it."""
     kind = asked or storage.get("kind", "")
     branches, no_branch = plan_branches(source, forms)
@@ -170,7 +210,15 @@ def _plan(source: TableSource, forms: Mapping[str, Any], storage: Mapping[str, A
     back = {} if kind else _back(source.columns, storage)
     if kind == "rntuple" or back or (asked is None and len(fields.reasons) < len(no_branch)):
         by_name = {c.name: c for c in source.columns}
-        types = {} if kind else {name: kind_in_words(by_name[name], forms) for name in no_branch if name in fields.forms}
+        types = (
+            {}
+            if kind
+            else {
+                name: kind_in_words(by_name[name], forms)
+                for name in no_branch
+                if name in fields.forms
+            }
+        )
         return _Plan(source, "rntuple", (), fields, fields.reasons, types or back, storage)
     return _Plan(source, "ttree", tuple(branches), FieldPlan({}, {}), no_branch, {}, storage)
 
@@ -207,10 +255,22 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
     back = _back(columns, storage)
     is_tree = storage.get("kind", "ttree") != "rntuple" and not back
     records = storage.get("records", {})
-    said = [f"the tree: it comes back as an RNTuple because {_why(back)}; without them as a TTree"] if back else []
-    said += [*type_changes(columns), *_flat_records(columns, records)] if is_tree else _renamed_fields(columns, records)
+    said = (
+        [f"the tree: it comes back as an RNTuple because {_why(back)}; without them as a TTree"]
+        if back
+        else []
+    )
+    said += (
+        [*type_changes(columns), *_flat_records(columns, records)]
+        if is_tree
+        else _renamed_fields(columns, records)
+    )
     names = {c.name for c in columns}
-    said += [f"{name}: another name for {old!r}" for name, old in storage.get("renamed", {}).items() if name in names]
+    said += [
+        f"{name}: another name for {old!r}"
+        for name, old in storage.get("renamed", {}).items()
+        if name in names
+    ]
     aliases = list(storage.get("aliases", {}))
     if aliases and not is_tree:
         said.append(f"{_counted('alias', 'aliases', aliases)} not written: an RNTuple has none")
@@ -222,10 +282,14 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
         said.append(f"the index ({storage['index']}) is not written")
     if "weight" in storage and not is_tree:
         said.append(f"the weight {storage['weight']:g} is not written: an RNTuple has none")
-    return said + [f"{words}: cannot be read and not written" for words in storage.get("unreadable", ())]
+    return said + [
+        f"{words}: cannot be read and not written" for words in storage.get("unreadable", ())
+    ]
 
 
-def root_renamed(tree: str, columns: Sequence[Column], storage: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def root_renamed(
+    tree: str, columns: Sequence[Column], storage: Mapping[str, Any]
+) -> dict[str, tuple[str, ...]]:
     """The new names, in a ROOT file written here, of branches and fields that the input named otherwise.
 
     Args:
@@ -249,7 +313,11 @@ def root_renamed(tree: str, columns: Sequence[Column], storage: Mapping[str, Any
         paths = {name: ".".join(path) for name, path in field_paths(list(units)).items()}
         found = {name: (path,) for name, path in paths.items() if path != name}
     else:
-        found = {name: tuple(columns_of_shape(shape)) for name, shape in units.items() if not isinstance(shape, str)}
+        found = {
+            name: tuple(columns_of_shape(shape))
+            for name, shape in units.items()
+            if not isinstance(shape, str)
+        }
     known = set(names)
     for name, original in storage.get("renamed", {}).items():
         if name not in known:
@@ -261,7 +329,9 @@ def root_renamed(tree: str, columns: Sequence[Column], storage: Mapping[str, Any
 def _flat_records(columns: Sequence[Column], records: Mapping[str, Any]) -> list[str]:
     """The records whose members become branches of their own."""
     units = record_shapes([c.name for c in columns], records)
-    shapes = {name: columns_of_shape(shape) for name, shape in units.items() if not isinstance(shape, str)}
+    shapes = {
+        name: columns_of_shape(shape) for name, shape in units.items() if not isinstance(shape, str)
+    }
     return [f"{name}: a record -> branches {_listed(members)}" for name, members in shapes.items()]
 
 
@@ -287,5 +357,7 @@ def _parse_compression(text: str | None) -> Any:
     highest = _HIGHEST_LEVEL.get(name, -1)
     if not level.isdecimal() or int(level) > highest:
         valid = ", ".join(f"{k}:0 to {k}:{v}" for k, v in _HIGHEST_LEVEL.items())
-        raise InvalidArgument(f"compression {text!r} is not one that ROOT knows: write {valid}, or none")
+        raise InvalidArgument(
+            f"compression {text!r} is not one that ROOT knows: write {valid}, or none"
+        )
     return getattr(uproot, name)(int(level))

@@ -15,11 +15,21 @@ import numpy as np
 from flowtuple.data.table import Dataset, LeftOut, TableSource
 from flowtuple.errors import InvalidArgument, Refused, Unsupported
 from flowtuple.io.chain import chain
-from flowtuple.io.location import check_readable, expand, format_suffix, is_url, split_tree, suffix_of, told_by_server
+from flowtuple.io.location import (
+    check_readable,
+    expand,
+    format_suffix,
+    is_url,
+    split_tree,
+    suffix_of,
+    translate_fsspec_errors,
+)
 from flowtuple.io.memory import dataset_from_memory, is_dataframe
 from flowtuple.runtime.atomic import atomic_path
 
-Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Mapping[str, Any] | Any"
+Source: TypeAlias = (
+    "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Mapping[str, Any] | Any"
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,9 @@ def check_stored_name(path: str | os.PathLike[str]) -> None:
         InvalidArgument: It has the suffix of one.
     """
     if os.fspath(path).lower().endswith(tuple(FORMATS)):
-        raise InvalidArgument(f"{path}: has the suffix of another format; end it in .ftup, or in .flow for a model alone")
+        raise InvalidArgument(
+            f"{path}: has the suffix of another format; end it in .ftup, or in .flow for a model alone"
+        )
 
 
 _DEFAULT_READ = ReadOptions()
@@ -121,22 +133,34 @@ def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Datase
         dataset = _open_paths([os.fspath(source)], options)
     elif isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_dataframe(source):
         dataset = dataset_from_memory(source, options.names)
-    elif isinstance(source, (list, tuple)) and source and all(isinstance(s, (str, os.PathLike)) for s in source):
+    elif (
+        isinstance(source, (list, tuple))
+        and source
+        and all(isinstance(s, (str, os.PathLike)) for s in source)
+    ):
         dataset = _open_paths([os.fspath(s) for s in source], options)
     else:
         what = (
-            f"an empty {type(source).__name__}" if isinstance(source, (list, tuple)) and not source else type(source).__name__
+            f"an empty {type(source).__name__}"
+            if isinstance(source, (list, tuple)) and not source
+            else type(source).__name__
         )
         raise InvalidArgument(
             f"{what} cannot be read: give a path, a list of paths, an awkward array, a dict of arrays or a DataFrame"
         )
     if not dataset.tables:
-        reasons = "".join(f"; {name}: {reason}" for name, reason in list(dataset.refused.items())[:3])
-        raise InvalidArgument(f"{dataset.description}: holds no table{reasons}; name a file with events")
+        reasons = "".join(
+            f"; {name}: {reason}" for name, reason in list(dataset.refused.items())[:3]
+        )
+        raise InvalidArgument(
+            f"{dataset.description}: holds no table{reasons}; name a file with events"
+        )
     return dataset
 
 
-def write_dataset(dataset: Dataset, path: str | os.PathLike[str], options: WriteOptions = _DEFAULT_WRITE) -> WriteResult:
+def write_dataset(
+    dataset: Dataset, path: str | os.PathLike[str], options: WriteOptions = _DEFAULT_WRITE
+) -> WriteResult:
     """Write a data set as one file, in the format that the suffix names; the file appears whole or not at all.
 
     Args:
@@ -163,10 +187,14 @@ def write_dataset(dataset: Dataset, path: str | os.PathLike[str], options: Write
     target = os.fspath(path)
     if options.container is not None and not target.lower().endswith(".root"):
         advice = "end its name in .root, or leave out --as"
-        raise InvalidArgument(f"{target}: is no ROOT file, so it holds no {options.container}; {advice}")
+        raise InvalidArgument(
+            f"{target}: is no ROOT file, so it holds no {options.container}; {advice}"
+        )
     writer = _format(target)
     if is_url(target):
-        raise InvalidArgument(f"{target}: output is written to local files only; name a local path and copy it afterwards")
+        raise InvalidArgument(
+            f"{target}: output is written to local files only; name a local path and copy it afterwards"
+        )
     with atomic_path(target) as temporary:
         result: WriteResult = writer.write_dataset(dataset, Path(temporary), options)
     return result
@@ -211,18 +239,22 @@ def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
             raise InvalidArgument(f"{text}: is a compressed file and no input; {advice}")
         if text.lower().endswith(REFERENCE):
             advice = f"get its rows with: flowtuple reference decode {text} -o OUT.root"
-            raise InvalidArgument(f"{text}: is the file of a reference method and no input here; {advice}")
+            raise InvalidArgument(
+                f"{text}: is the file of a reference method and no input here; {advice}"
+            )
         pattern, tree = split_tree(text, FORMATS)
         for path in expand(pattern):
             check_readable(path)
             suffix = format_suffix(path, FORMATS)
             reader = importlib.import_module(FORMATS[suffix])
-            with told_by_server(path):
+            with translate_fsspec_errors(path):
                 part: Dataset = replace(reader.open_dataset(path, options), format=suffix)
             parts.append(part if tree is None else part.only(tree))
             is_named = is_named or tree is not None
     if len(parts) == 1:
         return parts[0]
-    if is_named and all(len(part.tables) == 1 for part in parts):  # they are meant to be one table, whatever their names
+    if is_named and all(
+        len(part.tables) == 1 for part in parts
+    ):  # they are meant to be one table, whatever their names
         parts = [part.renamed(next(iter(parts[0].tables))) for part in parts]
     return chain(parts)

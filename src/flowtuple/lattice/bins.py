@@ -26,7 +26,9 @@ def _symbol(q: Any, first: Any, last: Any) -> Any:
         return count
     while count > 1:
         half = count >> 1
-        k = k + half if first[k + half] <= q else k  # a choice, not a jump: it could not be foreseen
+        k = (
+            k + half if first[k + half] <= q else k
+        )  # a choice, not a jump: it could not be foreseen
         count -= half
     return k if q <= last[k] else len(first)
 
@@ -38,7 +40,9 @@ def _fill_symbols(q: Any, first: Any, last: Any, out: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fill_levels(q: Any, first: Any, last: Any, starts: Any, spans: Any, levels: Any, out: Any) -> None:
+def _fill_levels(
+    q: Any, first: Any, last: Any, starts: Any, spans: Any, levels: Any, out: Any
+) -> None:
     for i in range(len(q)):
         k = _symbol(q[i], first, last)
         offset, span = np.uint64(q[i]) - np.uint64(starts[k]), spans[k]
@@ -100,7 +104,15 @@ class Bins:
         Symbols share the 256 levels evenly and a bin's indices share its levels, in integer arithmetic.
         """
         out = np.empty(q.shape, np.uint8)
-        _fill_levels(np.ascontiguousarray(q), self.first, self.last, self.starts, self.spans, self._levels, out)
+        _fill_levels(
+            np.ascontiguousarray(q),
+            self.first,
+            self.last,
+            self.starts,
+            self.spans,
+            self._levels,
+            out,
+        )
         return out
 
 
@@ -128,12 +140,18 @@ def _shares(q: Array, bins: int) -> list[tuple[Array, int]]:
     """Ordinary indices, sorted, with their number of bins: residuals and absolute indices apart, by their shares."""
     ordinary = np.sort(q[q < ATOM])
     edge = int(np.searchsorted(ordinary, APART))
-    share = bins if edge in (0, len(ordinary)) else int(np.clip(round(bins * edge / len(ordinary)), 8, bins - 8))
+    share = (
+        bins
+        if edge in (0, len(ordinary))
+        else int(np.clip(round(bins * edge / len(ordinary)), 8, bins - 8))
+    )
     parts = [(ordinary[:edge], share), (ordinary[edge:], bins if edge == 0 else bins - share)]
     return [(part, count) for part, count in parts if len(part)]
 
 
-def _fit_ordinary(ordinary: Array, bins: int, binade: int, tail_share: float) -> tuple[Array, Array]:
+def _fit_ordinary(
+    ordinary: Array, bins: int, binade: int, tail_share: float
+) -> tuple[Array, Array]:
     values, counts = np.unique(ordinary, return_counts=True)
     if len(values) <= bins:
         return values, values
@@ -163,7 +181,9 @@ def _equal_measure(ordinary: Array, bins: int, tail_share: float) -> Array:
     n = len(ordinary)
     fine = np.unique(np.append(ordinary[(np.arange(_FINE) * n) // _FINE], ordinary[-1] + 1))
     share = np.diff(np.searchsorted(ordinary, fine)) / n
-    width = np.diff(fine).view(np.uint64).astype(np.float64)  # int64 differences may wrap, their bits do not lie
+    width = (
+        np.diff(fine).view(np.uint64).astype(np.float64)
+    )  # int64 differences may wrap, their bits do not lie
     measure = share ** (1 - tail_share) * (width / width.sum()) ** tail_share
     cumulative = np.concatenate([[0.0], np.cumsum(measure)]) / measure.sum()
     place = np.searchsorted(cumulative, np.arange(1, bins) / bins, side="right") - 1

@@ -14,7 +14,9 @@ import numpy as np
 from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt
 
-Relation = Literal["row", "event", "index", "previous", "leading", "same", "reference", "prediction"]
+Relation = Literal[
+    "row", "event", "index", "previous", "leading", "same", "reference", "prediction"
+]
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 
 
@@ -39,7 +41,7 @@ class Parent:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class RowSet:
     """The rows of a collection within a range of events: objects in the order (index, event).
 
     Attributes:
@@ -93,7 +95,11 @@ class Rows:
     @cached_property
     def parts(self) -> list[slice]:
         """The rows of equal number j, for j = 0, 1, ..."""
-        edges = np.concatenate([[0], np.cumsum(np.bincount(self.number))]) if len(self) else np.zeros(1, np.int64)
+        edges = (
+            np.concatenate([[0], np.cumsum(np.bincount(self.number))])
+            if len(self)
+            else np.zeros(1, np.int64)
+        )
         return [slice(a, b) for a, b in itertools.pairwise(edges.tolist())]
 
     def find(self, event: Array, number: Array) -> Array:
@@ -164,7 +170,7 @@ class Context:
         values: A column's values in row order.
     """
 
-    rows: Callable[[str], Rows]
+    rows: Callable[[str], RowSet]
     collection: Mapping[str, str]
     levels: dict[str, Array] = field(default_factory=dict)
     values: dict[str, Array] = field(default_factory=dict)
@@ -180,7 +186,13 @@ class Context:
         """
         if parent.relation == "row":
             return part
-        key = (parent.relation, self.collection[parent.column], parent.through, reader, f"{part.start}:{part.stop}")
+        key = (
+            parent.relation,
+            self.collection[parent.column],
+            parent.through,
+            reader,
+            f"{part.start}:{part.stop}",
+        )
         if key not in self._found:
             self._found[key] = self._find(parent, reader, part)
         return self._found[key]
@@ -208,7 +220,9 @@ class Context:
             return np.zeros(len(at), values.dtype), np.zeros(len(at), bool)
         return values[np.maximum(at, 0)], at >= 0
 
-    def gather(self, parents: Sequence[Parent], reader: str, part: slice, predicted: Array | None = None) -> Array:
+    def gather(
+        self, parents: Sequence[Parent], reader: str, part: slice, predicted: Array | None = None
+    ) -> Array:
         """A conditioner's input: uint8, shape (parents, rows); 0 for what is missing.
 
         Args:
@@ -222,7 +236,9 @@ class Context:
             self._read(parent, reader, part, predicted, out[k])
         return out
 
-    def _read(self, parent: Parent, reader: str, part: slice, predicted: Array | None, out: Array) -> None:
+    def _read(
+        self, parent: Parent, reader: str, part: slice, predicted: Array | None, out: Array
+    ) -> None:
         """What one parent says, into `out`."""
         if parent.relation == "index":
             out[:] = self.rows(reader).index[part]

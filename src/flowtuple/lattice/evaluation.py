@@ -11,7 +11,15 @@ from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.lattice import Lattice
 
 
-def publish(name: str, part: slice, q: Array, escapes: Array, lattice: Lattice, flow: LatticeFlow, context: Context) -> None:
+def publish(
+    name: str,
+    part: slice,
+    q: Array,
+    escapes: Array,
+    lattice: Lattice,
+    flow: LatticeFlow,
+    context: Context,
+) -> None:
     """Let other columns, and later objects, read what is known of a part of the rows.
 
     Args:
@@ -25,13 +33,17 @@ def publish(name: str, part: slice, q: Array, escapes: Array, lattice: Lattice, 
     """
     count = len(context.rows(context.collection[name]))
     if name in flow.level_columns:
-        context.levels.setdefault(name, np.zeros(count, np.uint8))[part] = flow.columns[name].levels.level(q)
+        context.levels.setdefault(name, np.zeros(count, np.uint8))[part] = flow.columns[
+            name
+        ].levels.level(q)
     if name in flow.value_columns:
         values = lattice.decode(q, escapes)
         context.values.setdefault(name, np.zeros(count, values.dtype))[part] = values
 
 
-def predict(flow: ColumnFlow, lattice: Lattice, name: str, part: slice, context: Context) -> Array | None:
+def predict(
+    flow: ColumnFlow, lattice: Lattice, name: str, part: slice, context: Context
+) -> Array | None:
     """Predicted indices of a part of the rows, `None` without a prediction."""
     if flow.prediction is None:
         return None
@@ -40,7 +52,9 @@ def predict(flow: ColumnFlow, lattice: Lattice, name: str, part: slice, context:
     return np.broadcast_to(predicted, part.stop - part.start)
 
 
-def logits(flow: ColumnFlow, name: str, part: slice, predicted: Array | None, context: Context) -> Array:
+def logits(
+    flow: ColumnFlow, name: str, part: slice, predicted: Array | None, context: Context
+) -> Array:
     """Logits of a part of the rows: int16, shape (n, K); (1, K) where the column reads nothing, so that all are alike.
 
     Raises:

@@ -82,8 +82,15 @@ class LatticeFlow:
     @cached_property
     def value_columns(self) -> set[str]:
         """The columns whose values are needed by predictions and as references."""
-        predicting = {p.column for flow in self.columns.values() if flow.prediction for p in flow.prediction.inputs}
-        return predicting | {p.through for flow in self.columns.values() for p in flow.inputs if p.through}
+        predicting = {
+            p.column
+            for flow in self.columns.values()
+            if flow.prediction
+            for p in flow.prediction.inputs
+        }
+        return predicting | {
+            p.through for flow in self.columns.values() for p in flow.inputs if p.through
+        }
 
     def ancestors(self, names: Iterable[str]) -> set[str]:
         """The columns that must be decoded to decode `names`, these included."""
@@ -94,5 +101,7 @@ class LatticeFlow:
             if name not in found:
                 found.add(name)
                 if name in self.columns:
-                    waiting.extend(c for p in self.columns[name].inputs for c in (p.column, p.through) if c)
+                    waiting.extend(
+                        c for p in self.columns[name].inputs for c in (p.column, p.through) if c
+                    )
         return found

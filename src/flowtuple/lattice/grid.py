@@ -82,7 +82,9 @@ class Ordered:
         return index
 
     def value(self, q: Array) -> Array:
-        low_bits = (q >> 63) & np.int64(2**self.shift - 1)  # negative patterns are stored complemented
+        low_bits = (q >> 63) & np.int64(
+            2**self.shift - 1
+        )  # negative patterns are stored complemented
         return from_ordered_bits((q << self.shift) | low_bits, self.dtype)
 
     def to_json(self) -> dict[str, Any]:
@@ -102,7 +104,11 @@ class Integers:
 
     def index(self, x: Array) -> Array:
         if self.width == 1:
-            return (x ^ np.uint64(2**63)).view(np.int64) if self.dtype == "uint64" else x.astype(np.int64)
+            return (
+                (x ^ np.uint64(2**63)).view(np.int64)
+                if self.dtype == "uint64"
+                else x.astype(np.int64)
+            )
         quotient, remainder = np.divmod(x.astype(self._wide), self._wide.type(self.width))
         index = quotient.astype(np.int64) + (remainder > self.width // 2)
         outermost = np.iinfo(self._wide).max // self.width
@@ -111,7 +117,9 @@ class Integers:
     def value(self, q: Array) -> Array:
         if self.width == 1:
             return (
-                np.ascontiguousarray(q).view(np.uint64) ^ np.uint64(2**63) if self.dtype == "uint64" else q.astype(self.dtype)
+                np.ascontiguousarray(q).view(np.uint64) ^ np.uint64(2**63)
+                if self.dtype == "uint64"
+                else q.astype(self.dtype)
             )
         limits = np.iinfo(self.dtype)
         inside = np.clip(q.astype(self._wide) * self._wide.type(self.width), limits.min, limits.max)
@@ -254,7 +262,9 @@ class Binades:
         exponent, cell = np.divmod(np.abs(q) - 1, runs.cells)
         run = np.searchsorted(runs.first, cell, side="right") - 1
         unit = runs.begin[run] + (cell - runs.first[run]) * runs.width[run] + runs.centre[run]
-        unit = np.minimum(unit, 2**self._unit_bits - 1)  # the last cell is cut off by the end of the binade
+        unit = np.minimum(
+            unit, 2**self._unit_bits - 1
+        )  # the last cell is cut off by the end of the binade
         pattern = ((exponent + 1) << bits) + (unit << (bits - self._unit_bits))
         magnitude = from_ordered_bits(np.where(q == 0, 0, pattern), self.dtype)
         values: Array = np.where(q < 0, -magnitude, magnitude)
@@ -301,11 +311,15 @@ class _Runs:
             rows.append((begin - top, width, centre, cell))
             count = min(length, -((begin - 2 * top) // width))
             begin, cell = begin + count * width, cell + count
-        begins, widths, centres, firsts = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+        begins, widths, centres, firsts = (
+            np.array(column, np.int64) for column in zip(*rows, strict=True)
+        )
         return cls(begins, widths, centres, firsts, cell)
 
 
-_KINDS: dict[str, Any] = {c.kind: c for c in (Ordered, Integers, Uniform, Decimal, Mantissas, Binades)}
+_KINDS: dict[str, Any] = {
+    c.kind: c for c in (Ordered, Integers, Uniform, Decimal, Mantissas, Binades)
+}
 
 
 _PARAMETERS: dict[str, tuple[str, float, float]] = {
@@ -342,7 +356,9 @@ def grid_from_json(data: dict[str, Any]) -> Grid:
             raise ValueError(f"no type {dtype}")
         grid: Grid = _KINDS[kind](dtype, parameter)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-        raise Corrupt(f"the file describes a grid that does not exist: {str(data)[:200]} ({error})") from None
+        raise Corrupt(
+            f"the file describes a grid that does not exist: {str(data)[:200]} ({error})"
+        ) from None
     return grid
 
 

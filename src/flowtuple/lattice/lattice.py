@@ -76,9 +76,13 @@ class Lattice:
         special = np.flatnonzero(q >= ATOM)
         if len(special):
             rank = np.where(q[special] == ESCAPE, len(self.atoms), q[special] - ATOM)
-            if (rank > len(self.atoms)).any() or ((rank == len(self.atoms)) != (q[special] == ESCAPE)).any():
+            if (rank > len(self.atoms)).any() or (
+                (rank == len(self.atoms)) != (q[special] == ESCAPE)
+            ).any():
                 raise Corrupt(f"an index stands for none of {len(self.atoms)} atoms")
-            atoms = np.array([*sorted(self.atoms), 0], dtype=f"u{values.dtype.itemsize}").view(self.dtype)
+            atoms = np.array([*sorted(self.atoms), 0], dtype=f"u{values.dtype.itemsize}").view(
+                self.dtype
+            )
             values[special] = atoms[rank]
             if escapes is not None:
                 values[q == ESCAPE] = escapes
@@ -94,13 +98,19 @@ class Lattice:
         values = self.grid.value(np.where(q >= ATOM, 0, q))
         if self.bound.kind != "lossless" and self.low is not None and self.high is not None:
             low, high = np.asarray(self.low, self.dtype), np.asarray(self.high, self.dtype)
-            values = np.where(values < low, low, values)  # np.clip may or may not turn 0.0 into a -0.0 that bounds it
+            values = np.where(
+                values < low, low, values
+            )  # np.clip may or may not turn 0.0 into a -0.0 that bounds it
             values = np.where(values > high, high, values)
         return values
 
     def with_range(self, statistics: Statistics) -> Lattice:
         """The same lattice for other data: the range to stay in is theirs."""
-        return self if self.bound.kind == "lossless" else replace(self, low=statistics.low, high=statistics.high)
+        return (
+            self
+            if self.bound.kind == "lossless"
+            else replace(self, low=statistics.low, high=statistics.high)
+        )
 
     def within(self, low: Any, high: Any) -> Lattice:
         """The same lattice with a range as it stands in a file.
@@ -134,13 +144,26 @@ class Lattice:
         """
         try:
             grid = grid_from_json(data["grid"])
-            dtype, bound, atoms = str(data["grid"]["dtype"]), Bound.parse(data["bound"]), tuple(data.get("atoms", ()))
+            dtype, bound, atoms = (
+                str(data["grid"]["dtype"]),
+                Bound.parse(data["bound"]),
+                tuple(data.get("atoms", ())),
+            )
             low, high = _range(dtype, *data.get("range", (None, None)))
             most = 1 if dtype == "bool" else 2 ** (8 * np.dtype(dtype).itemsize) - 1
-            sound = all(type(a) is int and 0 <= a <= most for a in atoms) and len(set(atoms)) == len(atoms) <= ESCAPE - ATOM
+            sound = (
+                all(type(a) is int and 0 <= a <= most for a in atoms)
+                and len(set(atoms)) == len(atoms) <= ESCAPE - ATOM
+            )
         except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-            raise Corrupt(f"the file describes a lattice that does not exist: {str(data)[:200]} ({error})") from None
-        if not sound or not _BOUND.fullmatch(data["bound"]) or (bound.kind == "lossless") == ("range" in data):
+            raise Corrupt(
+                f"the file describes a lattice that does not exist: {str(data)[:200]} ({error})"
+            ) from None
+        if (
+            not sound
+            or not _BOUND.fullmatch(data["bound"])
+            or (bound.kind == "lossless") == ("range" in data)
+        ):
             raise Corrupt(f"the file describes a lattice that does not exist: {str(data)[:200]}")
         return cls(dtype, bound, grid, atoms, low, high)
 
@@ -171,7 +194,11 @@ def resolve(column: Column, bound: Bound, statistics: Statistics) -> Lattice:
     """
     bound = resolve_std(bound, statistics)
     exact = statistics.exact_grid()
-    grid = exact if bound.kind == "lossless" else _coarser(_bounded_grid(column.dtype, bound), exact, statistics.sample)
+    grid = (
+        exact
+        if bound.kind == "lossless"
+        else _coarser(_bounded_grid(column.dtype, bound), exact, statistics.sample)
+    )
     bound = Bound() if grid is exact else bound
     low, high = (None, None) if grid is exact else (statistics.low, statistics.high)
     return Lattice(column.dtype, bound, grid, _atoms(grid, bound, statistics), low, high)
@@ -200,7 +227,11 @@ def _bounded_grid(dtype: str, bound: Bound) -> Grid:
         return Uniform(dtype, bound.amount)
     if bound.kind == "rel":
         return relative_grid(dtype, bound.amount)
-    return Mantissas(dtype, int(bound.amount)) if bound.amount < MANTISSA_BITS[dtype] else Ordered(dtype)
+    return (
+        Mantissas(dtype, int(bound.amount))
+        if bound.amount < MANTISSA_BITS[dtype]
+        else Ordered(dtype)
+    )
 
 
 def _coarser(bounded: Grid, exact: Grid, sample: Array) -> Grid:

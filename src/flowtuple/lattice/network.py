@@ -38,7 +38,9 @@ class Layer:
     def __post_init__(self) -> None:
         shifts_fit = self.shifts.min(initial=1) >= 1 and self.shifts.max(initial=1) <= MAX_SHIFT
         if self.weights.shape[1] > MAX_INPUTS + 1 or not shifts_fit or (self.weights == -128).any():
-            raise Corrupt(f"a network layer of shape {self.weights.shape} is outside the limits of the format")
+            raise Corrupt(
+                f"a network layer of shape {self.weights.shape} is outside the limits of the format"
+            )
 
     @cached_property
     def scaled(self) -> tuple[Array, Array]:
@@ -83,7 +85,9 @@ def _propagate(features: Any, widths: Any, weights: Any, offsets: Any, out: Any)
                 w += inputs
                 if layer == len(widths) - 2:
                     for r in range(rows):
-                        out[start + r, j] = np.int16(min(max(np.floor(y[j, r]), np.float32(-16384)), np.float32(16384)))
+                        out[start + r, j] = np.int16(
+                            min(max(np.floor(y[j, r]), np.float32(-16384)), np.float32(16384))
+                        )
                 else:
                     for r in range(rows):
                         y[j, r] = min(max(np.floor(y[j, r]), np.float32(0)), np.float32(255))
@@ -109,7 +113,9 @@ class Network:
     @cached_property
     def _flat(self) -> tuple[Array, Array, Array]:
         """Widths, weights and offsets of all layers, as `_propagate` takes them."""
-        widths = np.array([self.layers[0].weights.shape[1] - 1, *(len(layer.shifts) for layer in self.layers)])
+        widths = np.array(
+            [self.layers[0].weights.shape[1] - 1, *(len(layer.shifts) for layer in self.layers)]
+        )
         weights, offsets = zip(*(layer.scaled for layer in self.layers), strict=True)
         return widths, np.concatenate([w.ravel() for w in weights]), np.concatenate(offsets)
 
@@ -127,11 +133,17 @@ def probe() -> None:
     Raises:
         Unsupported: This machine's float32 sums round where they must not (a reduced-precision mode).
     """
-    total = np.array([n + 2048 * k for k in range(10, 28) for n in (767, 1024, 1281)])  # 255 n is 1025, 1024, 1023 mod 2048
-    weights = total[:, None] // (MAX_INPUTS + 1) + (np.arange(MAX_INPUTS + 1) < total[:, None] % (MAX_INPUTS + 1))
+    total = np.array(
+        [n + 2048 * k for k in range(10, 28) for n in (767, 1024, 1281)]
+    )  # 255 n is 1025, 1024, 1023 mod 2048
+    weights = total[:, None] // (MAX_INPUTS + 1) + (
+        np.arange(MAX_INPUTS + 1) < total[:, None] % (MAX_INPUTS + 1)
+    )
     weights = np.concatenate([weights, -weights])
     network = Network((Layer(weights.astype(np.int8), np.full(len(weights), 11, np.uint8)),))
     found = network.logits(np.full((MAX_INPUTS, 4), 255, np.uint8))
     exact = ((weights * 255).sum(axis=1) + 2**10) >> 11
     if not np.array_equal(found, np.tile(exact, (4, 1))):
-        raise Unsupported("float32 sums are not exact on this machine: switch off its reduced-precision modes")
+        raise Unsupported(
+            "float32 sums are not exact on this machine: switch off its reduced-precision modes"
+        )

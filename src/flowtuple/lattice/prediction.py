@@ -167,13 +167,19 @@ class Prediction:
 
     @property
     def _is_plain(self) -> bool:
-        return len(self.terms) == 1 and self.terms[0].function == "x" and self.terms[0].coefficient == 1.0
+        return (
+            len(self.terms) == 1
+            and self.terms[0].function == "x"
+            and self.terms[0].coefficient == 1.0
+        )
 
     def evaluate(self, fetch: Callable[[Parent], tuple[Array, Array]]) -> tuple[Array, Array]:
         """Predicted values in float64, and where they are numbers; terms are added in their order."""
         total: Any = 0.0
         present: Any = True
-        with np.errstate(all="ignore"):  # signalling NaNs and quotients by zero are no numbers, and that is all
+        with np.errstate(
+            all="ignore"
+        ):  # signalling NaNs and quotients by zero are no numbers, and that is all
             for term in self.terms:
                 fetched = [fetch(parent) for parent in term.inputs]
                 value = FUNCTIONS[term.function][1](*(v.astype(np.float64) for v, _ in fetched))

@@ -64,7 +64,9 @@ class Statistics:
                 self.specials[pattern] = self.specials.get(pattern, 0) + count
 
     def _add_range(self, values: Array) -> None:
-        zero = values.dtype.type(0)  # added, it makes 0.0 of a -0.0, which min may or may not return
+        zero = values.dtype.type(
+            0
+        )  # added, it makes 0.0 of a -0.0, which min may or may not return
         low, high = (values.min() + zero).item(), (values.max() + zero).item()
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
@@ -84,7 +86,9 @@ class Statistics:
             mean = float(x.mean())
             squares = float(((x - mean) ** 2).sum())
             total, delta = self.finite + len(x), mean - self._mean
-            self._squares += squares + delta**2 * self.finite * len(x) / total if self.finite else squares
+            self._squares += (
+                squares + delta**2 * self.finite * len(x) / total if self.finite else squares
+            )
             self._mean += delta * len(x) / total
         self.finite = total
 
@@ -118,8 +122,14 @@ class Statistics:
         patterns = Ordered(self.dtype, self.trailing_zeros if self.finite else 0)
         if not (self.finite and self.digits):
             return patterns
-        decimal = Decimal(self.dtype, self.digits[0])  # large floats are decimals of more digits than they can tell apart
-        return decimal if log_spacing(decimal, self.sample) >= log_spacing(patterns, self.sample) else patterns
+        decimal = Decimal(
+            self.dtype, self.digits[0]
+        )  # large floats are decimals of more digits than they can tell apart
+        return (
+            decimal
+            if log_spacing(decimal, self.sample) >= log_spacing(patterns, self.sample)
+            else patterns
+        )
 
     def sentinels(self, grid: Grid | None = None) -> list[int]:
         """Bit patterns of finite values repeated so often that they stand out from their neighbours, in their order.
@@ -133,7 +143,9 @@ class Statistics:
         sample, used = np.sort(self.sample), grid or self.exact_grid()
         values, counts = np.unique(sample, return_counts=True)
         cells, occupants = np.unique(used.index(sample), return_counts=True)
-        frequent = np.flatnonzero((counts >= max(8, 0.005 * len(sample))) & self._moved(values, grid))
+        frequent = np.flatnonzero(
+            (counts >= max(8, 0.005 * len(sample))) & self._moved(values, grid)
+        )
         found = []
         for k in frequent:
             place = int(np.searchsorted(cells, used.index(values[k : k + 1])[0]))

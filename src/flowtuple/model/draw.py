@@ -46,7 +46,17 @@ def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _draw(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, key: Any, event: Any, number: Any, q: Any) -> None:
+def _draw(
+    logits: Any,
+    exp2: Any,
+    starts: Any,
+    spans: Any,
+    banned: Any,
+    key: Any,
+    event: Any,
+    number: Any,
+    q: Any,
+) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
     reciprocal = np.uint64(0)
@@ -54,7 +64,10 @@ def _draw(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, key: Any
         if i < len(logits):
             reciprocal = weigh(logits[i], exp2, weights)
         total = _allowed_total(weights, reciprocal, banned)
-        u = _mix(_mix(key + np.uint64(event[i]) * np.uint64(_GAMMA)) + np.uint64(number[i]) * np.uint64(_GAMMA))
+        u = _mix(
+            _mix(key + np.uint64(event[i]) * np.uint64(_GAMMA))
+            + np.uint64(number[i]) * np.uint64(_GAMMA)
+        )
         slot, symbol = _below(u, total), 0
         for k in range(last):
             if banned[k]:
@@ -69,7 +82,9 @@ def _draw(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, key: Any
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _allowed(logits: Any, exp2: Any, banned: Any, symbols: Any, below: Any, frequency: Any, total: Any) -> None:
+def _allowed(
+    logits: Any, exp2: Any, banned: Any, symbols: Any, below: Any, frequency: Any, total: Any
+) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
     reciprocal = np.uint64(0)
@@ -111,8 +126,13 @@ def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _uniform(key: Any, event: Any, number: Any, out: Any) -> None:
     for i in range(len(out)):
-        u = _mix(_mix(key + np.uint64(event[i]) * np.uint64(_GAMMA)) + np.uint64(number[i]) * np.uint64(_GAMMA))
-        out[i] = (np.float64(u >> np.uint64(12)) + 0.5) * 2.0**-52  # of a 53rd bit the half would be lost, and 1 come out
+        u = _mix(
+            _mix(key + np.uint64(event[i]) * np.uint64(_GAMMA))
+            + np.uint64(number[i]) * np.uint64(_GAMMA)
+        )
+        out[i] = (
+            np.float64(u >> np.uint64(12)) + 0.5
+        ) * 2.0**-52  # of a 53rd bit the half would be lost, and 1 come out
 
 
 def uniform(key: int, event: Array, number: Array) -> Array:
@@ -138,7 +158,9 @@ def column_key(seed: int, table: str, column: str) -> int:
     return int(xxhash.xxh3_64_intdigest(f"{table}/{column}".encode(), seed=seed))
 
 
-def draw(logits: Array, starts: Array, spans: Array, banned: Array, key: int, event: Array, number: Array) -> Array:
+def draw(
+    logits: Array, starts: Array, spans: Array, banned: Array, key: int, event: Array, number: Array
+) -> Array:
     """Indices drawn from the conditioner's distributions, uniformly within their bins.
 
     The outside symbol, which stands for any index whatever, is never drawn.
@@ -161,7 +183,9 @@ def draw(logits: Array, starts: Array, spans: Array, banned: Array, key: int, ev
     return q
 
 
-def position(logits: Array, starts: Array, spans: Array, banned: Array, q: Array, symbols: Array) -> Array:
+def position(
+    logits: Array, starts: Array, spans: Array, banned: Array, q: Array, symbols: Array
+) -> Array:
     """Where indices lie in the conditioner's distributions: the u in (0, 1) that `locate` leads back from, NaN where none does.
 
     Args:

@@ -13,7 +13,7 @@ from flowtuple.data.schema import Array, Column, referred
 from flowtuple.data.table import Table, TableSource, concatenate, ranges, read_like, with_counters
 from flowtuple.errors import Unsupported
 from flowtuple.lattice import evaluation
-from flowtuple.lattice.context import Context, Rows, coding_order, collection_of
+from flowtuple.lattice.context import Context, RowSet, coding_order, collection_of
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import ATOM, ESCAPE
 from flowtuple.lattice.lattice import Lattice
@@ -24,7 +24,7 @@ BLOCK = 8192  # events made at a time by one thread
 _CONSTANT_IDS = frozenset(["run", "runnumber", "lumi", "luminosityblock", "lumiblock"])
 
 
-class Drawn:
+class SampledTable:
     """Events drawn from a flow, a `TableSource`: any range of them may be read, in any order, and is the same each time.
 
     Attributes:
@@ -61,8 +61,14 @@ class Drawn:
         self.num_entries = num_entries
         self._coding, self._pick, self._given, self._workers = coding, pick, given, workers
         supplied = {c.name for c in given.columns} if given is not None else set()
-        self._supplied = {c.name for c in self.columns if c.name in supplied or (c.name in coding.given and c.hidden)}
-        self._targets = {c.name: target for c in self.columns if repair and (target := _target(c, self.columns))}
+        self._supplied = {
+            c.name
+            for c in self.columns
+            if c.name in supplied or (c.name in coding.given and c.hidden)
+        }
+        self._targets = {
+            c.name: target for c in self.columns if repair and (target := _target(c, self.columns))
+        }
         missing = [c.name for c in self.columns if not self._has_density(c)]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -82,9 +88,16 @@ class Drawn:
         needed = needed_columns(self._coding, kept)
         counting = {self._targets[name] for name in needed if name in self._targets}
         needed |= needed_columns(self._coding, [c for c in self.columns if c.name in counting])
-        blocks = [(a + start, b + start) for a, b in ranges(max(0, stop - start), BLOCK)] or [(start, start)]
+        blocks = [(a + start, b + start) for a, b in ranges(max(0, stop - start), BLOCK)] or [
+            (start, start)
+        ]
         pieces = ordered_map(lambda block: self._block(needed, *block), blocks, self._workers)
-        return concatenate([Table(self.name, kept, t.num_entries, {c.name: t.data[c.name] for c in kept}) for t in pieces])
+        return concatenate(
+            [
+                Table(self.name, kept, t.num_entries, {c.name: t.data[c.name] for c in kept})
+                for t in pieces
+            ]
+        )
 
     def _block(self, needed: set[str], start: int, stop: int) -> Table:
         contents: dict[str, Any] = {}
@@ -93,21 +106,36 @@ class Drawn:
         kept = tuple(c for c in self.columns if c.name in needed)
         if self._given is not None:
             wanted = tuple(c for c in kept if c.name in self._supplied)
-            contents |= {n: v.reshape(-1) for n, v in read_like(self._given, wanted, start, stop).data.items()}
+            contents |= {
+                n: v.reshape(-1)
+                for n, v in read_like(self._given, wanted, start, stop).data.items()
+            }
         for column in ordered:
             if column.name in needed:
                 values = self._values(column, context, contents, start)
-                contents[column.name] = values.reshape(stop - start, *column.shape) if column.shape else values
+                contents[column.name] = (
+                    values.reshape(stop - start, *column.shape) if column.shape else values
+                )
         return Table(self.name, kept, stop - start, {c.name: contents[c.name] for c in kept})
 
-    def _values(self, column: Column, context: Context, contents: Mapping[str, Any], first: int) -> Array:
+    def _values(
+        self, column: Column, context: Context, contents: Mapping[str, Any], first: int
+    ) -> Array:
         """All values of a column in stored order, given or drawn."""
         name, lattice = column.name, self._coding.lattices[column.name]
         rows = context.rows(collection_of(column))
         if name in self._supplied:
             values = rows.sort(contents[name].reshape(-1))
             q = lattice.encode(values)
-            evaluation.publish(name, slice(0, len(rows)), q, values[q == ESCAPE], lattice, self._coding.flow, context)
+            evaluation.publish(
+                name,
+                slice(0, len(rows)),
+                q,
+                values[q == ESCAPE],
+                lattice,
+                self._coding.flow,
+                context,
+            )
             return np.asarray(contents[name])
         if column.role == "id":
             return _fresh(column, rows, first)
@@ -115,23 +143,39 @@ class Drawn:
         flow = self._coding.flow.columns[name]
         itself = flow.reads(name)
         if itself:  # the first objects find nothing yet
-            evaluation.publish(name, slice(0, 0), q[:0], _nothing(lattice), lattice, self._coding.flow, context)
+            evaluation.publish(
+                name, slice(0, 0), q[:0], _nothing(lattice), lattice, self._coding.flow, context
+            )
         for part in rows.parts if itself else [slice(0, len(rows))]:
             q[part] = self._indices(flow, lattice, name, part, context, first)
             if name in self._targets:
-                q[part] = _existing(q[part], lattice, contents[self._targets[name]][rows.event[part]])
+                q[part] = _existing(
+                    q[part], lattice, contents[self._targets[name]][rows.event[part]]
+                )
             escapes = np.zeros(int(np.count_nonzero(q[part] == ESCAPE)), lattice.dtype)
             evaluation.publish(name, part, q[part], escapes, lattice, self._coding.flow, context)
-        return rows.unsort(lattice.decode(q, np.zeros(int(np.count_nonzero(q == ESCAPE)), lattice.dtype)))
+        return rows.unsort(
+            lattice.decode(q, np.zeros(int(np.count_nonzero(q == ESCAPE)), lattice.dtype))
+        )
 
-    def _indices(self, flow: ColumnFlow, lattice: Lattice, name: str, part: slice, context: Context, first: int) -> Array:
+    def _indices(
+        self,
+        flow: ColumnFlow,
+        lattice: Lattice,
+        name: str,
+        part: slice,
+        context: Context,
+        first: int,
+    ) -> Array:
         rows = context.rows(context.collection[name])
         predicted = evaluation.predict(flow, lattice, name, part, context)
         if flow.network is None:
             return np.array(predicted)
         logits = evaluation.logits(flow, name, part, predicted, context)
         banned = flow.bins.starts == ESCAPE
-        drawn = self._pick(name, Distribution(logits, flow.bins.starts, flow.bins.spans, banned), rows, part, first)
+        drawn = self._pick(
+            name, Distribution(logits, flow.bins.starts, flow.bins.spans, banned), rows, part, first
+        )
         if not flow.residual or flow.prediction is None or predicted is None:
             return drawn
         q = flow.prediction.restore(drawn, predicted)
@@ -143,7 +187,14 @@ def _target(column: Column, columns: Sequence[Column]) -> str | None:
     if column.role != "reference":
         return None
     stem = referred(column.name)
-    return next((c.counter for c in columns if c.counter is not None and c.name.partition("_")[0].lower() == stem), None)
+    return next(
+        (
+            c.counter
+            for c in columns
+            if c.counter is not None and c.name.partition("_")[0].lower() == stem
+        ),
+        None,
+    )
 
 
 def _existing(q: Array, lattice: Lattice, counts: Array) -> Array:
@@ -156,7 +207,7 @@ def _nothing(lattice: Lattice) -> Array:
     return np.empty(0, lattice.dtype)
 
 
-def _fresh(column: Column, rows: Rows, first: int) -> Array:
+def _fresh(column: Column, rows: RowSet, first: int) -> Array:
     """Ids that were never in the data: events numbered from 1 on, runs and luminosity blocks all 1."""
     constant = column.name.lower() in _CONSTANT_IDS
     numbers = np.ones(len(rows), np.int64) if constant else rows.event + first + 1

@@ -11,7 +11,7 @@ import numpy as np
 from flowtuple.data.schema import Array
 from flowtuple.data.table import TableSource
 from flowtuple.errors import InvalidArgument
-from flowtuple.lattice.context import Rows
+from flowtuple.lattice.context import RowSet
 from flowtuple.model.draw import column_key, draw, locate
 
 
@@ -25,7 +25,7 @@ class Distribution:
     banned: Array
 
 
-Pick: TypeAlias = Callable[[str, Distribution, Rows, slice, int], Array]
+Pick: TypeAlias = Callable[[str, Distribution, RowSet, slice, int], Array]
 """Indices of some rows, from the column, their distributions, all rows of its collection, which of them, and the number of
 the first event."""
 
@@ -38,9 +38,11 @@ def at_random(seed: int, table: str) -> Pick:
         table: Its name; a seed gives other events under another one.
     """
 
-    def pick(column: str, found: Distribution, rows: Rows, part: slice, first: int) -> Array:
+    def pick(column: str, found: Distribution, rows: RowSet, part: slice, first: int) -> Array:
         key, event = column_key(seed, table, column), rows.event[part] + first
-        return draw(found.logits, found.starts, found.spans, found.banned, key, event, rows.number[part])
+        return draw(
+            found.logits, found.starts, found.spans, found.banned, key, event, rows.number[part]
+        )
 
     return pick
 
@@ -55,7 +57,7 @@ def from_latent(latent: TableSource) -> Pick:
         InvalidArgument: Where it is called: a number is not from 0 to 1.
     """
 
-    def pick(column: str, found: Distribution, rows: Rows, part: slice, first: int) -> Array:
+    def pick(column: str, found: Distribution, rows: RowSet, part: slice, first: int) -> Array:
         events = latent.read([column], first, first + len(rows.counts))
         u = rows.sort(np.asarray(events.data[column], np.float64).reshape(-1))[part]
         if not ((u >= 0) & (u < 1)).all():

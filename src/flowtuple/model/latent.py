@@ -16,10 +16,12 @@ from flowtuple.lattice.grid import ESCAPE
 from flowtuple.model.draw import position
 from flowtuple.model.score import coded
 
-WIDEST = 2**35  # indices of a bin: 16 bits of frequency and these leave a bit of float64's 52 to spare
+WIDEST = (
+    2**35
+)  # indices of a bin: 16 bits of frequency and these leave a bit of float64's 52 to spare
 
 
-def is_kept(column: Column, coding: TableCoding) -> bool:
+def is_stored_exactly(column: Column, coding: TableCoding) -> bool:
     """Whether a column is itself in the latent table: ids, which have no density, counters, given columns."""
     return column.role in ("id", "counter") or column.name in coding.given
 
@@ -31,7 +33,9 @@ def check_resolved(coding: TableCoding, where: str) -> None:
         Unsupported: A column's bins are too wide, as of lossless float64 or of integers beyond 2^35.
     """
     for name, flow in coding.flow.columns.items():
-        if flow.network is not None and int(flow.bins.spans[:-1].max(initial=0)) >= WIDEST:  # the last lies outside
+        if (
+            flow.network is not None and int(flow.bins.spans[:-1].max(initial=0)) >= WIDEST
+        ):  # the last lies outside
             raise Unsupported(
                 f"{where}: column {name!r} has more values than a latent number tells apart; train it with a bound"
             )
@@ -50,10 +54,24 @@ def to_latent(events: Table, coding: TableCoding) -> Table:
     data = {}
     for column in coding_order(coding.columns, tuple(coding.flow.columns)):
         stored = events.data[column.name]
-        latent = _latent(stored.reshape(-1), column, coding, context) if column.name in coding.flow.columns else None
-        data[column.name] = stored if latent is None or is_kept(column, coding) else latent.reshape(stored.shape)
-    columns = [c if is_kept(c, coding) else replace(c, dtype="float64") for c in coding.columns if c.name in data]
-    return Table(events.name, tuple(columns), events.num_entries, {c.name: data[c.name] for c in columns})
+        latent = (
+            _latent(stored.reshape(-1), column, coding, context)
+            if column.name in coding.flow.columns
+            else None
+        )
+        data[column.name] = (
+            stored
+            if latent is None or is_stored_exactly(column, coding)
+            else latent.reshape(stored.shape)
+        )
+    columns = [
+        c if is_stored_exactly(c, coding) else replace(c, dtype="float64")
+        for c in coding.columns
+        if c.name in data
+    ]
+    return Table(
+        events.name, tuple(columns), events.num_entries, {c.name: data[c.name] for c in columns}
+    )
 
 
 def _latent(stored: Array, column: Column, coding: TableCoding, context: Context) -> Array:
@@ -65,5 +83,7 @@ def _latent(stored: Array, column: Column, coding: TableCoding, context: Context
     symbols, u = flow.bins.symbol(found.coded), np.empty(len(found.coded))
     banned = flow.bins.starts == ESCAPE
     for part, logits in found.blocks:
-        u[part] = position(logits, flow.bins.starts, flow.bins.spans, banned, found.coded[part], symbols[part])
+        u[part] = position(
+            logits, flow.bins.starts, flow.bins.spans, banned, found.coded[part], symbols[part]
+        )
     return found.rows.unsort(np.where(found.countable, u, np.nan))

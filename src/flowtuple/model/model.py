@@ -10,12 +10,12 @@ import numpy as np
 
 from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array, Column
-from flowtuple.data.selection import View
+from flowtuple.data.selection import SelectedTable
 from flowtuple.data.table import Dataset, Table, TableSource, check_same_columns, ranges, read_like
 from flowtuple.errors import InvalidArgument, Unsupported, nearest
-from flowtuple.model.events import BLOCK, Drawn
+from flowtuple.model.events import BLOCK, SampledTable
 from flowtuple.model.index_sampler import at_random, from_latent
-from flowtuple.model.latent import check_resolved, is_kept, to_latent
+from flowtuple.model.latent import check_resolved, is_stored_exactly, to_latent
 from flowtuple.model.score import score
 from flowtuple.model.surprise import Expectation, expectation
 
@@ -37,7 +37,9 @@ class EventModel:
         """Of all columns that the model knows."""
         return [c.name for c in self.coding.columns]
 
-    def drawn(self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None) -> TableSource:
+    def drawn(
+        self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None
+    ) -> TableSource:
         """Events drawn from the model, as a table that is made while it is read.
 
         Raises:
@@ -46,13 +48,17 @@ class EventModel:
         """
         supplied = None if given is None else self._given(given)
         if n is None and supplied is None:
-            raise InvalidArgument(f"{self.path}: how many events are to be drawn? say it with -n, or name --given")
+            raise InvalidArgument(
+                f"{self.path}: how many events are to be drawn? say it with -n, or name --given"
+            )
         count = supplied.num_entries if n is None and supplied is not None else n or 0
         if count < 0 or (supplied is not None and count > supplied.num_entries):
             few = f" from {supplied.num_entries} given ones" if supplied is not None else ""
             raise InvalidArgument(f"{self.path}: cannot draw {count} events{few}")
         try:
-            return Drawn(self.name, self.coding, count, at_random(seed, self.name), supplied, workers=workers)
+            return SampledTable(
+                self.name, self.coding, count, at_random(seed, self.name), supplied, workers=workers
+            )
         except Unsupported as error:
             raise Unsupported(f"{self.path}: {error}") from None
 
@@ -66,11 +72,15 @@ class EventModel:
             raise InvalidArgument(f"{dataset.description}: has no column of {self.path}; {close}")
         own = [c for c in self.coding.columns if c.name in {s.name for s in shared}]
         check_same_columns(own, source.columns, dataset.description)
-        return View(source, shared)
+        return SelectedTable(source, shared)
 
     def _table(self, dataset: Dataset) -> TableSource:
         """The table of the same name, or the only one."""
-        return next(iter(dataset.tables.values())) if len(dataset.tables) == 1 else dataset.table(self.name)
+        return (
+            next(iter(dataset.tables.values()))
+            if len(dataset.tables) == 1
+            else dataset.table(self.name)
+        )
 
     def events(self, dataset: Dataset) -> TableSource:
         """The events of a data set that the model speaks of.
@@ -89,12 +99,18 @@ class EventModel:
             InvalidArgument: There is no such column.
         """
         source = self._table(dataset)
-        names = [c.name for c in source.columns if c.counter is None and not c.is_opaque and not c.shape]
+        names = [
+            c.name for c in source.columns if c.counter is None and not c.is_opaque and not c.shape
+        ]
         if name not in names:
-            raise InvalidArgument(f"{dataset.description}: no column {name!r} with one number an event; {nearest(name, names)}")
+            raise InvalidArgument(
+                f"{dataset.description}: no column {name!r} with one number an event; {nearest(name, names)}"
+            )
         return np.asarray(source.read([name], 0, source.num_entries).data[name])
 
-    def scored(self, dataset: Dataset, against: EventModel | None = None, *, by_column: bool = False) -> TableSource:
+    def scored(
+        self, dataset: Dataset, against: EventModel | None = None, *, by_column: bool = False
+    ) -> TableSource:
         """The scores of events, as a table that is made while it is read; see `flowtuple.score`.
 
         Raises:
@@ -111,7 +127,9 @@ class EventModel:
             raise InvalidArgument(f"{where}: has other columns, or another order of them")
         for name, lattice in self.coding.lattices.items():
             if lattice.grid != other.coding.lattices[name].grid:
-                raise InvalidArgument(f"{where}: column {name!r} lies on another grid; train it with --like {self.path}")
+                raise InvalidArgument(
+                    f"{where}: column {name!r} lies on another grid; train it with --like {self.path}"
+                )
 
     def log_det(self, dataset: Dataset) -> Table:
         """What each column, its objects added, adds to ln|det| of the map from lattice points to uniform numbers: its ln p."""
@@ -119,7 +137,10 @@ class EventModel:
         found = score(read_like(source, self.coding.columns, 0, source.num_entries), self.coding)
         columns = tuple(Column(name, "float64") for name in found.columns)
         return Table(
-            "log_det", columns, len(found.bits), {c.name: -math.log(2.0) * found.bits[:, k] for k, c in enumerate(columns)}
+            "log_det",
+            columns,
+            len(found.bits),
+            {c.name: -math.log(2.0) * found.bits[:, k] for k, c in enumerate(columns)},
         )
 
     def to_latent(self, dataset: Dataset) -> Table:
@@ -138,16 +159,30 @@ class EventModel:
         names = {c.name for c in latent.columns}
         for column in self.coding.columns:
             if column.name not in names and not column.is_opaque:
-                raise InvalidArgument(f"{dataset.description}: lacks column {column.name!r}; {nearest(column.name, names)}")
-        kept = View(latent, [c for c in self.coding.columns if is_kept(c, self.coding)])
+                raise InvalidArgument(
+                    f"{dataset.description}: lacks column {column.name!r}; {nearest(column.name, names)}"
+                )
+        kept = SelectedTable(
+            latent, [c for c in self.coding.columns if is_stored_exactly(c, self.coding)]
+        )
         check_resolved(self.coding, self.path)
-        return Drawn(self.name, self.coding, latent.num_entries, from_latent(latent), kept, workers=workers, repair=False)
+        return SampledTable(
+            self.name,
+            self.coding,
+            latent.num_entries,
+            from_latent(latent),
+            kept,
+            workers=workers,
+            repair=False,
+        )
 
 
 class _Scored:
     """The scores of events, a `TableSource` that scores what is read of it."""
 
-    def __init__(self, events: TableSource, model: EventModel, other: EventModel | None, by_column: bool) -> None:
+    def __init__(
+        self, events: TableSource, model: EventModel, other: EventModel | None, by_column: bool
+    ) -> None:
         self._events, self._coding, self._by_column = events, model.coding, by_column
         self._other = None if other is None else other.coding
         self._name = model.name
@@ -173,6 +208,8 @@ class _Scored:
         """Scores of a range of events."""
         steps = list(ranges(max(0, min(stop, self.num_entries) - start), BLOCK)) or [(0, 0)]
         kept = tuple(c for c in self.columns if c.name in columns)
-        pieces = [self._score(start + a, start + b, surprise="surprise" in columns) for a, b in steps]
+        pieces = [
+            self._score(start + a, start + b, surprise="surprise" in columns) for a, b in steps
+        ]
         data = {c.name: np.concatenate([piece[c.name] for piece in pieces]) for c in kept}
         return Table(self.name, kept, steps[-1][1], data)

@@ -14,7 +14,7 @@ from flowtuple.codec.frequencies import FREQUENCY_BITS, intervals
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
 from flowtuple.lattice import evaluation
-from flowtuple.lattice.context import Context, Rows, coding_order, collection_of
+from flowtuple.lattice.context import Context, RowSet, coding_order, collection_of
 from flowtuple.lattice.grid import ESCAPE
 
 _BLOCK = 2**15
@@ -54,7 +54,11 @@ def score(events: Table, coding: TableCoding) -> Scores:
         events: At least the columns of the flow.
         coding: Schema, lattices and flow.
     """
-    scored = [c for c in coding.columns if c.role != "id" and c.name not in coding.given and _has_density(c, coding)]
+    scored = [
+        c
+        for c in coding.columns
+        if c.role != "id" and c.name not in coding.given and _has_density(c, coding)
+    ]
     places = {c.name: k for k, c in enumerate(scored)}
     bits = np.zeros((events.num_entries, len(scored)))
     values = np.zeros((events.num_entries, len(scored)), np.int64)
@@ -86,7 +90,7 @@ class Coded:
         blocks: Slices of the rows with their logits; none where the column has no network.
     """
 
-    rows: Rows
+    rows: RowSet
     coded: Array
     countable: Array
     blocks: Iterator[tuple[slice, Array]]
@@ -101,22 +105,37 @@ def coded(stored: Array, column: Column, coding: TableCoding, context: Context) 
         coding: Schema, lattices and flow.
         context: Of the events, with the columns before this one.
     """
-    name, lattice, flow = column.name, coding.lattices[column.name], coding.flow.columns[column.name]
+    name, lattice, flow = (
+        column.name,
+        coding.lattices[column.name],
+        coding.flow.columns[column.name],
+    )
     rows = context.rows(collection_of(column))
     values = rows.sort(stored)
     q, whole = lattice.encode(values), slice(0, len(rows))
     evaluation.publish(name, whole, q, values[q == ESCAPE], lattice, coding.flow, context)
     predicted = evaluation.predict(flow, lattice, name, whole, context)
     result, countable = q, np.ones(len(q), bool)
-    if flow.prediction is not None and predicted is not None and (flow.residual or flow.network is None):
+    if (
+        flow.prediction is not None
+        and predicted is not None
+        and (flow.residual or flow.network is None)
+    ):
         countable = flow.prediction.countable(q, predicted)
-        r = flow.prediction.residual(np.where(countable, q, 0), np.where(countable, predicted, 0), flow.kept)
+        r = flow.prediction.residual(
+            np.where(countable, q, 0), np.where(countable, predicted, 0), flow.kept
+        )
         result = q if r is None else r
 
     def blocks() -> Iterator[tuple[slice, Array]]:
         for start in range(0, len(result) if flow.network else 0, _BLOCK):
             part = slice(start, min(start + _BLOCK, len(result)))
-            yield part, evaluation.logits(flow, name, part, None if predicted is None else predicted[part], context)
+            yield (
+                part,
+                evaluation.logits(
+                    flow, name, part, None if predicted is None else predicted[part], context
+                ),
+            )
 
     return Coded(rows, result, countable, blocks())
 

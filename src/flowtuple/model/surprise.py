@@ -10,7 +10,7 @@ import numpy as np
 from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array
 from flowtuple.data.table import read_all
-from flowtuple.model.events import Drawn
+from flowtuple.model.events import SampledTable
 from flowtuple.model.index_sampler import at_random
 from flowtuple.model.score import score
 
@@ -48,5 +48,5 @@ def expectation(name: str, coding: TableCoding) -> Expectation:
     Raises:
         Unsupported: A column has no density, so that none can be drawn.
     """
-    drawn = Drawn(name, coding, EVENTS, at_random(_SEED, name))
+    drawn = SampledTable(name, coding, EVENTS, at_random(_SEED, name))
     return Expectation.of(score(read_all(drawn), coding).bits)

@@ -30,7 +30,9 @@ def write_closure(found: Mapping[str, Any], folder: Path) -> Path:
         MissingExtra: The extra 'plots' is not installed.
     """
     collections = [_collection(objects) for objects in found["objects"]]
-    return write_page("closure", folder / "compare.html", {"found": found, "collections": collections})
+    return write_page(
+        "closure", folder / "compare.html", {"found": found, "collections": collections}
+    )
 
 
 def _collection(objects: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,9 +44,14 @@ def _collection(objects: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "about": objects,
         "verdicts": [(v, verdicts.get((v["quantity"], v["grid"]))) for v in other["verdicts"]],
-        "distances": sorted(((d, distances.get(d["column"])) for d in named), key=lambda pair: -_excess(*pair)),
+        "distances": sorted(
+            ((d, distances.get(d["column"])) for d in named), key=lambda pair: -_excess(*pair)
+        ),
         "cuts": list(zip(other["cuts"], real["cuts"], strict=True)),
-        "images": [*_figures(other["curves"]), *(_spectrum(spectrum) for spectrum in other["spectra"])],
+        "images": [
+            *_figures(other["curves"]),
+            *(_spectrum(spectrum) for spectrum in other["spectra"]),
+        ],
     }
 
 
@@ -59,12 +66,22 @@ def _figures(curves: list[dict[str, Any]]) -> list[dict[str, str]]:
         if any(value is not None for value in curve["reference"]):
             grids.setdefault((curve["quantity"], curve["grid"]), []).append(curve)
     return [
-        image(curves_png(parts), f"{quantity.capitalize()} against {grid} in both samples, with their ratio below.")
+        image(
+            curves_png(parts),
+            f"{quantity.capitalize()} against {grid} in both samples, with their ratio below.",
+        )
         for (quantity, grid), parts in grids.items()
     ]
 
 
 def _spectrum(spectrum: Mapping[str, Any]) -> dict[str, str]:
-    edges, *numbers = (np.array(spectrum[name]) for name in ("edges", "reference", "reference_error", "other", "other_error"))
-    drawing = shares_png((numbers[0], numbers[1]), (numbers[2], numbers[3]), edges, spectrum["column"])
-    return image(drawing, f"Histogram of {spectrum['column']} in both samples, with their ratio below.")
+    edges, *numbers = (
+        np.array(spectrum[name])
+        for name in ("edges", "reference", "reference_error", "other", "other_error")
+    )
+    drawing = shares_png(
+        (numbers[0], numbers[1]), (numbers[2], numbers[3]), edges, spectrum["column"]
+    )
+    return image(
+        drawing, f"Histogram of {spectrum['column']} in both samples, with their ratio below."
+    )

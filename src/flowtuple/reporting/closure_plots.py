@@ -48,7 +48,11 @@ class _Drawn:
         there = np.isfinite(self.before) & np.isfinite(self.after) & (self.before > 0)
         before, after = self.before[there], self.after[there]
         ratio = after / before
-        return there, ratio, np.hypot(self.after_error[there], ratio * self.before_error[there]) / before
+        return (
+            there,
+            ratio,
+            np.hypot(self.after_error[there], ratio * self.before_error[there]) / before,
+        )
 
 
 def curves_png(curves: Sequence[Mapping[str, Any]]) -> bytes:
@@ -73,25 +77,58 @@ def curves_png(curves: Sequence[Mapping[str, Any]]) -> bytes:
         bottom.set_ylabel("Ratio", loc="center")
         bottom.set_xlabel(str(curves[0]["along"]).replace("$", r"\$"), loc="right")
         parts = str(curves[0]["grid"]).partition(" and ")[2]
-        columns = {"ncols": 2} if len(drawn) == 1 else {"ncols": 5, "title": parts, "title_fontsize": "small"}
-        top.legend(loc="upper right", fontsize="small", columnspacing=1.0, handlelength=1.2, **columns)
+        columns = (
+            {"ncols": 2}
+            if len(drawn) == 1
+            else {"ncols": 5, "title": parts, "title_fontsize": "small"}
+        )
+        top.legend(
+            loc="upper right", fontsize="small", columnspacing=1.0, handlelength=1.2, **columns
+        )
 
     return plots.png(draw, 4.6, 3.9)
 
 
 def _draw_part(top: Any, bottom: Any, part: _Drawn, color: str, alone: bool) -> None:
-    top.stairs(part.before, part.edges, baseline=None, color=color, linewidth=1.2, label="reference" if alone else part.part)
+    top.stairs(
+        part.before,
+        part.edges,
+        baseline=None,
+        color=color,
+        linewidth=1.2,
+        label="reference" if alone else part.part,
+    )
     band = {"fill": True, "color": color, "alpha": 0.25, "linewidth": 0}
-    top.stairs(part.before + part.before_error, part.edges, baseline=part.before - part.before_error, **band)
-    points = {"fmt": "o", "color": plots.RED if alone else color, "markersize": 2.5, "linewidth": 0.8}
-    top.errorbar(part.centres, part.after, part.after_error, label="other" if alone else None, **points)
+    top.stairs(
+        part.before + part.before_error,
+        part.edges,
+        baseline=part.before - part.before_error,
+        **band,
+    )
+    points = {
+        "fmt": "o",
+        "color": plots.RED if alone else color,
+        "markersize": 2.5,
+        "linewidth": 0.8,
+    }
+    top.errorbar(
+        part.centres, part.after, part.after_error, label="other" if alone else None, **points
+    )
     there, ratio, error = part.ratio
     bottom.errorbar(part.centres[there], ratio, error, **points)
     if alone:
         sigma = np.hypot(part.before_error, part.after_error)
         reach = np.zeros(len(part.before))
         reach[there] = (part.tolerance + 2 * sigma)[there] / part.before[there]
-        bottom.stairs(1 + reach, part.edges, baseline=1 - reach, fill=True, color=plots.GREY, alpha=0.35, linewidth=0)
+        bottom.stairs(
+            1 + reach,
+            part.edges,
+            baseline=1 - reach,
+            fill=True,
+            color=plots.GREY,
+            alpha=0.35,
+            linewidth=0,
+        )
 
 
 def _scale(top: Any, bottom: Any, drawn: Sequence[_Drawn]) -> None:

@@ -44,7 +44,12 @@ def inspect_dataset(dataset: Dataset, progress: Progress = silent) -> dict[str, 
         for name, source in dataset.tables.items()
     ]
     refused = dict(dataset.refused)
-    return {"input": dataset.description, "tables": tables, "carried": list(dataset.carried), "refused": refused}
+    return {
+        "input": dataset.description,
+        "tables": tables,
+        "carried": list(dataset.carried),
+        "refused": refused,
+    }
 
 
 def _inspect_table(source: TableSource, progress: Progress) -> list[dict[str, Any]]:
@@ -60,11 +65,17 @@ def _inspect_column(column: Column, statistics: Statistics | None) -> dict[str, 
     specials: Counter[str] = Counter()
     for pattern, value in zip(patterns.tolist(), patterns.view(column.dtype).tolist(), strict=True):
         specials[str(value)] += statistics.specials[pattern]
-    sentinels = np.array(statistics.sentinels(), dtype=patterns.dtype).view(column.dtype).tolist() if column.is_float else []
+    sentinels = (
+        np.array(statistics.sentinels(), dtype=patterns.dtype).view(column.dtype).tolist()
+        if column.is_float
+        else []
+    )
     constant = statistics.low == statistics.high and not specials
     spread = std_without_sentinels(statistics) if column.is_float else None
     if spread is not None:
-        out["warning"] = f"{sentinel_spread_in_words(statistics, spread)}: bound it with abs:E or rel:R, not std:S"
+        out["warning"] = (
+            f"{sentinel_spread_in_words(statistics, spread)}: bound it with abs:E or rel:R, not std:S"
+        )
     return out | {
         "values": statistics.count,
         "low": statistics.low,
@@ -72,7 +83,9 @@ def _inspect_column(column: Column, statistics: Statistics | None) -> dict[str, 
         "std": statistics.std if statistics.finite else None,
         "special": dict(specials),
         "repeated": sentinels,
-        "lattice": "constant" if constant and statistics.count else grid_in_words(statistics.exact_grid()),
+        "lattice": "constant"
+        if constant and statistics.count
+        else grid_in_words(statistics.exact_grid()),
     }
 
 
@@ -86,7 +99,11 @@ def grid_in_words(grid: Grid) -> str:
     if isinstance(grid, Integers):
         return "integers" if grid.width == 1 else f"integers in cells of {grid.width}"
     if isinstance(grid, Decimal):
-        return f"decimals of {grid.digits} digits" if grid.digits else f"integers stored as {grid.dtype}"
+        return (
+            f"decimals of {grid.digits} digits"
+            if grid.digits
+            else f"integers stored as {grid.dtype}"
+        )
     if isinstance(grid, Ordered) and grid.shift:
         bits = {"float16": 10, "float32": 23, "float64": 52}[grid.dtype] - grid.shift
         return f"{grid.dtype} cut to {bits} mantissa bits"
@@ -97,7 +114,9 @@ def grid_in_words(grid: Grid) -> str:
     return "equal cells" if grid.kind == "uniform" else "cells in proportion to the value"
 
 
-def info(path: str | os.PathLike[str], model: str | os.PathLike[str] | None = None, memory: int = MEMORY) -> dict[str, Any]:
+def info(
+    path: str | os.PathLike[str], model: str | os.PathLike[str] | None = None, memory: int = MEMORY
+) -> dict[str, Any]:
     """Schema, bounds, sizes per column and per section, model, checksums and provenance of a file.
 
     Sizes are in bytes. A column's model bytes are its share of the compressed model by uncompressed size. The flow is left
@@ -115,13 +134,21 @@ def info(path: str | os.PathLike[str], model: str | os.PathLike[str] | None = No
             "format": f"{layout.MAJOR}.{layout.MINOR}",
             "sections": dict(sections) | {"index": file.index_size},
             "checksums": [
-                {"section": s.kind.name.lower(), "offset": s.offset, "bytes": s.length, "xxh3": f"{s.checksum:016x}"}
+                {
+                    "section": s.kind.name.lower(),
+                    "offset": s.offset,
+                    "bytes": s.length,
+                    "xxh3": f"{s.checksum:016x}",
+                }
                 for s in file.sections
             ],
             "provenance": file.meta.get("provenance", {}),
             "carried": file.meta.get("carried", []),
             "left_out": [part.to_json() for part in file.left_out],
-            "tables": [_table_info(t, storage.get(t.name, {}), known=model is not None) for t in file.tables.values()],
+            "tables": [
+                _table_info(t, storage.get(t.name, {}), known=model is not None)
+                for t in file.tables.values()
+            ],
         }
 
 
@@ -138,7 +165,8 @@ def _table_info(table: StoredTable, storage: Mapping[str, Any], *, known: bool) 
         "root_changes": root_changes(table.columns, storage),
         "root_renamed": root_renamed(table.name, table.columns, storage),
         "columns": [
-            _column_info(table, column, stored[column.name], model, flow.columns.get(column.name)) for column in table.columns
+            _column_info(table, column, stored[column.name], model, flow.columns.get(column.name))
+            for column in table.columns
         ],
     }
 
@@ -191,7 +219,9 @@ def _parent_in_words(parent: Parent) -> str:
     """The column where the relation goes without saying, else both."""
     if parent.relation in ("row", "event"):
         return parent.column
-    return f"{parent.relation} {parent.column}".strip() + (f" by {parent.through}" if parent.through else "")
+    return f"{parent.relation} {parent.column}".strip() + (
+        f" by {parent.through}" if parent.through else ""
+    )
 
 
 def prediction_in_words(prediction: Prediction) -> str:
@@ -226,12 +256,18 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
     pairs: list[tuple[Table, Table]] = []
     sizes: list[ColumnSize] = []
     for name, stored in file.tables.items():
-        source, decoded, files = original.table(name), read_all(stored), f"{original.description} against {file.path}"
+        source, decoded, files = (
+            original.table(name),
+            read_all(stored),
+            f"{original.description} against {file.path}",
+        )
         check_comparable(source, stored, files)
         whole = read_like(source, stored.columns, 0, stored.num_entries), decoded
         check_comparable(*whole, files)
         pairs.append((_without_given(whole[0], stored), _without_given(whole[1], stored)))
-        sizes += [size for size in _column_sizes(stored, decoded) if size.column not in stored.given]
+        sizes += [
+            size for size in _column_sizes(stored, decoded) if size.column not in stored.given
+        ]
     return ReportInput(
         title=title,
         original_path=Path(original.description).name,
@@ -242,9 +278,12 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         index_bytes=file.index_size,
         tables=pairs,
         bounds={
-            name: {c: bound for c, bound in promises(file, name).items() if c not in t.given} for name, t in file.tables.items()
+            name: {c: bound for c, bound in promises(file, name).items() if c not in t.given}
+            for name, t in file.tables.items()
         },
-        rival_bounds={table.name: _asked_bounds(table, file.tables[table.name]) for table, _ in pairs},
+        rival_bounds={
+            table.name: _asked_bounds(table, file.tables[table.name]) for table, _ in pairs
+        },
         sizes=sizes,
     )
 
@@ -255,7 +294,9 @@ def promises(file: File, table: str) -> dict[str, Bound | Promise]:
     out: dict[str, Bound | Promise] = {}
     for column, lattice in file.tables[table].lattices.items():
         out[column] = lattice.bound
-        with contextlib.suppress(InvalidArgument):  # what another version says that this one does not know
+        with contextlib.suppress(
+            InvalidArgument
+        ):  # what another version says that this one does not know
             promise = Promise.parse(said.get(f"{table}/{column}", str(lattice.bound)))
             out[column] = promise.bound or promise
     return out
@@ -263,7 +304,12 @@ def promises(file: File, table: str) -> dict[str, Bound | Promise]:
 
 def _without_given(table: Table, stored: StoredTable) -> Table:
     """What the file itself holds of a table."""
-    return Table(table.name, tuple(c for c in table.columns if c.name not in stored.given), table.num_entries, table.data)
+    return Table(
+        table.name,
+        tuple(c for c in table.columns if c.name not in stored.given),
+        table.num_entries,
+        table.data,
+    )
 
 
 def _asked_bounds(original: Table, stored: StoredTable) -> dict[str, Bound]:
@@ -292,13 +338,19 @@ def check_comparable(original: TableSource, decoded: TableSource, files: str) ->
         )
     columns = {c.name: c for c in original.columns}
     for column in decoded.columns:
-        if column.hidden:  # has no name that another format would keep; compared through what it counts
+        if (
+            column.hidden
+        ):  # has no name that another format would keep; compared through what it counts
             continue
         where, found = f"{files}: column {column.name!r}", columns.get(column.name)
         if found is None:
-            raise InvalidArgument(f"{where} is not in the original ({nearest(column.name, columns)}); {_NEXT}")
+            raise InvalidArgument(
+                f"{where} is not in the original ({nearest(column.name, columns)}); {_NEXT}"
+            )
         if (found.counter is None) != (column.counter is None):
-            raise InvalidArgument(f"{where} holds lists in one and single values in the other; {_NEXT}")
+            raise InvalidArgument(
+                f"{where} holds lists in one and single values in the other; {_NEXT}"
+            )
         if (found.dtype, found.shape) != (column.dtype, column.shape):
             raise InvalidArgument(f"{where} is {found.dtype} against {column.dtype}; {_NEXT}")
         if isinstance(original, Table) and isinstance(decoded, Table):
@@ -312,6 +364,10 @@ def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:
     sizes = []
     for column in stored.columns:
         method, nbytes = ", ".join(found[column.name].methods), found[column.name].nbytes
-        values = int(np.size(decoded.data[column.name])) if not column.is_opaque else decoded.num_entries
-        sizes.append(ColumnSize(stored.name, column.name, method, nbytes, model.get(column.name, 0), values))
+        values = (
+            int(np.size(decoded.data[column.name])) if not column.is_opaque else decoded.num_entries
+        )
+        sizes.append(
+            ColumnSize(stored.name, column.name, method, nbytes, model.get(column.name, 0), values)
+        )
     return sizes

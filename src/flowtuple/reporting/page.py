@@ -39,8 +39,13 @@ def write_page(template: str, path: Path, content: dict[str, Any]) -> Path:
 
 def image(drawing: str | bytes, description: str) -> dict[str, str]:
     """SVG text or a PNG as data, for a template's `drawing`; its element ids stay apart from those of other drawings."""
-    kind, content = ("png", drawing) if isinstance(drawing, bytes) else ("svg+xml", drawing.encode())
-    return {"source": f"data:image/{kind};base64," + base64.b64encode(content).decode(), "description": description}
+    kind, content = (
+        ("png", drawing) if isinstance(drawing, bytes) else ("svg+xml", drawing.encode())
+    )
+    return {
+        "source": f"data:image/{kind};base64," + base64.b64encode(content).decode(),
+        "description": description,
+    }
 
 
 def _environment() -> Any:
@@ -60,14 +65,20 @@ def _environment() -> Any:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(figures=format_number, size=format_bytes, percent=format_percent, plainly=_plainly)
+    environment.filters.update(
+        figures=format_number, size=format_bytes, percent=format_percent, plainly=_plainly
+    )
     return environment
 
 
 def _plainly(value: Any) -> Any:
     """Numbers to four digits, also those of a pair; all else as it is."""
     if isinstance(value, (list, tuple)):
-        return " to ".join(str(_plainly(part)) for part in value) if len(value) == 2 else ", ".join(map(str, value))
+        return (
+            " to ".join(str(_plainly(part)) for part in value)
+            if len(value) == 2
+            else ", ".join(map(str, value))
+        )
     return format_number(value, 4) if isinstance(value, float) else value
 
 

@@ -38,7 +38,9 @@ _STYLE: dict[str, Any] = {
     "svg.fonttype": "path",  # glyphs travel along: the same look on a machine without the fonts
 }
 _INDENT = re.compile(r"\n\s+")
-_LONG_NUMBER = re.compile(r"(?<![\w.])([1-9]\d*\.\d{2})\d+")  # a hundredth of a point is not seen; scales below 1 stay
+_LONG_NUMBER = re.compile(
+    r"(?<![\w.])([1-9]\d*\.\d{2})\d+"
+)  # a hundredth of a point is not seen; scales below 1 stay
 
 
 def require_plots() -> None:
@@ -103,7 +105,16 @@ def _fill(values: Array, edges: Array) -> Any:
 def _outline(axes: Any, histogram: Any, color: str) -> None:
     """Steps without error bars; mplhep works these out all the same, by a method that needs no further package."""
     histplot = _extra("mplhep").histplot
-    histplot(histogram, ax=axes, histtype="step", color=color, linewidth=1.2, flow="none", yerr=False, w2method="sqrt")
+    histplot(
+        histogram,
+        ax=axes,
+        histtype="step",
+        color=color,
+        linewidth=1.2,
+        flow="none",
+        yerr=False,
+        w2method="sqrt",
+    )
 
 
 def overlay_svg(original: Array, decoded: Array, label: str) -> str:
@@ -128,13 +139,20 @@ def overlay_svg(original: Array, decoded: Array, label: str) -> str:
         figure = _figure(height=4.6)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         histplot = _extra("mplhep").histplot
-        histplot(before, ax=top, histtype="fill", color=BLUE, alpha=0.35, flow="none", label="original")
+        histplot(
+            before, ax=top, histtype="fill", color=BLUE, alpha=0.35, flow="none", label="original"
+        )
         _outline(top, before, BLUE)
         centres = (binning.edges[:-1] + binning.edges[1:]) / 2
         top.plot(centres, after.values(), "o", color=_INK, markersize=3, label="decompressed")
         _scale_counts(top, before.values())
         top.set(xlabel="", ylabel=_count_label(binning.edges))
-        top.legend(loc="upper right", title=_left_out(original, binning) or None, title_fontsize="x-small", alignment="right")
+        top.legend(
+            loc="upper right",
+            title=_left_out(original, binning) or None,
+            title_fontsize="x-small",
+            alignment="right",
+        )
         _ratio(bottom, before.values(), after.values(), binning.edges)
         bottom.set_xlabel(_shorten(label, 56))
         _short_ticks(bottom)
@@ -189,7 +207,9 @@ def _ratio(axes: Any, before: Array, after: Array, edges: Array) -> None:
     centres, size = (edges[:-1] + edges[1:])[filled] / 2, before[filled]
     ratio, error = after[filled] / size, 1 / np.sqrt(size)
     for_band = np.where(filled, 1 / np.sqrt(np.maximum(before, 1)), 0.0)
-    axes.stairs(1 + for_band, edges, baseline=1 - for_band, fill=True, color=GREY, alpha=0.35, linewidth=0)
+    axes.stairs(
+        1 + for_band, edges, baseline=1 - for_band, fill=True, color=GREY, alpha=0.35, linewidth=0
+    )
     axes.axhline(1, color=_INK, linewidth=0.8)
     axes.plot(centres, ratio, "o", color=_INK, markersize=3)
     # Thin bins swing freely; the axis follows those with enough values to mean something.
@@ -225,14 +245,27 @@ def difference_svg(bound: Bound | Promise, original: Array, decoded: Array, labe
         figure = _figure()
         axes = figure.subplots()
         histogram = _fill(np.clip(pulls, edges[0], np.nextafter(edges[-1], 0)), edges)
-        _extra("mplhep").histplot(histogram, ax=axes, histtype="fill", color=BLUE, alpha=0.35, flow="none")
         _extra("mplhep").histplot(
-            histogram, ax=axes, histtype="step", color=BLUE, linewidth=1.2, flow="none", yerr=False, w2method="sqrt"
+            histogram, ax=axes, histtype="fill", color=BLUE, alpha=0.35, flow="none"
+        )
+        _extra("mplhep").histplot(
+            histogram,
+            ax=axes,
+            histtype="step",
+            color=BLUE,
+            linewidth=1.2,
+            flow="none",
+            yerr=False,
+            w2method="sqrt",
         )
         for edge in (-1, 1):
             axes.axvline(edge, color=RED, linestyle="--", linewidth=1.2)
         _scale_counts(axes, histogram.values())
-        verdict = f"{broken:,} value{'s break' if broken > 1 else ' breaks'} {bound}" if broken else f"all within {bound}"
+        verdict = (
+            f"{broken:,} value{'s break' if broken > 1 else ' breaks'} {bound}"
+            if broken
+            else f"all within {bound}"
+        )
         axes.set_title(verdict, loc="right", fontsize="small", color=RED if broken else _INK)
         axes.set_xlim(edges[0], edges[-1])
         axes.set_xlabel(f"Difference of {_shorten(label)} / bound")
@@ -241,7 +274,16 @@ def difference_svg(bound: Bound | Promise, original: Array, decoded: Array, labe
 
 
 def _note(axes: Any, text: str, color: str = _INK) -> None:
-    axes.text(0.97, 0.95, text, transform=axes.transAxes, ha="right", va="top", fontsize="small", color=color)
+    axes.text(
+        0.97,
+        0.95,
+        text,
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize="small",
+        color=color,
+    )
 
 
 def response_svg(original: Array, decoded: Array, label: str) -> str:
@@ -258,19 +300,33 @@ def response_svg(original: Array, decoded: Array, label: str) -> str:
         response = (x - y) / x
     response = response[np.isfinite(response)]
     if not response.size:
-        raise InvalidArgument(f"{label}: every original is zero or not finite, so it has no response; leave it out")
+        raise InvalidArgument(
+            f"{label}: every original is zero or not finite, so it has no response; leave it out"
+        )
     reach = float(np.percentile(np.abs(response), 99)) or float(np.abs(response).max()) or 1.0
     edges = np.linspace(-reach, np.nextafter(reach, np.inf), bin_count(response.size) + 1)
     with _style():
         figure = _figure()
         axes = figure.subplots()
         histogram = _fill(response, edges)
-        _extra("mplhep").histplot(histogram, ax=axes, histtype="fill", color=ORANGE, alpha=0.4, flow="none")
         _extra("mplhep").histplot(
-            histogram, ax=axes, histtype="step", color=ORANGE, linewidth=1.2, flow="none", yerr=False, w2method="sqrt"
+            histogram, ax=axes, histtype="fill", color=ORANGE, alpha=0.4, flow="none"
+        )
+        _extra("mplhep").histplot(
+            histogram,
+            ax=axes,
+            histtype="step",
+            color=ORANGE,
+            linewidth=1.2,
+            flow="none",
+            yerr=False,
+            w2method="sqrt",
         )
         _scale_counts(axes, histogram.values())
-        _note(axes, f"mean {response.mean():.2g}\nrms {math.sqrt(float(np.square(response).mean())):.2g}")
+        _note(
+            axes,
+            f"mean {response.mean():.2g}\nrms {math.sqrt(float(np.square(response).mean())):.2g}",
+        )
         axes.set_xlim(edges[0], edges[-1])
         axes.set_xlabel(f"Response of {_shorten(label)}")
         _short_ticks(axes)
@@ -295,7 +351,9 @@ def bits_svg(columns: Sequence[str], bits: Mapping[str, Sequence[float]]) -> str
         axes = figure.subplots()
         for place, (method, widths) in enumerate(bits.items()):
             offset = (place - (len(bits) - 1) / 2) * thickness
-            bars = axes.barh(rows + offset, widths, thickness, color=colors[place % len(colors)], label=method)
+            bars = axes.barh(
+                rows + offset, widths, thickness, color=colors[place % len(colors)], label=method
+            )
             axes.bar_label(bars, fmt="{:.3g}", padding=3, fontsize=8)
         axes.set_yticks(rows, [_shorten(c) for c in columns])
         axes.tick_params(axis="y", which="both", left=False, right=False)
@@ -316,4 +374,6 @@ def dijet_svg(collection: str, original: Array, decoded: Array) -> str:
         original: Masses from `flowtuple.comparison.fidelity.dijet_masses`, shape (n,).
         decoded: The same of the decompressed events.
     """
-    return overlay_svg(original, decoded, f"Mass of the two leading {_shorten(collection, 20)} (unit of its pt)")
+    return overlay_svg(
+        original, decoded, f"Mass of the two leading {_shorten(collection, 20)} (unit of its pt)"
+    )

@@ -8,10 +8,25 @@ from typing import Any
 from flowtuple.data.schema import Bound
 from flowtuple.reporting import plots
 
-_COLORS = ("#3f90da", "#ffa90e", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd", "#5b8c5a")
+_COLORS = (
+    "#3f90da",
+    "#ffa90e",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+    "#5b8c5a",
+)
 _MARKS = "osD^vPX<>ph"
 _EMPHASISED = {"flowtuple": plots.RED, "quantise+pcodec": "#1d1d1f"}
-_ALLOWED = {"abs": "Bound |x' - x|", "rel": "Bound |x' - x| / |x|", "std": "Bound |x' - x| / standard deviation"}
+_ALLOWED = {
+    "abs": "Bound |x' - x|",
+    "rel": "Bound |x' - x| / |x|",
+    "std": "Bound |x' - x| / standard deviation",
+}
 
 Curves = Mapping[str, Sequence[float | None]]
 """Bits per value of each codec at each bound, `None` where a codec has none or breaks the bound."""
@@ -31,7 +46,11 @@ def rate_distortion_png(bounds: Sequence[str], curves: Curves, title: str = "") 
     drawn = {name: bits for name, bits in curves.items() if any(b is not None for b in bits)}
     drawn = dict(sorted(drawn.items(), key=lambda item: -max(b for b in item[1] if b is not None)))
     if len(bounds) == 1:
-        return plots.png(lambda figure: _bars(figure, bounds[0], drawn, title), 7.2, 1.4 + 0.36 * max(1, len(drawn)))
+        return plots.png(
+            lambda figure: _bars(figure, bounds[0], drawn, title),
+            7.2,
+            1.4 + 0.36 * max(1, len(drawn)),
+        )
     return plots.png(lambda figure: _lines(figure, bounds, drawn, title), 8.4, 5.6)
 
 
@@ -42,14 +61,18 @@ def _color(name: str, place: int) -> str:
 def _bars(figure: Any, bound: str, drawn: Curves, title: str) -> None:
     axes = figure.subplots()
     bits = [curve[0] for curve in drawn.values()]
-    bars = axes.barh(list(drawn), bits, 0.7, color=[_EMPHASISED.get(name, plots.GREY) for name in drawn])
+    bars = axes.barh(
+        list(drawn), bits, 0.7, color=[_EMPHASISED.get(name, plots.GREY) for name in drawn]
+    )
     axes.bar_label(bars, fmt="{:.3f}", padding=3, fontsize=10)
     axes.tick_params(axis="y", which="both", left=False, right=False)
     axes.tick_params(axis="x", which="both", top=False)
     axes.yaxis.minorticks_off()
     axes.set_ylim(max(1, len(drawn)) - 0.5, -0.5)
     axes.margins(x=0.12)
-    axes.set_xlabel(f"Bits per value at {Bound.parse(bound).short if _is_bound(bound) else bound[:40]}")
+    axes.set_xlabel(
+        f"Bits per value at {Bound.parse(bound).short if _is_bound(bound) else bound[:40]}"
+    )
     axes.set_title(title, loc="left", fontsize=12)
 
 
@@ -62,7 +85,16 @@ def _lines(figure: Any, bounds: Sequence[str], drawn: Curves, title: str) -> Non
         kept = [k for k in order if bits[k] is not None]
         x, y = [places[k] for k in kept], [bits[k] for k in kept]
         mark, color = _MARKS[place % len(_MARKS)], _color(name, place)
-        axes.plot(x, y, marker=mark, color=color, label=name, linewidth=width, markersize=size, zorder=2 + width)
+        axes.plot(
+            x,
+            y,
+            marker=mark,
+            color=color,
+            label=name,
+            linewidth=width,
+            markersize=size,
+            zorder=2 + width,
+        )
     axes.set_ylim(bottom=0)
     axes.set(xlabel=label, ylabel="Bits per value")
     axes.grid(axis="y", color="#dddddd", linewidth=0.7)

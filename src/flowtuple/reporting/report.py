@@ -91,9 +91,18 @@ def _measure(report_input: ReportInput) -> _Measured:
     for original, decoded in report_input.tables:
         bounds = report_input.bounds.get(original.name, {})
         alone = {name: bound for name, bound in bounds.items() if isinstance(bound, Bound)}
-        rival_bounds = alone if report_input.rival_bounds is None else report_input.rival_bounds.get(original.name, {})
+        rival_bounds = (
+            alone
+            if report_input.rival_bounds is None
+            else report_input.rival_bounds.get(original.name, {})
+        )
         fidelity.update({(f.table, f.column): f for f in compare_tables(original, decoded, bounds)})
-        rivals.update({(original.name, name): sizes for name, sizes in rival_bytes(original, rival_bounds).items()})
+        rivals.update(
+            {
+                (original.name, name): sizes
+                for name, sizes in rival_bytes(original, rival_bounds).items()
+            }
+        )
     return _Measured(fidelity, rivals)
 
 
@@ -115,7 +124,9 @@ def _rows(report_input: ReportInput, measured: _Measured) -> list[dict[str, Any]
     parts: dict[tuple[str, str], list[ColumnSize]] = {key: [] for key in measured.fidelity}
     for size in report_input.sizes:
         if (size.table, size.column) not in parts:
-            raise InvalidArgument(f"sizes name column {size.table}/{size.column}, which no table has; leave it out")
+            raise InvalidArgument(
+                f"sizes name column {size.table}/{size.column}, which no table has; leave it out"
+            )
         parts[size.table, size.column].append(size)
     dtypes = {(t.name, c.name): c.dtype for t, _ in report_input.tables for c in t.columns}
     rows = []
@@ -130,7 +141,9 @@ def _rows(report_input: ReportInput, measured: _Measured) -> list[dict[str, Any]
                 "bytes": taken,
                 "bits_per_value": _ratio(8 * taken, fidelity.values),
                 **measured.rivals[key],
-                **{f"ratio_{rival}": _ratio(measured.rivals[key][rival], taken) for rival in RIVALS},
+                **{
+                    f"ratio_{rival}": _ratio(measured.rivals[key][rival], taken) for rival in RIVALS
+                },
             }
         )
     return rows
@@ -165,11 +178,16 @@ def _totals(report_input: ReportInput, measured: _Measured) -> dict[str, Any]:
         "index_bytes": report_input.index_bytes,
         "bits_per_value": _ratio(8 * size, values),
         **others,
-        **{f"ratio_{other}": _ratio(nbytes, size) if nbytes else None for other, nbytes in others.items()},
+        **{
+            f"ratio_{other}": _ratio(nbytes, size) if nbytes else None
+            for other, nbytes in others.items()
+        },
     }
 
 
-def write_report(report_input: ReportInput, folder: Path, progress: Callable[[str], None] | None = None) -> Path:
+def write_report(
+    report_input: ReportInput, folder: Path, progress: Callable[[str], None] | None = None
+) -> Path:
     """Write `report.html` into a folder, which is made where it is missing.
 
     Args:
@@ -220,21 +238,30 @@ def _bits_figure(shown: list[dict[str, Any]]) -> dict[str, str] | None:
     keys = {"flowtuple": "bytes", PCODEC: PCODEC, RAW: RAW}
     bits = {method: [8 * r[key] / r["values"] for r in shown] for method, key in keys.items()}
     figure = plots.bits_svg(names, bits)
-    return image(figure, "Bits per value of each column with flowtuple, with quantise+pcodec and raw; numbers in the table.")
+    return image(
+        figure,
+        "Bits per value of each column with flowtuple, with quantise+pcodec and raw; numbers in the table.",
+    )
 
 
-def _cards(report_input: ReportInput, shown: list[dict[str, Any]], tell: Callable[[str], None]) -> list[dict[str, Any]]:
+def _cards(
+    report_input: ReportInput, shown: list[dict[str, Any]], tell: Callable[[str], None]
+) -> list[dict[str, Any]]:
     pairs = {original.name: (original, decoded) for original, decoded in report_input.tables}
     cards = []
     for place, row in enumerate(shown, 1):
         tell(f"drawing {row['table']}/{row['column']} ({place} of {len(shown)})")
         original, decoded = (np.asarray(t.data[row["column"]]) for t in pairs[row["table"]])
         bound = report_input.bounds.get(row["table"], {}).get(row["column"], Bound())
-        cards.append({"row": row, "images": _column_images(row["column"], bound, original, decoded)})
+        cards.append(
+            {"row": row, "images": _column_images(row["column"], bound, original, decoded)}
+        )
     return cards
 
 
-def _column_images(name: str, bound: Bound | Promise, original: Any, decoded: Any) -> list[dict[str, str]]:
+def _column_images(
+    name: str, bound: Bound | Promise, original: Any, decoded: Any
+) -> list[dict[str, str]]:
     finite = original[np.isfinite(original)]
     if not finite.size:
         return []
@@ -260,9 +287,18 @@ def _dijets(report_input: ReportInput, tell: Callable[[str], None]) -> list[dict
         collection, masses = before
         tell(f"drawing the mass of the two leading {collection}")
         both = np.isfinite(masses) & np.isfinite(after[1])
-        shift = np.abs(masses - after[1])[both] / np.maximum(masses[both], np.finfo(np.float64).tiny)
+        shift = np.abs(masses - after[1])[both] / np.maximum(
+            masses[both], np.finfo(np.float64).tiny
+        )
         figure = plots.dijet_svg(collection, masses, after[1])
         alt = f"Invariant mass of the two leading {collection}, original against decompressed, with their ratio below."
-        found.append({"table": original.name, "collection": collection, "events": len(masses), "image": image(figure, alt)})
+        found.append(
+            {
+                "table": original.name,
+                "collection": collection,
+                "events": len(masses),
+                "image": image(figure, alt),
+            }
+        )
         found[-1]["median_shift"] = float(np.median(shift)) if shift.size else None
     return found

@@ -69,7 +69,9 @@ class DecodedRows:
 
     def difference(self, column: str) -> Array:
         """Of a column, in its unit: original - decompressed in float64, shape (n,)."""
-        return np.asarray(self.original.data[column], np.float64) - np.asarray(self.decoded.data[column], np.float64)
+        return np.asarray(self.original.data[column], np.float64) - np.asarray(
+            self.decoded.data[column], np.float64
+        )
 
     def residuals(self, columns: Sequence[str]) -> Array:
         """Differences over the standard deviation of the original column, shape (n, len(columns))."""
@@ -84,14 +86,22 @@ def dijet(rows: DecodedRows) -> Dijet | None:
         return None
     collection, before, after = masses
     defined = np.isfinite(before) & np.isfinite(after) & (before > 0)
-    shift = (after[defined] - before[defined]) / before[defined] if defined.any() else np.array([np.nan])
+    shift = (
+        (after[defined] - before[defined]) / before[defined]
+        if defined.any()
+        else np.array([np.nan])
+    )
     figures = float(shift.mean()), float(shift.std()), float(np.abs(shift).max())
     return Dijet(collection, len(before), int((~defined).sum()), *figures)
 
 
 def _masses(rows: DecodedRows) -> tuple[str, Array, Array] | None:
     before, after = dijet_masses(rows.original), dijet_masses(rows.decoded)
-    return None if before is None or after is None or not np.isfinite(before[1]).any() else (*before, after[1])
+    return (
+        None
+        if before is None or after is None or not np.isfinite(before[1]).any()
+        else (*before, after[1])
+    )
 
 
 def write_rows(rows: DecodedRows, folder: Path, progress: Progress) -> Path:
@@ -112,9 +122,15 @@ def write_rows(rows: DecodedRows, folder: Path, progress: Progress) -> Path:
     rho = correlations(rows.residuals(names))
     content = {
         "rows": rows,
-        "corner": image(corner_png(rows.residuals(corner), corner), f"Residuals of {', '.join(corner)} against each other."),
+        "corner": image(
+            corner_png(rows.residuals(corner), corner),
+            f"Residuals of {', '.join(corner)} against each other.",
+        ),
         "cornered": corner,
-        "correlation": image(correlations_png(rho, names), "Rank correlation of the residuals of each pair of columns."),
+        "correlation": image(
+            correlations_png(rho, names),
+            "Rank correlation of the residuals of each pair of columns.",
+        ),
         "dijet": _dijet_card(rows),
         "cards": _cards(rows, names, progress),
         "columns": names,
@@ -140,11 +156,24 @@ def _cards(rows: DecodedRows, names: Sequence[str], progress: Progress) -> list[
     cards = []
     for place, name in enumerate(drawn):
         progress("report", place / len(drawn), f"drawing {name}")
-        original, decoded = (np.asarray(table.data[name]) for table in (rows.original, rows.decoded))
-        overlay = image(plots.overlay_svg(original, decoded, name), f"{name}, original against decompressed, ratio below.")
-        images = [overlay, image(difference_png(rows.difference(name), name), f"Histogram of the difference of {name}.")]
+        original, decoded = (
+            np.asarray(table.data[name]) for table in (rows.original, rows.decoded)
+        )
+        overlay = image(
+            plots.overlay_svg(original, decoded, name),
+            f"{name}, original against decompressed, ratio below.",
+        )
+        images = [
+            overlay,
+            image(
+                difference_png(rows.difference(name), name),
+                f"Histogram of the difference of {name}.",
+            ),
+        ]
         if np.isfinite(rows.difference(name)[original != 0]).any():
             response = plots.response_svg(original, decoded, name)
-            images.append(image(response, f"Histogram of the response of {name}: difference over original."))
+            images.append(
+                image(response, f"Histogram of the response of {name}: difference over original.")
+            )
         cards.append({"figures": _of(rows, name), "images": images})
     return cards

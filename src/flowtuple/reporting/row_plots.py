@@ -14,7 +14,9 @@ import numpy as np
 from flowtuple.data.schema import Array
 from flowtuple.reporting import plots
 
-BULK = 99.5  # per cent of the differences that an axis covers: tails without limit would leave one bin
+BULK = (
+    99.5  # per cent of the differences that an axis covers: tails without limit would leave one bin
+)
 _BINS, _CORNER_BINS = 60, 40
 _LEAST_REACH = 1e-300
 
@@ -26,7 +28,10 @@ def difference_png(difference: Array, label: str) -> bytes:
         difference: original - decompressed, shape (n,); infinite ones are counted and not drawn: an axis may be empty.
         label: Name of the column.
     """
-    infinite, difference = int((~np.isfinite(difference)).sum()), difference[np.isfinite(difference)]
+    infinite, difference = (
+        int((~np.isfinite(difference)).sum()),
+        difference[np.isfinite(difference)],
+    )
     edges = _edges(difference, _BINS)
     told = _told(difference, edges) + ([f"infinite: {infinite:,}"] if infinite else [])
 
@@ -40,7 +45,15 @@ def difference_png(difference: Array, label: str) -> bytes:
         axes.set_ylim(0, 1.3 * max(1, counts.max()))
         axes.ticklabel_format(scilimits=(-2, 4), useMathText=True)
         axes.xaxis.get_offset_text().set(x=0, horizontalalignment="left")
-        axes.text(0.97, 0.95, "\n".join(told), transform=axes.transAxes, ha="right", va="top", fontsize="small")
+        axes.text(
+            0.97,
+            0.95,
+            "\n".join(told),
+            transform=axes.transAxes,
+            ha="right",
+            va="top",
+            fontsize="small",
+        )
         axes.set_xlabel(f"Difference of {shown(label)}", loc="right")
         axes.set_ylabel("Rows", loc="top")
 
@@ -52,7 +65,11 @@ def _told(difference: Array, edges: Array) -> list[str]:
     if not len(difference):
         return []
     outside = float(np.mean((difference < edges[0]) | (difference >= edges[-1])))
-    told = [f"mean {difference.mean():.2g}", f"width {difference.std():.2g}", f"largest {np.abs(difference).max():.2g}"]
+    told = [
+        f"mean {difference.mean():.2g}",
+        f"width {difference.std():.2g}",
+        f"largest {np.abs(difference).max():.2g}",
+    ]
     return told + ([f"off the axis: {100 * outside:.2g} %"] if outside else [])
 
 
@@ -75,25 +92,40 @@ def corner_png(residuals: Array, labels: Sequence[str]) -> bytes:
                 axes.axis("off")
                 continue
             if i == j:
-                axes.hist(residuals[:, i], edges[i], histtype="stepfilled", color=plots.BLUE, alpha=0.5)
+                axes.hist(
+                    residuals[:, i], edges[i], histtype="stepfilled", color=plots.BLUE, alpha=0.5
+                )
                 axes.set_yticks([])
             else:
-                _draw_pair(axes, (residuals[:, j], residuals[:, i]), (edges[j], edges[i]), float(rho[i, j]))
+                _draw_pair(
+                    axes, (residuals[:, j], residuals[:, i]), (edges[j], edges[i]), float(rho[i, j])
+                )
             _label(axes, labels, i, j)
 
     size = 1.4 + 1.75 * count
     return plots.png(draw, size, size)
 
 
-def _draw_pair(axes: Any, values: tuple[Array, Array], edges: tuple[Array, Array], rho: float) -> None:
+def _draw_pair(
+    axes: Any, values: tuple[Array, Array], edges: tuple[Array, Array], rho: float
+) -> None:
     hist = importlib.import_module("hist")
     filled = hist.Hist(hist.axis.Variable(edges[0]), hist.axis.Variable(edges[1])).fill(*values)
     counts = filled.values().T
     if counts.any():  # a logarithmic scale of nothing is none
-        axes.pcolormesh(*edges, np.ma.masked_equal(counts, 0), norm="log", cmap="Blues", vmin=0.5, rasterized=True)
+        axes.pcolormesh(
+            *edges,
+            np.ma.masked_equal(counts, 0),
+            norm="log",
+            cmap="Blues",
+            vmin=0.5,
+            rasterized=True,
+        )
     axes.set_ylim(edges[1][0], edges[1][-1])
     if np.isfinite(rho):
-        axes.text(0.95, 0.93, _short(rho), transform=axes.transAxes, ha="right", va="top", fontsize=9)
+        axes.text(
+            0.95, 0.93, _short(rho), transform=axes.transAxes, ha="right", va="top", fontsize=9
+        )
 
 
 def _label(axes: Any, labels: Sequence[str], i: int, j: int) -> None:

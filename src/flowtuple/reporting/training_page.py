@@ -61,20 +61,32 @@ def _curve(trained: Trained) -> dict[str, str] | None:
         if trained.watched:
             shown += "; distances of rows drawn, of the column where they are largest"
         return image(loss_png(trained.history, trained.watched), f"{shown}.")
-    most = sorted(trained.alone, key=lambda name: trained.alone[name][1] - trained.alone[name][0])[:DRAWN_COLUMNS]
+    most = sorted(trained.alone, key=lambda name: trained.alone[name][1] - trained.alone[name][0])[
+        :DRAWN_COLUMNS
+    ]
     if not most:
         return None
-    bits = {"with the model": [trained.alone[n][1] for n in most], "alone": [trained.alone[n][0] for n in most]}
-    return image(plots.bits_svg(most, bits), "Bits per value of the columns that gain most, by themselves and with the model.")
+    bits = {
+        "with the model": [trained.alone[n][1] for n in most],
+        "alone": [trained.alone[n][0] for n in most],
+    }
+    return image(
+        plots.bits_svg(most, bits),
+        "Bits per value of the columns that gain most, by themselves and with the model.",
+    )
 
 
-def loss_png(history: Sequence[Sequence[float]], watched: Sequence[tuple[int, Mapping[str, float]]] = ()) -> bytes:
+def loss_png(
+    history: Sequence[Sequence[float]], watched: Sequence[tuple[int, Mapping[str, float]]] = ()
+) -> bytes:
     """Losses of each epoch and, below, the largest distances of rows drawn and the learning rate."""
     rate, training, held = np.array(history).T
     epochs = np.arange(1, len(history) + 1)
 
     def draw(figure: Any) -> None:
-        top, *between, bottom = figure.subplots(2 + bool(watched), 1, sharex=True, height_ratios=[3, *[2] * bool(watched), 1])
+        top, *between, bottom = figure.subplots(
+            2 + bool(watched), 1, sharex=True, height_ratios=[3, *[2] * bool(watched), 1]
+        )
         top.plot(epochs, training, color=plots.BLUE, label="training")
         top.plot(epochs, held, color=plots.RED, label="held out")
         best = int(np.argmin(held))
@@ -96,4 +108,10 @@ def loss_png(history: Sequence[Sequence[float]], watched: Sequence[tuple[int, Ma
 def _largest(watched: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, list[float]]:
     """Of each measure the largest over the columns, epoch by epoch."""
     measures = dict.fromkeys(name.partition("/")[0] for name in watched[0][1])
-    return {m: [max(v for name, v in found.items() if name.partition("/")[0] == m) for _, found in watched] for m in measures}
+    return {
+        m: [
+            max(v for name, v in found.items() if name.partition("/")[0] == m)
+            for _, found in watched
+        ]
+        for m in measures
+    }

@@ -19,7 +19,9 @@ from flowtuple.reporting.page import image, write_page
 PLOTTED_COLUMNS = 24
 
 
-def write_comparison(found: Mapping[str, Any], samples: Sequence[tuple[Array, Array]], folder: Path) -> Path:
+def write_comparison(
+    found: Mapping[str, Any], samples: Sequence[tuple[Array, Array]], folder: Path
+) -> Path:
     """Write `compare.html` into a folder that is there.
 
     Args:
@@ -38,8 +40,14 @@ def write_comparison(found: Mapping[str, Any], samples: Sequence[tuple[Array, Ar
     images = []
     for name in shown:
         drawing = overlay_png(_column(reference, found, name), _column(other, found, name), name)
-        images.append(image(drawing, f"Histogram of {name} in both samples, with their ratio below."))
-    return write_page("compare", folder / "compare.html", {"found": found, "images": images, "columns": found["columns"]})
+        images.append(
+            image(drawing, f"Histogram of {name} in both samples, with their ratio below.")
+        )
+    return write_page(
+        "compare",
+        folder / "compare.html",
+        {"found": found, "images": images, "columns": found["columns"]},
+    )
 
 
 def _most_different(found: Mapping[str, Any]) -> list[str]:
@@ -51,7 +59,9 @@ def _most_different(found: Mapping[str, Any]) -> list[str]:
     return sorted(least, key=lambda name: least[name])[:PLOTTED_COLUMNS]
 
 
-def _column(sample: tuple[Array, Array], found: Mapping[str, Any], name: str) -> tuple[Array, Array]:
+def _column(
+    sample: tuple[Array, Array], found: Mapping[str, Any], name: str
+) -> tuple[Array, Array]:
     values, weights = sample
     return values[:, list(found["columns"]).index(name)], weights
 
@@ -72,7 +82,9 @@ def overlay_png(reference: tuple[Array, Array], other: tuple[Array, Array], labe
     return shares_png(_shares(reference, edges), _shares(other, edges), edges, label)
 
 
-def shares_png(reference: tuple[Array, Array], other: tuple[Array, Array], edges: Array, label: str) -> bytes:
+def shares_png(
+    reference: tuple[Array, Array], other: tuple[Array, Array], edges: Array, label: str
+) -> bytes:
     """Shares of two samples in k bins, and their ratio below.
 
     Args:
@@ -107,17 +119,35 @@ def _shares(sample: tuple[Array, Array], edges: Array) -> tuple[Array, Array]:
     return counts / weights.sum(), np.sqrt(squares) / weights.sum()
 
 
-def _ratio(axes: Any, edges: Array, before: Array, before_error: Array, after: Array, after_error: Array) -> None:
+def _ratio(
+    axes: Any, edges: Array, before: Array, before_error: Array, after: Array, after_error: Array
+) -> None:
     filled = (before > 0) & (after > 0)
     size = before[filled]
     relative = np.where(before > 0, before_error / np.where(before > 0, before, 1), 0.0)
-    axes.stairs(1 + relative, edges, baseline=1 - relative, fill=True, color=plots.GREY, alpha=0.35, linewidth=0)
+    axes.stairs(
+        1 + relative,
+        edges,
+        baseline=1 - relative,
+        fill=True,
+        color=plots.GREY,
+        alpha=0.35,
+        linewidth=0,
+    )
     axes.axhline(1, color="black", linewidth=0.8)
     centres = ((edges[:-1] + edges[1:]) / 2)[filled]
     axes.errorbar(
-        centres, after[filled] / size, after_error[filled] / size, fmt="o", color=plots.RED, markersize=2.5, linewidth=0.8
+        centres,
+        after[filled] / size,
+        after_error[filled] / size,
+        fmt="o",
+        color=plots.RED,
+        markersize=2.5,
+        linewidth=0.8,
     )
     settled = np.abs(after[filled] / size - 1)[size >= 0.05 * before.max()]
-    reach = min(1.0, max(0.02, 1.6 * float(settled.max(initial=0)), 2.5 * float(np.median(relative))))
+    reach = min(
+        1.0, max(0.02, 1.6 * float(settled.max(initial=0)), 2.5 * float(np.median(relative)))
+    )
     axes.set_ylim(1 - reach, 1 + reach)
     axes.set_ylabel("Ratio", loc="center")

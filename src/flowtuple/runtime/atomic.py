@@ -45,7 +45,9 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         if not is_full(error):
             raise
-        raise InvalidArgument(f"{target}: cannot be written ({error.strerror}); make room or choose another disk") from None
+        raise InvalidArgument(
+            f"{target}: cannot be written ({error.strerror}); make room or choose another disk"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -70,7 +72,9 @@ def _checked(final: str | os.PathLike[str]) -> Path:
     if not stat.S_ISREG(mode):
         raise InvalidArgument(f"{target}: is no ordinary file; name one that may be replaced")
     if not target.parent.is_dir():
-        raise InvalidArgument(f"{target}: cannot be written ({target.parent} is no folder); make it first")
+        raise InvalidArgument(
+            f"{target}: cannot be written ({target.parent} is no folder); make it first"
+        )
     return target
 
 
@@ -119,7 +123,9 @@ def _create(temporary: Path, target: Path) -> None:
     except OSError as error:
         if is_full(error):
             raise
-        raise InvalidArgument(f"{target}: cannot be written ({error.strerror}); choose another folder") from None
+        raise InvalidArgument(
+            f"{target}: cannot be written ({error.strerror}); choose another folder"
+        ) from None
 
 
 def make_folder(folder: Path) -> None:
@@ -135,7 +141,9 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InvalidArgument(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+        raise InvalidArgument(
+            f"{folder}: cannot be made ({error.strerror}); choose another folder"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -158,7 +166,9 @@ def new_folder(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # one that is no longer empty stays, and so do those above it
+        with contextlib.suppress(
+            OSError
+        ):  # one that is no longer empty stays, and so do those above it
             for path in missing:
                 path.rmdir()
         raise
@@ -184,7 +194,10 @@ def _take_over(written: int, target: Path) -> None:
     except FileNotFoundError:
         return
     now = os.fstat(written)
-    for owner, group in ((before.st_uid, -1), (-1, before.st_gid)):  # one may be allowed and the other not
+    for owner, group in (
+        (before.st_uid, -1),
+        (-1, before.st_gid),
+    ):  # one may be allowed and the other not
         if (owner, group) not in ((now.st_uid, -1), (-1, now.st_gid)):
             with contextlib.suppress(OSError):
                 os.chown(written, owner, group)

@@ -17,7 +17,9 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None) -> Iterator[Result]:
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
+) -> Iterator[Result]:
     """Results in the order of the items, at most two items per worker ahead of what was taken.
 
     Example:
@@ -41,7 +43,9 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], worke
     except (Exception, GeneratorExit):
         pool.shutdown(cancel_futures=True)
         raise
-    except BaseException:  # a signal: whoever called has files to remove, and does not wait for what threads are at
+    except (
+        BaseException
+    ):  # a signal: whoever called has files to remove, and does not wait for what threads are at
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()

@@ -35,7 +35,13 @@ BATCH, CLUSTER_OF_EVENTS, EVENTS_PER_LUMI = 250, 2500, 200
 JET = dict.fromkeys(("pt", "eta", "phi", "mass", "area", "chHEF", "neEmEF", "btagScore"), "float32")
 JET |= {"nConstituents": "uint8", "nMuons": "uint8", "partonFlavour": "int16"}
 MANTISSA_BITS = {"area": 10, "chHEF": 8, "neEmEF": 8}
-EVENT = {"run": "uint32", "luminosityBlock": "uint32", "event": "uint64", "genWeight": "float32", "Pileup_nPU": "int32"}
+EVENT = {
+    "run": "uint32",
+    "luminosityBlock": "uint32",
+    "event": "uint64",
+    "genWeight": "float32",
+    "Pileup_nPU": "int32",
+}
 EVENT |= {"MET_pt": "float32", "MET_phi": "float32", "HLT_Jet80": "bool"}
 Doubles = npt.NDArray[np.float64]
 
@@ -109,7 +115,13 @@ def _generator(seed: int, settings: tuple[str, ...]) -> Any:
     import pythia8mc  # only making the sample needs it
 
     pythia = pythia8mc.Pythia("", False)
-    common = ("Print:quiet=on", "Beams:eCM=13600.", "ParticleDecays:limitTau0=on", "Random:setSeed=on", f"Random:seed={seed}")
+    common = (
+        "Print:quiet=on",
+        "Beams:eCM=13600.",
+        "ParticleDecays:limitTau0=on",
+        "Random:setSeed=on",
+        f"Random:seed={seed}",
+    )
     for setting in (*common, *settings):
         pythia.readString(setting)
     pythia.init()
@@ -117,7 +129,9 @@ def _generator(seed: int, settings: tuple[str, ...]) -> Any:
 
 
 def _momenta(particles: Any) -> Doubles:
-    return np.stack([ak.to_numpy(ak.flatten(particles.p[axis])) for axis in ("px", "py", "pz", "e")], axis=1)
+    return np.stack(
+        [ak.to_numpy(ak.flatten(particles.p[axis])) for axis in ("px", "py", "pz", "e")], axis=1
+    )
 
 
 def _final_states(pythia: Any, record: Any) -> list[Particles]:
@@ -125,7 +139,9 @@ def _final_states(pythia: Any, record: Any) -> list[Particles]:
     pt = np.hypot(record.p.px, record.p.py)
     species = abs(record.id)
     invisible = (species == 12) | (species == 14) | (species == 16)
-    seen = record[(record.status > 0) & ~invisible & (pt > 0.3) & (abs(record.p.pz) < pt * np.sinh(5.0))]
+    seen = record[
+        (record.status > 0) & ~invisible & (pt > 0.3) & (abs(record.p.pz) < pt * np.sinh(5.0))
+    ]
     pid = ak.to_numpy(ak.flatten(seen.id)).astype(np.int64)
     known, where = np.unique(pid, return_inverse=True)
     charged = np.array([pythia.particleData.charge(int(one)) != 0 for one in known])[where]
@@ -140,7 +156,9 @@ def _partons(record: Any) -> list[Doubles]:
     """Quarks and gluons just before hadronisation (Pythia status 71 to 79) above 3 GeV, one array for each event."""
     status, species = abs(record.status), abs(record.id)
     coloured = (species <= 5) | (species == 21)
-    chosen = record[(status >= 71) & (status <= 79) & coloured & (np.hypot(record.p.px, record.p.py) > 3.0)]
+    chosen = record[
+        (status >= 71) & (status <= 79) & coloured & (np.hypot(record.p.px, record.p.py) > 3.0)
+    ]
     rows = np.stack([ak.to_numpy(ak.flatten(chosen.id)), *_pt_eta_phi(_momenta(chosen))], axis=1)
     return np.split(rows, np.cumsum(ak.to_numpy(ak.num(chosen)))[:-1])
 
@@ -158,12 +176,18 @@ def _rotated(soft: Particles, angle: float) -> Particles:
     return soft._replace(p4=np.stack([c * px - s * py, s * px + c * py, pz, energy], axis=1))
 
 
-def _overlay(hard: Particles, pool: list[Particles], count: int, rng: np.random.Generator) -> Particles:
+def _overlay(
+    hard: Particles, pool: list[Particles], count: int, rng: np.random.Generator
+) -> Particles:
     """The hard collision and `count` soft ones at random azimuth, less 95 % of the pile-up tracks (they miss the vertex)."""
-    soft = [_rotated(pool[k], rng.uniform(-np.pi, np.pi)) for k in rng.integers(len(pool), size=count)]
+    soft = [
+        _rotated(pool[k], rng.uniform(-np.pi, np.pi)) for k in rng.integers(len(pool), size=count)
+    ]
     together = Particles(*(np.concatenate(column) for column in zip(hard, *soft, strict=True)))
     _, eta, _ = _pt_eta_phi(together.p4)
-    pileup_track = together.charged & (np.abs(eta) < TRACKER_ETA_MAX) & (np.arange(len(eta)) >= len(hard.pid))
+    pileup_track = (
+        together.charged & (np.abs(eta) < TRACKER_ETA_MAX) & (np.arange(len(eta)) >= len(hard.pid))
+    )
     return together.select(~(pileup_track & (rng.random(len(eta)) < 0.95)))
 
 
@@ -185,14 +209,18 @@ def _clustered(particles: Particles) -> tuple[Doubles, list[npt.NDArray[np.int64
         inputs.append(fastjet.PseudoJet(*momentum))
         inputs[-1].set_user_index(index)
     area = fastjet.AreaDefinition(fastjet.active_area, fastjet.GhostedAreaSpec(5.0, 1, 0.01))
-    sequence = fastjet.ClusterSequenceArea(inputs, fastjet.JetDefinition(fastjet.antikt_algorithm, 0.4), area)
+    sequence = fastjet.ClusterSequenceArea(
+        inputs, fastjet.JetDefinition(fastjet.antikt_algorithm, 0.4), area
+    )
     jets = [jet for jet in sequence.inclusive_jets(8.0) if abs(jet.eta()) < JET_ETA_MAX]
     rows = [(jet.perp(), jet.eta(), jet.phi_std(), max(jet.m(), 0.0), jet.area()) for jet in jets]
     members = [np.array([one.user_index() for one in jet.constituents()]) for jet in jets]
     return np.array(rows, np.float64).reshape(-1, 5), members
 
 
-def _heavy_flavour_score(members: Particles, pt: float, eta: float, rng: np.random.Generator) -> float:
+def _heavy_flavour_score(
+    members: Particles, pt: float, eta: float, rng: np.random.Generator
+) -> float:
     """Discriminator in (0, 1) from the momentum carried by displaced tracks; -1 where there is no track to judge by."""
     tracks = members.charged & (members.flight < 30.0)
     if abs(eta) > TRACKER_ETA_MAX or not tracks.any():
@@ -224,20 +252,32 @@ def _composition(members: Particles) -> dict[str, float]:
     }
 
 
-def _jets(particles: Particles, partons: Doubles, rng: np.random.Generator) -> tuple[list[dict[str, float]], Doubles]:
+def _jets(
+    particles: Particles, partons: Doubles, rng: np.random.Generator
+) -> tuple[list[dict[str, float]], Doubles]:
     """Reconstructed jets of one event, hardest first, and the p_x, p_y [GeV] that smearing added to all of them."""
     rows, members = _clustered(particles)
     pt, eta, phi, mass, area = rows.T
     inside, outside = _pileup_density(particles)
-    corrected = np.maximum(pt - area * np.where(np.abs(eta) < TRACKER_ETA_MAX, inside, outside), 1.0)
+    corrected = np.maximum(
+        pt - area * np.where(np.abs(eta) < TRACKER_ETA_MAX, inside, outside), 1.0
+    )
     smeared = corrected * np.maximum(rng.normal(1.0, resolution(corrected, eta)), 0.05)
-    added = np.array([np.sum((smeared - corrected) * np.cos(phi)), np.sum((smeared - corrected) * np.sin(phi))])
+    added = np.array(
+        [np.sum((smeared - corrected) * np.cos(phi)), np.sum((smeared - corrected) * np.sin(phi))]
+    )
     jets = []
     for k in np.argsort(-smeared, kind="stable"):
         if smeared[k] < JET_PT_MIN:
             break
         inputs = particles.select(members[k])
-        jet = {"pt": smeared[k], "eta": eta[k], "phi": phi[k], "mass": mass[k] * smeared[k] / pt[k], "area": area[k]}
+        jet = {
+            "pt": smeared[k],
+            "eta": eta[k],
+            "phi": phi[k],
+            "mass": mass[k] * smeared[k] / pt[k],
+            "area": area[k],
+        }
         score = _heavy_flavour_score(inputs, float(pt[k]), float(eta[k]), rng)
         flavour = _parton_flavour(partons, float(eta[k]), float(phi[k]))
         jets.append(jet | _composition(inputs) | {"btagScore": score, "partonFlavour": flavour})
@@ -270,13 +310,18 @@ def _events(seed: int, count: int) -> Iterator[tuple[dict[str, float], list[dict
 
 def _columns(events: list[dict[str, float]], jets: list[list[dict[str, float]]]) -> dict[str, Any]:
     """What uproot writes: a column of each event branch, and the jets as one ragged record array."""
-    flat = {name: np.array([event[name] for event in events]).astype(dtype) for name, dtype in EVENT.items()}
+    flat = {
+        name: np.array([event[name] for event in events]).astype(dtype)
+        for name, dtype in EVENT.items()
+    }
     counts = [len(event) for event in jets]
     ragged = {}
     for name, dtype in JET.items():
         values = np.array([jet[name] for event in jets for jet in event]).astype(dtype)
         bits = MANTISSA_BITS.get(name)
-        ragged[name] = ak.unflatten(values if bits is None else round_mantissa(values, bits), counts)
+        ragged[name] = ak.unflatten(
+            values if bits is None else round_mantissa(values, bits), counts
+        )
     return flat | {"Jet": ak.zip(ragged)}
 
 
@@ -284,11 +329,25 @@ def _write(out: str, columns: dict[str, Any]) -> None:
     weights = columns["genWeight"].astype(np.float64)
     jet_type = "var * {" + ", ".join(f'"{name}": {dtype}' for name, dtype in JET.items()) + "}"
     with uproot.recreate(out, compression=uproot.LZMA(9)) as file:
-        events = file.mktree("Events", EVENT | {"Jet": jet_type}, title="QCD dijets, 13.6 TeV; momenta in GeV, angles in rad")
+        events = file.mktree(
+            "Events",
+            EVENT | {"Jet": jet_type},
+            title="QCD dijets, 13.6 TeV; momenta in GeV, angles in rad",
+        )
         for start in range(0, len(weights), CLUSTER_OF_EVENTS):
-            events.extend({name: column[start : start + CLUSTER_OF_EVENTS] for name, column in columns.items()})
-        runs = file.mktree("Runs", {"run": "uint32", "genEventCount": "int64", "genEventSumw": "float64"})
-        counted = {"genEventCount": np.array([len(weights)]), "genEventSumw": weights.sum(keepdims=True)}
+            events.extend(
+                {
+                    name: column[start : start + CLUSTER_OF_EVENTS]
+                    for name, column in columns.items()
+                }
+            )
+        runs = file.mktree(
+            "Runs", {"run": "uint32", "genEventCount": "int64", "genEventSumw": "float64"}
+        )
+        counted = {
+            "genEventCount": np.array([len(weights)]),
+            "genEventSumw": weights.sum(keepdims=True),
+        }
         runs.extend({"run": np.ones(1, np.uint32)} | counted)
         file["pileup"] = np.histogram(columns["Pileup_nPU"], bins=40, range=(0, 40))
 
@@ -304,7 +363,9 @@ def main(arguments: list[str]) -> None:
         Traceback (most recent call last):
         SystemExit: usage: python -m flowtuple.samples.make_sample SEED NEVENTS OUT
     """
-    if len(arguments) != 3 or not all(number.isdecimal() and int(number) > 0 for number in arguments[:2]):
+    if len(arguments) != 3 or not all(
+        number.isdecimal() and int(number) > 0 for number in arguments[:2]
+    ):
         raise SystemExit(USAGE)
     seed, count, out = int(arguments[0]), int(arguments[1]), arguments[2]
     events: list[dict[str, float]] = []

@@ -9,20 +9,20 @@ from flowtuple.data.collections import Collection, find_collections, find_links
 from flowtuple.data.schema import Column, matches, referred
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.simulation.response import Response
-from flowtuple.simulation.spec import Recipe, Recoil, Target
+from flowtuple.simulation.spec import Recoil, SimulationSpec, Target
 
 NONE = "none"  # a column that is learned as it is
 APART = ("id", "weight", "counter")
 
 
-def declare(
+def build_spec(
     table: str,
     columns: Sequence[Column],
     target: Iterable[str],
     given: Iterable[str],
     match: Iterable[str] = (),
     derived: Mapping[str, str] | None = None,
-) -> Recipe:
+) -> SimulationSpec:
     """What is to be simulated, from the schema alone; `fitted_recipe` adds what only events tell.
 
     Args:
@@ -40,27 +40,42 @@ def declare(
     wanted, known = _matched(target, table, columns), _matched(given, table, columns)
     both = [c.name for c in columns if c.name in wanted and c.name in known]
     if both:
-        raise InvalidArgument(f"column {both[0]!r} is both given and to be simulated; narrow one of the globs")
+        raise InvalidArgument(
+            f"column {both[0]!r} is both given and to be simulated; narrow one of the globs"
+        )
     counters = {c.counter for c in columns if c.counter is not None}
-    plain = [c for c in columns if not c.is_opaque and not c.shape and c.role != "id" and c.name not in counters]
+    plain = [
+        c
+        for c in columns
+        if not c.is_opaque and not c.shape and c.role != "id" and c.name not in counters
+    ]
     simulated = find_collections([c for c in plain if c.name in wanted])
     partners = find_collections([c for c in plain if c.name in known])
     clash = {c.counter for c in simulated} & {c.counter for c in partners}
     if clash:
-        raise InvalidArgument(f"some columns counted by {clash.pop()!r} are given and others are not; take all of one kind")
+        raise InvalidArgument(
+            f"some columns counted by {clash.pop()!r} are given and others are not; take all of one kind"
+        )
     links = find_links(match, simulated, partners)
-    targets = [_target(c, links.get(c.name, ("", "")), [*simulated, *partners], columns, derived or {}) for c in simulated]
+    targets = [
+        _target(c, links.get(c.name, ("", "")), [*simulated, *partners], columns, derived or {})
+        for c in simulated
+    ]
     _check_derived(derived or {}, targets)
     alone = [c for c in plain if c.counter is None and c.name in wanted]
     recoils = _recoils(alone, [c for c in plain if c.counter is None and c.name in known])
     vectors = {name for r in recoils for name in (r.pt, r.phi)}
     if not partners and not _conditions(plain, known):
-        raise InvalidArgument(f"table {table!r}: --given names nothing that could be read of an event; widen it")
+        raise InvalidArgument(
+            f"table {table!r}: --given names nothing that could be read of an event; widen it"
+        )
     if not targets and not alone:
         raise InvalidArgument(f"table {table!r}: --target names no column that could be simulated")
-    kept = {c.name for c in columns if c.name in known} | {n for c in (*partners, *simulated) for n in (c.counter, *c.columns)}
+    kept = {c.name for c in columns if c.name in known} | {
+        n for c in (*partners, *simulated) for n in (c.counter, *c.columns)
+    }
     kept |= {c.name for c in alone}
-    return Recipe(
+    return SimulationSpec(
         table,
         tuple(c for c in columns if c.name in kept and not c.is_opaque),
         tuple(partners),
@@ -68,13 +83,21 @@ def declare(
         tuple(targets),
         tuple(c.name for c in alone if c.name not in vectors),
         recoils,
-        left_out=tuple(c.name for c in columns if c.name in wanted and c not in plain and c.name not in counters),
+        left_out=tuple(
+            c.name
+            for c in columns
+            if c.name in wanted and c not in plain and c.name not in counters
+        ),
     )
 
 
 def _conditions(plain: Sequence[Column], known: Set[str]) -> tuple[str, ...]:
     """Numbers of the event that densities may read."""
-    return tuple(c.name for c in plain if c.counter is None and c.name in known and c.role not in (*APART, "angle"))
+    return tuple(
+        c.name
+        for c in plain
+        if c.counter is None and c.name in known and c.role not in (*APART, "angle")
+    )
 
 
 def _matched(patterns: Iterable[str], table: str, columns: Sequence[Column]) -> set[str]:
@@ -99,19 +122,33 @@ def _target(
     responses: list[Response] = []
     if through:
         there = next(c for c in collections if c.name == partners)
-        responses = [r for name in objects.columns if (r := _response(name, objects, there, derived)) is not None]
+        responses = [
+            r
+            for name in objects.columns
+            if (r := _response(name, objects, there, derived)) is not None
+        ]
     return Target(objects, through, partners, tuple(responses), references)
 
 
-def _response(name: str, objects: Collection, partners: Collection, derived: Mapping[str, str]) -> Response | None:
+def _response(
+    name: str, objects: Collection, partners: Collection, derived: Mapping[str, str]
+) -> Response | None:
     """How a column is learned relative to the partner's of the same quantity: by what is asked, else axes alone."""
-    usual = dict(zip(objects.axes, ("ratio", "difference", "turn"), strict=True)) if objects.axes else {}
+    usual = (
+        dict(zip(objects.axes, ("ratio", "difference", "turn"), strict=True))
+        if objects.axes
+        else {}
+    )
     kind = derived.get(name, usual.get(name, NONE))
-    partner = next((n for n in partners.columns if n.rpartition("_")[2] == name.rpartition("_")[2]), None)
+    partner = next(
+        (n for n in partners.columns if n.rpartition("_")[2] == name.rpartition("_")[2]), None
+    )
     if kind == NONE or (partner is None and name not in derived):
         return None
     if partner is None:
-        raise InvalidArgument(f"column {name!r} cannot be learned as a {kind}: {partners.name} has no such quantity")
+        raise InvalidArgument(
+            f"column {name!r} cannot be learned as a {kind}: {partners.name} has no such quantity"
+        )
     return Response(name, partner, kind)  # type: ignore[arg-type]
 
 
@@ -120,7 +157,9 @@ def _check_derived(derived: Mapping[str, str], targets: Sequence[Target]) -> Non
     for name in derived:
         if name not in names:
             close = nearest(name, names)
-            raise InvalidArgument(f"the derived column {name!r} belongs to no simulated object with a partner; {close}")
+            raise InvalidArgument(
+                f"the derived column {name!r} belongs to no simulated object with a partner; {close}"
+            )
 
 
 def _recoils(columns: Sequence[Column], given: Sequence[Column]) -> tuple[Recoil, ...]:

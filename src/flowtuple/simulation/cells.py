@@ -65,7 +65,12 @@ class Cells:
         found: Array = table[self.leaf(values)]
         return found
 
-    def described(self, values: Mapping[str, Array], target: Array, figures: Callable[[Array], tuple[float, ...]]) -> Cells:
+    def described(
+        self,
+        values: Mapping[str, Array],
+        target: Array,
+        figures: Callable[[Array], tuple[float, ...]],
+    ) -> Cells:
         """The same cells with figures of a quantity in each of them.
 
         Args:
@@ -76,7 +81,9 @@ class Cells:
         leaf = self.leaf(values)
         order = np.argsort(leaf, kind="stable")
         leaves, begin = np.unique(leaf[order], return_index=True)
-        found = dict(zip(leaves.tolist(), map(figures, np.split(target[order], begin[1:])), strict=True))
+        found = dict(
+            zip(leaves.tolist(), map(figures, np.split(target[order], begin[1:])), strict=True)
+        )
         return replace(self, figures=tuple(found.get(k, ()) for k in range(len(self.column))))
 
     @classmethod
@@ -99,10 +106,18 @@ class Cells:
         nodes = range(len(cells.column))
         below = [n for k in nodes if cells.column[k] >= 0 for n in (cells.left[k], cells.right[k])]
         later = all(cells.left[k] > k and cells.right[k] > k for k in nodes if cells.column[k] >= 0)
-        fits = all(len(part) == len(nodes) > 0 for part in (cells.edge, cells.left, cells.right, cells.figures))
+        fits = all(
+            len(part) == len(nodes) > 0
+            for part in (cells.edge, cells.left, cells.right, cells.figures)
+        )
         widths = {len(cells.figures[k]) for k in nodes if cells.column[k] < 0}
         fits = fits and len(widths) == 1 and 0 not in widths
-        if not (fits and later and all(n < len(nodes) for n in below) and max(cells.column, default=-1) < len(cells.columns)):
+        if not (
+            fits
+            and later
+            and all(n < len(nodes) for n in below)
+            and max(cells.column, default=-1) < len(cells.columns)
+        ):
             raise Corrupt("the cells of a response are no tree")
         return cells
 

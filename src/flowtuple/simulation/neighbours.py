@@ -13,7 +13,7 @@ from flowtuple.simulation.response import turned
 
 
 @dataclass(frozen=True, eq=False)
-class Around:
+class Neighbours:
     """Pairs of an object with each object of a collection in its event.
 
     Attributes:
@@ -34,7 +34,10 @@ class Around:
         first = order[np.flatnonzero(np.diff(self.object, prepend=-1))] if len(order) else order
         first = first[np.isfinite(self.distance[first])]
         other, distance = np.full(self.objects, -1, np.int64), np.full(self.objects, np.inf)
-        other[self.object[first]], distance[self.object[first]] = self.other[first], self.distance[first]
+        other[self.object[first]], distance[self.object[first]] = (
+            self.other[first],
+            self.distance[first],
+        )
         return other, distance
 
     def rank(self, other: Array) -> Array:
@@ -56,7 +59,9 @@ class Around:
         return other, distance
 
 
-def around(block: Block, event: Array, eta: Array, phi: Array, others: Collection, own: Array | None = None) -> Around:
+def find_neighbours(
+    block: Block, event: Array, eta: Array, phi: Array, others: Collection, own: Array | None = None
+) -> Neighbours:
     """The pairs of some objects with those of a collection.
 
     Args:
@@ -72,14 +77,18 @@ def around(block: Block, event: Array, eta: Array, phi: Array, others: Collectio
     second = spans(block.begin(others.name)[event], counts)
     _, eta_name, phi_name = others.axes
     d_eta = block.values[eta_name][second].astype(np.float64) - eta.astype(np.float64)[first]
-    d_phi = turned(block.values[phi_name][second].astype(np.float64) - phi.astype(np.float64)[first])
+    d_phi = turned(
+        block.values[phi_name][second].astype(np.float64) - phi.astype(np.float64)[first]
+    )
     distance = np.sqrt(d_eta * d_eta + d_phi * d_phi)
     if own is not None:
         distance[second == own[first]] = np.inf
-    return Around(first, second, distance, len(event))
+    return Neighbours(first, second, distance, len(event))
 
 
-def nearest_columns(found: Around, block: Block, others: Collection, prefix: str) -> dict[str, Array]:
+def nearest_columns(
+    found: Neighbours, block: Block, others: Collection, prefix: str
+) -> dict[str, Array]:
     """Distance and p_T of the nearest other of each object, as columns; -1 and 0 where there is none."""
     other, distance = found.nearest()
     pt = block.values[others.axes[0]]

@@ -11,46 +11,54 @@ from flowtuple.data.schema import Array
 from flowtuple.lattice.arithmetic import arctangent, sine_cosine
 from flowtuple.simulation.block import Block
 from flowtuple.simulation.response import as_angle
-from flowtuple.simulation.spec import Recipe, Recoil, Target
+from flowtuple.simulation.spec import Recoil, SimulationSpec, Target
 
 
-def sums(block: Block, recipe: Recipe, recoil: Recoil) -> Array:
+def sums(block: Block, spec: SimulationSpec, recoil: Recoil) -> Array:
     """What a recoil is made of: float64 of shape (terms, 2, events), in the order of its coefficients."""
-    terms = [_vector(block.values[recoil.given[0]], block.values[recoil.given[1]])] if recoil.given else []
-    for target in recipe.targets:
+    terms = (
+        [_vector(block.values[recoil.given[0]], block.values[recoil.given[1]])]
+        if recoil.given
+        else []
+    )
+    for target in spec.targets:
         if target.objects.axes:
-            terms += _of_objects(block, recipe, target)
+            terms += _of_objects(block, spec, target)
     return np.stack(terms) if terms else np.zeros((0, 2, block.events))
 
 
-def left(block: Block, recipe: Recipe, recoil: Recoil) -> dict[str, Array]:
+def left(block: Block, spec: SimulationSpec, recoil: Recoil) -> dict[str, Array]:
     """What the sums leave of the vector: float32 by the names that are learned."""
-    rest = _vector(block.values[recoil.pt], block.values[recoil.phi]) - _expected(block, recipe, recoil)
+    rest = _vector(block.values[recoil.pt], block.values[recoil.phi]) - _expected(
+        block, spec, recoil
+    )
     return {name: part.astype(np.float32) for name, part in zip(recoil.learned, rest, strict=True)}
 
 
-def restored(block: Block, recipe: Recipe, recoil: Recoil, learned: Mapping[str, Array]) -> tuple[Array, Array]:
+def restored(
+    block: Block, spec: SimulationSpec, recoil: Recoil, learned: Mapping[str, Array]
+) -> tuple[Array, Array]:
     """Magnitude and direction: the inverse of `left`."""
-    x, y = _expected(block, recipe, recoil) + np.stack([learned[name] for name in recoil.learned])
+    x, y = _expected(block, spec, recoil) + np.stack([learned[name] for name in recoil.learned])
     return np.sqrt(x * x + y * y), as_angle(arctangent(y, x))
 
 
-def fitted(block: Block, recipe: Recipe, recoil: Recoil) -> tuple[float, ...]:
+def fitted(block: Block, spec: SimulationSpec, recoil: Recoil) -> tuple[float, ...]:
     """Coefficients of least squares; those of sums that are always zero are 0."""
-    terms = sums(block, recipe, recoil)
+    terms = sums(block, spec, recoil)
     terms = terms.reshape(len(terms), 2 * block.events)
     wanted = _vector(block.values[recoil.pt], block.values[recoil.phi]).reshape(-1)
     return tuple(np.linalg.lstsq(terms.T, wanted, rcond=None)[0].tolist()) if len(terms) else ()
 
 
-def _expected(block: Block, recipe: Recipe, recoil: Recoil) -> Array:
+def _expected(block: Block, spec: SimulationSpec, recoil: Recoil) -> Array:
     total = np.zeros((2, block.events))
-    for coefficient, term in zip(recoil.coefficients, sums(block, recipe, recoil), strict=True):
+    for coefficient, term in zip(recoil.coefficients, sums(block, spec, recoil), strict=True):
         total = total + coefficient * term
     return total
 
 
-def _of_objects(block: Block, recipe: Recipe, target: Target) -> list[Array]:
+def _of_objects(block: Block, spec: SimulationSpec, target: Target) -> list[Array]:
     """Sums over the objects with a partner, of their p_T vectors less the partners', and over those without."""
     objects = target.objects
     event = block.event(objects.name)
@@ -60,8 +68,12 @@ def _of_objects(block: Block, recipe: Recipe, target: Target) -> list[Array]:
         return [_added(vectors, event, block.events)]
     position = positions(block, target.through, event, target.partners)
     has = position >= 0
-    axes = recipe.collection(target.partners).axes
-    partner = _vector(*(block.values[axes[k]][position[has]] for k in (0, 2))) if axes else np.zeros((2, int(has.sum())))
+    axes = spec.collection(target.partners).axes
+    partner = (
+        _vector(*(block.values[axes[k]][position[has]] for k in (0, 2)))
+        if axes
+        else np.zeros((2, int(has.sum())))
+    )
     return [
         _added(vectors[:, has] - partner, event[has], block.events),
         _added(vectors[:, ~has], event[~has], block.events),

@@ -48,7 +48,9 @@ class Response:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise InvalidArgument(f"column {self.column!r}: there is no response {self.kind!r}; write {', '.join(KINDS)}")
+            raise InvalidArgument(
+                f"column {self.column!r}: there is no response {self.kind!r}; write {', '.join(KINDS)}"
+            )
 
     @property
     def name(self) -> str:
@@ -72,9 +74,13 @@ class Response:
         learned, gen = learned.astype(np.float64), self._generated(partners)
         if self.cells is None:
             return self._restored(learned, gen) + self.floor
-        return self._restored(_from_widths(learned, *self._core(self.cells.figure(partners), gen)), gen)
+        return self._restored(
+            _from_widths(learned, *self._core(self.cells.figure(partners), gen)), gen
+        )
 
-    def in_cells(self, reco: Array, partners: Mapping[str, Array], names: Iterable[str]) -> Response:
+    def in_cells(
+        self, reco: Array, partners: Mapping[str, Array], names: Iterable[str]
+    ) -> Response:
         """The response with cells found in these pairs; as it is where they are few, or of no width in a cell.
 
         Args:
@@ -134,7 +140,9 @@ def _spread(response: Array) -> tuple[float, float]:
 def _in_widths(response: Array, begin: Array, width: Array, end: Array) -> Array:
     """Widths from where the core begins; what lies between a sharp end and there goes to [-3, 0), so that the end stays one."""
     above = (response - begin) / width
-    return np.where((above < 0) & np.isfinite(end), _CORE * (response - begin) / _gap(begin, end), above)
+    return np.where(
+        (above < 0) & np.isfinite(end), _CORE * (response - begin) / _gap(begin, end), above
+    )
 
 
 def _from_widths(learned: Array, begin: Array, width: Array, end: Array) -> Array:
@@ -145,7 +153,9 @@ def _from_widths(learned: Array, begin: Array, width: Array, end: Array) -> Arra
 
 def _gap(begin: Array, end: Array) -> Array:
     """From the sharp end to the core: 1 where there is no such end, or the core begins at it and all lies above."""
-    return np.where(np.isfinite(end) & (begin > end), begin - np.where(np.isfinite(end), end, 0.0), 1.0)
+    return np.where(
+        np.isfinite(end) & (begin > end), begin - np.where(np.isfinite(end), end, 0.0), 1.0
+    )
 
 
 def turned(difference: Array) -> Array:

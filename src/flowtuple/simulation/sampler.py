@@ -10,11 +10,11 @@ import numpy as np
 from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.lattice.context import Rows
+from flowtuple.lattice.context import RowSet
 from flowtuple.model.draw import column_key, draw, uniform
-from flowtuple.model.events import Drawn
+from flowtuple.model.events import SampledTable
 from flowtuple.model.index_sampler import Distribution, Pick
-from flowtuple.simulation.spec import Recipe
+from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import Step
 from flowtuple.simulation.training_targets import as_table
 
@@ -50,7 +50,10 @@ class Conditional(Protocol):
 
 def as_matrix(columns: Mapping[str, Array], names: Sequence[str], rows: int) -> Array:
     """Conditions as a flow over rows reads them: float64 of shape (rows, c), 0 for what is NaN or infinite."""
-    found = [np.nan_to_num(columns[name].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0) for name in names]
+    found = [
+        np.nan_to_num(columns[name].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+        for name in names
+    ]
     return np.stack(found, axis=1) if found else np.zeros((rows, 0))
 
 
@@ -68,14 +71,14 @@ class Draws:
 
     def __init__(
         self,
-        recipe: Recipe,
+        spec: SimulationSpec,
         codings: Mapping[str, TableCoding],
         flows: Mapping[str, Conditional],
         seed: int,
         event: Array,
         fold: Array,
     ) -> None:
-        self._recipe, self._codings, self._flows, self._seed = recipe, codings, flows, seed
+        self._spec, self._codings, self._flows, self._seed = spec, codings, flows, seed
         self._event, self._fold = event.astype(np.uint64), fold.astype(np.uint64)
 
     def __call__(self, step: Step, columns: Sequence[str]) -> dict[str, Array]:
@@ -83,7 +86,7 @@ class Draws:
             return self._from_rows(self._flows[step.name], step, columns)
         coding = self._codings.get(step.name)
         if coding is None and not len(step.event):  # nor was there any such object to learn from
-            return {name: np.empty(0, self._recipe.dtype(name)) for name in columns}
+            return {name: np.empty(0, self._spec.dtype(name)) for name in columns}
         if not columns:
             return {}
         if coding is None:
@@ -92,26 +95,38 @@ class Draws:
             )
         given = as_table(step, {})
         rows = given.num_entries
-        events = Drawn(step.name, coding, rows, self._pick(step), given, workers=1, repair=False)
+        events = SampledTable(
+            step.name, coding, rows, self._pick(step), given, workers=1, repair=False
+        )
         drawn = events.read(columns, 0, rows)
         return {name: drawn.data[name] for name in columns}
 
     def _pick(self, step: Step) -> Pick:
         event, number = self._numbers(step)
 
-        def pick(column: str, found: Distribution, rows: Rows, part: slice, first: int) -> Array:
+        def pick(column: str, found: Distribution, rows: RowSet, part: slice, first: int) -> Array:
             key, at = column_key(self._seed, step.name, column), rows.event[part] + first
-            return draw(found.logits, found.starts, found.spans, found.banned, key, event[at], number[at])
+            return draw(
+                found.logits, found.starts, found.spans, found.banned, key, event[at], number[at]
+            )
 
         return pick
 
     def _numbers(self, step: Step) -> tuple[Array, Array]:
         """Event of each row among all that are simulated, and what tells its rows apart, of all folds."""
-        return self._event[step.event], step.number.astype(np.uint64) + _FOLD * self._fold[step.event]
+        return self._event[step.event], step.number.astype(np.uint64) + _FOLD * self._fold[
+            step.event
+        ]
 
     def _from_rows(self, flow: Conditional, step: Step, columns: Sequence[str]) -> dict[str, Array]:
         numbers = self._numbers(step)
-        u = np.stack([uniform(column_key(self._seed, step.name, name), *numbers) for name in flow.columns], axis=1)
+        u = np.stack(
+            [uniform(column_key(self._seed, step.name, name), *numbers) for name in flow.columns],
+            axis=1,
+        )
         values = flow.from_uniform(u, as_matrix(step.conditions, flow.given.columns, len(u)))
-        drawn = {n: values[:, k].astype(d) for k, (n, d) in enumerate(zip(flow.columns, flow.dtypes, strict=True))}
+        drawn = {
+            n: values[:, k].astype(d)
+            for k, (n, d) in enumerate(zip(flow.columns, flow.dtypes, strict=True))
+        }
         return {name: drawn[name] for name in columns}

@@ -62,7 +62,10 @@ def find_shares(columns: Mapping[str, Array], total: Array) -> tuple[str, ...]:
         columns: Candidates, not negative.
         total: What they may add up to.
     """
-    names, kept = [name for name, values in columns.items() if np.all(values >= 0) and np.any(values)], list[str]()
+    names, kept = (
+        [name for name, values in columns.items() if np.all(values >= 0) and np.any(values)],
+        list[str](),
+    )
     sums = find_sums(columns)
     names = [name for name in names if name not in sums]
     if len(names) < 2 or len(total) < 4 * len(names):
@@ -71,7 +74,11 @@ def find_shares(columns: Mapping[str, Array], total: Array) -> tuple[str, ...]:
     weight = np.divide(1.0, total, out=np.zeros(len(total)), where=total > 0)
     coefficients = np.linalg.lstsq(matrix * weight[:, None], total * weight, rcond=None)[0]
     kept = [name for name, c in zip(names, coefficients, strict=True) if abs(c - 1.0) < 0.05]
-    added = np.sum([columns[name].astype(np.float64) for name in kept], axis=0) if kept else np.zeros_like(total)
+    added = (
+        np.sum([columns[name].astype(np.float64) for name in kept], axis=0)
+        if kept
+        else np.zeros_like(total)
+    )
     holds = np.mean(np.abs(added - total) <= CLOSE * total)
     return tuple(kept) if len(kept) > 1 and holds > _TYPICAL else ()
 

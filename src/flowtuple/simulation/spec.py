@@ -60,7 +60,11 @@ class Target:
         """What is learned in place of a column: its share, its multiple of another, or the column itself."""
         if column in self.shares:
             return f"{column}Share"
-        return f"{column}Over{self.scales[column].rpartition('_')[2]}" if column in self.scales else column
+        return (
+            f"{column}Over{self.scales[column].rpartition('_')[2]}"
+            if column in self.scales
+            else column
+        )
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class Recoil:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SimulationSpec:
     """All that a simulation does, but for the densities themselves.
 
     Attributes:
@@ -146,10 +150,12 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` turns back into an equal recipe."""
-        return {"version": VERSION} | asdict(self) | {"columns": [c.to_json() for c in self.columns]}
+        return (
+            {"version": VERSION} | asdict(self) | {"columns": [c.to_json() for c in self.columns]}
+        )
 
     @classmethod
-    def from_json(cls, data: Any) -> Recipe:
+    def from_json(cls, data: Any) -> SimulationSpec:
         """The inverse of `to_json`.
 
         Raises:
@@ -161,14 +167,24 @@ class Recipe:
             content["given"] = tuple(_collection(c) for c in content["given"])
             content["targets"] = tuple(_target(t) for t in content["targets"])
             content["recoils"] = tuple(
-                Recoil(r["pt"], r["phi"], tuple(r["given"]), tuple(r["coefficients"])) for r in content["recoils"]
+                Recoil(r["pt"], r["phi"], tuple(r["given"]), tuple(r["coefficients"]))
+                for r in content["recoils"]
             )
-            recipe = cls(**content | {name: tuple(content[name]) for name in ("conditions", "event", "left_out")})
-            for name in (*recipe.simulated, *recipe.conditions, *(n for c in recipe.given for n in c.columns)):
-                recipe.column(name)
+            spec = cls(
+                **content
+                | {name: tuple(content[name]) for name in ("conditions", "event", "left_out")}
+            )
+            for name in (
+                *spec.simulated,
+                *spec.conditions,
+                *(n for c in spec.given for n in c.columns),
+            ):
+                spec.column(name)
         except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
-            raise Corrupt(f"the file describes a simulation that does not exist ({error})") from None
-        return recipe
+            raise Corrupt(
+                f"the file describes a simulation that does not exist ({error})"
+            ) from None
+        return spec
 
 
 def _collection(data: Mapping[str, Any]) -> Collection:

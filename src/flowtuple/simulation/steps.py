@@ -15,10 +15,10 @@ import numpy as np
 from flowtuple.data.schema import Array
 from flowtuple.simulation.block import Block, spans
 from flowtuple.simulation.conditions import Conditions, of_events, of_neighbours, of_partners
-from flowtuple.simulation.neighbours import around
+from flowtuple.simulation.neighbours import find_neighbours
 from flowtuple.simulation.recoil import restored
 from flowtuple.simulation.shares import energy, from_shares
-from flowtuple.simulation.spec import Recipe, Target
+from flowtuple.simulation.spec import SimulationSpec, Target
 
 FOUND, EXTRAS = "copies", "extras"
 """Learned columns: reconstructed objects of a generated one, and objects of an event without a partner."""
@@ -44,10 +44,14 @@ class Step:
     number: Array
 
 
-def property_steps(recipe: Recipe) -> tuple[str, ...]:
+def property_steps(spec: SimulationSpec) -> tuple[str, ...]:
     """Names of the steps that draw what objects and events are like; all others draw counts and references."""
-    objects = [f"{t.objects.name} {what}" for t in recipe.targets for what in ("response", "properties", "extra properties")]
-    return (*objects, *(f"event {recoil.pt}" for recoil in recipe.recoils), "event")
+    objects = [
+        f"{t.objects.name} {what}"
+        for t in spec.targets
+        for what in ("response", "properties", "extra properties")
+    ]
+    return (*objects, *(f"event {recoil.pt}" for recoil in spec.recoils), "event")
 
 
 class Source(Protocol):
@@ -67,58 +71,76 @@ class _Objects:
     values: Mapping[str, Array]
 
 
-def run(block: Block, recipe: Recipe, source: Source) -> None:
+def run(block: Block, spec: SimulationSpec, source: Source) -> None:
     """Fill the simulated columns of a block that holds the given ones."""
-    events = of_events(block, recipe)
-    for k, target in enumerate(recipe.targets):
-        parts = [_without_partner(block, recipe, target, events, source)]
+    events = of_events(block, spec)
+    for k, target in enumerate(spec.targets):
+        parts = [_without_partner(block, spec, target, events, source)]
         if target.through:
-            parts.insert(0, _with_partner(block, recipe, target, recipe.targets[:k], events, source))
-        _merge(block, recipe, target, parts)
-    for target in recipe.targets:
-        _refer(block, recipe, target, source)
-    _events(block, recipe, source)
+            parts.insert(0, _with_partner(block, spec, target, spec.targets[:k], events, source))
+        _merge(block, spec, target, parts)
+    for target in spec.targets:
+        _refer(block, spec, target, source)
+    _events(block, spec, source)
 
 
 def _with_partner(
-    block: Block, recipe: Recipe, target: Target, before: Sequence[Target], events: Conditions, source: Source
+    block: Block,
+    spec: SimulationSpec,
+    target: Target,
+    before: Sequence[Target],
+    events: Conditions,
+    source: Source,
 ) -> _Objects:
     """Of each generated object, how often it is found; of those found, how they differ from it, then all else."""
     name = target.objects.name
-    seen = of_partners(block, recipe, target, events)
+    seen = of_partners(block, spec, target, events)
     event, number = block.event(target.partners), block.number(target.partners)
     copies = source(Step(f"{name} found", seen, event, number), (FOUND,))[FOUND].astype(np.int64)
     partner, copy = np.repeat(np.arange(len(copies)), copies), spans(np.zeros_like(copies), copies)
     event, number = event[partner], number[partner] + _COPY * copy
-    seen = {n: v[partner] for n, v in seen.items()} | {FOUND: copies[partner].astype(np.int16), "copy": copy.astype(np.int16)}
-    learned = source(Step(f"{name} response", seen, event, number), [r.name for r in target.responses])
+    seen = {n: v[partner] for n, v in seen.items()} | {
+        FOUND: copies[partner].astype(np.int16),
+        "copy": copy.astype(np.int16),
+    }
+    learned = source(
+        Step(f"{name} response", seen, event, number), [r.name for r in target.responses]
+    )
     values = {}
     for r in target.responses:
-        values[r.column] = r.inverse(learned[r.name], seen).astype(recipe.column(r.column).dtype)
+        values[r.column] = r.inverse(learned[r.name], seen).astype(spec.column(r.column).dtype)
     seen |= learned | values | of_neighbours(block, target.objects, event, values, before)
-    values |= source(Step(f"{name} properties", seen, event, number), recipe.counts_first(target.properties))
-    return _Objects(event, partner, completed(recipe, target, values))
+    values |= source(
+        Step(f"{name} properties", seen, event, number), spec.counts_first(target.properties)
+    )
+    return _Objects(event, partner, completed(spec, target, values))
 
 
-def _without_partner(block: Block, recipe: Recipe, target: Target, events: Conditions, source: Source) -> _Objects:
+def _without_partner(
+    block: Block, spec: SimulationSpec, target: Target, events: Conditions, source: Source
+) -> _Objects:
     """How many objects an event has that are nobody's, and what they look like."""
     name, everywhere = target.objects.name, np.arange(block.events)
     step = Step(f"{name} extras", events, everywhere, np.zeros_like(everywhere))
     extras = source(step, (EXTRAS,))[EXTRAS].astype(np.int64)
     event, number = np.repeat(everywhere, extras), spans(np.zeros_like(extras), extras)
     seen = {n: v[event] for n, v in events.items()} | {EXTRAS: extras[event].astype(np.int16)}
-    values = source(Step(f"{name} extra properties", seen, event, number), recipe.counts_first(target.alone))
-    return _Objects(event, np.full(len(event), -1), completed(recipe, target, values))
+    values = source(
+        Step(f"{name} extra properties", seen, event, number), spec.counts_first(target.alone)
+    )
+    return _Objects(event, np.full(len(event), -1), completed(spec, target, values))
 
 
-def completed(recipe: Recipe, target: Target, values: Mapping[str, Array]) -> dict[str, Array]:
+def completed(
+    spec: SimulationSpec, target: Target, values: Mapping[str, Array]
+) -> dict[str, Array]:
     """The columns of objects from what was learned: parts from their shares, sums from their parts, multiples."""
     out = dict(values)
     if target.shares:
         pt, eta, _ = target.objects.axes
         shares = [out[target.learned(name)] for name in target.shares]
         parts = from_shares(shares, energy([out[name] for name in (pt, eta, target.mass)]))
-        out |= {n: part.astype(recipe.dtype(n)) for n, part in zip(target.shares, parts, strict=True)}
+        out |= {n: part.astype(spec.dtype(n)) for n, part in zip(target.shares, parts, strict=True)}
     multiples = {name: (target.learned(name), scale) for name, scale in target.scales.items()}
     waiting: dict[str, tuple[str, ...]] = {**multiples, **target.sums, **target.hypots}
     while waiting:  # a sum may be one of multiples, a multiple one of a root of squares
@@ -127,8 +149,12 @@ def completed(recipe: Recipe, target: Target, values: Mapping[str, Array]) -> di
         if name in target.scales:
             whole = inputs[0] * inputs[1]
         else:
-            whole = np.sum(inputs, axis=0) if name in target.sums else np.sqrt(np.sum(np.square(inputs), axis=0))
-        out[name] = whole.astype(recipe.dtype(name))
+            whole = (
+                np.sum(inputs, axis=0)
+                if name in target.sums
+                else np.sqrt(np.sum(np.square(inputs), axis=0))
+            )
+        out[name] = whole.astype(spec.dtype(name))
     return {name: content for name, content in out.items() if name in target.objects.columns}
 
 
@@ -137,7 +163,7 @@ def falling_order(event: Array, pt: Array | None) -> Array:
     return np.lexsort((np.zeros(len(event)) if pt is None else -pt, event))
 
 
-def _merge(block: Block, recipe: Recipe, target: Target, parts: Sequence[_Objects]) -> None:
+def _merge(block: Block, spec: SimulationSpec, target: Target, parts: Sequence[_Objects]) -> None:
     """Objects with and without partners as one collection, in the order of p_T, references to partners among them."""
     objects = target.objects
     event, partner = (np.concatenate([getattr(p, n) for p in parts]) for n in ("event", "partner"))
@@ -146,7 +172,7 @@ def _merge(block: Block, recipe: Recipe, target: Target, parts: Sequence[_Object
     block.counts[objects.name] = np.bincount(event, minlength=block.events)
     block.values |= {name: content[order] for name, content in values.items()}
     if target.through:
-        dtype = recipe.column(target.through).dtype
+        dtype = spec.column(target.through).dtype
         block.values[target.through] = numbers(block, target.partners, partner[order]).astype(dtype)
 
 
@@ -156,28 +182,32 @@ def numbers(block: Block, collection: str, position: Array) -> Array:
     return np.where(position >= 0, number[np.maximum(position, 0)], -1) if len(number) else position
 
 
-def _refer(block: Block, recipe: Recipe, target: Target, source: Source) -> None:
+def _refer(block: Block, spec: SimulationSpec, target: Target, source: Source) -> None:
     """References to objects of other collections, learned as how many of these are nearer."""
     objects = target.objects
     event, number = block.event(objects.name), block.number(objects.name)
     for column, name in target.references.items():
         _, eta, phi = (block.values[n] for n in objects.axes)
-        pairs = around(block, event, eta, phi, recipe.collection(name))
-        seen = {n: block.values[n] for n in objects.columns if n in block.values and n != target.through}
+        pairs = find_neighbours(block, event, eta, phi, spec.collection(name))
+        seen = {
+            n: block.values[n] for n in objects.columns if n in block.values and n != target.through
+        }
         for k in range(_LOOKED_AT):
             seen[f"distance{k}"] = pairs.at_rank(np.full(len(event), k))[1].astype(np.float32)
         rank = source(Step(f"{objects.name} {column}", seen, event, number), (column,))[column]
         other, _ = pairs.at_rank(rank.astype(np.int64))
-        block.values[column] = numbers(block, name, other).astype(recipe.column(column).dtype)
+        block.values[column] = numbers(block, name, other).astype(spec.column(column).dtype)
 
 
-def _events(block: Block, recipe: Recipe, source: Source) -> None:
+def _events(block: Block, spec: SimulationSpec, source: Source) -> None:
     """Numbers of the event: transverse vectors as what is left of a sum, then all others."""
-    seen, everywhere = of_events(block, recipe, recipe.targets), np.arange(block.events)
-    for recoil in recipe.recoils:
-        left = source(Step(f"event {recoil.pt}", seen, everywhere, np.zeros_like(everywhere)), recoil.learned)
-        pt, phi = restored(block, recipe, recoil, left)
-        block.values[recoil.pt] = pt.astype(recipe.column(recoil.pt).dtype)
-        block.values[recoil.phi] = phi.astype(recipe.column(recoil.phi).dtype)
+    seen, everywhere = of_events(block, spec, spec.targets), np.arange(block.events)
+    for recoil in spec.recoils:
+        left = source(
+            Step(f"event {recoil.pt}", seen, everywhere, np.zeros_like(everywhere)), recoil.learned
+        )
+        pt, phi = restored(block, spec, recoil, left)
+        block.values[recoil.pt] = pt.astype(spec.column(recoil.pt).dtype)
+        block.values[recoil.phi] = phi.astype(spec.column(recoil.phi).dtype)
         seen = seen | {recoil.pt: block.values[recoil.pt]}
-    block.values |= source(Step("event", seen, everywhere, np.zeros_like(everywhere)), recipe.event)
+    block.values |= source(Step("event", seen, everywhere, np.zeros_like(everywhere)), spec.event)

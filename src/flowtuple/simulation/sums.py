@@ -31,6 +31,8 @@ class _Multiplied:
 def with_sums(tables: Mapping[str, TableSource], factor: int) -> dict[str, TableSource]:
     """Tables with all sums over events multiplied by how often each event was simulated."""
     return {
-        name: _Multiplied(table, factor) if any(c.name.startswith(_SUMS) for c in table.columns) else table
+        name: _Multiplied(table, factor)
+        if any(c.name.startswith(_SUMS) for c in table.columns)
+        else table
         for name, table in tables.items()
     }

@@ -37,7 +37,10 @@ class Ancestry:
 
     def has_room(self, parents: Iterable[Parent]) -> bool:
         """Whether all of these may be read together."""
-        return len(frozenset[str]().union(*(self.needs(parent) for parent in parents))) <= MAX_ANCESTORS
+        return (
+            len(frozenset[str]().union(*(self.needs(parent) for parent in parents)))
+            <= MAX_ANCESTORS
+        )
 
     def add(self, name: str, parents: Iterable[Parent]) -> None:
         """Note what a column reads, beside what it was known to read."""

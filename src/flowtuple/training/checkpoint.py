@@ -14,13 +14,13 @@ import xxhash
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.runtime.atomic import atomic_path, make_folder
-from flowtuple.training.plan import Task
+from flowtuple.training.plan import ColumnTask
 
 _log = logging.getLogger(__name__)
 _CHECKSUM = 8  # bytes at the end of a file: XXH3-64 of all before
 
 
-def fingerprint(task: Task, *settings: object) -> str:
+def fingerprint(task: ColumnTask, *settings: object) -> str:
     """16 hexadecimal digits that stand for all that the result of a training depends on.
 
     Args:
@@ -33,7 +33,11 @@ def fingerprint(task: Task, *settings: object) -> str:
     digest.update(b"" if task.weight is None else task.weight.tobytes())
     for candidate in task.candidates:
         bins = candidate.flow.bins
-        digest.update(repr((len(bins.first), candidate.inputs, candidate.coded.shape, task.features.shape)).encode())
+        digest.update(
+            repr(
+                (len(bins.first), candidate.inputs, candidate.coded.shape, task.features.shape)
+            ).encode()
+        )
         for part in (candidate.coded, bins.first, bins.last, np.array(candidate.inputs, np.int64)):
             digest.update(np.ascontiguousarray(part).tobytes())
     digest.update(repr(settings).encode())
@@ -63,7 +67,7 @@ class Checkpoint:
         with atomic_path(self._path(key)) as temporary:
             temporary.write_bytes(data + _checksum(data))
 
-    def load(self, key: str, task: Task) -> list[Network] | None:
+    def load(self, key: str, task: ColumnTask) -> list[Network] | None:
         """The networks of a training of a task that was finished before, if it was; a damaged file counts as none."""
         path = self._path(key)
         try:
@@ -71,7 +75,9 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except OSError as error:
-            _log.warning("%s: cannot be read (%s); this part is trained again", path, error.strerror)
+            _log.warning(
+                "%s: cannot be read (%s); this part is trained again", path, error.strerror
+            )
             return None
         networks = _networks(data)
         if networks is None or not _fit(networks, task):
@@ -98,13 +104,24 @@ def _networks(data: bytes) -> list[Network] | None:
             for name in stored.files:
                 number, place, kind = name.split(".")
                 if kind == "weights":
-                    layers.setdefault(int(number), []).append(Layer(stored[name], stored[f"{number}.{place}.shifts"]))
-    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, Corrupt, zipfile.BadZipFile):
+                    layers.setdefault(int(number), []).append(
+                        Layer(stored[name], stored[f"{number}.{place}.shifts"])
+                    )
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        Corrupt,
+        zipfile.BadZipFile,
+    ):
         return None
     return [Network(tuple(layers[n])) for n in sorted(layers)]
 
 
-def _fit(networks: list[Network], task: Task) -> bool:
+def _fit(networks: list[Network], task: ColumnTask) -> bool:
     """Whether these are networks for the candidates of a task."""
     shapes = [(n.layers[0].weights.shape[1] - 1, n.outputs) for n in networks]
     return shapes == [(len(c.inputs), c.flow.bins.symbols) for c in task.candidates]

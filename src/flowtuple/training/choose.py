@@ -39,7 +39,9 @@ class Choice:
     weight: Array | None = None
 
 
-def choose(plan: Plan, choices: Mapping[str, Sequence[Choice]], *, complete: bool = False) -> LatticeFlow:
+def choose(
+    plan: Plan, choices: Mapping[str, Sequence[Choice]], *, complete: bool = False
+) -> LatticeFlow:
     """The flow of least bytes; columns for which no model is smaller than none are left out unless others read them.
 
     With `complete` no column with a choice is left out, and the likeliest choice is taken whatever its bytes.
@@ -75,10 +77,16 @@ def _shortest(name: str, plan: Plan, choices: Sequence[Choice]) -> ColumnFlow | 
     if prediction is not None:
         r = prediction.residual(q, plan.predicted[name], np.empty(0, np.int64))
         alone = ColumnFlow(_NO_BINS, (), None, prediction)
-        if r is not None and (total := packed_bytes(r[::step]) * scale + model_bytes(alone)) < least:
+        if (
+            r is not None
+            and (total := packed_bytes(r[::step]) * scale + model_bytes(alone)) < least
+        ):
             best, least = alone, total
     for choice in choices:
-        total = model_bytes(choice.flow) + flow_bits(choice.flow, choice.coded[::step], choice.features[:, ::step]) * scale / 8
+        total = (
+            model_bytes(choice.flow)
+            + flow_bits(choice.flow, choice.coded[::step], choice.features[:, ::step]) * scale / 8
+        )
         if total < least:
             best, least = choice.flow, total
     return best
@@ -91,7 +99,11 @@ def _likeliest(name: str, plan: Plan, choices: Sequence[Choice]) -> ColumnFlow |
         r = prediction.residual(plan.indices[name], plan.predicted[name], np.empty(0, np.int64))
         if r is not None and not r.any():  # residuals without a network have no density otherwise
             return ColumnFlow(_NO_BINS, (), None, prediction)
-    return min(choices, key=lambda c: flow_bits(c.flow, c.coded, c.features, c.weight)).flow if choices else None
+    return (
+        min(choices, key=lambda c: flow_bits(c.flow, c.coded, c.features, c.weight)).flow
+        if choices
+        else None
+    )
 
 
 def packed_bytes(q: Array) -> float:
@@ -109,7 +121,9 @@ def model_bytes(flow: ColumnFlow) -> int:
     return max(1, len(zstd(pack_column(flow, numbers))) - _FRAME)
 
 
-def flow_bits(flow: ColumnFlow, coded: Array, features: Array, weight: Array | None = None) -> float:
+def flow_bits(
+    flow: ColumnFlow, coded: Array, features: Array, weight: Array | None = None
+) -> float:
     """Code length under the integer model, in bits, each row times its weight where there are weights."""
     if flow.network is None:
         raise InvalidArgument("a column without a network has no density")
@@ -117,5 +131,7 @@ def flow_bits(flow: ColumnFlow, coded: Array, features: Array, weight: Array | N
     for start in range(0, len(coded), 2**16):
         part = slice(start, start + 2**16)
         _, frequency = intervals(flow.network.logits(features[:, part]), symbols[part])
-        total += code_length(frequency, symbols[part], flow.bins.spans, None if weight is None else weight[part])
+        total += code_length(
+            frequency, symbols[part], flow.bins.spans, None if weight is None else weight[part]
+        )
     return total

@@ -14,13 +14,19 @@ from torch.nn.functional import cross_entropy
 
 from flowtuple.lattice.network import MAX_SHIFT, Layer, Network
 from flowtuple.training.hats import hats
-from flowtuple.training.plan import Candidate, Task
+from flowtuple.training.plan import Candidate, ColumnTask
 
 UNIT = 128.0  # activation 1.0 is stored as 128
 LARGEST = 255 / UNIT
-LOGIT_UNITS = 16 / math.log(2) / UNIT  # nats of a logit, per unit of activation, in sixteenths of a bit
+LOGIT_UNITS = (
+    16 / math.log(2) / UNIT
+)  # nats of a logit, per unit of activation, in sixteenths of a bit
 HELD_OUT = 0.05
-WEIGHT_LIMITS = (31, 63, 127)  # tried in this order; training sees the first, which saves a quarter of the model's bytes
+WEIGHT_LIMITS = (
+    31,
+    63,
+    127,
+)  # tried in this order; training sees the first, which saves a quarter of the model's bytes
 FINE_WEIGHTS = (127,)  # where the density counts, not its bytes
 
 Progress = Callable[[int, float], None]
@@ -44,7 +50,9 @@ class Schedule:
     wide: bool = False
 
 
-def integer_weights(weights: Tensor, scale: float, limit: int = WEIGHT_LIMITS[0]) -> tuple[Tensor, Tensor]:
+def integer_weights(
+    weights: Tensor, scale: float, limit: int = WEIGHT_LIMITS[0]
+) -> tuple[Tensor, Tensor]:
     """Weights of shape (..., inputs, outputs) as whole numbers within +-limit, and the shift of each output.
 
     An output's shift is the largest that keeps its weights within range: w_int = w scale 2^shift.
@@ -78,7 +86,9 @@ class Conditioners(torch.nn.Module):
     absent: Tensor
     shapes: Tensor
 
-    def __init__(self, task: Task, hidden: tuple[int, int], seed: int, *, wide: bool = False) -> None:
+    def __init__(
+        self, task: ColumnTask, hidden: tuple[int, int], seed: int, *, wide: bool = False
+    ) -> None:
         super().__init__()
         columns, inputs = len(task.candidates), max(1, *(len(c.inputs) for c in task.candidates))
         symbols = max(c.flow.bins.symbols for c in task.candidates)
@@ -86,7 +96,8 @@ class Conditioners(torch.nn.Module):
         shapes = hats(symbols) if wide else torch.eye(symbols)
         widths = (inputs, *hidden, len(shapes))
         self.weights = torch.nn.ParameterList(
-            torch.randn(columns, a + 1, b, generator=draw) / math.sqrt(a + 1) for a, b in itertools.pairwise(widths)
+            torch.randn(columns, a + 1, b, generator=draw) / math.sqrt(a + 1)
+            for a, b in itertools.pairwise(widths)
         )
         self.register_buffer("inputs", torch.zeros(columns, inputs, dtype=torch.long))
         self.register_buffer("mask", torch.zeros(columns, inputs + 1, 1))
@@ -113,7 +124,9 @@ class Conditioners(torch.nn.Module):
 
     def forward(self, features: Tensor, limit: int | None = None) -> Tensor:
         """Logits of shape (D, n, symbols) from uint8 features of shape (n, C); with a limit of weights as whole numbers."""
-        levels = features.T.contiguous().index_select(0, self.inputs.flatten())  # row by row, not value by value
+        levels = features.T.contiguous().index_select(
+            0, self.inputs.flatten()
+        )  # row by row, not value by value
         x = levels.view(*self.inputs.shape, -1).transpose(1, 2).to(torch.float32) / UNIT
         last = len(self.weights) - 1
         for k, weights in enumerate(self._layers()):
@@ -122,10 +135,16 @@ class Conditioners(torch.nn.Module):
                 scale = LOGIT_UNITS if k == last else 1.0
                 whole, shift = integer_weights(weights, scale, limit)
                 used = weights + (whole / (scale * 2**shift) - weights).detach()
-            x = torch.baddbmm(used[:, -1:], x, used[:, :-1], beta=LARGEST)  # the last input is a constant, for the bias
+            x = torch.baddbmm(
+                used[:, -1:], x, used[:, :-1], beta=LARGEST
+            )  # the last input is a constant, for the bias
             if k < last:
                 x = x.clamp(0, LARGEST)
-                x = x + (torch.floor(x * UNIT + 0.5) / UNIT - x).detach() if limit is not None else x
+                x = (
+                    x + (torch.floor(x * UNIT + 0.5) / UNIT - x).detach()
+                    if limit is not None
+                    else x
+                )
         return x + self.absent
 
     def network(self, d: int, candidate: Candidate, limit: int = WEIGHT_LIMITS[0]) -> Network:
@@ -137,12 +156,16 @@ class Conditioners(torch.nn.Module):
             used = weights[d][rows] if k == 0 else weights[d]
             used = used[:, : candidate.flow.bins.symbols] if last else used
             whole, shift = integer_weights(used, LOGIT_UNITS if last else 1.0, limit)
-            layers.append(Layer(whole.T.contiguous().numpy().astype(np.int8), shift[0].numpy().astype(np.uint8)))
+            layers.append(
+                Layer(
+                    whole.T.contiguous().numpy().astype(np.int8), shift[0].numpy().astype(np.uint8)
+                )
+            )
         return Network(tuple(layers))
 
 
 def train_conditioners(
-    task: Task,
+    task: ColumnTask,
     hidden: tuple[int, int],
     schedule: Schedule,
     seed: int,
@@ -161,14 +184,24 @@ def train_conditioners(
     weight = None if task.weight is None else torch.from_numpy(task.weight.astype(np.float32))
     training, looked_at = torch.nonzero(~held)[:, 0], torch.nonzero(held)[:8192, 0]
     draw = torch.Generator().manual_seed(seed + 1)
-    optimiser = torch.optim.AdamW(model.parameters(), schedule.rate, betas=(0.9, 0.98), weight_decay=schedule.decay)
-    cosine = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.1)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), schedule.rate, betas=(0.9, 0.98), weight_decay=schedule.decay
+    )
+    cosine = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.1
+    )
     look, best, waited, within = max(1, schedule.steps // 40), math.inf, 0, _bits_within_bins(task)
     for step in range(schedule.steps):
         check()
-        limit = schedule.limits[0] if step >= schedule.steps * (1 - schedule.quantised_share) else None
+        limit = (
+            schedule.limits[0] if step >= schedule.steps * (1 - schedule.quantised_share) else None
+        )
         batch = training[torch.randint(len(training), (schedule.batch,), generator=draw)]
-        loss = _loss(model(features[batch], limit), symbols[:, batch], None if weight is None else weight[batch]).sum()
+        loss = _loss(
+            model(features[batch], limit),
+            symbols[:, batch],
+            None if weight is None else weight[batch],
+        ).sum()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0 * math.sqrt(len(task.candidates)))
@@ -177,7 +210,9 @@ def train_conditioners(
         if (step + 1) % look == 0:
             with torch.no_grad():
                 some = None if weight is None else weight[looked_at]
-                bits = float(_loss(model(features[looked_at], limit), symbols[:, looked_at], some).mean()) / math.log(2)
+                bits = float(
+                    _loss(model(features[looked_at], limit), symbols[:, looked_at], some).mean()
+                ) / math.log(2)
             progress(step + 1, bits + within)
             best, waited = (bits, 0) if bits < best - 1e-4 else (best, waited + 1)
             if waited >= schedule.patience and limit is not None:
@@ -187,25 +222,31 @@ def train_conditioners(
 
 def _loss(logits: Tensor, symbols: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean nats of each column, shape (D,), each row times its weight where there are weights."""
-    nats = cross_entropy(logits.flatten(0, 1), symbols.flatten(), reduction="none").view(symbols.shape)
+    nats = cross_entropy(logits.flatten(0, 1), symbols.flatten(), reduction="none").view(
+        symbols.shape
+    )
     return (nats if weight is None else nats * weight).mean(dim=1)
 
 
-def float_bits(model: Conditioners, task: Task, rows: slice) -> np.ndarray:
+def float_bits(model: Conditioners, task: ColumnTask, rows: slice) -> np.ndarray:
     """Bits per value of each candidate under the float model, on some of the rows: shape (D,)."""
     pairs = [(c.flow.bins, c.coded[rows]) for c in task.candidates]
     symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in pairs]))
     with torch.no_grad():
-        nats = _loss(model(torch.from_numpy(np.ascontiguousarray(task.features[:, rows].T))), symbols).numpy()
+        nats = _loss(
+            model(torch.from_numpy(np.ascontiguousarray(task.features[:, rows].T))), symbols
+        ).numpy()
     within = [np.log2(b.spans.astype(np.float64) + 1)[b.symbol(q)].mean() for b, q in pairs]
     bits: np.ndarray = nats / math.log(2) + within
     return bits
 
 
-def _bits_within_bins(task: Task) -> float:
+def _bits_within_bins(task: ColumnTask) -> float:
     """Bits per value for the places within bins: what every model of these bins pays alike."""
     pairs = [(c.flow.bins, c.coded) for c in task.candidates]
-    return float(np.mean([np.log2(b.spans.astype(np.float64) + 1)[b.symbol(q)].mean() for b, q in pairs]))
+    return float(
+        np.mean([np.log2(b.spans.astype(np.float64) + 1)[b.symbol(q)].mean() for b, q in pairs])
+    )
 
 
 def held_out(event: np.ndarray, seed: int) -> np.ndarray:

@@ -20,13 +20,15 @@ from flowtuple.errors import InvalidArgument, MissingExtra
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.network import probe
 from flowtuple.runtime.progress import Progress
-from flowtuple.training.lattices import SCAN_STEP, Prepared
+from flowtuple.training.lattices import SCAN_STEP, ResolvedTables
 
-TRAINING_BLOCKS = 64  # blocks of at most SCAN_STEP events that training reads at most, spread evenly
+TRAINING_BLOCKS = (
+    64  # blocks of at most SCAN_STEP events that training reads at most, spread evenly
+)
 
 
 def with_flows(
-    prepared: list[Prepared],
+    prepared: list[ResolvedTables],
     effort: str,
     seed: int,
     progress: Progress,
@@ -36,7 +38,7 @@ def with_flows(
     *,
     complete: bool = False,
     weightings: Mapping[str, Weighting] | None = None,
-) -> list[Prepared]:
+) -> list[ResolvedTables]:
     """Find relations, and train where there is enough to learn from; PyTorch is loaded only then.
 
     Args:
@@ -52,14 +54,27 @@ def with_flows(
     """
     probe()
     flows = [
-        _flow(table, effort, seed, progress, checkpoint, workers, memory, complete, (weightings or {}).get(table.source.name))
+        _flow(
+            table,
+            effort,
+            seed,
+            progress,
+            checkpoint,
+            workers,
+            memory,
+            complete,
+            (weightings or {}).get(table.source.name),
+        )
         for table in prepared
     ]
-    return [replace(table, coding=replace(table.coding, flow=flow)) for table, flow in zip(prepared, flows, strict=True)]
+    return [
+        replace(table, coding=replace(table.coding, flow=flow))
+        for table, flow in zip(prepared, flows, strict=True)
+    ]
 
 
 def _flow(
-    table: Prepared,
+    table: ResolvedTables,
     effort: str,
     seed: int,
     progress: Progress,
@@ -88,7 +103,16 @@ def _flow(
 
     parts = None if checkpoint is None else Checkpoint(Path(checkpoint))
     flow: LatticeFlow = _trainer()(
-        sample, coding, predictions, effort, seed, report, parts, workers, complete=complete, weight=weight
+        sample,
+        coding,
+        predictions,
+        effort,
+        seed,
+        report,
+        parts,
+        workers,
+        complete=complete,
+        weight=weight,
     )
     progress(stage, 1.0, "")
     return flow
@@ -104,10 +128,15 @@ def _trainer() -> Any:
     return train_flow
 
 
-def _training_blocks(source: TableSource, coding: TableCoding, nbytes: int) -> list[tuple[int, int]]:
+def _training_blocks(
+    source: TableSource, coding: TableCoding, nbytes: int
+) -> list[tuple[int, int]]:
     """All events, or blocks of them spread evenly where their columns of numbers take more bytes."""
     names = [c.name for c in coding.columns if not c.is_opaque]
-    size = min(SCAN_STEP, -(-entries_within(source, names, nbytes, source.num_entries or 1) // TRAINING_BLOCKS))
+    size = min(
+        SCAN_STEP,
+        -(-entries_within(source, names, nbytes, source.num_entries or 1) // TRAINING_BLOCKS),
+    )
     size = max(size, min(SCAN_STEP, source.num_entries) if source.num_entries <= SCAN_STEP else 1)
     blocks = list(ranges(source.num_entries, size))
     return blocks[:: max(1, -(-len(blocks) // TRAINING_BLOCKS))] or [(0, 0)]
@@ -121,5 +150,7 @@ def _weights(weighting: Weighting, blocks: list[tuple[int, int]], table: str) ->
     """
     weight = np.concatenate([weighting.read(start, stop) for start, stop in blocks])
     if not weight.sum() > 0:
-        raise InvalidArgument(f"table {table!r}: the weights sum to {weight.sum():g}; a density needs more than 0")
+        raise InvalidArgument(
+            f"table {table!r}: the weights sum to {weight.sum():g}; a density needs more than 0"
+        )
     return weight

@@ -14,10 +14,17 @@ _QUANTITIES = {
     "pt": "pt", "eta": "eta", "phi": "phi", "mass": "m", "m": "m",
     "e": "e", "en": "e", "energy": "e", "px": "px", "py": "py", "pz": "pz", "p": "p",
 }  # fmt: skip
-_NAME = re.compile(r"^(?P<stem>.*?)(?P<quantity>pt|eta|phi|mass|energy|en|px|py|pz|p|m|e)(?P<number>_?\d*)$", re.IGNORECASE)
+_NAME = re.compile(
+    r"^(?P<stem>.*?)(?P<quantity>pt|eta|phi|mass|energy|en|px|py|pz|p|m|e)(?P<number>_?\d*)$",
+    re.IGNORECASE,
+)
 
 _RELATIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "e": (("energy", ("pt", "eta", "m")), ("hypot3", ("px", "py", "pz")), ("pt cosh eta", ("pt", "eta"))),
+    "e": (
+        ("energy", ("pt", "eta", "m")),
+        ("hypot3", ("px", "py", "pz")),
+        ("pt cosh eta", ("pt", "eta")),
+    ),
     "p": (("pt cosh eta", ("pt", "eta")), ("hypot3", ("px", "py", "pz"))),
     "px": (("pt cos phi", ("pt", "phi")),),
     "py": (("pt sin phi", ("pt", "phi")),),
@@ -37,7 +44,11 @@ def families(columns: Sequence[Column]) -> dict[tuple[str, str, str], Family]:
     found: dict[tuple[str, str, str], Family] = {}
     for column in columns:
         match = _matched(column.name)
-        if match and column.is_float and (not match["stem"] or match["stem"][-1] in "_.]" or match["stem"][-1].islower()):
+        if (
+            match
+            and column.is_float
+            and (not match["stem"] or match["stem"][-1] in "_.]" or match["stem"][-1].islower())
+        ):
             key = (collection_of(column), match["stem"], match["number"])
             found.setdefault(key, {}).setdefault(_QUANTITIES[match["quantity"].lower()], column)
     return found
@@ -61,10 +72,14 @@ def energies(columns: Sequence[Column]) -> Iterator[Term]:
             yield _term("energy", [family[i] for i in ("pt", "eta", "m")])
 
 
-def _pair_masses(found: Mapping[tuple[str, str, str], Family]) -> Iterator[tuple[Column, tuple[Term, ...]]]:
+def _pair_masses(
+    found: Mapping[tuple[str, str, str], Family],
+) -> Iterator[tuple[Column, tuple[Term, ...]]]:
     """The mass of the objects numbered 1 and 2, for every mass without a number."""
     needed = ("pt", "eta", "phi")
-    masses = [family["m"] for (_, _, number), family in found.items() if not number and "m" in family]
+    masses = [
+        family["m"] for (_, _, number), family in found.items() if not number and "m" in family
+    ]
     for (key, stem, number), first in found.items():
         second = found.get((key, stem, number.replace("1", "2")), {})
         if number.endswith("1") and all(i in first and i in second for i in needed):

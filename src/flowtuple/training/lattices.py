@@ -10,8 +10,8 @@ import numpy as np
 
 from flowtuple.codec.column import TableCoding
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
-from flowtuple.data.schema import Bound, Column, asked_bounds, bit_patterns, matches
-from flowtuple.data.selection import naming
+from flowtuple.data.schema import Bound, Column, bit_patterns, matches, requested_bounds
+from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, TableSource, ranges
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.file.file import File
@@ -26,7 +26,7 @@ SCAN_STEP = 65536
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ResolvedTables:
     """One table ready to be coded.
 
     Attributes:
@@ -48,7 +48,9 @@ def survey(source: TableSource, progress: Progress, memory: int = MEMORY) -> dic
     """Statistics of every column of numbers, in one pass over the table."""
     statistics = {c.name: Statistics(c.dtype) for c in source.columns if not c.is_opaque}
     names = list(statistics)
-    for start, stop in ranges(source.num_entries, entries_within(source, names, memory // BLOCK, SCAN_STEP)):
+    for start, stop in ranges(
+        source.num_entries, entries_within(source, names, memory // BLOCK, SCAN_STEP)
+    ):
         table = source.read(names, start, stop)
         for name in names:
             statistics[name].update(table.data[name].reshape(-1))
@@ -56,13 +58,13 @@ def survey(source: TableSource, progress: Progress, memory: int = MEMORY) -> dic
     return statistics
 
 
-def prepare(
+def resolve_tables(
     dataset: Dataset,
     tolerance: Mapping[str, str | Bound],
     progress: Progress,
     given: Iterable[str] = (),
     memory: int = MEMORY,
-) -> list[Prepared]:
+) -> list[ResolvedTables]:
     """Every table of a data set with the bounds that were asked for and no flow yet.
 
     Args:
@@ -84,23 +86,29 @@ def prepare(
         spreads = {c: resolve_std(b, statistics[c]) for c, b in asked.items() if b.kind == "std"}
         known = asked | tie(source, {c: b for c, b in spreads.items() if b.kind == "abs"})
         lattices = {
-            c.name: resolve(c, known.get(c.name, Bound()), statistics[c.name]) for c in source.columns if not c.is_opaque
+            c.name: resolve(c, known.get(c.name, Bound()), statistics[c.name])
+            for c in source.columns
+            if not c.is_opaque
         }
         coding = TableCoding(source.columns, lattices, LatticeFlow(), supplied[name])
         named = {column: bound for column, bound in asked.items() if bound.kind != "lossless"}
         warned = [_warning(column, bound, statistics[column]) for column, bound in named.items()]
         warnings = tuple(w for w in warned if w)
-        prepared.append(Prepared(source, coding, named, warnings, _event_bytes(statistics, source)))
+        prepared.append(
+            ResolvedTables(source, coding, named, warnings, _event_bytes(statistics, source))
+        )
     return prepared
 
 
 def _event_bytes(statistics: Mapping[str, Statistics], source: TableSource) -> float:
-    return sum(s.count * np.dtype(s.dtype).itemsize for s in statistics.values()) / max(1, source.num_entries)
+    return sum(s.count * np.dtype(s.dtype).itemsize for s in statistics.values()) / max(
+        1, source.num_entries
+    )
 
 
 def _asked(dataset: Dataset, tolerance: Mapping[str, str | Bound]) -> dict[str, dict[str, Bound]]:
-    with naming(dataset.description):
-        return asked_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance)
+    with prefix_errors(dataset.description):
+        return requested_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance)
 
 
 def _given(dataset: Dataset, patterns: Iterable[str]) -> dict[str, frozenset[str]]:
@@ -108,19 +116,25 @@ def _given(dataset: Dataset, patterns: Iterable[str]) -> dict[str, frozenset[str
     columns = {name: t.columns for name, t in dataset.tables.items()}
     found: dict[str, set[str]] = {name: set() for name in columns}
     for pattern in patterns:
-        with naming(dataset.description):
+        with prefix_errors(dataset.description):
             for table, column in matches(pattern, columns):
                 if column.is_opaque:
-                    raise InvalidArgument(f"column {column.name!r} is carried as it is and cannot be given; leave it out")
+                    raise InvalidArgument(
+                        f"column {column.name!r} is carried as it is and cannot be given; leave it out"
+                    )
                 found[table] |= {column.name, column.counter or column.name}
     return {name: frozenset(names) for name, names in found.items()}
 
 
-def _check_given_bounds(dataset: Dataset, tolerance: Mapping[str, str | Bound], given: frozenset[str]) -> None:
+def _check_given_bounds(
+    dataset: Dataset, tolerance: Mapping[str, str | Bound], given: frozenset[str]
+) -> None:
     """A bound on a given column means nothing: globs pass over it, a full name is a mistake."""
     for pattern, bound in tolerance.items():
         if pattern.rpartition("/")[2] in given and str(bound) != "lossless":
-            raise InvalidArgument(f"{dataset.description}: column {pattern!r} is given, so it cannot be bounded by {bound}")
+            raise InvalidArgument(
+                f"{dataset.description}: column {pattern!r} is given, so it cannot be bounded by {bound}"
+            )
 
 
 def _warning(column: str, bound: Bound, statistics: Statistics) -> str | None:
@@ -139,7 +153,9 @@ def std_without_sentinels(statistics: Statistics) -> float | None:
     others = sample[~np.isin(bit_patterns(sample), patterns)].astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         spread = float(others.std()) if len(others) else 0.0
-    carried = len(patterns) > 0 and math.isfinite(statistics.std) and statistics.std**2 > 2 * spread**2
+    carried = (
+        len(patterns) > 0 and math.isfinite(statistics.std) and statistics.std**2 > 2 * spread**2
+    )
     return spread if carried else None
 
 
@@ -151,8 +167,12 @@ def sentinel_spread_in_words(statistics: Statistics, spread: float) -> str:
 
 
 def prepare_with_model(
-    dataset: Dataset, model: File, tolerance: Mapping[str, str | Bound], progress: Progress, memory: int = MEMORY
-) -> list[Prepared]:
+    dataset: Dataset,
+    model: File,
+    tolerance: Mapping[str, str | Bound],
+    progress: Progress,
+    memory: int = MEMORY,
+) -> list[ResolvedTables]:
     """Every table of a data set with the lattices and flow of a model; tables that it does not know are lossless.
 
     Raises:
@@ -180,17 +200,23 @@ def prepare_with_model(
         if known:
             asked |= {c: Bound.parse(text) for c, text in known.asked.items() if c in lattices}
         coding = TableCoding(source.columns, lattices, flow, known.given if known else frozenset())
-        prepared.append(Prepared(source, coding, asked, event_bytes=_event_bytes(statistics, source)))
+        prepared.append(
+            ResolvedTables(source, coding, asked, event_bytes=_event_bytes(statistics, source))
+        )
     return prepared
 
 
-def _lattice(column: Column, statistics: Statistics, bound: Bound, known: StoredTable | None) -> Lattice:
+def _lattice(
+    column: Column, statistics: Statistics, bound: Bound, known: StoredTable | None
+) -> Lattice:
     if known is not None and column.name in known.lattices:
         return known.lattices[column.name].with_range(statistics)
     return resolve(column, bound, statistics)
 
 
-def _check_fit(source: TableSource, known: StoredTable, bounds: Mapping[str, Bound], path: str) -> None:
+def _check_fit(
+    source: TableSource, known: StoredTable, bounds: Mapping[str, Bound], path: str
+) -> None:
     columns = {c.name: c for c in source.columns}
     for trained in known.columns:
         found = columns.get(trained.name)
@@ -199,7 +225,11 @@ def _check_fit(source: TableSource, known: StoredTable, bounds: Mapping[str, Bou
                 f"{path}: reads column {trained.name!r}, which table {source.name!r} lacks ({nearest(trained.name, columns)}); "
                 "train a model on this input"
             )
-        if (found.dtype, found.counter, found.shape) != (trained.dtype, trained.counter, trained.shape):
+        if (found.dtype, found.counter, found.shape) != (
+            trained.dtype,
+            trained.counter,
+            trained.shape,
+        ):
             raise InvalidArgument(
                 f"{path}: column {trained.name!r} was {trained.dtype} when the model was trained and is {found.dtype} "
                 f"in table {source.name!r}; train a model on this input"

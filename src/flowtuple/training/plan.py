@@ -19,25 +19,33 @@ from flowtuple.lattice.grid import ESCAPE, Grid, Mantissas, Ordered
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.training.ancestry import MAX_ANCESTORS, Ancestry
-from flowtuple.training.relations import decoding_order, reach, references, residuals, worth_subtracting
+from flowtuple.training.relations import (
+    decoding_order,
+    reach,
+    references,
+    residuals,
+    worth_subtracting,
+)
 from flowtuple.training.selection import SAMPLE_ROWS, select_parents
 
 MIN_ROWS = 4000  # below, no conditioner has been seen to gain its own bytes
-SETTLED = 0.98  # share of exact predictions from which on residuals are coded without trying the indices
+SETTLED = (
+    0.98  # share of exact predictions from which on residuals are coded without trying the indices
+)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class EffortPreset:
     """What an effort means: sizes tried, relative to the size that the number of rows suggests, and steps for each."""
 
     sizes: tuple[float, ...]
     steps: int
 
 
-RECIPES: dict[str, Recipe] = {
-    "fast": Recipe((0.7,), 800),
-    "default": Recipe((0.5, 1.0), 2000),
-    "best": Recipe((0.5, 1.0, 2.0, 4.0), 6000),
+RECIPES: dict[str, EffortPreset] = {
+    "fast": EffortPreset((0.7,), 800),
+    "default": EffortPreset((0.5, 1.0), 2000),
+    "best": EffortPreset((0.5, 1.0, 2.0, 4.0), 6000),
 }
 
 
@@ -70,7 +78,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class ColumnTask:
     """The conditioners of one collection, ready to be trained together.
 
     Attributes:
@@ -100,7 +108,7 @@ class Plan:
         given: Names of columns that are not to be coded.
     """
 
-    tasks: tuple[Task, ...]
+    tasks: tuple[ColumnTask, ...]
     order: tuple[str, ...]
     indices: Mapping[str, Array]
     predictions: Mapping[str, Prediction]
@@ -134,19 +142,27 @@ def make_plan(
     """
     context = make_context(table.columns, table.num_entries, table.data)
     order, predictions = decoding_order(table.columns, predictions, given), dict(predictions)
-    builder = _Builder(table.columns, context, lattices, predictions, given, detail, least, thorough)
+    builder = _Builder(
+        table.columns, context, lattices, predictions, given, detail, least, thorough
+    )
     for column in order:
         builder.add(column, table.data[column.name].reshape(-1))
     earlier: list[Column] = []
     wanted: dict[str, list[_Wanted]] = {}
     most = reach(len(table.columns))
     for column in order:
-        if column.name in predictions and not builder.ancestry.has_room(predictions[column.name].inputs):
+        if column.name in predictions and not builder.ancestry.has_room(
+            predictions[column.name].inputs
+        ):
             del predictions[column.name]
-        builder.ancestry.add(column.name, predictions[column.name].inputs if column.name in predictions else ())
+        builder.ancestry.add(
+            column.name, predictions[column.name].inputs if column.name in predictions else ()
+        )
         for way in builder.ways(column, earlier[-most:]) if column.name not in given else ():
             wanted.setdefault(collection_of(column), []).append(way)
-        if column.name in builder.scales and not (column.name in predictions and predictions[column.name].is_copy):
+        if column.name in builder.scales and not (
+            column.name in predictions and predictions[column.name].is_copy
+        ):
             earlier.append(column)
     return Plan(
         tasks=tuple(builder.task(key, ways, weight) for key, ways in wanted.items()),
@@ -189,24 +205,39 @@ class _Builder:
         self._context = context
         self._lattices = lattices
         self._predictions = predictions
-        predicting = {c for prediction in predictions.values() for p in prediction.inputs for c in (p.column, p.through)}
-        self.ancestry = Ancestry({c.counter for c in columns if c.counter is not None} | given, predicting)
+        predicting = {
+            c
+            for prediction in predictions.values()
+            for p in prediction.inputs
+            for c in (p.column, p.through)
+        }
+        self.ancestry = Ancestry(
+            {c.counter for c in columns if c.counter is not None} | given, predicting
+        )
         self.indices: dict[str, Array] = {}
         self.predicted: dict[str, Array] = {}
         self.scales: dict[str, Bins] = {}
 
     def add(self, column: Column, values: Array) -> None:
         """Indices, levels and values of a column, and what is predicted of it."""
-        name, rows, lattice = column.name, self._context.rows(collection_of(column)), self._lattices[column.name]
+        name, rows, lattice = (
+            column.name,
+            self._context.rows(collection_of(column)),
+            self._lattices[column.name],
+        )
         values = rows.sort(values)
         q = self.indices[name] = lattice.encode(values)
         self._context.values[name] = lattice.decode(q, values[q == ESCAPE])
         if len(q) >= self._least and column.role != "id" and (q != q[0]).any():
-            self.scales[name] = fit_bins(q, self._detail * bin_count(len(q)), binade_of(lattice.grid))
+            self.scales[name] = fit_bins(
+                q, self._detail * bin_count(len(q)), binade_of(lattice.grid)
+            )
             self._context.levels[name] = self.scales[name].level(q)
         if name in self._predictions:
             part, key = slice(0, len(q)), collection_of(column)
-            predicted = self._predictions[name].index(lambda parent: self._context.fetch(parent, key, part), lattice)
+            predicted = self._predictions[name].index(
+                lambda parent: self._context.fetch(parent, key, part), lattice
+            )
             self.predicted[name] = np.broadcast_to(predicted, len(q))
 
     def ways(self, column: Column, earlier: Sequence[Column]) -> list[_Wanted]:
@@ -219,7 +250,9 @@ class _Builder:
         if r is not None and (r == r[0]).all():
             return []
         candidates = self._readable(column, earlier)
-        settled = r is not None and (np.mean(r == 0) > SETTLED or (prediction is not None and prediction.period is not None))
+        settled = r is not None and (
+            np.mean(r == 0) > SETTLED or (prediction is not None and prediction.period is not None)
+        )
         ways = [] if settled else [self._way(name, q, candidates, residual=False)]
         if r is None or not (settled or self._worth_subtracting(column, q, r)):
             return ways
@@ -230,16 +263,34 @@ class _Builder:
         classes = np.minimum(self._context.rows(collection_of(column)).number[::stride], 3)
         return worth_subtracting(q[::stride], r[::stride], classes)
 
-    def _way(self, name: str, coded: Array, candidates: Sequence[Parent], *, residual: bool) -> _Wanted:
-        bins = fit_bins(coded, self._detail * bin_count(len(coded))) if residual else self.scales[name]
+    def _way(
+        self, name: str, coded: Array, candidates: Sequence[Parent], *, residual: bool
+    ) -> _Wanted:
+        bins = (
+            fit_bins(coded, self._detail * bin_count(len(coded))) if residual else self.scales[name]
+        )
         stride = max(1, len(coded) // SAMPLE_ROWS)
         target = bins.level(coded[::stride])
-        levels = np.stack([self._level(parent, name)[::stride] for parent in candidates]) if candidates else np.empty((0, 1))
-        own = np.array([p.column == name for p in candidates], bool)  # object after object, not all at once
+        levels = (
+            np.stack([self._level(parent, name)[::stride] for parent in candidates])
+            if candidates
+            else np.empty((0, 1))
+        )
+        own = np.array(
+            [p.column == name for p in candidates], bool
+        )  # object after object, not all at once
         above, limit = self.ancestry.above(name), self.ancestry.limit(name)
-        needs = [self.ancestry.needs(p) - {name} for p in candidates] if self._decoded > MAX_ANCESTORS else None
+        needs = (
+            [self.ancestry.needs(p) - {name} for p in candidates]
+            if self._decoded > MAX_ANCESTORS
+            else None
+        )
         levels = np.ascontiguousarray(levels, np.uint8)
-        chosen = select_parents(target, levels, own, above, needs, limit, thorough=self._thorough) if candidates else []
+        chosen = (
+            select_parents(target, levels, own, above, needs, limit, thorough=self._thorough)
+            if candidates
+            else []
+        )
         parents = tuple(candidates[k] for k in chosen)
         self.ancestry.add(name, parents)
         return _Wanted(name, coded, bins, residual, parents)
@@ -269,17 +320,23 @@ class _Builder:
         names = {c.name for c in earlier}
         for through, targets in references([*earlier, column], column):
             if through.name in names:
-                found += [Parent("reference", c.name, through.name) for c in targets if c.name in names]
+                found += [
+                    Parent("reference", c.name, through.name) for c in targets if c.name in names
+                ]
         return found
 
     def _level(self, parent: Parent, name: str) -> Array:
         key = self._context.collection[name]
         part = slice(0, len(self.indices[name]))
-        predicted = self.scales[name].level(self.predicted[name]) if parent.relation == "prediction" else None
+        predicted = (
+            self.scales[name].level(self.predicted[name])
+            if parent.relation == "prediction"
+            else None
+        )
         level: Array = self._context.gather([parent], key, part, predicted)[0]
         return level
 
-    def task(self, key: str, ways: Sequence[_Wanted], weight: Array | None) -> Task:
+    def task(self, key: str, ways: Sequence[_Wanted], weight: Array | None) -> ColumnTask:
         """The features that the candidates of a collection read between them."""
         places: dict[tuple[Parent, str], int] = {}
         for way in ways:
@@ -290,14 +347,18 @@ class _Builder:
             features[place] = self._level(parent, name or ways[0].name)
         event = self._context.rows(key).event
         weights = None if weight is None else weight[event] / weight[event].mean()
-        return Task(tuple(self._candidate(way, places) for way in ways), features, event, weights)
+        return ColumnTask(
+            tuple(self._candidate(way, places) for way in ways), features, event, weights
+        )
 
     def _candidate(self, way: _Wanted, places: Mapping[tuple[Parent, str], int]) -> Candidate:
         reads_prediction = any(p.relation == "prediction" for p in way.parents)
         prediction = self._predictions.get(way.name) if way.residual or reads_prediction else None
         scale = self.scales[way.name] if way.residual else None
         flow = ColumnFlow(way.bins, way.parents, None, prediction, way.residual, scale)
-        return Candidate(way.name, flow, way.coded, tuple(places[_feature(p, way.name)] for p in way.parents))
+        return Candidate(
+            way.name, flow, way.coded, tuple(places[_feature(p, way.name)] for p in way.parents)
+        )
 
 
 _AROUND: tuple[Relation, ...] = ("previous", "leading")

@@ -10,7 +10,7 @@ from flowtuple.data.schema import Array, Column
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.prediction import Prediction, Term
 from flowtuple.training.kinematics import energies
-from flowtuple.training.sample import Sample, as_floats
+from flowtuple.training.sample import RowSample, as_floats
 
 MAX_TERMS = 8
 _ROWS = 2048
@@ -23,7 +23,9 @@ _LARGEST_COEFFICIENT = 8.0
 _COMMON = 0.05
 
 
-def linear_terms(sample: Sample, column: Column, others: Sequence[Column]) -> Iterator[tuple[Term, ...]]:
+def linear_terms(
+    sample: RowSample, column: Column, others: Sequence[Column]
+) -> Iterator[tuple[Term, ...]]:
     """Proposals for a column: sums of columns of its collection, and of the energies of objects among them.
 
     Columns that are copies of others should be no candidates.
@@ -36,15 +38,25 @@ def linear_terms(sample: Sample, column: Column, others: Sequence[Column]) -> It
     objects = list(energies(others))
     target = _usable(sample.context.values[column.name][rows])
     content = [_evaluate(sample, term, column)[rows] for term in objects]
-    content += [sample.context.values[c.name][rows] for c in others]  # in the same rows, and of a wide table a great many
+    content += [
+        sample.context.values[c.name][rows] for c in others
+    ]  # in the same rows, and of a wide table a great many
     matrix = _usable(_side_by_side(content))
     chosen = _pursue(target, matrix)
-    terms = {k: objects[k] if k < len(objects) else _value_of(others[k - len(objects)]) for k in chosen}
+    terms = {
+        k: objects[k] if k < len(objects) else _value_of(others[k - len(objects)]) for k in chosen
+    }
     coefficients = _robust_fit(target, matrix[:, chosen])
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # beside columns of 1e30, a constant one
+    with np.errstate(
+        over="ignore", divide="ignore", invalid="ignore"
+    ):  # beside columns of 1e30, a constant one
         weight = np.abs(coefficients) * matrix[:, chosen].std(axis=0) / target.std()
-    near = np.where(np.abs(coefficients - np.rint(coefficients)) < _NEARLY, np.rint(coefficients), 0.0)
-    signs = np.where((weight > _SIGNIFICANT) & (np.abs(coefficients) > _NEARLY), np.sign(coefficients), 0.0)
+    near = np.where(
+        np.abs(coefficients - np.rint(coefficients)) < _NEARLY, np.rint(coefficients), 0.0
+    )
+    signs = np.where(
+        (weight > _SIGNIFICANT) & (np.abs(coefficients) > _NEARLY), np.sign(coefficients), 0.0
+    )
     for whole in (near, signs):
         used = [(c, terms[k]) for c, k in zip(whole.tolist(), chosen, strict=True) if c]
         if used and np.abs(whole).max() <= _LARGEST_COEFFICIENT:
@@ -62,7 +74,7 @@ def _value_of(column: Column) -> Term:
     return Term(1.0, "x", (Parent("row", column.name),))
 
 
-def _evaluate(sample: Sample, term: Term, reader: Column) -> Array:
+def _evaluate(sample: RowSample, term: Term, reader: Column) -> Array:
     alone = Prediction((term,))
     total, present = alone.evaluate(lambda parent: sample.values(parent, reader))
     return np.where(present, total, np.nan)
@@ -97,7 +109,9 @@ def _pursue(target: Array, matrix: Array) -> list[int]:
         if strength[best] ** 2 < _TELLING * scale:
             break
         chosen.append(best)
-        rest = target - matrix[:, chosen] @ np.linalg.lstsq(matrix[:, chosen], target, rcond=None)[0]
+        rest = (
+            target - matrix[:, chosen] @ np.linalg.lstsq(matrix[:, chosen], target, rcond=None)[0]
+        )
     return chosen
 
 

@@ -18,25 +18,33 @@ from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import LARGEST, Prediction, Term
 from flowtuple.training.kinematics import kinematic_terms
 from flowtuple.training.regression import linear_terms
-from flowtuple.training.sample import Sample, as_floats
+from flowtuple.training.sample import RowSample, as_floats
 from flowtuple.training.selection import information
 
 LEAST_GAIN_OF_ANGLES = 0.03  # turning an angle loses nothing that a conditioner could learn
 LEAST_GAIN = 0.3  # bits per value; below, a conditioner that reads the same columns learns the relation as well
 LEAST_INFORMATION = 0.1  # bits that a sum has to tell beyond what it reads
-KEPT_SHARE = 0.02  # of the rows, from which on an index that the relation misses keeps a symbol of its own
+KEPT_SHARE = (
+    0.02  # of the rows, from which on an index that the relation misses keeps a symbol of its own
+)
 _TURN = 6.283185307179586
-_PAIRS = 2**22  # of columns that are held against each other: of wide tables each against so many before it that time is linear
+_PAIRS = (
+    2**22
+)  # of columns that are held against each other: of wide tables each against so many before it that time is linear
 _LEAST_REACH = 64
 
 
-def find_predictions(table: Table, lattices: Mapping[str, Lattice], given: Set[str] = frozenset()) -> dict[str, Prediction]:
+def find_predictions(
+    table: Table, lattices: Mapping[str, Lattice], given: Set[str] = frozenset()
+) -> dict[str, Prediction]:
     """The relations worth using, by column name, in an order in which every one can be decoded.
 
     Names missing from the result are predicted by nothing and keep their place in the coding order.
     """
-    sample = Sample.of(table, lattices)
-    found = _acyclic(sorted((p for p in _proposals(sample) if p[1] not in given), key=lambda p: -p[0]))
+    sample = RowSample.of(table, lattices)
+    found = _acyclic(
+        sorted((p for p in _proposals(sample) if p[1] not in given), key=lambda p: -p[0])
+    )
     earlier: dict[str, list[Column]] = {}
     most = reach(len(sample.columns))
     for column in decoding_order(sample.columns, found, given):
@@ -93,9 +101,14 @@ def decoding_order(
     return coding_order(columns, tuple(order))
 
 
-def _proposals(sample: Sample) -> Iterator[tuple[float, str, Prediction]]:
+def _proposals(sample: RowSample) -> Iterator[tuple[float, str, Prediction]]:
     """Gain in bits over the whole sample, target and relation."""
-    for column, terms in (*_copies(sample), *kinematic_terms(sample.columns), *_by_reference(sample), *_by_angle(sample)):
+    for column, terms in (
+        *_copies(sample),
+        *kinematic_terms(sample.columns),
+        *_by_reference(sample),
+        *_by_angle(sample),
+    ):
         best = _best(sample, column, [terms])
         if best is not None:
             yield best[0] * len(sample.q[column.name]), column.name, best[1]
@@ -121,7 +134,7 @@ def _acyclic(proposals: Iterable[tuple[float, str, Prediction]]) -> dict[str, Pr
     return found
 
 
-def _copies(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
+def _copies(sample: RowSample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
     """Columns of one collection that hold the same values, each as a copy of the first."""
     first: dict[tuple[str, bytes], Column] = {}
     for column in sample.columns:
@@ -131,7 +144,7 @@ def _copies(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
             yield column, (Term(1.0, "x", (Parent("row", original.name),)),)
 
 
-def _by_reference(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
+def _by_reference(sample: RowSample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
     """The same quantity of the object that a reference points to: Jet_phi from GenJet_phi by Jet_genJetIdx."""
     pointers = Pointers(sample.columns)
     for column in sample.columns:
@@ -139,7 +152,10 @@ def _by_reference(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
         for through, others in pointers.of(column):
             for other in others:
                 if other.name.rpartition("_")[2] == quantity and column.is_float:
-                    yield column, (Term(1.0, "x", (Parent("reference", other.name, through.name),)),)
+                    yield (
+                        column,
+                        (Term(1.0, "x", (Parent("reference", other.name, through.name),)),),
+                    )
 
 
 class Pointers:
@@ -154,7 +170,9 @@ class Pointers:
         for through in columns:
             key = collection_of(through)
             if through.role == "reference" and key:  # event columns are decoded before any object
-                others = [c for c in by_stem.get(referred(through.name), ()) if collection_of(c) != key]
+                others = [
+                    c for c in by_stem.get(referred(through.name), ()) if collection_of(c) != key
+                ]
                 if others:
                     self._by_key.setdefault(key, []).append((through, others))
 
@@ -170,7 +188,7 @@ def references(columns: Sequence[Column], reader: Column) -> Iterator[tuple[Colu
     yield from Pointers(columns).of(reader)
 
 
-def _by_angle(sample: Sample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
+def _by_angle(sample: RowSample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
     """Angles, counted from the first object of the event or from another angle."""
     angles = [c for c in sample.columns if c.role == "angle"]
     most = reach(len(angles))
@@ -192,33 +210,51 @@ def period_of(column: Column, lattice: Lattice, q: Array) -> tuple[int, int] | N
         return None
     ordinary = q[q < ATOM]
     low, high = int(ordinary.min(initial=0)), int(ordinary.max(initial=0))
-    cell = 2 * lattice.grid.half_width if isinstance(lattice.grid, Uniform) else 10.0**-lattice.grid.digits
-    return (low, high - low + 1) if -2 * cell < _TURN - (high - low) * cell < 0.01 * _TURN + 2 * cell else None
+    cell = (
+        2 * lattice.grid.half_width
+        if isinstance(lattice.grid, Uniform)
+        else 10.0**-lattice.grid.digits
+    )
+    return (
+        (low, high - low + 1)
+        if -2 * cell < _TURN - (high - low) * cell < 0.01 * _TURN + 2 * cell
+        else None
+    )
 
 
-def _best(sample: Sample, column: Column, proposals: Iterable[tuple[Term, ...]]) -> tuple[float, Prediction] | None:
+def _best(
+    sample: RowSample, column: Column, proposals: Iterable[tuple[Term, ...]]
+) -> tuple[float, Prediction] | None:
     """The proposal with the largest gain in bits per value, if any gains enough."""
     q, lattice = sample.q[column.name], sample.lattices[column.name]
     period, own, best = period_of(column, lattice, q), None, None
     classes = np.minimum(sample.context.rows(collection_of(column)).number, 3)
     for terms in proposals:
         prediction = Prediction(terms, period)
-        r = residuals(q, prediction.index(lambda parent: sample.values(parent, column), lattice), prediction)
+        r = residuals(
+            q, prediction.index(lambda parent: sample.values(parent, column), lattice), prediction
+        )
         if r is None:
             continue
         own = class_bits(q, classes) if own is None else own
         gain = own - class_bits(r, classes)
-        if gain > max(LEAST_GAIN_OF_ANGLES if period else LEAST_GAIN, best[0] if best else 0.0) or (r == r[0]).all():
+        if (
+            gain > max(LEAST_GAIN_OF_ANGLES if period else LEAST_GAIN, best[0] if best else 0.0)
+            or (r == r[0]).all()
+        ):
             best = gain, prediction
     return best
 
 
-def _tells(sample: Sample, column: Column, terms: tuple[Term, ...]) -> bool:
+def _tells(sample: RowSample, column: Column, terms: tuple[Term, ...]) -> bool:
     """Whether a sum tells clearly more about a column than anything that it reads: the energy that is left to share."""
     q, lattice = sample.q[column.name], sample.lattices[column.name]
     levels = fit_bins(q, 48).level
     alone = [(Term(1.0, "x", (parent,)),) for parent in Prediction(terms).inputs]
-    whole = [Prediction(some).index(lambda parent: sample.values(parent, column), lattice) for some in (terms, *alone)]
+    whole = [
+        Prediction(some).index(lambda parent: sample.values(parent, column), lattice)
+        for some in (terms, *alone)
+    ]
     bits = information(levels(q), np.stack([levels(np.broadcast_to(w, len(q))) for w in whole]))
     return bool(bits[0] > bits[1:].max() + LEAST_INFORMATION)
 

@@ -18,7 +18,7 @@ SAMPLE_ROWS = 8192
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class RowSample:
     """The first events of a table with all that finding relations needs, columns in coding order.
 
     Attributes:
@@ -34,10 +34,14 @@ class Sample:
     context: Context
 
     @classmethod
-    def of(cls, table: Table, lattices: Mapping[str, Lattice]) -> Sample:
+    def of(cls, table: Table, lattices: Mapping[str, Lattice]) -> RowSample:
         """A sample of at most about `SAMPLE_ROWS` rows of the largest collection, and all of the counters."""
         most = max((v.size for v in table.data.values()), default=0)
-        part = table.read([c.name for c in table.columns], 0, -(-table.num_entries * SAMPLE_ROWS // max(most, SAMPLE_ROWS)))
+        part = table.read(
+            [c.name for c in table.columns],
+            0,
+            -(-table.num_entries * SAMPLE_ROWS // max(most, SAMPLE_ROWS)),
+        )
         context = make_context(part.columns, part.num_entries, part.data)
         q, kept = {}, []
         for column in coding_order(part.columns):

@@ -58,7 +58,9 @@ def _information(a: Any, b: Any, given: Any, a_cells: Any, b_cells: Any, given_c
 def information(target: Array, candidates: Array) -> Array:
     """Bits that each candidate alone tells about a target: float64, shape (C,), from uint8 levels of shapes (n,), (C, n)."""
     nothing = np.zeros(len(target), np.uint8)
-    bits: Array = _information(target // 16, candidates // 16, nothing, _CELLS, _CELLS, 1) / math.log(2)
+    bits: Array = _information(
+        target // 16, candidates // 16, nothing, _CELLS, _CELLS, 1
+    ) / math.log(2)
     return bits
 
 
@@ -101,16 +103,22 @@ def select_parents(
     chosen: list[int] = []
     while len(chosen) < min(MAX_PARENTS, len(shortlist)):
         new = np.array([len(names - above) for names in brought])
-        net = np.where(len(above) + new <= max(limit, len(above)), scores - least - _PER_ANCESTOR * new, -1.0)
+        net = np.where(
+            len(above) + new <= max(limit, len(above)), scores - least - _PER_ANCESTOR * new, -1.0
+        )
         best = int(net.argmax())
         if net[best] < 0:
             break
         chosen.append(best)
         above = above | brought[best]
-        beside = _information(coarse_target, coarse, coarse[best], _COARSE, _COARSE, _COARSE) / math.log(2)
+        beside = _information(
+            coarse_target, coarse, coarse[best], _COARSE, _COARSE, _COARSE
+        ) / math.log(2)
         scores = np.minimum(scores, beside)
         scores[chosen] = -1.0
     if thorough and chosen:
         beside = _information(coarse_target, coarse, coarse[chosen[0]], _COARSE, _COARSE, _COARSE)
-        chosen += [k for k in np.argsort(-beside, kind="stable").tolist() if k not in chosen][: MAX_PARENTS - len(chosen)]
+        chosen += [k for k in np.argsort(-beside, kind="stable").tolist() if k not in chosen][
+            : MAX_PARENTS - len(chosen)
+        ]
     return sorted(int(shortlist[k]) for k in chosen)

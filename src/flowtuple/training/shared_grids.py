@@ -37,7 +37,9 @@ def tie(source: TableSource, bounds: Mapping[str, Bound]) -> dict[str, Bound]:
     tied: dict[str, Bound] = {}
     for columns in groups.values():
         with np.errstate(invalid="ignore"):  # signalling NaNs
-            rows = np.stack([table.data[c.name].reshape(-1)[:_ROWS].astype(np.float64) for c in columns])
+            rows = np.stack(
+                [table.data[c.name].reshape(-1)[:_ROWS].astype(np.float64) for c in columns]
+            )
         tied |= _tie_rows([c.name for c in columns], rows, bounds)
     return tied
 
@@ -51,6 +53,10 @@ def _tie_rows(names: list[str], rows: Array, bounds: Mapping[str, Bound]) -> dic
         shared = ((rows == rows[k]) & (rows[k] != 0)).sum(axis=1) >= max(_SHARE * nonzero, 1)
         for other in np.flatnonzero(shared):
             own = tied.get(names[k], bounds[names[k]])
-            if other != k and names[other] not in tied and own.amount < amounts[other] <= _WIDEST * own.amount:
+            if (
+                other != k
+                and names[other] not in tied
+                and own.amount < amounts[other] <= _WIDEST * own.amount
+            ):
                 tied[names[other]] = own
     return tied

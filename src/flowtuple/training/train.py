@@ -34,14 +34,16 @@ from flowtuple.training.conditioners import (
     log_shares,
     train_conditioners,
 )
-from flowtuple.training.plan import RECIPES, Recipe, Task, bin_count, make_plan
+from flowtuple.training.plan import RECIPES, ColumnTask, EffortPreset, bin_count, make_plan
 
 EXPORT_ROWS = 32_768  # rows on which integers are held against floats
 DETAIL = 2  # times as many bins where events are to be drawn: within a bin all are alike
 GENEROUS = 4.0  # times the width that pays for its bytes, where events are to be drawn
 LEAST = 1000  # rows that a conditioner is trained on, where events are to be drawn
 EPOCHS = 100  # at most there: judged by rows held out, more only learns the rows by heart
-DECAY = 1000  # of the weights there, over the number of rows: what a prior of fixed strength comes to
+DECAY = (
+    1000  # of the weights there, over the number of rows: what a prior of fixed strength comes to
+)
 LARGEST_GROUP = 20  # candidates trained as one batch of matrices
 
 Report = Callable[[float, float], None]
@@ -52,7 +54,7 @@ Report = Callable[[float, float], None]
 class _Job:
     """One training: the conditioners of one collection at one size."""
 
-    task: Task
+    task: ColumnTask
     hidden: tuple[int, int]
     schedule: Schedule
     seed: int
@@ -80,19 +82,33 @@ def train_flow(
     column but ids gets a density, whether or not it is worth its bytes. Events may have weights, of shape (events,).
     """
     sizes_of_plan = (DETAIL, weight, LEAST) if complete else (1, weight)
-    thorough = complete and bool(coding.given)  # what is asked of such a model is the right answer to every condition
-    plan = make_plan(table, coding.lattices, predictions, coding.given, *sizes_of_plan, thorough=thorough)
+    thorough = complete and bool(
+        coding.given
+    )  # what is asked of such a model is the right answer to every condition
+    plan = make_plan(
+        table, coding.lattices, predictions, coding.given, *sizes_of_plan, thorough=thorough
+    )
     recipe = RECIPES[effort]
     groups = [group for task in plan.tasks for group in _groups(task)]
     sizes = [size * GENEROUS for size in recipe.sizes] if complete else recipe.sizes
-    wide = complete and not coding.given  # what it does to densities given conditions has not been measured
-    jobs = [_job(group, size, recipe, seed, checkpoint, complete, wide) for group in groups for size in sizes]
+    wide = (
+        complete and not coding.given
+    )  # what it does to densities given conditions has not been measured
+    jobs = [
+        _job(group, size, recipe, seed, checkpoint, complete, wide)
+        for group in groups
+        for size in sizes
+    ]
     choices: dict[str, list[Choice]] = {}
     for task in plan.tasks:
         for c in task.candidates:
-            table_flow = replace(c.flow, parents=(), network=frequency_table(c.flow.bins, c.coded, task.weight))
+            table_flow = replace(
+                c.flow, parents=(), network=frequency_table(c.flow.bins, c.coded, task.weight)
+            )
             table_flow = table_flow if table_flow.residual else replace(table_flow, prediction=None)
-            choices.setdefault(c.name, []).append(_choice(table_flow, c.coded, task.features[:0], task, seed, complete))
+            choices.setdefault(c.name, []).append(
+                _choice(table_flow, c.coded, task.features[:0], task, seed, complete)
+            )
     if complete:
         ids = {c.name for c in table.columns if c.role == "id"}
         for name in plan.order:
@@ -106,19 +122,25 @@ def train_flow(
     return choose(plan, choices, complete=complete)
 
 
-def _choice(flow: ColumnFlow, coded: Array, features: Array, task: Task, seed: int, held: bool) -> Choice:
+def _choice(
+    flow: ColumnFlow, coded: Array, features: Array, task: ColumnTask, seed: int, held: bool
+) -> Choice:
     """A choice judged by all rows, which its bytes go with, or by those held out of training alone."""
     rows = held_out(task.event, seed) if held else slice(None)
-    return Choice(flow, coded[rows], features[:, rows], None if task.weight is None else task.weight[rows])
+    return Choice(
+        flow, coded[rows], features[:, rows], None if task.weight is None else task.weight[rows]
+    )
 
 
 def _marginal(q: Array) -> Choice:
     """The frequencies of a column that is constant, short, or follows from others."""
     bins = fit_bins(q, bin_count(len(q)))
-    return Choice(ColumnFlow(bins, (), frequency_table(bins, q)), q, np.empty((0, len(q)), np.uint8))
+    return Choice(
+        ColumnFlow(bins, (), frequency_table(bins, q)), q, np.empty((0, len(q)), np.uint8)
+    )
 
 
-def _groups(task: Task) -> Iterator[Task]:
+def _groups(task: ColumnTask) -> Iterator[ColumnTask]:
     """Equal parts of a task, each small enough to stay in a core's cache and to keep several cores busy."""
     candidates = [c for c in task.candidates if c.inputs]
     count = -(-len(candidates) // LARGEST_GROUP)
@@ -126,12 +148,22 @@ def _groups(task: Task) -> Iterator[Task]:
         yield replace(task, candidates=tuple(candidates[k::count]))
 
 
-def _job(task: Task, size: float, recipe: Recipe, seed: int, checkpoint: Checkpoint | None, complete: bool, wide: bool) -> _Job:
+def _job(
+    task: ColumnTask,
+    size: float,
+    recipe: EffortPreset,
+    seed: int,
+    checkpoint: Checkpoint | None,
+    complete: bool,
+    wide: bool,
+) -> _Job:
     rows = len(task.event)
     schedule = Schedule(recipe.steps, batch_size(rows))
     if complete:
         steps = min(recipe.steps, EPOCHS * rows // schedule.batch)
-        schedule = replace(schedule, steps=steps, decay=DECAY / rows, limits=FINE_WEIGHTS, wide=wide)
+        schedule = replace(
+            schedule, steps=steps, decay=DECAY / rows, limits=FINE_WEIGHTS, wide=wide
+        )
     return _Job(task, hidden_widths(rows, size), schedule, seed, checkpoint)
 
 
@@ -177,7 +209,9 @@ class _Listener:
             raise _Abandoned
 
 
-def _reporting(jobs: list[_Job], report: Report, ended: threading.Event) -> Iterator[tuple[_Job, _Listener]]:
+def _reporting(
+    jobs: list[_Job], report: Report, ended: threading.Event
+) -> Iterator[tuple[_Job, _Listener]]:
     """Each job with a listener that reports the share done of all of them."""
     done = [0.0] * len(jobs)
     for number, job in enumerate(jobs):
@@ -189,7 +223,9 @@ def _run(job_and_listener: tuple[_Job, _Listener]) -> list[Network]:
     job, listener = job_and_listener
     if job.checkpoint is None:
         return _train(job, listener)
-    key = fingerprint(job.task, job.hidden, job.schedule, job.seed, torch.__version__, version("flowtuple"))
+    key = fingerprint(
+        job.task, job.hidden, job.schedule, job.seed, torch.__version__, version("flowtuple")
+    )
     networks = job.checkpoint.load(key, job.task)
     if networks is None:
         networks = _train(job, listener)
@@ -200,22 +236,38 @@ def _run(job_and_listener: tuple[_Job, _Listener]) -> list[Network]:
 
 def _train(job: _Job, listener: _Listener) -> list[Network]:
     before = torch.get_num_threads()
-    torch.set_num_threads(1)  # of this thread; more would only wait for each other on matrices this small
+    torch.set_num_threads(
+        1
+    )  # of this thread; more would only wait for each other on matrices this small
     try:
-        model = train_conditioners(job.task, job.hidden, job.schedule, job.seed, listener, listener.check)
+        model = train_conditioners(
+            job.task, job.hidden, job.schedule, job.seed, listener, listener.check
+        )
     finally:
         torch.set_num_threads(before)
     return exported(model, job.task, job.schedule.limits)
 
 
-def exported(model: Conditioners, task: Task, limits: Sequence[int] = WEIGHT_LIMITS) -> list[Network]:
+def exported(
+    model: Conditioners, task: ColumnTask, limits: Sequence[int] = WEIGHT_LIMITS
+) -> list[Network]:
     """The integer networks of a trained task's candidates, in their order."""
     rows = slice(0, None, max(1, len(task.event) // EXPORT_ROWS))
     floats = float_bits(model, task, rows)
-    return [_integer_network(model, d, task, rows, floats[d], limits) for d in range(len(task.candidates))]
+    return [
+        _integer_network(model, d, task, rows, floats[d], limits)
+        for d in range(len(task.candidates))
+    ]
 
 
-def _integer_network(model: Conditioners, d: int, task: Task, rows: slice, float_bits: float, limits: Sequence[int]) -> Network:
+def _integer_network(
+    model: Conditioners,
+    d: int,
+    task: ColumnTask,
+    rows: slice,
+    float_bits: float,
+    limits: Sequence[int],
+) -> Network:
     """The integer network of the coarsest weights that cost at most 0.04 % + 0.004 bits per value over the float one."""
     c = task.candidates[d]
     coded, features = c.coded[rows], task.features[list(c.inputs), rows]
@@ -240,6 +292,10 @@ def batch_size(rows: int) -> int:
 
 def frequency_table(bins: Bins, q: Array, weight: Array | None = None) -> Network:
     """A conditioner that reads nothing: the marginal distribution as one layer of biases."""
-    biases = torch.from_numpy(log_shares(bins.symbol(q), bins.symbols, weight) * UNIT / 255)[None, :]
+    biases = torch.from_numpy(log_shares(bins.symbol(q), bins.symbols, weight) * UNIT / 255)[
+        None, :
+    ]
     whole, shift = integer_weights(biases, LOGIT_UNITS)
-    return Network((Layer(whole.T.contiguous().numpy().astype(np.int8), shift[0].numpy().astype(np.uint8)),))
+    return Network(
+        (Layer(whole.T.contiguous().numpy().astype(np.int8), shift[0].numpy().astype(np.uint8)),)
+    )

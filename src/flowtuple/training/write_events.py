@@ -18,7 +18,7 @@ from flowtuple.file.model import pack_flow
 from flowtuple.file.writer import Writer
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.runtime.threads import ordered_map
-from flowtuple.training.lattices import Prepared
+from flowtuple.training.lattices import ResolvedTables
 
 CHUNK_ENTRIES = 16384
 CHUNK_VALUES = 2**24
@@ -35,7 +35,7 @@ class Written:
 
 def write_events(
     writer: Writer,
-    prepared: list[Prepared],
+    prepared: list[ResolvedTables],
     dataset: Dataset,
     origin: Mapping[str, Any],
     *,
@@ -71,7 +71,7 @@ def write_events(
     return Written(model_bytes, raw_bytes, values)
 
 
-def add_models(writer: Writer, prepared: list[Prepared]) -> int:
+def add_models(writer: Writer, prepared: list[ResolvedTables]) -> int:
     """Write the flow of every table that has one; the bytes they take."""
     total = 0
     for number, table in enumerate(prepared):
@@ -83,21 +83,31 @@ def add_models(writer: Writer, prepared: list[Prepared]) -> int:
 
 
 def add_chunks(
-    writer: Writer, prepared: list[Prepared], workers: int | None, memory: int, progress: Progress
+    writer: Writer,
+    prepared: list[ResolvedTables],
+    workers: int | None,
+    memory: int,
+    progress: Progress,
 ) -> tuple[int, int]:
     """Encode, check and write every table chunk by chunk; the bytes of the raw columns, and the number of values."""
     raw_bytes = values = 0
     for number, table in enumerate(prepared):
         done, total = 0, table.source.num_entries
 
-        def encode(chunk: Table, coding: TableCoding = table.coding) -> tuple[int, int, int, bytes, bytes]:
+        def encode(
+            chunk: Table, coding: TableCoding = table.coding
+        ) -> tuple[int, int, int, bytes, bytes]:
             stored = [c for c in chunk.columns if c.name not in coding.given]
-            size = sum(chunk.data[c.name].size if not c.is_opaque else chunk.num_entries for c in stored)
+            size = sum(
+                chunk.data[c.name].size if not c.is_opaque else chunk.num_entries for c in stored
+            )
             data = encode_chunk(chunk, coding)
             head = read_directory(data, coding.columns).head
             return chunk.num_entries, column_bytes(chunk, stored), size, data[:head], data[head:]
 
-        for entries, nbytes, size, head, body in ordered_map(encode, chunks(table.source, table.event_bytes, memory), workers):
+        for entries, nbytes, size, head, body in ordered_map(
+            encode, chunks(table.source, table.event_bytes, memory), workers
+        ):
             writer.add(SectionKind.CHUNK, number, head, body, entries)
             raw_bytes, values, done = raw_bytes + nbytes, values + size, done + entries
             progress(f"compress {table.source.name}", done / max(1, total), "")
@@ -124,7 +134,7 @@ def chunks(source: TableSource, event_bytes: float = 0.0, memory: int = MEMORY) 
 
 
 def description(
-    prepared: list[Prepared],
+    prepared: list[ResolvedTables],
     carried: list[str],
     origin: Mapping[str, Any],
     *,

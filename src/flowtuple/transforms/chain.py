@@ -43,7 +43,10 @@ FITTERS: dict[str, tuple[Callable[..., Transform], str]] = {
     "dequantise": (Dequantise.fitted, "x + u, u uniform, undone by rounding down"),
     "smear": (Smear.fitted, "x + c n, n normal, undone by rounding"),
     "clip": (Clip.fitted, "x from c to d, what lies beyond at the edge"),
-    "peak": (Peak.fitted, "the value at or below c, apart from others, as normal noise around d of width e"),
+    "peak": (
+        Peak.fitted,
+        "the value at or below c, apart from others, as normal noise around d of width e",
+    ),
     "gauss-rank": (Ranks.fitted, "the rank's normal quantile"),
 }
 """By the name that a person writes: fitted to values, with numbers of the person's where the formula has c, d, e."""
@@ -85,10 +88,14 @@ class Chain:
         chain: list[Transform] = []
         y = x.astype(np.float64)
         for word in recipe.split(","):
-            fitted = _fit(word.strip(), y, after_cells=bool(chain) and isinstance(chain[-1], Dequantise))
+            fitted = _fit(
+                word.strip(), y, after_cells=bool(chain) and isinstance(chain[-1], Dequantise)
+            )
             y = fitted.forward(y)
             if not np.isfinite(y).all():
-                raise InvalidArgument(f"transform {word.strip()!r} is not defined for {int((~np.isfinite(y)).sum())} values")
+                raise InvalidArgument(
+                    f"transform {word.strip()!r} is not defined for {int((~np.isfinite(y)).sum())} values"
+                )
             chain.append(fitted)
         return cls(tuple(chain))
 
@@ -119,7 +126,9 @@ class Chain:
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
         y, total = x.astype(np.float64), np.zeros(len(x))
         for transform in self.transforms:
-            total[transform.stands_for_cell(y)] = 0.0  # of a cell u is what varies, and not what came before it
+            total[transform.stands_for_cell(y)] = (
+                0.0  # of a cell u is what varies, and not what came before it
+            )
             total += transform.log_det(y, u)
             y = transform.forward(y, u)
         return total
@@ -137,7 +146,12 @@ class Chain:
         """
         try:
             entries: Sequence[Mapping[str, Any]] = config["transforms"]
-            return cls(tuple(CLASSES[e["name"]](**{k: _frozen(v) for k, v in e.items() if k != "name"}) for e in entries))
+            return cls(
+                tuple(
+                    CLASSES[e["name"]](**{k: _frozen(v) for k, v in e.items() if k != "name"})
+                    for e in entries
+                )
+            )
         except (KeyError, TypeError, InvalidArgument) as error:
             raise Corrupt(f"a model describes a transform that does not exist ({error})") from None
 
@@ -156,7 +170,9 @@ def _fit(word: str, y: Array, after_cells: bool) -> Transform:
     if not least <= len(written) <= most:
         example = ":".join((name, "-5", "5")[: 1 + max(least, 1)])
         count = f"{least}" if least == most else f"{least} to {most}"
-        raise InvalidArgument(f"transform {word!r} has {len(written)} numbers, not {count}; write for example {example}")
+        raise InvalidArgument(
+            f"transform {word!r} has {len(written)} numbers, not {count}; write for example {example}"
+        )
     if name == "gauss-rank" and after_cells:
         return Ranks.of_cells(y)
     return FITTERS[name][0](y, *(_number(text, word, name) for text in written))
@@ -166,4 +182,6 @@ def _number(text: str, word: str, name: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise InvalidArgument(f"transform {word!r}: {text!r} is no number; write for example {name}:10") from None
+        raise InvalidArgument(
+            f"transform {word!r}: {text!r} is no number; write for example {name}:10"
+        ) from None

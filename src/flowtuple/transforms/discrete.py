@@ -18,7 +18,9 @@ FEW = 64  # whole numbers that are told apart
 _UPRIGHT = 1e6
 _TIMES = 10  # and how often it has to be there
 _ROWS = 8  # at least between two knots
-_EDGE = 2.0**-20  # how near to the edge of a cell a place in it goes, so that rounding cannot carry it over
+_EDGE = (
+    2.0**-20
+)  # how near to the edge of a cell a place in it goes, so that rounding cannot carry it over
 
 
 def _place(u: Array | float) -> Array:
@@ -87,8 +89,16 @@ class Ranks:
 
     def __post_init__(self) -> None:
         knots, share = np.array(self.x), np.array(self.share)
-        fine = len(knots) == len(share) and len(set(self.x)) > 1 and bool((np.diff(knots) >= 0).all())
-        if not (fine and (np.diff(share) >= 0).all() and share[0] > 0 and share[-1] < 1 and np.isfinite(knots).all()):
+        fine = (
+            len(knots) == len(share) and len(set(self.x)) > 1 and bool((np.diff(knots) >= 0).all())
+        )
+        if not (
+            fine
+            and (np.diff(share) >= 0).all()
+            and share[0] > 0
+            and share[-1] < 1
+            and np.isfinite(knots).all()
+        ):
             raise InvalidArgument("ranks need two or more knots in order")
 
     @property
@@ -101,12 +111,16 @@ class Ranks:
         values, counts = np.unique(x.astype(np.float64), return_counts=True)
         if len(values) == 1:  # a step, and a slope on either side of it
             value, reach = float(values[0]), max(1.0, abs(float(values[0])) * 1e-9)
-            return cls((value - reach, value, value, value + reach), (1e-4, 1e-3, 1 - 1e-3, 1 - 1e-4))
+            return cls(
+                (value - reach, value, value, value + reach), (1e-4, 1e-3, 1 - 1e-3, 1 - 1e-4)
+            )
         below = np.concatenate([[0], np.cumsum(counts)])
         few = len(values) <= FEW and bool((values == np.rint(values)).all())
         repeated = (counts >= max(_TIMES, _REPEATED * len(x))) | few
         chosen = np.zeros(len(values), bool)
-        chosen[np.searchsorted(below[1:], _wanted_ranks(len(x)), side="right").clip(0, len(values) - 1)] = True
+        chosen[
+            np.searchsorted(below[1:], _wanted_ranks(len(x)), side="right").clip(0, len(values) - 1)
+        ] = True
         chosen[[0, -1]] = True
         single, step = np.flatnonzero(chosen & ~repeated), np.flatnonzero(repeated)
         knots = np.concatenate([values[single], values[step], values[step]])
@@ -121,9 +135,13 @@ class Ranks:
         below = np.concatenate([[0], np.cumsum(counts)])
         edges = np.unique(np.concatenate([cells, cells + 1]))
         if len(edges) > KNOTS:
-            places = np.searchsorted(below[1:], _wanted_ranks(len(y)), side="right").clip(0, len(cells) - 1)
+            places = np.searchsorted(below[1:], _wanted_ranks(len(y)), side="right").clip(
+                0, len(cells) - 1
+            )
             edges = np.unique(np.concatenate([cells[places], cells[:1], cells[-1:] + 1]))
-        ranks = below[np.searchsorted(cells, edges)] + 0.1 * np.arange(len(edges))  # an empty cell keeps a little
+        ranks = below[np.searchsorted(cells, edges)] + 0.1 * np.arange(
+            len(edges)
+        )  # an empty cell keeps a little
         return cls._of(edges, ranks, ranks[-1])
 
     @classmethod
@@ -154,26 +172,39 @@ class Ranks:
         low, high = self._step(x)
         piece = np.clip(np.searchsorted(knots, x, "right") - 1, 0, len(knots) - 2)
         run = knots[piece + 1] - knots[piece]
-        density = np.where(high > low, high - low, (share[piece + 1] - share[piece]) / np.where(run > 0, run, np.inf))
+        density = np.where(
+            high > low,
+            high - low,
+            (share[piece + 1] - share[piece]) / np.where(run > 0, run, np.inf),
+        )
         y = self.forward(np.clip(x, knots[0], knots[-1]), u)
         first, last = self._outer_slopes()
         with np.errstate(divide="ignore"):
             ladj = np.log(density) + 0.5 * np.square(y) + 0.5 * np.log(2 * np.pi)
         outside = np.where(x < knots[0], np.log(first), np.log(last))
-        return np.where((x < knots[0]) | ((x > knots[-1]) | ((x == knots[-1]) & (high == low))), outside, ladj)
+        return np.where(
+            (x < knots[0]) | ((x > knots[-1]) | ((x == knots[-1]) & (high == low))), outside, ladj
+        )
 
     def _step(self, x: Array) -> tuple[Array, Array]:
         """Shares below and up to values that repeat; two equal numbers for others."""
         share = np.array(self.share)
         left, right = np.searchsorted(self.x, x, "left"), np.searchsorted(self.x, x, "right")
         on_step = right > left + 1
-        return np.where(on_step, share[np.minimum(left, len(share) - 1)], 0.0), np.where(on_step, share[right - 1], 0.0)
+        return np.where(on_step, share[np.minimum(left, len(share) - 1)], 0.0), np.where(
+            on_step, share[right - 1], 0.0
+        )
 
     def _outer_slopes(self) -> tuple[float, float]:
         """Slopes of y at the outermost knots."""
         run, rise = np.diff(self.x)[[0, -1]], np.diff(self.share)[[0, -1]]
         images = ndtri(np.array(self.share)[[0, -1]])
-        slopes = rise / np.where(run > 0, run, np.inf) * np.sqrt(2 * np.pi) * np.exp(0.5 * np.square(images))
+        slopes = (
+            rise
+            / np.where(run > 0, run, np.inf)
+            * np.sqrt(2 * np.pi)
+            * np.exp(0.5 * np.square(images))
+        )
         first, last = (float(slope) if slope > 0 else _UPRIGHT for slope in slopes)
         return first, last
 

@@ -64,7 +64,9 @@ class Smear:
 
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
         share = 1 - 2 * float(ndtr(-0.5 / self.width))
-        slope = np.log(self.width * share) + 0.5 * np.square(self._noise(u)) + 0.5 * np.log(2 * np.pi)
+        slope = (
+            np.log(self.width * share) + 0.5 * np.square(self._noise(u)) + 0.5 * np.log(2 * np.pi)
+        )
         return np.broadcast_to(slope, x.shape).astype(np.float64)
 
     def config(self) -> Mapping[str, Any]:
@@ -100,7 +102,12 @@ class Peak:
 
     def __post_init__(self) -> None:
         numbers = (self.value, self.edge, self.place, self.width)
-        if not (all(np.isfinite(numbers)) and self.width > 0 and self.value <= self.edge and self.place < self.edge):
+        if not (
+            all(np.isfinite(numbers))
+            and self.width > 0
+            and self.value <= self.edge
+            and self.place < self.edge
+        ):
             raise InvalidArgument(
                 f"a peak at {self.value:g} does not go to {self.place:g} with width {self.width:g} below the edge {self.edge:g}"
             )
@@ -134,7 +141,11 @@ class Peak:
 
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
         low, high = self._ends()
-        slope = np.log(self.width * (high - low)) + 0.5 * np.square(self._noise(u)) + 0.5 * np.log(2 * np.pi)
+        slope = (
+            np.log(self.width * (high - low))
+            + 0.5 * np.square(self._noise(u))
+            + 0.5 * np.log(2 * np.pi)
+        )
         return np.where(x <= self.edge, slope, 0.0)
 
     def config(self) -> Mapping[str, Any]:

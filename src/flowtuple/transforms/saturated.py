@@ -28,7 +28,9 @@ class Clip:
 
     def __post_init__(self) -> None:
         if not -np.inf < self.low < self.high < np.inf:
-            raise InvalidArgument(f"clip from {self.low:g} to {self.high:g} leaves nothing; write for example clip:-5:5")
+            raise InvalidArgument(
+                f"clip from {self.low:g} to {self.high:g} leaves nothing; write for example clip:-5:5"
+            )
 
     def stands_for_cell(self, x: Array) -> Array:
         return np.zeros(len(x), bool)

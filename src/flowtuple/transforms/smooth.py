@@ -11,7 +11,9 @@ import numpy as np
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 
-_ROUNDING = 64 * float(np.finfo(np.float64).eps)  # of an offset: what is left of it when a 0 comes back
+_ROUNDING = 64 * float(
+    np.finfo(np.float64).eps
+)  # of an offset: what is left of it when a 0 comes back
 _ALMOST = 1e-9  # how near to the edge of an open range an inverse goes
 
 
@@ -41,7 +43,9 @@ class Affine(_Smooth):
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.shift) and np.isfinite(self.scale) and self.scale != 0):
-            raise InvalidArgument(f"(x - {self.shift:g}) / {self.scale:g} cannot be undone: the scale must be a number but 0")
+            raise InvalidArgument(
+                f"(x - {self.shift:g}) / {self.scale:g} cannot be undone: the scale must be a number but 0"
+            )
 
     @classmethod
     def divide(cls, x: Array, by: float = 1.0) -> Self:
@@ -93,7 +97,9 @@ class Log(_Smooth):
 
     def __post_init__(self) -> None:
         if not (1 < self.base < np.inf and np.isfinite(self.offset)):
-            raise InvalidArgument(f"log to the base {self.base:g} of x + {self.offset:g} cannot be undone")
+            raise InvalidArgument(
+                f"log to the base {self.base:g} of x + {self.offset:g} cannot be undone"
+            )
 
     @classmethod
     def natural(cls, x: Array, offset: float = 0.0) -> Self:
@@ -141,7 +147,9 @@ class Atan(_Smooth):
 
     def __post_init__(self) -> None:
         if not 0 < self.scale < np.inf:
-            raise InvalidArgument(f"atan({self.scale:g} x) cannot be undone: the number must be above 0")
+            raise InvalidArgument(
+                f"atan({self.scale:g} x) cannot be undone: the number must be above 0"
+            )
 
     @classmethod
     def scaled(cls, x: Array, scale: float = 1.0) -> Self:
@@ -178,7 +186,9 @@ class Logit(_Smooth):
 
     def __post_init__(self) -> None:
         if not (0 < self.beta < 0.5 and self.low < self.high and np.isfinite(self.high - self.low)):
-            raise InvalidArgument(f"a logit from {self.low:g} to {self.high:g} with beta {self.beta:g} cannot be undone")
+            raise InvalidArgument(
+                f"a logit from {self.low:g} to {self.high:g} with beta {self.beta:g} cannot be undone"
+            )
 
     @classmethod
     def fitted(cls, x: Array, beta: float = 1e-6) -> Self:
@@ -187,7 +197,9 @@ class Logit(_Smooth):
         return cls(low, high if high > low else low + 1.0, beta)
 
     def _share(self, x: Array) -> Array:
-        p = self.beta + (1 - 2 * self.beta) * (x.astype(np.float64) - self.low) / (self.high - self.low)
+        p = self.beta + (1 - 2 * self.beta) * (x.astype(np.float64) - self.low) / (
+            self.high - self.low
+        )
         return np.where((p > 0) & (p < 1), p, np.nan)
 
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
@@ -202,5 +214,7 @@ class Logit(_Smooth):
 
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
         p = self._share(x)
-        ladj: Array = np.log((1 - 2 * self.beta) / (self.high - self.low)) - np.log(p) - np.log1p(-p)
+        ladj: Array = (
+            np.log((1 - 2 * self.beta) / (self.high - self.low)) - np.log(p) - np.log1p(-p)
+        )
         return ladj

@@ -19,12 +19,19 @@ def encode(values: Array, bound: Bound) -> bytes:
     import blosc2
 
     if values.nbytes > _LARGEST_BUFFER:
-        raise OverflowError("a column of 2 GiB or more does not fit one Blosc2 buffer; compare fewer events")
+        raise OverflowError(
+            "a column of 2 GiB or more does not fit one Blosc2 buffer; compare fewer events"
+        )
     if not values.size:
         return b""
     shuffle, zstd = blosc2.Filter.SHUFFLE, blosc2.Codec.ZSTD
     packed: bytes = blosc2.compress2(
-        values.tobytes(), typesize=values.dtype.itemsize, clevel=9, codec=zstd, filters=[shuffle], nthreads=1
+        values.tobytes(),
+        typesize=values.dtype.itemsize,
+        clevel=9,
+        codec=zstd,
+        filters=[shuffle],
+        nthreads=1,
     )
     return packed
 

@@ -22,7 +22,9 @@ def encode(values: Array, bound: Bound) -> bytes:
     numbers, shift = quantise_shifted(values, bound)
     numbers = _narrowest(numbers)
     packed = _HEADER.pack(numbers.dtype.str[1:].encode(), shift) + lzma_bytes(numbers.tobytes())
-    return join([packed, pack_exceptions(values, restore(numbers, bound, values.dtype, shift), bound)])
+    return join(
+        [packed, pack_exceptions(values, restore(numbers, bound, values.dtype, shift), bound)]
+    )
 
 
 def decode(data: bytes, dtype: np.dtype[np.generic], bound: Bound) -> Array:
@@ -36,7 +38,9 @@ def decode(data: bytes, dtype: np.dtype[np.generic], bound: Bound) -> Array:
 def _narrowest(numbers: Array) -> Array:
     if numbers.dtype.kind not in "iu" or not numbers.size:
         return numbers
-    return numbers.astype(np.result_type(np.min_scalar_type(numbers.min()), np.min_scalar_type(numbers.max())))
+    return numbers.astype(
+        np.result_type(np.min_scalar_type(numbers.min()), np.min_scalar_type(numbers.max()))
+    )
 
 
 RIVAL = PerColumn("quantise+lzma", "bounded", encode, decode)

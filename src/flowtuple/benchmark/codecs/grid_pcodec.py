@@ -32,7 +32,11 @@ def encode(values: Array, bound: Bound) -> bytes:
 
 
 def _cells(dtype: np.dtype[np.generic], bound: Bound) -> Binades | None:
-    grid = relative_grid(dtype.name, bound.amount) if bound.kind == "rel" and dtype.kind == "f" else None
+    grid = (
+        relative_grid(dtype.name, bound.amount)
+        if bound.kind == "rel" and dtype.kind == "f"
+        else None
+    )
     return grid if isinstance(grid, Binades) else None
 
 
@@ -47,7 +51,9 @@ def _on_cells(values: Array, bound: Bound, cells: Binades) -> bytes:
     held = np.isfinite(values) & (index < ATOM)
     ranks = np.abs(index, where=held, out=np.zeros_like(index))
     shift = int(ranks.min(initial=ATOM, where=ranks > 0)) - 1 if ranks.any() else 0
-    numbers = np.sign(index) * np.maximum(ranks - shift, 0)  # zero stays alone on 0, as on the plain grid
+    numbers = np.sign(index) * np.maximum(
+        ranks - shift, 0
+    )  # zero stays alone on 0, as on the plain grid
     exceptions = pack_exceptions(values, cells.value(np.sign(index) * ranks), bound)
     return _joined(_CELLS, shift, exceptions, narrow(numbers))
 

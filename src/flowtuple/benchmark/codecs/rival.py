@@ -20,7 +20,7 @@ ON_DISK = np.dtype("int32")  # what files store a hidden counter as
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """What a decoder is told for free: everything about a table but its values, which favours those without a header.
 
     Attributes:
@@ -67,11 +67,11 @@ class Rival(Protocol):
         """Import what is needed, before the clock starts."""
         ...
 
-    def encode(self, tables: Sequence[Table], layouts: Sequence[Layout], path: Path) -> None:
+    def encode(self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path) -> None:
         """Write tables without opaque columns as one file."""
         ...
 
-    def decode(self, path: Path, layouts: Sequence[Layout]) -> list[Table]:
+    def decode(self, path: Path, layouts: Sequence[TableLayout]) -> list[Table]:
         """Read the tables back."""
         ...
 
@@ -109,20 +109,29 @@ class PerColumn:
         if self.requires is not None:
             importlib.import_module(self.requires[0])
 
-    def encode(self, tables: Sequence[Table], layouts: Sequence[Layout], path: Path) -> None:
+    def encode(self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path) -> None:
         """One piece a column, nothing else."""
-        pairs = ((table, layout, c) for table, layout in zip(tables, layouts, strict=True) for c in layout.columns)
-        path.write_bytes(join([self.encode_column(flat(t, c), layout.bound(c)) for t, layout, c in pairs]))
+        pairs = (
+            (table, layout, c)
+            for table, layout in zip(tables, layouts, strict=True)
+            for c in layout.columns
+        )
+        path.write_bytes(
+            join([self.encode_column(flat(t, c), layout.bound(c)) for t, layout, c in pairs])
+        )
 
-    def decode(self, path: Path, layouts: Sequence[Layout]) -> list[Table]:
+    def decode(self, path: Path, layouts: Sequence[TableLayout]) -> list[Table]:
         """Pieces in the order in which they were written."""
         pieces = iter(split(path.read_bytes()))
-        return [self._decode_table(layout, {c.name: next(pieces) for c in layout.columns}) for layout in layouts]
+        return [
+            self._decode_table(layout, {c.name: next(pieces) for c in layout.columns})
+            for layout in layouts
+        ]
 
     def overhead(self, path: Path) -> tuple[int, int]:
         return 0, 0
 
-    def _decode_table(self, layout: Layout, pieces: Mapping[str, bytes]) -> Table:
+    def _decode_table(self, layout: TableLayout, pieces: Mapping[str, bytes]) -> Table:
         data = {}
         for column in layout.columns:
             dtype = ON_DISK if column.hidden else np.dtype(column.dtype)

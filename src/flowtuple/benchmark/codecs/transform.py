@@ -26,7 +26,9 @@ Decompress = Callable[[bytes, "np.dtype[np.generic]", int], Array]
 _MARGIN = 1 - 1e-6  # of the bound, for the rounding of logarithm and exponential
 
 
-def encode_absolute(values: Array, bound: Bound, compress: Compress, decompress: Decompress) -> bytes:
+def encode_absolute(
+    values: Array, bound: Bound, compress: Compress, decompress: Decompress
+) -> bytes:
     """A column under a compressor of absolute bounds, exceptions included.
 
     Args:
@@ -46,10 +48,14 @@ def encode_absolute(values: Array, bound: Bound, compress: Compress, decompress:
         tolerance = math.log1p(relative_of(bound)) * _MARGIN
     packed = compress(numbers, tolerance)
     decoded = _restore(decompress(packed, work, len(values)), signs, values.dtype)
-    return join([len(values).to_bytes(8, "little") + packed, signs, pack_exceptions(values, decoded, bound)])
+    return join(
+        [len(values).to_bytes(8, "little") + packed, signs, pack_exceptions(values, decoded, bound)]
+    )
 
 
-def decode_absolute(data: bytes, dtype: np.dtype[np.generic], bound: Bound, decompress: Decompress) -> Array:
+def decode_absolute(
+    data: bytes, dtype: np.dtype[np.generic], bound: Bound, decompress: Decompress
+) -> Array:
     """The inverse of `encode_absolute`."""
     if not _is_bounded(dtype, bound):
         return pcodec_values(data).astype(dtype, copy=False)
@@ -72,7 +78,9 @@ def _restore(numbers: Array, signs: bytes, dtype: np.dtype[np.generic]) -> Array
     with np.errstate(over="ignore"):
         if not signs:
             return numbers.astype(dtype)
-        values: Array = (np.frombuffer(zstandard.decompress(signs), np.int8) * np.exp(numbers)).astype(dtype)
+        values: Array = (
+            np.frombuffer(zstandard.decompress(signs), np.int8) * np.exp(numbers)
+        ).astype(dtype)
         return values
 
 

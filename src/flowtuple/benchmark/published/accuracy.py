@@ -53,7 +53,10 @@ class Accuracy:
 
     def figures(self) -> dict[str, Any]:
         """All of them by name, the relative ones among them."""
-        return vars(self) | {"relative_mean": self.relative_mean, "relative_largest": self.relative_largest}
+        return vars(self) | {
+            "relative_mean": self.relative_mean,
+            "relative_largest": self.relative_largest,
+        }
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain numbers for `json.dumps`; what is undefined is null.
@@ -80,7 +83,9 @@ def measure(rows: Rows, decoded: Array) -> tuple[Accuracy, ...]:
         >>> found.mean, found.largest, found.relative_mean, found.response, found.zeros
         (0.25, 0.5, 0.25, 0.25, 1)
     """
-    return tuple(_of_column(name, rows.values[:, k], decoded[:, k]) for k, name in enumerate(rows.columns))
+    return tuple(
+        _of_column(name, rows.values[:, k], decoded[:, k]) for k, name in enumerate(rows.columns)
+    )
 
 
 def overall(accuracy: Sequence[Accuracy]) -> tuple[float, float]:
@@ -94,7 +99,9 @@ def overall(accuracy: Sequence[Accuracy]) -> tuple[float, float]:
         >>> overall(measure(rows, np.array([[0.0, 1.0], [1.5, 5.0]])))
         (0.125, 0.5)
     """
-    return float(np.mean([a.relative_mean for a in accuracy])), max(a.relative_largest for a in accuracy)
+    return float(np.mean([a.relative_mean for a in accuracy])), max(
+        a.relative_largest for a in accuracy
+    )
 
 
 def _of_column(name: str, x: Array, y: Array) -> Accuracy:

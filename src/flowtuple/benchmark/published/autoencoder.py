@@ -27,7 +27,7 @@ from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array, Bound
 from flowtuple.data.table import ranges
 from flowtuple.errors import Corrupt, Unsupported
-from flowtuple.flows.blocks import Sample
+from flowtuple.flows.blocks import SampledRows
 from flowtuple.flows.fit import Fitted, Report, fit
 from flowtuple.flows.model import BLOCK, typed
 from flowtuple.transforms import Chain
@@ -65,9 +65,14 @@ class AutoencoderCodec:
     name: ClassVar[str] = "autoencoder"
 
     @classmethod
-    def fit(cls, rows: Rows, asked: Autoencoder, seed: int, report: Report, log: str | None = None) -> tuple[Self, Fitted]:
+    def fit(
+        cls, rows: Rows, asked: Autoencoder, seed: int, report: Report, log: str | None = None
+    ) -> tuple[Self, Fitted]:
         """Train both networks on rows; arguments and errors as of `LatentCodec.fit`."""
-        recipes = {n: autoencoder_recipe(n, asked.normalisation, asked.unit, asked.formulas) for n in rows.columns}
+        recipes = {
+            n: autoencoder_recipe(n, asked.normalisation, asked.unit, asked.formulas)
+            for n in rows.columns
+        }
         chains, count = fit_chains(rows, recipes), len(rows.columns)
         widths = (count, *asked.widths(count), asked.latent)
         if asked.variational:
@@ -78,14 +83,29 @@ class AutoencoderCodec:
         def spread(numbers: Array, u: Array) -> Array:
             return _forward(chains, rows.values[numbers])
 
-        sample = Sample(spread, (len(rows), count), rows.event, np.ones(len(rows)))
-        fitted = fit(pair, sample, asked.training, seed, report, log=None if log is None else Path(log))
+        sample = SampledRows(spread, (len(rows), count), rows.event, np.ones(len(rows)))
+        fitted = fit(
+            pair, sample, asked.training, seed, report, log=None if log is None else Path(log)
+        )
         pair.eval()
         seen = few_values(rows) if asked.seen else Seen({})
         typed_columns = list(zip(rows.values.T, rows.dtypes, strict=True))
-        bounds = tuple(resolve(asked.residuals, *column) for column in typed_columns) if asked.residuals else ()
+        bounds = (
+            tuple(resolve(asked.residuals, *column) for column in typed_columns)
+            if asked.residuals
+            else ()
+        )
         codec = cls(
-            rows.columns, rows.dtypes, chains, asked.network, widths, pair.decoder, pair.encoder, seen, bounds, asked.then
+            rows.columns,
+            rows.dtypes,
+            chains,
+            asked.network,
+            widths,
+            pair.decoder,
+            pair.encoder,
+            seen,
+            bounds,
+            asked.then,
         )
         return codec, fitted
 
@@ -97,19 +117,47 @@ class AutoencoderCodec:
             Corrupt: They do not describe a codec.
         """
         try:
-            columns, dtypes, widths = (tuple(settings[key]) for key in ("columns", "dtypes", "widths"))
+            columns, dtypes, widths = (
+                tuple(settings[key]) for key in ("columns", "dtypes", "widths")
+            )
             chains = tuple(Chain.from_config(config) for config in settings["chains"])
             bounds = tuple(Bound.parse(text) for text in settings["bounds"])
-            if not len(columns) == len(dtypes) == len(chains) == widths[0] or settings["network"] not in NETWORKS:
+            if (
+                not len(columns) == len(dtypes) == len(chains) == widths[0]
+                or settings["network"] not in NETWORKS
+            ):
                 raise ValueError("columns, types and networks do not fit")
             with torch.device("meta"):  # takes no memory, whatever the widths
                 network = decoder(settings["network"], widths)
             network.load_state_dict(load(weights), assign=True)
             then = stored_second(settings)
-            seen = Seen({int(k): np.array(values, np.float64) for k, values in settings["seen"].items()})
-        except (SafetensorError, AttributeError, LookupError, TypeError, ValueError, RuntimeError, Corrupt) as error:
-            raise Corrupt(f"{where}: describes no autoencoder ({str(error).splitlines()[0]}); restore it from a copy") from None
-        return cls(columns, dtypes, chains, settings["network"], widths, network.eval(), None, seen, bounds, then)
+            seen = Seen(
+                {int(k): np.array(values, np.float64) for k, values in settings["seen"].items()}
+            )
+        except (
+            SafetensorError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+            Corrupt,
+        ) as error:
+            raise Corrupt(
+                f"{where}: describes no autoencoder ({str(error).splitlines()[0]}); restore it from a copy"
+            ) from None
+        return cls(
+            columns,
+            dtypes,
+            chains,
+            settings["network"],
+            widths,
+            network.eval(),
+            None,
+            seen,
+            bounds,
+            then,
+        )
 
     def settings(self) -> Mapping[str, Any]:
         return {
@@ -133,7 +181,9 @@ class AutoencoderCodec:
             Unsupported: The codec was read from a file.
         """
         if self.encoder is None:
-            raise Unsupported("an autoencoder that was read from a file has no encoder; fit one to encode")
+            raise Unsupported(
+                "an autoencoder that was read from a file has no encoder; fit one to encode"
+            )
         return _through(self.encoder, _forward(self.chains, values))
 
     def squared_error(self, values: Array, *, rounded: bool = False) -> float:
@@ -214,7 +264,9 @@ class AutoencoderCodec:
     def _plain(self, latent: Array) -> Array:
         """Rows without residuals."""
         y = _through(self.decoder, latent).astype(np.float64)
-        values = [typed(chain.inverse(y[:, k]), self.dtypes[k]) for k, chain in enumerate(self.chains)]
+        values = [
+            typed(chain.inverse(y[:, k]), self.dtypes[k]) for k, chain in enumerate(self.chains)
+        ]
         return self.seen.rounded(np.stack(values, axis=1))
 
 
@@ -227,4 +279,6 @@ def _through(network: torch.nn.Module, rows: Array) -> Array:
     """What a network makes of rows, block by block in float32."""
     with one_thread():
         x = torch.from_numpy(rows.astype(np.float32))
-        return np.concatenate([network(x[start:stop]).numpy() for start, stop in ranges(len(x), BLOCK)])
+        return np.concatenate(
+            [network(x[start:stop]).numpy() for start, stop in ranges(len(x), BLOCK)]
+        )

@@ -107,7 +107,9 @@ def baler_unpack(pieces: Sequence[bytes]) -> Array:
             values: Array = decompressor.run(str(folder / _MODEL), str(folder / _LATENT), config)[0]
         except Exception as error:  # of PyTorch, NumPy, zip or pickle, as the damage has it
             what = (str(error).splitlines() or [""])[0]
-            raise Corrupt(f"Baler's files do not decode ({type(error).__name__}: {what}); restore them from a copy") from None
+            raise Corrupt(
+                f"Baler's files do not decode ({type(error).__name__}: {what}); restore them from a copy"
+            ) from None
         return values
 
 
@@ -120,7 +122,9 @@ def baler_config(asked: Baler) -> Any:
     settings = {
         "compression_ratio": asked.ratio,
         "epochs": asked.epochs,
-        "model": type("AE", (AE,), {"encoder": AE.encode}),  # the name by which the package calls what its model names encode
+        "model": type(
+            "AE", (AE,), {"encoder": AE.encode}
+        ),  # the name by which the package calls what its model names encode
         "model_type": "dense",
         "data_dimension": 1,
         "apply_normalization": True,

@@ -38,6 +38,10 @@ def unpack_bits(data: bytes, width: int, count: int) -> Array:
     weights = 1 << np.arange(width - 1, -1, -1)
     numbers = np.empty(count, np.int64)
     for start, stop in ranges(count, _BLOCK):
-        part = np.frombuffer(data, np.uint8, offset=start * width // 8, count=-(-(stop - start) * width // 8))
-        numbers[start:stop] = np.unpackbits(part, count=(stop - start) * width).reshape(-1, width) @ weights
+        part = np.frombuffer(
+            data, np.uint8, offset=start * width // 8, count=-(-(stop - start) * width // 8)
+        )
+        numbers[start:stop] = (
+            np.unpackbits(part, count=(stop - start) * width).reshape(-1, width) @ weights
+        )
     return numbers

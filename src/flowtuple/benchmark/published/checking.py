@@ -8,7 +8,7 @@ from flowtuple.benchmark.published.layout import read_parts
 from flowtuple.file.damage import DAMAGE, Damage
 
 
-def examine_reference(path: str | os.PathLike[str]) -> list[Damage]:
+def check_reference(path: str | os.PathLike[str]) -> list[Damage]:
     """What is damaged: all of the file, for one checksum covers it; empty where that is right.
 
     Raises:
@@ -20,7 +20,7 @@ def examine_reference(path: str | os.PathLike[str]) -> list[Damage]:
         >>> from flowtuple.benchmark.published.signature import MAGIC
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.ref"
         >>> _ = path.write_bytes(MAGIC + bytes(20))
-        >>> examine_reference(path)[0].reason
+        >>> check_reference(path)[0].reason
         'is damaged or cut off, its checksum is wrong; restore it from a copy'
     """
     try:

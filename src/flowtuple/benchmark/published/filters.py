@@ -16,7 +16,9 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 
 
-def cut_rows(rows: Rows, cuts: Sequence[str], columns: Mapping[str, Array] | None = None) -> tuple[Rows, dict[str, int]]:
+def cut_rows(
+    rows: Rows, cuts: Sequence[str], columns: Mapping[str, Array] | None = None
+) -> tuple[Rows, dict[str, int]]:
     """The rows that pass every cut, and how many each of them left out of those that passed all before it.
 
     Args:
@@ -41,7 +43,9 @@ def cut_rows(rows: Rows, cuts: Sequence[str], columns: Mapping[str, Array] | Non
         left_out[cut] = left_out.get(cut, 0) + int((keep & ~passes).sum())
         keep &= passes
         if not keep.any():
-            raise InvalidArgument(f"{rows.source}: the cut {cut!r} leaves no row; widen it, or see whether --unit is right")
+            raise InvalidArgument(
+                f"{rows.source}: the cut {cut!r} leaves no row; widen it, or see whether --unit is right"
+            )
     return rows.some(keep), left_out
 
 
@@ -96,9 +100,13 @@ class EventFilter:
         if self.preset:
             variables = reference_preset(self.preset)
             columns = variables.find(rows.columns, rows.source)
-            rows, published = cut_rows(rows, variables.cuts, variables.values(rows, columns, self.unit))
+            rows, published = cut_rows(
+                rows, variables.cuts, variables.values(rows, columns, self.unit)
+            )
         rows, further = cut_rows(rows, self.cuts)
-        return rows, {cut: published.get(cut, 0) + further.get(cut, 0) for cut in published | further}
+        return rows, {
+            cut: published.get(cut, 0) + further.get(cut, 0) for cut in published | further
+        }
 
 
 EVERY_ROW = EventFilter()

@@ -26,7 +26,9 @@ def fit_codec(
         InvalidArgument: Too few rows, or values outside of the domain of their preprocessing.
     """
     if not len(rows):
-        raise InvalidArgument(f"{rows.source}: has no row without NaN or infinite values; nothing can be encoded")
+        raise InvalidArgument(
+            f"{rows.source}: has no row without NaN or infinite values; nothing can be encoded"
+        )
     if isinstance(asked, Latent):
         return LatentCodec.fit(rows, asked, seed, report, log)
     return AutoencoderCodec.fit(rows, asked, seed, report, log)

@@ -28,7 +28,7 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
 from flowtuple.flows.draw import uniform_rows
 from flowtuple.flows.fit import Fitted, Report
-from flowtuple.flows.generated_rows import MadeRows
+from flowtuple.flows.generated_rows import GeneratedRows
 from flowtuple.flows.model import RowModel
 from flowtuple.flows.options import RowFlow
 from flowtuple.flows.stored import pack_model, unpack_model
@@ -57,7 +57,9 @@ class LatentCodec:
     name: ClassVar[str] = "latent"
 
     @classmethod
-    def fit(cls, rows: Rows, asked: Latent, seed: int, report: Report, log: str | None = None) -> tuple[Self, Fitted]:
+    def fit(
+        cls, rows: Rows, asked: Latent, seed: int, report: Report, log: str | None = None
+    ) -> tuple[Self, Fitted]:
         """Train the flow on rows.
 
         Args:
@@ -74,7 +76,9 @@ class LatentCodec:
         flow = RowFlow("maf", asked.shape, asked.training, recipes, log)
         model, fitted = train_rows(rows, flow, seed, report)
         _clear_masked(model.flow)
-        return cls(replace(model, about={}), asked.bits, asked.truncate, asked.scale, asked.then), fitted
+        return cls(
+            replace(model, about={}), asked.bits, asked.truncate, asked.scale, asked.then
+        ), fitted
 
     @classmethod
     def restore(cls, settings: Mapping[str, Any], weights: bytes, where: str) -> Self:
@@ -88,7 +92,9 @@ class LatentCodec:
             raise Corrupt(f"{where}: has codes of {bits!r} bits; restore it from a copy")
         scale = settings.get("scale", "all")  # the only one that the first files knew
         if scale not in SCALES:
-            raise Corrupt(f"{where}: has latent numbers scaled by {scale!r}; restore it from a copy")
+            raise Corrupt(
+                f"{where}: has latent numbers scaled by {scale!r}; restore it from a copy"
+            )
         then = stored_second(settings)
         return cls(unpack_model(weights, where), bits, bool(settings.get("truncate")), scale, then)
 
@@ -101,7 +107,12 @@ class LatentCodec:
         return self.model.dtypes
 
     def settings(self) -> Mapping[str, Any]:
-        return {"bits": self.bits, "truncate": self.truncate, "scale": self.scale, "then": self.then}
+        return {
+            "bits": self.bits,
+            "truncate": self.truncate,
+            "scale": self.scale,
+            "then": self.then,
+        }
 
     def weights(self) -> bytes:
         return pack_model(self.model)
@@ -134,16 +145,25 @@ class LatentCodec:
         head = scales * _SCALE.itemsize
         if len(pieces) != 1 or len(pieces[0]) < head:
             raise Corrupt("the codes are incomplete")
-        return from_codes(self._unpack(pieces[0][head:], rows), np.frombuffer(pieces[0], _SCALE, scales), self.bits)
+        return from_codes(
+            self._unpack(pieces[0][head:], rows),
+            np.frombuffer(pieces[0], _SCALE, scales),
+            self.bits,
+        )
 
     def draw(self, seed: int, start: int, stop: int) -> Array:
         """Rows `start` to `stop` of all that a seed gives, shape (stop - start, d): the same bits whatever the others are."""
         with one_thread():
             return self.model.from_uniform(uniform_rows(seed, start, stop, len(self.columns)))
 
-    def drawn(self, table: str, n: int, seed: int) -> MadeRows:
+    def drawn(self, table: str, n: int, seed: int) -> GeneratedRows:
         """The first n rows of a seed, as a table that is made while it is read."""
-        return MadeRows(table, columns_of_rows(self.columns, self.dtypes), n, lambda start, stop: self.draw(seed, start, stop))
+        return GeneratedRows(
+            table,
+            columns_of_rows(self.columns, self.dtypes),
+            n,
+            lambda start, stop: self.draw(seed, start, stop),
+        )
 
     def _pack(self, codes: Array) -> bytes:
         """Codes of shape (n, d), from -(2^N - 1) to 2^N - 1."""
@@ -155,7 +175,9 @@ class LatentCodec:
         columns = len(self.columns)
         if self.then:
             return unpack_numbers(data, self.then, rows, columns, _code_type(self.bits))
-        codes: Array = unpack_bits(data, self.bits + 1, rows * columns).reshape(rows, -1) - 2**self.bits
+        codes: Array = (
+            unpack_bits(data, self.bits + 1, rows * columns).reshape(rows, -1) - 2**self.bits
+        )
         return codes
 
 

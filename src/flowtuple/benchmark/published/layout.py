@@ -33,7 +33,15 @@ _CHECKSUM = 8  # bytes
 _PARTS = ("description", "weights", "counts")  # pieces before those of the codec
 _COUNT = 4  # bytes of how many rows an event has, uncompressed
 _SHOWN = (bool, int, float, str)  # settings that say something to a person
-_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError, zstandard.ZstdError)
+_MALFORMED = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    zstandard.ZstdError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +123,11 @@ def pack_parts(
         **({"filter": event_filter.to_json()} if event_filter else {}),
     }
     model = [zstd(json.dumps(content).encode()), zstd(weights)]
-    head = b"" if rows.counter is None else pack_indices(np.bincount(rows.event, minlength=rows.events))
+    head = (
+        b""
+        if rows.counter is None
+        else pack_indices(np.bincount(rows.event, minlength=rows.events))
+    )
     data = MAGIC + join([*model, head, *codes])
     return data + checksum(data).to_bytes(_CHECKSUM, "little"), sum(len(piece) for piece in model)
 
@@ -127,7 +139,9 @@ def raw_bytes(rows: int, dtypes: Sequence[str], counter: str | None, events: int
         >>> raw_bytes(10, ["float32", "uint8"], "nJet", 3)
         62
     """
-    return rows * sum(np.dtype(dtype).itemsize for dtype in dtypes) + (0 if counter is None else events * _COUNT)
+    return rows * sum(np.dtype(dtype).itemsize for dtype in dtypes) + (
+        0 if counter is None else events * _COUNT
+    )
 
 
 def read_parts(path: str | os.PathLike[str]) -> Parts:
@@ -149,11 +163,17 @@ def read_parts(path: str | os.PathLike[str]) -> Parts:
 def split_parts(data: bytes, where: str) -> Parts:
     """The same of the bytes of a file; `where` is what messages call them."""
     if not data.startswith(MAGIC):
-        raise Corrupt(f"{where}: is no file of a reference method; flowtuple reference encode makes one")
+        raise Corrupt(
+            f"{where}: is no file of a reference method; flowtuple reference encode makes one"
+        )
     if len(data) < len(MAGIC) + _CHECKSUM:
-        raise Truncated(f"{where}: ends after {len(data)} bytes, before its checksum; fetch or copy it again")
+        raise Truncated(
+            f"{where}: ends after {len(data)} bytes, before its checksum; fetch or copy it again"
+        )
     if checksum(data[:-_CHECKSUM]) != int.from_bytes(data[-_CHECKSUM:], "little"):
-        raise Corrupt(f"{where}: is damaged or cut off, its checksum is wrong; restore it from a copy")
+        raise Corrupt(
+            f"{where}: is damaged or cut off, its checksum is wrong; restore it from a copy"
+        )
     with failures_named(where):
         pieces = split(data[len(MAGIC) : -_CHECKSUM])
         content = json.loads(unzstd(pieces[0]))
@@ -194,8 +214,14 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             "rows": rows,
             "events": int(content["events"]),
             "counter": counter,
-            "columns": [{"name": name, "dtype": dtype} for name, dtype in zip(names, dtypes, strict=True)],
-            "settings": {name: value for name, value in settings.items() if isinstance(value, _SHOWN) and value != ""},
+            "columns": [
+                {"name": name, "dtype": dtype} for name, dtype in zip(names, dtypes, strict=True)
+            ],
+            "settings": {
+                name: value
+                for name, value in settings.items()
+                if isinstance(value, _SHOWN) and value != ""
+            },
             "filter": parts.event_filter.to_json() if parts.event_filter else None,
             "sections": parts.section_bytes,
         }

@@ -16,7 +16,7 @@ from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 
 
-class Method(Protocol):
+class PublishedMethod(Protocol):
     """What codes rows of finite floats and has no bound."""
 
     @property
@@ -44,7 +44,7 @@ class Method(Protocol):
         """
         ...
 
-    def in_unit(self, unit: str) -> Method:
+    def in_unit(self, unit: str) -> PublishedMethod:
         """The same for energies in GeV or MeV."""
         ...
 
@@ -58,8 +58,14 @@ class Stored:
     requires: tuple[str, str] = ("zuko", "train")
 
     def load(self) -> None:
-        for module in ("flowtuple.benchmark.published.fitting", "flowtuple.benchmark.published.stored", "torch._dynamo"):
-            importlib.import_module(module)  # the last one is what the first optimiser of a process imports
+        for module in (
+            "flowtuple.benchmark.published.fitting",
+            "flowtuple.benchmark.published.stored",
+            "torch._dynamo",
+        ):
+            importlib.import_module(
+                module
+            )  # the last one is what the first optimiser of a process imports
 
     def pack(self, rows: Rows) -> tuple[bytes, int]:
         from flowtuple.benchmark.published.fitting import fit_codec
@@ -85,7 +91,11 @@ class BalerFiles:
     requires: tuple[str, str] = ("baler_compressor", "baler")
 
     def load(self) -> None:
-        for module in ("torch._dynamo", "baler_compressor.legacy_models", "baler_compressor.trainer"):
+        for module in (
+            "torch._dynamo",
+            "baler_compressor.legacy_models",
+            "baler_compressor.trainer",
+        ):
             importlib.import_module(module)
 
     def pack(self, rows: Rows) -> tuple[bytes, int]:

@@ -13,9 +13,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from flowtuple.flows.bijection import Learner
+from flowtuple.flows.bijection import Trainable
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "leaky-relu-bn": nn.LeakyReLU, "elu-bn": nn.ELU}
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "leaky-relu-bn": nn.LeakyReLU,
+    "elu-bn": nn.ELU,
+}
 
 
 def encoder(kind: str, widths: Sequence[int]) -> nn.Sequential:
@@ -55,7 +59,7 @@ def _layers(kind: str, widths: Sequence[int]) -> list[nn.Module]:
     return layers
 
 
-class Pair(Learner):
+class Pair(Trainable):
     """Encoder and decoder as they are trained together.
 
     Args:

@@ -52,7 +52,9 @@ def latent_recipe(column: str, unit: str) -> str:
     return "standard,gauss-rank"
 
 
-def autoencoder_recipe(column: str, normalisation: str, unit: str, formulas: Mapping[str, str] = _NO_FORMULAS) -> str:
+def autoencoder_recipe(
+    column: str, normalisation: str, unit: str, formulas: Mapping[str, str] = _NO_FORMULAS
+) -> str:
     """Nothing, standardised, or the custom formula; columns that have no custom one are standardised.
 
     Custom: log10(m + 1) / 1.8, (log10 p_T - 1.3) / 1.2, phi / 3, eta / 5, in GeV; or what `formulas` has for the column.
@@ -79,11 +81,16 @@ def fit_chains(rows: Rows, recipes: Mapping[str, str]) -> tuple[Chain, ...]:
     Raises:
         InvalidArgument: A value is outside of the domain of its column's formula.
     """
-    return tuple(_fit(rows.source, name, rows.values[:, k], recipes[name]) for k, name in enumerate(rows.columns))
+    return tuple(
+        _fit(rows.source, name, rows.values[:, k], recipes[name])
+        for k, name in enumerate(rows.columns)
+    )
 
 
 def _fit(source: str, column: str, values: Array, recipe: str) -> Chain:
     try:
         return Chain.fit(recipe, values)
     except InvalidArgument as error:
-        raise InvalidArgument(f"{source}: column {column!r}: {error}; choose another normalisation or unit") from None
+        raise InvalidArgument(
+            f"{source}: column {column!r}: {error}; choose another normalisation or unit"
+        ) from None

@@ -80,9 +80,13 @@ class Latent:
                 f"a latent codec of {self.bits} bits is out of range; N goes from 1 to {MOST_BITS}, 13 is usual"
             )
         if not isinstance(self.model, Shape) and self.model not in MODELS:
-            raise InvalidArgument(f"there is no model {self.model} of the latent codec; 1 is 6 x 64, 2 is 4 x 32")
+            raise InvalidArgument(
+                f"there is no model {self.model} of the latent codec; 1 is 6 x 64, 2 is 4 x 32"
+            )
         if self.scale not in SCALES:
-            raise InvalidArgument(f"there is no scale {self.scale!r} of latent numbers; {nearest(self.scale, SCALES)}")
+            raise InvalidArgument(
+                f"there is no scale {self.scale!r} of latent numbers; {nearest(self.scale, SCALES)}"
+            )
         check_unit(self.unit)
         _check_second(self.then)
 
@@ -132,24 +136,34 @@ class Autoencoder:
     formulas: Mapping[str, str] = field(default_factory=dict)
     then: str = ""
     training: Training = field(
-        default_factory=lambda: Training(epochs=100, batch=512, weight_decay=1e-2, schedule="one-cycle", patience=0)
+        default_factory=lambda: Training(
+            epochs=100, batch=512, weight_decay=1e-2, schedule="one-cycle", patience=0
+        )
     )
 
     def __post_init__(self) -> None:
         if not 1 <= self.latent <= 4096 or not all(1 <= width <= 4096 for width in self.hidden):
-            raise InvalidArgument(f"widths {self.hidden} and {self.latent} of an autoencoder are not all from 1 to 4096")
+            raise InvalidArgument(
+                f"widths {self.hidden} and {self.latent} of an autoencoder are not all from 1 to 4096"
+            )
         if self.network not in NETWORKS:
-            raise InvalidArgument(f"there is no autoencoder {self.network!r}; {nearest(self.network, NETWORKS)}")
+            raise InvalidArgument(
+                f"there is no autoencoder {self.network!r}; {nearest(self.network, NETWORKS)}"
+            )
         if self.normalisation not in NORMALISATIONS:
             raise InvalidArgument(
                 f"there is no normalisation {self.normalisation!r}; {nearest(self.normalisation, NORMALISATIONS)}"
             )
         check_unit(self.unit)
         if not 0 <= self.variational < math.inf:
-            raise InvalidArgument(f"a KL divergence of weight {self.variational} is out of range; write 0 for none, or 1e-4")
+            raise InvalidArgument(
+                f"a KL divergence of weight {self.variational} is out of range; write 0 for none, or 1e-4"
+            )
         _check_second(self.then)
         if self.residuals and Bound.parse(self.residuals).kind not in ("abs", "std"):
-            raise InvalidArgument(f"residuals within {self.residuals!r} have no common step; write abs:E or std:S")
+            raise InvalidArgument(
+                f"residuals within {self.residuals!r} have no common step; write abs:E or std:S"
+            )
 
     def widths(self, columns: int) -> tuple[int, ...]:
         """Of the encoder's hidden layers for so many columns."""

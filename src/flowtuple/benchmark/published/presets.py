@@ -81,11 +81,18 @@ def _of_aod(pair: str) -> Variable:
 
 
 PRESETS: Mapping[str, Variables] = {
-    "jets4": Variables("jets4", "four-momenta of jets", _WULFF, (_MASS, _PT, _PHI, _ETA), ("abs(m) > 1e-9",)),
-    "cms24": Variables(
-        "cms24", "a CMS particle-flow jet in AOD", "Baler (arXiv:2305.02283)", tuple(map(_of_aod, _AOD_NAMES.split()))
+    "jets4": Variables(
+        "jets4", "four-momenta of jets", _WULFF, (_MASS, _PT, _PHI, _ETA), ("abs(m) > 1e-9",)
     ),
-    "atlas27": Variables("atlas27", "an ATLAS jet, offline or trigger-level", _WULFF, _ATLAS_VARIABLES, _ATLAS_CUTS),
+    "cms24": Variables(
+        "cms24",
+        "a CMS particle-flow jet in AOD",
+        "Baler (arXiv:2305.02283)",
+        tuple(map(_of_aod, _AOD_NAMES.split())),
+    ),
+    "atlas27": Variables(
+        "atlas27", "an ATLAS jet, offline or trigger-level", _WULFF, _ATLAS_VARIABLES, _ATLAS_CUTS
+    ),
 }
 
 
@@ -100,5 +107,7 @@ def reference_preset(name: str) -> Variables:
         (24, 27)
     """
     if name not in PRESETS:
-        raise InvalidArgument(f"there is no preset {name!r} of the reference methods; {nearest(name, PRESETS)}")
+        raise InvalidArgument(
+            f"there is no preset {name!r} of the reference methods; {nearest(name, PRESETS)}"
+        )
     return PRESETS[name]

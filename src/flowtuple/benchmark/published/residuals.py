@@ -53,7 +53,13 @@ def pack_residuals(values: Array, base: Array, bound: Bound, dtype: str) -> byte
     original, near = values.astype(dtype), _numbers(base, bound, dtype)
     found = _numbers(values, bound, dtype)
     exceptions = pack_exceptions(original, restore(found, bound, original.dtype), bound)
-    return join([checksum(near.tobytes()).to_bytes(_CHECKSUM, "little"), exceptions, pcodec_bytes(narrow(found - near))])
+    return join(
+        [
+            checksum(near.tobytes()).to_bytes(_CHECKSUM, "little"),
+            exceptions,
+            pcodec_bytes(narrow(found - near)),
+        ]
+    )
 
 
 def add_residuals(data: bytes, base: Array, bound: Bound, dtype: str) -> Array:

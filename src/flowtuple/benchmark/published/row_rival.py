@@ -14,8 +14,8 @@ import numpy as np
 
 from flowtuple.baseline.pieces import join, split
 from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
-from flowtuple.benchmark.codecs.rival import ON_DISK, Layout, Promise, flat, may_move
-from flowtuple.benchmark.published.methods import Method
+from flowtuple.benchmark.codecs.rival import ON_DISK, Promise, TableLayout, flat, may_move
+from flowtuple.benchmark.published.methods import PublishedMethod
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import Reader, write_unsigned
 from flowtuple.data.rows import Rows
@@ -35,7 +35,7 @@ class RowRival:
     """
 
     name: str
-    method: Method
+    method: PublishedMethod
     promise: Promise = "none"
     suffix: str = ".bin"
 
@@ -46,13 +46,23 @@ class RowRival:
     def load(self) -> None:
         self.method.load()
 
-    def encode(self, tables: Sequence[Table], layouts: Sequence[Layout], path: Path) -> None:
+    def encode(self, tables: Sequence[Table], layouts: Sequence[TableLayout], path: Path) -> None:
         """For each table a piece with a piece for each collection."""
-        path.write_bytes(join([join([self._encode(table, c) for c in collections(table.columns)]) for table in tables]))
+        path.write_bytes(
+            join(
+                [
+                    join([self._encode(table, c) for c in collections(table.columns)])
+                    for table in tables
+                ]
+            )
+        )
 
-    def decode(self, path: Path, layouts: Sequence[Layout]) -> list[Table]:
+    def decode(self, path: Path, layouts: Sequence[TableLayout]) -> list[Table]:
         """Tables as they come back."""
-        return [self._decode(layout, data) for layout, data in zip(layouts, split(path.read_bytes()), strict=True)]
+        return [
+            self._decode(layout, data)
+            for layout, data in zip(layouts, split(path.read_bytes()), strict=True)
+        ]
 
     def overhead(self, path: Path) -> tuple[int, int]:
         """Bytes of all models; there is no index."""
@@ -71,14 +81,22 @@ class RowRival:
                 mask, kept = zstd(np.packbits(finite).tobytes()), [x[~finite] for x in values]
         return join([write_unsigned([model]), data, mask, *map(pcodec_bytes, kept)])
 
-    def _decode(self, layout: Layout, table: bytes) -> Table:
+    def _decode(self, layout: TableLayout, table: bytes) -> Table:
         found: dict[str, Array] = {}
         for columns, piece in zip(collections(layout.columns), split(table), strict=True):
             _, data, mask, *kept = split(piece)
             exact = [_exact(c, k) for c, k in zip(columns, kept, strict=True)]
             values = _merged(self.method.unpack(data), mask, exact) if data else exact
-            found |= {c.name: x.astype(c.dtype).reshape(-1, *c.shape) for c, x in zip(columns, values, strict=True)}
-        return Table(layout.name, layout.columns, layout.num_entries, {c.name: found[c.name] for c in layout.columns})
+            found |= {
+                c.name: x.astype(c.dtype).reshape(-1, *c.shape)
+                for c, x in zip(columns, values, strict=True)
+            }
+        return Table(
+            layout.name,
+            layout.columns,
+            layout.num_entries,
+            {c.name: found[c.name] for c in layout.columns},
+        )
 
 
 def is_row(column: Column) -> bool:
@@ -106,7 +124,9 @@ def collections(columns: Sequence[Column]) -> list[tuple[Column, ...]]:
 def _rows(source: str, columns: Sequence[Column], values: Array) -> Rows:
     """Rows as if they were events: how many of them an event has is a column of its own here."""
     count, dtypes = len(values), tuple(c.dtype for c in columns)
-    return Rows(source, tuple(c.name for c in columns), values, np.arange(count), count, dtypes=dtypes)
+    return Rows(
+        source, tuple(c.name for c in columns), values, np.arange(count), count, dtypes=dtypes
+    )
 
 
 def _exact(column: Column, data: bytes) -> Array:
@@ -115,7 +135,9 @@ def _exact(column: Column, data: bytes) -> Array:
 
 def _merged(decoded: Array, mask: bytes, exact: Sequence[Array]) -> list[Array]:
     """Columns of decoded rows, and of the others in their places between them."""
-    bits = np.unpackbits(np.frombuffer(unzstd(mask), np.uint8), count=len(decoded) + len(exact[0])).astype(bool)
+    bits = np.unpackbits(
+        np.frombuffer(unzstd(mask), np.uint8), count=len(decoded) + len(exact[0])
+    ).astype(bool)
     merged = []
     for k, kept in enumerate(exact):
         values = np.empty(len(bits), kept.dtype)

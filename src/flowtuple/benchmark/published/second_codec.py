@@ -35,23 +35,39 @@ def pack_numbers(numbers: Array, then: str) -> bytes:
     if then == "pcodec":
         return join([pcodec_bytes(column) for column in numbers.T])
     planes = np.ascontiguousarray(numbers.T).astype(numbers.dtype.newbyteorder("<"))
-    ranked = planes.view(np.uint8).reshape(numbers.shape[1], -1, numbers.dtype.itemsize).transpose(0, 2, 1)
+    ranked = (
+        planes.view(np.uint8)
+        .reshape(numbers.shape[1], -1, numbers.dtype.itemsize)
+        .transpose(0, 2, 1)
+    )
     data = np.ascontiguousarray(ranked).tobytes()
     return zstd(data) if then == "zstd" else lzma_bytes(data)
 
 
-def unpack_numbers(data: bytes, then: str, rows: int, columns: int, dtype: np.dtype[np.generic]) -> Array:
+def unpack_numbers(
+    data: bytes, then: str, rows: int, columns: int, dtype: np.dtype[np.generic]
+) -> Array:
     """The inverse of `pack_numbers`: shape (rows, columns).
 
     Raises:
         Corrupt: The bytes do not hold so many numbers.
     """
     if then == "pcodec":
-        return np.stack([_from_pcodec(piece, rows, dtype) for piece in _pieces(data, columns)], axis=1)
+        return np.stack(
+            [_from_pcodec(piece, rows, dtype) for piece in _pieces(data, columns)], axis=1
+        )
     due = rows * columns * dtype.itemsize
     plain = unzstd(data, due) if then == "zstd" else _from_lzma(data, due)
-    ranked = np.frombuffer(plain, np.uint8).reshape(columns, dtype.itemsize, rows).transpose(0, 2, 1)
-    numbers: Array = np.ascontiguousarray(ranked).view(dtype.newbyteorder("<")).reshape(columns, rows).astype(dtype).T
+    ranked = (
+        np.frombuffer(plain, np.uint8).reshape(columns, dtype.itemsize, rows).transpose(0, 2, 1)
+    )
+    numbers: Array = (
+        np.ascontiguousarray(ranked)
+        .view(dtype.newbyteorder("<"))
+        .reshape(columns, rows)
+        .astype(dtype)
+        .T
+    )
     return numbers
 
 
@@ -63,7 +79,9 @@ def stored_second(settings: Mapping[str, Any]) -> str:
     """
     then = settings.get("then", "")
     if then not in ("", *SECOND):
-        raise Corrupt(f"its numbers went through {then!r}, which is no codec; restore it from a copy")
+        raise Corrupt(
+            f"its numbers went through {then!r}, which is no codec; restore it from a copy"
+        )
     return str(then)
 
 
@@ -91,5 +109,7 @@ def _from_lzma(data: bytes, due: int) -> bytes:
     except lzma.LZMAError as error:
         raise Corrupt(f"an LZMA stream does not decode ({error})") from None
     if len(plain) != due:
-        raise Corrupt(f"an LZMA stream holds {len(plain) if len(plain) < due else 'more'} bytes where {due} are due")
+        raise Corrupt(
+            f"an LZMA stream holds {len(plain) if len(plain) < due else 'more'} bytes where {due} are due"
+        )
     return plain

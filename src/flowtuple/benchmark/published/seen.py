@@ -46,4 +46,10 @@ def few_values(rows: Rows) -> Seen:
         [1.0, 3.0]
     """
     found = {k: np.unique(column) for k, column in enumerate(rows.values.T)}
-    return Seen({k: values for k, values in found.items() if len(values) <= FEW and _TIMES * len(values) <= len(rows)})
+    return Seen(
+        {
+            k: values
+            for k, values in found.items()
+            if len(values) <= FEW and _TIMES * len(values) <= len(rows)
+        }
+    )

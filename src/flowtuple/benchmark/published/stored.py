@@ -12,13 +12,22 @@ from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
 from flowtuple.benchmark.published.codec import Codec
 from flowtuple.benchmark.published.filters import EVERY_ROW, EventFilter
 from flowtuple.benchmark.published.latent import LatentCodec
-from flowtuple.benchmark.published.layout import Parts, failures_named, pack_parts, raw_bytes, read_parts, split_parts
+from flowtuple.benchmark.published.layout import (
+    Parts,
+    failures_named,
+    pack_parts,
+    raw_bytes,
+    read_parts,
+    split_parts,
+)
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
 from flowtuple.runtime.atomic import atomic_path
 
-_CODECS: Mapping[str, type[LatentCodec | AutoencoderCodec]] = {c.name: c for c in (LatentCodec, AutoencoderCodec)}
+_CODECS: Mapping[str, type[LatentCodec | AutoencoderCodec]] = {
+    c.name: c for c in (LatentCodec, AutoencoderCodec)
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,11 @@ class Encoded:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text for `json.dumps`; what is undefined is null."""
-        figures = {"ratio": self.ratio, "bits_per_value": self.bits_per_value, "accuracy": [a.to_json() for a in self.accuracy]}
+        figures = {
+            "ratio": self.ratio,
+            "bits_per_value": self.bits_per_value,
+            "accuracy": [a.to_json() for a in self.accuracy],
+        }
         return vars(self) | figures
 
 
@@ -85,7 +98,9 @@ class Decoded:
     event_filter: EventFilter = EVERY_ROW
 
 
-def write(codec: Codec, rows: Rows, path: str | os.PathLike[str], event_filter: EventFilter = EVERY_ROW) -> Encoded:
+def write(
+    codec: Codec, rows: Rows, path: str | os.PathLike[str], event_filter: EventFilter = EVERY_ROW
+) -> Encoded:
     """Write rows; the file appears whole or not at all.
 
     Args:
@@ -100,12 +115,23 @@ def write(codec: Codec, rows: Rows, path: str | os.PathLike[str], event_filter: 
         temporary.write_bytes(data)
     raw = raw_bytes(len(rows), rows.dtypes, rows.counter, rows.events)
     found = measure(rows, decoded.values)
-    return Encoded(os.fspath(path), len(rows), rows.values.size, rows.dropped, raw, len(data), model_bytes, found)
+    return Encoded(
+        os.fspath(path),
+        len(rows),
+        rows.values.size,
+        rows.dropped,
+        raw,
+        len(data),
+        model_bytes,
+        found,
+    )
 
 
 def pack(codec: Codec, rows: Rows, event_filter: EventFilter = EVERY_ROW) -> tuple[bytes, int]:
     """The bytes of a file, and how many of them are the model's."""
-    return pack_parts(codec.name, codec.settings(), codec.weights(), codec.encode(rows.values), rows, event_filter)
+    return pack_parts(
+        codec.name, codec.settings(), codec.weights(), codec.encode(rows.values), rows, event_filter
+    )
 
 
 def read(path: str | os.PathLike[str]) -> Decoded:
@@ -133,7 +159,9 @@ def codec_of(parts: Parts, where: str) -> LatentCodec | AutoencoderCodec:
         Corrupt: The file does not describe one.
     """
     with failures_named(where):
-        codec = _CODECS[parts.content["codec"]].restore(parts.content["settings"], parts.weights, where)
+        codec = _CODECS[parts.content["codec"]].restore(
+            parts.content["settings"], parts.weights, where
+        )
         if tuple(parts.content.get("columns", codec.columns)) != codec.columns:
             raise Corrupt("its columns are not those of its model; restore it from a copy")
         return codec
@@ -143,4 +171,11 @@ def _decode(parts: Parts, where: str) -> Decoded:
     codec = codec_of(parts, where)
     with failures_named(where):
         values = codec.decode(parts.codes, int(parts.content["rows"]))
-        return Decoded(codec.columns, codec.dtypes, values, parts.content["counter"], parts.counts, parts.event_filter)
+        return Decoded(
+            codec.columns,
+            codec.dtypes,
+            values,
+            parts.content["counter"],
+            parts.counts,
+            parts.event_filter,
+        )

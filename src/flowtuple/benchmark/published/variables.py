@@ -74,11 +74,17 @@ class Variables:
                 f"choose with --columns '{whole[0]}*'"
             )
         if not whole:
-            collection, found = max(by_collection.items(), key=lambda item: len(item[1]), default=("", {}))
+            collection, found = max(
+                by_collection.items(), key=lambda item: len(item[1]), default=("", {})
+            )
             missing = next(v.name for v in self.variables if v.name not in found)
             close = nearest(f"{collection}{missing}", columns)
-            raise InvalidArgument(f"{where}: lacks {collection}{missing} of the preset {self.name}; {close}")
-        return {variable.name: by_collection[whole[0]][variable.name] for variable in self.variables}
+            raise InvalidArgument(
+                f"{where}: lacks {collection}{missing} of the preset {self.name}; {close}"
+            )
+        return {
+            variable.name: by_collection[whole[0]][variable.name] for variable in self.variables
+        }
 
     def _matches(self, columns: Sequence[str]) -> Iterator[tuple[str, str, str]]:
         """Variable, column and collection wherever a name ends as a variable is called."""
@@ -106,4 +112,7 @@ class Variables:
     def values(self, rows: Rows, columns: Mapping[str, str], unit: str) -> dict[str, Array]:
         """What cuts look at: each variable of the rows, in GeV where it is an energy; arguments as of `formulas`."""
         places = {v.name: rows.columns.index(columns[v.name]) for v in self.variables}
-        return {v.name: rows.values[:, places[v.name]] / (UNITS[unit] if v.in_gev else 1.0) for v in self.variables}
+        return {
+            v.name: rows.values[:, places[v.name]] / (UNITS[unit] if v.in_gev else 1.0)
+            for v in self.variables
+        }

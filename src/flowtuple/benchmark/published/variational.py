@@ -38,7 +38,9 @@ class VariationalPair(Pair):
         super().__init__(kind, widths, seed)
         self.beta = beta
         if kind != "tanh":
-            self.encoder = nn.Sequential(*list(self.encoder)[:-2])  # a mean is any number: nothing limits it
+            self.encoder = nn.Sequential(
+                *list(self.encoder)[:-2]
+            )  # a mean is any number: nothing limits it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.log_variance = nn.Linear(widths[-2], widths[-1])

@@ -10,7 +10,31 @@ import numpy as np
 from flowtuple.data.schema import Array
 
 # GeV. Fine where objects begin to be found, from 10 to 25; then as wide as there are objects.
-TURN_ON = (3, 5, 7, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22.5, 25, 30, 40, 60, 100, 200, 500, 1000, 7000)
+TURN_ON = (
+    3,
+    5,
+    7,
+    9,
+    10,
+    11,
+    12,
+    13,
+    14,
+    15,
+    16,
+    18,
+    20,
+    22.5,
+    25,
+    30,
+    40,
+    60,
+    100,
+    200,
+    500,
+    1000,
+    7000,
+)
 PT = (3, 5, 10, 12, 15, 20, 25, 40, 60, 100, 200, 7000)
 ABS_ETA = (0, 0.4, 0.8, 1.3, 1.7, 2.1, 2.5, 3, 4, 5)
 REGIONS = (0, 1.3, 2.5, 5)
@@ -56,7 +80,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Grid:
+class AxisGrid:
     """Bins along one axis, for each of several parts.
 
     Attributes:
@@ -70,7 +94,9 @@ class Grid:
     @property
     def label(self) -> str:
         """What a person calls it: `GenJet_pt and |GenJet_eta|`."""
-        return self.along.label if self.parts is None else f"{self.along.label} and {self.parts.label}"
+        return (
+            self.along.label if self.parts is None else f"{self.along.label} and {self.parts.label}"
+        )
 
     @property
     def cells(self) -> int:

@@ -44,7 +44,9 @@ class Binned:
         """The rows that lie in a cell, cell by cell and in each by value."""
         order = np.lexsort((self.values, self.cell))
         order = order[np.searchsorted(self.cell[order], 0) :]
-        return Binned(self.values[order], self.cell[order], self.cells, self.event[order], self.weight[order])
+        return Binned(
+            self.values[order], self.cell[order], self.cells, self.event[order], self.weight[order]
+        )
 
 
 def shares(rows: Binned) -> Figures:
@@ -61,7 +63,9 @@ def shares(rows: Binned) -> Figures:
         weight = counts[rows.event] * rows.weight
         total = np.bincount(rows.cell, weight, rows.cells)
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.bincount(rows.cell, weight * rows.values, rows.cells) / total)[None]
+            return np.asarray(np.bincount(rows.cell, weight * rows.values, rows.cells) / total)[
+                None
+            ]
 
     return figures
 
@@ -105,7 +109,9 @@ def with_errors(
     """
     draw = np.random.default_rng(seed)
     found = [figure(np.ones(events)) for figure in figures]
-    sums = [np.zeros((3, *values.shape)) for values in found]  # number, sum and squares of departures that are defined
+    sums = [
+        np.zeros((3, *values.shape)) for values in found
+    ]  # number, sum and squares of departures that are defined
     for _ in range(replicas):
         counts = draw.poisson(1.0, events).astype(np.float64)
         for k, figure in enumerate(figures):

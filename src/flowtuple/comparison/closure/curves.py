@@ -8,7 +8,16 @@ from typing import Literal
 
 import numpy as np
 
-from flowtuple.comparison.closure.axes import ABS_ETA, REGIONS, Axis, Grid, event_axis, kind_axis, kinds, pt_axes
+from flowtuple.comparison.closure.axes import (
+    ABS_ETA,
+    REGIONS,
+    Axis,
+    AxisGrid,
+    event_axis,
+    kind_axis,
+    kinds,
+    pt_axes,
+)
 from flowtuple.comparison.closure.bootstrap import REPLICAS, Binned, shares, spreads, with_errors
 from flowtuple.comparison.closure.pairs import Pairs
 from flowtuple.data.schema import Array
@@ -78,7 +87,10 @@ class Curve:
     @property
     def grave(self) -> Array:
         """Where they differ by more than the tolerance and 5 sigma, which is not by chance: bool of shape (k,)."""
-        return np.abs(np.subtract(self.other, self.reference)) > np.array(self.tolerance) + GRAVE * self.sigma
+        return (
+            np.abs(np.subtract(self.other, self.reference))
+            > np.array(self.tolerance) + GRAVE * self.sigma
+        )
 
     @property
     def worst(self) -> float:
@@ -97,7 +109,7 @@ class _View:
     event: Array
     weight: Array
 
-    def binned(self, grid: Grid) -> Binned:
+    def binned(self, grid: AxisGrid) -> Binned:
         return Binned(self.values, grid.place(self.columns), grid.cells, self.event, self.weight)
 
 
@@ -110,8 +122,8 @@ class Grids:
         reconstructed: Of reconstructed ones.
     """
 
-    given: tuple[Grid, ...]
-    reconstructed: tuple[Grid, ...]
+    given: tuple[AxisGrid, ...]
+    reconstructed: tuple[AxisGrid, ...]
 
 
 def find_grids(reference: Pairs, against: Sequence[str]) -> Grids:
@@ -123,15 +135,24 @@ def find_grids(reference: Pairs, against: Sequence[str]) -> Grids:
     for pt, eta, _ in (theirs, own):
         fine, coarse = pt_axes(pt, unit_from)
         regions = Axis(f"|{eta}|", REGIONS)
-        found.append([Grid(fine), Grid(Axis(f"|{eta}|", ABS_ETA)), Grid(coarse, regions), *(Grid(a) for a in axes)])
+        found.append(
+            [
+                AxisGrid(fine),
+                AxisGrid(Axis(f"|{eta}|", ABS_ETA)),
+                AxisGrid(coarse, regions),
+                *(AxisGrid(a) for a in axes),
+            ]
+        )
         if pt == theirs[0]:
             names = reference.link.flavours
             kind = kind_axis(names, [reference.values[n] for n in names])
-            found[0] += [Grid(coarse, kind[1])] if kind else []
+            found[0] += [AxisGrid(coarse, kind[1])] if kind else []
     return Grids(*(tuple(grids) for grids in found))
 
 
-def find_curves(reference: Pairs, other: Pairs, grids: Grids, seed: int = 0, replicas: int = REPLICAS) -> tuple[Curve, ...]:
+def find_curves(
+    reference: Pairs, other: Pairs, grids: Grids, seed: int = 0, replicas: int = REPLICAS
+) -> tuple[Curve, ...]:
     """All figures of two samples, with uncertainties from a bootstrap of events.
 
     Args:
@@ -141,7 +162,9 @@ def find_curves(reference: Pairs, other: Pairs, grids: Grids, seed: int = 0, rep
         seed: Of the bootstrap.
         replicas: Of either sample.
     """
-    samples = [_figures(pairs, grids, [seed, k], replicas) for k, pairs in enumerate((reference, other))]
+    samples = [
+        _figures(pairs, grids, [seed, k], replicas) for k, pairs in enumerate((reference, other))
+    ]
     curves: list[Curve] = []
     for (quantity, grid, *before), (_, _, *after) in zip(*samples, strict=True):
         curves += _curves(quantity, grid, before, after)
@@ -150,17 +173,21 @@ def find_curves(reference: Pairs, other: Pairs, grids: Grids, seed: int = 0, rep
 
 def _figures(
     pairs: Pairs, grids: Grids, seed: Sequence[int], replicas: int
-) -> list[tuple[Quantity, Grid, Array, Array, Array]]:
+) -> list[tuple[Quantity, AxisGrid, Array, Array, Array]]:
     """Quantity, grid, values, errors and numbers of rows, each of shape (cells,)."""
     efficiency, response, without = _views(pairs)
-    jobs: list[tuple[tuple[Quantity, ...], Grid, Binned]] = [
+    jobs: list[tuple[tuple[Quantity, ...], AxisGrid, Binned]] = [
         (("efficiency",), grid, efficiency.binned(grid)) for grid in grids.given
     ]
     jobs += [(("without partner",), grid, without.binned(grid)) for grid in grids.reconstructed]
-    jobs += [(("median response", "half-width"), grid, response.binned(grid)) for grid in grids.given]
+    jobs += [
+        (("median response", "half-width"), grid, response.binned(grid)) for grid in grids.given
+    ]
     figures = [(shares if len(names) == 1 else spreads)(rows) for names, _, rows in jobs]
     found = []
-    for (names, grid, rows), (values, errors) in zip(jobs, with_errors(figures, pairs.events, seed, replicas), strict=True):
+    for (names, grid, rows), (values, errors) in zip(
+        jobs, with_errors(figures, pairs.events, seed, replicas), strict=True
+    ):
         rows_of = np.bincount(rows.cell[rows.cell >= 0], minlength=rows.cells) / pairs.folds
         found += [(name, grid, values[k], errors[k], rows_of) for k, name in enumerate(names)]
     return found
@@ -173,23 +200,40 @@ def _views(pairs: Pairs) -> tuple[_View, _View, _View]:
     alone = ~there
     given = {gen_pt: values[gen_pt], f"|{gen_eta}|": np.abs(values[gen_eta]), **pairs.given}
     given |= {name: kinds(values[name]) for name in link.flavours}
-    there[there] = np.isfinite(values[pt][there]) & (values[gen_pt][pairs.partner[there]] > 0)  # what has a response
+    there[there] = np.isfinite(values[pt][there]) & (
+        values[gen_pt][pairs.partner[there]] > 0
+    )  # what has a response
     place = pairs.partner[there]
     response = values[pt][there].astype(np.float64) / values[gen_pt][place]
-    own = {pt: values[pt], f"|{eta}|": np.abs(values[eta]), **{name: values[name] for name in pairs.given}}
+    own = {
+        pt: values[pt],
+        f"|{eta}|": np.abs(values[eta]),
+        **{name: values[name] for name in pairs.given},
+    }
     return (
         _View(pairs.found, given, pairs.given_event, pairs.given_weight),
-        _View(response, {n: content[place] for n, content in given.items()}, pairs.event[there], pairs.weight[there]),
+        _View(
+            response,
+            {n: content[place] for n, content in given.items()},
+            pairs.event[there],
+            pairs.weight[there],
+        ),
         _View(alone, own, pairs.event, pairs.weight),
     )
 
 
-def _curves(quantity: Quantity, grid: Grid, before: Sequence[Array], after: Sequence[Array]) -> list[Curve]:
+def _curves(
+    quantity: Quantity, grid: AxisGrid, before: Sequence[Array], after: Sequence[Array]
+) -> list[Curve]:
     """One for each part of a grid that has a bin."""
     fewest, most = np.minimum(before[2], after[2]), np.maximum(before[2], after[2])
     judged = fewest >= LEAST
-    values, error, others, other_error = (np.where(judged, content, np.nan) for content in (*before[:2], *after[:2]))
-    tolerance = TOLERANCE[quantity] * (np.abs(values) if quantity in RELATIVE else np.ones(grid.cells))
+    values, error, others, other_error = (
+        np.where(judged, content, np.nan) for content in (*before[:2], *after[:2])
+    )
+    tolerance = TOLERANCE[quantity] * (
+        np.abs(values) if quantity in RELATIVE else np.ones(grid.cells)
+    )
     out = []
     for k in range(1 if grid.parts is None else len(grid.parts)):
         cells = slice(k * len(grid.along), (k + 1) * len(grid.along))

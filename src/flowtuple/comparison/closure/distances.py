@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flowtuple.comparison.two_sample import one_column
-from flowtuple.comparison.two_sample.permutations import Arrangements
+from flowtuple.comparison.two_sample.permutations import Permutations
 from flowtuple.comparison.two_sample.pooled import pool
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
@@ -54,7 +54,7 @@ def find_distances(reference: Rows, other: Rows, absent: float = np.nan) -> tupl
             continue
         pooled = pool(before, after, seed=0)
         prepared = one_column.prepare(pooled, ("w1", "ks"), 0, silent)
-        w1, ks = prepared.statistics(Arrangements(pooled.other.astype(np.uint8)[:, None]))[:, 0]
+        w1, ks = prepared.statistics(Permutations(pooled.other.astype(np.uint8)[:, None]))[:, 0]
         found.append(Distance(name, float(w1) / deviation, float(ks)))
     return tuple(found)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flowtuple.comparison.folds import FOLD
 from flowtuple.data.collections import Collection, find_collections, find_links
 from flowtuple.data.schema import Column, matches, referred
-from flowtuple.data.selection import naming
+from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import TableSource
 from flowtuple.errors import InvalidArgument, nearest
 
@@ -34,7 +34,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Layout:
+class ClosureLayout:
     """What is read of each sample.
 
     Attributes:
@@ -53,7 +53,9 @@ class Layout:
     def names(self) -> tuple[str, ...]:
         """All columns, each once."""
         ragged = [n for link in self.links for n in (*link.objects.columns, *link.partners.columns)]
-        return tuple(dict.fromkeys([*ragged, *self.event, *([self.weights] if self.weights else [])]))
+        return tuple(
+            dict.fromkeys([*ragged, *self.event, *([self.weights] if self.weights else [])])
+        )
 
 
 def find_layout(
@@ -62,7 +64,7 @@ def find_layout(
     match: Iterable[str] = (),
     against: Iterable[str] = (),
     weights: str | None = None,
-) -> Layout:
+) -> ClosureLayout:
     """The layout of a table of the reference.
 
     Args:
@@ -79,7 +81,11 @@ def find_layout(
     columns = {c.name: c for c in table.columns}
     known = {c.name for pattern in given for _, c in matches(pattern, {table.name: table.columns})}
     counters = {c.counter for c in table.columns if c.counter is not None}
-    plain = [c for c in table.columns if not c.is_opaque and not c.shape and c.role != "id" and c.name not in counters]
+    plain = [
+        c
+        for c in table.columns
+        if not c.is_opaque and not c.shape and c.role != "id" and c.name not in counters
+    ]
     partners = find_collections(c for c in plain if c.name in known)
     pointing = _pointing([c for c in plain if c.name not in known], partners, tuple(match))
     links = find_links(match, pointing, partners)
@@ -89,15 +95,24 @@ def find_layout(
     drawn = tuple(_event_column(name, numbers) for name in against)
     whole = tuple(c.name for c in numbers if c.name in known and c.is_integer and c.role == "value")
     event = [c.name for c in numbers if c.name in known and c.name not in drawn]
-    found = [_link(next(c for c in pointing if c.name == name), *link, partners, columns) for name, link in links.items()]
-    weight = "" if weights is None else _event_column(weights, [c for c in plain if c.counter is None])
-    return Layout(tuple(found), (*event, *drawn), drawn or whole, weight)
+    found = [
+        _link(next(c for c in pointing if c.name == name), *link, partners, columns)
+        for name, link in links.items()
+    ]
+    weight = (
+        "" if weights is None else _event_column(weights, [c for c in plain if c.counter is None])
+    )
+    return ClosureLayout(tuple(found), (*event, *drawn), drawn or whole, weight)
 
 
-def _pointing(columns: Sequence[Column], partners: Sequence[Collection], match: Sequence[str]) -> list[Collection]:
+def _pointing(
+    columns: Sequence[Column], partners: Sequence[Collection], match: Sequence[str]
+) -> list[Collection]:
     """Collections with a column that points to partners; where columns are named, all, so that the nearest can be told."""
     stems = {c.name.lower() for c in partners}
-    counters = {c.counter for c in columns if match or ("Idx" in c.name and referred(c.name) in stems)}
+    counters = {
+        c.counter for c in columns if match or ("Idx" in c.name and referred(c.name) in stems)
+    }
     return find_collections(c for c in columns if c.counter in counters)
 
 
@@ -110,7 +125,13 @@ def _no_link(columns: Sequence[Column], partners: Sequence[Collection]) -> str:
     return f"no column of references points to {names}; {close}; name one with --match COL or --match COL=COLLECTION"
 
 
-def _link(objects: Collection, through: str, partners: str, given: Sequence[Collection], columns: dict[str, Column]) -> Link:
+def _link(
+    objects: Collection,
+    through: str,
+    partners: str,
+    given: Sequence[Collection],
+    columns: dict[str, Column],
+) -> Link:
     theirs = next(c for c in given if c.name == partners)
     for collection in (objects, theirs):
         if not collection.axes:
@@ -118,18 +139,22 @@ def _link(objects: Collection, through: str, partners: str, given: Sequence[Coll
             raise InvalidArgument(
                 f"{collection.name!r} lacks one of {needed}; widen --given, or name other objects with --match"
             )
-    flavours = tuple(n for n in theirs.columns if columns[n].is_integer and n.lower().endswith(_FLAVOUR))
+    flavours = tuple(
+        n for n in theirs.columns if columns[n].is_integer and n.lower().endswith(_FLAVOUR)
+    )
     return Link(objects, through, theirs, flavours)
 
 
 def _event_column(name: str, numbers: Sequence[Column]) -> str:
     names = [c.name for c in numbers]
     if name not in names:
-        raise InvalidArgument(f"there is no column {name!r} with one number an event; {nearest(name, names)}")
+        raise InvalidArgument(
+            f"there is no column {name!r} with one number an event; {nearest(name, names)}"
+        )
     return name
 
 
-def check_layout(table: TableSource, layout: Layout, described: str, like: str) -> None:
+def check_layout(table: TableSource, layout: ClosureLayout, described: str, like: str) -> None:
     """Refuse a table that lacks a column of the layout, or keeps lists where the reference has single numbers.
 
     Raises:
@@ -137,9 +162,13 @@ def check_layout(table: TableSource, layout: Layout, described: str, like: str) 
     """
     columns = {c.name: c for c in table.columns}
     ragged = {n for link in layout.links for n in (*link.objects.columns, *link.partners.columns)}
-    with naming(described):
+    with prefix_errors(described):
         for name in layout.names:
             if name not in columns:
-                raise InvalidArgument(f"it lacks column {name!r} of {like}; {nearest(name, columns)}")
+                raise InvalidArgument(
+                    f"it lacks column {name!r} of {like}; {nearest(name, columns)}"
+                )
             if (columns[name].counter is None) == (name in ragged) or columns[name].is_opaque:
-                raise InvalidArgument(f"column {name!r} holds lists in one and single values in the other, {like}")
+                raise InvalidArgument(
+                    f"column {name!r} holds lists in one and single values in the other, {like}"
+                )

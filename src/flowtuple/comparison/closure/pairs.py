@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowtuple.comparison.closure.layout import Layout, Link
+from flowtuple.comparison.closure.layout import ClosureLayout, Link
 from flowtuple.comparison.folds import FOLD
 from flowtuple.data.collections import Collection, pointed
 from flowtuple.data.rows import Rows
@@ -72,9 +72,14 @@ class Pairs:
         """
         objects, given = keep[self.event], keep[self.given_event]
         moved = (
-            np.where(self.partner >= 0, (np.cumsum(given) - 1)[np.maximum(self.partner, 0)], -1) if len(given) else self.partner
+            np.where(self.partner >= 0, (np.cumsum(given) - 1)[np.maximum(self.partner, 0)], -1)
+            if len(given)
+            else self.partner
         )
-        values = {n: v[given if n in self.link.partners.columns else objects] for n, v in self.values.items()}
+        values = {
+            n: v[given if n in self.link.partners.columns else objects]
+            for n, v in self.values.items()
+        }
         return replace(
             self,
             values=values,
@@ -87,7 +92,7 @@ class Pairs:
         )
 
 
-def read_pairs(source: TableSource, layout: Layout, described: str) -> list[Pairs]:
+def read_pairs(source: TableSource, layout: ClosureLayout, described: str) -> list[Pairs]:
     """The pairs of every link of a layout.
 
     Args:
@@ -109,7 +114,9 @@ def read_pairs(source: TableSource, layout: Layout, described: str) -> list[Pair
     return [_pairs(table, link, event, weight, folds, described) for link in layout.links]
 
 
-def _pairs(table: Table, link: Link, event: Mapping[str, Array], weight: Array, folds: int, described: str) -> Pairs:
+def _pairs(
+    table: Table, link: Link, event: Mapping[str, Array], weight: Array, folds: int, described: str
+) -> Pairs:
     counts = [_counts(table, collection) for collection in (link.objects, link.partners)]
     entry, given_entry = (np.repeat(np.arange(table.num_entries), count) for count in counts)
     values = {n: np.asarray(table.data[n]) for n in (*link.objects.columns, *link.partners.columns)}
@@ -158,7 +165,9 @@ def _weights(table: Table, name: str, folds: int, described: str) -> Array:
         return np.full(table.num_entries, 1 / folds)
     weight = np.asarray(table.data[name], np.float64)
     if not (np.isfinite(weight) & (weight >= 0)).all():
-        raise InvalidArgument(f"{described}: weights {name!r} are negative or not finite; leave out --weights for a closure")
+        raise InvalidArgument(
+            f"{described}: weights {name!r} are negative or not finite; leave out --weights for a closure"
+        )
     return weight
 
 

@@ -136,14 +136,26 @@ class ObjectClosure:
     def failures(self) -> tuple[str, ...]:
         """What is not good enough, and not by chance, one sentence each."""
         out = []
-        if self.other.area is not None and self.real.area is not None and self.other.area.value > self.real.area.value + AREA:
-            out.append(f"{self.objects}: AUC {self.other.area.value:.3f}, real {self.real.area.value:.3f}")
+        if (
+            self.other.area is not None
+            and self.real.area is not None
+            and self.other.area.value > self.real.area.value + AREA
+        ):
+            out.append(
+                f"{self.objects}: AUC {self.other.area.value:.3f}, real {self.real.area.value:.3f}"
+            )
         far = [name for name, excess in self.excess.items() if excess > WASSERSTEIN]
         if far:
-            out.append(f"{self.objects}: distances of {', '.join(far[:5])}{' and others' if far[5:] else ''}")
-        beyond, grave, bins = (sum(getattr(v, n) for v in self.other.verdicts) for n in ("beyond", "grave", "bins"))
+            out.append(
+                f"{self.objects}: distances of {', '.join(far[:5])}{' and others' if far[5:] else ''}"
+            )
+        beyond, grave, bins = (
+            sum(getattr(v, n) for v in self.other.verdicts) for n in ("beyond", "grave", "bins")
+        )
         if grave or beyond > CHANCE * bins:
-            out.append(f"{self.objects}: {beyond} of {bins} bins{f', {grave} of them by 5 sigma' if grave else ''}")
+            out.append(
+                f"{self.objects}: {beyond} of {bins} bins{f', {grave} of them by 5 sigma' if grave else ''}"
+            )
         return tuple(out)
 
 
@@ -187,7 +199,11 @@ class Closure:
     def verdict(self) -> str:
         """One sentence."""
         failures = [failure for closure in self.objects for failure in closure.failures]
-        return "beyond what is allowed: " + "; ".join(failures) if failures else "nothing lies beyond what is allowed"
+        return (
+            "beyond what is allowed: " + "; ".join(failures)
+            if failures
+            else "nothing lies beyond what is allowed"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text for `json.dumps`; what is undefined is null."""
@@ -199,5 +215,7 @@ class Closure:
                 written[name]["verdicts"] = [asdict(verdict) for verdict in agreement.verdicts]
                 for drawn, curve in zip(written[name]["curves"], agreement.curves, strict=True):
                     drawn["beyond"] = curve.beyond.tolist()
-        found: dict[str, Any] = plain({"verdict": self.verdict, "rejected": self.rejected, **content})
+        found: dict[str, Any] = plain(
+            {"verdict": self.verdict, "rejected": self.rejected, **content}
+        )
         return found

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowtuple.comparison.closure.layout import Layout, check_layout, find_layout
+from flowtuple.comparison.closure.layout import ClosureLayout, check_layout, find_layout
 from flowtuple.comparison.closure.pairs import Pairs, read_pairs
 from flowtuple.data.counters import OwnCounters
 from flowtuple.data.kinematics import derived_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
-from flowtuple.data.selection import naming, table_with
+from flowtuple.data.selection import prefix_errors, table_with
 from flowtuple.data.table import Dataset
 from flowtuple.errors import InvalidArgument
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class ClosureSample:
     """What is looked at of one sample.
 
     Attributes:
@@ -36,31 +36,41 @@ class Sample:
     pairs: tuple[Pairs, ...]
     derived: tuple[Rows | None, ...]
 
-    def some(self, keep: Array) -> Sample:
+    def some(self, keep: Array) -> ClosureSample:
         """Some of the events, `keep` bool of shape (events,); their numbers stay."""
-        derived = tuple(None if rows is None else rows.some(keep[rows.event]) for rows in self.derived)
+        derived = tuple(
+            None if rows is None else rows.some(keep[rows.event]) for rows in self.derived
+        )
         return replace(self, pairs=tuple(pairs.some(keep) for pairs in self.pairs), derived=derived)
 
-    def halves(self) -> tuple[Sample, Sample]:
+    def halves(self) -> tuple[ClosureSample, ClosureSample]:
         """Every other event, and the rest: samples that were made in order have both halves alike."""
         even = np.arange(self.events) % 2 == 0
         return self.some(even), self.some(~even)
 
 
 def layout_of(
-    dataset: Dataset, given: Iterable[str], match: Iterable[str], against: Iterable[str], weights: str | None
-) -> Layout:
+    dataset: Dataset,
+    given: Iterable[str],
+    match: Iterable[str],
+    against: Iterable[str],
+    weights: str | None,
+) -> ClosureLayout:
     """What is to be read of every sample, from the reference.
 
     Raises:
         InvalidArgument: As `find_layout` does, with the name of the sample.
     """
     given = tuple(given)
-    with naming(dataset.description):
-        return find_layout(OwnCounters(table_with(dataset, given, "given columns")), given, match, against, weights)
+    with prefix_errors(dataset.description):
+        return find_layout(
+            OwnCounters(table_with(dataset, given, "given columns")), given, match, against, weights
+        )
 
 
-def read_sample(dataset: Dataset, layout: Layout, given: Iterable[str], like: str) -> Sample:
+def read_sample(
+    dataset: Dataset, layout: ClosureLayout, given: Iterable[str], like: str
+) -> ClosureSample:
     """Everything of a sample that its layout names.
 
     Args:
@@ -80,7 +90,7 @@ def read_sample(dataset: Dataset, layout: Layout, given: Iterable[str], like: st
     pairs = tuple(read_pairs(table, layout, described))
     alone = Dataset(described, {table.name: table})
     derived = tuple(_derived(alone, p, layout.weights) for p in pairs)
-    return Sample(described, pairs[0].events, pairs[0].folds, pairs, derived)
+    return ClosureSample(described, pairs[0].events, pairs[0].folds, pairs, derived)
 
 
 def _derived(dataset: Dataset, pairs: Pairs, weights: str) -> Rows | None:

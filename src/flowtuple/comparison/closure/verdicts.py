@@ -8,9 +8,9 @@ import numpy as np
 
 from flowtuple.comparison.closure.curves import Grids, find_curves, find_grids
 from flowtuple.comparison.closure.distances import find_distances
-from flowtuple.comparison.closure.layout import Layout
+from flowtuple.comparison.closure.layout import ClosureLayout
 from flowtuple.comparison.closure.result import Agreement, Closure, Counted, ObjectClosure, Spectrum
-from flowtuple.comparison.closure.samples import Sample
+from flowtuple.comparison.closure.samples import ClosureSample
 from flowtuple.comparison.folds import fold_histogram
 from flowtuple.comparison.two_sample.auc import Area
 from flowtuple.comparison.two_sample.classifier import LEAST_ROWS
@@ -25,11 +25,11 @@ from flowtuple.runtime.progress import Progress, silent
 _SPECTRA = ("mjj", "HT")
 
 
-def judge_closure(
-    reference: Sample,
-    other: Sample,
-    real: tuple[Sample, Sample],
-    layout: Layout,
+def measure_closure(
+    reference: ClosureSample,
+    other: ClosureSample,
+    real: tuple[ClosureSample, ClosureSample],
+    layout: ClosureLayout,
     given: Sequence[str],
     *,
     beside: str,
@@ -61,7 +61,11 @@ def judge_closure(
         own = [expression for expression, owner in zip(cuts, owners, strict=True) if owner == k]
         agreements: list[Agreement] = []
         for what, pair in (("simulated", (reference, other)), ("real", real)):
-            progress("closure", (k + len(agreements) / 2) / len(layout.links), f"{link.objects.name}, {what}")
+            progress(
+                "closure",
+                (k + len(agreements) / 2) / len(layout.links),
+                f"{link.objects.name}, {what}",
+            )
             agreements.append(_agreement(pair, k, grids, own, seed))
         names = link.objects.name, link.partners.name, link.through
         found.append(ObjectClosure(*names, other=agreements[0], real=agreements[1]))
@@ -74,7 +78,13 @@ def judge_closure(
     return Closure(counted[0], counted[1], beside, tuple(given), seed, tuple(found), tuple(notes))
 
 
-def _agreement(samples: tuple[Sample, Sample], k: int, grids: Grids, cuts: Sequence[str], seed: int) -> Agreement:
+def _agreement(
+    samples: tuple[ClosureSample, ClosureSample],
+    k: int,
+    grids: Grids,
+    cuts: Sequence[str],
+    seed: int,
+) -> Agreement:
     """The objects of link k in two samples."""
     before, after = (sample.pairs[k] for sample in samples)
     rows = before.joint(), after.joint()
@@ -97,7 +107,7 @@ def _area(reference: Rows, other: Rows, seed: int) -> Area | None:
     return joint_area(reference, other, seed)
 
 
-def _owner(expression: str, sample: Sample) -> int:
+def _owner(expression: str, sample: ClosureSample) -> int:
     """The first link whose objects, or whose quantities of events, have all columns of a cut.
 
     Raises:
@@ -111,25 +121,38 @@ def _owner(expression: str, sample: Sample) -> int:
         known += [name for names in columns for name in names]
     missing = next((name for name in sorted(wanted) if name not in known), None)
     if missing is None:
-        raise InvalidArgument(f"the cut {expression!r} mixes columns of several kinds of objects; cut on one kind at a time")
-    raise InvalidArgument(f"{sample.source}: the cut names column {missing!r}, which is not there; {nearest(missing, known)}")
+        raise InvalidArgument(
+            f"the cut {expression!r} mixes columns of several kinds of objects; cut on one kind at a time"
+        )
+    raise InvalidArgument(
+        f"{sample.source}: the cut names column {missing!r}, which is not there; {nearest(missing, known)}"
+    )
 
 
 def _cut(expression: str, objects: tuple[Rows, Rows], events: tuple[Rows, Rows] | None) -> Cut:
     """Of events where a cut names their quantities alone, else of objects."""
     of_events = events is not None and cut_columns(expression) <= set(events[0].columns)
-    return apply_cut(expression, *(events if events is not None and of_events else objects), paired=False)
+    return apply_cut(
+        expression, *(events if events is not None and of_events else objects), paired=False
+    )
 
 
 def _spectra(reference: Rows, other: Rows) -> tuple[Spectrum, ...]:
     found = []
     for name in reference.columns:
         if name.rpartition("_")[2] in _SPECTRA:
-            samples = [(s.values[:, s.columns.index(name)], s.event, s.weights) for s in (reference, other)]
+            samples = [
+                (s.values[:, s.columns.index(name)], s.event, s.weights) for s in (reference, other)
+            ]
             there = samples[0][0][samples[0][0] != ABSENT]
             if len(there):
                 edges = find_binning(there).edges
-                made = [fold_histogram(values, edges, event, weights) for values, event, weights in samples]
+                made = [
+                    fold_histogram(values, edges, event, weights)
+                    for values, event, weights in samples
+                ]
                 numbers = [c for h in made for c in (h.shares, np.sqrt(h.share_variances))]
-                found.append(Spectrum(name, tuple(edges.tolist()), *(tuple(c.tolist()) for c in numbers)))
+                found.append(
+                    Spectrum(name, tuple(edges.tolist()), *(tuple(c.tolist()) for c in numbers))
+                )
     return tuple(found)

@@ -31,7 +31,9 @@ class Area:
         return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
 
 
-def area_under_roc(scores: Array, wanted: Array, weight: Array | None = None, event: Array | None = None) -> Area:
+def area_under_roc(
+    scores: Array, wanted: Array, weight: Array | None = None, event: Array | None = None
+) -> Area:
     """The area, and its interval from what each event adds to it.
 
     DeLong, DeLong and Clarke-Pearson (1988), by clusters as Obuchowski (1997).
@@ -50,7 +52,9 @@ def area_under_roc(scores: Array, wanted: Array, weight: Array | None = None, ev
         0.75
     """
     if not wanted.any() or wanted.all():
-        raise InvalidArgument("all rows have the same label; an area under the ROC curve needs rows of both kinds")
+        raise InvalidArgument(
+            "all rows have the same label; an area under the ROC curve needs rows of both kinds"
+        )
     weights = np.ones(len(scores)) if weight is None else weight
     placement = beaten(scores, wanted, weights)
     return interval(np.where(wanted, placement, 1 - placement), wanted, weights, event)
@@ -77,7 +81,9 @@ def gained_area(before: Array, after: Array, wanted: Array, event: Array | None 
         0.25
     """
     if not wanted.any() or wanted.all():
-        raise InvalidArgument("all rows have the same label; an area under the ROC curve needs rows of both kinds")
+        raise InvalidArgument(
+            "all rows have the same label; an area under the ROC curve needs rows of both kinds"
+        )
     weight = np.ones(len(before))
     gained = beaten(after, wanted, weight) - beaten(before, wanted, weight)
     return interval(np.where(wanted, gained, -gained), wanted, weight, event)

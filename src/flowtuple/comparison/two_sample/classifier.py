@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 
 from flowtuple.comparison.two_sample.auc import area_under_roc, interval, weighted_ranks
-from flowtuple.comparison.two_sample.permutations import Arrangements, Family, Prepared, Test, extra
+from flowtuple.comparison.two_sample.permutations import (
+    Family,
+    Permutations,
+    PreparedTest,
+    Test,
+    extra,
+)
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
@@ -21,8 +27,18 @@ from flowtuple.runtime.progress import Progress
 LEAST_ROWS = 100
 _SMALL = 5000  # rows
 # Trees of 8 leaves: with scikit-learn's 31 a shift of 0.1 sigma in one of 25 columns drowned in overfitting.
-_TREES: dict[str, Any] = {"max_iter": 200, "learning_rate": 0.05, "max_leaf_nodes": 8, "early_stopping": False}
-_NETWORK: dict[str, Any] = {"hidden_layer_sizes": (64, 64), "batch_size": 256, "learning_rate_init": 1e-3, "alpha": 1e-4}
+_TREES: dict[str, Any] = {
+    "max_iter": 200,
+    "learning_rate": 0.05,
+    "max_leaf_nodes": 8,
+    "early_stopping": False,
+}
+_NETWORK: dict[str, Any] = {
+    "hidden_layer_sizes": (64, 64),
+    "batch_size": 256,
+    "learning_rate_init": 1e-3,
+    "alpha": 1e-4,
+}
 _EPOCHS = 20
 
 Fit = Callable[[Array, Array, Array, int], Any]
@@ -38,21 +54,32 @@ def _fit_network(rows: Array, other: Array, weight: Array, seed: int) -> Any:
     """Epoch by epoch: `fit` warns where it has not converged, and a fixed number of epochs never does."""
     sizes = {**_NETWORK, "batch_size": min(_NETWORK["batch_size"], len(rows))}
     network = extra("sklearn.neural_network").MLPClassifier(**sizes, random_state=seed)
-    with extra("threadpoolctl").threadpool_limits(1):  # so small products take longer on several threads than on one
+    with extra("threadpoolctl").threadpool_limits(
+        1
+    ):  # so small products take longer on several threads than on one
         for _ in range(_EPOCHS):
             network.partial_fit(rows, other, classes=[False, True], sample_weight=weight)
     return network
 
 
-def prepare(name: str, fit: Fit, settings: dict[str, Any], pooled: Pooled, names: Sequence[str], seed: int) -> Prepared:
+def prepare(
+    name: str, fit: Fit, settings: dict[str, Any], pooled: Pooled, names: Sequence[str], seed: int
+) -> PreparedTest:
     """Train on one half with both samples at equal weight, score the other; AUC and balanced accuracy at a score of 1/2."""
     other, held_out = pooled.other[pooled.event], pooled.held_out[pooled.event]
-    balanced = np.where(other, *(pooled.weight[~held_out & s].sum() for s in (~other, other))) * pooled.weight
+    balanced = (
+        np.where(other, *(pooled.weight[~held_out & s].sum() for s in (~other, other)))
+        * pooled.weight
+    )
     train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     if any(not (part & kind).any() for part in (held_out, ~held_out) for kind in (other, ~other)):
-        raise InvalidArgument(f"too few events with rows for {name}, which is trained on half of them; leave it out of --tests")
+        raise InvalidArgument(
+            f"too few events with rows for {name}, which is trained on half of them; leave it out of --tests"
+        )
     rows = pooled.standardised
-    with extra("threadpoolctl").threadpool_limits(1 if len(rows) < _SMALL else None):  # on few rows threads mostly wait
+    with extra("threadpoolctl").threadpool_limits(
+        1 if len(rows) < _SMALL else None
+    ):  # on few rows threads mostly wait
         model = fit(rows[train], other[train], balanced[train] / balanced[train].mean(), seed)
         scores = model.predict_proba(rows[test])[:, 1]
     weight = pooled.weight[test]
@@ -62,7 +89,7 @@ def prepare(name: str, fit: Fit, settings: dict[str, Any], pooled: Pooled, names
     by_event = pooled.by_event(sums)
     whole = by_event.sum(axis=0)
 
-    def statistics(labels: Arrangements) -> Array:
+    def statistics(labels: Permutations) -> Array:
         total, ranked, called = labels.sums(by_event)
         rest = whole[0] - total
         found = {
@@ -72,8 +99,10 @@ def prepare(name: str, fit: Fit, settings: dict[str, Any], pooled: Pooled, names
         return np.stack([found[n] for n in names])
 
     intervals = _intervals(name, scores, right, other[test], weight, pooled.event[test])
-    about = {n: {"interval_95": intervals[n], "held_out_rows": len(test), **settings} for n in names}
-    return Prepared([(n, "") for n in names], statistics, about)
+    about = {
+        n: {"interval_95": intervals[n], "held_out_rows": len(test), **settings} for n in names
+    }
+    return PreparedTest([(n, "") for n in names], statistics, about)
 
 
 def _intervals(
@@ -81,13 +110,17 @@ def _intervals(
 ) -> dict[str, tuple[float, float]]:
     """95 % intervals of AUC and of balanced accuracy, the mean of two shares."""
     area = area_under_roc(scores, other, weight, event)
-    half = interval((right == other) * 0.5, other, weight, event)  # of a sum of two halves, not of their mean
+    half = interval(
+        (right == other) * 0.5, other, weight, event
+    )  # of a sum of two halves, not of their mean
     accuracy = (half.low + half.value, half.high + half.value)
     return {name: (area.low, area.high), f"{name}-accuracy": accuracy}
 
 
 def _family(name: str, fit: Fit, settings: dict[str, Any], what: str) -> Family:
-    def prepared(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> Prepared:
+    def prepared(
+        pooled: Pooled, names: Sequence[str], seed: int, progress: Progress
+    ) -> PreparedTest:
         progress("compare", 0.0, f"training {what}")
         return prepare(name, fit, settings, pooled, names, seed)
 
@@ -99,6 +132,16 @@ def _family(name: str, fit: Fit, settings: dict[str, Any], what: str) -> Family:
 
 
 FAMILIES = (
-    _family("c2st-trees", fit_trees, {"classifier": "HistGradientBoostingClassifier", **_TREES}, "boosted trees"),
-    _family("c2st-network", _fit_network, {"classifier": "MLPClassifier", **_NETWORK, "epochs": _EPOCHS}, "a network"),
+    _family(
+        "c2st-trees",
+        fit_trees,
+        {"classifier": "HistGradientBoostingClassifier", **_TREES},
+        "boosted trees",
+    ),
+    _family(
+        "c2st-network",
+        _fit_network,
+        {"classifier": "MLPClassifier", **_NETWORK, "epochs": _EPOCHS},
+        "a network",
+    ),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowtuple.comparison.two_sample.p_values import Ranking, arrangements
+from flowtuple.comparison.two_sample.p_values import PermutationPValues, draw_permutations
 from flowtuple.comparison.two_sample.permutations import extra
 from flowtuple.comparison.two_sample.pooled import Pooled, pool
 from flowtuple.data.rows import Rows
@@ -64,9 +64,18 @@ def find_copies(train: Rows, held_out: Rows, sample: Rows, seed: int = 0) -> Cop
     hits = search.kneighbors(queries, return_distance=False)[:, 0]
     from_train = both.other[both.event]
     near, expected = int(from_train[hits].sum()), float(from_train.mean())
-    binomial = extra("scipy.stats").binomtest(near, len(asked), expected, alternative="greater").pvalue
+    binomial = (
+        extra("scipy.stats").binomtest(near, len(asked), expected, alternative="greater").pvalue
+    )
     identical = len(_rows_in(asked, train.values))
-    return Copies(len(asked), near / len(asked), expected, identical, float(binomial), _p_value(both, hits, seed))
+    return Copies(
+        len(asked),
+        near / len(asked),
+        expected,
+        identical,
+        float(binomial),
+        _p_value(both, hits, seed),
+    )
 
 
 def _some_events(rows: Rows, events: int, draw: np.random.Generator) -> Rows:
@@ -100,9 +109,9 @@ def _p_value(both: Pooled, hits: Array, seed: int) -> float:
     asked = np.bincount(both.event[hits], minlength=len(both.other)).astype(np.float64)[:, None]
     rows = np.bincount(both.event, minlength=len(both.other)).astype(np.float64)[:, None]
     ranking = None
-    for labels in arrangements(both, _PERMUTATIONS, seed):
+    for labels in draw_permutations(both, _PERMUTATIONS, seed):
         share = labels.sums(asked) / len(hits) - labels.sums(rows) / len(both.values)
         if ranking is None:
-            ranking, share = Ranking(share[:, 0]), share[:, 1:]
+            ranking, share = PermutationPValues(share[:, 0]), share[:, 1:]
         ranking.add(share)
     return float("nan") if ranking is None else float(ranking.p_values(seed)[0])

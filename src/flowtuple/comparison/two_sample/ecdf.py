@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from flowtuple.comparison.two_sample.permutations import Arrangements
+from flowtuple.comparison.two_sample.permutations import Permutations
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
 
@@ -19,7 +19,7 @@ _ABREAST = 64  # labels of one event in one cache line
 
 
 @dataclass(frozen=True)
-class Sorted:
+class SortedColumn:
     """A column in ascending order.
 
     Attributes:
@@ -37,7 +37,7 @@ class Sorted:
     stops: Array
 
 
-def ordered(values: Array, pooled: Pooled, bins: int) -> Sorted:
+def sort_column(values: Array, pooled: Pooled, bins: int) -> SortedColumn:
     """A column of shape (N,), sorted, with at most `bins` bins between quantiles of both samples together."""
     order = np.argsort(values, kind="stable")
     gap = np.append(np.diff(values[order]), 0.0)
@@ -45,10 +45,12 @@ def ordered(values: Array, pooled: Pooled, bins: int) -> Sorted:
     wanted = np.linspace(0, len(values), bins + 1)[1:-1] - 1
     stops = np.unique(np.append(ends[np.searchsorted(ends, wanted)], len(values) - 1))
     weight = pooled.weight[order]
-    return Sorted(pooled.event[order], weight, np.cumsum(weight), gap, stops)
+    return SortedColumn(pooled.event[order], weight, np.cumsum(weight), gap, stops)
 
 
-def walked(column: Sorted, labels: Arrangements, totals: Array) -> tuple[Array, Array, Array]:
+def distances(
+    column: SortedColumn, labels: Permutations, totals: Array
+) -> tuple[Array, Array, Array]:
     """Distances between the distribution functions F of the samples, and the second sample's histogram.
 
     Args:

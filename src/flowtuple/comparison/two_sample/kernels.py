@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flowtuple.comparison.two_sample.permutations import Arrangements, Family, Prepared, Test, extra
+from flowtuple.comparison.two_sample.permutations import (
+    Family,
+    Permutations,
+    PreparedTest,
+    Test,
+    extra,
+)
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
 from flowtuple.runtime.progress import Progress
@@ -15,7 +21,7 @@ _ROWS = 2000
 _DEGREE = 4
 
 
-def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> Prepared:
+def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
     """Squared maximum mean discrepancies (V-statistics) of standardised columns, on 2,000 rows at most.
 
     Gretton et al., "A kernel two-sample test" (2012), with a Gaussian kernel as wide as the median distance; Kansal et al.,
@@ -32,21 +38,25 @@ def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress)
         grams.append(weight @ kernel @ weight.T)
     size = weight.sum(axis=1)
 
-    def statistics(labels: Arrangements) -> Array:
+    def statistics(labels: Permutations) -> Array:
         other = labels.other[events].astype(np.float64)
         return np.stack([_discrepancy(gram, size, other) for gram in grams])
 
     about = {name: {"rows": len(rows), **details[name]} for name in names}
-    return Prepared([(name, "") for name in names], statistics, about)
+    return PreparedTest([(name, "") for name in names], statistics, about)
 
 
 def _gaussian(rows: Array) -> tuple[Array, dict[str, float]]:
     width = float(np.median(extra("scipy.spatial.distance").pdist(rows, "sqeuclidean"))) or 1.0
-    return extra("sklearn.metrics.pairwise").rbf_kernel(rows, gamma=0.5 / width), {"kernel_width": width**0.5}
+    return extra("sklearn.metrics.pairwise").rbf_kernel(rows, gamma=0.5 / width), {
+        "kernel_width": width**0.5
+    }
 
 
 def _polynomial(rows: Array) -> tuple[Array, dict[str, float]]:
-    return extra("sklearn.metrics.pairwise").polynomial_kernel(rows, degree=_DEGREE), {"degree": _DEGREE}
+    return extra("sklearn.metrics.pairwise").polynomial_kernel(rows, degree=_DEGREE), {
+        "degree": _DEGREE
+    }
 
 
 def _discrepancy(gram: Array, size: Array, other: Array) -> Array:
@@ -62,7 +72,9 @@ def _discrepancy(gram: Array, size: Array, other: Array) -> Array:
 FAMILY = Family(
     (
         Test("mmd", "squared maximum mean discrepancy, Gaussian kernel", negative=True),
-        Test("kpd", "kernel physics distance: the same, polynomial kernel of degree 4", negative=True),
+        Test(
+            "kpd", "kernel physics distance: the same, polynomial kernel of degree 4", negative=True
+        ),
     ),
     prepare,
 )

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flowtuple.comparison.two_sample.permutations import Arrangements, Family, Prepared, Test, extra
+from flowtuple.comparison.two_sample.permutations import (
+    Family,
+    Permutations,
+    PreparedTest,
+    Test,
+    extra,
+)
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
 from flowtuple.runtime.progress import Progress
@@ -15,7 +21,7 @@ _PRODUCTS = 4_000_000  # numbers in the matrix of products of columns, which eve
 _TINY = 1e-12
 
 
-def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> Prepared:
+def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
     """Sums of products of columns over events, once; every arrangement is then a product of matrices.
 
     The Frechet distance of two samples is that of two normal distributions with their moments, Dowson and Landau (1982), as
@@ -31,17 +37,19 @@ def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress)
         z = _ranks(pooled.values[inside]) if name == "correlation" else pooled.standardised[inside]
         used[name] = _by_event(z, pooled.weight[inside], place, len(events))
 
-    def statistics(labels: Arrangements) -> Array:
+    def statistics(labels: Permutations) -> Array:
         chosen = labels.other[events].astype(np.float32)
         found = []
         for name, matrix in used.items():
             other = (matrix @ chosen).astype(np.float64)
             rest = matrix.sum(axis=1, dtype=np.float64)[:, None] - other
-            found.append(_largest(other, rest, d) if name == "correlation" else _frechet(other, rest, d))
+            found.append(
+                _largest(other, rest, d) if name == "correlation" else _frechet(other, rest, d)
+            )
         return np.stack(found)
 
     rows = {"rows": int(inside.sum())}
-    return Prepared([(name, "") for name in names], statistics, dict.fromkeys(names, rows))
+    return PreparedTest([(name, "") for name in names], statistics, dict.fromkeys(names, rows))
 
 
 def _ranks(values: Array) -> Array:
@@ -84,7 +92,9 @@ def _frechet(other: Array, rest: Array, d: int) -> Array:
     """|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)), shape (P,); the trace of the root is the sum of roots of eigenvalues."""
     (mean, covariance), (mean_rest, covariance_rest) = _moments(other, d), _moments(rest, d)
     a, b = _square(covariance, d), _square(covariance_rest, d)
-    defined = np.isfinite(a).all(axis=(1, 2)) & np.isfinite(b).all(axis=(1, 2))  # a sample may be left without events
+    defined = np.isfinite(a).all(axis=(1, 2)) & np.isfinite(b).all(
+        axis=(1, 2)
+    )  # a sample may be left without events
     a[~defined] = b[~defined] = 0
     values, vectors = np.linalg.eigh(a)
     half = vectors * np.sqrt(np.maximum(values, 0))[:, None, :] @ np.swapaxes(vectors, 1, 2)

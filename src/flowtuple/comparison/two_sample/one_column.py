@@ -6,8 +6,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from flowtuple.comparison.two_sample.ecdf import Sorted, ordered, walked
-from flowtuple.comparison.two_sample.permutations import Arrangements, Family, Prepared, Test, extra
+from flowtuple.comparison.two_sample.ecdf import SortedColumn, distances, sort_column
+from flowtuple.comparison.two_sample.permutations import (
+    Family,
+    Permutations,
+    PreparedTest,
+    Test,
+    extra,
+)
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
 from flowtuple.runtime.progress import Progress
@@ -63,30 +69,38 @@ _HISTOGRAM: dict[str, Callable[[Array, Array, Array], Array]] = {
 }
 
 
-def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> Prepared:
+def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
     """Sort each column once; equal to scipy's `ks_2samp`, `wasserstein_distance` and `chi2_contingency`."""
     fewer = min(np.bincount(pooled.other[pooled.event], minlength=2))
     bins = int(np.clip(fewer // _ROWS_PER_BIN, 2, _BINS))
-    columns = [ordered(pooled.values[:, k], pooled, bins) for k in range(len(pooled.columns))]
+    columns = [sort_column(pooled.values[:, k], pooled, bins) for k in range(len(pooled.columns))]
     weight = pooled.by_event(pooled.weight)[:, None]
 
-    def statistics(labels: Arrangements) -> Array:
+    def statistics(labels: Permutations) -> Array:
         totals = labels.sums(weight)[0]
-        return np.concatenate(list(ordered_map(lambda column: _statistics(column, names, labels, totals), columns)))
+        return np.concatenate(
+            list(ordered_map(lambda column: _statistics(column, names, labels, totals), columns))
+        )
 
     keys = [(name, column) for column in pooled.columns for name in names]
     used = {name: {"bins": bins} for name in names if name in _HISTOGRAM}
-    return Prepared(keys, statistics, used)
+    return PreparedTest(keys, statistics, used)
 
 
-def _statistics(column: Sorted, names: Sequence[str], labels: Arrangements, totals: Array) -> Array:
+def _statistics(
+    column: SortedColumn, names: Sequence[str], labels: Permutations, totals: Array
+) -> Array:
     """Shape (len(names), P)."""
-    largest, area, filled = walked(column, labels, totals)
-    both, squares = (_per_bin(np.cumsum(w)[column.stops]) for w in (column.weight, np.square(column.weight)))
+    largest, area, filled = distances(column, labels, totals)
+    both, squares = (
+        _per_bin(np.cumsum(w)[column.stops]) for w in (column.weight, np.square(column.weight))
+    )
     other = _per_bin(filled)
     found = {"ks": largest, "w1": area}
     reference = both[:, None] - other
-    return np.stack([found[n] if n in found else _HISTOGRAM[n](reference, other, squares) for n in names])
+    return np.stack(
+        [found[n] if n in found else _HISTOGRAM[n](reference, other, squares) for n in names]
+    )
 
 
 def _per_bin(cumulated: Array) -> Array:
@@ -95,9 +109,17 @@ def _per_bin(cumulated: Array) -> Array:
 
 FAMILY = Family(
     (
-        Test("ks", "largest distance of the distribution functions (Kolmogorov, Smirnov)", negative=True),
+        Test(
+            "ks",
+            "largest distance of the distribution functions (Kolmogorov, Smirnov)",
+            negative=True,
+        ),
         Test("w1", "Wasserstein-1 distance, in the column's unit", negative=True),
-        Test("chi2", "chi2 of quantile bins of both samples, variances from the sum of w^2", negative=True),
+        Test(
+            "chi2",
+            "chi2 of quantile bins of both samples, variances from the sum of w^2",
+            negative=True,
+        ),
         Test("kl", "Kullback-Leibler divergence of the histograms, nats"),
         Test("chi2-div", "chi2 divergence of the histograms"),
         Test("hellinger", "Hellinger distance of the histograms"),

@@ -13,7 +13,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from flowtuple.comparison.two_sample.permutations import Arrangements
+from flowtuple.comparison.two_sample.permutations import Permutations
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
 
@@ -34,18 +34,18 @@ def permutations_for(tests: int, level: float) -> int:
     return math.ceil(round(tests / level, 6))
 
 
-def arrangements(pooled: Pooled, count: int, seed: int) -> Iterator[Arrangements]:
+def draw_permutations(pooled: Pooled, count: int, seed: int) -> Iterator[Permutations]:
     """The labels as they are, then `count` random arrangements of them, some at a time."""
     draw = np.random.default_rng([seed, 1])
     step = int(np.clip(_LABELS // len(pooled.other) // 64 * 64, 64, _ABREAST))
     for start in range(0, count + 1, step):
-        labels = _dealt(pooled, min(step, count + 1 - start), draw)
+        labels = _label_batches(pooled, min(step, count + 1 - start), draw)
         if start == 0:
             labels[:, 0] = pooled.other
-        yield Arrangements(labels)
+        yield Permutations(labels)
 
 
-def _dealt(pooled: Pooled, width: int, draw: np.random.Generator) -> Array:
+def _label_batches(pooled: Pooled, width: int, draw: np.random.Generator) -> Array:
     """Random labels, as many of each half as there are: uint8 of shape (E, width)."""
     half = pooled.held_out.astype(np.int64)
     labels = np.empty((len(half), width), np.uint8)
@@ -53,12 +53,14 @@ def _dealt(pooled: Pooled, width: int, draw: np.random.Generator) -> Array:
     wanted = np.tile(np.bincount(half, weights=pooled.other, minlength=2)[:, None], width)
     for start in range(0, len(half), _EVENTS):
         some = slice(start, start + _EVENTS)
-        _deal(draw.random((len(half[some]), width)), half[some], events, wanted, labels[some])
+        _sample_labels(
+            draw.random((len(half[some]), width)), half[some], events, wanted, labels[some]
+        )
     return labels
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _deal(uniform: Any, half: Any, events: Any, wanted: Any, labels: Any) -> None:
+def _sample_labels(uniform: Any, half: Any, events: Any, wanted: Any, labels: Any) -> None:
     """Selection sampling (Knuth, The Art of Computer Programming 2, 3.4.2 S): `wanted` of the `events` still to come."""
     for e in range(len(half)):
         h = half[e]
@@ -69,7 +71,7 @@ def _deal(uniform: Any, half: Any, events: Any, wanted: Any, labels: Any) -> Non
         events[h] -= 1
 
 
-class Ranking:
+class PermutationPValues:
     """Counts arrangements whose statistics are larger than those found, and as large."""
 
     def __init__(self, found: Array) -> None:

@@ -15,7 +15,7 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import MissingExtra
 from flowtuple.runtime.progress import Progress
 
-Statistics: TypeAlias = "Callable[[Arrangements], Array]"
+Statistics: TypeAlias = "Callable[[Permutations], Array]"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Test:
 
 
 @dataclass(frozen=True)
-class Arrangements:
+class Permutations:
     """Some ways to call as many events "other" as there are.
 
     Attributes:
@@ -64,7 +64,7 @@ def _sum(by_event: Any, labels: Any, sums: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedTest:
     """A family ready for any arrangement.
 
     Attributes:
@@ -88,7 +88,7 @@ class Family:
     """
 
     tests: tuple[Test, ...]
-    prepare: Callable[[Pooled, Sequence[str], int, Progress], Prepared]
+    prepare: Callable[[Pooled, Sequence[str], int, Progress], PreparedTest]
 
 
 def extra(module: str) -> Any:

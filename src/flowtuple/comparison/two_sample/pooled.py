@@ -61,7 +61,10 @@ def pool(reference: Rows, other: Rows, seed: int) -> Pooled:
     """
     draw = np.random.default_rng(seed)
     halves = [draw.permutation(sample.events) < sample.events // 2 for sample in (reference, other)]
-    weights = [np.ones(len(s)) if s.weights is None else s.weights / s.weights.mean() for s in (reference, other)]
+    weights = [
+        np.ones(len(s)) if s.weights is None else s.weights / s.weights.mean()
+        for s in (reference, other)
+    ]
     return Pooled(
         reference.columns,
         np.concatenate([reference.values, other.values]),

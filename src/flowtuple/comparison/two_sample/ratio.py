@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from flowtuple.comparison.two_sample.auc import Area, area_under_roc
-from flowtuple.comparison.two_sample.cross_fitting import FOLDS, fitted_folds, pool_to_tell_apart
+from flowtuple.comparison.two_sample.cross_fitting import FOLDS, fitted_folds, pool_for_classifier
 from flowtuple.comparison.two_sample.permutations import extra
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
@@ -65,11 +65,19 @@ class Ratio:
 
     def to_json(self) -> dict[str, Any]:
         """All but the rows' own ratios."""
-        content = {key: value for key, value in vars(self).items() if key not in ("reference", "other")}
-        return {**content, "auc": vars(self.auc), "failures": [vars(failure) for failure in self.failures]}
+        content = {
+            key: value for key, value in vars(self).items() if key not in ("reference", "other")
+        }
+        return {
+            **content,
+            "auc": vars(self.auc),
+            "failures": [vars(failure) for failure in self.failures],
+        }
 
 
-def density_ratio(reference: Rows, other: Rows, seed: int = 0, folds: int = FOLDS, progress: Progress = silent) -> Ratio:
+def density_ratio(
+    reference: Rows, other: Rows, seed: int = 0, folds: int = FOLDS, progress: Progress = silent
+) -> Ratio:
     """Train boosted trees fold by fold and read the ratio off their scores.
 
     Args:
@@ -83,7 +91,7 @@ def density_ratio(reference: Rows, other: Rows, seed: int = 0, folds: int = FOLD
         InvalidArgument: A sample has too few rows.
         MissingExtra: The extra 'compare' is not installed.
     """
-    pooled = pool_to_tell_apart(reference, other, seed)
+    pooled = pool_for_classifier(reference, other, seed)
     wanted, draw = ~pooled.other[pooled.event], np.random.default_rng([seed, 6])
     rows, logit = pooled.values, np.empty(len(pooled.event))
     shuffled = np.empty((rows.shape[1], len(rows)))
@@ -94,11 +102,18 @@ def density_ratio(reference: Rows, other: Rows, seed: int = 0, folds: int = FOLD
             mixed[:, d] = mixed[draw.permutation(len(test)), d]
             shuffled[d, test] = _logit(model.predict_proba(mixed)[:, 1])
     auc = area_under_roc(logit, wanted, pooled.weight, pooled.event)
-    without = [area_under_roc(scores, wanted, pooled.weight, pooled.event).value for scores in shuffled]
-    importance = sorted(zip(pooled.columns, (auc.value - np.array(without)).tolist(), strict=True), key=lambda c: -c[1])
+    without = [
+        area_under_roc(scores, wanted, pooled.weight, pooled.event).value for scores in shuffled
+    ]
+    importance = sorted(
+        zip(pooled.columns, (auc.value - np.array(without)).tolist(), strict=True),
+        key=lambda c: -c[1],
+    )
     weight = pooled.weight[~wanted] * np.exp(logit[~wanted])
     right = (logit > 0) == wanted
-    accuracy = np.mean([np.average(right[kind], weights=pooled.weight[kind]) for kind in (wanted, ~wanted)])
+    accuracy = np.mean(
+        [np.average(right[kind], weights=pooled.weight[kind]) for kind in (wanted, ~wanted)]
+    )
     return Ratio(
         folds,
         auc,

@@ -39,7 +39,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleSize:
     """What one sample came to: its name, events, rows compared and rows dropped for NaN or infinite values."""
 
     source: str
@@ -48,7 +48,7 @@ class Sample:
     dropped: int
 
     @classmethod
-    def of(cls, rows: Rows) -> Sample:
+    def of(cls, rows: Rows) -> SampleSize:
         return cls(rows.source, rows.events, len(rows), rows.dropped)
 
 
@@ -72,8 +72,8 @@ class Comparison:
         ratio: The density ratio, if it was asked for.
     """
 
-    reference: Sample
-    other: Sample
+    reference: SampleSize
+    other: SampleSize
     columns: tuple[str, ...]
     constant: tuple[str, ...]
     weights: str | None
@@ -110,13 +110,20 @@ class Comparison:
         weak = "undecided, for want of permutations," if self.notes else "no difference was found"
         said = "the samples differ" if self.differ else weak
         count = sum(o.rejected for o in made)
-        return f"{said} at level {self.level:g}: {count} of {len(made)} tests reject; least: {where}"
+        return (
+            f"{said} at level {self.level:g}: {count} of {len(made)} tests reject; least: {where}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text for `json.dumps`; what is undefined is null."""
         content = asdict(replace(self, ratio=None))
         content["ratio"] = None if self.ratio is None else self.ratio.to_json()
-        return {"verdict": self.verdict, "differ": self.differ, "copied": self.copied, **plain(content)}
+        return {
+            "verdict": self.verdict,
+            "differ": self.differ,
+            "copied": self.copied,
+            **plain(content),
+        }
 
 
 def plain(content: Any) -> Any:

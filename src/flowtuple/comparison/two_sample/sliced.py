@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flowtuple.comparison.two_sample.ecdf import ordered, walked
-from flowtuple.comparison.two_sample.permutations import Arrangements, Family, Prepared, Test
+from flowtuple.comparison.two_sample.ecdf import distances, sort_column
+from flowtuple.comparison.two_sample.permutations import Family, Permutations, PreparedTest, Test
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
 from flowtuple.runtime.progress import Progress
@@ -22,28 +22,38 @@ def directions(columns: int, seed: int) -> Array:
     return np.concatenate([np.eye(columns), vectors / np.linalg.norm(vectors, axis=0)], axis=1)
 
 
-def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> Prepared:
+def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
     """Wasserstein-1 along columns and random directions: mean and maximum, the numbers that POT gives for p=1.
 
     Bonneel et al., "Sliced and Radon Wasserstein barycenters of measures" (2015); the maximum, which sees a shift of one
     column among many: Deshpande et al., "Max-sliced Wasserstein distance and its use for GANs" (2019).
     """
     projections = (pooled.standardised @ directions(len(pooled.columns), seed)).T
-    columns = [ordered(values, pooled, bins=1) for values in projections]
+    columns = [sort_column(values, pooled, bins=1) for values in projections]
     weight = pooled.by_event(pooled.weight)[:, None]
 
-    def statistics(labels: Arrangements) -> Array:
+    def statistics(labels: Permutations) -> Array:
         totals = labels.sums(weight)[0]
-        areas = np.stack(list(ordered_map(lambda column: walked(column, labels, totals)[1], columns)))
+        areas = np.stack(
+            list(ordered_map(lambda column: distances(column, labels, totals)[1], columns))
+        )
         found = {"sliced-w1": areas.mean(axis=0), "max-sliced-w1": areas.max(axis=0)}
         return np.stack([found[name] for name in names])
 
-    return Prepared([(name, "") for name in names], statistics, {name: {"directions": len(columns)} for name in names})
+    return PreparedTest(
+        [(name, "") for name in names],
+        statistics,
+        {name: {"directions": len(columns)} for name in names},
+    )
 
 
 FAMILY = Family(
     (
-        Test("sliced-w1", "Wasserstein-1 distance of standardised columns, averaged over directions", negative=True),
+        Test(
+            "sliced-w1",
+            "Wasserstein-1 distance of standardised columns, averaged over directions",
+            negative=True,
+        ),
         Test("max-sliced-w1", "the same, largest over directions", negative=True),
     ),
     prepare,

@@ -8,22 +8,34 @@ from dataclasses import replace
 import numpy as np
 
 from flowtuple.comparison.two_sample import classifier, kernels, moments, one_column, sliced
-from flowtuple.comparison.two_sample.p_values import MOST, Ranking, arrangements, holm, permutations_for
-from flowtuple.comparison.two_sample.permutations import Family, Prepared, Test
+from flowtuple.comparison.two_sample.p_values import (
+    MOST,
+    PermutationPValues,
+    draw_permutations,
+    holm,
+    permutations_for,
+)
+from flowtuple.comparison.two_sample.permutations import Family, PreparedTest, Test
 from flowtuple.comparison.two_sample.pooled import Pooled, pool
-from flowtuple.comparison.two_sample.result import Comparison, Outcome, Sample
+from flowtuple.comparison.two_sample.result import Comparison, Outcome, SampleSize
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.runtime.progress import Progress, silent
 
-FAMILIES: tuple[Family, ...] = (one_column.FAMILY, sliced.FAMILY, kernels.FAMILY, moments.FAMILY, *classifier.FAMILIES)
+FAMILIES: tuple[Family, ...] = (
+    one_column.FAMILY,
+    sliced.FAMILY,
+    kernels.FAMILY,
+    moments.FAMILY,
+    *classifier.FAMILIES,
+)
 TESTS: dict[str, Test] = {test.name: test for family in FAMILIES for test in family.tests}
 LEAST_EVENTS = 20
 _LEAST_WEIGHT = 5.0  # the sum of mixed weights, in units of its own standard deviation
 
 
-def judge(
+def compare_samples(
     reference: Rows,
     other: Rows,
     *,
@@ -54,7 +66,7 @@ def judge(
         >>> draw = np.random.default_rng(1)
         >>> def rows(values):
         ...     return Rows("toy", ("x",), values[:, None], np.arange(len(values)), len(values))
-        >>> found = judge(rows(draw.normal(0, 1, 300)), rows(draw.normal(1, 1, 300)), tests=["ks", "w1"])
+        >>> found = compare_samples(rows(draw.normal(0, 1, 300)), rows(draw.normal(1, 1, 300)), tests=["ks", "w1"])
         >>> found.differ, found.permutations
         (True, 200)
     """
@@ -63,7 +75,9 @@ def judge(
     other = other.like(reference)
     for sample in (reference, other):
         _check_sample(sample)
-    negative = any(s.weights is not None and bool((s.weights < 0).any()) for s in (reference, other))
+    negative = any(
+        s.weights is not None and bool((s.weights < 0).any()) for s in (reference, other)
+    )
     fewer = min(len(reference), len(other))
     wanted, refused = _choose(tests, negative, fewer)
     constant = _constant(reference, other)
@@ -78,8 +92,8 @@ def judge(
     count = min(MOST, permutations_for(len(keys), level)) if permutations is None else permutations
     found, p = _p_values(pooled, prepared, count, seed, progress)
     return Comparison(
-        Sample.of(reference),
-        Sample.of(other),
+        SampleSize.of(reference),
+        SampleSize.of(other),
         columns=tuple(kept),
         constant=constant,
         weights=weights,
@@ -93,13 +107,19 @@ def judge(
 
 def _check_sample(sample: Rows) -> None:
     if sample.events < LEAST_EVENTS or len(sample) < LEAST_EVENTS:
-        counts = f"{sample.events} events with {len(sample)} rows" + (f" ({sample.dropped} dropped)" if sample.dropped else "")
-        raise InvalidArgument(f"{sample.source}: has {counts}; a comparison needs {LEAST_EVENTS} of both in each sample")
+        counts = f"{sample.events} events with {len(sample)} rows" + (
+            f" ({sample.dropped} dropped)" if sample.dropped else ""
+        )
+        raise InvalidArgument(
+            f"{sample.source}: has {counts}; a comparison needs {LEAST_EVENTS} of both in each sample"
+        )
     if sample.weights is None:
         return
     total, spread = float(sample.weights.sum()), float(np.sqrt(np.square(sample.weights).sum()))
     if total <= (_LEAST_WEIGHT * spread if (sample.weights < 0).any() else 0.0):
-        raise InvalidArgument(f"{sample.source}: the weights sum to {total:g} +- {spread:g}, too near zero to normalise by")
+        raise InvalidArgument(
+            f"{sample.source}: the weights sum to {total:g} +- {spread:g}, too near zero to normalise by"
+        )
 
 
 def _choose(names: Sequence[str], negative: bool, rows: int) -> tuple[list[str], list[Outcome]]:
@@ -114,11 +134,15 @@ def _choose(names: Sequence[str], negative: bool, rows: int) -> tuple[list[str],
         if negative and not test.negative:
             refused.append(Outcome(name, note="not defined for negative weights"))
         elif rows < test.least:
-            refused.append(Outcome(name, note=f"needs {test.least} rows in each sample, there are {rows}"))
+            refused.append(
+                Outcome(name, note=f"needs {test.least} rows in each sample, there are {rows}")
+            )
         else:
             wanted.append(name)
     if not wanted:
-        raise InvalidArgument("no test can be made: " + "; ".join(f"{o.test} {o.note}" for o in refused))
+        raise InvalidArgument(
+            "no test can be made: " + "; ".join(f"{o.test} {o.note}" for o in refused)
+        )
     return wanted, refused
 
 
@@ -128,7 +152,9 @@ def _constant(reference: Rows, other: Rows) -> tuple[str, ...]:
     return tuple(name for name, same in zip(reference.columns, low == high, strict=True) if same)
 
 
-def _prepare(pooled: Pooled, wanted: Sequence[str], seed: int, progress: Progress) -> list[Prepared]:
+def _prepare(
+    pooled: Pooled, wanted: Sequence[str], seed: int, progress: Progress
+) -> list[PreparedTest]:
     prepared = []
     for family in FAMILIES:
         names = [test.name for test in family.tests if test.name in wanted]
@@ -137,15 +163,19 @@ def _prepare(pooled: Pooled, wanted: Sequence[str], seed: int, progress: Progres
     return prepared
 
 
-def _p_values(pooled: Pooled, prepared: Sequence[Prepared], count: int, seed: int, progress: Progress) -> tuple[Array, Array]:
+def _p_values(
+    pooled: Pooled, prepared: Sequence[PreparedTest], count: int, seed: int, progress: Progress
+) -> tuple[Array, Array]:
     """Every statistic of the samples as they are, and its p-value."""
-    ranking: Ranking | None = None
+    ranking: PermutationPValues | None = None
     done = 0
-    for labels in arrangements(pooled, count, seed):
-        with np.errstate(divide="ignore", invalid="ignore"):  # an arrangement may leave a sample without weight
+    for labels in draw_permutations(pooled, count, seed):
+        with np.errstate(
+            divide="ignore", invalid="ignore"
+        ):  # an arrangement may leave a sample without weight
             statistics = np.concatenate([family.statistics(labels) for family in prepared])
         if ranking is None:
-            ranking, statistics = Ranking(statistics[:, 0]), statistics[:, 1:]
+            ranking, statistics = PermutationPValues(statistics[:, 0]), statistics[:, 1:]
         ranking.add(statistics)
         done += labels.other.shape[1]
         progress("compare", done / (count + 1), f"{done} of {count + 1} arrangements")
@@ -154,14 +184,29 @@ def _p_values(pooled: Pooled, prepared: Sequence[Prepared], count: int, seed: in
     return ranking.found, ranking.p_values(seed)
 
 
-def _outcomes(prepared: Sequence[Prepared], found: Array, p: Array, level: float) -> list[Outcome]:
+def _outcomes(
+    prepared: Sequence[PreparedTest], found: Array, p: Array, level: float
+) -> list[Outcome]:
     adjusted = holm(p)
     keys = [(*key, family.details.get(key[0], {})) for family in prepared for key in family.keys]
     outcomes = [
-        Outcome(test, column, float(found[k]), float(p[k]), float(adjusted[k]), bool(adjusted[k] < level), details=details)
+        Outcome(
+            test,
+            column,
+            float(found[k]),
+            float(p[k]),
+            float(adjusted[k]),
+            bool(adjusted[k] < level),
+            details=details,
+        )
         for k, (test, column, details) in enumerate(keys)
     ]
-    return [replace(o, statistic=None) if o.statistic is not None and not np.isfinite(o.statistic) else o for o in outcomes]
+    return [
+        replace(o, statistic=None)
+        if o.statistic is not None and not np.isfinite(o.statistic)
+        else o
+        for o in outcomes
+    ]
 
 
 def _notes(tests: int, count: int, level: float) -> tuple[str, ...]:
