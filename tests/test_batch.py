@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for k in range(FILES):
         (path / "data" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
         np_events = events(k)
-        ft.workflow.write(ak.Array(np_events), path / "data" / "ab"[k % 2] / f"{k}.parquet")
+        ft.api.write(ak.Array(np_events), path / "data" / "ab"[k % 2] / f"{k}.parquet")
     ft.train(
         path / "data" / "a" / "0.parquet",
         path / "m.flow",
@@ -265,7 +265,7 @@ class TestHere:
         )
         moved = ak.from_parquet(tasks[0].source)
         moved["MET_pt"] = moved["MET_pt"] * np.float32(1.01)
-        ft.workflow.write(moved, tmp_path / "moved.parquet")
+        ft.api.write(moved, tmp_path / "moved.parquet")
         moved_tasks = [Task(tasks[0].name, str(tmp_path / "moved.parquet"), tasks[0].output)]
         reason = run(Verify(), moved_tasks, tmp_path / "verified").failed[tasks[0].name]
         assert "column 'MET_pt' and 0 others have values outside their bounds" in reason
@@ -288,7 +288,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         effort="fast",
     )
     for name in ("x", "y"):
-        ft.workflow.write(ak.Array({"GenJet_pt": gen[:200]}), folder / f"{name}.parquet")
+        ft.api.write(ak.Array({"GenJet_pt": gen[:200]}), folder / f"{name}.parquet")
     return folder
 
 
@@ -324,7 +324,7 @@ class TestHistograms:
         assert min(d.p_value for d in same.values()) > 1e-3
         shifted = events(9)
         shifted["MET_pt"] = shifted["MET_pt"] * np.float32(2)
-        ft.workflow.write(ak.Array(shifted), tmp_path / "s.parquet")
+        ft.api.write(ak.Array(shifted), tmp_path / "s.parquet")
         other = plan([str(tmp_path / "s.parquet")], tmp_path, ".json")
         found = {d.column: d for d in compare_histograms(tasks, other)}
         assert found["MET_pt"].p_value < 1e-4
@@ -337,7 +337,7 @@ class TestHistograms:
         for k in range(60):
             for name in "ab":
                 x = draw.normal(size=400)
-                ft.workflow.write(
+                ft.api.write(
                     ak.Array({"x": [[v] * 4 for v in x]}), tmp_path / f"{name}{k}.npz"
                 )
             tasks = [plan([str(tmp_path / f"{name}{k}.npz")], tmp_path, ".json") for name in "ab"]
@@ -353,7 +353,7 @@ class TestHistograms:
     def test_files_without_events_change_nothing(self, tmp_path: Path) -> None:
         x = np.random.default_rng(0).normal(size=500)
         for name, values in (("full", x), ("other", x + 0.1), ("none", x[:0])):
-            ft.workflow.write(ak.Array({"x": values}), tmp_path / f"{name}.parquet")
+            ft.api.write(ak.Array({"x": values}), tmp_path / f"{name}.parquet")
         full, other, none = (
             plan([str(tmp_path / f"{n}.parquet")], tmp_path, ".json")
             for n in ("full", "other", "none")
@@ -373,7 +373,7 @@ class TestHistograms:
     def test_a_column_that_one_sample_lacks_is_named(
         self, sources: list[str], tmp_path: Path
     ) -> None:
-        ft.workflow.write(ak.Array({"Jet_pT": [1.0]}), tmp_path / "s.parquet")
+        ft.api.write(ak.Array({"Jet_pT": [1.0]}), tmp_path / "s.parquet")
         with pytest.raises(
             InvalidArgument,
             match=r"s\.parquet: lacks column 'Jet_pt' of .*; nearest: Jet_pT; leave it out",

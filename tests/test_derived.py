@@ -338,7 +338,7 @@ class TestPresets:
         (tmp_path / "HIGGS.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
         higgs = ft.preset("higgs")
         table = open_dataset(
-            tmp_path / "HIGGS.csv.gz", ft.events.source.ReadOptions(names=higgs.names)
+            tmp_path / "HIGGS.csv.gz", ft.io.source.ReadOptions(names=higgs.names)
         ).table("events")
         assert [c.name for c in table.columns][:2] == ["label", "lepton_pt"]
         assert len(table.columns) == 29
