@@ -35,8 +35,8 @@ def core(session: nox.Session) -> None:
         "python",
         "-m",
         "pytest",
-        "tests/test_golden.py",
-        "tests/test_container.py",
+        "tests/file/test_golden.py",
+        "tests/file/test_layout.py",
         *session.posargs,
     )
 

@@ -14,13 +14,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
 from inputs import FRAMED, RAW, Part, Parts, pack, parts_of
 
 from flowtuple import api
 from flowtuple.codec.packing import opaque_bytes
 from flowtuple.file.merge import merge
 from flowtuple.io.memory import dataset_from_memory
+from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
 
 TESTS = Path(__file__).parents[1] / "tests"
 CORPUS = Path(__file__).parent / "corpus"

@@ -8,10 +8,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-import odd_made
 from inputs import file_of
 
 import flowtuple as ft
+import odd_made
 from flowtuple.data.table import Dataset, Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, Truncated
 from flowtuple.file.damage import check_integrity

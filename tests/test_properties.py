@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_tables import Drawn, edges, tables
 
 import flowtuple as ft
+from random_tables import Drawn, edges, tables
 
 CASES = int(os.environ.get("FLOWTUPLE_CASES", "2000"))
 BY_HAND = "FLOWTUPLE_CASES" in os.environ
