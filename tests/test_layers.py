@@ -11,6 +11,7 @@ ROOT = Path(flowtuple.__file__).parent
 
 # Ranks by the first part of a module's name below `flowtuple`; "" is the package's own `__init__`.
 RANKS = {
+    "compiled": 0,
     "errors": 0,
     "progress": 0,
     "samples": 0,

@@ -12,6 +12,7 @@ import numpy as np
 
 from flowtuple.events.root_forms import field_reason, kind_in_words, mark_of, plain_reason, widened
 from flowtuple.events.root_private import private, require
+from flowtuple.events.root_types import set_types
 from flowtuple.schema import Array, Column, unused
 from flowtuple.table import Table, TableSource, ranges
 
@@ -197,12 +198,16 @@ class NTupleWriter:
         plan: From `plan_fields`, with at least one field.
         step: Events a cluster.
         title: Description of the RNTuple.
+        types: Types of fields by path, as `root_types.types_of` gives them.
     """
 
-    def __init__(self, file: Any, source: TableSource, plan: FieldPlan, step: int, title: str = "") -> None:
+    def __init__(
+        self, file: Any, source: TableSource, plan: FieldPlan, step: int, title: str, types: Mapping[str, str]
+    ) -> None:
         self._source, self._plan, self._step = source, plan, step
-        titles = {c.name: c.title for c in source.columns if c.title}
-        self._ntuple = file.mkrntuple(source.name, _nested_form(plan, titles), title)
+        form = _nested_form(plan, {c.name: c.title for c in source.columns if c.title})
+        self._ntuple = file.mkrntuple(source.name, form, title)
+        set_types(self._ntuple, form, types)
         header = private(self._ntuple, "_cascading._header")
         require(header, "_akform")
         header._akform = _nested_form(plan, {})  # so that data need no titles to fit

@@ -14,6 +14,7 @@ from flowtuple.events.root_forms import first_forms, kind_in_words, opaque_forms
 from flowtuple.events.root_objects import restore
 from flowtuple.events.root_rntuple import FieldPlan, NTupleWriter, columns_of_shape, field_paths, plan_fields, record_shapes
 from flowtuple.events.root_ttree import Branch, TreeWriter, plan_branches, type_changes
+from flowtuple.events.root_types import plain_type
 from flowtuple.events.source import WriteOptions, WriteResult
 from flowtuple.schema import Column
 from flowtuple.table import Dataset, LeftOut, TableSource
@@ -178,7 +179,7 @@ def _plan(source: TableSource, forms: Mapping[str, Any], storage: Mapping[str, A
 def _writer(file: Any, plan: _Plan, step: int) -> TreeWriter | NTupleWriter:
     title = plan.storage.get("title", "")
     if plan.container == "rntuple":
-        return NTupleWriter(file, plan.source, plan.fields, step, title)
+        return NTupleWriter(file, plan.source, plan.fields, step, title, plan.storage.get("types", {}))
     aliases, weight = plan.storage.get("aliases", {}), float(plan.storage.get("weight", 1))
     return TreeWriter(file, plan.source, plan.branches, step, title, aliases, weight)
 
@@ -209,6 +210,7 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
     records = storage.get("records", {})
     said = [f"the tree: it comes back as an RNTuple because {_why(back)}; without them as a TTree"] if back else []
     said += [*type_changes(columns), *_flat_records(columns, records)] if is_tree else _renamed_fields(columns, records)
+    said += _other_types(columns, storage, is_tree)
     names = {c.name for c in columns}
     said += [f"{name}: another name for {old!r}" for name, old in storage.get("renamed", {}).items() if name in names]
     aliases = list(storage.get("aliases", {}))
@@ -269,6 +271,14 @@ def _renamed_fields(columns: Sequence[Column], records: Mapping[str, Any]) -> li
     units = record_shapes([c.name for c in columns if not c.hidden], records)
     paths = field_paths(list(units))
     return [f"{name} -> field {path[0]}" for name, path in paths.items() if ".".join(path) != name]
+
+
+def _other_types(columns: Sequence[Column], storage: Mapping[str, Any], is_tree: bool) -> list[str]:
+    """The fields of an RNTuple whose types are written otherwise."""
+    units = record_shapes([c.name for c in columns], storage.get("records", {}))
+    types = {name: kind for name, kind in storage.get("types", {}).items() if name in units}
+    others = [f"{name} ({kind})" for name, kind in types.items() if is_tree or not plain_type(kind)]
+    return [f"types of C++ written otherwise: {_listed(others)}"] if others else []
 
 
 def _counted(one: str, many: str, names: Sequence[str]) -> str:

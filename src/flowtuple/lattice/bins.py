@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numba
 import numpy as np
 
+from flowtuple.compiled import compiled
 from flowtuple.lattice.grid import ATOM
 from flowtuple.schema import Array
 
@@ -18,7 +18,7 @@ _FINE = 1024
 _EVERYTHING = (-(2**63), 2**63 - 1)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _symbol(q: Any, first: Any, last: Any) -> Any:
     """The bin that holds an index, by bisection; their number where none does."""
     count, k = len(first), 0
@@ -31,13 +31,13 @@ def _symbol(q: Any, first: Any, last: Any) -> Any:
     return k if q <= last[k] else len(first)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _fill_symbols(q: Any, first: Any, last: Any, out: Any) -> None:
     for i in range(len(q)):
         out[i] = _symbol(q[i], first, last)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _fill_levels(q: Any, first: Any, last: Any, starts: Any, spans: Any, levels: Any, out: Any) -> None:
     for i in range(len(q)):
         k = _symbol(q[i], first, last)

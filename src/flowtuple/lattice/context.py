@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-import numba
 import numpy as np
 
+from flowtuple.compiled import compiled
 from flowtuple.errors import Corrupt
 from flowtuple.schema import Array, Column
 
@@ -238,7 +238,7 @@ class Context:
                 _take(levels, at, out)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _take(levels: Any, at: Any, out: Any) -> None:
     """Levels at positions, 0 where the position is -1."""
     for i in range(len(at)):

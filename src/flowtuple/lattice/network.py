@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-import numba
 import numpy as np
 
+from flowtuple.compiled import compiled
 from flowtuple.errors import Corrupt, Unsupported
 from flowtuple.schema import Array
 
@@ -48,7 +48,7 @@ class Layer:
         return scaled[:, :-1], scaled[:, -1] * np.float32(255) + np.float32(0.5)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"contract"})
 def _add_products(weights: Any, x: Any, rows: Any, y: Any) -> None:
     """y[r] += sum over k of weights[k] x[k, r], four inputs at a time."""
     k = 0
@@ -65,7 +65,7 @@ def _add_products(weights: Any, x: Any, rows: Any, y: Any) -> None:
         k += 1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _propagate(features: Any, widths: Any, weights: Any, offsets: Any, out: Any) -> None:
     """All layers, tile by tile; weights output by output, layer after layer."""
     x, y = np.empty((widths.max(), _TILE), np.float32), np.empty((widths.max(), _TILE), np.float32)

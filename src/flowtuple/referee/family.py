@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import numba
 import numpy as np
 
+from flowtuple.compiled import compiled
 from flowtuple.errors import MissingExtra
 from flowtuple.progress import Progress
 from flowtuple.referee.pooled import Pooled
@@ -52,7 +52,7 @@ class Arrangements:
         return sums
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _sum(by_event: Any, labels: Any, sums: Any) -> None:
     """A product of matrices, without the labels as floating-point numbers in memory."""
     for e in range(len(by_event)):

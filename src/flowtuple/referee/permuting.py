@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numba
 import numpy as np
 
+from flowtuple.compiled import compiled
 from flowtuple.referee.family import Arrangements
 from flowtuple.referee.pooled import Pooled
 from flowtuple.schema import Array
@@ -57,7 +57,7 @@ def _dealt(pooled: Pooled, width: int, draw: np.random.Generator) -> Array:
     return labels
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _deal(uniform: Any, half: Any, events: Any, wanted: Any, labels: Any) -> None:
     """Selection sampling (Knuth, The Art of Computer Programming 2, 3.4.2 S): `wanted` of the `events` still to come."""
     for e in range(len(half)):

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
+from flowtuple.compiled import compiled
 from flowtuple.referee.family import Arrangements
 from flowtuple.referee.pooled import Pooled
 from flowtuple.schema import Array
@@ -71,7 +71,7 @@ def walked(column: Sorted, labels: Arrangements, totals: Array) -> tuple[Array, 
     return largest, area, filled
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"nnan", "nsz", "contract"})
 def _walk(
     event: Any,
     weight: Any,
