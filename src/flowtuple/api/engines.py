@@ -42,7 +42,7 @@ def _finite(training_table: TrainingTable) -> Array:
     drawn = [
         training_table.table.data[c.name]
         for c in training_table.table.columns
-        if c.name not in training_table.given
+        if c.name not in training_table.conditions
     ]
     finite: Array = np.all([np.isfinite(content) for content in drawn], axis=0)
     return finite
@@ -85,7 +85,7 @@ def _told(progress: Progress, name: str) -> Callable[[float, float], None]:
 
 def _rows(training_table: TrainingTable) -> Rows:
     """A step's rows: what is drawn, and its conditions; those with a value that is not finite left out."""
-    table, given = training_table.table, training_table.given
+    table, given = training_table.table, training_table.conditions
     drawn = [c for c in table.columns if c.name not in given]
     values = np.stack([table.data[c.name].astype(np.float64) for c in drawn], axis=1)
     keep = _finite(training_table)

@@ -31,12 +31,12 @@ def build_spec(
         generated: Names or globs of the columns of generated events.
         match: Columns of references from simulated to generated objects, as `COL` or
             `COL=COLLECTION`; without any, columns whose names say so, such as `Jet_genJetIdx`.
-        derived: By column, how it is learned: `ratio`, `difference`, `turn` or `none`; other columns
-            by their names.
+        derived: By column, how it is learned: `ratio`, `difference`, `turn` or `none`; other
+            columns by their names.
 
     Raises:
-        InvalidArgument: A name matches nothing, a column is both generated and simulated, or a match
-            does not lead from a simulated to a generated collection.
+        InvalidArgument: A name matches nothing, a column is both generated and simulated, or a
+            match does not lead from a simulated to a generated collection.
     """
     derived = derived or {}
     wanted = _matched(target, table, columns)
@@ -88,8 +88,7 @@ def _check_separate(columns: Sequence[Column], wanted: set[str], known: set[str]
     for column in columns:
         if column.name in wanted and column.name in known:
             raise InvalidArgument(
-                f"column {column.name!r} is both given and to be simulated; "
-                "narrow one of the globs"
+                f"column {column.name!r} is both given and to be simulated; narrow one of the globs"
             )
 
 

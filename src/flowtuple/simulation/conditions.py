@@ -27,8 +27,8 @@ def event_conditions(
         simulated: Collections that are simulated already.
 
     Returns:
-        Generated numbers of the event; size and scalar p_T sum of every collection; p_T of the first
-        generated object, all columns of the first simulated one.
+        Generated numbers of the event; size and scalar p_T sum of every collection; p_T of the
+        first generated object, all columns of the first simulated one.
     """
     out: Conditions = {name: block.values[name] for name in spec.conditions}
     for collection in spec.generated:
@@ -54,8 +54,8 @@ def partner_conditions(
         events: Conditions of the events.
 
     Returns:
-        Conditions of the object's event, its own columns, its number in the event, how often objects
-        of its cell are reconstructed, and the nearest object of each generated collection.
+        Conditions of the object's event, its own columns, its number in the event, how often
+        objects of its cell are reconstructed, and the nearest object of each generated collection.
     """
     own = spec.collection(target.partners)
     event = block.event(own.name)

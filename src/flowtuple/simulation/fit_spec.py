@@ -1,4 +1,4 @@
-"""The parts of a spec that only events decide: thresholds, cells, coefficients, relations, ranges."""
+"""The parts of a spec that events decide: thresholds, cells, coefficients, relations, ranges."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def _with_cells(spec: SimulationSpec, target: Target, block: Block) -> Target:
     responses = []
     for response in target.responses:
         reco = block.values[response.column][matched]
-        response = _with_floor(response, reco, block.values[response.partner][partner])
-        responses.append(response.in_cells(reco, partners, cut))
+        gen = block.values[response.partner][partner]
+        responses.append(_with_floor(response, reco, gen).in_cells(reco, partners, cut))
     return replace(target, responses=tuple(responses), efficiency=efficiency)
 
 

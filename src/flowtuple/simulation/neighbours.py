@@ -93,4 +93,7 @@ def nearest_columns(
     other, distance = pairs.nearest()
     pt = block.values[others.axes[0]]
     near = np.where(other >= 0, pt[np.maximum(other, 0)], 0) if len(pt) else np.zeros(len(other))
-    return {f"{prefix}_dR": distance.astype(np.float32), f"{prefix}_nearPt": near.astype(np.float32)}
+    return {
+        f"{prefix}_dR": distance.astype(np.float32),
+        f"{prefix}_nearPt": near.astype(np.float32),
+    }

@@ -37,10 +37,10 @@ class Response:
             angles in [-pi, pi).
         floor: Reconstructed value that a ratio is counted from, so that the reconstruction's
             threshold stays sharp whatever gen is.
-        cells: Median and half of the central 68 % of the response in cells of generated objects. The
-            learned number is counted in these: it then has one shape for all of them, and widths
-            that change at an edge of the detector are right from the beginning. `None` learns the
-            response as it is.
+        cells: Median and half of the central 68 % of the response in cells of generated objects.
+            The learned number is counted in these: it then has one shape for all of them, and
+            widths that change at an edge of the detector are right from the beginning. `None`
+            learns the response as it is.
 
     Example:
         >>> response = Response("Jet_pt", "GenJet_pt", "ratio", floor=15.0)

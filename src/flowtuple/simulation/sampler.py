@@ -1,4 +1,4 @@
-"""A source that draws: each step's rows from the flow that learned them, on a lattice or over rows."""
+"""A source that draws a step's rows from the flow that learned them, on a lattice or over rows."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """Columns of an object that depend on each other, learned so that every draw obeys the relation.
 
-Parts of the energy are learned as shares of what the parts before them leave. Sums and roots of sums
-of squares follow from their parts. A column that scales with another is learned as a multiple of it.
+Parts of the energy are learned as shares of what the parts before them leave. Sums and roots of
+sums of squares follow from their parts. A column that scales with another is learned as a multiple
+of it.
 
-Stick breaking: the first part is a share f_1 in [0, 1] of the energy E, the next part a share f_2 of
-(1 - f_1) E, and so on. The last part takes all that is left: f = 1.
+Stick breaking: the first part is a share f_1 in [0, 1] of the energy E, the next part a share f_2
+of (1 - f_1) E, and so on. The last part takes all that is left: f = 1.
 E = sqrt((p_T cosh eta)^2 + m^2).
 """
 
@@ -138,8 +139,8 @@ def find_scales(columns: Mapping[str, Array], scales: Mapping[str, Array]) -> di
     """Return the positive columns that scale with another, and that other column, by name.
 
     Args:
-        columns: Candidates in the order in which they are restored, each of shape (n,); a column may
-            scale with one before it.
+        columns: Candidates in the order in which they are restored, each of shape (n,); a column
+            may scale with one before it.
         scales: Further columns that they may scale with, each of shape (n,).
     """
     logarithms = {n: _logarithm(v) for n, v in scales.items() if _positive(v)}

@@ -1,4 +1,4 @@
-"""The description of a simulation: collections, partners and responses; stored in the model as JSON."""
+"""The description of a simulation, stored in the model as JSON: collections, partners, and so on."""
 
 from __future__ import annotations
 
@@ -103,7 +103,8 @@ class SimulationSpec:
         targets: Simulated collections, in the order in which they are simulated.
         event: Simulated columns with one number an event, without those of `recoils`.
         recoils: Simulated transverse vectors of the event.
-        left_out: Columns that cannot be simulated although they were requested; nor are they copied.
+        left_out: Columns that cannot be simulated although they were requested; nor are they
+            copied.
         seen: By generated column the values of the training, where they are few, or their range.
     """
 

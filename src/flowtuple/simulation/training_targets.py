@@ -92,7 +92,8 @@ def _of_objects(block: Block, spec: SimulationSpec, target: Target) -> Targets:
         out[f"{name} response"] = responses
         for r in target.responses:
             if pt is not None and r.column == target.objects.axes[0]:
-                # The p_T that the program will restore: objects of almost equal p_T may swap places.
+                # The p_T that the program will restore: objects of almost equal p_T may swap
+                # places.
                 pt = pt.copy()
                 pt[matched] = r.inverse(responses[r.name], partners)
     order = np.concatenate([matched, unmatched])
