@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from flowtuple.api.reference_input import open_input
-from flowtuple.data.schema import Bound, fits_name
+from flowtuple.data.bounds import Bound
+from flowtuple.data.globs import fits_name
 from flowtuple.data.selection import select, with_roles
 from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import InvalidArgument, Refused, name_parts
