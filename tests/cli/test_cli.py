@@ -631,6 +631,27 @@ BAD_OUTPUTS = {
 OUTPUT_NAMES = {"compress": "out.ftup", "train": "out.flow", "decompress": "out.root"}
 
 
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("info", "nanoo.ftup", "--json"), "InvalidArgument"),
+        (("compress", "nano.root:Event", "-o", "x.ftup", "--json"), "InvalidArgument"),
+        (("inspect", "--json", "empty.root"), "InvalidArgument"),
+        (("info", "short.ftup", "--json"), "Truncated"),
+    ],
+)
+def test_json_holds_the_error_and_its_kind(
+    run: Callable[..., Ended], inputs: Path, tmp_path: Path, words: tuple[str, ...], kind: str
+) -> None:
+    (tmp_path / "short.ftup").write_bytes((inputs / "nano.ftup").read_bytes()[:1000])
+    ended = run(*(tmp_path / word if word == "short.ftup" else word for word in words))
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert json.loads(ended.out) == {
+        "error": ended.err.removeprefix("flowtuple: ").removesuffix("\n"),
+        "kind": kind,
+    }
+
+
 class TestOutputThatCannotBeWritten:
     @pytest.mark.parametrize("command", BAD_OUTPUTS)
     def test_missing_folder(self, run: Callable[..., Ended], tmp_path: Path, command: str) -> None:

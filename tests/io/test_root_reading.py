@@ -687,6 +687,16 @@ class TestCycles:
         }
         assert dataset.refused == {}
 
+    def test_empty_folders_are_named(self, tmp_path: Path) -> None:
+        with uproot.recreate(tmp_path / "b.root") as file:
+            for folder in ("plots/empty", "plots_of/none", "dir", "dir_2"):
+                file.mkdir(folder)
+            file.mktree("dir/t", {"x": "int32"}).extend({"x": np.arange(2, dtype="int32")})
+            file["plots/note"] = "not empty"
+        parts = opened(tmp_path / "b.root").left_out
+        assert [part.name for part in parts] == ["plots/empty", "plots_of/none", "dir_2"]
+        assert {part.reason for part in parts} == {"an empty folder"}
+
     def test_those_of_a_chosen_tree(self, path: Path) -> None:
         dataset = opened(path)
         assert [part.name for part in dataset.only("dir/t").left_out] == ["dir/t;2", "dir/t;1"]
