@@ -20,15 +20,9 @@ import uproot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowtuple.data.awkward_tables import table_from_awkward, table_to_awkward
 from flowtuple.data.schema import Column
-from flowtuple.data.table import (
-    Dataset,
-    Table,
-    difference,
-    read_all,
-    table_from_awkward,
-    table_to_awkward,
-)
+from flowtuple.data.table import Dataset, Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew, Unsupported
 from flowtuple.io.formats import output_suffixes
 from flowtuple.io.location import expand, split_tree, suffix_of
@@ -1147,22 +1141,25 @@ def test_counters_that_only_some_files_share_are_parted(tmp_path):
 @pytest.mark.parametrize(
     ("other", "match"),
     [
-        ({"x": [1.5]}, r"b.npz: table 'events' lacks the column 'Jet_pt' of the first file"),
+        (
+            {"x": [1.5]},
+            r"b.npz: table 'events': unlike in the first file, column 'Jet_pt' is missing",
+        ),
         (
             {"x": [1.5], "Jet_pt": [[1.0]], "z": [1]},
-            r"b.npz: table 'events' has a column 'z' that the first file lacks",
+            r"b.npz: table 'events': unlike in the first file, column 'z' is additional",
         ),
         (
             {"x": [1], "Jet_pt": [[1.0]]},
-            r"b.npz: table 'events': column 'x' is int64, in the first file float64",
+            r"b.npz: table 'events': unlike in the first file, column 'x' is int64, not float64",
         ),
         (
             {"x": np.zeros((1, 2)), "Jet_pt": [[1.0]]},
-            r"column 'x' is float64 \[2\], in the first file float64;",
+            r"column 'x' is float64 \[2\], not float64;",
         ),
         (
             {"x": [1.5], "Jet_pt": [1.0]},
-            r"column 'Jet_pt' is float64, in the first file float64 lists counted by their own",
+            r"column 'Jet_pt' is float64, not float64 lists counted by their own",
         ),
     ],
 )

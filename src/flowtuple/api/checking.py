@@ -9,7 +9,8 @@ from pathlib import Path
 from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
-from flowtuple.data.table import Dataset, ranges, read_like
+from flowtuple.data.schema_diff import read_like
+from flowtuple.data.table import Dataset, ranges
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.source import ReadOptions, Source, open_dataset

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from flowtuple.data.schema import Bound, fits_name
+from flowtuple.data.bounds import Bound
+from flowtuple.data.globs import fits_name
 from flowtuple.data.selection import select, with_roles
 from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import InvalidArgument, Refused, name_parts

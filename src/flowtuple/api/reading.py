@@ -10,9 +10,10 @@ from pathlib import Path
 import awkward as ak
 
 from flowtuple.benchmark.published.signature import is_reference
+from flowtuple.data.awkward_tables import tables_to_awkward
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
 from flowtuple.data.selection import select
-from flowtuple.data.table import Dataset, LeftOut, read_all, tables_to_awkward
+from flowtuple.data.table import Dataset, LeftOut, read_all
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.location import split_tree

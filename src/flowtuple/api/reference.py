@@ -15,9 +15,10 @@ from flowtuple.benchmark.published.layout import read_parts
 from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.benchmark.published.presets import reference_preset
 from flowtuple.benchmark.published.tables import ROWS, open_dataset
+from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
-from flowtuple.data.table import Dataset, read_all, table_to_awkward
+from flowtuple.data.table import Dataset, read_all
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.io.source import ReadOptions, Source, WriteOptions, check_stored_name, write_dataset
 from flowtuple.runtime.extras import require_torch

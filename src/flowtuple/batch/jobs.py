@@ -13,8 +13,8 @@ import xxhash
 from flowtuple import api
 from flowtuple.api import EVERYTHING, Selection
 from flowtuple.batch.tasks import Task
+from flowtuple.data.bounds import Bound
 from flowtuple.data.memory import MEMORY
-from flowtuple.data.schema import Bound
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.file.damage import check_integrity

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import fsspec
 
-from flowtuple.data.schema import is_glob
+from flowtuple.data.globs import is_glob
 from flowtuple.errors import InvalidArgument, first_line, nearest
 from flowtuple.io.formats import suffix_by_content
 

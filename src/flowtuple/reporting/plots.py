@@ -16,7 +16,8 @@ import numpy as np
 
 from flowtuple.comparison.verification import Promise
 from flowtuple.data.binning import Binning, bin_count, find_binning
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.extras import require
 

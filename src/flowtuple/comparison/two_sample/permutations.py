@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import numba
 import numpy as np
 
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
+from flowtuple.runtime.compiled import compiled
 from flowtuple.runtime.extras import require
 from flowtuple.runtime.progress import Progress
 
@@ -51,7 +51,7 @@ class Permutations:
         return sums
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _sum(by_event: Any, labels: Any, sums: Any) -> None:
     """A product of matrices, without the labels as floating-point numbers in memory."""
     for e in range(len(by_event)):
