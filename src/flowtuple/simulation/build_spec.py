@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from flowtuple.data.collections import Collection, find_collections, find_links, plain_columns
-from flowtuple.data.schema import Column, matches, referred
+from flowtuple.data.globs import matches
+from flowtuple.data.schema import Column, reference_target
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.simulation.response import Response
 from flowtuple.simulation.spec import Recoil, SimulationSpec, Target
@@ -111,13 +112,13 @@ def _target(
 ) -> Target:
     others = {c.name.lower(): c.name for c in collections if c.axes and c.name != objects.name}
     references = {
-        c.name: others[referred(c.name)]
+        c.name: others[reference_target(c.name)]
         for c in columns
         if objects.axes
         and c.name in objects.columns
         and c.role == "reference"
         and c.name != through
-        and referred(c.name) in others
+        and reference_target(c.name) in others
     }
     if not through:
         return Target(objects, references=references)
