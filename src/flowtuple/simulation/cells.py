@@ -96,8 +96,14 @@ class Cells:
         """
         if data is None:
             return None
-        nodes = (tuple(data[name]) for name in ("columns", "column", "edge", "left", "right"))
-        cells = cls(*nodes, figures=tuple(map(tuple, data["figures"])))
+        cells = cls(
+            tuple(data["columns"]),
+            tuple(data["column"]),
+            tuple(data["edge"]),
+            tuple(data["left"]),
+            tuple(data["right"]),
+            tuple(map(tuple, data["figures"])),
+        )
         if not cells._is_tree():
             raise Corrupt("the cells of a response are no tree")
         return cells
