@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 import flowtuple as ft
 from flowtuple.cli.app import app
+from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.counters import OwnCounters
-from flowtuple.data.table import read_all, table_to_awkward
+from flowtuple.data.table import read_all
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.source import open_dataset

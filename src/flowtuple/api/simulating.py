@@ -12,9 +12,10 @@ import awkward as ak
 
 from flowtuple.api.engines import is_for_rows, learn_rows, load_rows, single_torch_thread
 from flowtuple.api.inputs import check_seed, left_out_notes
+from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.counters import OwnCounters
 from flowtuple.data.selection import ProgressTable, prefix_errors, table_with
-from flowtuple.data.table import Dataset, LeftOut, TableSource, read_all, table_to_awkward
+from flowtuple.data.table import Dataset, LeftOut, TableSource, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.file.file import File
 from flowtuple.file.writer import create

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 from flowtuple.data.collections import Collection, find_collections, find_links
-from flowtuple.data.schema import Column, matches, referred
+from flowtuple.data.globs import matches
+from flowtuple.data.schema import Column, reference_target
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.simulation.response import Response
 from flowtuple.simulation.spec import Recoil, SimulationSpec, Target
@@ -116,7 +117,7 @@ def _target(
     references = {}
     for column in columns:
         if column.name in objects.columns and column.role == "reference" and column.name != through:
-            other = by_stem.get(referred(column.name))
+            other = by_stem.get(reference_target(column.name))
             if other is not None and objects.axes:
                 references[column.name] = other.name
     responses: list[Response] = []

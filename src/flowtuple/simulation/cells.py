@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from flowtuple.data.schema import Array
-from flowtuple.errors import Corrupt, MissingExtra
+from flowtuple.errors import Corrupt
+from flowtuple.runtime.extras import require
 
 LEAST = 200  # objects in a cell, so that its figures are good to some per cent
 PARTS = 200  # or one of so many parts of all objects, where that is more
@@ -135,11 +136,8 @@ def find_cells(values: Mapping[str, Array], target: Array) -> Cells | None:
     least = max(LEAST, len(target) // PARTS)
     if len(target) < 2 * least:
         return None
-    try:
-        from sklearn.tree import DecisionTreeRegressor
-    except ImportError:
-        raise MissingExtra("train", "learning to simulate") from None
-    tree = DecisionTreeRegressor(min_samples_leaf=least, max_leaf_nodes=MOST, random_state=0)
+    trees = require("sklearn.tree", "train", "learning to simulate")
+    tree = trees.DecisionTreeRegressor(min_samples_leaf=least, max_leaf_nodes=MOST, random_state=0)
     fitted = tree.fit(_rows(values.values()).T, target).tree_
     return Cells(
         tuple(values),
