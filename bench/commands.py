@@ -16,9 +16,9 @@ import numpy as np
 
 import flowtuple as ft
 from flowtuple.benchmark.published.accuracy import Accuracy, measure
+from flowtuple.data.bounds import Bound
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Bound
 from flowtuple.data.selection import select
 from flowtuple.data.table import Table, read_all
 from flowtuple.io.source import open_dataset

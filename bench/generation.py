@@ -15,8 +15,8 @@ import flowtuple as ft
 from flowtuple.comparison.closure.distances import find_distances
 from flowtuple.comparison.closure.result import Agreement
 from flowtuple.comparison.two_sample.cross_fitting import joint_area
+from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.rows import Rows
-from flowtuple.data.table import table_to_awkward
 
 TARGET, GENERATED = ["Jet_*", "Muon_*", "MET_*", "HLT_*"], ["Gen*", "Pileup_nPU"]
 PARTNERS = ["GenJet_*", "GenMuon_*", "Pileup_nPU"]

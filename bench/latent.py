@@ -42,8 +42,8 @@ from flowtuple.benchmark.published.erf_codes import largest, to_codes
 from flowtuple.benchmark.published.fitting import fit_codec
 from flowtuple.benchmark.published.latent import LatentCodec
 from flowtuple.benchmark.published.options import MODELS, SCALES, Latent
+from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Bound
 from flowtuple.flows.fit import Fitted
 from flowtuple.flows.options import Shape
 

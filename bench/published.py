@@ -43,9 +43,9 @@ from flowtuple.benchmark.published.options import (
     Latent,
 )
 from flowtuple.benchmark.published.presets import reference_preset
+from flowtuple.data.bounds import Bound
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Bound
 from flowtuple.io.source import open_dataset
 
 FOUR = {  # mean squared error of four variables

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import xxhash
 
 from flowtuple.codec.frequencies import EXP2, share, weigh
 from flowtuple.data.schema import Array
+from flowtuple.runtime.compiled import compiled
 
 _GAMMA = 0x9E3779B97F4A7C15
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _mix(x: Any) -> Any:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _below(u: Any, most: Any) -> Any:
     """floor(u most / 2^64) for a uniform 64-bit u: a uniform whole number below `most`, 0 where that is 2^64 itself."""
     low, high = u & np.uint64(0xFFFFFFFF), u >> np.uint64(32)
@@ -35,7 +35,7 @@ def _below(u: Any, most: Any) -> Any:
     return high * b + (middle >> np.uint64(32)) + (carry >> np.uint64(32))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
     """The frequencies of the symbols that may be drawn, added up; the last one never may."""
     total = np.uint64(0)
@@ -45,7 +45,7 @@ def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
     return total
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _draw(
     logits: Any,
     exp2: Any,
@@ -81,7 +81,7 @@ def _draw(
         q[i] = np.int64(np.uint64(starts[symbol]) + place)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _allowed(
     logits: Any, exp2: Any, banned: Any, symbols: Any, below: Any, frequency: Any, total: Any
 ) -> None:
@@ -99,7 +99,7 @@ def _allowed(
                 frequency[i] += f if k == symbols[i] else np.uint64(0)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any, q: Any) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
@@ -123,7 +123,7 @@ def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any
         q[i] = np.int64(np.uint64(starts[symbol]) + min(place, width))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _uniform(key: Any, event: Any, number: Any, out: Any) -> None:
     for i in range(len(out)):
         u = _mix(
