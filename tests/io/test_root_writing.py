@@ -17,8 +17,9 @@ import pytest
 import uproot
 
 from flowtuple.data.awkward import same_values
+from flowtuple.data.awkward_tables import table_from_awkward
 from flowtuple.data.schema import Column
-from flowtuple.data.table import Dataset, LeftOut, Table, difference, read_all, table_from_awkward
+from flowtuple.data.table import Dataset, LeftOut, Table, difference, read_all
 from flowtuple.errors import Corrupt, Refused, Unsupported
 from flowtuple.io.root import (
     open_dataset,

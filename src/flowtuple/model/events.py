@@ -9,8 +9,9 @@ import numpy as np
 
 from flowtuple.codec.chunk import make_context, needed_columns
 from flowtuple.codec.column import TableCoding
-from flowtuple.data.schema import Array, Column, referred
-from flowtuple.data.table import Table, TableSource, concatenate, ranges, read_like, with_counters
+from flowtuple.data.schema import Array, Column, reference_target
+from flowtuple.data.schema_diff import read_like
+from flowtuple.data.table import Table, TableSource, concatenate, ranges, with_counters
 from flowtuple.errors import Unsupported
 from flowtuple.lattice import evaluation
 from flowtuple.lattice.context import Context, RowSet, coding_order, collection_of
@@ -186,7 +187,7 @@ def _target(column: Column, columns: Sequence[Column]) -> str | None:
     """The counter of the collection that a column of references points to, by its name: of Muon_jetIdx that of Jet."""
     if column.role != "reference":
         return None
-    stem = referred(column.name)
+    stem = reference_target(column.name)
     return next(
         (
             c.counter

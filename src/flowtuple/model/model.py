@@ -10,8 +10,9 @@ import numpy as np
 
 from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array, Column
+from flowtuple.data.schema_diff import check_same_columns, read_like
 from flowtuple.data.selection import SelectedTable
-from flowtuple.data.table import Dataset, Table, TableSource, check_same_columns, ranges, read_like
+from flowtuple.data.table import Dataset, Table, TableSource, ranges
 from flowtuple.errors import InvalidArgument, Unsupported, nearest
 from flowtuple.model.events import BLOCK, SampledTable
 from flowtuple.model.index_sampler import at_random, from_latent

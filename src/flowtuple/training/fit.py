@@ -15,8 +15,9 @@ from flowtuple.data.event_weights import Weighting
 from flowtuple.data.memory import MEMORY, TRAINING, entries_within
 from flowtuple.data.schema import Array
 from flowtuple.data.table import TableSource, concatenate, ranges
-from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.network import probe
+from flowtuple.runtime.extras import require
 from flowtuple.runtime.progress import Progress
 from flowtuple.training.checkpoint import Checkpoint
 from flowtuple.training.choose import choose
@@ -97,12 +98,9 @@ def _report(progress: Progress, stage: str) -> Callable[[float, float], None]:
 
 
 def _trainer() -> Any:
-    try:
-        from flowtuple.training.train import train_flow
-    except ImportError as error:
-        if error.name == "torch":
-            raise MissingExtra("train", "training a flow") from None
-        raise
+    require("torch", "train", "training a flow")
+    from flowtuple.training.train import train_flow
+
     return train_flow
 
 

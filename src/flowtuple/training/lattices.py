@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from flowtuple.codec.column import TableCoding
+from flowtuple.data.bounds import Bound, requested_bounds
+from flowtuple.data.globs import matches
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
-from flowtuple.data.schema import Bound, bit_patterns, matches, requested_bounds
+from flowtuple.data.schema import bit_patterns
+from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, TableSource, ranges
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.file.table import StoredTable
 from flowtuple.lattice.flow import LatticeFlow
@@ -226,20 +229,12 @@ def _check_fit(
     source: TableSource, known: StoredTable, bounds: Mapping[str, Bound], path: str
 ) -> None:
     """Refuse a table whose columns or bounds differ from those of a model."""
-    columns = {c.name: c for c in source.columns}
-    for trained in known.columns:
-        name, column = trained.name, columns.get(trained.name)
-        if column is None:
-            raise InvalidArgument(
-                f"{path}: reads column {name!r}, which table {source.name!r} lacks "
-                f"({nearest(name, columns)}); train a model on this input"
-            )
-        same = (column.counter, column.shape) == (trained.counter, trained.shape)
-        if not same or column.dtype != trained.dtype:
-            raise InvalidArgument(
-                f"{path}: column {name!r} was {trained.dtype} when the model was trained and is "
-                f"{column.dtype} in table {source.name!r}; train a model on this input"
-            )
+    for name, words in schema_diff(known.columns, source.columns, counters=True, hidden=True):
+        raise InvalidArgument(
+            f"{path}: does not fit table {source.name!r}, whose column {name!r} {words}; "
+            "train a model on this input"
+        )
+    for name in (column.name for column in known.columns):
         fixed = Bound.parse(known.asked.get(name, "lossless"))
         bound = bounds.get(name, fixed)
         if bound != fixed:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flowtuple.data.schema import Array, Column, referred
+from flowtuple.data.schema import Array, Column, reference_target
 from flowtuple.data.table import Table
 from flowtuple.lattice.bins import fit_bins
 from flowtuple.lattice.context import Parent, Relation, coding_order, collection_of
@@ -130,7 +130,9 @@ class References:
         for through in columns:
             key = collection_of(through)
             if through.role == "reference" and key:  # event columns are decoded before any object
-                targets = [c for c in by_stem[referred(through.name)] if collection_of(c) != key]
+                targets = [
+                    c for c in by_stem[reference_target(through.name)] if collection_of(c) != key
+                ]
                 if targets:
                     self._by_key[key].append((through, targets))
 
