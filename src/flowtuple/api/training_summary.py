@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.table import Table, read_like
 from flowtuple.file.model import pack_column
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.score import Scores, score
 from flowtuple.reporting.page import format_bytes
 from flowtuple.reporting.training_page import Trained

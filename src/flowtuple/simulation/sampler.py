@@ -7,13 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.lattice.context import RowSet
-from flowtuple.model.draw import column_key, draw, uniform
+from flowtuple.lattice.walk import ColumnState, TableCoding
+from flowtuple.model.draw import Distribution, column_key, draw, uniform
 from flowtuple.model.events import SampledTable
-from flowtuple.model.index_sampler import Distribution, Pick
+from flowtuple.model.index_sampler import IndexSampler
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import Step
 from flowtuple.simulation.training_targets import as_table
@@ -96,21 +95,22 @@ class Draws:
         given = as_table(step, {})
         rows = given.num_entries
         events = SampledTable(
-            step.name, coding, rows, self._pick(step), given, workers=1, repair=False
+            step.name, coding, rows, self._sampler(step), given, workers=1, repair=False
         )
         drawn = events.read(columns, 0, rows)
         return {name: drawn.data[name] for name in columns}
 
-    def _pick(self, step: Step) -> Pick:
+    def _sampler(self, step: Step) -> IndexSampler:
         event, number = self._numbers(step)
 
-        def pick(column: str, found: Distribution, rows: RowSet, part: slice, first: int) -> Array:
-            key, at = column_key(self._seed, step.name, column), rows.event[part] + first
-            return draw(
-                found.logits, found.starts, found.spans, found.banned, key, event[at], number[at]
-            )
+        def sample(
+            state: ColumnState, part: slice, distribution: Distribution, first: int
+        ) -> Array:
+            key = column_key(self._seed, step.name, state.name)
+            at = state.rows.event[part] + first
+            return draw(distribution, key, event[at], number[at])
 
-        return pick
+        return sample
 
     def _numbers(self, step: Step) -> tuple[Array, Array]:
         """Event of each row among all that are simulated, and what tells its rows apart, of all folds."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.event_weights import Weighting
 from flowtuple.data.memory import MEMORY, TRAINING, entries_within
 from flowtuple.data.schema import Array
@@ -19,6 +18,7 @@ from flowtuple.data.table import TableSource, concatenate, ranges
 from flowtuple.errors import InvalidArgument, MissingExtra
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.network import probe
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.progress import Progress
 from flowtuple.training.lattices import SCAN_STEP, ResolvedTables
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
 from flowtuple.data.schema import Bound, Column, bit_patterns, matches, requested_bounds
 from flowtuple.data.selection import prefix_errors
@@ -19,6 +18,7 @@ from flowtuple.file.table import StoredTable
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.lattice import Lattice, resolve, resolve_std
 from flowtuple.lattice.statistics import Statistics
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.progress import Progress
 from flowtuple.training.shared_grids import tie
 
