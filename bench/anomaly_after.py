@@ -34,10 +34,11 @@ from flowtuple.benchmark.published.filters import cut_rows
 from flowtuple.benchmark.published.latent import LatentCodec
 from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.comparison.two_sample.auc import area_under_roc, gained_area
+from flowtuple.data.bounds import Bound
 from flowtuple.data.expressions import cut_columns, evaluate
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.schema import Array
 from flowtuple.io.source import open_dataset
 
 Score = Callable[[Array], Array]

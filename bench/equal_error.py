@@ -35,9 +35,9 @@ from flowtuple.benchmark.published.baler import Baler
 from flowtuple.benchmark.published.fitting import fit_codec
 from flowtuple.benchmark.published.methods import BalerFiles
 from flowtuple.benchmark.published.options import NETWORKS, Autoencoder, Latent
+from flowtuple.data.bounds import Bound
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Bound
 from flowtuple.io.source import open_dataset
 
 LATENT = {"latent-13": 13, "latent-20": 20}

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 import flowtuple as ft
+from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.selection import select
-from flowtuple.data.table import read_all, table_to_awkward
+from flowtuple.data.table import read_all
 from flowtuple.io.source import open_dataset
 
 

@@ -27,8 +27,8 @@ from flowtuple.benchmark.codecs import grid_pcodec
 from flowtuple.benchmark.published import stored
 from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
 from flowtuple.benchmark.published.latent import LatentCodec
+from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Bound
 
 
 def bounds_of(accuracy: tuple[Accuracy, ...]) -> dict[str, Bound]:

@@ -10,8 +10,8 @@ import numpy as np
 
 import flowtuple as ft
 from flowtuple.benchmark.published.accuracy import Accuracy, measure
+from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Bound
 
 
 def lattice(

@@ -34,7 +34,7 @@ from flowtuple.api import (
     verify,
 )
 from flowtuple.comparison.folds import FoldHistogram, fold_histogram
-from flowtuple.data.schema import Bound
+from flowtuple.data.bounds import Bound
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import (
     BoundViolated,

@@ -33,9 +33,10 @@ from flowtuple.benchmark.published.row_rival import RowRival
 from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.benchmark.run import run
 from flowtuple.benchmark.settings import Settings
+from flowtuple.data.awkward_tables import table_from_awkward
+from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Bound
-from flowtuple.data.table import Dataset, Table, difference, table_from_awkward
+from flowtuple.data.table import Dataset, Table, difference
 from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra
 
 SHORT = ft.Training(epochs=1, batch=256, patience=0)

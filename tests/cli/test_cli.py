@@ -354,16 +354,14 @@ BAD_MODELS = {
         "no_jets.root",
         "nano.flow",
         [],
-        "nano.flow: reads column 'nJet'",
-        "'Events' lacks",
+        "nano.flow: does not fit table 'Events', whose column 'nJet' is missing",
         "train a model",
     ),
     "other type": (
         "nano_float64.root",
         "nano.flow",
         [],
-        "'MET_pt' was float32",
-        "is float64",
+        "column 'MET_pt' is float64, not float32",
         "train a model",
     ),
     "no common tree": (
@@ -598,7 +596,7 @@ WRONG_ORIGINALS = {
     "other type": (
         "nano_float64.root",
         "nano_float64.root against nano.ftup",
-        "'MET_pt' is float64 against float32",
+        "column 'MET_pt' is float64, not float32",
     ),
     "no such table": ("other_tree.root", "other_tree.root: no tree 'Events'", "nearest: events"),
     "one tree only": ("nano.root:Events", "nano.root: no tree 'Runs'", "there are: Events"),
@@ -620,7 +618,9 @@ def test_original_without_a_column_is_refused(run: Callable[..., Ended], tmp_pat
     api.compress({"x": [1.0], "y": [2.0]}, tmp_path / "two.ftup")
     np.savez(tmp_path / "one.npz", x=[1.0], z=[2.0])
     ended = run("verify", tmp_path / "one.npz", tmp_path / "two.ftup")
-    assert_refused(ended, "one.npz against", "column 'y' is not in the original", "there are: x, z")
+    assert_refused(
+        ended, "one.npz against", "in the original, column 'y' is missing", "there are: x, z"
+    )
 
 
 BAD_OUTPUTS = {
@@ -629,6 +629,27 @@ BAD_OUTPUTS = {
     "decompress": ["decompress", "nano.ftup"],
 }
 OUTPUT_NAMES = {"compress": "out.ftup", "train": "out.flow", "decompress": "out.root"}
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("info", "nanoo.ftup", "--json"), "InvalidArgument"),
+        (("compress", "nano.root:Event", "-o", "x.ftup", "--json"), "InvalidArgument"),
+        (("inspect", "--json", "empty.root"), "InvalidArgument"),
+        (("info", "short.ftup", "--json"), "Truncated"),
+    ],
+)
+def test_json_holds_the_error_and_its_kind(
+    run: Callable[..., Ended], inputs: Path, tmp_path: Path, words: tuple[str, ...], kind: str
+) -> None:
+    (tmp_path / "short.ftup").write_bytes((inputs / "nano.ftup").read_bytes()[:1000])
+    ended = run(*(tmp_path / word if word == "short.ftup" else word for word in words))
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert json.loads(ended.out) == {
+        "error": ended.err.removeprefix("flowtuple: ").removesuffix("\n"),
+        "kind": kind,
+    }
 
 
 class TestOutputThatCannotBeWritten:

@@ -36,9 +36,11 @@ from flowtuple.codec.directory import join
 from flowtuple.codec.packing import zstd
 from flowtuple.codec.varint import write_signed
 from flowtuple.comparison.verification import Promise, said_of
+from flowtuple.data.bounds import Bound
 from flowtuple.data.memory import Gate, entries_within
-from flowtuple.data.schema import Bound, Column
-from flowtuple.data.table import Table, check_same_columns, read_all, read_like
+from flowtuple.data.schema import Column
+from flowtuple.data.schema_diff import check_same_columns, read_like
+from flowtuple.data.table import Table, read_all
 from flowtuple.errors import InvalidArgument, TooLarge
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.merge import merge

@@ -15,7 +15,8 @@ from flowtuple.codec.directory import BLOCK, read_directory
 from flowtuple.codec.directory import join as head_and_body
 from flowtuple.codec.packing import zstd
 from flowtuple.codec.varint import write_unsigned
-from flowtuple.data.schema import Bound, Column
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Column
 from flowtuple.data.table import Table, difference
 from flowtuple.errors import Corrupt
 from flowtuple.file.layout import checksum

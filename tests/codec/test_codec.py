@@ -23,7 +23,8 @@ from flowtuple.codec.column import Method, StoredColumn
 from flowtuple.codec.directory import read_directory
 from flowtuple.codec.frequencies import EXP2, intervals
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned
-from flowtuple.data.schema import Bound, Column
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Column
 from flowtuple.data.table import Table, difference
 from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.lattice.bins import Bins, fit_bins

@@ -19,7 +19,8 @@ from flowtuple.codec.chunk import decode_chunk, encode_chunk
 from flowtuple.codec.column import Method, StoredColumn
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import write_signed, write_unsigned
-from flowtuple.data.schema import Bound, Column
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Column
 from flowtuple.data.table import Table, difference, read_all
 from flowtuple.errors import Corrupt, TooNew, Truncated
 from flowtuple.file import layout

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flowtuple.data.schema import Bound, bit_patterns
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import bit_patterns
 from flowtuple.lattice.bins import APART, Bins
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow

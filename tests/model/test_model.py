@@ -146,7 +146,7 @@ def test_written_in_any_format_they_are_the_same(model: Path, tmp_path: Path) ->
 
 
 def dataset_of(path: Path) -> ak.Array:
-    from flowtuple.data.table import table_to_awkward
+    from flowtuple.data.awkward_tables import table_to_awkward
     from flowtuple.io.source import open_dataset
 
     return table_to_awkward(read_all(next(iter(open_dataset(path).tables.values()))))

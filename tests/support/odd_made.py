@@ -16,7 +16,8 @@ from flowtuple.codec import column as coding_of
 from flowtuple.codec import directory, packing
 from flowtuple.codec.column import Method, StoredColumn
 from flowtuple.codec.varint import Reader, write_unsigned
-from flowtuple.data.schema import Array, Bound, Column, bit_patterns
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.data.table import Dataset, Table
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import pack_flow

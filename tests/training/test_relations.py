@@ -12,7 +12,8 @@ import pytest
 import flowtuple as ft
 from dissect import methods
 from flowtuple.codec.chunk import decode_chunk, encode_chunk
-from flowtuple.data.schema import Bound, Column, infer_role
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Column, infer_role
 from flowtuple.data.table import Table, difference
 from flowtuple.file.model import pack_flow, unpack_flow
 from flowtuple.lattice.bins import Bins

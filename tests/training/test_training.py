@@ -14,7 +14,8 @@ from dissect import methods
 from flowtuple.codec.chunk import decode_chunk, encode_chunk
 from flowtuple.codec.column import Method
 from flowtuple.codec.packing import pack_indices
-from flowtuple.data.schema import Bound, Column, infer_role
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Column, infer_role
 from flowtuple.data.table import Table, difference
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.model import pack_flow, unpack_flow

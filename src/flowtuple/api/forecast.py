@@ -8,7 +8,8 @@ from typing import Any
 
 from flowtuple.baseline.sizes import PCODEC, rival_bytes
 from flowtuple.codec.chunk import encode_chunk
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 from flowtuple.data.table import Dataset
 from flowtuple.file.model import pack_flow
 from flowtuple.lattice.lattice import resolve_std

@@ -12,9 +12,10 @@ import numpy as np
 from flowtuple.api.inputs import check_seed, is_of_rows
 from flowtuple.api.simulating import refuse_simulation
 from flowtuple.comparison.two_sample.auc import Area, area_under_roc
+from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.selection import select
-from flowtuple.data.table import Dataset, Table, TableSource, read_all, table_to_awkward
+from flowtuple.data.table import Dataset, Table, TableSource, read_all
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset

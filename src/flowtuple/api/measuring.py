@@ -26,7 +26,7 @@ from flowtuple.benchmark.registry import choose
 from flowtuple.benchmark.result import Bench
 from flowtuple.benchmark.run import run
 from flowtuple.benchmark.settings import Settings
-from flowtuple.data.schema import Bound
+from flowtuple.data.bounds import Bound
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.source import Source, open_dataset

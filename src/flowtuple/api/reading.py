@@ -9,11 +9,11 @@ from pathlib import Path
 
 import awkward as ak
 
-from flowtuple.api.reference_input import decoded
 from flowtuple.benchmark.published.signature import is_reference
+from flowtuple.data.awkward_tables import tables_to_awkward
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
 from flowtuple.data.selection import select
-from flowtuple.data.table import Dataset, LeftOut, read_all, tables_to_awkward
+from flowtuple.data.table import Dataset, LeftOut, read_all
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.location import split_tree
@@ -76,7 +76,9 @@ def decompress(
     """
     name, tree = split_tree(os.fspath(path), STORED)
     if is_reference(name):
-        return _given_back(select(decoded(name), columns, (), entries), output, memory, options)
+        return _given_back(
+            select(open_dataset(name), columns, (), entries), output, memory, options
+        )
     with File(
         name,
         workers,

@@ -11,8 +11,9 @@ import numpy as np
 from flowtuple.api.compressing import Compressed, compressed
 from flowtuple.api.inputs import Tolerance, check_request
 from flowtuple.comparison.verification import said_of
+from flowtuple.data.bounds import Bound, requested_bounds
 from flowtuple.data.memory import MEMORY
-from flowtuple.data.schema import Bound, bit_patterns, requested_bounds
+from flowtuple.data.schema import bit_patterns
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.file.provenance import provenance

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 import awkward as ak
 
 from flowtuple.api.inputs import EVERYTHING, Selection, Tolerance, left_out_notes, read
-from flowtuple.data.table import Table, concatenate, ranges, tables_to_awkward
+from flowtuple.data.awkward_tables import tables_to_awkward
+from flowtuple.data.table import Table, concatenate, ranges
 from flowtuple.file.file import File
 from flowtuple.io.source import Source
 from flowtuple.lattice.lattice import Lattice

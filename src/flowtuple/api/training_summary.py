@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowtuple.data.table import Table, read_like
+from flowtuple.data.schema_diff import read_like
+from flowtuple.data.table import Table
 from flowtuple.file.model import pack_column
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
@@ -27,17 +28,14 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; an expected error is one line on standard error and exit code 2.
 
-    With `--json`, a refusal also lists every part that it concerns, as JSON on standard output.
+    With `--json`, standard output holds the error and its kind as JSON, and every part that a refusal concerns.
     """
     with streams(), stopping(), _warnings():
         try:
             app()
         except FlowtupleError as error:
-            if isinstance(error, Refused) and "--json" in sys.argv[1:]:
-                parts = [{"name": name, "reason": reason} for name, reason in error.parts.items()]
-                sys.stdout.write(
-                    json.dumps({"error": str(error), "refused": parts}, indent=1) + "\n"
-                )
+            if "--json" in sys.argv[1:]:
+                sys.stdout.write(json.dumps(_to_json(error), indent=1) + "\n")
             sys.stderr.write(f"flowtuple: {error}\n")
             sys.exit(2)
         except MemoryError:
@@ -53,6 +51,15 @@ def main() -> None:
                 f"flowtuple: {where}: cannot be written ({error.strerror}); make room or choose another disk\n"
             )
             sys.exit(2)
+
+
+def _to_json(error: FlowtupleError) -> dict[str, Any]:
+    said = {"error": str(error), "kind": type(error).__name__}
+    if not isinstance(error, Refused):
+        return said
+    return said | {
+        "refused": [{"name": name, "reason": reason} for name, reason in error.parts.items()]
+    }
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flowtuple.data.schema import Bound
+from flowtuple.data.bounds import Bound
 from flowtuple.errors import InvalidArgument, nearest
 
 Inputs = Annotated[

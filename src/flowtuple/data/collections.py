@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowtuple.data.schema import Array, Column, referred
+from flowtuple.data.schema import Array, Column, reference_target
 from flowtuple.errors import InvalidArgument, nearest
 
 
@@ -26,6 +26,22 @@ class Collection:
     counter: str
     columns: tuple[str, ...]
     axes: tuple[str, ...] = ()
+
+
+def plain_columns(columns: Sequence[Column]) -> list[Column]:
+    """Return columns of single numbers, without counters and numbers of runs and events.
+
+    Example:
+        >>> columns = [Column("nJet", "int32"), Column("Jet_pt", "float32", counter="nJet")]
+        >>> [c.name for c in plain_columns(columns)]
+        ['Jet_pt']
+    """
+    counters = {c.counter for c in columns}
+    return [
+        c
+        for c in columns
+        if not c.is_opaque and not c.shape and c.role != "id" and c.name not in counters
+    ]
 
 
 def find_collections(columns: Iterable[Column]) -> list[Collection]:
@@ -76,7 +92,10 @@ def find_links(
     asked = list(match)
     if not asked:
         asked = [
-            n for c in reconstructed for n in c.columns if "Idx" in n and referred(n) in by_stem
+            n
+            for c in reconstructed
+            for n in c.columns
+            if "Idx" in n and reference_target(n) in by_stem
         ]
     links: dict[str, tuple[str, str]] = {}
     for text in asked:
@@ -87,9 +106,9 @@ def find_links(
             raise InvalidArgument(
                 f"the match {column!r} is no column of reconstructed objects; {nearest(column, names)}"
             )
-        partners = by_stem.get((named or referred(column)).lower())
+        partners = by_stem.get((named or reference_target(column)).lower())
         if partners is None:
-            close = nearest(named or referred(column), [c.name for c in given])
+            close = nearest(named or reference_target(column), [c.name for c in given])
             raise InvalidArgument(
                 f"the match {column!r} points to no given collection; {close}; write {column}=COLLECTION"
             )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flowtuple.data.schema import Column
-from flowtuple.data.table import Table, TableSource, read_like
+from flowtuple.data.schema_diff import read_like
+from flowtuple.data.table import Table, TableSource
 
 
 class OwnCounters:

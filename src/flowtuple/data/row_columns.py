@@ -5,7 +5,8 @@ from __future__ import annotations
 import glob
 from collections.abc import Sequence
 
-from flowtuple.data.schema import Column, infer_role, matches
+from flowtuple.data.globs import matches
+from flowtuple.data.schema import Column, infer_role
 from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset, TableSource
 from flowtuple.errors import InvalidArgument, nearest

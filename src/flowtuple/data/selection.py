@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from flowtuple.data.schema import ROLES, Column, is_glob, matches, select_columns
+from flowtuple.data.globs import is_glob, matches, select_columns
+from flowtuple.data.schema import ROLES, Column
 from flowtuple.data.table import Dataset, Table, TableSource
 from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.progress import Progress

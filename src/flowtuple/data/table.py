@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeAlias
 import awkward as ak
 import numpy as np
 
-from flowtuple.data.awkward import from_block, kind_of, leaves, same_values
-from flowtuple.data.schema import OPAQUE, Array, Column, bit_patterns, infer_role, unused
+from flowtuple.data.awkward import same_values
+from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.errors import InvalidArgument, nearest
 
 Content: TypeAlias = "Array | ak.Array"
@@ -246,56 +246,6 @@ def read_all(source: TableSource, columns: Sequence[str] | None = None) -> Table
     return source.read(names, 0, source.num_entries)
 
 
-def check_same_columns(wanted: Iterable[Column], found: Iterable[Column], where: str) -> None:
-    """Refuse columns that are missing elsewhere or of another type there; hidden counters are known by what they count.
-
-    Raises:
-        InvalidArgument: One is; the message begins with `where`.
-    """
-    wanted, there = tuple(wanted), {c.name: c for c in found}
-    counted = _counted(wanted)
-    for column in wanted:
-        if column.name in counted:
-            continue
-        other = there.get(column.name)
-        if other is None:
-            raise InvalidArgument(
-                f"{where}: it lacks column {column.name!r}; {nearest(column.name, there)}"
-            )
-        if (other.counter is None) != (column.counter is None):
-            raise InvalidArgument(
-                f"{where}: column {column.name!r} holds lists in one and single values in the other"
-            )
-        if (other.dtype, other.shape) != (column.dtype, column.shape):
-            raise InvalidArgument(
-                f"{where}: column {column.name!r} is {other.dtype}, not {column.dtype}"
-            )
-
-
-def _counted(columns: Iterable[Column]) -> dict[str, str]:
-    """For each hidden counter that counts something, the first column that it counts."""
-    columns = tuple(columns)
-    hidden = {c.name for c in columns if c.hidden}
-    counted: dict[str, str] = {}
-    for column in columns:
-        if column.counter is not None and column.counter in hidden:
-            counted.setdefault(column.counter, column.name)
-    return counted
-
-
-def read_like(source: TableSource, columns: tuple[Column, ...], start: int, stop: int) -> Table:
-    """Events of a table under another schema for the same columns: hidden counters under the names that this gives them."""
-    counted = _counted(columns)
-    names = [c.name for c in columns if c.name not in counted]
-    table = source.read(names, start, stop)
-    data = {name: table.data[name] for name in names}
-    for column in columns:
-        if column.name in counted:
-            counter = table.column(counted[column.name]).counter
-            data[column.name] = table.data[counter or ""].astype(column.dtype)
-    return Table(table.name, columns, table.num_entries, data)
-
-
 def ranges(num_entries: int, step: int) -> Iterator[tuple[int, int]]:
     """Consecutive (start, stop) pairs that cover `num_entries`, each at most `step` long.
 
@@ -333,126 +283,3 @@ def difference(left: Table, right: Table) -> str | None:
         elif not np.array_equal(bit_patterns(a), bit_patterns(b)):
             return f"column {column.name!r} differs"
     return None
-
-
-def table_from_awkward(
-    name: str,
-    array: ak.Array,
-    titles: Mapping[str, str] | None = None,
-    counters: Mapping[str, str] | None = None,
-) -> Table:
-    """A table from a record array, one field a column.
-
-    Args:
-        name: Name of the table.
-        array: One record per event. A field of numbers is a column, a field of lists of numbers a counted column, a
-            field of lists of records a collection (`Jet` with `pt` becomes `Jet_pt`), a record is flattened
-            the same way. Anything else is opaque; an option type counts as such only where a value is missing.
-        titles: Branch titles by column name.
-        counters: For counted columns, the field that counts them; columns left out share a hidden
-            counter with all columns of equal counts.
-
-    Raises:
-        InvalidArgument: A field does not have as many values as the one that counts it says, or two get the same name.
-
-    Example:
-        >>> table = table_from_awkward("Events", ak.Array([{"Jet": [{"pt": 50.0}, {"pt": 20.0}]}, {"Jet": []}]))
-        >>> [c.name for c in table.columns], table["Jet_pt"].tolist(), table["n(Jet_pt)"].tolist()
-        (['n(Jet_pt)', 'Jet_pt'], [50.0, 20.0], [2, 0])
-    """
-    visible: dict[str, tuple[str, ak.Array]] = {}
-    for field_name in array.fields:
-        for leaf, fields, values in leaves(field_name, array[field_name]):
-            origin = ".".join((field_name, *fields))
-            if leaf in visible:
-                raise InvalidArgument(
-                    f"table {name!r}: {visible[leaf][0]!r} and {origin!r} would both be column {leaf!r}; rename one"
-                )
-            visible[leaf] = (origin, values)
-    builder = _Builder(titles or {}, counters or {}, visible)
-    for leaf, (_, values) in visible.items():
-        builder.add(leaf, values)
-    builder.check_counters()
-    return Table(name, tuple(builder.columns), len(array), builder.data)
-
-
-class _Builder:
-    """Collects columns and finds counters that they share."""
-
-    def __init__(
-        self, titles: Mapping[str, str], counters: Mapping[str, str], visible: Iterable[str]
-    ) -> None:
-        self._taken = set(visible)
-        self.columns: list[Column] = []
-        self.data: dict[str, Any] = {}
-        self._titles = titles
-        self._known = counters
-        self._counting = set(counters.values())
-        self._hidden: dict[bytes, str] = {}
-        self._lengths: dict[str, Array] = {}
-
-    def add(self, name: str, values: ak.Array) -> None:
-        dtype, shape, is_counted = kind_of(values)
-        counter = self._counter(name, values) if is_counted else None
-        role = (
-            "counter"
-            if name in self._counting
-            else "value"
-            if dtype == OPAQUE
-            else infer_role(name, dtype)
-        )
-        self.columns.append(Column(name, dtype, role, self._titles.get(name, ""), counter, shape))
-        flat = ak.flatten(values) if is_counted else values
-        self.data[name] = values if dtype == OPAQUE else np.ascontiguousarray(ak.to_numpy(flat))
-
-    def check_counters(self) -> None:
-        for name, lengths in self._lengths.items():
-            counter = self._known[name]
-            if counter not in self.data or not np.array_equal(lengths, self.data[counter]):
-                raise InvalidArgument(
-                    f"column {name!r} does not have as many values as {counter!r} says; name its own counter"
-                )
-
-    def _unused(self, name: str) -> str:
-        """A name for a hidden counter; visible columns keep theirs."""
-        free = unused(name, self._taken)
-        self._taken.add(free)
-        return free
-
-    def _counter(self, name: str, values: ak.Array) -> str:
-        lengths = np.asarray(ak.to_numpy(ak.num(values)), dtype=np.int64)
-        if name in self._known:
-            self._lengths[name] = lengths
-            return self._known[name]
-        key = lengths.tobytes()
-        if key not in self._hidden:
-            hidden = self._hidden[key] = self._unused(f"n({name})")
-            self.columns.append(Column(hidden, "int64", "counter", hidden=True))
-            self.data[hidden] = lengths
-        return self._hidden[key]
-
-
-def table_to_awkward(table: Table) -> ak.Array:
-    """A record array with one field per visible column: lists for counted columns, regular arrays for fixed ones."""
-    offsets = {c: table.offsets(c) for c in {k.counter for k in table.columns} if c is not None}
-    fields: dict[str, Any] = {}
-    for column in table.columns:
-        content = table.data[column.name]
-        if column.hidden:
-            continue
-        if column.counter is not None:
-            layout = ak.contents.ListOffsetArray(
-                ak.index.Index64(offsets[column.counter]), ak.contents.NumpyArray(content)
-            )
-            fields[column.name] = ak.Array(layout)
-        else:
-            fields[column.name] = content if column.is_opaque else from_block(content)
-    if not fields:
-        return ak.Array(ak.contents.RecordArray([], [], length=table.num_entries))
-    return ak.zip(fields, depth_limit=1)
-
-
-def tables_to_awkward(tables: Mapping[str, Table]) -> ak.Array | dict[str, ak.Array]:
-    """A record array, or a dict of them by table name where there are several."""
-    arrays = {name: table_to_awkward(table) for name, table in tables.items()}
-    return arrays if len(arrays) > 1 else next(iter(arrays.values()))

@@ -10,9 +10,10 @@ from typing import Any
 
 import awkward as ak
 
+from flowtuple.data.awkward_tables import table_to_awkward
+from flowtuple.data.globs import matches
 from flowtuple.data.memory import MEMORY
-from flowtuple.data.schema import matches
-from flowtuple.data.table import Dataset, LeftOut, ranges, table_to_awkward
+from flowtuple.data.table import Dataset, LeftOut, ranges
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.file.columns import Columns
 from flowtuple.file.description import parse_table, read_left_out, read_storage

@@ -15,14 +15,8 @@ from flowtuple.codec.chunk import Given, decode_columns, slices
 from flowtuple.codec.directory import Directory, Entry, Fetch, read_directory
 from flowtuple.data.memory import MODEL, Gate, in_words
 from flowtuple.data.schema import Column
-from flowtuple.data.table import (
-    Dataset,
-    Table,
-    check_same_columns,
-    concatenate,
-    read_like,
-    with_counters,
-)
+from flowtuple.data.schema_diff import check_same_columns, read_like, schema_diff
+from flowtuple.data.table import Dataset, Table, concatenate, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument, TooLarge, nearest
 from flowtuple.file.description import DescribedTable, Part
 from flowtuple.file.layout import FRAME_SIZE, Section
@@ -138,16 +132,11 @@ class StoredTable:
 
     def _check_schema(self, other: StoredTable) -> None:
         """Refuse the model of a table whose columns are not like this one's."""
-        own = {c.name: (c.dtype, c.counter, c.shape) for c in self.columns}
-        for column in other.columns:
-            if column.name in other.flow.columns and own.get(column.name) != (
-                column.dtype,
-                column.counter,
-                column.shape,
-            ):
-                raise Corrupt(
-                    f"{self._reader.path}: its model was made for another column {column.name!r}"
-                )
+        modelled = [c for c in other.columns if c.name in other.flow.columns]
+        for name, words in schema_diff(modelled, self.columns, counters=True, hidden=True):
+            raise Corrupt(
+                f"{self._reader.path}: its model was made for another column {name!r}, which {words}"
+            )
 
     @property
     def model_section(self) -> Section | None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-import numba
 import numpy as np
 
 from flowtuple.data.schema import Array, Column
 from flowtuple.errors import Corrupt
+from flowtuple.runtime.compiled import compiled
 
 Relation = Literal[
     "row", "event", "index", "previous", "leading", "same", "reference", "prediction"
@@ -296,7 +296,7 @@ class Context:
                 _take(levels, at, out)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _take(levels: Any, at: Any, out: Any) -> None:
     """Levels at positions, 0 where the position is -1."""
     for i in range(len(at)):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import xxhash
 
@@ -17,18 +16,19 @@ from flowtuple.codec.frequencies import EXP2, share, weigh
 from flowtuple.data.schema import Array
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.grid import ESCAPE
+from flowtuple.runtime.compiled import compiled
 
 _GAMMA = 0x9E3779B97F4A7C15
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _mix(x: Any) -> Any:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _below(u: Any, most: Any) -> Any:
     """floor(u most / 2^64) for a uniform 64-bit u: a uniform whole number below `most`, 0 where that is 2^64 itself."""
     low, high = u & np.uint64(0xFFFFFFFF), u >> np.uint64(32)
@@ -38,7 +38,7 @@ def _below(u: Any, most: Any) -> Any:
     return high * b + (middle >> np.uint64(32)) + (carry >> np.uint64(32))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
     """The frequencies of the symbols that may be drawn, added up; the last one never may."""
     total = np.uint64(0)
@@ -48,7 +48,7 @@ def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
     return total
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _draw(
     logits: Any,
     exp2: Any,
@@ -84,7 +84,7 @@ def _draw(
         q[i] = np.int64(np.uint64(starts[symbol]) + place)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _allowed(
     logits: Any, exp2: Any, banned: Any, symbols: Any, below: Any, frequency: Any, total: Any
 ) -> None:
@@ -102,7 +102,7 @@ def _allowed(
                 frequency[i] += f if k == symbols[i] else np.uint64(0)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any, q: Any) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)
@@ -126,7 +126,7 @@ def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any
         q[i] = np.int64(np.uint64(starts[symbol]) + min(place, width))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _uniform(key: Any, event: Any, number: Any, out: Any) -> None:
     for i in range(len(out)):
         u = _mix(
@@ -174,7 +174,7 @@ class Distribution:
     bins: Bins
 
     @property
-    def _arguments(self) -> tuple[Array, ...]:
+    def _arguments(self) -> tuple[Array, Array, Array, Array, Array]:
         """Logits, weights by difference of logits, first indices, widths, and symbols not drawn."""
         is_escape = self.bins.starts == ESCAPE
         logits = np.ascontiguousarray(self.logits)
@@ -196,8 +196,8 @@ def draw(distribution: Distribution, key: int, event: Array, number: Array) -> A
         int64, shape (n,).
     """
     q = np.empty(len(event), np.int64)
-    numbers = event.astype(np.uint64), number.astype(np.uint64)
-    _draw(*distribution._arguments, np.uint64(key), *numbers, q)
+    event, number = event.astype(np.uint64), number.astype(np.uint64)
+    _draw(*distribution._arguments, np.uint64(key), event, number, q)
     return q
 
 

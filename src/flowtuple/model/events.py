@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.data.schema import Array, Column, referred
-from flowtuple.data.table import Table, TableSource, concatenate, ranges, read_like, with_counters
+from flowtuple.data.schema import Array, Column, reference_target
+from flowtuple.data.schema_diff import read_like
+from flowtuple.data.table import Table, TableSource, concatenate, ranges, with_counters
 from flowtuple.errors import Unsupported
 from flowtuple.lattice.context import RowSet, make_context
 from flowtuple.lattice.grid import ATOM, ESCAPE
@@ -151,7 +152,7 @@ def _target(column: Column, columns: Sequence[Column]) -> str | None:
     """The counter of the collection that a column of references points to, by its name: of Muon_jetIdx that of Jet."""
     if column.role != "reference":
         return None
-    stem = referred(column.name)
+    stem = reference_target(column.name)
     return next(
         (
             c.counter

@@ -14,10 +14,12 @@ import numpy as np
 
 from flowtuple.codec.directory import Entry
 from flowtuple.comparison.verification import Promise, said_of
+from flowtuple.data.bounds import Bound
 from flowtuple.data.memory import MEMORY
-from flowtuple.data.schema import Bound, Column
-from flowtuple.data.table import Dataset, Table, TableSource, read_all, read_like
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.data.schema import Column
+from flowtuple.data.schema_diff import read_like, schema_diff
+from flowtuple.data.table import Dataset, Table, TableSource, read_all
+from flowtuple.errors import InvalidArgument
 from flowtuple.file import layout
 from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
@@ -336,27 +338,18 @@ def check_comparable(original: TableSource, decoded: TableSource, files: str) ->
         raise InvalidArgument(
             f"{files}: table {decoded.name!r} has {original.num_entries} events against {decoded.num_entries}; {_NEXT}"
         )
-    columns = {c.name: c for c in original.columns}
-    for column in decoded.columns:
-        if (
-            column.hidden
-        ):  # has no name that another format would keep; compared through what it counts
-            continue
-        where, found = f"{files}: column {column.name!r}", columns.get(column.name)
-        if found is None:
-            raise InvalidArgument(
-                f"{where} is not in the original ({nearest(column.name, columns)}); {_NEXT}"
-            )
-        if (found.counter is None) != (column.counter is None):
-            raise InvalidArgument(
-                f"{where} holds lists in one and single values in the other; {_NEXT}"
-            )
-        if (found.dtype, found.shape) != (column.dtype, column.shape):
-            raise InvalidArgument(f"{where} is {found.dtype} against {column.dtype}; {_NEXT}")
-        if isinstance(original, Table) and isinstance(decoded, Table):
+    # Another format may give hidden counters other names; the columns that they count are compared.
+    visible = [c for c in decoded.columns if not c.hidden]
+    for name, words in schema_diff(visible, original.columns):
+        raise InvalidArgument(f"{files}: in the original, column {name!r} {words}; {_NEXT}")
+    if isinstance(original, Table) and isinstance(decoded, Table):
+        for column in visible:
             sizes = len(original.data[column.name]), len(decoded.data[column.name])
             if sizes[0] != sizes[1]:
-                raise InvalidArgument(f"{where} has {sizes[0]} values against {sizes[1]}; {_NEXT}")
+                raise InvalidArgument(
+                    f"{files}: column {column.name!r} has {sizes[0]} values "
+                    f"against {sizes[1]}; {_NEXT}"
+                )
 
 
 def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:

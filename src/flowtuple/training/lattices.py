@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from flowtuple.data.bounds import Bound, requested_bounds
+from flowtuple.data.globs import matches
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
-from flowtuple.data.schema import Bound, Column, bit_patterns, matches, requested_bounds
+from flowtuple.data.schema import Column, bit_patterns
+from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, TableSource, ranges
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.file.table import StoredTable
 from flowtuple.lattice.flow import LatticeFlow
@@ -217,23 +220,12 @@ def _lattice(
 def _check_fit(
     source: TableSource, known: StoredTable, bounds: Mapping[str, Bound], path: str
 ) -> None:
-    columns = {c.name: c for c in source.columns}
+    for name, words in schema_diff(known.columns, source.columns, counters=True, hidden=True):
+        raise InvalidArgument(
+            f"{path}: does not fit table {source.name!r}, whose column {name!r} {words}; "
+            "train a model on this input"
+        )
     for trained in known.columns:
-        found = columns.get(trained.name)
-        if found is None:
-            raise InvalidArgument(
-                f"{path}: reads column {trained.name!r}, which table {source.name!r} lacks ({nearest(trained.name, columns)}); "
-                "train a model on this input"
-            )
-        if (found.dtype, found.counter, found.shape) != (
-            trained.dtype,
-            trained.counter,
-            trained.shape,
-        ):
-            raise InvalidArgument(
-                f"{path}: column {trained.name!r} was {trained.dtype} when the model was trained and is {found.dtype} "
-                f"in table {source.name!r}; train a model on this input"
-            )
         fixed = Bound.parse(known.asked.get(trained.name, "lossless"))
         bound = bounds.get(trained.name, fixed)
         if bound != fixed:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 import numpy as np
 
-from flowtuple.data.schema import Array, Column, referred
+from flowtuple.data.schema import Array, Column, reference_target
 from flowtuple.data.table import Table
 from flowtuple.lattice.bins import fit_bins
 from flowtuple.lattice.context import Parent, Relation, coding_order, collection_of
@@ -171,7 +171,9 @@ class Pointers:
             key = collection_of(through)
             if through.role == "reference" and key:  # event columns are decoded before any object
                 others = [
-                    c for c in by_stem.get(referred(through.name), ()) if collection_of(c) != key
+                    c
+                    for c in by_stem.get(reference_target(through.name), ())
+                    if collection_of(c) != key
                 ]
                 if others:
                     self._by_key.setdefault(key, []).append((through, others))

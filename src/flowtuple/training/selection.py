@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence, Set
 from typing import Any
 
-import numba
 import numpy as np
 
 from flowtuple.data.schema import Array
+from flowtuple.runtime.compiled import compiled
 from flowtuple.training.ancestry import MAX_ANCESTORS
 
 MAX_PARENTS = 16
@@ -23,7 +23,7 @@ _CELLS = 16
 _COARSE = 8
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _entropy(counts: Any, total: Any) -> Any:
     """Nats of a table of counts, with the first-order bias of the plug-in estimate added (Miller 1955)."""
     bits, filled = 0.0, 0
@@ -34,7 +34,7 @@ def _entropy(counts: Any, total: Any) -> Any:
     return bits / total + (filled - 1) / (2.0 * total)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _information(a: Any, b: Any, given: Any, a_cells: Any, b_cells: Any, given_cells: Any) -> Any:
     """Nats of mutual information of `a` and each row of `b`, given a third variable."""
     n, out = len(a), np.empty(len(b))

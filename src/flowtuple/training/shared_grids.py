@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from flowtuple.data.schema import Array, Bound, Column
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import TableSource
 from flowtuple.lattice.context import collection_of
 

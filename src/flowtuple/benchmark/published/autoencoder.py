@@ -23,8 +23,9 @@ from flowtuple.benchmark.published.residuals import add_residuals, pack_residual
 from flowtuple.benchmark.published.second_codec import pack_numbers, stored_second, unpack_numbers
 from flowtuple.benchmark.published.seen import Seen, few_values
 from flowtuple.benchmark.published.variational import VariationalPair
+from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.schema import Array
 from flowtuple.data.table import ranges
 from flowtuple.errors import Corrupt, Unsupported
 from flowtuple.flows.blocks import SampledRows
