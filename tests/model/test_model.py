@@ -266,5 +266,5 @@ def test_bad_requests(model: Path, arguments: dict, message: str) -> None:
 
 
 def test_events_without_a_column_of_the_model_are_refused(model: Path) -> None:
-    with pytest.raises(InvalidArgument, match="lacks column 'score'"):
+    with pytest.raises(InvalidArgument, match="column 'score' is missing"):
         ft.score(model, {k: v for k, v in events(1).items() if k != "score"})
