@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from flowtuple.data.collections import pointed
+from flowtuple.data.collections import positions_of
 from flowtuple.data.schema import Array
 from flowtuple.lattice.arithmetic import arctangent, sine_cosine
 from flowtuple.simulation.block import Block
@@ -82,7 +82,7 @@ def _of_objects(block: Block, spec: SimulationSpec, target: Target) -> list[Arra
 
 def positions(block: Block, through: str, event: Array, collection: str) -> Array:
     """Positions of the objects that a column of numbers points to, -1 where it points to none of its event."""
-    return pointed(block.values[through], event, block.counts[collection])
+    return positions_of(block.values[through], event, block.counts[collection])
 
 
 def _vector(pt: Array, phi: Array) -> Array:
