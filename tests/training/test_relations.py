@@ -12,7 +12,6 @@ import pytest
 import flowtuple as ft
 from dissect import methods
 from flowtuple.codec.chunk import decode_chunk, encode_chunk
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Column, infer_role
 from flowtuple.data.table import Table, difference
@@ -23,6 +22,7 @@ from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.prediction import Prediction, Term
 from flowtuple.lattice.statistics import Statistics
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.training.choose import choose
 from flowtuple.training.plan import make_plan
 from flowtuple.training.relations import decoding_order, find_predictions, references

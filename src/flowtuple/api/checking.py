@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from flowtuple.api.reference_input import open_input
 from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
@@ -14,7 +13,7 @@ from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Dataset, ranges
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
-from flowtuple.io.source import ReadOptions, Source
+from flowtuple.io.source import ReadOptions, Source, open_dataset
 from flowtuple.reporting.describe import check_comparable, promises, report_input
 from flowtuple.reporting.report import write_report
 from flowtuple.runtime.progress import Progress, silent
@@ -53,7 +52,7 @@ def verify(
             of a reference method.
     """
     _refuse_reference(path)
-    dataset = open_input(original, ReadOptions(names=names))
+    dataset = open_dataset(original, ReadOptions(names=names))
     found = Verified()
     with File(path, workers, given=dataset, model=model, memory=memory) as file:
         for name, stored in file.tables.items():
@@ -141,7 +140,7 @@ def report(
         InvalidArgument: The original lacks a table or column of the file, or the file is one of a reference method.
     """
     _refuse_reference(path)
-    dataset = open_input(original, ReadOptions(names=names))
+    dataset = open_dataset(original, ReadOptions(names=names))
     with File(path, given=dataset, model=model, memory=memory) as file:
         about = report_input(dataset, file, f"{Path(dataset.description).name} compressed")
     return write_report(about, Path(folder), lambda what: progress("report", 0.0, what))

@@ -17,8 +17,9 @@ import numpy as np
 
 from flowtuple.data.rows import Conditions, Rows
 from flowtuple.data.schema import Array
-from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra
+from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.flows.options import RowFlow
+from flowtuple.runtime.extras import require_torch
 from flowtuple.runtime.progress import Progress
 from flowtuple.simulation.sampler import Conditional, as_matrix
 from flowtuple.simulation.training_tables import TrainingTable
@@ -42,7 +43,7 @@ def _finite(training_table: TrainingTable) -> Array:
     drawn = [
         training_table.table.data[c.name]
         for c in training_table.table.columns
-        if c.name not in training_table.given
+        if c.name not in training_table.conditions
     ]
     finite: Array = np.all([np.isfinite(content) for content in drawn], axis=0)
     return finite
@@ -85,7 +86,7 @@ def _told(progress: Progress, name: str) -> Callable[[float, float], None]:
 
 def _rows(training_table: TrainingTable) -> Rows:
     """A step's rows: what is drawn, and its conditions; those with a value that is not finite left out."""
-    table, given = training_table.table, training_table.given
+    table, given = training_table.table, training_table.conditions
     drawn = [c for c in table.columns if c.name not in given]
     values = np.stack([table.data[c.name].astype(np.float64) for c in drawn], axis=1)
     keep = _finite(training_table)
@@ -111,9 +112,10 @@ def _trained(
     checkpoint: Path | None,
     report: Callable[[float, float], None],
 ) -> bytes:
-    with needs_torch("training a flow"):
-        from flowtuple.flows.stored import pack_model
-        from flowtuple.flows.train import train_rows
+    require_torch("training a flow")
+    from flowtuple.flows.stored import pack_model
+    from flowtuple.flows.train import train_rows
+
     model, _ = train_rows(rows, flow, seed, report, checkpoint)
     return pack_model(model)
 
@@ -135,20 +137,10 @@ def load_rows(described: Any, path: str) -> dict[str, Conditional]:
         raise Corrupt(
             f"{path}: its flows over rows are no text of base64 ({error}); train it again"
         ) from None
-    with needs_torch(f"simulating with the flows over rows of {path}"):
-        from flowtuple.flows.stored import unpack_model
+    require_torch(f"simulating with the flows over rows of {path}")
+    from flowtuple.flows.stored import unpack_model
+
     return {name: unpack_model(content, f"{path}: {name}") for name, content in found.items()}
-
-
-@contextmanager
-def needs_torch(purpose: str) -> Iterator[None]:
-    """Says which extra is missing where PyTorch is."""
-    try:
-        yield
-    except ImportError as error:
-        if error.name in ("torch", "zuko", "safetensors", "scipy"):
-            raise MissingExtra("train", purpose) from None
-        raise
 
 
 class _SingleThread:

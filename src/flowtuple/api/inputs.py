@@ -6,13 +6,12 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from flowtuple.api.reference_input import open_input
 from flowtuple.data.bounds import Bound
 from flowtuple.data.globs import fits_name
 from flowtuple.data.selection import select, with_roles
 from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import InvalidArgument, Refused, name_parts
-from flowtuple.io.source import ReadOptions, Source, check_stored_name
+from flowtuple.io.source import ReadOptions, Source, check_stored_name, open_dataset
 
 Tolerance = Mapping[str, "str | Bound"]
 
@@ -49,7 +48,7 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
         Refused: A selected part cannot be carried, and `drop` is off.
         InvalidArgument: A glob matches nothing, or nothing is left.
     """
-    dataset = open_input(source, ReadOptions(names=selection.names))
+    dataset = open_dataset(source, ReadOptions(names=selection.names))
     columns = (*selection.columns, *given) if selection.columns else ()
     refused = {
         n: r

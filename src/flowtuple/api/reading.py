@@ -9,7 +9,6 @@ from pathlib import Path
 
 import awkward as ak
 
-from flowtuple.api.reference_input import decoded
 from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.data.awkward_tables import tables_to_awkward
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
@@ -77,7 +76,9 @@ def decompress(
     """
     name, tree = split_tree(os.fspath(path), STORED)
     if is_reference(name):
-        return _given_back(select(decoded(name), columns, (), entries), output, memory, options)
+        return _given_back(
+            select(open_dataset(name), columns, (), entries), output, memory, options
+        )
     with File(
         name,
         workers,

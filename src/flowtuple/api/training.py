@@ -27,7 +27,7 @@ from flowtuple.data.memory import MEMORY
 from flowtuple.data.row_source import row_source
 from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset
-from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.file.provenance import provenance
 from flowtuple.file.writer import create
@@ -36,6 +36,7 @@ from flowtuple.flows.processes import Process
 from flowtuple.io.source import ReadOptions, Source, open_dataset
 from flowtuple.reporting.plots import require_plots
 from flowtuple.reporting.training_page import write_training
+from flowtuple.runtime.extras import require_torch
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
 from flowtuple.training.lattices import ResolvedTables, prepare_with_model, resolve_tables
@@ -252,13 +253,10 @@ def _train_rows(
     path: str | os.PathLike[str],
     progress: Progress,
 ) -> tuple[RowModel, tuple[str, ...]]:
-    try:
-        from flowtuple.flows.stored import load_model, save_model
-        from flowtuple.flows.train import train_rows
-    except ImportError as error:
-        if error.name in ("torch", "zuko", "safetensors"):
-            raise MissingExtra("train", "training a flow") from None
-        raise
+    require_torch("training a flow")
+    from flowtuple.flows.stored import load_model, save_model
+    from flowtuple.flows.train import train_rows
+
     folder = None if checkpoint is None else Path(checkpoint)
     rows = gather_rows(row_source(dataset, (), weights, conditions=given), memory, folder)
     if factors is not None:

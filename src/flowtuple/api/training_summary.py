@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Table
 from flowtuple.file.model import pack_column
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.score import Scores, score
 from flowtuple.reporting.page import format_bytes
 from flowtuple.reporting.training_page import Trained

@@ -18,8 +18,9 @@ from flowtuple.data.memory import MEMORY
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.file.damage import check_integrity
+from flowtuple.io.formats import input_suffixes
 from flowtuple.io.location import check_readable, is_url, split_tree
-from flowtuple.io.source import FORMATS, STORED, WriteOptions
+from flowtuple.io.source import STORED, WriteOptions
 from flowtuple.runtime.atomic import make_folder
 
 Facts = dict[str, Any]
@@ -238,7 +239,7 @@ def fingerprint(job: Job) -> str:
 def key_of(job: str, task: Task) -> str:
     """Of all that a task's output depends on: the job's fingerprint, the input by its path, size and time."""
     digest = xxhash.xxh3_64(repr((job, task)).encode())
-    path, _ = split_tree(task.source, (*FORMATS, *STORED))
+    path, _ = split_tree(task.source, (*input_suffixes(), *STORED))
     if not is_url(path) and os.path.lexists(path):
         state = Path(path).stat()
         digest.update(repr((state.st_size, state.st_mtime_ns)).encode())

@@ -28,6 +28,22 @@ class Collection:
     axes: tuple[str, ...] = ()
 
 
+def plain_columns(columns: Sequence[Column]) -> list[Column]:
+    """Return columns of single numbers, without counters and numbers of runs and events.
+
+    Example:
+        >>> columns = [Column("nJet", "int32"), Column("Jet_pt", "float32", counter="nJet")]
+        >>> [c.name for c in plain_columns(columns)]
+        ['Jet_pt']
+    """
+    counters = {c.counter for c in columns}
+    return [
+        c
+        for c in columns
+        if not c.is_opaque and not c.shape and c.role != "id" and c.name not in counters
+    ]
+
+
 def find_collections(columns: Iterable[Column]) -> list[Collection]:
     """Return the collections of some columns: one for each counter, named by its first column.
 

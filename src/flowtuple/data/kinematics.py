@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,8 @@ from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Dataset, Table
-from flowtuple.errors import InvalidArgument, MissingExtra, nearest
+from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.runtime.extras import require
 
 ABSENT = -1.0  # value of a quantity of two objects in events with fewer
 _MASSES = ("mass", "m")
@@ -121,7 +121,4 @@ def _named(name: str, columns: tuple[Column, ...], description: str) -> str:
 
 
 def _vector() -> Any:
-    try:
-        return importlib.import_module("vector")
-    except ImportError as error:
-        raise MissingExtra("compare", "derived quantities") from error
+    return require("vector", "compare", "derived quantities")

@@ -18,7 +18,8 @@ from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.table import StoredChunk, StoredTable, no_events
 from flowtuple.file.writer import Writer, create
-from flowtuple.io.source import FORMATS, WriteOptions, write_dataset
+from flowtuple.io.formats import output_suffixes
+from flowtuple.io.source import WriteOptions, write_dataset
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.runtime.progress import Progress, silent
 
@@ -69,7 +70,7 @@ def recover(
         Corrupt, Truncated: Not even the description can be read: nothing can be saved.
         InvalidArgument: The model is damaged, and `model` is missing or another; or `columns` are asked for in vain.
     """
-    other_format = os.fspath(output).lower().endswith(tuple(FORMATS))
+    other_format = os.fspath(output).lower().endswith(tuple(output_suffixes()))
     columns = tuple(columns)
     if Path(output).exists() and "://" not in os.fspath(path) and Path(output).samefile(path):
         raise InvalidArgument(

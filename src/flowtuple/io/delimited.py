@@ -16,9 +16,9 @@ from flowtuple.data.table import Dataset
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.delimited_lines import WORDS, Line, contents_of, find_delimiter, lines_of
 from flowtuple.io.delimited_writer import left_out_of, storage_of, write_dataset
+from flowtuple.io.formats import ReadOptions
 from flowtuple.io.location import read_bytes
 from flowtuple.io.memory import TABLE_NAME, numbered, table_from_arrays
-from flowtuple.io.source import ReadOptions
 
 __all__ = ["open_dataset", "write_dataset"]
 

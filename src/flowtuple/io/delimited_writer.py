@@ -16,7 +16,8 @@ from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, ranges, r
 from flowtuple.errors import Refused, Unsupported
 from flowtuple.io.changes import Keeping, changes_of, renamed_of
 from flowtuple.io.delimited_lines import DELIMITERS, Contents, is_value
-from flowtuple.io.source import WriteOptions, WriteResult, carried_left_out, single_table
+from flowtuple.io.formats import WriteOptions, WriteResult
+from flowtuple.io.source import carried_left_out, single_table
 
 SPACED = (".txt", ".dat")
 _LARGEST_COMMENTS = 1 << 16  # characters; a file with more comes back without

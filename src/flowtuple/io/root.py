@@ -14,11 +14,11 @@ import uproot
 
 from flowtuple.data.table import Dataset, LeftOut, TableSource
 from flowtuple.errors import InvalidArgument, first_line
+from flowtuple.io.formats import ReadOptions
 from flowtuple.io.location import is_url, translate_fsspec_errors
 from flowtuple.io.root_objects import DAMAGE, FOLDERS, carry
 from flowtuple.io.root_opening import UnreadableTree, open_tree
 from flowtuple.io.root_writer import root_changes, root_obstacles, type_changes, write_dataset
-from flowtuple.io.source import ReadOptions
 
 __all__ = ["open_dataset", "root_changes", "root_obstacles", "type_changes", "write_dataset"]
 

@@ -12,6 +12,7 @@ import uproot
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, LeftOut, TableSource
 from flowtuple.errors import InvalidArgument, Refused, Unsupported, name_parts
+from flowtuple.io.formats import WriteOptions, WriteResult
 from flowtuple.io.root_forms import first_forms, kind_in_words, opaque_forms
 from flowtuple.io.root_objects import restore
 from flowtuple.io.root_rntuple import (
@@ -24,7 +25,6 @@ from flowtuple.io.root_rntuple import (
 )
 from flowtuple.io.root_ttree import Branch, TreeWriter, plan_branches, type_changes
 from flowtuple.io.root_types import plain_type
-from flowtuple.io.source import WriteOptions, WriteResult
 
 __all__ = [
     "root_changes",

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.event_weights import Weighting
 from flowtuple.data.memory import MEMORY, TRAINING, entries_within
 from flowtuple.data.schema import Array
 from flowtuple.data.table import TableSource, concatenate, ranges
-from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.network import probe
+from flowtuple.lattice.walk import TableCoding
+from flowtuple.runtime.extras import require
 from flowtuple.runtime.progress import Progress
 from flowtuple.training.lattices import SCAN_STEP, ResolvedTables
 
@@ -119,12 +120,9 @@ def _flow(
 
 
 def _trainer() -> Any:
-    try:
-        from flowtuple.training.train import train_flow
-    except ImportError as error:
-        if error.name == "torch":
-            raise MissingExtra("train", "training a flow") from None
-        raise
+    require("torch", "train", "training a flow")
+    from flowtuple.training.train import train_flow
+
     return train_flow
 
 

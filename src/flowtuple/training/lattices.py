@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.bounds import Bound, requested_bounds
 from flowtuple.data.globs import matches
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
@@ -22,6 +21,7 @@ from flowtuple.file.table import StoredTable
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.lattice import Lattice, resolve, resolve_std
 from flowtuple.lattice.statistics import Statistics
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.progress import Progress
 from flowtuple.training.shared_grids import tie
 

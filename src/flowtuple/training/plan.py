@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowtuple.codec.chunk import make_context
-from flowtuple.codec.column import MAX_OBJECTS
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.bins import Bins, fit_bins
-from flowtuple.lattice.context import Context, Parent, Relation, collection_of
+from flowtuple.lattice.context import Context, Parent, Relation, collection_of, make_context
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import ESCAPE, Grid, Mantissas, Ordered
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
+from flowtuple.lattice.walk import MAX_OBJECTS
 from flowtuple.training.ancestry import MAX_ANCESTORS, Ancestry
 from flowtuple.training.relations import (
     decoding_order,

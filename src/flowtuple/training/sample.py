@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowtuple.codec.chunk import make_context
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
-from flowtuple.lattice.context import Context, Parent, coding_order, collection_of
+from flowtuple.lattice.context import Context, Parent, coding_order, collection_of, make_context
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
 

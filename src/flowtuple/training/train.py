@@ -11,13 +11,13 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array
 from flowtuple.data.table import Table
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import Prediction
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.threads import ordered_map
 from flowtuple.training.checkpoint import Checkpoint, fingerprint
 from flowtuple.training.choose import Choice, choose, flow_bits

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowtuple.codec.chunk import encode_chunk
-from flowtuple.codec.column import TableCoding
 from flowtuple.codec.directory import read_directory
 from flowtuple.codec.packing import zstd
 from flowtuple.data.memory import CHUNK, LARGEST_CHUNK, MEMORY
@@ -16,6 +15,7 @@ from flowtuple.data.table import Dataset, Table, TableSource, column_bytes, rang
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import pack_flow
 from flowtuple.file.writer import Writer
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.runtime.threads import ordered_map
 from flowtuple.training.lattices import ResolvedTables

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -11,8 +10,8 @@ import numpy as np
 
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
-from flowtuple.errors import MissingExtra
 from flowtuple.runtime.compiled import compiled
+from flowtuple.runtime.extras import require
 from flowtuple.runtime.progress import Progress
 
 Statistics: TypeAlias = "Callable[[Permutations], Array]"
@@ -97,7 +96,4 @@ def extra(module: str) -> Any:
     Raises:
         MissingExtra: It is not installed.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtra("compare", "comparing samples") from error
+    return require(module, "compare", "comparing samples")

@@ -1,6 +1,6 @@
 """Make the embedded sample `jets.root`: p_T-biased QCD dijets with pile-up, as a small NanoAOD-like file.
 
-    python -m flowtuple.samples.make_sample SEED NEVENTS OUT
+    python tools/make_sample.py SEED NEVENTS OUT
 
 Pythia 8 generates the hard collision and the soft ones on top; anti-kT jets with active areas are clustered from particles,
 corrected for the pile-up density, and smeared with a calorimeter-like resolution. Momenta in GeV, lengths in mm, angles in rad.
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import uproot
 
-USAGE = "usage: python -m flowtuple.samples.make_sample SEED NEVENTS OUT"
+USAGE = "usage: python tools/make_sample.py SEED NEVENTS OUT"
 QCD = (
     "HardQCD:all=on",
     "PhaseSpace:pTHatMin=12.",
@@ -361,7 +361,7 @@ def main(arguments: list[str]) -> None:
     Example:
         >>> main(["1"])
         Traceback (most recent call last):
-        SystemExit: usage: python -m flowtuple.samples.make_sample SEED NEVENTS OUT
+        SystemExit: usage: python tools/make_sample.py SEED NEVENTS OUT
     """
     if len(arguments) != 3 or not all(
         number.isdecimal() and int(number) > 0 for number in arguments[:2]
