@@ -258,7 +258,7 @@ def _train_rows(
     from flowtuple.flows.train import train_rows
 
     folder = None if checkpoint is None else Path(checkpoint)
-    rows = gather_rows(row_source(dataset, (), weights, given=given), memory, folder)
+    rows = gather_rows(row_source(dataset, (), weights, conditions=given), memory, folder)
     if factors is not None:
         by_event = factors.read(0, rows.events)
         rows = replace(
