@@ -201,8 +201,10 @@ def prepare_with_model(
         flow = known.flow if known else LatticeFlow()
         asked = {c: b for c, b in bounds[name].items() if b.kind != "lossless"}
         if known:
-            asked |= {c: Bound.parse(text) for c, text in known.asked.items() if c in lattices}
-        coding = TableCoding(source.columns, lattices, flow, known.given if known else frozenset())
+            asked |= {c: Bound.parse(text) for c, text in known.requested.items() if c in lattices}
+        coding = TableCoding(
+            source.columns, lattices, flow, known.external if known else frozenset()
+        )
         prepared.append(
             ResolvedTables(source, coding, asked, event_bytes=_event_bytes(statistics, source))
         )
@@ -226,7 +228,7 @@ def _check_fit(
             "train a model on this input"
         )
     for trained in known.columns:
-        fixed = Bound.parse(known.asked.get(trained.name, "lossless"))
+        fixed = Bound.parse(known.requested.get(trained.name, "lossless"))
         bound = bounds.get(trained.name, fixed)
         if bound != fixed:
             raise InvalidArgument(
