@@ -105,7 +105,7 @@ def correlated(rows: int = 6000) -> Table:
 def short_training() -> object:
     """Few steps: these tests ask whether it works, not how well."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(planning.RECIPES, "fast", EffortPreset((1.0,), 250))
+        patch.setitem(planning.EFFORTS, "fast", EffortPreset((1.0,), 250))
         yield
 
 
