@@ -23,7 +23,7 @@ from flowtuple.io.root_interpretation import (
     is_plain_jagged,
     type_name,
 )
-from flowtuple.io.root_said import describe, documentation
+from flowtuple.io.root_metadata import describe, documentation
 
 _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lists begin
 

@@ -40,8 +40,8 @@ __all__ = [
     "Source",
     "WriteOptions",
     "WriteResult",
-    "carried_left_out",
     "check_stored_name",
+    "leave_out",
     "open_dataset",
     "single_table",
     "write_dataset",
@@ -164,8 +164,18 @@ def write_dataset(
         return chosen.write(dataset, Path(temporary), options)
 
 
-def single_table(dataset: Dataset, options: WriteOptions, format_name: str) -> TableSource:
-    """The table of a data set that goes to a format which holds one table and nothing else.
+def single_table(
+    dataset: Dataset, options: WriteOptions, format_name: str
+) -> tuple[TableSource, tuple[LeftOut, ...]]:
+    """Return the table that goes to a format which holds one table and nothing else.
+
+    Args:
+        dataset: The data set to write.
+        options: Its `drop` allows carried objects to be left out.
+        format_name: Name of the format, for messages.
+
+    Returns:
+        The table, and the carried objects that are left out.
 
     Raises:
         InvalidArgument: There is no table.
@@ -175,19 +185,35 @@ def single_table(dataset: Dataset, options: WriteOptions, format_name: str) -> T
         raise InvalidArgument(f"{dataset.description}: holds no table to write")
     names = list(dataset.tables)
     if len(names) > 1:
-        trees = ", ".join(names)
-        where = f"{dataset.description}: {format_name} holds one table and there are {trees}"
-        raise Unsupported(f"{where}; choose one: FILE:{names[0]}, or write .npz")
-    if dataset.carried and not options.drop:
-        parts = dict.fromkeys(dataset.carried, "it is no table")
-        advice = "write .npz, or leave them out with --drop"
-        raise Refused(dataset.description, f"write {{}} as {format_name}", parts, advice)
-    return dataset.tables[names[0]]
+        where = f"{dataset.description}: {format_name} holds one table and there are"
+        raise Unsupported(f"{where} {', '.join(names)}; choose one: FILE:{names[0]}, or write .npz")
+    reasons = dict.fromkeys(dataset.carried, f"{format_name} holds tables only")
+    left_out = leave_out(dataset, reasons, f"as {format_name}", options)
+    return dataset.tables[names[0]], left_out
 
 
-def carried_left_out(dataset: Dataset, format_name: str) -> list[LeftOut]:
-    """The carried objects of a data set, as parts that a format of tables alone leaves out."""
-    return [LeftOut(name, f"{format_name} holds tables only") for name in dataset.carried]
+def leave_out(
+    dataset: Dataset,
+    reasons: Mapping[str, str],
+    target: str,
+    options: WriteOptions,
+    advice: str = "write .npz, or leave them out with --drop",
+) -> tuple[LeftOut, ...]:
+    """Return the parts that an output cannot hold, or refuse them where `options.drop` is off.
+
+    Args:
+        dataset: The data set to write.
+        reasons: Reason by part.
+        target: Last words of "cannot write PART ...", such as `as HDF5`.
+        options: Its `drop` allows the parts to be left out.
+        advice: The next step, for the message.
+
+    Raises:
+        Refused: There are such parts, and `options.drop` is off.
+    """
+    if reasons and not options.drop:
+        raise Refused(dataset.description, f"write {{}} {target}", reasons, advice)
+    return tuple(LeftOut(name, reason) for name, reason in reasons.items())
 
 
 def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
