@@ -21,8 +21,8 @@ from flowtuple.errors import InvalidArgument
 class Chain:
     """Tables of several files read as one; it is a `TableSource`.
 
-    Columns that share a hidden counter in every file share one here; visible counters are columns like others.
-    Titles, roles and the order of the columns are the first file's.
+    Columns that share a hidden counter in every file share one here; visible counters are columns
+    like others. Titles, roles and the order of the columns are the first file's.
 
     Attributes:
         name: The table's name.
@@ -104,11 +104,13 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
         parts: Data sets with tables of the same names, columns and types; at least one.
 
     Returns:
-        The chained tables. Notes on how a table was stored are those that agree in all files. An object that is the same in
-        all files is carried once; others go to `refused`, because the histograms of one file are not those of all.
+        The chained tables. Notes on how a table was stored are those that agree in all files. An
+        object that is the same in all files is carried once; others go to `refused`, because the
+        histograms of one file are not those of all.
 
     Raises:
-        InvalidArgument: The files differ in their tables or columns; the message names the file and the column.
+        InvalidArgument: The files differ in their tables or columns; the message names the file and
+            the column.
     """
     first = parts[0]
     for part in parts[1:]:
@@ -146,7 +148,7 @@ def chain(parts: Sequence[Dataset]) -> Dataset:
 
 
 def _shared_storage(notes: Sequence[dict[str, Any]], suffix: str) -> dict[str, Any]:
-    """Return the notes of all files on a table: those of ROOT files that agree, of other formats all or none."""
+    """Return the notes that agree in all ROOT files; for other formats, all notes or none."""
     first = notes[0]
     if suffix != ".root":
         return first if all(other == first for other in notes) else {}

@@ -31,20 +31,23 @@ _GZIP_MAGIC = b"\x1f\x8b"
 def open_dataset(path: str, options: ReadOptions) -> Dataset:
     r"""Read a text file of columns as the table `events`, in memory.
 
-    Whole numbers become int64 (uint64 where they are larger), `true` and `false` bool, other numbers float64,
-    anything else text. A missing field is NaN, and so is a blank line in a `.csv` of one column. A column stays text where
-    float64 would round one of its whole numbers, or make a number infinite or 0. A first line of numbers only is taken as
-    events, any other as the header. Lines above the events that begin with `#` are comments; the last of them that is as
-    wide as the events is the header, unless the first line is seen to be it. In a file with comments, lines of that kind
-    behind the events are comments as well.
+    Whole numbers become int64 (uint64 where they are larger), `true` and `false` bool, other
+    numbers float64, anything else text. A missing field is NaN, and so is a blank line in a `.csv`
+    of one column. A column stays text where float64 would round one of its whole numbers, or make a
+    number infinite or 0. A first line of numbers only is taken as events, any other as the header.
+    Lines above the events that begin with `#` are comments; the last of them that is as wide as the
+    events is the header, unless the first line is seen to be it. In a file with comments, lines of
+    that kind behind the events are comments as well.
 
     Args:
-        path: A path or URL. The delimiter of `.csv` is a comma, semicolon or tab, that of `.txt` and `.dat` a comma or
-            white space: the first of these that gives all lines as many fields. Delimiters in quotes are text.
+        path: A path or URL. The delimiter of `.csv` is a comma, semicolon or tab, that of `.txt`
+            and `.dat` a comma or white space: the first of these that gives all lines as many
+            fields. Delimiters in quotes are text.
         options: Names for the columns of a file without header.
 
     Raises:
-        InvalidArgument: A line has more or fewer fields than the first, a name stands twice, or this is no text.
+        InvalidArgument: A line has more or fewer fields than the first, a name stands twice, or
+            this is no text.
 
     Example:
         >>> import pathlib, tempfile
@@ -97,13 +100,13 @@ def _text(path: str, content: bytes) -> str:
 
 
 def _filled(rows: list[Line]) -> list[Line]:
-    """Return the events of a file of one column, with blank lines between events as missing values."""
+    """Return the events of a file of one column; blank lines between them are missing values."""
     end = max((i for i, row in enumerate(rows, 1) if row.fields), default=0)
     return [Line(row.number, row.fields or [""]) for row in rows[:end]]
 
 
 def _values(cells: Sequence[str]) -> Any:
-    """Return a column's fields as the first of int64, uint64, bool, float64 and text that holds them all."""
+    """Return fields as int64, uint64, bool, float64 or text: the first type that fits all."""
     words = [cell.strip() for cell in cells]
     if words and all(map(_INTEGER.fullmatch, words)):
         return _integers(cells, words)
@@ -122,7 +125,7 @@ def _values(cells: Sequence[str]) -> Any:
 
 
 def _is_changed(word: str, value: float) -> bool:
-    """Return whether a number becomes infinite or 0, or a whole number another one, as a float64."""
+    """Return whether a number becomes infinite, 0 or another whole number as a float64."""
     if math.isinf(value):
         return word.lstrip("+-").lower() not in _INFINITE
     if value == 0:

@@ -176,9 +176,10 @@ def comment_words(comment: str, delimiter: str | None) -> list[str]:
 def contents_of(path: str, lines: Sequence[Line], delimiter: str | None) -> Contents:
     """Return the header, the events and the comments of a file.
 
-    The header is the first line that is no comment, where it holds text, or else the last comment above the events that
-    has as many fields. Where both could be the header, the comment is, unless the line below has no number and a column
-    of numbers is under it. In a file with such comments, lines with `#` after the last event are comments, too.
+    The header is the first line that is no comment, where it holds text, or else the last comment
+    above the events that has as many fields. Where both could be the header, the comment is, unless
+    the line below has no number and a column of numbers is under it. In a file with such comments,
+    lines with `#` after the last event are comments, too.
 
     Raises:
         InvalidArgument: There is no line of data.
@@ -258,7 +259,7 @@ def _with_header_line(above: Sequence[str], header: Line, rest: Sequence[Line]) 
 def _split_comments(
     lines: Sequence[Line], width: int, has_comments: bool, below_comment: bool
 ) -> tuple[list[Line], list[tuple[int, str]]]:
-    """Return the events, and the comments among and after them, with the number of events before each."""
+    """Return the events, and the comments with the number of events before each."""
     data = [i for i, line in enumerate(lines) if line.fields and not line.comment]
     end = data[-1] + 1 if data else 0
     has_other_width = any(len(line.fields) != width for line in lines[end:] if line.comment)

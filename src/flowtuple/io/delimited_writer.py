@@ -28,7 +28,7 @@ _QUOTED = frozenset((*DELIMITERS, '"', "\r", "\n"))
 
 
 def storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[str, Any]:
-    """Describe the layout of a text file as JSON; empty where it is the one that `write_dataset` uses."""
+    """Describe the layout of a text file as JSON; empty where it is that of `write_dataset`."""
     stored: dict[str, Any] = {}
     if delimiter != (None if spaced else ","):
         stored["delimiter"] = delimiter
@@ -56,15 +56,17 @@ def _is_long(contents: Contents) -> bool:
 
 
 def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
-    """Write one table with a header; numbers are the shortest decimals that read back as the same value of their type.
+    """Write one table with a header; numbers are the shortest decimals that read back the same.
 
     Args:
         dataset: One table of scalar columns, and text.
-        path: The file to make; gzip where it ends in `.gz`, white space where it is `.txt` or `.dat`.
+        path: The file to make; gzip where it ends in `.gz`, white space where it is `.txt` or
+            `.dat`.
         options: Events handled at a time, and whether to leave out what text cannot hold.
 
     Raises:
-        Unsupported: There are several tables, carried objects, or a column of lists, arrays or the like.
+        Unsupported: There are several tables, carried objects, or a column of lists, arrays or the
+            like.
     """
     source, left_out = single_table(dataset, options, "a text file")
     layout = _Layout(dataset.storage.get(source.name, {}), path.suffix in SPACED)
@@ -125,7 +127,7 @@ class _Layout:
     def write(
         self, stream: TextIO, source: TableSource, columns: Sequence[Column], step: int
     ) -> None:
-        """Write the header, the events and, where all columns of the input are there, its comments."""
+        """Write the header, the events, and the input's comments where all its columns are there."""
         names = [c.name for c in columns]
         is_whole = len(names) == self._width
         comments = sorted(self._comments if is_whole else [], key=lambda comment: comment[0])

@@ -1,4 +1,4 @@
-"""Registry of file formats: the built-in ones, and those that other packages add as entry points."""
+"""Registry of file formats: built-in ones, and those that other packages add."""
 
 from __future__ import annotations
 
@@ -74,9 +74,12 @@ class Format:
 
     Attributes:
         suffixes: Ends of file names, in lower case and with the dot; the first is the usual one.
-        reader: Called with a path or URL and `ReadOptions`; `None` for a format that is only written.
-        writer: Called with a data set, a local path and `WriteOptions`; `None` for a format that is only read.
-        magic: Bytes that every file of the format has at one of `starts`; empty where there are none.
+        reader: Called with a path or URL and `ReadOptions`; `None` for a format that is only
+            written.
+        writer: Called with a data set, a local path and `WriteOptions`; `None` for a format that is
+            only read.
+        magic: Bytes that every file of the format has at one of `starts`; empty where there are
+            none.
         starts: Offsets at which `magic` may stand.
         requires: A module that the functions need, and the extra of flowtuple that installs it.
 
@@ -182,7 +185,7 @@ def input_suffixes() -> list[str]:
 
 
 def output_suffixes() -> list[str]:
-    """Return the suffixes that an output can have, as far as is known without loading other packages."""
+    """Return the suffixes of outputs, as far as is known without loading other packages."""
     return [suffix for suffix in input_suffixes() if suffix not in _REFERENCE.suffixes]
 
 
@@ -190,7 +193,8 @@ def format_of(suffix: str) -> Format:
     """Return the format of one of `input_suffixes`; that of another package is loaded now.
 
     Raises:
-        InvalidArgument: The package that adds it is broken, or several packages add it; the message names them.
+        InvalidArgument: The package that adds it is broken, or several packages add it; the message
+            names them.
     """
     if suffix in _BY_SUFFIX:
         return _BY_SUFFIX[suffix]
@@ -210,7 +214,7 @@ def format_of(suffix: str) -> Format:
 
 
 def suffix_by_content(path: str) -> str:
-    """Return the suffix of the format whose first bytes a local file has, empty where there is none.
+    """Return the suffix of the format of a local file's first bytes, empty where there is none.
 
     Raises:
         InvalidArgument: No built-in format has them, and a package that adds formats is broken.

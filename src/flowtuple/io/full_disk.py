@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class DeferredErrorFile:
-    """A file whose writes never raise; bytes that did not reach the disk stay in memory, to be read again.
+    """A file whose writes never raise; bytes that did not reach the disk stay in memory.
 
     The caller calls `check` from time to time, and before the file counts as written.
     """

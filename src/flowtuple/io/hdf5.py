@@ -1,8 +1,8 @@
-"""HDF5: groups of datasets, records and matrices as tables, read by slices; `hdf5_writer` writes them.
+"""HDF5 files: groups of datasets, records and matrices as tables, read by slices.
 
-In a group written here every column is a dataset; a counted one holds the objects of all events one after another, and
-its attribute `counter` names the dataset of its lengths. Carried objects lie in the group `_carried`. `hdf5_layout` finds
-the tables in files of other origin.
+In a group written here every column is a dataset; a counted one holds the objects of all events one
+after another, and its attribute `counter` names the dataset of its lengths. Carried objects lie in
+the group `_carried`. `hdf5_layout` finds the tables in files of other origin.
 """
 
 from __future__ import annotations
@@ -84,15 +84,17 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         options: Names for the columns of a matrix that has none.
 
     Returns:
-        Each group that holds datasets is a table with the group's path as its name (`events` at the root). Where the
-        datasets of a group differ in length, those of one length are a table: the most numerous (of as many, the
-        first) have the group's name, others `GROUP/DATASET` after the first of them. Records (compound datasets) of
-        one dimension are a table each, `GROUP/DATASET`. Records of more dimensions belong to the first such table of
-        as many events, as columns `DATASET_MEMBER` of a fixed shape; where a member `valid` says which of them are
-        there, and the places of the others are all filled alike, the columns are lists of those that are. A matrix
-        `data[N, D]` that stands alone is D columns, named by a dataset or an attribute `names` or `columns` or by the
-        options. Lists of numbers are counted columns. Text that is not UTF-8 is bytes. What has no place in a table is
-        in `refused`; attributes travel along in `storage`, larger ones are in `left_out`.
+        Each group that holds datasets is a table with the group's path as its name (`events` at the
+        root). Where the datasets of a group differ in length, those of one length are a table: the
+        most numerous (of as many, the first) have the group's name, others `GROUP/DATASET` after
+        the first of them. Records (compound datasets) of one dimension are a table each,
+        `GROUP/DATASET`. Records of more dimensions belong to the first such table of as many
+        events, as columns `DATASET_MEMBER` of a fixed shape; where a member `valid` says which of
+        them are there, and the places of the others are all filled alike, the columns are lists of
+        those that are. A matrix `data[N, D]` that stands alone is D columns, named by a dataset or
+        an attribute `names` or `columns` or by the options. Lists of numbers are counted columns.
+        Text that is not UTF-8 is bytes. What has no place in a table is in `refused`; attributes
+        travel along in `storage`, larger ones are in `left_out`.
 
     Raises:
         InvalidArgument: The file is no HDF5.
@@ -158,7 +160,7 @@ class _Contents:
         self.refused.update({self._part(name, key): reason for key, reason in unreachable.items()})
 
     def finish(self) -> None:
-        """Name refused datasets of the root, and give groups without datasets to the first table."""
+        """Name refused datasets of the root; give groups without datasets to the first table."""
         table = "" if self.tables else TABLE_NAME
         refused = {f"{table}/{name}": reason for name, reason in self._root_refused.items()}
         self.refused = refused | self.refused
@@ -172,7 +174,7 @@ class _Contents:
             self.left_out += [LeftOut(name, reason) for name in names]
 
     def _part(self, group: str, member: str) -> str:
-        """Return the name of a member as a part of its table, or of the file where the group is none."""
+        """Return the name of a member as a part of its table, else of the file."""
         if group in self.tables:
             return f"{group}/{member}"
         return f"/{group}/{member}".replace("//", "/")
@@ -203,7 +205,7 @@ class _Contents:
     def _add_attributes(
         self, name: str, group: Any, datasets: Mapping[str, Any], plans: Sequence[Plan]
     ) -> None:
-        """Give each dataset's attributes to its table, and the group's to the first of its tables."""
+        """Add each dataset's attributes to its table, the group's to the group's first table."""
         part = f"{name}/@" if name in self.tables else f"/{name}@"
         tokens = self._attributes(group, part)
         if tokens and plans:

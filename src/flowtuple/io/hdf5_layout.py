@@ -1,4 +1,4 @@
-"""Tables from the datasets of an HDF5 group, with notes by which a writer makes the same datasets again."""
+"""Tables from the datasets of an HDF5 group, with notes for writing the same datasets."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def plans_of(
 
 
 def _add_padded(tables: list[Plan], group: str, key: str, values: Any) -> None:
-    """Add records of several objects per event to the first table of as many events, or as a table."""
+    """Add records of several objects per event to a table of as many events, or as a table."""
     columns = {f"{key}_{member}" for member in values.dtype.names}
     for table in tables:
         if table.length == len(values) and not table.names() & columns:
@@ -171,7 +171,7 @@ def _hidden(counter: str) -> Column:
 def _array_plans(
     path: str, name: str, group: Any, datasets: dict[str, Any], options: ReadOptions
 ) -> Iterator[Plan]:
-    """Yield tables of datasets without records, one for each length; that of most has the group's name."""
+    """Yield tables of datasets without records, one for each length."""
     table = name or TABLE_NAME
     single = Plan(table, name, 0)
     within: dict[str, Any] = {}
@@ -245,7 +245,7 @@ def _matrix_plan(
     datasets: dict[str, Any],
     options: ReadOptions,
 ) -> Plan | None:
-    """Return the table of a matrix that stands alone, perhaps with a dataset of its columns' names."""
+    """Return the table of a lone matrix, perhaps with a dataset of its columns' names."""
     labels = ""
     for name in NAMES:
         if name in datasets and is_text(datasets[name].dtype) and datasets[name].ndim == 1:
@@ -282,7 +282,7 @@ def _matrix_plan(
 
 
 def _names_attribute(thing: Any, width: int) -> str:
-    """Return the attribute of a dataset or group that names so many columns, empty where none does."""
+    """Return the attribute that names so many columns, empty where there is none."""
     for name in NAMES:
         if name in thing.attrs and len(label_texts(thing.attrs[name])) == width:
             return name

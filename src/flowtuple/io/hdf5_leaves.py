@@ -51,7 +51,7 @@ class Leaf(Protocol):
 
 @dataclass(frozen=True)
 class ArrayLeaf:
-    """A column that is a dataset, a member of records (`part` is its name), or a column of a matrix (its number)."""
+    """A column: a dataset, or a part of it (name of a member, number of a matrix column)."""
 
     column: Column
     dataset: Any
@@ -93,7 +93,7 @@ class ArrayLeaf:
 
 @dataclass(frozen=True)
 class PaddedLeaf:
-    """A member of the valid ones among padded records, or their number per event where `part` is empty."""
+    """A member of the valid padded records, or their number per event where `part` is empty."""
 
     column: Column
     dataset: Any
@@ -157,7 +157,7 @@ def _why_not(dtype: Any) -> str:
 
 
 def list_column(name: str, dtype: Any) -> Column | None:
-    """Return the column of a dataset of lists of numbers, without its counter; `None` for other types."""
+    """Return the column of lists of numbers, without its counter; `None` for other types."""
     inner = h5py.check_vlen_dtype(dtype)
     if not isinstance(inner, np.dtype) or inner.kind not in "biuf" or inner.itemsize > 8:
         return None
@@ -199,7 +199,7 @@ def _has_filter(code: int) -> bool:
 
 
 def _missing_sources(dataset: Any) -> str:
-    """Return the first missing file of a virtual or external dataset, for which HDF5 would give zeros."""
+    """Return the first missing file of a virtual dataset, for which HDF5 would give zeros."""
     names = [source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
     names += [name for name, _, _ in dataset.external or ()]
     folder = Path(str(dataset.file.filename)).parent
@@ -215,7 +215,8 @@ def padding_of(dataset: Any, valid: str, fields: Sequence[str]) -> dict[str, Arr
         fields: Other members; those with several padding values are left out.
 
     Returns:
-        One value of each member, of the shape of one record; `None` where an event has gaps between its objects.
+        One value of each member, of the shape of one record; `None` where an event has gaps between
+        its objects.
     """
     fills: dict[str, Array] = {}
     varying: set[str] = set()

@@ -119,7 +119,7 @@ class OutputDataset(ABC):
 
     @abstractmethod
     def rows(self, table: Table, dtype: Any) -> Any:
-        """Return the rows of some events, in the type of the dataset; `None` where they are empty."""
+        """Return the rows of some events in the dataset's type; `None` where they are empty."""
 
 
 def _create(group: Any, name: str, shape: tuple[int, ...], dtype: Any, step: int) -> Any:

@@ -37,7 +37,8 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         options: Events a chunk, and whether to leave out what HDF5 cannot hold.
 
     Raises:
-        Unsupported: A column is neither numbers nor text, or has a slash in its name; nothing is written.
+        Unsupported: A column is neither numbers nor text, or has a slash in its name; nothing is
+            written.
     """
     obstacles = {name: _obstacles(dataset, source) for name, source in dataset.tables.items()}
     reasons = {
@@ -63,7 +64,7 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
 
 
 def _obstacles(dataset: Dataset, source: TableSource) -> dict[str, str]:
-    """Return the columns that HDF5 cannot hold, each with the reason; a column goes with its counter."""
+    """Return the columns, with the counter's columns, that HDF5 cannot hold, and the reasons."""
     allows_bytes = is_original(dataset.storage.get(source.name, {}))  # their HDF5 type is known
     opaque = read_all(source, [c.name for c in source.columns if c.is_opaque])
     reasons: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Locations of events: paths, URLs, globs and `FILE:TREE`, with errors for those that cannot be read."""
+"""Locations of events: paths, URLs, globs and `FILE:TREE`."""
 
 from __future__ import annotations
 
@@ -53,8 +53,10 @@ def split_tree(text: str, suffixes: Iterable[str]) -> tuple[str, str | None]:
     """Return the path and the tree of `PATH:TREE`; `None` where no tree is named.
 
     Args:
-        text: A path, URL or glob. One that exists as it is written names no tree; `file:` before a path is dropped.
-        suffixes: The suffixes that a path can end in; the tree follows the first colon after one of them.
+        text: A path, URL or glob. One that exists as it is written names no tree; `file:` before a
+            path is dropped.
+        suffixes: The suffixes that a path can end in; the tree follows the first colon after one of
+            them.
 
     Example:
         >>> split_tree("https://host:80/nano.root:Events", [".root"]), split_tree("https://host:80/nano.root", [".root"])
@@ -92,7 +94,7 @@ def suffix_of(path: str, suffixes: Iterable[str]) -> str:
 
 
 def format_suffix(path: str, suffixes: Iterable[str]) -> str:
-    """Return the suffix of a file's format: the one of its name, or else of the format of its first bytes.
+    """Return the suffix of a file's format, by its name or else by its first bytes.
 
     Raises:
         InvalidArgument: Neither names a format.
@@ -112,7 +114,7 @@ def format_suffix(path: str, suffixes: Iterable[str]) -> str:
 
 
 def expand(pattern: str) -> list[str]:
-    """Return the files that a glob matches, in order; for a path that is no glob, or exists, itself.
+    """Return the files that a glob matches, in order; other and existing paths as they are.
 
     Raises:
         InvalidArgument: The glob matches nothing.
@@ -138,7 +140,8 @@ def check_readable(path: str) -> None:
     """Raise if a path cannot be a file of events, before a format reads it.
 
     Raises:
-        InvalidArgument: The local path is missing, a folder, not readable, or (URLs too, by suffix) a pickle.
+        InvalidArgument: The local path is missing, a folder, not readable, or (URLs too, by suffix)
+            a pickle.
     """
     if path.lower().endswith(_PICKLE_SUFFIXES):
         raise _pickle_error(path)
@@ -182,7 +185,8 @@ def translate_fsspec_errors(path: str) -> Iterator[None]:
     """Raise one line for errors of a web server and of the connection to it; other errors pass.
 
     Raises:
-        InvalidArgument: There is no such file, the server refuses it or fails, or the connection breaks.
+        InvalidArgument: There is no such file, the server refuses it or fails, or the connection
+            breaks.
     """
     try:
         yield

@@ -27,11 +27,13 @@ def dataset_from_memory(source: Any, names: Sequence[str] | None = None) -> Data
     """Return a data set with one table, `events`.
 
     Args:
-        source: An awkward array of records, a dict of arrays, a structured or 2-D NumPy array, or a DataFrame.
+        source: An awkward array of records, a dict of arrays, a structured or 2-D NumPy array, or a
+            DataFrame.
         names: Column names for a NumPy array without any.
 
     Raises:
-        InvalidArgument: Columns differ in length, names are missing or double, or values cannot be columns.
+        InvalidArgument: Columns differ in length, names are missing or double, or values cannot be
+            columns.
 
     Example:
         >>> import numpy as np
@@ -57,7 +59,8 @@ def table_from_arrays(name: str, arrays: Mapping[str, Any]) -> Table:
     """Return a table of named arrays of equal length: NumPy of any dimension, awkward, or lists.
 
     Raises:
-        InvalidArgument: An array has another length than the first, or is no array at all, or two names are the same text.
+        InvalidArgument: An array has another length than the first, or is no array at all, or two
+            names are the same text.
 
     Example:
         >>> [str(c.shape) for c in table_from_arrays("t", {"x": np.zeros(2), "cov": np.zeros((2, 3, 3))}).columns]
@@ -188,7 +191,7 @@ def _series_of(frame: Any) -> dict[str, Any]:
 
 
 def _values_of(series: Any) -> Any:
-    """Return a column; pandas' own types become NumPy's where no value is missing, else option types."""
+    """Return a column in NumPy's types, or in option types where a value is missing."""
     if isinstance(series.dtype, np.dtype) and series.dtype.kind != "O":
         return series.to_numpy()
     missing = series.isna().to_numpy(dtype=bool)

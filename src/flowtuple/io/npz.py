@@ -1,9 +1,10 @@
 """NumPy's npz: named arrays in a zip file, with a description of the relations between columns.
 
-A file written here holds one member per column: `column` where there is one table, `TREE/column` where there are more,
-and `t0/c0`, `t0/c1`, ... where a name could be taken for another one's or for a path.
-Counted columns hold the objects of all events one after another, their counters are members too. Carried objects are
-`__carried__/NAME`, and `__flowtuple__` is a JSON text that restores the schema. Nothing in it is a pickle.
+A file written here holds one member per column: `column` where there is one table, `TREE/column`
+where there are more, and `t0/c0`, `t0/c1`, ... where a name could be taken for another one's or for
+a path. Counted columns hold the objects of all events one after another, their counters are members
+too. Carried objects are `__carried__/NAME`, and `__flowtuple__` is a JSON text that restores the
+schema. Nothing in it is a pickle.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         options: Names for the columns of a 2-D array that stands alone.
 
     Returns:
-        The tables that were written here, or for files of other origin: named arrays of equal length as one table
+        The tables that were written here, or for files of other origin: named arrays of equal
+            length as one table
         `events`; `data[N, D]` with D `names` as D columns; arrays `TREE/column` as tables `TREE`.
 
     Raises:
@@ -128,7 +130,7 @@ def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
 
 
 def _check_claims(path: str, archive: zipfile.ZipFile) -> None:
-    """Refuse arrays that claim more bytes than their members hold, before NumPy makes room for them.
+    """Raise if an array claims more bytes than its member has, before NumPy allocates them.
 
     Raises:
         InvalidArgument: One does.
@@ -233,7 +235,7 @@ def _plain_table(
 
 
 def _flat(group: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return arrays with records as their members, and as storage the members whose names were taken."""
+    """Return arrays with records as their members, and notes on members that are renamed."""
     flat: dict[str, Array] = {}
     renamed: dict[str, str] = {}
     for key, values in group.items():
@@ -292,11 +294,13 @@ def _described_table(description: Mapping[str, Any], arrays: Mapping[str, Array]
 def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
     """Write every table and carried object; every column, opaque ones too, reads back as it is.
 
-    A data set that was read from an npz file of other origin becomes the arrays that it was there, without a description.
+    A data set that was read from an npz file of other origin becomes the arrays that it was there,
+    without a description.
 
     Args:
         dataset: Any data set.
-        path: The file to make; one that exists is overwritten. The same data set gives the same bytes.
+        path: The file to make; one that exists is overwritten. The same data set gives the same
+            bytes.
         options: Without effect, since an npz file holds everything.
     """
     original = original_arrays(dataset)
@@ -350,7 +354,7 @@ def _are_plain(dataset: Dataset) -> bool:
 def _members(
     key: str, column: Column, table: Table, forms: dict[str, Any]
 ) -> Iterator[tuple[str, Array]]:
-    """Yield the arrays of a column: NumPy's, or else awkward's buffers, whose form goes to `forms`."""
+    """Yield the arrays of a column, or awkward's buffers, whose form goes to `forms`."""
     values = table[column.name]
     if not column.is_opaque:
         yield key, values

@@ -44,7 +44,7 @@ def stored_records(prefix: str, name: str, values: Array) -> dict[str, Any] | No
 
 
 def original_arrays(dataset: Dataset) -> dict[str, Array] | None:
-    """Return the arrays of an npz file of other origin; `None` where the input was none, or was changed."""
+    """Return the arrays of an npz file of other origin; `None` where that cannot be done."""
     if dataset.carried:
         return None
     arrays: dict[str, Array] = {}

@@ -1,8 +1,9 @@
 """Apache Parquet: one table, read by row groups.
 
-A file written here keeps the schema (counters, roles, titles) as JSON in its metadata under `flowtuple`; files of other
-origin are scanned once, column by column, for missing values and for lists of equal lengths. A column that cannot be read
-is refused by its name, and the others are read.
+A file written here keeps the schema (counters, roles, titles) as JSON in its metadata under
+`flowtuple`; files of other origin are scanned once, column by column, for missing values and for
+lists of equal lengths. A column that cannot be read is refused by its name, and the others are
+read.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from flowtuple.io.parquet_writer import VERSION, from_arrow, has_options
 
 
 def open_dataset(path: str, options: ReadOptions) -> Dataset:
-    """Open the columns of a Parquet file as one table, `events` or the name that it was written under.
+    """Open the columns of a Parquet file as one table, `events` or as it was called.
 
     Args:
         path: A path or URL.
@@ -97,7 +98,8 @@ class _Leaf:
         column: The column, without its hidden counter.
         field: Field of the file.
         fields: Members of records within it.
-        has_missing: A value is missing somewhere in the file, so that the type of all values is an option.
+        has_missing: A value is missing somewhere in the file, so that the type of all values is an
+            option.
         lengths: Digest of the lengths of its lists; empty for other columns.
     """
 
@@ -185,7 +187,7 @@ class ParquetTable:
         return tuple(columns)
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Read events `start` to `stop` of some columns; only the row groups and columns that hold them are read.
+        """Read events `start` to `stop` of some columns, from the row groups that have them.
 
         Raises:
             Corrupt: The file's bytes are damaged, or a counter does not agree with what it counts.
@@ -259,7 +261,7 @@ class ParquetTable:
         }
 
     def _scanned_leaves(self) -> dict[str, _Leaf]:
-        """Return the columns of a file of other origin; `refused` gets those that cannot be read."""
+        """Return the columns of a file of other origin; add others to `refused`."""
         scanned: dict[str, _Leaf] = {}
         counts = Counter(self._schema.names)
         for i, field in enumerate(self._schema.names):
@@ -285,7 +287,7 @@ class ParquetTable:
         return scanned
 
     def _read_ahead(self, indices: Sequence[int], counts: Mapping[str, int]) -> None:
-        """Read fields that have to be scanned together; where that fails, they are read one by one."""
+        """Read fields that have to be scanned, unless that fails: then they are read one by one."""
         self._ahead = []
         fields = [self._schema.field(i) for i in indices]
         names = [
@@ -355,7 +357,7 @@ class ParquetTable:
         return columns
 
     def _pieces(self, arrow: Any) -> Iterator[ak.Array]:
-        """Yield the field's values by row groups, without any where the schema does not depend on them."""
+        """Yield the field's values by row groups; none where the schema does not need them."""
         if not self._groups or not self._has_to_be_read(arrow):
             yield from_arrow(no_values(arrow.type))
             return
@@ -384,7 +386,7 @@ class ParquetTable:
 
     @cached_property
     def _indices(self) -> dict[str, list[int]]:
-        """Return the indices of chunks by the dotted beginnings of their paths, whole paths first."""
+        """Return the indices of chunks by the beginnings of their paths, whole paths first."""
         indices: dict[str, list[int]] = {}
         paths = [self._file.schema.column(i).path for i in range(len(self._file.schema))]
         for i, path in enumerate(paths):

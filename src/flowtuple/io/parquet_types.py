@@ -1,7 +1,8 @@
 """Arrow types that awkward has no array for: to plainer ones of the same values, and back.
 
-Decimals are read as text, maps as lists of records, times of the day as whole numbers, dictionaries as their values, and
-extension types as what stores them. The file's schema says which type a column had, so that Parquet gets it again.
+Decimals are read as text, maps as lists of records, times of the day as whole numbers, dictionaries
+as their values, and extension types as what stores them. The file's schema says which type a column
+had, so that Parquet gets it again.
 """
 
 from __future__ import annotations
@@ -290,7 +291,7 @@ def _list_array(counts: Any, values: Any, kind: Any, mask: Any = None) -> Any:
 def storage_of(
     schema: Any, columns: Sequence[Column], renamed: Mapping[str, tuple[str, ...]]
 ) -> dict[str, Any]:
-    """Describe the types of a Parquet file as JSON; short where they are those that pyarrow writes."""
+    """Describe the types of a Parquet file as JSON; short where they are pyarrow's own."""
     metadata = _metadata(schema)
     if sum(map(len, metadata.values())) > LARGEST_METADATA:
         metadata = {}
@@ -310,7 +311,7 @@ def storage_of(
 
 
 def left_out_of(table: str, schema: Any) -> tuple[LeftOut, ...]:
-    """List the parts of a schema that are not stored: the order of categories, and metadata that is too long."""
+    """List the parts of a schema that are not stored: orders of categories, long metadata."""
     size = sum(map(len, _metadata(schema).values()))
     reason = "the order of its categories; its values are carried"
     parts = [
@@ -342,7 +343,7 @@ def usual_schema(columns: Sequence[Column]) -> Any:
 
 
 def column_type(column: Column, nullable: bool) -> Any:
-    """Return the Arrow type of a column, whose lists and arrays have elements that may be null or not."""
+    """Return the Arrow type of a column, with elements that may be null or not."""
     is_text = column.dtype == OPAQUE
     kind = pa.string() if is_text else pa.from_numpy_dtype(np.dtype(column.dtype))
     for size in reversed(column.shape):

@@ -66,7 +66,8 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         options: Row-group size, and whether to leave out what Parquet cannot hold.
 
     Raises:
-        Unsupported: There are several tables, carried objects, or a column that Parquet has no type for.
+        Unsupported: There are several tables, carried objects, or a column that Parquet has no type
+            for.
     """
     source, left_out = single_table(dataset, options, "Parquet")
     opaque, refused = _opaque_arrays(source)
@@ -160,7 +161,7 @@ def _described_form(
 
 
 def _original_form(schema: Any, names: FieldNames, columns: Mapping[str, Any]) -> _Form:
-    """Return the fields of the input, where their columns are all there, and other columns as fields."""
+    """Return the fields of the input whose columns are all there, and the other columns."""
     fields: list[Any] = []
     typed: list[str] = []
     used: set[str] = set()
@@ -181,7 +182,7 @@ def _original_form(schema: Any, names: FieldNames, columns: Mapping[str, Any]) -
 
 
 def _opaque_arrays(source: TableSource) -> tuple[dict[str, _Opaque], dict[str, str]]:
-    """Return opaque columns as awkward and Arrow arrays, and the reasons why Parquet cannot hold others."""
+    """Return opaque columns as arrays, and reasons by column where Parquet cannot hold one."""
     table = read_all(source, [c.name for c in source.columns if c.is_opaque])
     arrays: dict[str, _Opaque] = {}
     refused: dict[str, str] = {}
@@ -200,7 +201,7 @@ def _opaque_arrays(source: TableSource) -> tuple[dict[str, _Opaque], dict[str, s
 
 
 def _opaque_arrow(values: ak.Array) -> Any:
-    """Return an Arrow array that becomes the same values again; `None` where there is no such type."""
+    """Return an Arrow array that becomes the same values again; `None` without such a type."""
     values = indexed_options(values)
     try:
         array = ak.to_arrow(values, extensionarray=False)

@@ -1,4 +1,4 @@
-"""Branches of a TTree and fields of an RNTuple under one interface: names, forms, and values as awkward arrays."""
+"""One interface to branches of a TTree and fields of an RNTuple."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Access(Protocol):
         ...
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
-        """Whether the bytes of these events are damaged, whatever they mean."""
+        """Return whether the bytes of these events are damaged."""
         ...
 
     def description(self) -> dict[str, Any]:
@@ -43,7 +43,8 @@ class Branch:
         form: Its awkward form; `None` where it cannot be read.
         count: Path of the branch that counts its objects.
         reason: Why it cannot be read.
-        leaf_list: For a branch of lists with a counter, ROOT's own words, as `Track_cov[nTrack][3]`.
+        leaf_list: For a branch of lists with a counter, ROOT's own words, as
+            `Track_cov[nTrack][3]`.
         repeated: Whether one before it has the very same path; `path` then ends in a number.
     """
 

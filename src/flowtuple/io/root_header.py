@@ -1,8 +1,8 @@
-"""The header of a TTree in bytes: the tree, its branches and leaves, titles and aliases, but no events.
+"""The header of a TTree in bytes: the tree, its branches and leaves, without events.
 
-uproot writes the same header in time quadratic in the branches, has no place for titles and aliases, and gives each
-leaf the name of its branch, whose brackets ROOT and uproot then take for the shape of an array. For any other tree the
-bytes here are those that uproot writes.
+uproot writes the same header in time quadratic in the branches, has no place for titles and
+aliases, and gives each leaf the name of its branch, whose brackets ROOT and uproot then take for
+the shape of an array. For any other tree the bytes here are those that uproot writes.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def use_own_header(cascade: Any, aliases: Mapping[str, str], weight: float = 1.0
 
 
 def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
-    """The bytes of a tree without its key; `cascade` gets the places where uproot completes numbers later.
+    """Return the bytes of a tree without its key; `cascade` gets the places of later numbers.
 
     Args:
         cascade: uproot's tree; its branches are the dicts `_branch_data`.

@@ -34,7 +34,7 @@ class Leaf:
 def walk(
     form: Any, fields: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Kind, str, tuple[int, ...]]]:
-    """The columns within a form, as (fields, kind, dtype, shape); records, and lists of records, give one a field."""
+    """Yield (fields, kind, dtype, shape) for each column within a form."""
     record = form.content if form.is_list and not form.is_regular else form
     if record.is_record:
         for name, inner in zip(record.fields, record.contents, strict=True):
@@ -65,8 +65,9 @@ def record_shape(
         fields: The fields that lead to `form` itself.
 
     Returns:
-        The name of a column, or `{kind: [[field, shape], ...]}`, where the kind is `record`, `tuple`, `records` (a list
-        of records) or `tuples`; a list of pairs, because a file keeps no order of keys.
+        The name of a column, or `{kind: [[field, shape], ...]}`, where the kind is `record`,
+        `tuple`, `records` (a list of records) or `tuples`; a list of pairs, because a file keeps no
+        order of keys.
 
     Example:
         >>> form = ak.forms.from_type(ak.types.from_datashape("{x: float32, y: float32}", highlevel=False))
@@ -107,7 +108,7 @@ def with_visible_counters(
 
 
 def whole_bools(values: Array) -> Array:
-    """True for every byte but 0: a C++ bool that nobody set holds any, which NumPy takes for true."""
+    """Return true for every byte but 0: a C++ bool that was never set has any byte."""
     true: Array = values.view(np.uint8) != 0
     return true
 

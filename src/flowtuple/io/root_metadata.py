@@ -1,4 +1,4 @@
-"""Descriptions of a TTree and its branches: titles, aliases, user information, friends, index and weight."""
+"""Metadata of a TTree: titles, aliases, user information, friends, index and weight."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def describe(tree: Any, *, in_part: bool = False) -> dict[str, Any]:
 
     Args:
         tree: uproot's tree.
-        in_part: uproot read the tree without all that follows its branches, since that cannot be read.
+        in_part: uproot read the tree without all that follows its branches, since that cannot be
+            read.
 
     Returns:
         What there is, by name; `unreadable` lists, in words, what cannot be read.
@@ -47,7 +48,7 @@ def _friends(tree: Any) -> list[str]:
 
 
 def _index(tree: Any) -> str:
-    """The formulas of an index, as `run, event`, or its number of events where ROOT wrote no formulas."""
+    """Return the formulas of an index, as `run, event`, or else its number of events."""
     index = tree.member("fTreeIndex", none_if_missing=True)
     if index is not None:
         names = (index.member(key, none_if_missing=True) for key in ("fMajorName", "fMinorName"))
@@ -90,7 +91,7 @@ def _in_words(thing: Any) -> str:
 
 
 def documentation(branch: Any) -> str:
-    """A branch's title, empty where it only repeats the name or lists the leaves (`Jet_pt[nJet]/F`)."""
+    """Return a branch's title; empty where it is the name or the leaf list."""
     title = str(branch.title)
     is_leaf_list = "/" in title and _LEAF_LIST.fullmatch(title) is not None
     return "" if is_leaf_list or title == branch.name else title

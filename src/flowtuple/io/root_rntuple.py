@@ -1,4 +1,4 @@
-"""Tables into RNTuples: lists, nested lists, strings, options and records, a cluster for each range of events."""
+"""Tables into RNTuples: nested lists, strings, options and records."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class FieldPlan:
 
 
 def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The field that holds each column: ROOT allows no dots, slashes and blanks in the name of a field.
+    """Return the field of each column, without dots, slashes and blanks, as ROOT demands.
 
-    A dotted name goes to a member of a record, which ROOT and uproot then call by that very name; other characters
-    become underscores. A column that has the name of such a record, as the sizes of a split collection have, gets an
-    underscore, too.
+    A dotted name goes to a member of a record, which ROOT and uproot then call by that very name;
+    other characters become underscores. A column that has the name of such a record, as the sizes
+    of a split collection have, gets an underscore, too.
 
     Example:
         >>> field_paths(["AnalysisJetsAuxDyn.pt", "a b", "a_b", "w[2]"])
@@ -119,10 +119,10 @@ def _pruned(shape: Any, names: Container[str]) -> Any:
         return shape if shape in names else None
     kind, fields = next(iter(shape.items()))
     inner = [[name, _pruned(part, names)] for name, part in fields]
-    kept = [pair for pair in inner if pair[1] is not None]
-    if not kept or (kind.startswith("tuple") and len(kept) < len(fields)):
+    present = [pair for pair in inner if pair[1] is not None]
+    if not present or (kind.startswith("tuple") and len(present) < len(fields)):
         return None
-    return {kind: kept}
+    return {kind: present}
 
 
 def plan_fields(
@@ -166,7 +166,7 @@ def _plain_form(column: Column) -> Any:
 
 
 def _field_form(form: Any) -> Any:
-    """The form as uproot writes it: no indices, one kind of list and of option, numbers for what has no type."""
+    """Return the form that uproot writes: one kind of list and option, no indices."""
     if form.is_option:
         return ak.forms.IndexedOptionForm("i64", _field_form(form.content))
     if form.is_indexed:
@@ -269,7 +269,7 @@ def _nested_form(plan: FieldPlan, titles: Mapping[str, str]) -> Any:
 
 
 def _shaped_form(shape: Any, forms: Mapping[str, Any], in_list: bool = False) -> Any:
-    """The form of a column, or of a record whose members are columns; within a list, that of one element."""
+    """Return the form of a column or of a record of columns; within a list, of one element."""
     if isinstance(shape, str):
         form = forms[shape]
         return (
@@ -287,7 +287,7 @@ def _shaped_form(shape: Any, forms: Mapping[str, Any], in_list: bool = False) ->
 
 
 def _shaped(shape: Any, contents: Mapping[str, Any], length: int, in_list: bool = False) -> Any:
-    """The layout of a column, or of a record whose members are columns; within a list, that of its elements."""
+    """Return the layout of a column or of a record of columns; within a list, of elements."""
     if isinstance(shape, str):
         layout = contents[shape]
         return layout.content[: layout.offsets[-1]] if in_list else layout
@@ -353,7 +353,7 @@ def _blocks(flat: Any, form: Any, length: int) -> Any:
 
 
 def conform(layout: Any, form: Any) -> Any:
-    """The same values in a layout of exactly the form, which is at least as wide as the layout's own."""
+    """Return the same values in a layout of a form that is at least as wide as their own."""
     if form.is_option:
         return _options(layout, form)
     if layout.is_option or layout.is_indexed:

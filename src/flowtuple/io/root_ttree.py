@@ -94,7 +94,7 @@ def _narrow_counters(columns: Sequence[Column]) -> set[str]:
 
 
 def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
-    """A name for each column's branch: `nJet` for the hidden counter of Jet_pt, Jet_eta; `nx` for that of x alone."""
+    """Return a branch name by column: `nJet` for the hidden counter of Jet_pt and Jet_eta."""
     counting = _counting(columns)
     names = {c.name: c.name for c in columns if not c.hidden}
     taken = set(names)
@@ -171,7 +171,7 @@ def _plain_branch(column: Column, names: Mapping[str, str], narrow: set[str]) ->
 def _opaque_branches(
     column: Column, form: Any, names: dict[str, str], taken: set[str]
 ) -> list[Branch]:
-    """The branch of strings, or of lists of fixed arrays and their counter; none for anything deeper."""
+    """Return the branches of strings, or of lists of fixed arrays; none for other types."""
     if form.parameter("__array__") == "string":
         return [Branch(column.name, column.name, "string", column.title)]
     block = (
@@ -243,7 +243,7 @@ class TreeWriter:
 
 
 def _values(branch: Branch, column: Column, table: Table, offsets: Mapping[str, Any]) -> Any:
-    """The values of one branch as uproot takes them: NumPy arrays, or awkward arrays for lists and strings."""
+    """Return a branch's values as uproot takes them: awkward for lists and strings."""
     content = table.data[branch.column]
     if branch.is_count:
         return ak.to_numpy(ak.num(content, axis=1)).astype(np.int32)
@@ -255,11 +255,11 @@ def _values(branch: Branch, column: Column, table: Table, offsets: Mapping[str, 
 
 
 def _add_branches(tree: Any, branches: Sequence[Branch]) -> None:
-    """Give a tree that was made with the first of the branches all of them, with their titles and counters.
+    """Add branches to a tree that has the first of them, with their titles and counters.
 
-    uproot's own way makes each counter an int32, just before what it counts, and has no place for titles. What it will
-    write stands in one dict a branch, so the dicts are completed here; the header, which holds no events yet, has
-    to be written once more.
+    uproot's own way makes each counter an int32, just before what it counts, and has no place for
+    titles. What it will write stands in one dict a branch, so the dicts are completed here; the
+    header, which holds no events yet, has to be written once more.
     """
     cascade = tree._cascading
     data = {datum["fName"]: datum for datum in cascade._branch_data}
@@ -279,7 +279,7 @@ def _add_branches(tree: Any, branches: Sequence[Branch]) -> None:
 
 
 def _keep_shapes(cascade: Any, data: Mapping[str, Any]) -> None:
-    """Let lists of fixed arrays reach their basket in shape: uproot flattens them, then counts offsets in numbers."""
+    """Make uproot write lists of fixed arrays in shape: it flattens them otherwise."""
     write = cascade.write_jagged_basket
 
     def write_in_shape(sink: Any, name: str, compression: Any, content: Any, offsets: Any) -> Any:

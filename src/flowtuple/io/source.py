@@ -76,16 +76,17 @@ def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Datase
     """The tables in a file, in many files of one kind, or in memory.
 
     Args:
-        source: A path or URL, optionally as `FILE:TREE`; a glob or a list of paths, whose tables are chained; an
-            awkward array of records, a dict of arrays, a NumPy array or a pandas DataFrame, which become the
-            table `events`. Without a tree all trees are taken.
+        source: A path or URL, optionally as `FILE:TREE`; a glob or a list of paths, whose tables
+            are chained; an awkward array of records, a dict of arrays, a NumPy array or a pandas
+            DataFrame, which become the table `events`. Without a tree all trees are taken.
         options: Names for columns that have none.
 
     Returns:
         The data set; files are read when their tables are.
 
     Raises:
-        InvalidArgument: The source is missing, of no known format, holds no table, or its files differ.
+        InvalidArgument: The source is missing, of no known format, holds no table, or its files
+            differ.
         MissingExtra: Its format needs a package that is not installed.
 
     Example:
@@ -125,7 +126,7 @@ def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Datase
 def write_dataset(
     dataset: Dataset, path: str | os.PathLike[str], options: WriteOptions = _DEFAULT_WRITE
 ) -> WriteResult:
-    """Write a data set as one file, in the format that the suffix names; the file appears whole or not at all.
+    """Write a data set as one file in the format of its suffix; it appears whole or not at all.
 
     Args:
         dataset: What to write.
