@@ -702,7 +702,7 @@ class TestOutputThatCannotBeWritten:
         monkeypatch: pytest.MonkeyPatch,
         command: str,
     ) -> None:
-        monkeypatch.setattr("flowtuple.training.plan.MIN_ROWS", 1)
+        monkeypatch.setattr("flowtuple.training.fit.MIN_ROWS", 1)
         monkeypatch.setattr(training, "train_flow", None)
         assert_refused(
             run(command, "nano.root", "-o", tmp_path / "nowhere" / "out"), "cannot be written"
@@ -1189,7 +1189,7 @@ def test_demo_shows_a_table(
     run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole demo without its training, which other tests cover."""
-    monkeypatch.setattr("flowtuple.training.plan.MIN_ROWS", 10**9)
+    monkeypatch.setattr("flowtuple.training.fit.MIN_ROWS", 10**9)
     ended = run("demo", "-o", tmp_path / "demo", "--effort", "fast")
     assert (ended.code, ended.err) == (0, "")
     assert "Events/Jet_pt" in ended.out

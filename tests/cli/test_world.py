@@ -57,7 +57,7 @@ from flowtuple.runtime.atomic import atomic_path, remove_parts
 from flowtuple.runtime.threads import ordered_map
 from flowtuple.training.checkpoint import Checkpoint
 from flowtuple.training.plan import Candidate, ColumnTask
-from flowtuple.training.relations import reach, references
+from flowtuple.training.relations import References, reach
 from flowtuple.training.train import _Abandoned, _Listener
 from opcodes import count_opcodes
 
@@ -651,7 +651,7 @@ class TestWideTables:
             for n in names
         ]
         found = {
-            c.name: [(t.name, [o.name for o in others]) for t, others in references(columns, c)]
+            c.name: [(t.name, [o.name for o in others]) for t, others in References(columns).of(c)]
             for c in columns
         }
         assert found["Jet_pt"] == [("Jet_genJetIdx", ["GenJet_pt", "GenJet_eta"])]

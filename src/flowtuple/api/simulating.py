@@ -24,13 +24,13 @@ from flowtuple.flows.processes import Process
 from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.simulation.build_spec import build_spec
-from flowtuple.simulation.simulator import Simulated
+from flowtuple.simulation.simulator import SimulatedTable
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import property_steps
-from flowtuple.simulation.sums import with_sums
+from flowtuple.simulation.sums import multiply_sums
 from flowtuple.simulation.training_tables import TrainingTable, training_tables
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTables, resolve_tables
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import add_models, description
 
 _KEY, _FLOWS = "simulation", "flows"
@@ -97,12 +97,12 @@ def learn(
     return tuple(f"{dataset.description}: {note}" for note in notes)
 
 
-def _prepared(training_table: TrainingTable) -> list[ResolvedTables]:
+def _prepared(training_table: TrainingTable) -> list[ResolvedTable]:
     """A step's rows with their lattices: what is drawn lies on even grids, on which sums of columns come out as sums."""
     single = Dataset(training_table.table.name, {training_table.table.name: training_table.table})
-    drawn = [c for c in training_table.table.columns if c.name not in training_table.given]
+    drawn = [c for c in training_table.table.columns if c.name not in training_table.conditions]
     return resolve_tables(
-        single, {c.name: GRID for c in drawn if c.is_float}, silent, training_table.given
+        single, {c.name: GRID for c in drawn if c.is_float}, silent, training_table.conditions
     )
 
 
@@ -185,7 +185,9 @@ def simulate(
             f"{dataset.description}: no column of weights {chosen!r}; {nearest(chosen, names)}"
         )
     with prefix_errors(dataset.description):
-        events = Simulated(spec, codings, flows, generated, seed, oversample, chosen, workers, flag)
+        events = SimulatedTable(
+            spec, codings, flows, generated, seed, oversample, chosen, workers, flag
+        )
     if output is None:
         with single_torch_thread(flows):
             return table_to_awkward(read_all(events))
@@ -193,7 +195,7 @@ def simulate(
         n: events if t is generated else t for n, t in dataset.tables.items()
     }
     if oversample > 1 and not chosen:
-        tables = with_sums(tables, oversample)
+        tables = multiply_sums(tables, oversample)
     shown = ProgressTable(events, "simulate", progress)
     tables = {name: shown if table is events else table for name, table in tables.items()}
     with single_torch_thread(flows):
@@ -206,6 +208,6 @@ def simulate(
         *left_out_notes(replace(dataset, left_out=missing)),
         *(
             f"{dataset.description}: column {name!r} holds {count} values outside those that the model has seen"
-            for name, count in events.out_of_range.items()
+            for name, count in events.count_out_of_range().items()
         ),
     )
