@@ -72,7 +72,8 @@ def changes_of(
         format_: Capabilities of the output's format.
 
     Example:
-        >>> changes_of("t", [Column("x", "float64", title="in GeV")], {}, Capabilities("text", titles=False))
+        >>> text = Capabilities("text", titles=False)
+        >>> changes_of("t", [Column("x", "float64", title="in GeV")], {}, text)
         ['t: titles of x are not written: text has none']
     """
     sentences = _column_changes(columns, format_)

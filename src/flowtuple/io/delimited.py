@@ -53,7 +53,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "z.csv"
         >>> _ = path.write_text("run,pt,type\n163286,37.5667,EE\n163286,,EB\n")
-        >>> [(c.name, c.dtype) for c in open_dataset(str(path), ReadOptions()).table("events").columns]
+        >>> table = open_dataset(str(path), ReadOptions()).table("events")
+        >>> [(c.name, c.dtype) for c in table.columns]
         [('run', 'int64'), ('pt', 'float64'), ('type', 'opaque')]
     """
     content = read_bytes(path)
@@ -65,9 +66,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     rows = _filled(contents.events) if width == 1 else contents.events
     for row in rows:
         if len(row.fields) != width:
-            raise InvalidArgument(
-                f"{path}: line {row.number} has {len(row.fields)} fields, not {width}; correct that line"
-            )
+            what = f"line {row.number} has {len(row.fields)} fields, not {width}"
+            raise InvalidArgument(f"{path}: {what}; correct that line")
     names: Sequence[str] | None = options.names
     if contents.header is not None:
         names = [name or f"c{i}" for i, name in enumerate(contents.header)]

@@ -127,7 +127,7 @@ class _Layout:
     def write(
         self, stream: TextIO, source: TableSource, columns: Sequence[Column], step: int
     ) -> None:
-        """Write the header, the events, and the input's comments where all its columns are there."""
+        """Write the header and the events, and the input's comments for all of its columns."""
         names = [c.name for c in columns]
         is_whole = len(names) == self._width
         comments = sorted(self._comments if is_whole else [], key=lambda comment: comment[0])

@@ -143,9 +143,8 @@ class Format:
         except FlowtupleError:
             raise
         except (AttributeError, ImportError, ValueError) as error:
-            raise InvalidArgument(
-                f"{function}: cannot be imported ({first_line(error)}); update or uninstall its package"
-            ) from None
+            what = f"{function}: cannot be imported ({first_line(error)})"
+            raise InvalidArgument(f"{what}; update or uninstall its package") from None
 
 
 def _built_in(reader: str, writer: str, *suffixes: str, magic: tuple[bytes, ...] = ()) -> Format:

@@ -64,9 +64,8 @@ def write_original(
         for attributes in (storage.get("groups", {}), storage.get("attributes", {})):
             _write_attributes(file, attributes)
     except _MISMATCH as error:
-        raise Unsupported(
-            f"{description}: table {source.name!r} cannot be HDF5 as it was ({error}); write .npz or .root"
-        ) from None
+        what = f"table {source.name!r} cannot be HDF5 as it was ({error})"
+        raise Unsupported(f"{description}: {what}; write .npz or .root") from None
 
 
 def _datasets(columns: Sequence[Column], storage: Mapping[str, Any]) -> Iterator[OutputDataset]:
@@ -137,7 +136,7 @@ class ArrayDataset(OutputDataset):
 
     @property
     def first(self) -> str:
-        """The only column."""
+        """Return the only column."""
         return self.column.name
 
     def create(self, group: Any, length: int, step: int) -> Any:

@@ -40,8 +40,8 @@ def without_scheme(text: str) -> str:
     """Return the local path in a `file:` URL; anything else as it is.
 
     Example:
-        >>> without_scheme("file:///data/a%20b.root"), without_scheme("file:a.root"), without_scheme("a.root")
-        ('/data/a b.root', 'a.root', 'a.root')
+        >>> without_scheme("file:///data/a%20b.root"), without_scheme("file:a.root")
+        ('/data/a b.root', 'a.root')
     """
     if os.path.lexists(text) or not _FILE_URL.match(text):
         return text
@@ -59,8 +59,10 @@ def split_tree(text: str, suffixes: Iterable[str]) -> tuple[str, str | None]:
             them.
 
     Example:
-        >>> split_tree("https://host:80/nano.root:Events", [".root"]), split_tree("https://host:80/nano.root", [".root"])
-        (('https://host:80/nano.root', 'Events'), ('https://host:80/nano.root', None))
+        >>> split_tree("https://host:80/nano.root:Events", [".root"])
+        ('https://host:80/nano.root', 'Events')
+        >>> split_tree("https://host:80/nano.root", [".root"])
+        ('https://host:80/nano.root', None)
     """
     text = without_scheme(text)
     if os.path.lexists(text):
@@ -168,9 +170,8 @@ def check_readable(path: str) -> None:
 def _pickle_error(path: str) -> InvalidArgument:
     target = re.sub(r"\.(pkl|pickle)$", "", Path(path).name, flags=re.IGNORECASE) + ".npz"
     line = f"import numpy, pandas; numpy.savez({target!r}, **dict(pandas.read_pickle({path!r})))"
-    return InvalidArgument(
-        f'{path}: a pickle can run any program, so none is opened; if you trust it: python -c "{line}"'
-    )
+    what = "a pickle can run any program, so none is opened"
+    return InvalidArgument(f'{path}: {what}; if you trust it: python -c "{line}"')
 
 
 def _neighbours(file: Path) -> str:
@@ -201,9 +202,8 @@ def translate_fsspec_errors(path: str) -> Iterator[None]:
             raise InvalidArgument(f"{path}: no such file; check the address") from None
         first = first_line(cause)
         what = first if status is None else f"{status} {getattr(cause, 'message', '')}".strip()
-        raise InvalidArgument(
-            f"{path}: cannot be read ({what}); check the address and your access, try again, or copy the file here"
-        ) from None
+        advice = "check the address and your access, try again, or copy the file here"
+        raise InvalidArgument(f"{path}: cannot be read ({what}); {advice}") from None
 
 
 @contextlib.contextmanager

@@ -63,7 +63,8 @@ def table_from_arrays(name: str, arrays: Mapping[str, Any]) -> Table:
             names are the same text.
 
     Example:
-        >>> [str(c.shape) for c in table_from_arrays("t", {"x": np.zeros(2), "cov": np.zeros((2, 3, 3))}).columns]
+        >>> table = table_from_arrays("t", {"x": np.zeros(2), "cov": np.zeros((2, 3, 3))})
+        >>> [str(c.shape) for c in table.columns]
         ['()', '(3, 3)']
     """
     fields: dict[str, ak.Array] = {}
@@ -91,9 +92,8 @@ def check_lengths(where: str, lengths: Mapping[str, int]) -> None:
     for key, length in lengths.items():
         first, expected = next(iter(lengths.items()))
         if length != expected:
-            raise InvalidArgument(
-                f"{where}: {key!r} has {length} values and {first!r} has {expected}; columns of one table need the same length"
-            )
+            what = f"{key!r} has {length} values and {first!r} has {expected}"
+            raise InvalidArgument(f"{where}: {what}; columns of one table need the same length")
 
 
 def numbered(count: int, names: Sequence[str] | None, where: str) -> list[str]:
@@ -135,13 +135,11 @@ def _to_awkward(name: str, values: Any) -> ak.Array:
         raise
     except (TypeError, ValueError, RuntimeError) as error:
         if _has_surrogates(values):
-            raise InvalidArgument(
-                f"column {name!r}: holds text that is no Unicode (a lone surrogate); encode it, or leave the column out"
-            ) from None
-        first = first_line(error)
-        raise InvalidArgument(
-            f"column {name!r}: {type(values).__name__} is no array of numbers, lists or text ({first})"
-        ) from None
+            what = "holds text that is no Unicode (a lone surrogate)"
+            advice = "encode it, or leave the column out"
+            raise InvalidArgument(f"column {name!r}: {what}; {advice}") from None
+        what = f"{type(values).__name__} is no array of numbers, lists or text"
+        raise InvalidArgument(f"column {name!r}: {what} ({first_line(error)})") from None
 
 
 def _unmasked(name: str, values: Any) -> ak.Array:
@@ -166,9 +164,8 @@ def _columns_of(array: Array, names: Sequence[str] | None) -> dict[str, Any]:
     if array.dtype.names is not None:
         return {name: array[name] for name in array.dtype.names}
     if array.ndim not in (1, 2):
-        raise InvalidArgument(
-            f"a NumPy array of shape {array.shape} is no table: give (events, columns), or a dict of arrays"
-        )
+        what = f"a NumPy array of shape {array.shape} is no table"
+        raise InvalidArgument(f"{what}: give (events, columns), or a dict of arrays")
     matrix = array[:, None] if array.ndim == 1 else array
     return {name: matrix[:, i] for i, name in enumerate(numbered(matrix.shape[1], names, "array"))}
 

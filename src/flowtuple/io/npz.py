@@ -113,7 +113,7 @@ def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
         arrays: dict[str, Array] = {}
         doubled: dict[str, str] = {}
         with loaded as file:
-            # by the name in the zip file: NumPy takes the key `x.npy` for the member of the column `x`
+            # by the name in the zip file: NumPy takes the key `x.npy` for the column `x`
             for name, count in Counter(archive.namelist()).items():
                 key = name.removesuffix(".npy")
                 if count > 1:
@@ -142,9 +142,8 @@ def _check_claims(path: str, archive: zipfile.ZipFile) -> None:
             most = min(most, _LARGEST_RATIO * member.compress_size + _SMALL)
         if claimed > most:
             key = member.filename.removesuffix(".npy")
-            raise InvalidArgument(
-                f"{path}: array {key!r} claims {claimed} bytes and has at most {most}; it is damaged, fetch it again"
-            )
+            what = f"array {key!r} claims {claimed} bytes and has at most {most}"
+            raise InvalidArgument(f"{path}: {what}; it is damaged, fetch it again")
 
 
 def _claimed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
@@ -168,9 +167,10 @@ def _member(path: str, file: Mapping[str, Any], key: str) -> Array:
         if "allow_pickle" not in str(error):
             raise
         key = key.removesuffix(".npy")
+        what = f"array {key!r} holds Python objects, which are not opened"
+        advice = f"save numbers, {key}=numpy.asarray(values, 'float32')"
         raise InvalidArgument(
-            f"{path}: array {key!r} holds Python objects, which are not opened; save numbers, {key}=numpy.asarray(values, "
-            "'float32'), and lists as flat contents and counts"
+            f"{path}: {what}; {advice}, and lists as flat contents and counts"
         ) from None
     if values.dtype.names is None:
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
@@ -264,9 +264,8 @@ def _described_tables(path: str, arrays: Mapping[str, Array]) -> dict[str, Table
     try:
         description = json.loads(arrays[_DESCRIPTION].tobytes())
         if description["version"] > _VERSION:
-            raise TooNew(
-                f"{path}: written as version {description['version']} of flowtuple's npz; update flowtuple to read it"
-            )
+            what = f"written as version {description['version']} of flowtuple's npz"
+            raise TooNew(f"{path}: {what}; update flowtuple to read it")
         return {d["name"]: _described_table(d, arrays) for d in description["tables"]}
     except (KeyError, ValueError, TypeError) as error:
         first = first_line(error)

@@ -59,7 +59,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "jets.parquet"
         >>> ak.to_parquet(ak.Array([{"Jet_pt": [50.0, 20.0]}, {"Jet_pt": []}]), path) is not None
         True
-        >>> open_dataset(str(path), ReadOptions()).table("events").read(["Jet_pt"], 0, 1)["Jet_pt"].tolist()
+        >>> table = open_dataset(str(path), ReadOptions()).table("events")
+        >>> table.read(["Jet_pt"], 0, 1)["Jet_pt"].tolist()
         [50.0, 20.0]
     """
     try:

@@ -42,7 +42,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         >>> import tempfile, pathlib, numpy as np
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.root"
         >>> with uproot.recreate(path) as file:
-        ...     _ = file.mktree("Events", {"MET_pt": "float32"}).extend({"MET_pt": np.ones(3, "float32")})
+        ...     tree = file.mktree("Events", {"MET_pt": "float32"})
+        ...     _ = tree.extend({"MET_pt": np.ones(3, "float32")})
         >>> open_dataset(str(path), ReadOptions()).table("Events").num_entries
         3
     """
@@ -112,7 +113,8 @@ def _what_is_wrong(path: str, error: Exception) -> str:
     """Return words on an unreachable URL, a file of another kind, or a damaged ROOT file."""
     local = Path(path)
     if not local.exists():
-        return f"cannot be opened ({first_line(error)}); check the address, or copy the file here first"
+        advice = "check the address, or copy the file here first"
+        return f"cannot be opened ({first_line(error)}); {advice}"
     try:
         with local.open("rb") as file:
             magic = file.read(4)
@@ -121,12 +123,13 @@ def _what_is_wrong(path: str, error: Exception) -> str:
     if not magic:
         return "is empty; make or fetch it again"
     if magic != b"root":
-        return "is not a ROOT file (it does not begin with 'root'); name a ROOT file, or give it the suffix of its format"
+        advice = "name a ROOT file, or give it the suffix of its format"
+        return f"is not a ROOT file (it does not begin with 'root'); {advice}"
     return "begins as a ROOT file but is cut short or damaged; fetch it again"
 
 
 def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:
-    """Every cycle of each name with its key and class, in the order of the file."""
+    """Return every cycle of each name with its key and class, in the order of the file."""
     keys: dict[str, list[tuple[int, str, str]]] = {}
     try:
         for key, classname in directory.iterclassnames(recursive=True, cycle=True):
@@ -138,14 +141,14 @@ def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:
 
 
 def _newest(keys: Mapping[str, Sequence[tuple[int, str, str]]]) -> dict[str, tuple[str, str]]:
-    """The key with the highest cycle of each name, and its class."""
+    """Return the key with the highest cycle of each name, and its class."""
     return {name: max(cycles)[1:] for name, cycles in keys.items()}
 
 
 def _older(
     keys: Mapping[str, Sequence[tuple[int, str, str]]], names: Container[str]
 ) -> tuple[LeftOut, ...]:
-    """The cycles before the newest of each of the names, the highest first."""
+    """Return the cycles before the newest of each of the names, the highest first."""
     return tuple(
         LeftOut(key, f"an older cycle of {name}")
         for name, cycles in keys.items()
@@ -155,7 +158,7 @@ def _older(
 
 
 def _empty_folders(keys: Mapping[str, Sequence[tuple[int, str, str]]]) -> tuple[LeftOut, ...]:
-    """The folders in which there is nothing."""
+    """Return the folders in which there is nothing."""
     filled = {name.rpartition("/")[0] for name in keys}
     folders = [name for name, cycles in keys.items() if cycles[0][2] in FOLDERS]
     return tuple(LeftOut(name, "an empty folder") for name in folders if name not in filled)

@@ -20,7 +20,7 @@ class Access(Protocol):
         ...
 
     def branches(self) -> Iterator[Branch]:
-        """Every branch that holds values, in order."""
+        """Return every branch that holds values, in order."""
         ...
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
@@ -28,7 +28,7 @@ class Access(Protocol):
         ...
 
     def description(self) -> dict[str, Any]:
-        """The notes on the tree for `Dataset.storage`, as JSON."""
+        """Return the notes on the tree for `Dataset.storage`, as JSON."""
         ...
 
 

@@ -22,6 +22,8 @@ _STRINGS = ("string", "char")
 def opaque_forms(source: TableSource, columns: Iterable[str] | None = None) -> dict[str, Any]:
     """Return the awkward form of each opaque column over all events.
 
+    An option type is in the form only where a value is missing.
+
     Args:
         source: The table; types that differ between its parts are joined.
         columns: Names of some of its opaque columns; `None` for all.
@@ -80,7 +82,8 @@ def mark_of(form: Any) -> str:
     """Return awkward's name for a special kind of lists, such as `bitset`; else empty.
 
     Example:
-        >>> mark_of(ak.forms.ListOffsetForm("i64", ak.forms.NumpyForm("bool"), parameters={"__array__": "bitset"}))
+        >>> bits = ak.forms.NumpyForm("bool")
+        >>> mark_of(ak.forms.ListOffsetForm("i64", bits, parameters={"__array__": "bitset"}))
         'bitset'
     """
     mark = form.parameter("__array__")

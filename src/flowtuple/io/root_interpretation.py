@@ -41,7 +41,7 @@ def interpretation_of(branch: Any) -> Any:
 
 
 def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
-    """The bytes of a leaf list, with a number behind names that repeat."""
+    """Return the bytes of a leaf list, with a number behind names that repeat."""
     fields: dict[str, Any] = {}
     for leaf in leaves:
         code = _LEAVES[leaf.classname]
@@ -117,7 +117,7 @@ def is_plain_jagged(interpretation: Any) -> bool:
 
 
 def type_name(branch: Any) -> str:
-    """The C++ type of a branch, as far as uproot knows it."""
+    """Return the C++ type of a branch, as far as uproot knows it."""
     try:
         return str(branch.typename)
     except MemoryError:

@@ -70,7 +70,8 @@ def record_shape(
         order of keys.
 
     Example:
-        >>> form = ak.forms.from_type(ak.types.from_datashape("{x: float32, y: float32}", highlevel=False))
+        >>> kind = ak.types.from_datashape("{x: float32, y: float32}", highlevel=False)
+        >>> form = ak.forms.from_type(kind)
         >>> record_shape(form, {("x",): "p_x", ("y",): "p_y"})
         {'record': [['x', 'p_x'], ['y', 'p_y']]}
     """
@@ -89,7 +90,7 @@ def record_shape(
 def make_column(
     name: str, branch: Branch, kind: Kind, dtype: str, shape: tuple[int, ...]
 ) -> Column:
-    """The column of a leaf; its title names the counter where nothing else does."""
+    """Return the column of a leaf; its title names the counter where nothing else does."""
     role = "value" if kind == "opaque" else infer_role(name, dtype)
     title = branch.leaf_list if kind == "opaque" and not branch.title else branch.title
     return Column(name, dtype, role, title, None, shape)
@@ -98,7 +99,7 @@ def make_column(
 def with_visible_counters(
     leaves: dict[str, Leaf], counters: Mapping[str, str | None]
 ) -> dict[str, Leaf]:
-    """The leaves, counted ones with the counter column that their branch names."""
+    """Return the leaves, counted ones with the counter column that their branch names."""
     return {
         name: replace(leaf, column=replace(leaf.column, counter=counters[leaf.branch]))
         if leaf.kind == "counted"
@@ -114,7 +115,7 @@ def whole_bools(values: Array) -> Array:
 
 
 def with_whole_bools(values: Any) -> Any:
-    """An awkward array in which every bool is a byte of 0 or 1."""
+    """Return an awkward array in which every bool is a byte of 0 or 1."""
 
     def mended(layout: Any, **_: Any) -> Any:
         if not (layout.is_numpy and layout.dtype == np.bool_):

@@ -170,14 +170,14 @@ class NTupleAccess:
 
 
 def _column(form: Any) -> int | None:
-    """The number of the column that uproot's key of a form names."""
+    """Return the number of the column that uproot's key of a form names."""
     key = (form.form_key or "").removesuffix("-optional").removesuffix("-cardinality")
     kind, _, number = key.partition("-")
     return int(number) if kind == "column" else None
 
 
 def _index(offsets: Array) -> Any:
-    """The place of the element of each list that has one, -1 for empty lists."""
+    """Return the place of the element of each list that has one, -1 for empty lists."""
     is_there = np.diff(offsets) > 0
     return ak.index.Index64(np.where(is_there, offsets[:-1] - offsets[0], -1))
 

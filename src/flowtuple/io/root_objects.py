@@ -48,7 +48,7 @@ _BIG_KEY = 1000  # is added to the version of a key whose positions take 8 bytes
 
 
 def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, str]:
-    """One object as the bytes of a ROOT file that holds it under `name`.
+    """Return one object as the bytes of a ROOT file that holds it under `name`.
 
     Args:
         directory: The uproot directory that holds the object.
@@ -95,7 +95,7 @@ def _small_file(
 
 
 def _content(record: Any) -> bytes:
-    """The bytes of an object, uncompressed."""
+    """Return the bytes of an object, uncompressed."""
     chunk, cursor = record.get_uncompressed_chunk_cursor()
     return bytes(chunk.remainder(cursor.index, cursor, {}))
 
@@ -166,6 +166,6 @@ def restore(file: Any, carried: Mapping[str, bytes]) -> None:
 
 
 def _only_key(directory: Any) -> Any:
-    """The key of the one object in a small file, however deep its folder."""
+    """Return the key of the one object in a small file, however deep its folder."""
     record = directory.key(directory.keys(recursive=False)[0])
     return _only_key(record.get()) if record.fClassName in FOLDERS else record

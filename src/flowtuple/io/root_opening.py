@@ -19,7 +19,7 @@ class UnreadableTree(Exception):
 
 
 def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
-    """The table of a tree.
+    """Return the table of a tree.
 
     Args:
         path: The file's path, for messages.

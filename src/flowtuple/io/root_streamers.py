@@ -93,7 +93,7 @@ def _mentioned(name: str, streamers: Streamers) -> Iterator[tuple[str, bool]]:
 
 
 def _named_in(word: str, streamers: Streamers) -> Iterable[str]:
-    """The classes that a C++ type names: itself, and the arguments of its template."""
+    """Return the classes that a C++ type names: itself, and the arguments of its template."""
     if word in streamers and "<" not in word:
         return (word,)
     return [name for name in streamers if name in word] if "<" in word else ()
@@ -127,7 +127,7 @@ def is_built_in(streamer: Any) -> bool:
 
 
 def with_built_in(streamers: Streamers) -> Streamers:
-    """The descriptions of a file, and those that uproot brings."""
+    """Return the descriptions of a file, and those that uproot brings."""
     both = dict(built_in())
     for name, versions in streamers.items():
         both[name] = {**both.get(name, {}), **versions}

@@ -161,9 +161,8 @@ class RootTable:
     def _check_counts(self, column: Column, values: Any, counts: Array) -> None:
         if not np.array_equal(_counts(values), counts):
             where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
-            raise Corrupt(
-                f"{where} does not have as many values as {column.counter!r} says; leave it out with --exclude"
-            )
+            what = f"does not have as many values as {column.counter!r} says"
+            raise Corrupt(f"{where} {what}; leave it out with --exclude")
 
     def _find_leaves(self) -> dict[str, Leaf]:
         branches = list(self._access.branches())

@@ -112,7 +112,7 @@ class TreeAccess:
         return counters
 
     def _form(self, path: str, branch: Any) -> tuple[Any, str]:
-        """The awkward form, or `None` and why the branch cannot be read."""
+        """Return the awkward form, or `None` and why the branch cannot be read."""
         if isinstance(self._interpretations[path], Exception):
             return None, "uproot has no interpretation for its type"
         if branch.num_entries != self.num_entries:

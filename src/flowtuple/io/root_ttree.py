@@ -33,9 +33,8 @@ _NEEDED = (
     "_cascading.write_anew",
     "_cascading.write_jagged_basket",
 )
-_NARROW_COUNTERS = frozenset(
-    ["uint8", "uint16"]
-)  # ROOT keeps a counter's maximum as a signed number of its own width
+# ROOT stores a counter's maximum as a signed number of its own width
+_NARROW_COUNTERS = frozenset(["uint8", "uint16"])
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class Branch:
         column: Name of the column that it holds.
         type: Type for uproot: a NumPy dtype, or `"string"`.
         title: Documentation, `""` for ROOT's leaf list.
-        counter: Name of the branch that counts it.
-        is_count: It holds the lengths of the column's lists, not the lists.
+        counter: Name of the branch with the lengths of its lists.
+        is_count: The branch has the lengths of the column's lists, not the lists.
     """
 
     name: str
@@ -60,7 +59,7 @@ class Branch:
 
 
 def type_changes(columns: Sequence[Column]) -> list[str]:
-    """Sentences on columns that a TTree holds under other names or types.
+    """Return sentences on columns that a TTree holds under other names or types.
 
     Example:
         >>> counter = Column("n(x)", "int64", "counter", hidden=True)
@@ -114,7 +113,7 @@ def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
 
 
 def _take(name: str, taken: set[str]) -> str:
-    """A name that is not taken yet, marked as taken."""
+    """Return a free name, and add it to the taken ones."""
     free = unused(name, taken)
     taken.add(free)
     return free
@@ -123,13 +122,13 @@ def _take(name: str, taken: set[str]) -> str:
 def plan_branches(
     source: TableSource, forms: Mapping[str, Any]
 ) -> tuple[list[Branch], dict[str, str]]:
-    """The branches of a table, and the reasons, by column, why some columns have none.
+    """Return the branches of a table, and the reasons, by column, for columns that have none.
 
-    Each counter comes before what it counts, because ROOT's leaves refer backwards.
+    Each counter comes before the branches that it counts, because ROOT's leaves refer backwards.
 
     Args:
         source: The table.
-        forms: Of its opaque columns.
+        forms: Awkward forms of its opaque columns.
     """
     columns = source.columns
     names = _branch_names(columns)
@@ -160,7 +159,7 @@ def _ordered(branches: Mapping[str, Branch]) -> list[Branch]:
 
 
 def _plain_branch(column: Column, names: Mapping[str, str], narrow: set[str]) -> Branch:
-    """The branch of a column of numbers."""
+    """Return the branch of a column of numbers."""
     dtype = np.dtype("int32" if column.hidden or column.name in narrow else widened(column).dtype)
     counter = None if column.counter is None else names[column.counter]
     return Branch(
@@ -199,7 +198,7 @@ class TreeWriter:
         source: The table.
         branches: From `plan_branches`, at least one.
         step: Events a basket.
-        title: Of the tree.
+        title: Title of the tree.
         aliases: Formulas by name.
         weight: Factor of all events.
     """

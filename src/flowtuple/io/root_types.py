@@ -49,7 +49,7 @@ def plain_type(name: str) -> str:
 
 
 def _split(name: str) -> tuple[str, list[str]]:
-    """The name of a template, and its arguments."""
+    """Return the name of a template, and its arguments."""
     outer, _, rest = name.partition("<")
     arguments, depth = [""], 0
     for letter in rest.removesuffix(">"):

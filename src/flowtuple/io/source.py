@@ -63,9 +63,8 @@ def check_stored_name(path: str | os.PathLike[str]) -> None:
         InvalidArgument: It has the suffix of one.
     """
     if os.fspath(path).lower().endswith(tuple(output_suffixes())):
-        raise InvalidArgument(
-            f"{path}: has the suffix of another format; end it in .ftup, or in .flow for a model alone"
-        )
+        advice = "end it in .ftup, or in .flow for a model alone"
+        raise InvalidArgument(f"{path}: has the suffix of another format; {advice}")
 
 
 _DEFAULT_READ = ReadOptions()
@@ -73,7 +72,7 @@ _DEFAULT_WRITE = WriteOptions()
 
 
 def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Dataset:
-    """The tables in a file, in many files of one kind, or in memory.
+    """Open the tables in a file, in many files of one kind, or in memory.
 
     Args:
         source: A path or URL, optionally as `FILE:TREE`; a glob or a list of paths, whose tables
@@ -95,23 +94,17 @@ def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Datase
         ['MET_pt', 'n(Jet_pt)', 'Jet_pt']
     """
     if isinstance(source, (str, os.PathLike)):
-        dataset = _open_paths([os.fspath(source)], options)
-    elif isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_dataframe(source):
+        source = [source]
+    is_list = isinstance(source, (list, tuple))
+    if isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_dataframe(source):
         dataset = dataset_from_memory(source, options.names)
-    elif (
-        isinstance(source, (list, tuple))
-        and source
-        and all(isinstance(s, (str, os.PathLike)) for s in source)
-    ):
-        dataset = _open_paths([os.fspath(s) for s in source], options)
+    elif is_list and source and all(isinstance(path, (str, os.PathLike)) for path in source):
+        dataset = _open_paths([os.fspath(path) for path in source], options)
     else:
-        what = (
-            f"an empty {type(source).__name__}"
-            if isinstance(source, (list, tuple)) and not source
-            else type(source).__name__
-        )
+        what = f"{'an empty ' if is_list and not source else ''}{type(source).__name__}"
         raise InvalidArgument(
-            f"{what} cannot be read: give a path, a list of paths, an awkward array, a dict of arrays or a DataFrame"
+            f"{what} cannot be read: give a path, a list of paths, an awkward array, "
+            "a dict of arrays or a DataFrame"
         )
     if not dataset.tables:
         reasons = "".join(
@@ -158,9 +151,8 @@ def write_dataset(
     chosen = format_of(suffix_of(target, output_suffixes()))
     chosen.check_writable(target)
     if is_url(target):
-        raise InvalidArgument(
-            f"{target}: output is written to local files only; name a local path and copy it afterwards"
-        )
+        advice = "name a local path and copy it afterwards"
+        raise InvalidArgument(f"{target}: output is written to local files only; {advice}")
     with atomic_path(target) as temporary:
         return chosen.write(dataset, Path(temporary), options)
 
@@ -234,8 +226,7 @@ def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
             is_named = is_named or tree is not None
     if len(parts) == 1:
         return parts[0]
-    if is_named and all(
-        len(part.tables) == 1 for part in parts
-    ):  # they are meant to be one table, whatever their names
+    # trees that were named one by one are one table, whatever their names
+    if is_named and all(len(part.tables) == 1 for part in parts):
         parts = [part.renamed(next(iter(parts[0].tables))) for part in parts]
     return chain(parts)

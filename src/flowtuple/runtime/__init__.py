@@ -1,7 +1,7 @@
 """Parts without events: atomic files, threads, progress, optional packages, compiled functions.
 
-- `atomic`: a context manager that gives a temporary path and renames the file at the end, and folders
-  that go again after a failure.
+- `atomic`: a context manager that gives a temporary path and renames the file at the end, and
+  folders that go again after a failure.
 - `threads`: an ordered map over chunks, serial or in threads, with few results waiting.
 - `torch_threads`: the number of PyTorch's own threads for the time of a block.
 - `progress`: the callback by which long work reports a stage, its share done, and a detail.
