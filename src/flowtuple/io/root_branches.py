@@ -6,9 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import awkward as ak
-import numpy as np
-
 
 class Access(Protocol):
     """The interface that a TTree and an RNTuple have in common."""
@@ -56,18 +53,3 @@ class Branch:
     reason: str = ""
     leaf_list: str = ""
     repeated: bool = False
-
-
-def number_block(form: Any) -> tuple[str, tuple[int, ...]] | None:
-    """The dtype and shape of a rectangular block of plain numbers, `None` for anything else."""
-    shape: tuple[int, ...] = ()
-    while form.is_regular:
-        if form.parameter("__array__") is not None:
-            return None
-        form, shape = form.content, (*shape, form.size)
-    if not form.is_numpy or form.parameter("__array__") is not None:
-        return None
-    dtype = np.dtype(ak.types.numpytype.primitive_to_dtype(form.primitive))
-    if dtype.kind not in "biuf" or dtype.itemsize > 8:
-        return None
-    return dtype.name, (*shape, *form.inner_shape)

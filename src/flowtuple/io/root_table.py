@@ -23,7 +23,6 @@ from flowtuple.io.root_leaves import (
     record_shape,
     walk,
     whole_bools,
-    with_visible_counters,
     with_whole_bools,
 )
 
@@ -176,28 +175,33 @@ class RootTable:
             if not parts:
                 self.refused[f"{self.name}/{name}"] = branch.reason or "it holds no values"
             members: dict[tuple[str, ...], str] = {}
-            for fields, kind, dtype, shape in parts:
+            for fields, (dtype, shape, is_counted) in parts:
                 usual = "_".join((name, *fields))
                 free = unused(usual, leaves, numbered=True)
-                column = make_column(free, branch, kind, dtype, shape)
+                column = make_column(free, branch, dtype, shape)
                 if branch.repeated or free != usual:
                     self._renamed[free] = "_".join((branch.name, *fields))
-                is_integer = kind == "scalar" and "int" in dtype and not (fields or shape)
+                is_integer = "int" in dtype and not (fields or shape or is_counted)
                 if is_integer and branch.path in counting:
                     column = replace(column, role="counter")
                     by_path[branch.path] = column.name
-                leaves[column.name] = Leaf(column, branch.path, fields, kind)
+                leaves[column.name] = Leaf(column, branch.path, fields, is_counted)
                 members[fields] = column.name
             if any(members):
                 self._records[name] = record_shape(branch.form, members)
-        return with_visible_counters(leaves, {b.path: by_path.get(b.count or "") for b in branches})
+        counters = {b.path: by_path.get(b.count or "") for b in branches}
+        for name, leaf in leaves.items():
+            if leaf.is_counted:
+                column = replace(leaf.column, counter=counters[leaf.branch])
+                leaves[name] = replace(leaf, column=column)
+        return leaves
 
     def _shared_counts(self) -> dict[str, str]:
         """Return the hidden counter of each column of lists without a counter branch."""
         leaves = [
             leaf
             for leaf in self._leaves.values()
-            if leaf.kind == "counted" and leaf.column.counter is None
+            if leaf.is_counted and leaf.column.counter is None
         ]
         digests = {leaf.column.name: hashlib.blake2b() for leaf in leaves}
         branches = list(dict.fromkeys(leaf.branch for leaf in leaves))

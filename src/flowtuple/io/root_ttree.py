@@ -10,9 +10,9 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
+from flowtuple.data.awkward import number_block
 from flowtuple.data.schema import Column, unused
 from flowtuple.data.table import Table, TableSource, ranges
-from flowtuple.io.root_branches import number_block
 from flowtuple.io.root_forms import NUMBERS, kind_in_words, plain_reason, widened
 from flowtuple.io.root_header import use_own_header
 from flowtuple.io.root_private import require
@@ -232,9 +232,7 @@ class TreeWriter:
         columns = list(dict.fromkeys(b.column for b in self._branches))
         for start, stop in ranges(self._source.num_entries, self._step):
             table = self._source.read(columns, start, stop)
-            offsets = {
-                c: table.offsets(c) for c in {k.counter for k in table.columns} if c is not None
-            }
+            offsets = table.offsets_of(table.columns)
             known = {c.name: c for c in table.columns}
             self._tree.extend(
                 {b.name: _values(b, known[b.column], table, offsets) for b in self._branches}
