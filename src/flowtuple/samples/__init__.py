@@ -7,7 +7,7 @@ and FastJet, which flowtuple does not.
 
 Any module may import this package; it imports nothing of flowtuple.
 
-Laws, held by `tests/test_samples.py`:
+Laws, tested by `tests/test_samples.py`:
 
 - the file has the checksum that `README.md` gives, and between 0.9 and 1.1 MB;
 - its trees, branches and types are those of the README's table;
