@@ -78,22 +78,31 @@ def find_delimiter(text: str, spaced: bool) -> str | None:
         spaced: White space comes before semicolons and tabs.
 
     Returns:
-        The first candidate that splits every line of a sample into the same number of fields.
+        The first candidate that splits every line of a sample into the same number of fields. Where
+        white space does not come first, it comes last and splits numbers only.
 
     Example:
         >>> find_delimiter("p [GeV,c=1];q\n1;2\n", False), find_delimiter('"a;b"\n1\n', False)
         (';', ',')
     """
-    candidates: Sequence[str | None] = _SPACED if spaced else DELIMITERS
+    candidates: Sequence[str | None] = _SPACED if spaced else (*DELIMITERS, None)
     splitting = []
     for delimiter in candidates:
         widths = _widths(text, delimiter)
-        if widths and widths[0] > 1:
-            if len(set(widths)) == 1:
-                return delimiter
-            splitting.append(delimiter)
-    usual = [d for d in splitting if not spaced or d in (",", None)]
+        if not widths or widths[0] < 2:
+            continue
+        if len(set(widths)) == 1 and (spaced or delimiter or _splits_numbers(text)):
+            return delimiter
+        splitting.append(delimiter)
+    usual = [d for d in splitting if (d in (",", None) if spaced else d)]
     return usual[0] if usual else None if spaced else ","
+
+
+def _splits_numbers(text: str) -> bool:
+    """Return whether the words between white space are numbers in all lines but a header."""
+    lines = islice(lines_of("", text, None), 4 * _SAMPLE)
+    rows = [line.fields for line in lines if not line.comment][:_SAMPLE]
+    return all(is_value(cell) for row in rows[1:] or rows for cell in row)
 
 
 def _widths(text: str, delimiter: str | None) -> list[int]:

@@ -31,7 +31,7 @@ def storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[
     """Describe the layout of a text file as JSON; empty where it is that of `write_dataset`."""
     stored: dict[str, Any] = {}
     if delimiter != (None if spaced else ","):
-        stored["delimiter"] = delimiter
+        stored["delimiter"] = delimiter or " "
     if contents.header is None:
         stored["header"] = ""
     elif contents.sign:
@@ -118,11 +118,11 @@ class _Layout:
             storage = {}
         delimiter = storage.get("delimiter")
         default = " " if spaced else ","
-        self.delimiter = str(delimiter) if delimiter in DELIMITERS else default
+        self.delimiter = str(delimiter) if delimiter in (*DELIMITERS, " ") else default
         self._width = storage.get("width")
         self._sign = storage.get("header")
         self._comments = [(int(row), str(text)) for row, text in storage.get("comments", ())]
-        self._missing = "nan" if spaced else ""
+        self._missing = "nan" if self.delimiter == " " else ""
 
     def write(
         self, stream: TextIO, source: TableSource, columns: Sequence[Column], step: int
@@ -161,6 +161,8 @@ class _Layout:
     def _line(self, words: Sequence[str]) -> str:
         if list(words) == [""]:
             return '""\n'  # a blank line could be taken for the end
+        if len(words) == 1 and len(words[0].split()) > 1 and all(map(is_value, words[0].split())):
+            return f'"{words[0]}"\n'  # white space could be taken for a delimiter
         return self.delimiter.join(map(_quoted, words)) + "\n"
 
 
