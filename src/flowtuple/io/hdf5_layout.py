@@ -199,7 +199,8 @@ def _array_plans(
         first = columns[0][0].name
         plan = Plan(table if length == largest else f"{name}/{first}".strip("/"), name, length)
         for column, is_list in columns:
-            (_add_lists if is_list else _add_array)(plan, column, within[column.name])
+            add = _add_lists if is_list else _add_array
+            add(plan, column, within[column.name])
         if length == largest:
             plan.refused.update(single.refused)
         yield plan
