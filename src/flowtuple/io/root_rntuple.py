@@ -258,7 +258,7 @@ def _record_form(plan: FieldPlan, titles: Mapping[str, str]) -> Any:
     for name, form in plan.forms.items():
         title = {"__doc__": titles[name]} if name in titles else {}
         titled = form.copy(parameters={**form.parameters, **title})
-        contents[name] = titled.length_zero_array().layout
+        contents[name] = ak.to_layout(titled.length_zero_array())
     return _record(plan, contents, 0).form
 
 
