@@ -21,6 +21,7 @@ from flowtuple.data.awkward_tables import table_from_awkward
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, LeftOut, Table, difference, read_all
 from flowtuple.errors import Corrupt, Refused, Unsupported
+from flowtuple.io import npz, source
 from flowtuple.io.root import open_dataset
 from flowtuple.io.root_header import tree_header
 from flowtuple.io.root_objects import _no_time
@@ -319,6 +320,17 @@ class TestNTuples:
             assert file["t"].arrays()["x"].tolist() == [1, 2, 3, 4]
         back = read_all(opened(tmp_path / "a.root").table("t"))
         assert same_values(back["deep"], table["deep"])
+
+    def test_a_file_whose_lists_are_all_empty_has_the_type_of_the_others(
+        self, tmp_path: Path
+    ) -> None:
+        for name, values in (("a", [[]]), ("b", [[[1.5]]])):
+            table = table_from_awkward("t", ak.Array({"deep": values}))
+            npz.write_dataset(Dataset("m", {"t": table}), tmp_path / f"{name}.npz", WriteOptions())
+        chained = source.open_dataset([tmp_path / "a.npz", tmp_path / "b.npz"])
+        written(chained.table("t"), tmp_path / "c.root", step=1)
+        back = read_all(opened(tmp_path / "c.root").table("t"))
+        assert back["deep"].tolist() == [[], [[1.5]]]
 
     @pytest.mark.parametrize(
         "dtype", ["bool", "int8", "uint16", "int32", "uint64", "float32", "float64"]

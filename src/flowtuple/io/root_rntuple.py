@@ -258,7 +258,7 @@ def _record_form(plan: FieldPlan, titles: Mapping[str, str]) -> Any:
     for name, form in plan.forms.items():
         title = {"__doc__": titles[name]} if name in titles else {}
         titled = form.copy(parameters={**form.parameters, **title})
-        contents[name] = ak.to_layout(titled.length_zero_array())
+        contents[name] = titled.length_zero_array(highlevel=False)
     return _record(plan, contents, 0).form
 
 
@@ -335,7 +335,7 @@ def _numbers(layout: Any, form: Any) -> Any:
 
 def _lists(layout: Any, form: Any) -> Any:
     if layout.is_unknown:
-        return form.length_zero_array().layout
+        return form.length_zero_array(highlevel=False)
     if form.is_regular:
         layout = layout.to_RegularArray()
         content = conform(layout.content[: layout.length * form.size], form.content)
