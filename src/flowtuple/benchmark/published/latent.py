@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from flowtuple.benchmark.published.bits import pack_bits, unpack_bits
-from flowtuple.benchmark.published.codec import one_thread
 from flowtuple.benchmark.published.erf_codes import from_codes, largest, to_codes
 from flowtuple.benchmark.published.normalisations import latent_recipe
 from flowtuple.benchmark.published.options import MOST_BITS, SCALES, Latent
+from flowtuple.benchmark.published.row_codec import one_thread
 from flowtuple.benchmark.published.second_codec import pack_numbers, stored_second, unpack_numbers
 from flowtuple.data.row_columns import columns_of_rows
 from flowtuple.data.rows import Rows
