@@ -23,7 +23,7 @@ from flowtuple.io.source import Source, open_dataset
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTables, resolve_tables
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import write_events
 
 
@@ -103,7 +103,7 @@ def recompress(
             f"{n}/{c}": b for n, t in file.tables.items() for c, b in _bounds(t, asked[n]).items()
         }
         supplied = [
-            f"{name}/{column}" for name, table in file.tables.items() for column in table.given
+            f"{name}/{column}" for name, table in file.tables.items() for column in table.external
         ]
         prepared = resolve_tables(dataset, bounds, progress, supplied, memory)
         prepared = [_with_kept(p, file.tables[p.source.name], bounds) for p in prepared]
@@ -122,7 +122,7 @@ def recompress(
 def _check_given(file: File, tolerance: Tolerance) -> None:
     """A bound on a given column means nothing: globs pass over it, a full name is a mistake."""
     given = {
-        name for n, table in file.tables.items() for c in table.given for name in (c, f"{n}/{c}")
+        name for n, table in file.tables.items() for c in table.external for name in (c, f"{n}/{c}")
     }
     for pattern, bound in tolerance.items():
         if pattern in given and str(bound) != "lossless":
@@ -149,21 +149,21 @@ def _bounds(table: StoredTable, asked: Mapping[str, Bound]) -> dict[str, Bound]:
     bounds = {}
     for name, lattice in table.lattices.items():
         new = asked.get(name, Bound())
-        same = new.kind == "lossless" or str(new) in (table.asked.get(name), str(lattice.bound))
+        same = new.kind == "lossless" or str(new) in (table.requested.get(name), str(lattice.bound))
         bounds[name] = lattice.bound if same else new
-    return {name: bound for name, bound in bounds.items() if name not in table.given}
+    return {name: bound for name, bound in bounds.items() if name not in table.external}
 
 
 def _with_kept(
-    prepared: ResolvedTables, table: StoredTable, bounds: Mapping[str, Bound]
-) -> ResolvedTables:
+    prepared: ResolvedTable, table: StoredTable, bounds: Mapping[str, Bound]
+) -> ResolvedTable:
     """The lattices of the file where the bound stays: other data may have made other atoms or another range of them."""
-    lattices, asked = dict(prepared.coding.lattices), dict(prepared.asked)
+    lattices, asked = dict(prepared.coding.lattices), dict(prepared.bounds)
     for name, lattice in table.lattices.items():
         if lattice.bound.kind != "lossless" and bounds.get(f"{table.name}/{name}") == lattice.bound:
             lattices[name] = _with_ends(lattice, [part.lattices[name] for part in table.parts])
-            asked[name] = Bound.parse(table.asked.get(name, str(lattice.bound)))
-    return replace(prepared, coding=replace(prepared.coding, lattices=lattices), asked=asked)
+            asked[name] = Bound.parse(table.requested.get(name, str(lattice.bound)))
+    return replace(prepared, coding=replace(prepared.coding, lattices=lattices), bounds=asked)
 
 
 def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
@@ -190,7 +190,7 @@ def _distances(file: File) -> dict[str, str]:
     }
 
 
-def _moved(file: File, prepared: Sequence[ResolvedTables]) -> dict[str, str]:
+def _moved(file: File, prepared: Sequence[ResolvedTable]) -> dict[str, str]:
     """For the columns whose bound is a new one, how far they may lie from their originals."""
     before, moved = _distances(file), {}
     for table in prepared:

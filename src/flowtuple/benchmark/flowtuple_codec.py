@@ -21,7 +21,7 @@ from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import Context, Parent, RowSet
 from flowtuple.lattice.network import probe
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import prepare_with_model, resolve_tables
+from flowtuple.training.lattices import resolve_tables
 from flowtuple.training.write_events import write_events
 
 NAME = "flowtuple"
@@ -69,7 +69,7 @@ class Flowtuple(TableCodec):
                 prepared = with_flows(resolved, settings.effort, 0, progress, workers=workers)
             else:
                 with File(settings.model) as trained:
-                    prepared = prepare_with_model(dataset, trained, tolerance, progress)
+                    prepared = resolve_tables(dataset, tolerance, progress, model=trained)
             origin = provenance(settings.effort, 0, {})
             write_events(writer, prepared, dataset, origin, workers=workers, progress=progress)
 
