@@ -11,7 +11,7 @@ from functools import cached_property
 import awkward as ak
 import numpy as np
 
-from flowtuple.codec.chunk import Given, decode_columns, slices
+from flowtuple.codec.chunk import ReadExternal, decode_columns, slices
 from flowtuple.codec.directory import Directory, Entry, Fetch, read_directory
 from flowtuple.data.memory import MODEL, Gate, in_words
 from flowtuple.data.schema import Column
@@ -228,7 +228,7 @@ class StoredTable:
 
     def _decode_chunk(self, chunk: StoredChunk, coding: TableCoding, names: Sequence[str]) -> Table:
         entries, given = chunk.section.entries, self._given(chunk)
-        coding = TableCoding(coding.columns, chunk.part.lattices, coding.flow, coding.given)
+        coding = TableCoding(coding.columns, chunk.part.lattices, coding.flow, coding.external)
         try:
             directory, fetch = self._reader.chunk(
                 chunk.section, self.columns, whole=len(names) == len(self.columns)
@@ -247,7 +247,7 @@ class StoredTable:
                 f"{self._reader.path}: events {chunk.begin} to {chunk.stop}: {error}"
             ) from None
 
-    def _given(self, chunk: StoredChunk) -> Given | None:
+    def _given(self, chunk: StoredChunk) -> ReadExternal | None:
         """Reads the given columns of a chunk, one thread at a time."""
         if self._source is None or not self.given:
             return None

@@ -66,7 +66,7 @@ def with_flows(
         events = concatenate([source.read(names, start, stop) for start, stop in blocks])
         weighting = (weightings or {}).get(source.name)
         weight = None if weighting is None else _weights(weighting, blocks, source.name)
-        predictions = find_predictions(events, coding.lattices, coding.given)
+        predictions = find_predictions(events, coding.lattices, coding.external)
         if complete or max((v.size for v in events.data.values()), default=0) >= MIN_ROWS:
             stage = f"train {source.name}"
             flow = _trainer()(
@@ -83,7 +83,7 @@ def with_flows(
             )
             progress(stage, 1.0, "")
         else:
-            flow = choose(make_plan(events, coding.lattices, predictions, coding.given), {})
+            flow = choose(make_plan(events, coding.lattices, predictions, coding.external), {})
         trained.append(replace(table, coding=replace(coding, flow=flow)))
     return trained
 

@@ -120,7 +120,7 @@ class _EncodedChunk:
 
 
 def _encode(coding: TableCoding, chunk: Table) -> _EncodedChunk:
-    stored = [c for c in chunk.columns if c.name not in coding.given]
+    stored = [c for c in chunk.columns if c.name not in coding.external]
     values = sum(chunk.num_entries if c.is_opaque else chunk.data[c.name].size for c in stored)
     data = encode_chunk(chunk, coding)
     head = read_directory(data, coding.columns).head
@@ -193,7 +193,7 @@ def _described_columns(table: ResolvedTable) -> list[dict[str, Any]]:
             entry["lattice"] = table.coding.lattices[column.name].to_json()
         if column.name in table.bounds:
             entry["asked"] = str(table.bounds[column.name])
-        if column.name in table.coding.given:
+        if column.name in table.coding.external:
             entry["given"] = True
         described.append(entry)
     return described
