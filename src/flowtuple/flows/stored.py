@@ -104,8 +104,12 @@ def unpack_model(data: bytes, name: str) -> RowModel:
 
 
 def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
-    columns, dtypes, chains = _columns(content)
-    context = ContextColumns(*_columns(content["given"])) if content["version"] > 1 else None
+    columns, dtypes, chains = _columns(content, "columns")
+    context = (
+        ContextColumns(*_columns(content["given"], "conditions"))
+        if content["version"] > 1
+        else None
+    )
     kind = content["kind"]
     if kind not in KINDS:
         raise ValueError(f"there is no flow {kind!r}")
@@ -121,13 +125,13 @@ def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
 
 
 def _columns(
-    content: Mapping[str, Any],
+    content: Mapping[str, Any], name: str
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Chain, ...]]:
-    """Return names, types and preprocessing of columns."""
+    """Return names, types and preprocessing of columns; errors call them by a name."""
     columns, dtypes = tuple(content["columns"]), tuple(content["dtypes"])
     chains = tuple(Chain.from_config(config) for config in content["chains"])
     if not len(columns) == len(dtypes) == len(chains):
-        raise ValueError("columns, types and transforms do not fit")
+        raise ValueError(f"{name}, types and transforms do not fit")
     if any(np.dtype(dtype).kind not in "biuf" for dtype in dtypes):
         raise ValueError("a column's type is none of numbers")
     return columns, dtypes, chains
