@@ -67,7 +67,9 @@ def flow_score(a: argparse.Namespace, normal: Rows, folder: Path) -> Score:
     if a.flow == "lattice":
         ft.train(columns, model, tolerance={"*": a.bound}, effort=a.effort)
     else:
-        ft.train(columns, model, flow=ft.RowFlow(a.flow, training=ft.Training(epochs=a.epochs)))
+        ft.train_flow(
+            columns, model, flow=ft.RowFlow(a.flow, training=ft.Training(epochs=a.epochs))
+        )
     return lambda values: (
         -np.asarray(ft.score(model, columns_of(normal, values))["log_prob"], np.float64)
     )

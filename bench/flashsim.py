@@ -83,7 +83,7 @@ def train_flow(
             epochs=epochs, patience=0, schedule="cosine", learning_rate=a.learning_rate
         )
         begin = time.perf_counter()
-        ft.train(some, path, given=given, flow=ft.RowFlow(a.flow, shape, training))
+        ft.train_flow(some, path, given=given, flow=ft.RowFlow(a.flow, shape, training))
         return time.perf_counter() - begin
 
     count = len(rows[given[0]])

@@ -111,13 +111,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "m.flow"
         begin = time.perf_counter()
-        ft.train(a.train, model, target=TARGET, given=GIVEN, effort=a.effort)
+        ft.train_simulation(a.train, model, target=TARGET, given=GIVEN, effort=a.effort)
         print(
             f"trained in {time.perf_counter() - begin:.0f} s, model {model.stat().st_size} bytes",
             flush=True,
         )
         made = simulate(model, generated, tree, a.seed)
-    show(*(ft.compare(second, sample, given=PARTNERS, real=first) for sample in (made, known)))
+    show(*(ft.closure(second, sample, given=PARTNERS, real=first) for sample in (made, known)))
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def spline_bits(
             transforms={"*": "dequantise,gauss-rank"},
         )
         begin = time.perf_counter()
-        ft.train(train, folder / "rows.flow", flow=asked)
+        ft.train_flow(train, folder / "rows.flow", flow=asked)
         return time.perf_counter() - begin
 
     one, three = trained(1), trained(3)

@@ -12,6 +12,7 @@ from flowtuple.errors import InvalidArgument, MissingExtra
 from flowtuple.file.file import File
 from flowtuple.io.location import expand, split_tree
 from flowtuple.io.source import STORED
+from flowtuple.runtime.resources import Resources
 
 try:
     import dask_awkward
@@ -67,7 +68,7 @@ class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
 
     def __call__(self, partition: Partition) -> ak.Array:
         path, start, stop = partition
-        with File(path, 1, model=self.model) as file:
+        with File(path, model=self.model, resources=Resources(1)) as file:
             if self.columns:
                 events = file.arrays(
                     self.columns, entry_start=start, entry_stop=stop, tree=self.tree
@@ -110,7 +111,7 @@ def from_flowtuple(
     reader: ReadChunk | None = None
     where = None if model is None else os.fspath(model)
     for path, asked in found:
-        with File(path, 1, model=model) as file:
+        with File(path, model=model, resources=Resources(1)) as file:
             table = file.table(asked)
             if reader is None:
                 first = file.arrays(

@@ -1,4 +1,4 @@
-"""Rows into the file of a reference method, and back."""
+"""Rows encoded by reference methods, decoded and drawn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flowtuple.data.rows import Rows
 from flowtuple.data.table import Dataset, read_all, table_to_awkward
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.io.source import Source, WriteOptions, check_stored_name, write_dataset
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.resources import Resources
 
 if TYPE_CHECKING:
     from flowtuple.benchmark.published.stored import Encoded
@@ -39,7 +39,7 @@ def encode_rows(
     cuts: Sequence[str] = (),
     seed: int = 0,
     log: str | None = None,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> Encoded:
     """Fit a reference method to the objects of one collection, or to events, and write them with it.
 
@@ -56,7 +56,7 @@ def encode_rows(
         cuts: Further conditions that rows have to meet, such as `Jet_pt > 30`.
         seed: The same input, options and seed give the same file on one machine.
         log: A folder for TensorBoard.
-        progress: Told of each epoch.
+        resources: Its `progress` is called after each epoch.
 
     Raises:
         InvalidArgument: The columns are of several collections or lack one of the preset, too few rows are left, or a value
@@ -87,7 +87,7 @@ def encode_rows(
         rows,
         codec,
         seed,
-        lambda share, loss: progress("train", share, f"held-out loss {loss:.6f}"),
+        lambda share, loss: resources.progress("train", share, f"held-out loss {loss:.6f}"),
         log,
     )
     return replace(
@@ -175,7 +175,7 @@ def sample_rows(
     """
     check_seed(seed)
     if n < 0:
-        raise InvalidArgument(f"{os.fspath(path)}: cannot draw {n} rows; say how many with -n")
+        raise InvalidArgument(f"{os.fspath(path)}: cannot draw {n} rows; say how many with `n=`")
     parts, where = read_parts(path), os.fspath(path)
     with needs_torch(f"drawing from {where}"):
         from flowtuple.benchmark.published.latent import LatentCodec
@@ -183,7 +183,7 @@ def sample_rows(
     codec = codec_of(parts, where)
     if not isinstance(codec, LatentCodec):
         raise Unsupported(
-            f"{where}: an {codec.name} has no density to draw rows from; encode with --codec latent"
+            f"{where}: an {codec.name} has no density to draw rows from; encode with `codec=` latent"
         )
     dataset = Dataset(where, {ROWS: codec.drawn(ROWS, n, seed)})
     if output is not None:

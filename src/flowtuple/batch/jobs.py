@@ -13,7 +13,6 @@ import xxhash
 from flowtuple import api
 from flowtuple.api import EVERYTHING, Selection
 from flowtuple.batch.tasks import Task
-from flowtuple.data.memory import MEMORY
 from flowtuple.data.schema import Bound
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import BoundViolated, Corrupt
@@ -21,6 +20,7 @@ from flowtuple.file.damage import check_integrity
 from flowtuple.io.location import check_readable, is_url, split_tree
 from flowtuple.io.source import FORMATS, STORED, WriteOptions
 from flowtuple.runtime.atomic import make_folder
+from flowtuple.runtime.resources import MEMORY, Resources
 
 Facts = dict[str, Any]
 
@@ -50,7 +50,7 @@ class Compress:
     model: str
     tolerance: Mapping[str, str | Bound] = field(default_factory=dict)
     selection: Selection = EVERYTHING
-    refer: bool = False
+    model_ref: bool = False
     memory: int = MEMORY
 
     def __call__(self, task: Task) -> Facts:
@@ -61,9 +61,8 @@ class Compress:
             tolerance=self.tolerance,
             selection=self.selection,
             model=self.model,
-            refer=self.refer,
-            workers=1,
-            memory=self.memory,
+            model_ref=self.model_ref,
+            resources=Resources(1, self.memory),
         )
         kept = ("events", "values", "raw_bytes", "input_bytes", "warnings")
         return {name: getattr(done, name) for name in kept} | _left_out_facts(done.left_out)
@@ -86,9 +85,8 @@ class Decompress:
             _ready(task),
             columns=self.columns,
             model=self.model,
-            workers=1,
-            memory=self.memory,
             options=self.options,
+            resources=Resources(1, self.memory),
         )
         if not isinstance(done, api.Decompressed):
             return {}
@@ -153,8 +151,8 @@ class Simulate:
             oversample=self.oversample,
             weight=self.weight,
             flag=self.flag,
-            workers=1,
             options=WriteOptions(drop=self.drop),
+            resources=Resources(1),
         )
         return {"warnings": list(notes)}
 
@@ -166,13 +164,12 @@ class Sample:
     writes: ClassVar[bool] = True
     model: str
     seed: int = 0
-    tree: str | None = None
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
         start, stop = (int(word) for word in task.source.split(":"))
         api.sample(
-            self.model, stop, _ready(task), seed=self.seed, tree=self.tree, workers=1, first=start
+            self.model, stop, _ready(task), seed=self.seed, first=start, resources=Resources(1)
         )
         return {"events": stop - start}
 
@@ -202,9 +199,8 @@ class Score:
     writes: ClassVar[bool] = True
     model: str
     against: str | None = None
-    columns: bool = False
+    by_column: bool = False
     label: str | None = None
-    tree: str | None = None
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
@@ -213,9 +209,8 @@ class Score:
             task.source,
             _ready(task),
             against=self.against,
-            columns=self.columns,
+            by_column=self.by_column,
             label=self.label,
-            tree=self.tree,
         )
         return {}
 
@@ -228,7 +223,8 @@ def fingerprint(job: Job) -> str:
     """
     digest = xxhash.xxh3_64(repr((type(job).__name__, asdict(job))).encode())  # type: ignore[call-overload]
     for name in ("model", "against"):
-        path = getattr(job, name, None)
+        named = getattr(job, name, None)
+        path = None if named is None else split_tree(named, STORED)[0]
         if path is not None and not is_url(path):
             check_readable(path)
             digest.update(Path(path).read_bytes())

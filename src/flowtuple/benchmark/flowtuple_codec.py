@@ -20,6 +20,7 @@ from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import Context, Parent, RowSet
 from flowtuple.lattice.network import probe
 from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.resources import Resources
 from flowtuple.training.fit import with_flows
 from flowtuple.training.lattices import prepare_with_model, resolve_tables
 from flowtuple.training.write_events import write_events
@@ -72,26 +73,24 @@ class Flowtuple:
             for column, bound in layout.bounds.items()
         }
         dataset = Dataset("bench", {table.name: table for table in tables})
+        resources = Resources(self.threads, progress=self.progress)
         with create(path) as writer:
             if self.model is None:
                 prepared = with_flows(
                     resolve_tables(dataset, tolerance, self.progress),
                     self.effort,
                     0,
-                    self.progress,
-                    workers=self.threads,
+                    resources,
                 )
             else:
                 with File(self.model) as trained:
                     prepared = prepare_with_model(dataset, trained, tolerance, self.progress)
             origin = provenance(self.effort, 0, {})
-            write_events(
-                writer, prepared, dataset, origin, workers=self.threads, progress=self.progress
-            )
+            write_events(writer, prepared, dataset, origin, resources=resources)
 
     def decode(self, path: Path, layouts: Sequence[TableLayout]) -> list[Table]:
         """Every event of every table."""
-        with File(path, self.threads) as file:
+        with File(path, resources=Resources(self.threads)) as file:
             return [read_all(file.tables[layout.name]) for layout in layouts]
 
     def overhead(self, path: Path) -> tuple[int, int]:

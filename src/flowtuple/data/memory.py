@@ -12,7 +12,6 @@ import numpy as np
 from flowtuple.data.table import TableSource, column_bytes, with_counters
 from flowtuple.errors import TooLarge
 
-MEMORY = 2**31  # bytes that compressing and decompressing keep within, however long the input is
 BLOCK = 16  # part of it for the events read at a time; decoding and statistics take several times as much
 TRAINING = (
     32  # part of it for the events that a model is trained on, which training holds in many forms

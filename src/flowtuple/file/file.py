@@ -10,7 +10,6 @@ from typing import Any
 
 import awkward as ak
 
-from flowtuple.data.memory import MEMORY
 from flowtuple.data.schema import matches
 from flowtuple.data.table import Dataset, LeftOut, ranges, table_to_awkward
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
@@ -19,6 +18,8 @@ from flowtuple.file.description import parse_table, read_left_out, read_storage
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
+from flowtuple.runtime.old_names import accepts_old
+from flowtuple.runtime.resources import Resources
 
 Key = str | tuple[str, "slice | int"]
 
@@ -34,10 +35,9 @@ class File:
 
     Args:
         path: Path or URL of any fsspec file system.
-        workers: Threads that decode; `None` for one per core.
         given: Has the columns that were given when the file was compressed, if any were.
         model: The model that the file refers to, if it does.
-        memory: Bytes that what is read at a time may take once it is decoded; a small file can declare a great deal.
+        resources: Threads that decode, and the bytes that one reading may take once it is decoded.
 
     Raises:
         TooLarge: Here or when it is read: it declares more.
@@ -52,19 +52,19 @@ class File:
         (['x', 'Jet_pt'], [2.5, 3.5], [{'Jet_pt': [50.1, 20.2]}, {'Jet_pt': []}])
     """
 
+    @accepts_old(resources=Resources)
     def __init__(
         self,
         path: str | os.PathLike[str],
-        workers: int | None = None,
         *,
         given: Dataset | None = None,
         model: str | os.PathLike[str] | None = None,
-        memory: int = MEMORY,
+        resources: Resources = Resources(),
     ) -> None:
         self._model_path = model
-        self._reader = SectionReader(path, memory=memory)
+        self._reader = SectionReader(path, memory=resources.memory)
         try:
-            tables = self._describe(workers, given)
+            tables = self._describe(resources.workers, given)
         except BaseException:
             self.close()
             raise
@@ -120,7 +120,9 @@ class File:
     @cached_property
     def _model(self) -> File | None:
         return (
-            None if self._model_path is None else File(self._model_path, memory=self._reader.memory)
+            None
+            if self._model_path is None
+            else File(self._model_path, resources=Resources(memory=self._reader.memory))
         )
 
     def _referred_table(self, name: str, reference: str) -> StoredTable:

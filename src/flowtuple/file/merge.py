@@ -18,15 +18,17 @@ from flowtuple.file.layout import SectionKind
 from flowtuple.file.table import StoredTable
 from flowtuple.file.writer import create
 from flowtuple.io.source import check_stored_name
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.old_names import accepts_old
+from flowtuple.runtime.resources import Resources
 
 
+@accepts_old(resources=Resources)
 def merge(
     paths: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     *,
     drop: bool = False,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> int:
     """Write the events of several files, one after another, as one file; chunks are copied bit by bit.
 
@@ -34,7 +36,7 @@ def merge(
         paths: Files with the same tables, columns, bounds and model, such as those of `compress` with one `model`.
         output: The file to write.
         drop: Leave out carried objects that differ.
-        progress: Told of the files copied.
+        resources: Its `progress` is called after each file.
 
     Returns:
         Bytes of the file.
@@ -69,7 +71,7 @@ def merge(
                         *file.tables[name].copy(chunk),
                         entries=chunk.section.entries,
                     )
-                progress(f"merge {name}", (k + 1) / len(files), "")
+                resources.progress(f"merge {name}", (k + 1) / len(files), "")
         for number, content in enumerate(carried.values()):
             writer.add(SectionKind.CARRIED, number, zstd(content))
         writer.finish()

@@ -18,9 +18,10 @@ from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.table import StoredChunk, StoredTable, no_events
 from flowtuple.file.writer import Writer, create
-from flowtuple.io.source import FORMATS, WriteOptions, write_dataset
+from flowtuple.io.source import FORMATS, Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.old_names import accepts_old
+from flowtuple.runtime.resources import Resources
 
 Lost = list[frozenset[str]]
 
@@ -42,15 +43,16 @@ class Recovered:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@accepts_old(resources=Resources)
 def recover(
     path: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
     columns: Iterable[str] = (),
-    given: Dataset | None = None,
+    given: Source | None = None,
     model: str | os.PathLike[str] | None = None,
     options: WriteOptions | None = None,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> Recovered:
     """Save all intact chunks of a damaged file.
 
@@ -63,7 +65,7 @@ def recover(
         given: Has the columns that were given when the file was compressed, if any were.
         model: The model, where that in the file is damaged or kept elsewhere.
         options: For another format.
-        progress: Told of the chunks looked at.
+        resources: Memory to keep within, and progress over the chunks.
 
     Raises:
         Corrupt, Truncated: Not even the description can be read: nothing can be saved.
@@ -79,7 +81,8 @@ def recover(
         raise InvalidArgument(
             f"{output}: takes whole chunks of all columns; write OUT.root for some, or leave out --columns"
         )
-    with DamagedFile(path, given, progress) as damaged:
+    supplied = None if given is None else open_dataset(given)
+    with DamagedFile(path, supplied, resources.progress, resources.memory) as damaged:
         models = _take_models(damaged, model)
         declared = {d["name"]: int(d["entries"]) for d in damaged.reader.meta["tables"]}
         missing = damaged.damage

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +12,13 @@ import numpy as np
 
 from flowtuple.codec.column import TableCoding
 from flowtuple.data.event_weights import Weighting
-from flowtuple.data.memory import MEMORY, TRAINING, entries_within
+from flowtuple.data.memory import TRAINING, entries_within
 from flowtuple.data.schema import Array
 from flowtuple.data.table import TableSource, concatenate, ranges
 from flowtuple.errors import InvalidArgument, MissingExtra
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.network import probe
-from flowtuple.runtime.progress import Progress
+from flowtuple.runtime.resources import Resources
 from flowtuple.training.lattices import SCAN_STEP, ResolvedTables
 
 TRAINING_BLOCKS = (
@@ -31,10 +30,7 @@ def with_flows(
     prepared: list[ResolvedTables],
     effort: str,
     seed: int,
-    progress: Progress,
-    checkpoint: str | os.PathLike[str] | None = None,
-    workers: int | None = None,
-    memory: int = MEMORY,
+    resources: Resources,
     *,
     complete: bool = False,
     weightings: Mapping[str, Weighting] | None = None,
@@ -45,10 +41,7 @@ def with_flows(
         prepared: The tables.
         effort: `fast`, `default` or `best`.
         seed: Equal seeds give equal flows.
-        progress: Told of each training.
-        checkpoint: A folder for finished parts of the training, and where those of an interrupted one are found.
-        workers: Threads; `None` for one per core. The flows do not depend on it.
-        memory: Bytes to keep within; of long tables a part is trained on.
+        resources: What the training may use; on long tables a part is trained that fits into memory.
         complete: Give every column but ids a density, as drawing and scoring need, also where that gains no bytes.
         weightings: What events count for, by table.
     """
@@ -58,10 +51,7 @@ def with_flows(
             table,
             effort,
             seed,
-            progress,
-            checkpoint,
-            workers,
-            memory,
+            resources,
             complete,
             (weightings or {}).get(table.source.name),
         )
@@ -77,10 +67,7 @@ def _flow(
     table: ResolvedTables,
     effort: str,
     seed: int,
-    progress: Progress,
-    checkpoint: str | os.PathLike[str] | None,
-    workers: int | None,
-    memory: int,
+    resources: Resources,
     complete: bool,
     weighting: Weighting | None,
 ) -> LatticeFlow:
@@ -89,7 +76,8 @@ def _flow(
     from flowtuple.training.plan import MIN_ROWS, make_plan
     from flowtuple.training.relations import find_predictions
 
-    coding, blocks = table.coding, _training_blocks(table.source, table.coding, memory // TRAINING)
+    coding = table.coding
+    blocks = _training_blocks(table.source, coding, resources.memory // TRAINING)
     names = [c.name for c in coding.columns if not c.is_opaque]
     sample = concatenate([table.source.read(names, start, stop) for start, stop in blocks])
     weight = None if weighting is None else _weights(weighting, blocks, table.source.name)
@@ -99,9 +87,12 @@ def _flow(
     stage = f"train {table.source.name}"
 
     def report(share: float, bits: float) -> None:
-        progress(stage, share, f"{bits:.3f} bits per value" if math.isfinite(bits) else "")
+        resources.progress(
+            stage, share, f"{bits:.3f} bits per value" if math.isfinite(bits) else ""
+        )
 
-    parts = None if checkpoint is None else Checkpoint(Path(checkpoint))
+    folder = resources.checkpoint
+    parts = None if folder is None else Checkpoint(Path(folder))
     flow: LatticeFlow = _trainer()(
         sample,
         coding,
@@ -110,11 +101,11 @@ def _flow(
         seed,
         report,
         parts,
-        workers,
+        resources.workers,
         complete=complete,
         weight=weight,
     )
-    progress(stage, 1.0, "")
+    resources.progress(stage, 1.0, "")
     return flow
 
 

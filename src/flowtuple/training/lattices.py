@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flowtuple.codec.column import TableCoding
-from flowtuple.data.memory import BLOCK, MEMORY, entries_within
+from flowtuple.data.memory import BLOCK, entries_within
 from flowtuple.data.schema import Bound, Column, bit_patterns, matches, requested_bounds
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, TableSource, ranges
@@ -20,6 +20,7 @@ from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.lattice import Lattice, resolve, resolve_std
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.runtime.progress import Progress
+from flowtuple.runtime.resources import MEMORY
 from flowtuple.training.shared_grids import tie
 
 SCAN_STEP = 65536

@@ -11,12 +11,12 @@ from flowtuple.codec.chunk import encode_chunk
 from flowtuple.codec.column import TableCoding
 from flowtuple.codec.directory import read_directory
 from flowtuple.codec.packing import zstd
-from flowtuple.data.memory import CHUNK, LARGEST_CHUNK, MEMORY
+from flowtuple.data.memory import CHUNK, LARGEST_CHUNK
 from flowtuple.data.table import Dataset, Table, TableSource, column_bytes, ranges
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import pack_flow
 from flowtuple.file.writer import Writer
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.resources import MEMORY, Resources
 from flowtuple.runtime.threads import ordered_map
 from flowtuple.training.lattices import ResolvedTables
 
@@ -40,9 +40,7 @@ def write_events(
     origin: Mapping[str, Any],
     *,
     models: Mapping[str, str] | None = None,
-    workers: int | None = None,
-    memory: int = MEMORY,
-    progress: Progress = silent,
+    resources: Resources,
 ) -> Written:
     """A whole file: description, models unless they are kept elsewhere, chunks, carried objects.
 
@@ -52,9 +50,7 @@ def write_events(
         dataset: The events as they were read: carried objects, storage and parts left out are taken from it.
         origin: How the file came about.
         models: Hashes of models that are kept elsewhere, by table name; `None` to embed the models.
-        workers: Threads; `None` for one per core. The file does not depend on it.
-        memory: Bytes to keep within; chunks of very large events are smaller in a small one.
-        progress: Told of each table.
+        resources: What coding may use; chunks of very large events are smaller in a small memory.
     """
     meta = description(prepared, list(dataset.carried), origin, entries=True, models=models)
     for table in meta["tables"]:
@@ -64,7 +60,7 @@ def write_events(
         meta["left_out"] = [part.to_json() for part in dataset.left_out]
     writer.describe(meta)
     model_bytes = add_models(writer, prepared) if models is None else 0
-    raw_bytes, values = add_chunks(writer, prepared, workers, memory, progress)
+    raw_bytes, values = add_chunks(writer, prepared, resources)
     for number, content in enumerate(dataset.carried.values()):
         writer.add(SectionKind.CARRIED, number, zstd(content))
     writer.finish()
@@ -85,9 +81,7 @@ def add_models(writer: Writer, prepared: list[ResolvedTables]) -> int:
 def add_chunks(
     writer: Writer,
     prepared: list[ResolvedTables],
-    workers: int | None,
-    memory: int,
-    progress: Progress,
+    resources: Resources,
 ) -> tuple[int, int]:
     """Encode, check and write every table chunk by chunk; the bytes of the raw columns, and the number of values."""
     raw_bytes = values = 0
@@ -106,11 +100,11 @@ def add_chunks(
             return chunk.num_entries, column_bytes(chunk, stored), size, data[:head], data[head:]
 
         for entries, nbytes, size, head, body in ordered_map(
-            encode, chunks(table.source, table.event_bytes, memory), workers
+            encode, chunks(table.source, table.event_bytes, resources.memory), resources.workers
         ):
             writer.add(SectionKind.CHUNK, number, head, body, entries)
             raw_bytes, values, done = raw_bytes + nbytes, values + size, done + entries
-            progress(f"compress {table.source.name}", done / max(1, total), "")
+            resources.progress(f"compress {table.source.name}", done / max(1, total), "")
     return raw_bytes, values
 
 
