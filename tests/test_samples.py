@@ -9,7 +9,7 @@ import pytest
 import uproot
 
 from flowtuple.samples import sample_path
-from flowtuple.samples.make_sample import USAGE, delta_r, main, round_mantissa
+from make_sample import USAGE, delta_r, main, round_mantissa
 
 README = sample_path().with_name("README.md")
 PI = np.float32(np.pi)

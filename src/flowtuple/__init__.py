@@ -46,7 +46,8 @@ from flowtuple.api import (
 from flowtuple.benchmark.result import Bench
 from flowtuple.comparison.folds import FoldHistogram, fold_histogram
 from flowtuple.comparison.two_sample.result import Comparison
-from flowtuple.data.schema import Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import (
     BoundViolated,
@@ -70,7 +71,6 @@ from flowtuple.flows.options import RowFlow, Shape, Training
 from flowtuple.flows.presets import FlowPreset, flow_preset
 from flowtuple.io.source import WriteOptions
 from flowtuple.reporting.describe import info
-from flowtuple.runtime.resources import Resources
 
 __all__ = [
     "Bench",

@@ -8,18 +8,17 @@ from typing import TypeAlias
 
 import awkward as ak
 
-from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.data.resources import Resources
+from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.location import expand, split_tree
 from flowtuple.io.source import STORED
-from flowtuple.runtime.resources import Resources
+from flowtuple.runtime.extras import require
 
-try:
-    import dask_awkward
-    from dask_awkward.lib.io.columnar import ColumnProjectionMixin
-    from dask_awkward.lib.unproject_layout import unproject_layout
-except ImportError:
-    raise MissingExtra("dask", "reading files as a collection of Dask") from None
+require("dask_awkward", "dask", "reading files as a collection of Dask")
+import dask_awkward  # noqa: E402
+from dask_awkward.lib.io.columnar import ColumnProjectionMixin  # noqa: E402
+from dask_awkward.lib.unproject_layout import unproject_layout  # noqa: E402
 
 Partition: TypeAlias = tuple[str, int, int]
 """A file with the first event and the event after the last of one of its chunks."""

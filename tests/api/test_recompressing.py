@@ -16,7 +16,7 @@ import flowtuple as ft
 from dissect import assemble, pieces
 from flowtuple import cli
 from flowtuple.api import recompress
-from flowtuple.data.schema import Bound
+from flowtuple.data.bounds import Bound
 from flowtuple.data.table import Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file.merge import merge

@@ -37,8 +37,9 @@ from flowtuple.benchmark.inputs import (
 from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.benchmark.run import run
 from flowtuple.benchmark.settings import Settings
-from flowtuple.data.schema import Bound
-from flowtuple.data.table import Dataset, Table, difference, table_from_awkward
+from flowtuple.data.awkward_tables import table_from_awkward
+from flowtuple.data.bounds import Bound
+from flowtuple.data.table import Dataset, Table, difference
 from flowtuple.errors import InvalidArgument, MissingExtra
 from flowtuple.io.source import open_dataset
 from flowtuple.reporting.rate_distortion import rate_distortion_png

@@ -18,7 +18,6 @@ pytest.importorskip("zuko")
 
 import flowtuple as ft
 from flowtuple.api import decode_rows, encode_rows, sample_rows
-from flowtuple.api.reference_input import decoded
 from flowtuple.benchmark.published import stored
 from flowtuple.benchmark.published.erf_codes import from_codes, largest, to_codes
 from flowtuple.benchmark.published.fitting import fit_codec
@@ -30,7 +29,7 @@ from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.flows.options import Shape
-from flowtuple.io.source import open_dataset
+from flowtuple.io.source import open_dataset, write_dataset
 
 QUICK = ft.Training(epochs=1, batch=256)
 
@@ -171,7 +170,9 @@ def test_rows_drawn_are_the_same_bits_however_many_are_drawn(codec: LatentCodec)
 
 def test_rows_drawn_have_the_roles_of_decoded_ones(codec: LatentCodec, path: Path) -> None:
     roles = {column.name: column.role for column in codec.drawn("rows", 3, 0).columns}
-    assert roles == {column.name: column.role for column in decoded(path).table("rows").columns}
+    assert roles == {
+        column.name: column.role for column in open_dataset(path).table("rows").columns
+    }
     assert roles["phi"] == "angle"
 
 
@@ -344,16 +345,18 @@ def test_values_of_a_reference_method_have_a_report_of_their_own(call, path: Pat
         call(jets(), path)
 
 
-def test_what_takes_no_such_file_says_how_to_decode_it(path: Path) -> None:
-    for source in (path, [path, path], f"{path.parent}/*.ref"):
-        with pytest.raises(
-            InvalidArgument,
-            match=r"\.ref: is .* no input here; .*: flowtuple reference decode .*\.ref -o",
-        ):
-            open_dataset(source)
+def test_such_a_file_is_an_input_like_others(path: Path, tmp_path: Path) -> None:
+    phi = decode_rows(path)["phi"].tolist()
+    unnamed = tmp_path / "unnamed"
+    unnamed.write_bytes(path.read_bytes())
+    for source, times in ((path, 1), ([path, path], 2), (f"{path.parent}/*.ref", 1), (unnamed, 1)):
+        table = open_dataset(source).table("rows")
+        assert table.read(["phi"], 0, table.num_entries)["phi"].tolist() == times * phi
     done = run("inspect", path)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "flowtuple reference decode" in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "rows" in done.stdout
+    with pytest.raises(InvalidArgument, match=r"y\.ref: unknown suffix '\.ref'; the formats are"):
+        write_dataset(open_dataset(path), tmp_path / "y.ref")
 
 
 def test_columns_that_are_not_the_models_are_refused(codec: LatentCodec, rows: Rows) -> None:

@@ -357,16 +357,14 @@ BAD_MODELS = {
         "no_jets.root",
         "nano.flow",
         [],
-        "nano.flow: reads column 'nJet'",
-        "'Events' lacks",
+        "nano.flow: does not fit table 'Events', whose column 'nJet' is missing",
         "train a model",
     ),
     "other type": (
         "nano_float64.root",
         "nano.flow",
         [],
-        "'MET_pt' was float32",
-        "is float64",
+        "column 'MET_pt' is float64, not float32",
         "train a model",
     ),
     "no common tree": (
@@ -601,7 +599,7 @@ WRONG_ORIGINALS = {
     "other type": (
         "nano_float64.root",
         "nano_float64.root against nano.ftup",
-        "'MET_pt' is float64 against float32",
+        "column 'MET_pt' is float64, not float32",
     ),
     "no such table": ("other_tree.root", "other_tree.root: no tree 'Events'", "nearest: events"),
     "one tree only": ("nano.root:Events", "nano.root: no tree 'Runs'", "there are: Events"),
@@ -623,7 +621,9 @@ def test_original_without_a_column_is_refused(run: Callable[..., Ended], tmp_pat
     api.compress({"x": [1.0], "y": [2.0]}, tmp_path / "two.ftup")
     np.savez(tmp_path / "one.npz", x=[1.0], z=[2.0])
     ended = run("verify", tmp_path / "one.npz", tmp_path / "two.ftup")
-    assert_refused(ended, "one.npz against", "column 'y' is not in the original", "there are: x, z")
+    assert_refused(
+        ended, "one.npz against", "in the original, column 'y' is missing", "there are: x, z"
+    )
 
 
 BAD_OUTPUTS = {
@@ -632,6 +632,27 @@ BAD_OUTPUTS = {
     "decompress": ["decompress", "nano.ftup"],
 }
 OUTPUT_NAMES = {"compress": "out.ftup", "train": "out.flow", "decompress": "out.root"}
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("info", "nanoo.ftup", "--json"), "InvalidArgument"),
+        (("compress", "nano.root:Event", "-o", "x.ftup", "--json"), "InvalidArgument"),
+        (("inspect", "--json", "empty.root"), "InvalidArgument"),
+        (("info", "short.ftup", "--json"), "Truncated"),
+    ],
+)
+def test_json_holds_the_error_and_its_kind(
+    run: Callable[..., Ended], inputs: Path, tmp_path: Path, words: tuple[str, ...], kind: str
+) -> None:
+    (tmp_path / "short.ftup").write_bytes((inputs / "nano.ftup").read_bytes()[:1000])
+    ended = run(*(tmp_path / word if word == "short.ftup" else word for word in words))
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert json.loads(ended.out) == {
+        "error": ended.err.removeprefix("flowtuple: ").removesuffix("\n"),
+        "kind": kind,
+    }
 
 
 class TestOutputThatCannotBeWritten:
@@ -684,7 +705,7 @@ class TestOutputThatCannotBeWritten:
         monkeypatch: pytest.MonkeyPatch,
         command: str,
     ) -> None:
-        monkeypatch.setattr("flowtuple.training.plan.MIN_ROWS", 1)
+        monkeypatch.setattr("flowtuple.training.fit.MIN_ROWS", 1)
         monkeypatch.setattr(training, "train_flow", None)
         assert_refused(
             run(command, "nano.root", "-o", tmp_path / "nowhere" / "out"), "cannot be written"
@@ -824,7 +845,7 @@ class TestHelp:
         } == set(COMMANDS)
         ended = run("-h")
         assert ended.code == 0
-        assert all(re.search(rf"^  {command} ", ended.out, re.MULTILINE) for command in COMMANDS)
+        assert all(re.search(rf"^\W+{command} ", ended.out, re.MULTILINE) for command in COMMANDS)
 
     @pytest.mark.parametrize(
         "arguments", [["compres"], ["compress", "nano.root"], ["info", "nano.ftup", "--jsn"]]
@@ -1110,7 +1131,7 @@ class TestInfo:
 def test_report_is_one_page(run: Callable[..., Ended], tmp_path: Path) -> None:
     ended = run("report", "nano.root", "nano.ftup", "-o", tmp_path / "report")
     assert (ended.code, ended.err, ended.out) == (0, "", f"{tmp_path}/report/report.html\n")
-    page = (tmp_path / "report" / "report.html").read_text()
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "Jet_pt" in page
     assert not re.search(r"(src|href)=\"(https?:)?//", page)
     assert [p.name for p in (tmp_path / "report").iterdir()] == ["report.html"]
@@ -1150,6 +1171,25 @@ class TestProcess:
         )
         assert (ended.returncode, ended.stderr) == (1, "")
 
+    def test_in_a_terminal_that_knows_no_letters_beyond_ascii(
+        self, inputs: Path, tmp_path: Path
+    ) -> None:
+        named = os.fsencode(tmp_path) + b"/gr\xc3\xb6\xff.ftup"
+        shutil.copy(inputs / "nano.ftup", named)
+        command = [
+            sys.executable.encode(),
+            b"-m",
+            b"flowtuple",
+            b"verify",
+            os.fsencode(inputs / "nano_met_raised.root"),
+            named,
+        ]
+        plain = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "COLUMNS": "400"}
+        ended = subprocess.run(command, capture_output=True, check=False, timeout=600, env=plain)
+        assert (ended.returncode, ended.stderr) == (1, b"")
+        assert named in ended.stdout  # as it is
+        assert b"\\u2013" in ended.stdout  # the dash where there is no difference
+
     def test_refusal(self, inputs: Path, tmp_path: Path) -> None:
         ended = self.run("compress", inputs / "nanoo.root", "-o", tmp_path / "out.ftup")
         assert_refused(
@@ -1171,7 +1211,7 @@ def test_demo_shows_a_table(
     run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole demo without its training, which other tests cover."""
-    monkeypatch.setattr("flowtuple.training.plan.MIN_ROWS", 10**9)
+    monkeypatch.setattr("flowtuple.training.fit.MIN_ROWS", 10**9)
     ended = run("demo", "-o", tmp_path / "demo", "--effort", "fast")
     assert (ended.code, ended.err) == (0, "")
     assert "Events/Jet_pt" in ended.out

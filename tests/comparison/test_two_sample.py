@@ -391,7 +391,11 @@ class TestBadInput:
                 {"tests": ["c2st-trees"]},
                 "no test can be made: c2st-trees needs 100 rows in each sample, there are 40",
             ),
-            (GOOD, {"options": ft.ComparisonOptions(level=1.5)}, "the level 1.5 is not between 0 and 1"),
+            (
+                GOOD,
+                {"options": ft.ComparisonOptions(level=1.5)},
+                "the level 1.5 is not between 0 and 1",
+            ),
             (GOOD, {"options": ft.ComparisonOptions(permutations=0)}, "ask for 1 or more"),
         ],
     )

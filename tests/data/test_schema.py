@@ -9,16 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flowtuple.data.schema import (
-    ROLES,
-    Bound,
-    Column,
-    bit_patterns,
-    infer_role,
-    is_glob,
-    match_bounds,
-    select_columns,
-)
+from flowtuple.data.bounds import Bound, requested_bounds
+from flowtuple.data.globs import is_glob, select_columns
+from flowtuple.data.schema import ROLES, Column, bit_patterns, infer_role
 from flowtuple.errors import InvalidArgument
 
 FLOATS = {"float16": ("<e", 2), "float32": ("<f", 4), "float64": ("<d", 8)}
@@ -223,7 +216,7 @@ TABLES = {"Events": COLUMNS, "Runs": (Column("run", "uint32", "id"), Column("sum
 def bounded(tolerance):
     return {
         f"{table}/{name}": str(bound)
-        for table, columns in match_bounds(TABLES, tolerance).items()
+        for table, columns in requested_bounds(TABLES, tolerance).items()
         for name, bound in columns.items()
         if bound != Bound()
     }
@@ -269,7 +262,7 @@ def test_the_last_pattern_wins():
 )
 def test_patterns_and_bounds_that_do_not_fit_are_refused(tolerance, match):
     with pytest.raises(InvalidArgument, match=match):
-        match_bounds(TABLES, tolerance)
+        requested_bounds(TABLES, tolerance)
 
 
 def names(selected):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowtuple.data.awkward import from_block, kind_of, same_values, without_idle_options
+from flowtuple.data.awkward_tables import table_from_awkward, table_to_awkward
 from flowtuple.data.schema import Column, bit_patterns
 from flowtuple.data.table import (
     Dataset,
@@ -15,8 +16,6 @@ from flowtuple.data.table import (
     difference,
     ranges,
     read_all,
-    table_from_awkward,
-    table_to_awkward,
     with_counters,
 )
 from flowtuple.errors import InvalidArgument

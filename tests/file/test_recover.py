@@ -16,7 +16,8 @@ import uproot
 
 import flowtuple as ft
 from flowtuple import cli
-from flowtuple.data.table import read_all, table_to_awkward
+from flowtuple.data.awkward_tables import table_to_awkward
+from flowtuple.data.table import read_all
 from flowtuple.errors import Corrupt, FlowtupleError, InvalidArgument, TooNew, Truncated
 from flowtuple.file.damage import Damage, check_integrity
 from flowtuple.file.layout import FRAME_SIZE, HEADER_SIZE, Section, SectionKind

@@ -92,7 +92,9 @@ def test_options_that_are_named_go_before_those_of_a_preset(
 ) -> None:
     """Also where they are what goes without saying otherwise."""
     seen: dict[str, Any] = {}
-    monkeypatch.setattr("flowtuple.api.train_flow", lambda *args, **options: seen.update(flow=args[2]) or ())
+    monkeypatch.setattr(
+        "flowtuple.api.train_flow", lambda *args, **options: seen.update(flow=args[2]) or ()
+    )
     usual = ft.Training()
     words = ["--epochs", str(usual.epochs), "--hidden", "64,64", "--preset", "flashsim-jets"]
     (tmp_path / "m.flow").touch()

@@ -20,18 +20,13 @@ import uproot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowtuple.data.awkward_tables import table_from_awkward, table_to_awkward
 from flowtuple.data.schema import Column
-from flowtuple.data.table import (
-    Dataset,
-    Table,
-    difference,
-    read_all,
-    table_from_awkward,
-    table_to_awkward,
-)
+from flowtuple.data.table import Dataset, Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew, Unsupported
+from flowtuple.io.formats import output_suffixes
 from flowtuple.io.location import expand, split_tree, suffix_of
-from flowtuple.io.source import FORMATS, ReadOptions, WriteOptions, open_dataset, write_dataset
+from flowtuple.io.source import ReadOptions, WriteOptions, open_dataset, write_dataset
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 DTYPES = [
@@ -921,7 +916,7 @@ def test_what_cannot_be_opened_is_told_in_one_line(tmp_path, monkeypatch):
         "event.npz:Events": r"event.npz: no such file; nearest: events.npz",
         "no/such.csv": r"no/such.csv: no such file; the folder .*no does not exist either",
         "*.parquet": r"\*.parquet: the glob matches no file",
-        "events.foo": rf"unknown suffix '.foo'; the formats are {', '.join(FORMATS)}",
+        "events.foo": rf"unknown suffix '.foo'; the formats are {', '.join(output_suffixes())}",
         "plain": r"no suffix that names a format; the formats are \.root",
         "folder.root": r"folder.root: is a folder; name a file inside it",
         "x.pkl": r"x.pkl: a pickle can run any program, .*numpy.savez\('x.npz'",
@@ -966,19 +961,22 @@ def test_the_line_that_converts_a_pickle_works(tmp_path, monkeypatch):
     ],
 )
 def test_paths_and_trees_are_parted(text, path, tree):
-    assert split_tree(text, FORMATS) == (path, tree)
+    assert split_tree(text, output_suffixes()) == (path, tree)
 
 
 def test_a_file_with_a_colon_is_a_file(tmp_path):
     write_dataset(open_dataset({"x": [1]}), tmp_path / "a.npz:b.npz")
-    assert split_tree(f"{tmp_path}/a.npz:b.npz", FORMATS) == (f"{tmp_path}/a.npz:b.npz", None)
+    assert split_tree(f"{tmp_path}/a.npz:b.npz", output_suffixes()) == (
+        f"{tmp_path}/a.npz:b.npz",
+        None,
+    )
     assert open_dataset(f"{tmp_path}/a.npz:b.npz:events").tables["events"].num_entries == 1
     assert expand(f"{tmp_path}/a.npz:b.npz") == [f"{tmp_path}/a.npz:b.npz"]
 
 
 def test_suffixes_know_no_case_and_prefer_the_longest():
-    assert suffix_of("A.CSV.GZ", FORMATS) == ".csv.gz"
-    assert suffix_of("https://host/a.root?x=.csv", FORMATS) == ".root"
+    assert suffix_of("A.CSV.GZ", output_suffixes()) == ".csv.gz"
+    assert suffix_of("https://host/a.root?x=.csv", output_suffixes()) == ".root"
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".h5", ".npz", ".csv.gz"])
@@ -1143,22 +1141,25 @@ def test_counters_that_only_some_files_share_are_parted(tmp_path):
 @pytest.mark.parametrize(
     ("other", "match"),
     [
-        ({"x": [1.5]}, r"b.npz: table 'events' lacks the column 'Jet_pt' of the first file"),
+        (
+            {"x": [1.5]},
+            r"b.npz: table 'events': unlike in the first file, column 'Jet_pt' is missing",
+        ),
         (
             {"x": [1.5], "Jet_pt": [[1.0]], "z": [1]},
-            r"b.npz: table 'events' has a column 'z' that the first file lacks",
+            r"b.npz: table 'events': unlike in the first file, column 'z' is additional",
         ),
         (
             {"x": [1], "Jet_pt": [[1.0]]},
-            r"b.npz: table 'events': column 'x' is int64, in the first file float64",
+            r"b.npz: table 'events': unlike in the first file, column 'x' is int64, not float64",
         ),
         (
             {"x": np.zeros((1, 2)), "Jet_pt": [[1.0]]},
-            r"column 'x' is float64 \[2\], in the first file float64;",
+            r"column 'x' is float64 \[2\], not float64;",
         ),
         (
             {"x": [1.5], "Jet_pt": [1.0]},
-            r"column 'Jet_pt' is float64, in the first file float64 lists counted by their own",
+            r"column 'Jet_pt' is float64, not float64 lists counted by their own",
         ),
     ],
 )

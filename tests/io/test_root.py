@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import uproot
 
+from flowtuple.data.awkward_tables import table_from_awkward
 from flowtuple.data.schema import Column
-from flowtuple.data.table import Dataset, Table, difference, read_all, table_from_awkward
+from flowtuple.data.table import Dataset, Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.io.root import open_dataset, type_changes, write_dataset
 from flowtuple.io.source import ReadOptions, WriteOptions

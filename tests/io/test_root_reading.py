@@ -17,9 +17,12 @@ from flowtuple.api.checking import verify
 from flowtuple.api.compressing import compress
 from flowtuple.api.inputs import Selection
 from flowtuple.api.reading import decompress
-from flowtuple.data.schema import Column, match_bounds, select_columns
+from flowtuple.data.bounds import requested_bounds
+from flowtuple.data.globs import select_columns
+from flowtuple.data.schema import Column
+from flowtuple.data.schema_diff import check_same_columns, read_like
 from flowtuple.data.selection import select
-from flowtuple.data.table import Dataset, Table, check_same_columns, difference, read_all, read_like
+from flowtuple.data.table import Dataset, Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.io import root_pages
 from flowtuple.io.root import open_dataset, root_changes
@@ -684,6 +687,16 @@ class TestCycles:
         }
         assert dataset.refused == {}
 
+    def test_empty_folders_are_named(self, tmp_path: Path) -> None:
+        with uproot.recreate(tmp_path / "b.root") as file:
+            for folder in ("plots/empty", "plots_of/none", "dir", "dir_2"):
+                file.mkdir(folder)
+            file.mktree("dir/t", {"x": "int32"}).extend({"x": np.arange(2, dtype="int32")})
+            file["plots/note"] = "not empty"
+        parts = opened(tmp_path / "b.root").left_out
+        assert [part.name for part in parts] == ["plots/empty", "plots_of/none", "dir_2"]
+        assert {part.reason for part in parts} == {"an empty folder"}
+
     def test_those_of_a_chosen_tree(self, path: Path) -> None:
         dataset = opened(path)
         assert [part.name for part in dataset.only("dir/t").left_out] == ["dir/t;2", "dir/t;1"]
@@ -842,11 +855,11 @@ class TestManyColumns:
             lambda t: read_like(t, t.columns, 0, 1),
             lambda t: check_same_columns(t.columns, t.columns, "here"),
             lambda t: select_columns({"t": t.columns}, [c.name for c in t.columns if not c.hidden]),
-            lambda t: match_bounds(
+            lambda t: requested_bounds(
                 {"t": t.columns}, {f"t/{c.name}": "abs:1" for c in t.columns if not c.hidden}
             ),
         ],
-        ids=["column", "read_like", "check_same_columns", "select_columns", "match_bounds"],
+        ids=["column", "read_like", "check_same_columns", "select_columns", "requested_bounds"],
     )
     def test_names_are_looked_up(self, use: Callable[[Table], Any]) -> None:
         few, many = self.table(100), self.table(400)

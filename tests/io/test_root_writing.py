@@ -17,8 +17,9 @@ import pytest
 import uproot
 
 from flowtuple.data.awkward import same_values
+from flowtuple.data.awkward_tables import table_from_awkward
 from flowtuple.data.schema import Column
-from flowtuple.data.table import Dataset, LeftOut, Table, difference, read_all, table_from_awkward
+from flowtuple.data.table import Dataset, LeftOut, Table, difference, read_all
 from flowtuple.errors import Corrupt, Refused, Unsupported
 from flowtuple.io.root import (
     open_dataset,
@@ -32,6 +33,7 @@ from flowtuple.io.root_objects import _no_time
 from flowtuple.io.root_private import KNOWN
 from flowtuple.io.root_rntuple import NTupleWriter, plan_fields
 from flowtuple.io.root_streamers import built_in
+from flowtuple.io.root_types import set_types
 from flowtuple.io.root_writer import root_outlook
 from flowtuple.io.source import ReadOptions, WriteOptions, WriteResult
 
@@ -587,6 +589,101 @@ class TestSaid:
         ].tolist() == [0, 1, 2, 3, 4]
 
 
+class TestTypesOfFields:
+    """uproot writes some types of C++ under other names; `ROOT` then reads a negative char as a number above 127."""
+
+    TYPES: ClassVar = {
+        "c": "char",
+        "b": "std::byte",
+        "v": "std::vector<char>",
+        "v._0": "char",
+        "p": "std::pair<float,std::int32_t>",
+        "s": "ROOT::VecOps::RVec<std::set<std::int32_t>>",
+        "s._0": "std::set<std::int32_t>",
+        "m": "std::map<std::int32_t,double>",
+        "m._0": "std::pair<std::int32_t,double>",
+        "u": "std::unique_ptr<float>",
+    }
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        numbers = ak.Array([[1, 2], [], [3]])
+        floats = ak.values_astype(numbers, np.float32)
+        pairs = ak.zip((ak.values_astype(numbers, np.int32), ak.values_astype(numbers, np.float64)))
+        values = {
+            "c": np.array([1, 200, 255], np.uint8),
+            "b": np.array([7, 8, 9], np.uint8),
+            "v": ak.values_astype(numbers, np.uint8),
+            "p": ak.zip((np.arange(3, dtype=np.float32), np.arange(3, dtype=np.int32))),
+            "s": ak.values_astype(ak.Array([[[1], [2, 3]], [], [[]]]), np.int32),
+            "m": pairs,
+            "u": floats,
+            "x": np.array([1.5, 2.5, 3.5]),
+        }
+        array = ak.Array(values)
+        with uproot.recreate(tmp_path / "a.root") as file:
+            form = ak.to_packed(array).layout.form
+            made = file.mkrntuple("t", form, "a title")
+            set_types(made, form, self.TYPES)
+            made.extend(array)
+        return tmp_path / "a.root"
+
+    def test_they_come_back_with_the_types_of_their_columns(
+        self, path: Path, tmp_path: Path
+    ) -> None:
+        first = opened(path)
+        assert first.storage["t"]["types"] == self.TYPES
+        result = write_dataset(first, tmp_path / "b.root", WriteOptions())
+        assert result.changes == ()
+        with uproot.open(path) as before, uproot.open(tmp_path / "b.root") as after:
+            assert {f.name: f.typename for f in after["t"].fields} == {
+                f.name: f.typename for f in before["t"].fields
+            }
+            assert after["t"].header.ntuple_description == "a title"
+            columns = after["t"].column_records
+            assert [column.type for column in columns] == [
+                column.type for column in before["t"].column_records
+            ]
+            assert [column.type for column in columns[:4]] == [
+                2,
+                1,
+                0x0F,
+                2,
+            ]  # Char, Byte, Index64, Char
+            assert same_values(after["t"].arrays(), before["t"].arrays())
+        assert opened(tmp_path / "b.root").storage == first.storage
+
+    def test_a_ttree_says_which_it_has_not(self, path: Path, tmp_path: Path) -> None:
+        dataset = opened(path)
+        result = write_dataset(
+            dataset, tmp_path / "b.root", WriteOptions(container="ttree", drop=True)
+        )
+        said = next(text for text in result.changes if "types of C++" in text)
+        assert said.startswith(
+            "t: types of C++ written otherwise: c (char), b (std::byte), v (std::vector<char>), "
+        )
+
+    def test_what_lies_on_disk_otherwise_is_said(self) -> None:
+        columns = [Column(name, "bool", shape=(3,)) for name in ("b", "o", "c")]
+        types = {
+            "b": "std::bitset<3>",
+            "o": "Our::Bits",
+            "c": "std::array<char,3>",
+            "gone": "std::bitset<4>",
+        }
+        said = ["types of C++ written otherwise: b (std::bitset<3>), o (Our::Bits)"]
+        assert root_changes(columns, {"kind": "rntuple", "types": types}) == said
+
+    def test_a_type_that_the_values_do_not_have_is_not_written(self, tmp_path: Path) -> None:
+        written(
+            of_one("x", [1.5]),
+            tmp_path / "a.root",
+            {"kind": "rntuple", "types": {"x": "char", "y": "char"}},
+        )
+        with uproot.open(tmp_path / "a.root") as file:
+            assert [field.typename for field in file["t"].fields] == ["double"]
+
+
 class TestPrivateParts:
     """What uproot does not document may go with its next version."""
 
@@ -606,7 +703,7 @@ class TestPrivateParts:
         with pytest.raises(
             Unsupported, match=r"uproot .* has no _akform in .*; .*pip install uproot=="
         ):
-            NTupleWriter(file, table, plan_fields(table, {}), 10)
+            NTupleWriter(file, table, plan_fields(table, {}), 10, "", {})
 
     def test_reading_names_the_version_that_works(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays, from_dtype
 
-from flowtuple.data.schema import Bound, Column, bit_patterns
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Column, bit_patterns
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.grid import (
     ATOM,

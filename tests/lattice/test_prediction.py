@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flowtuple.data.schema import Bound, bit_patterns
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import bit_patterns
 from flowtuple.lattice.bins import APART, Bins
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow
@@ -156,9 +157,9 @@ class TestResiduals:
             int64([*points[:3], ABSOLUTE + 7, *points[3:]]),
         )
         flow = ColumnFlow(bins, (), None, Prediction(COPY), True)
-        assert flow.kept.tolist() == [-5, 0, 10]
+        assert flow.absolute.tolist() == [-5, 0, 10]
         q = int64([-5, 0, 10, 4])
-        assert flow.prediction.residual(q, q, flow.kept).tolist() == [
+        assert flow.prediction.residual(q, q, flow.absolute).tolist() == [
             ABSOLUTE - 5,
             ABSOLUTE,
             ABSOLUTE + 10,

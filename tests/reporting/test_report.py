@@ -29,9 +29,11 @@ from flowtuple.comparison.fidelity import (
     dijet_masses,
     merge_columns,
 )
+from flowtuple.data.awkward_tables import table_from_awkward
 from flowtuple.data.binning import find_binning
-from flowtuple.data.schema import Bound, Column
-from flowtuple.data.table import Table, table_from_awkward
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Column
+from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument, MissingExtra
 from flowtuple.reporting import plots, report
 from flowtuple.reporting.page import format_number

@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 import flowtuple as ft
 from flowtuple.cli.app import app
+from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.counters import OwnCounters
-from flowtuple.data.table import read_all, table_to_awkward
+from flowtuple.data.table import read_all
 from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.source import open_dataset
@@ -25,7 +26,7 @@ from flowtuple.runtime.progress import silent
 from flowtuple.simulation.block import Block, take_events
 from flowtuple.simulation.build_spec import build_spec
 from flowtuple.simulation.cells import Cells, find_cells
-from flowtuple.simulation.fitted import fitted_spec
+from flowtuple.simulation.fit_spec import fit_spec
 from flowtuple.simulation.neighbours import find_neighbours
 from flowtuple.simulation.response import Response, as_angle
 from flowtuple.simulation.shares import (
@@ -37,7 +38,7 @@ from flowtuple.simulation.shares import (
     from_shares,
     to_shares,
 )
-from flowtuple.simulation.simulator import Simulated
+from flowtuple.simulation.simulator import SimulatedTable
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import run
 from flowtuple.simulation.training_tables import training_tables
@@ -134,8 +135,8 @@ def make_events(n: int, seed: int) -> ak.Array:
 def recipe_of(events: ak.Array) -> tuple[SimulationSpec, Block, object]:
     table = read_all(OwnCounters(open_dataset(events).table("events")))
     recipe = build_spec("events", table.columns, TARGET, GIVEN)
-    block = Block.of(table, [*recipe.given, *(t.objects for t in recipe.targets)])
-    return fitted_spec(recipe, block), block, table
+    block = Block.of(table, [*recipe.generated, *(t.objects for t in recipe.targets)])
+    return fit_spec(recipe, block), block, table
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +165,7 @@ def test_the_steps_lose_nothing(events: ak.Array) -> None:
     """Told the truth at every step, the program gives back the very events: what is learned is all there is."""
     recipe, true, _ = recipe_of(events[:1000])
     given = {name: values for name, values in true.values.items() if name not in recipe.simulated}
-    block = Block(true.events, {c.name: true.counts[c.name] for c in recipe.given}, given)
+    block = Block(true.events, {c.name: true.counts[c.name] for c in recipe.generated}, given)
     run(block, recipe, TrainingTargets(true, recipe))
     rounded = {r.column for t in recipe.targets for r in t.responses} | {
         n for r in recipe.recoils for n in (r.pt, r.phi)
@@ -233,7 +234,7 @@ def test_cells_find_an_edge_and_few_rows_find_none() -> None:
     target = np.where(x < 0.25, 0.0, 1.0)
     cells = find_cells({"x": x, "y": y}, target)
     assert cells is not None
-    described = cells.described(
+    described = cells.with_figures(
         {"x": x, "y": y}, target, lambda part: (float(part.mean()), float(len(part)))
     )
     assert np.array_equal(described.figure({"x": x, "y": y})[:, 0], target)
@@ -335,9 +336,9 @@ def test_columns_bound_to_bound_columns_come_back() -> None:
     }
     table = read_all(OwnCounters(open_dataset(events).table("events")))
     recipe = build_spec("events", table.columns, ["Jet_*"], ["GenJet_*"])
-    true = Block.of(table, [*recipe.given, *(t.objects for t in recipe.targets)])
+    true = Block.of(table, [*recipe.generated, *(t.objects for t in recipe.targets)])
     recipe = SimulationSpec.from_json(
-        json.loads(json.dumps(fitted_spec(recipe, true).to_json(), sort_keys=True))
+        json.loads(json.dumps(fit_spec(recipe, true).to_json(), sort_keys=True))
     )
     target = recipe.targets[0]
     assert set(target.sums) >= {"Jet_copy", "Jet_all"}
@@ -438,7 +439,7 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     with File(model) as file:
         codings = {name: table.coding for name, table in file.tables.items()}
         recipe = SimulationSpec.from_json(file.meta["simulation"])
-    made = Simulated(recipe, codings, {}, open_dataset(given).table("events"), 5)
+    made = SimulatedTable(recipe, codings, {}, open_dataset(given).table("events"), 5)
     names = [c.name for c in made.columns]
     middle = table_to_awkward(made.read(names, 137, 2500))
     assert ak.array_equal(middle, whole[137:2500])
@@ -753,7 +754,14 @@ def test_a_command_that_cannot_be_done_writes_nothing(nano: Path) -> None:
     before = (nano / "m.flow").read_bytes()
     for words, message in (
         (
-            ["train-simulation", str(nano / "both.root"), "-o", str(nano / "m.flow"), "--target", "Jet_*"],
+            [
+                "train-simulation",
+                str(nano / "both.root"),
+                "-o",
+                str(nano / "m.flow"),
+                "--target",
+                "Jet_*",
+            ],
             "name with `given=`",
         ),
         (

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flowtuple as ft
-from flowtuple.data.schema import Bound
+from flowtuple.data.bounds import Bound
 from flowtuple.data.table import Dataset, Table
 from flowtuple.io.memory import table_from_arrays
 from flowtuple.io.source import open_dataset

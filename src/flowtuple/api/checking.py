@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flowtuple.api.inputs import is_of_rows
-from flowtuple.api.reference_input import open_input
 from flowtuple.api.training_summary import of_events, of_rows
 from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, merge_columns
 from flowtuple.data.memory import BLOCK, entries_within
-from flowtuple.data.table import Dataset, ranges, read_like
+from flowtuple.data.resources import Resources
+from flowtuple.data.schema_diff import read_like
+from flowtuple.data.table import Dataset, ranges
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
-from flowtuple.io.source import ReadOptions, Source
+from flowtuple.io.source import ReadOptions, Source, open_dataset
 from flowtuple.reporting.describe import check_comparable, promises, report_input
 from flowtuple.reporting.report import write_report
 from flowtuple.reporting.training_page import write_training
 from flowtuple.runtime.old_names import accepts_old
-from flowtuple.runtime.resources import Resources
 from flowtuple.training.lattices import SCAN_STEP
 
 
@@ -82,7 +82,7 @@ def verify(
         0
     """
     _refuse_reference(path)
-    dataset = open_input(original, ReadOptions(names=names))
+    dataset = open_dataset(original, ReadOptions(names=names))
     result = Verified()
     with File(path, given=dataset, model=model, resources=resources) as file:
         for name, stored in file.tables.items():
@@ -187,7 +187,7 @@ def report(
         'report.html'
     """
     _refuse_reference(path)
-    dataset = open_input(original, ReadOptions(names=names))
+    dataset = open_dataset(original, ReadOptions(names=names))
     if is_of_rows(path):
         return write_training(of_rows(dataset, path), Path(folder))
     with File(path, given=dataset, model=model, resources=resources) as file:

@@ -17,6 +17,7 @@ from flowtuple.comparison.two_sample.ratio import Ratio, density_ratio
 from flowtuple.comparison.two_sample.result import Comparison
 from flowtuple.data.expressions import Cut, apply_cut
 from flowtuple.data.kinematics import derived_rows
+from flowtuple.data.resources import Resources
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Column
@@ -27,7 +28,6 @@ from flowtuple.reporting.plots import require_plots
 from flowtuple.reporting.two_samples import write_comparison
 from flowtuple.runtime.atomic import new_folder
 from flowtuple.runtime.old_names import accepts_old, moved
-from flowtuple.runtime.resources import Resources
 
 
 @dataclass(frozen=True)

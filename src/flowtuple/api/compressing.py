@@ -16,6 +16,7 @@ from flowtuple.api.inputs import (
     read,
     refuse_rows,
 )
+from flowtuple.data.resources import Resources
 from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
@@ -24,9 +25,8 @@ from flowtuple.file.writer import create
 from flowtuple.io.root_writer import root_outlook
 from flowtuple.io.source import Source
 from flowtuple.runtime.old_names import accepts_old
-from flowtuple.runtime.resources import Resources
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTables, prepare_with_model, resolve_tables
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import Written, write_events
 
 
@@ -136,8 +136,8 @@ def compress(
             )
         else:
             with File(model) as trained:
-                prepared = prepare_with_model(
-                    dataset, trained, bounds, resources.progress, resources.memory
+                prepared = resolve_tables(
+                    dataset, bounds, resources.progress, memory=resources.memory, model=trained
                 )
                 hashes = {name: table.model_hash for name, table in trained.tables.items()}
             if model_ref:
@@ -157,7 +157,7 @@ def compress(
 def compressed(
     path: str | os.PathLike[str],
     dataset: Dataset,
-    prepared: list[ResolvedTables],
+    prepared: list[ResolvedTable],
     written: Written,
     warnings: Iterable[str] = (),
 ) -> Compressed:

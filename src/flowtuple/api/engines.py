@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from flowtuple.data.rows import Conditions, Rows
 from flowtuple.data.schema import Array
-from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra
+from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.flows.options import RowFlow
+from flowtuple.runtime.extras import require_torch
 from flowtuple.runtime.progress import Progress
+from flowtuple.runtime.torch_threads import SingleTorchThread
 from flowtuple.simulation.sampler import Conditional, as_matrix
 from flowtuple.simulation.training_tables import TrainingTable
 
@@ -42,7 +43,7 @@ def _finite(training_table: TrainingTable) -> Array:
     drawn = [
         training_table.table.data[c.name]
         for c in training_table.table.columns
-        if c.name not in training_table.given
+        if c.name not in training_table.conditions
     ]
     finite: Array = np.all([np.isfinite(content) for content in drawn], axis=0)
     return finite
@@ -85,7 +86,7 @@ def _losses(progress: Progress, name: str) -> Callable[[float, float], None]:
 
 def _rows(training_table: TrainingTable) -> Rows:
     """Return a step's finite rows: drawn columns and their conditions."""
-    table, given = training_table.table, training_table.given
+    table, given = training_table.table, training_table.conditions
     drawn = [c for c in table.columns if c.name not in given]
     values = np.stack([table.data[c.name].astype(np.float64) for c in drawn], axis=1)
     keep = _finite(training_table)
@@ -111,9 +112,10 @@ def _trained(
     checkpoint: Path | None,
     report: Callable[[float, float], None],
 ) -> bytes:
-    with needs_torch("training a flow"):
-        from flowtuple.flows.stored import pack_model
-        from flowtuple.flows.train import train_rows
+    require_torch("training a flow")
+    from flowtuple.flows.stored import pack_model
+    from flowtuple.flows.train import train_rows
+
     model, _ = train_rows(rows, flow, seed, report, checkpoint)
     return pack_model(model)
 
@@ -135,47 +137,13 @@ def load_rows(described: Any, path: str) -> dict[str, Conditional]:
         raise Corrupt(
             f"{path}: its flows over rows are no text of base64 ({error}); train it again"
         ) from None
-    with needs_torch(f"simulating with the flows over rows of {path}"):
-        from flowtuple.flows.stored import unpack_model
+    require_torch(f"simulating with the flows over rows of {path}")
+    from flowtuple.flows.stored import unpack_model
+
     return {name: unpack_model(content, f"{path}: {name}") for name, content in packed.items()}
 
 
-@contextmanager
-def needs_torch(purpose: str) -> Iterator[None]:
-    """Name the missing extra where PyTorch is not installed."""
-    try:
-        yield
-    except ImportError as error:
-        if error.name in ("torch", "zuko", "safetensors", "scipy"):
-            raise MissingExtra("train", purpose) from None
-        raise
-
-
-class _SingleThread:
-    """One thread for PyTorch while any user holds the switch."""
-
-    def __init__(self) -> None:
-        self._lock, self._users, self._before = Lock(), 0, 1
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        import torch
-
-        with self._lock:
-            self._users += 1
-            if self._users == 1:
-                self._before = torch.get_num_threads()
-                torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._users -= 1
-                if not self._users:
-                    torch.set_num_threads(self._before)
-
-
-_ONE_THREAD = _SingleThread()
+_ONE_THREAD = SingleTorchThread()
 
 
 @contextmanager
@@ -184,5 +152,5 @@ def single_torch_thread(flows: Mapping[str, Conditional]) -> Iterator[None]:
 
     Threads that start inside inherit it.
     """
-    with _ONE_THREAD.hold() if flows else nullcontext():
+    with _ONE_THREAD if flows else nullcontext():
         yield

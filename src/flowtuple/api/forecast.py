@@ -8,15 +8,16 @@ from typing import Any
 
 from flowtuple.baseline.sizes import PCODEC, rival_bytes
 from flowtuple.codec.chunk import encode_chunk
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.resources import Resources
+from flowtuple.data.schema import Array
 from flowtuple.data.table import Dataset
 from flowtuple.file.model import pack_flow
 from flowtuple.lattice.lattice import resolve_std
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.runtime.progress import Progress, silent
-from flowtuple.runtime.resources import Resources
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTables, resolve_tables
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import chunks
 
 SAMPLE_VALUES = 2_000_000  # about a minute of training at effort fast on two cores
@@ -74,7 +75,7 @@ def forecast(
     ]
 
 
-def _forecast(table: ResolvedTables, progress: Progress) -> Forecast:
+def _forecast(table: ResolvedTable, progress: Progress) -> Forecast:
     names, events = [c.name for c in table.source.columns], table.source.num_entries
     count = min(events, max(LEAST_EVENTS, _events_of(table, SAMPLE_VALUES)))
     edge = count - int(count * _TEST_SHARE)
@@ -85,7 +86,7 @@ def _forecast(table: ResolvedTables, progress: Progress) -> Forecast:
     scale = events / test.num_entries
     model = len(pack_flow(trained.flow, trained.columns)) if trained.flow.columns else 0
     rival = rival_bytes(
-        test, {name: _absolute(bound, test.data[name]) for name, bound in table.asked.items()}
+        test, {name: _absolute(bound, test.data[name]) for name, bound in table.bounds.items()}
     )
     return Forecast(
         table=table.source.name,
@@ -104,7 +105,7 @@ def _absolute(bound: Bound, values: Array) -> Bound:
     return resolve_std(bound, statistics)
 
 
-def _events_of(table: ResolvedTables, values: int) -> int:
+def _events_of(table: ResolvedTable, values: int) -> int:
     """Return the number of events that hold about so many values, estimated from the first 1000."""
     names = [c.name for c in table.source.columns if not c.is_opaque]
     first = table.source.read(names, 0, 1000)

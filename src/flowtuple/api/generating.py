@@ -9,13 +9,14 @@ from typing import Any, Protocol, TypeAlias
 import awkward as ak
 import numpy as np
 
-from flowtuple.api.engines import needs_torch
 from flowtuple.api.inputs import check_seed, is_of_rows
 from flowtuple.api.simulating import refuse_simulation
 from flowtuple.comparison.two_sample.auc import Area, area_under_roc
+from flowtuple.data.awkward_tables import table_to_awkward
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.selection import select
-from flowtuple.data.table import Dataset, Table, TableSource, read_all, table_to_awkward
+from flowtuple.data.table import Dataset, Table, TableSource, read_all
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.location import split_tree
@@ -23,8 +24,8 @@ from flowtuple.io.source import STORED, Source, WriteOptions, open_dataset, writ
 from flowtuple.model.model import EventModel
 from flowtuple.reporting.roc import roc_png
 from flowtuple.runtime.atomic import atomic_path
+from flowtuple.runtime.extras import require_torch
 from flowtuple.runtime.old_names import accepts_old, names_tree
-from flowtuple.runtime.resources import Resources
 
 
 class Density(Protocol):
@@ -141,9 +142,9 @@ def load(path: Path) -> Model:
 def _open(path: Path) -> Density:
     name, tree = split_tree(os.fspath(path), STORED)
     if is_of_rows(name):
-        with needs_torch(f"loading {name}"):
-            from flowtuple.flows.stored import load_model
-            from flowtuple.flows.tables import RowsModel
+        require_torch(f"loading {name}")
+        from flowtuple.flows.stored import load_model
+        from flowtuple.flows.tables import RowsModel
 
         return RowsModel(name, load_model(name))
     with File(name) as file:

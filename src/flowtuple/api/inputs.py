@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from flowtuple.api.reference_input import open_input
-from flowtuple.data.schema import Bound, fits_name
+from flowtuple.data.bounds import Bound
+from flowtuple.data.globs import fits_name
 from flowtuple.data.selection import select, with_roles
 from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import InvalidArgument, Refused, name_parts
@@ -115,7 +115,7 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
         Refused: A selected part cannot be carried, and `drop` is off.
         InvalidArgument: A glob matches nothing, or nothing is left.
     """
-    dataset = open_input(source, ReadOptions(names=selection.names))
+    dataset = open_dataset(source, ReadOptions(names=selection.names))
     columns = (*selection.columns, *given) if selection.columns else ()
     refused = {
         name: reason

@@ -6,10 +6,10 @@ from typing import Any
 
 from flowtuple.api.forecast import forecast
 from flowtuple.api.inputs import Tolerance, bounds_by_glob
+from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.source import ReadOptions, Source, open_dataset
 from flowtuple.reporting.describe import inspect_dataset
-from flowtuple.runtime.resources import Resources
 
 
 def inspect(

@@ -27,7 +27,8 @@ from flowtuple.benchmark.registry import choose
 from flowtuple.benchmark.result import Bench
 from flowtuple.benchmark.run import run
 from flowtuple.benchmark.settings import Settings
-from flowtuple.data.schema import Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.source import Source, open_dataset
@@ -36,7 +37,6 @@ from flowtuple.reporting.plots import require_plots
 from flowtuple.reporting.report import summary_rows, totals, write_report
 from flowtuple.runtime.atomic import new_folder
 from flowtuple.runtime.old_names import accepts_old
-from flowtuple.runtime.resources import Resources
 from flowtuple.samples import sample_path
 
 

@@ -11,10 +11,10 @@ from flowtuple.api.checking import report
 from flowtuple.api.inputs import Weighted
 from flowtuple.api.training_flow import train_flow
 from flowtuple.api.training_simulation import SimulationOptions, train_simulation
+from flowtuple.data.resources import Resources
 from flowtuple.flows.processes import Process
 from flowtuple.reporting.plots import require_plots
 from flowtuple.runtime.old_names import moved, note, renamed
-from flowtuple.runtime.resources import Resources
 
 P = ParamSpec("P")
 R = TypeVar("R")

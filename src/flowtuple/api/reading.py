@@ -9,17 +9,17 @@ from pathlib import Path
 
 import awkward as ak
 
-from flowtuple.api.reference_input import decoded
 from flowtuple.benchmark.published.signature import is_reference
+from flowtuple.data.awkward_tables import tables_to_awkward
 from flowtuple.data.memory import BLOCK, entries_within
+from flowtuple.data.resources import Resources
 from flowtuple.data.selection import select
-from flowtuple.data.table import Dataset, LeftOut, read_all, tables_to_awkward
+from flowtuple.data.table import Dataset, LeftOut, read_all
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.location import split_tree
 from flowtuple.io.source import STORED, Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.runtime.old_names import accepts_old
-from flowtuple.runtime.resources import Resources
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def decompress(
     """
     name, tree = split_tree(os.fspath(path), STORED)
     if is_reference(name):
-        dataset = decoded(name)
+        dataset = open_dataset(name)
         return _deliver(select(dataset, columns, (), entries), output, resources.memory, options)
     with File(
         name,

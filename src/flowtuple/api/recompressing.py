@@ -11,7 +11,9 @@ import numpy as np
 from flowtuple.api.compressing import Compressed, compressed
 from flowtuple.api.inputs import Tolerance, bounds_by_glob, check_request
 from flowtuple.comparison.verification import said_of
-from flowtuple.data.schema import Bound, bit_patterns, requested_bounds
+from flowtuple.data.bounds import Bound, requested_bounds
+from flowtuple.data.resources import Resources
+from flowtuple.data.schema import bit_patterns
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.file.provenance import provenance
@@ -20,9 +22,8 @@ from flowtuple.file.writer import create
 from flowtuple.io.source import Source, open_dataset
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.runtime.old_names import accepts_old
-from flowtuple.runtime.resources import Resources
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTables, resolve_tables
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import write_events
 
 
@@ -159,18 +160,18 @@ def _bounds(table: StoredTable, requested: Mapping[str, Bound]) -> dict[str, Bou
 
 
 def _with_same(
-    prepared: ResolvedTables, table: StoredTable, bounds: Mapping[str, Bound]
-) -> ResolvedTables:
+    prepared: ResolvedTable, table: StoredTable, bounds: Mapping[str, Bound]
+) -> ResolvedTable:
     """Return tables with the file's lattices where the bound stays.
 
     Lattices resolved anew from decoded values could differ in their atoms and range.
     """
-    lattices, asked = dict(prepared.coding.lattices), dict(prepared.asked)
+    lattices, asked = dict(prepared.coding.lattices), dict(prepared.bounds)
     for name, lattice in table.lattices.items():
         if lattice.bound.kind != "lossless" and bounds.get(f"{table.name}/{name}") == lattice.bound:
             lattices[name] = _with_ends(lattice, [part.lattices[name] for part in table.parts])
             asked[name] = Bound.parse(table.asked.get(name, str(lattice.bound)))
-    return replace(prepared, coding=replace(prepared.coding, lattices=lattices), asked=asked)
+    return replace(prepared, coding=replace(prepared.coding, lattices=lattices), bounds=asked)
 
 
 def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
@@ -200,7 +201,7 @@ def _distances(file: File) -> dict[str, str]:
     }
 
 
-def _moved(file: File, prepared: Sequence[ResolvedTables]) -> dict[str, str]:
+def _moved(file: File, prepared: Sequence[ResolvedTable]) -> dict[str, str]:
     """Return the bounds with respect to the originals of columns whose bound is new."""
     before, moved = _distances(file), {}
     for table in prepared:

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import awkward as ak
 
-from flowtuple.api.engines import needs_torch
 from flowtuple.api.inputs import EVERYTHING, Selection, check_seed, left_out_notes, read
-from flowtuple.api.reference_input import ROWS, decoded
 from flowtuple.benchmark.published.filters import EventFilter
 from flowtuple.benchmark.published.layout import read_parts
 from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.benchmark.published.presets import reference_preset
+from flowtuple.benchmark.published.tables import ROWS, open_dataset
+from flowtuple.data.awkward_tables import table_to_awkward
+from flowtuple.data.resources import Resources
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
-from flowtuple.data.table import Dataset, read_all, table_to_awkward
+from flowtuple.data.table import Dataset, read_all
 from flowtuple.errors import InvalidArgument, Unsupported
-from flowtuple.io.source import Source, WriteOptions, check_stored_name, write_dataset
-from flowtuple.runtime.resources import Resources
+from flowtuple.io.source import ReadOptions, Source, WriteOptions, check_stored_name, write_dataset
+from flowtuple.runtime.extras import require_torch
 
 if TYPE_CHECKING:
     from flowtuple.benchmark.published.stored import Encoded
@@ -77,9 +78,10 @@ def encode_rows(
     """
     check_seed(seed)
     check_stored_name(path)
-    with needs_torch("a reference method"):
-        from flowtuple.benchmark.published.fitting import fit_codec
-        from flowtuple.benchmark.published.stored import write
+    require_torch("a reference method")
+    from flowtuple.benchmark.published.fitting import fit_codec
+    from flowtuple.benchmark.published.stored import write
+
     event_filter = EventFilter(preset, tuple(cuts), codec.unit)
     dataset = read(source, selection)
     codec, rows, left_out = _prepared(dataset, codec, event_filter)
@@ -129,7 +131,7 @@ def decode_rows(
         Unsupported: It has residuals, and this machine's arithmetic is not the writer's.
         MissingExtra: PyTorch is not installed.
     """
-    dataset = decoded(path)
+    dataset = open_dataset(os.fspath(path), ReadOptions())
     if output is not None:
         write_dataset(dataset, output, options or WriteOptions())
         return None
@@ -177,9 +179,10 @@ def sample_rows(
     if n < 0:
         raise InvalidArgument(f"{os.fspath(path)}: cannot draw {n} rows; say how many with `n=`")
     parts, where = read_parts(path), os.fspath(path)
-    with needs_torch(f"drawing from {where}"):
-        from flowtuple.benchmark.published.latent import LatentCodec
-        from flowtuple.benchmark.published.stored import codec_of
+    require_torch(f"drawing from {where}")
+    from flowtuple.benchmark.published.latent import LatentCodec
+    from flowtuple.benchmark.published.stored import codec_of
+
     codec = codec_of(parts, where)
     if not isinstance(codec, LatentCodec):
         raise Unsupported(

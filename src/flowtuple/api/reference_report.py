@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowtuple.api.engines import needs_torch
-from flowtuple.api.reference_input import rows_table
+from flowtuple.benchmark.published.tables import rows_table
 from flowtuple.comparison.two_sample.result import plain
+from flowtuple.data.resources import Resources
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
@@ -23,7 +23,7 @@ from flowtuple.reporting.plots import require_plots
 from flowtuple.reporting.row_page import DecodedRows, Dijet, dijet, write_rows
 from flowtuple.reporting.row_plots import correlations
 from flowtuple.runtime.atomic import new_folder
-from flowtuple.runtime.resources import Resources
+from flowtuple.runtime.extras import require_torch
 
 if TYPE_CHECKING:
     from flowtuple.benchmark.published.accuracy import Accuracy
@@ -90,9 +90,10 @@ def report_rows(
         MissingExtra: PyTorch, or the extra 'plots', is not installed.
     """
     require_plots()
-    with needs_torch(f"decoding {os.fspath(path)}"):
-        from flowtuple.benchmark.published.accuracy import measure
-        from flowtuple.benchmark.published.stored import read
+    require_torch(f"decoding {os.fspath(path)}")
+    from flowtuple.benchmark.published.accuracy import measure
+    from flowtuple.benchmark.published.stored import read
+
     decoded = read(path)
     everything = read_rows(
         open_dataset(original, ReadOptions(names=names)), exactly=decoded.columns

@@ -10,16 +10,17 @@ import awkward as ak
 
 from flowtuple.api.engines import load_rows, single_torch_thread
 from flowtuple.api.inputs import check_seed, left_out_notes
+from flowtuple.data.awkward_tables import table_to_awkward
+from flowtuple.data.resources import Resources
 from flowtuple.data.selection import ProgressTable, prefix_errors
-from flowtuple.data.table import LeftOut, TableSource, read_all, table_to_awkward
+from flowtuple.data.table import LeftOut, TableSource, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.file.file import File
 from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.runtime.old_names import accepts_old
-from flowtuple.runtime.resources import Resources
-from flowtuple.simulation.simulator import Simulated
+from flowtuple.simulation.simulator import SimulatedTable
 from flowtuple.simulation.spec import SimulationSpec
-from flowtuple.simulation.sums import with_sums
+from flowtuple.simulation.sums import multiply_sums
 
 SPEC, FLOWS = "simulation", "flows"  # keys of a model's description
 Path: TypeAlias = "str | os.PathLike[str]"
@@ -92,7 +93,7 @@ def simulate(
     generated = dataset.tables.get(spec.table) or next(iter(dataset.tables.values()))
     column = _weight_column(weight, generated, where)
     with prefix_errors(where):
-        events = Simulated(
+        events = SimulatedTable(
             spec, codings, flows, generated, seed, oversample, column, resources.workers, flag
         )
     if output is None:
@@ -102,7 +103,7 @@ def simulate(
         n: events if t is generated else t for n, t in dataset.tables.items()
     }
     if oversample > 1 and not column:
-        tables = with_sums(tables, oversample)
+        tables = multiply_sums(tables, oversample)
     shown = ProgressTable(events, "simulate", resources.progress)
     tables = {name: shown if table is events else table for name, table in tables.items()}
     with single_torch_thread(flows):
@@ -133,9 +134,9 @@ def _weight_column(weight: str | None, generated: TableSource, where: str) -> st
     return weight
 
 
-def _range_notes(events: Simulated, where: str) -> list[str]:
+def _range_notes(events: SimulatedTable, where: str) -> list[str]:
     """Return a note for each column with values outside the range of the training sample."""
     return [
         f"{where}: column {name!r} holds {count} values outside those that the model has seen"
-        for name, count in events.out_of_range.items()
+        for name, count in events.count_out_of_range().items()
     ]

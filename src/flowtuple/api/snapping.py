@@ -16,16 +16,16 @@ from flowtuple.api.inputs import (
     left_out_notes,
     read,
 )
-from flowtuple.data.table import Table, concatenate, ranges, tables_to_awkward
+from flowtuple.data.awkward_tables import tables_to_awkward
+from flowtuple.data.resources import Resources
+from flowtuple.data.table import Table, concatenate, ranges
 from flowtuple.file.file import File
 from flowtuple.io.source import Source
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.runtime.old_names import accepts_old
-from flowtuple.runtime.resources import Resources
 from flowtuple.training.lattices import (
     SCAN_STEP,
-    ResolvedTables,
-    prepare_with_model,
+    ResolvedTable,
     resolve_tables,
 )
 
@@ -76,11 +76,11 @@ def snap(
         prepared = resolve_tables(dataset, bounds, resources.progress, given)
     else:
         with File(model) as trained:
-            prepared = prepare_with_model(dataset, trained, bounds, resources.progress)
+            prepared = resolve_tables(dataset, bounds, resources.progress, model=trained)
     return tables_to_awkward({table.source.name: _snapped(table) for table in prepared})
 
 
-def _snapped(table: ResolvedTables) -> Table:
+def _snapped(table: ResolvedTable) -> Table:
     """Return all events of a table on its lattices."""
     names = [c.name for c in table.source.columns]
     steps = list(ranges(table.source.num_entries, SCAN_STEP)) or [(0, 0)]

@@ -16,8 +16,9 @@ from flowtuple.api.inputs import (
     refuse_rows,
 )
 from flowtuple.api.old_train import takes_all_jobs
+from flowtuple.data.bounds import Bound
 from flowtuple.data.event_weights import Weighting
-from flowtuple.data.schema import Bound
+from flowtuple.data.resources import Resources
 from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset
 from flowtuple.errors import InvalidArgument
@@ -26,9 +27,8 @@ from flowtuple.file.provenance import provenance
 from flowtuple.file.writer import create
 from flowtuple.flows.processes import Process
 from flowtuple.io.source import Source
-from flowtuple.runtime.resources import Resources
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTables, prepare_with_model, resolve_tables
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import add_models, description
 
 
@@ -124,11 +124,13 @@ def _prepare(
     given: tuple[str, ...],
     like: str | os.PathLike[str] | None,
     resources: Resources,
-) -> list[ResolvedTables]:
+) -> list[ResolvedTable]:
     if like is None:
         return resolve_tables(dataset, tolerance, resources.progress, given, resources.memory)
     if given:
         raise InvalidArgument(f"{like}: fixes which columns are given; leave out `given=`")
     refuse_rows(like)
     with File(like) as model:
-        return prepare_with_model(dataset, model, tolerance, resources.progress, resources.memory)
+        return resolve_tables(
+            dataset, tolerance, resources.progress, memory=resources.memory, model=model
+        )

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from flowtuple.api.engines import needs_torch
 from flowtuple.api.inputs import (
     EVERYTHING,
     Selection,
@@ -18,6 +17,7 @@ from flowtuple.api.inputs import (
 )
 from flowtuple.data.event_weights import Weighting
 from flowtuple.data.mapped_rows import gather_rows
+from flowtuple.data.resources import Resources
 from flowtuple.data.row_source import row_source
 from flowtuple.data.rows import Rows
 from flowtuple.data.table import Dataset
@@ -25,7 +25,7 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.flows.options import RowFlow
 from flowtuple.flows.processes import Process
 from flowtuple.io.source import Source, check_stored_name
-from flowtuple.runtime.resources import Resources
+from flowtuple.runtime.extras import require_torch
 
 
 def train_flow(
@@ -75,11 +75,12 @@ def train_flow(
     check_stored_name(output)
     events, given = Weighted.of(source), tuple(given)
     dataset, lengths = events.read(selection, given)
-    with needs_torch("training a flow"):
-        from flowtuple.flows.stored import load_model, save_model
-        from flowtuple.flows.train import train_rows
+    require_torch("training a flow")
+    from flowtuple.flows.stored import load_model, save_model
+    from flowtuple.flows.train import train_rows
+
     folder = None if resources.checkpoint is None else Path(resources.checkpoint)
-    selected = row_source(dataset, (), events.weight, given=given)
+    selected = row_source(dataset, (), events.weight, conditions=given)
     rows = gather_rows(selected, resources.memory, folder)
     if events.mix:
         rows = _mixed(rows, dataset, events, lengths)

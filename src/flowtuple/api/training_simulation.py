@@ -11,6 +11,7 @@ from flowtuple.api.engines import is_for_rows, learn_rows
 from flowtuple.api.inputs import EVERYTHING, Selection, check_request, left_out_notes, read
 from flowtuple.api.simulating import FLOWS, SPEC
 from flowtuple.data.counters import OwnCounters
+from flowtuple.data.resources import Resources
 from flowtuple.data.selection import prefix_errors, table_with
 from flowtuple.data.table import Dataset
 from flowtuple.errors import InvalidArgument
@@ -20,12 +21,11 @@ from flowtuple.flows.options import RowFlow
 from flowtuple.flows.processes import Process
 from flowtuple.io.source import Source
 from flowtuple.runtime.progress import silent
-from flowtuple.runtime.resources import Resources
 from flowtuple.simulation.build_spec import build_spec
 from flowtuple.simulation.steps import property_steps
 from flowtuple.simulation.training_tables import TrainingTable, training_tables
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTables, resolve_tables
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import add_models, description
 
 GRID = "std:1e-5"  # half-width of cells: below any detector resolution, wide enough to be counted
@@ -128,9 +128,11 @@ def train_simulation(
     return (*left_out_notes(dataset), *(f"{where}: {note}" for note in notes))
 
 
-def _prepared(lesson: TrainingTable) -> list[ResolvedTables]:
+def _prepared(lesson: TrainingTable) -> list[ResolvedTable]:
     """Return a step's rows with their lattices: even grids, on which sums of columns come out as sums."""
     table = lesson.table
-    drawn = [c for c in table.columns if c.name not in lesson.given]
+    drawn = [c for c in table.columns if c.name not in lesson.conditions]
     bounds = {c.name: GRID for c in drawn if c.is_float}
-    return resolve_tables(Dataset(table.name, {table.name: table}), bounds, silent, lesson.given)
+    return resolve_tables(
+        Dataset(table.name, {table.name: table}), bounds, silent, lesson.conditions
+    )

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.api.engines import needs_torch
-from flowtuple.codec.column import TableCoding
-from flowtuple.data.table import Dataset, Table, read_like
+from flowtuple.data.schema_diff import read_like
+from flowtuple.data.table import Dataset, Table
 from flowtuple.file.file import File
 from flowtuple.file.model import pack_column
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.score import Scores, score
 from flowtuple.reporting.page import format_bytes
 from flowtuple.reporting.training_page import Trained
+from flowtuple.runtime.extras import require_torch
 
 _EVENTS = 8192
 
@@ -104,8 +105,9 @@ def of_rows(dataset: Dataset, path: str | os.PathLike[str]) -> Trained:
     Raises:
         MissingExtra: PyTorch is not installed.
     """
-    with needs_torch(f"reading {os.fspath(path)}"):
-        from flowtuple.flows.stored import load_model
+    require_torch(f"reading {os.fspath(path)}")
+    from flowtuple.flows.stored import load_model
+
     trained = load_model(path)
     rows, watched = [], trained.about.get("watched", [])
     last = watched[-1][1] if watched else {}

@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 
 _LARGEST_INDEX = 2.0**62

@@ -16,7 +16,8 @@ import zstandard
 
 from flowtuple.baseline.plain_pcodec import pcodec_bytes
 from flowtuple.baseline.quantise import narrow, quantise
-from flowtuple.data.schema import Bound, Column
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Column
 from flowtuple.data.table import Table
 
 RAW, GZIP, PCODEC = "raw", "gzip", "quantise+pcodec"

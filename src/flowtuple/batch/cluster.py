@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.errors import InvalidArgument
+from flowtuple.runtime.extras import require
 from flowtuple.runtime.threads import default_workers
 
 if TYPE_CHECKING:
@@ -32,10 +33,7 @@ def connected(cluster: Cluster) -> Iterator[Client | None]:
     if cluster is None or not isinstance(cluster, str) or cluster == "serial":
         yield None if cluster == "serial" else cluster
         return
-    try:
-        import distributed
-    except ImportError:
-        raise MissingExtra("dask", "work on a cluster") from None
+    distributed = require("distributed", "dask", "work on a cluster")
     port = cluster.rpartition(":")[2]
     if (
         cluster.partition(":")[0] != "local"

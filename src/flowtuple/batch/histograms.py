@@ -14,7 +14,8 @@ from flowtuple.batch.moments import Moments, TakeHistograms, TakeMoments, summed
 from flowtuple.batch.run import outcomes
 from flowtuple.batch.tasks import Task
 from flowtuple.data.schema import Array
-from flowtuple.errors import InvalidArgument, MissingExtra, nearest
+from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.runtime.extras import require
 from flowtuple.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -113,10 +114,7 @@ def compare_histograms(
 
 def _chi2() -> Callable[[float, int], float]:
     """The upper tail of chi-square."""
-    try:
-        from scipy.stats import chi2
-    except ImportError:
-        raise MissingExtra("compare", "comparing samples") from None
+    chi2 = require("scipy.stats", "compare", "comparing samples").chi2
     return lambda statistic, ndf: float(chi2.sf(statistic, ndf))
 
 

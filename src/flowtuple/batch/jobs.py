@@ -13,14 +13,16 @@ import xxhash
 from flowtuple import api
 from flowtuple.api import EVERYTHING, Selection
 from flowtuple.batch.tasks import Task
-from flowtuple.data.schema import Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.memory import MEMORY
+from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.file.damage import check_integrity
+from flowtuple.io.formats import input_suffixes
 from flowtuple.io.location import check_readable, is_url, split_tree
-from flowtuple.io.source import FORMATS, STORED, WriteOptions
+from flowtuple.io.source import STORED, WriteOptions
 from flowtuple.runtime.atomic import make_folder
-from flowtuple.runtime.resources import MEMORY, Resources
 
 Facts = dict[str, Any]
 
@@ -234,7 +236,7 @@ def fingerprint(job: Job) -> str:
 def key_of(job: str, task: Task) -> str:
     """Of all that a task's output depends on: the job's fingerprint, the input by its path, size and time."""
     digest = xxhash.xxh3_64(repr((job, task)).encode())
-    path, _ = split_tree(task.source, (*FORMATS, *STORED))
+    path, _ = split_tree(task.source, (*input_suffixes(), *STORED))
     if not is_url(path) and os.path.lexists(path):
         state = Path(path).stat()
         digest.update(repr((state.st_size, state.st_mtime_ns)).encode())

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from flowtuple.data.table import ranges
 from flowtuple.errors import InvalidArgument
+from flowtuple.io.formats import input_suffixes
 from flowtuple.io.location import expand, format_suffix, is_url, split_tree
-from flowtuple.io.source import FORMATS, STORED
+from flowtuple.io.source import STORED
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def plan(sources: Iterable[str], folder: Path, suffix: str) -> list[Task]:
         >>> [task.name for task in plan(["data/a/1.root:Events", "data/b/1.root"], Path("out"), ".ftup")]
         ['a/1.ftup', 'b/1.ftup']
     """
-    known, folder = (*FORMATS, *STORED), Path(_absolute(folder))  # a worker is elsewhere
+    known, folder = (*input_suffixes(), *STORED), Path(_absolute(folder))  # a worker is elsewhere
     inputs = [(path, tree) for text in sources for path, tree in _files(text, known)]
     levels = [path.replace("://", "/").split("/") for path, _ in inputs]
     shared = _shared([names[:-1] for names in levels])

@@ -20,7 +20,8 @@ from flowtuple.benchmark.inputs import read_layouts, read_tables
 from flowtuple.benchmark.memory import peak_meter
 from flowtuple.benchmark.registry import codec
 from flowtuple.benchmark.settings import Settings
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 from flowtuple.data.table import Table
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from flowtuple.benchmark.codecs.rival import Promise, TableLayout
 from flowtuple.codec import coder
 from flowtuple.codec.frequencies import intervals
+from flowtuple.data.resources import Resources
 from flowtuple.data.table import Dataset, Table, read_all
 from flowtuple.file.file import File
 from flowtuple.file.provenance import provenance
@@ -20,9 +21,8 @@ from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.context import Context, Parent, RowSet
 from flowtuple.lattice.network import probe
 from flowtuple.runtime.progress import Progress, silent
-from flowtuple.runtime.resources import Resources
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import prepare_with_model, resolve_tables
+from flowtuple.training.lattices import resolve_tables
 from flowtuple.training.write_events import write_events
 
 NAME = "flowtuple"
@@ -84,7 +84,7 @@ class Flowtuple:
                 )
             else:
                 with File(self.model) as trained:
-                    prepared = prepare_with_model(dataset, trained, tolerance, self.progress)
+                    prepared = resolve_tables(dataset, tolerance, self.progress, model=trained)
             origin = provenance(self.effort, 0, {})
             write_events(writer, prepared, dataset, origin, resources=resources)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from flowtuple.benchmark.codecs.rival import TableLayout
-from flowtuple.data.schema import Bound, Column, requested_bounds
+from flowtuple.data.bounds import Bound, requested_bounds
+from flowtuple.data.schema import Column
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, Table, read_all
 from flowtuple.errors import InvalidArgument

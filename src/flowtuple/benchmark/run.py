@@ -19,7 +19,7 @@ from flowtuple.benchmark.machine import machine
 from flowtuple.benchmark.registry import codec
 from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.benchmark.settings import Settings
-from flowtuple.data.schema import Bound
+from flowtuple.data.bounds import Bound
 from flowtuple.data.table import Dataset
 from flowtuple.runtime.progress import Progress
 

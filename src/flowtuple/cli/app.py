@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -64,18 +64,15 @@ def _root(
 def main() -> None:
     """Run the command line; an expected error is one line on standard error and exit code 2.
 
-    With `--json`, a refusal also lists every part that it concerns, as JSON on standard output.
+    With `--json`, standard output holds the error and its kind as JSON, and every part that a refusal concerns.
     """
     with streams(), stopping(), _library_warnings():
         try:
             code = app(standalone_mode=False)
         except FlowtupleError as error:
-            message = as_options(str(error))
-            if isinstance(error, Refused) and "--json" in sys.argv[1:]:
-                parts = [{"name": name, "reason": reason} for name, reason in error.parts.items()]
-                content = json.dumps({"error": message, "refused": parts}, indent=1)
-                sys.stdout.write(f"{content}\n")
-            _fail(message)
+            if "--json" in sys.argv[1:]:
+                sys.stdout.write(json.dumps(_to_json(error), indent=1) + "\n")
+            _fail(as_options(str(error)))
         except typer.Abort:
             _fail("stopped")
         except _UsageError as error:
@@ -107,6 +104,14 @@ def _usage(error: BaseException) -> str:
     text = error.format_message() if hasattr(error, "format_message") else str(error)
     reason = " ".join(text.split()).rstrip(".")
     return f"{reason}; see {command} --help"
+
+
+def _to_json(error: FlowtupleError) -> dict[str, Any]:
+    content: dict[str, Any] = {"error": as_options(str(error)), "kind": type(error).__name__}
+    if isinstance(error, Refused):
+        parts = error.parts.items()
+        content["refused"] = [{"name": name, "reason": reason} for name, reason in parts]
+    return content
 
 
 @contextmanager

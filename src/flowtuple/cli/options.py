@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from flowtuple.data.schema import Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.runtime.progress import Progress
-from flowtuple.runtime.resources import Resources
 
 INPUT, TRAINING, RESOURCES = "Input", "Training", "Resources"  # panels of --help
 

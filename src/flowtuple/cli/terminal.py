@@ -30,8 +30,8 @@ from flowtuple.comparison.fidelity import ColumnFidelity
 from flowtuple.comparison.two_sample.ratio import Ratio
 from flowtuple.comparison.two_sample.result import Comparison, Outcome
 from flowtuple.comparison.verification import Promise
+from flowtuple.data.bounds import Bound
 from flowtuple.data.expressions import Cut
-from flowtuple.data.schema import Bound
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import name_parts
 from flowtuple.file.damage import Damage

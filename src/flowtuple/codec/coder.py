@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from flowtuple.codec.frequencies import EXP2, share, weigh
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
+from flowtuple.runtime.compiled import compiled
 
 START = 1 << 31
 _HEADER = 16
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _push(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: Any) -> Any:
     """Put an interval [begin, begin + frequency) of 2^bits on a state; a word that overflows goes to `words`."""
     if state >= (frequency << (np.uint64(63) - bits)):
@@ -30,7 +30,7 @@ def _push(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: A
     return ((state // frequency) << bits) + state % frequency + begin
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _pop(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: Any) -> Any:
     """Take the interval off again; reads backwards from `words`, and lets `used` go below zero where they run out."""
     slot = state & ((np.uint64(1) << bits) - np.uint64(1))
@@ -42,7 +42,7 @@ def _pop(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: An
     return state
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _raw_bits(span: Any) -> Any:
     """Low bits of the place in a bin that are stored as they are: all beyond the top 16."""
     bits = np.uint64(0)
@@ -51,7 +51,7 @@ def _raw_bits(span: Any) -> Any:
     return bits
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _encode(
     q: Any,
     symbols: Any,
@@ -84,7 +84,7 @@ def _encode(
     return used[0]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _decode(
     logits: Any,
     exp2: Any,

@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
 from flowtuple.data.schema import Array
+from flowtuple.runtime.compiled import compiled
 
 FREQUENCY_BITS = 16
 MAX_SYMBOLS = 4096
@@ -34,7 +34,7 @@ def _exp2_table() -> Array:
 EXP2 = _exp2_table()
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def weigh(logits: Any, exp2: Any, weights: Any) -> Any:
     """The weights of one row of logits into `weights`, int32 of shape (K,), and R."""
     top = logits[0]
@@ -47,13 +47,13 @@ def weigh(logits: Any, exp2: Any, weights: Any) -> Any:
     return np.uint64((np.int64(65536 - len(logits)) << 32) // total)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def share(weight: Any, reciprocal: Any) -> Any:
     """The frequency of any symbol but the last."""
     return np.uint64(1) + ((np.uint64(weight) * reciprocal) >> np.uint64(32))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _fill_intervals(logits: Any, exp2: Any, symbols: Any, below: Any, frequency: Any) -> None:
     last = logits.shape[1] - 1
     weights = np.empty(last + 1, np.int32)

@@ -15,7 +15,8 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.comparison.verification import Promise
-from flowtuple.data.schema import Array, Bound, Column, bit_patterns
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument, nearest
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.data.schema import Array, Bound, bit_patterns
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array, bit_patterns
 from flowtuple.errors import InvalidArgument
 
 _THEN, _OR = ", then ", " or "

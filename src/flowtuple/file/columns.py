@@ -8,7 +8,8 @@ from typing import Any
 
 import awkward as ak
 
-from flowtuple.data.table import table_to_awkward, with_counters
+from flowtuple.data.awkward_tables import table_to_awkward
+from flowtuple.data.table import with_counters
 from flowtuple.file.table import StoredTable, no_events
 
 

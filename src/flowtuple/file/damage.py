@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flowtuple.codec.column import Method
+from flowtuple.data.memory import MEMORY
 from flowtuple.data.table import Dataset, TableSource
 from flowtuple.errors import Corrupt, TooNew, Truncated
 from flowtuple.file import layout
@@ -17,7 +18,6 @@ from flowtuple.file.scan import scan
 from flowtuple.file.storage import Storage
 from flowtuple.file.table import StoredChunk, StoredTable
 from flowtuple.runtime.progress import Progress, silent
-from flowtuple.runtime.resources import MEMORY
 
 DAMAGE = (Corrupt, Truncated)
 

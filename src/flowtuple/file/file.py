@@ -10,8 +10,10 @@ from typing import Any
 
 import awkward as ak
 
-from flowtuple.data.schema import matches
-from flowtuple.data.table import Dataset, LeftOut, ranges, table_to_awkward
+from flowtuple.data.awkward_tables import table_to_awkward
+from flowtuple.data.globs import matches
+from flowtuple.data.resources import Resources
+from flowtuple.data.table import Dataset, LeftOut, ranges
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.file.columns import Columns
 from flowtuple.file.description import parse_table, read_left_out, read_storage
@@ -19,7 +21,6 @@ from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
 from flowtuple.runtime.old_names import accepts_old
-from flowtuple.runtime.resources import Resources
 
 Key = str | tuple[str, "slice | int"]
 

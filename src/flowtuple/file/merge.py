@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from flowtuple.codec.packing import zstd
+from flowtuple.data.resources import Resources
+from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.description import Part, with_parts
@@ -19,7 +21,6 @@ from flowtuple.file.table import StoredTable
 from flowtuple.file.writer import create
 from flowtuple.io.source import check_stored_name
 from flowtuple.runtime.old_names import accepts_old
-from flowtuple.runtime.resources import Resources
 
 
 @accepts_old(resources=Resources)
@@ -108,15 +109,14 @@ def _check_tables(table: StoredTable, other: StoredTable, where: str) -> None:
         raise InvalidArgument(
             f"{where} is coded by another model; compress both with one --model first"
         )
-    columns, others = {c.name: c for c in table.columns}, {c.name: c for c in other.columns}
-    if list(columns) != list(others):
-        names = sorted(columns.keys() ^ others.keys()) or list(columns)
-        raise InvalidArgument(
-            f"{where} has other columns or another order of them, {names[0]!r} first"
-        )
-    for name, column in columns.items():
-        if replace(column, title="") != replace(others[name], title=""):
-            raise InvalidArgument(f"{where}: column {name!r} is of another type, role or counter")
+    for name, words in schema_diff(
+        table.columns, other.columns, counters=True, hidden=True, roles=True, additional=True
+    ):
+        raise InvalidArgument(f"{where}: column {name!r} {words}; compress both from one schema")
+    names = [c.name for c in table.columns]
+    if names != [c.name for c in other.columns]:
+        raise InvalidArgument(f"{where}: has its columns in another order; write them in one order")
+    for name in names:
         if _fixed(table, name) != _fixed(other, name):
             raise InvalidArgument(
                 f"{where}: column {name!r} has another bound or lattice; compress both with one --model"

@@ -9,8 +9,9 @@ from typing import Any
 
 import xxhash
 
+from flowtuple.io.formats import input_suffixes
 from flowtuple.io.location import expand, is_url, split_tree
-from flowtuple.io.source import FORMATS, Source
+from flowtuple.io.source import Source
 
 
 def provenance(effort: str, seed: int, source: Source) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def provenance(effort: str, seed: int, source: Source) -> dict[str, Any]:
     out: dict[str, Any] = {"flowtuple": version("flowtuple"), "effort": effort, "seed": seed}
     sources = source if isinstance(source, (list, tuple)) else [source]
     texts = [os.fspath(s) for s in sources if isinstance(s, (str, os.PathLike))]
-    patterns = [split_tree(text, FORMATS)[0] for text in texts]
+    patterns = [split_tree(text, input_suffixes())[0] for text in texts]
     paths = [path for pattern in patterns if not is_url(pattern) for path in expand(pattern)]
     return out | {"source": [_fingerprint(Path(path)) for path in paths]}
 

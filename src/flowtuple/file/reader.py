@@ -10,14 +10,13 @@ from typing import Any
 from flowtuple.codec.chunk import slices
 from flowtuple.codec.directory import Directory, Fetch, read_directory
 from flowtuple.codec.packing import declared, unzstd
-from flowtuple.data.memory import DESCRIBED, in_words
+from flowtuple.data.memory import DESCRIBED, MEMORY, in_words
 from flowtuple.data.schema import Column
 from flowtuple.errors import Corrupt, TooLarge
 from flowtuple.file import layout
 from flowtuple.file.description import unpack_description
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.storage import Storage
-from flowtuple.runtime.resources import MEMORY
 
 PREFIX = 2**16  # bytes read at once on opening: description and small models lie there
 SUFFIX = 2**14  # the index of a thousand chunks

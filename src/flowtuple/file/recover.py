@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flowtuple.codec.column import Method
 from flowtuple.codec.packing import zstd
+from flowtuple.data.resources import Resources
 from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument
@@ -18,10 +19,10 @@ from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.table import StoredChunk, StoredTable, no_events
 from flowtuple.file.writer import Writer, create
-from flowtuple.io.source import FORMATS, Source, WriteOptions, open_dataset, write_dataset
+from flowtuple.io.formats import output_suffixes
+from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.runtime.old_names import accepts_old
-from flowtuple.runtime.resources import Resources
 
 Lost = list[frozenset[str]]
 
@@ -71,7 +72,7 @@ def recover(
         Corrupt, Truncated: Not even the description can be read: nothing can be saved.
         InvalidArgument: The model is damaged, and `model` is missing or another; or `columns` are asked for in vain.
     """
-    other_format = os.fspath(output).lower().endswith(tuple(FORMATS))
+    other_format = os.fspath(output).lower().endswith(tuple(output_suffixes()))
     columns = tuple(columns)
     if Path(output).exists() and "://" not in os.fspath(path) and Path(output).samefile(path):
         raise InvalidArgument(

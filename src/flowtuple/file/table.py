@@ -11,19 +11,12 @@ from functools import cached_property
 import awkward as ak
 import numpy as np
 
-from flowtuple.codec.chunk import Given, decode_columns, needed_columns, slices
-from flowtuple.codec.column import TableCoding
+from flowtuple.codec.chunk import Given, decode_columns, slices
 from flowtuple.codec.directory import Directory, Entry, Fetch, read_directory
 from flowtuple.data.memory import MODEL, Gate, in_words
 from flowtuple.data.schema import Column
-from flowtuple.data.table import (
-    Dataset,
-    Table,
-    check_same_columns,
-    concatenate,
-    read_like,
-    with_counters,
-)
+from flowtuple.data.schema_diff import check_same_columns, read_like, schema_diff
+from flowtuple.data.table import Dataset, Table, concatenate, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument, TooLarge, nearest
 from flowtuple.file.description import DescribedTable, Part
 from flowtuple.file.layout import FRAME_SIZE, Section
@@ -31,6 +24,7 @@ from flowtuple.file.model import unpack_content
 from flowtuple.file.reader import SectionReader
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.network import probe
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.threads import ordered_map
 
 
@@ -138,16 +132,11 @@ class StoredTable:
 
     def _check_schema(self, other: StoredTable) -> None:
         """Refuse the model of a table whose columns are not like this one's."""
-        own = {c.name: (c.dtype, c.counter, c.shape) for c in self.columns}
-        for column in other.columns:
-            if column.name in other.flow.columns and own.get(column.name) != (
-                column.dtype,
-                column.counter,
-                column.shape,
-            ):
-                raise Corrupt(
-                    f"{self._reader.path}: its model was made for another column {column.name!r}"
-                )
+        modelled = [c for c in other.columns if c.name in other.flow.columns]
+        for name, words in schema_diff(modelled, self.columns, counters=True, hidden=True):
+            raise Corrupt(
+                f"{self._reader.path}: its model was made for another column {name!r}, which {words}"
+            )
 
     @property
     def model_section(self) -> Section | None:
@@ -309,7 +298,7 @@ class StoredTable:
 
     def needed(self, columns: Sequence[str]) -> set[str]:
         """All columns that decoding some takes."""
-        return needed_columns(self.coding, with_counters(self.columns, columns))
+        return self.coding.needed(with_counters(self.columns, columns))
 
     def stored(self) -> Iterator[dict[str, Entry]]:
         """How each chunk stores each column."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flowtuple.errors import MissingExtra
+from flowtuple.runtime.extras import require
 
 
 class TrainingLog:
@@ -19,11 +19,9 @@ class TrainingLog:
     def __init__(self, folder: Path | None) -> None:
         self._writer: Any = None
         if folder is not None:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                raise MissingExtra("tensorboard", "writing a log for TensorBoard") from error
-            self._writer = SummaryWriter(folder)
+            purpose = "writing a log for TensorBoard"
+            tensorboard = require("torch.utils.tensorboard", "tensorboard", purpose)
+            self._writer = tensorboard.SummaryWriter(folder)
 
     def write(self, epoch: int, numbers: Mapping[str, float]) -> None:
         """Add the numbers of an epoch."""

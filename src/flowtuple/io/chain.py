@@ -13,8 +13,9 @@ from typing import Any
 import uproot
 
 from flowtuple.data.schema import Column
+from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, concatenate, with_counters
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.errors import InvalidArgument
 
 
 class Chain:
@@ -47,10 +48,13 @@ class Chain:
     def columns(self) -> tuple[Column, ...]:
         visible = [{c.name: c for c in part.columns if not c.hidden} for part in self._parts]
         hidden = [{c.name for c in part.columns if c.hidden} for part in self._parts]
-        for k in range(1, len(visible)):
-            named = self._parts[k].name
-            where = f"{self._descriptions[k]}: table {named!r}"
-            _check_same(visible[0], visible[k], hidden[0], hidden[k], where)
+        first = self._parts[0].columns
+        for part, description in zip(self._parts[1:], self._descriptions[1:], strict=True):
+            for name, words in schema_diff(first, part.columns, counters=True, additional=True):
+                raise InvalidArgument(
+                    f"{description}: table {part.name!r}: unlike in the first file, "
+                    f"column {name!r} {words}; read these files one by one"
+                )
         merged: list[Column] = []
         shared: dict[tuple[str | None, ...], str] = {}
         for name, column in visible[0].items():
@@ -93,35 +97,6 @@ class Chain:
         """For every hidden counter that is read, a column that it counts."""
         wanted = {c.name for c in kept if c.hidden}
         return [c for c in self.columns if c.counter in wanted]
-
-
-def _check_same(
-    first: dict[str, Column],
-    other: dict[str, Column],
-    hidden: set[str],
-    other_hidden: set[str],
-    where: str,
-) -> None:
-    for name in [*first, *other]:
-        if name not in other:
-            raise InvalidArgument(
-                f"{where} lacks the column {name!r} of the first file; {nearest(name, other)}"
-            )
-        if name not in first:
-            raise InvalidArgument(
-                f"{where} has a column {name!r} that the first file lacks; {nearest(name, first)}"
-            )
-        expected, found = _kind(first[name], hidden), _kind(other[name], other_hidden)
-        if expected != found:
-            raise InvalidArgument(
-                f"{where}: column {name!r} is {found}, in the first file {expected}; read them apart"
-            )
-
-
-def _kind(column: Column, hidden: set[str]) -> str:
-    counting = "their own lengths" if column.counter in hidden else repr(column.counter)
-    fixed = f" {list(column.shape)}" if column.shape else ""
-    return f"{column.dtype}{fixed}{f' lists counted by {counting}' if column.counter is not None else ''}"
 
 
 def chain(parts: Sequence[Dataset]) -> Dataset:

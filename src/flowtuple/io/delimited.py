@@ -16,9 +16,9 @@ from flowtuple.data.table import Dataset
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.delimited_lines import WORDS, Line, contents_of, find_delimiter, lines_of
 from flowtuple.io.delimited_writer import left_out_of, storage_of, write_dataset
+from flowtuple.io.formats import ReadOptions
 from flowtuple.io.location import read_bytes
 from flowtuple.io.memory import TABLE_NAME, numbered, table_from_arrays
-from flowtuple.io.source import ReadOptions
 
 __all__ = ["open_dataset", "write_dataset"]
 
@@ -41,8 +41,9 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     behind the events are comments as well.
 
     Args:
-        path: A path or URL. `.csv` is parted by commas, semicolons or tabs, `.txt` and `.dat` by commas or white
-            space: by the first of these that parts all lines alike. Fields in quotes are whole.
+        path: A path or URL. `.csv` is parted by commas, semicolons, tabs or, where it holds numbers only, white space;
+            `.txt` and `.dat` by commas or white space: by the first of these that parts all lines alike. Fields in quotes
+            are whole.
         options: Names for the columns of a file without header.
 
     Raises:

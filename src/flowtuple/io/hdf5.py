@@ -16,14 +16,15 @@ import numpy as np
 
 from flowtuple.data.schema import Array, Column, unused
 from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, with_counters
-from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew, first_line
+from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
+from flowtuple.io.formats import ReadOptions
 from flowtuple.io.hdf5_layout import Plan, plans_of
 from flowtuple.io.hdf5_leaves import UNREADABLE, ArrayLeaf, Leaf
 from flowtuple.io.hdf5_types import attribute_token
 from flowtuple.io.hdf5_writer import CARRIED, ENTRIES, VERSION, VERSION_ATTRIBUTE, write_dataset
 from flowtuple.io.location import seekable, size_of
 from flowtuple.io.memory import TABLE_NAME
-from flowtuple.io.source import ReadOptions
+from flowtuple.runtime.extras import require
 
 __all__ = ["open_dataset", "write_dataset"]
 
@@ -109,10 +110,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         >>> open_dataset(str(path), ReadOptions()).table("jets").num_entries
         5
     """
-    try:
-        import h5py
-    except ImportError:
-        raise MissingExtra("hdf5", f"reading {path}") from None
+    h5py = require("h5py", "hdf5", f"reading {path}")
     try:
         file = h5py.File(seekable(path), "r")
     except OSError as error:

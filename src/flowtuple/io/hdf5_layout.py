@@ -11,6 +11,7 @@ import numpy as np
 
 from flowtuple.data.schema import Column, infer_role, unused
 from flowtuple.data.table import ranges
+from flowtuple.io.formats import ReadOptions
 from flowtuple.io.hdf5_leaves import (
     SCAN_STEP,
     UNREADABLE,
@@ -26,7 +27,6 @@ from flowtuple.io.hdf5_leaves import (
 )
 from flowtuple.io.hdf5_types import FORMAT, Members, label_texts, type_token
 from flowtuple.io.memory import TABLE_NAME, numbered
-from flowtuple.io.source import ReadOptions
 
 NAMES = ("names", "columns")
 

@@ -12,11 +12,12 @@ import numpy as np
 
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, LeftOut, TableSource, ranges, read_all
-from flowtuple.errors import MissingExtra, Refused
+from flowtuple.errors import Refused
 from flowtuple.io.changes import Keeping, changes_of, renamed_of
+from flowtuple.io.formats import WriteOptions, WriteResult
 from flowtuple.io.full_disk import patient
 from flowtuple.io.hdf5_alike import is_alike, write_alike
-from flowtuple.io.source import WriteOptions, WriteResult
+from flowtuple.runtime.extras import require
 
 CARRIED = "_carried"
 VERSION_ATTRIBUTE = "flowtuple"
@@ -38,10 +39,7 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         Unsupported: A column is neither numbers nor text, or has a slash in its name; nothing is written.
         MissingExtra: h5py is not installed.
     """
-    try:
-        import h5py
-    except ImportError:
-        raise MissingExtra("hdf5", f"writing {path.suffix}") from None
+    h5py = require("h5py", "hdf5", f"writing {path.suffix}")
     obstacles = {name: _obstacles(dataset, source) for name, source in dataset.tables.items()}
     lost = {
         f"{name}/{column}": reason

@@ -14,23 +14,15 @@ from urllib.parse import unquote, urlsplit
 
 import fsspec
 
-from flowtuple.data.schema import is_glob
+from flowtuple.data.globs import is_glob
 from flowtuple.errors import InvalidArgument, first_line, nearest
+from flowtuple.io.formats import suffix_by_content
 
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*(://|::)")
 _GONE = (404, 410)  # the two answers of HTTP that say that there is no file
 _PICKLE_SUFFIXES = (".pkl", ".pickle")
 _FILE_URL = re.compile(r"^file:(//(localhost)?(?=/))?", re.IGNORECASE)
 _NUMBERED = re.compile(r"\.[0-9]+$")  # grid names end in `.pool.root.1`
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_HDF5_STARTS = (0, 512, 1024, 2048)
-_MAGIC = {
-    b"root": ".root",
-    b"PAR1": ".parquet",
-    b"PK\x03\x04": ".npz",
-    b"PK\x05\x06": ".npz",
-    b"\x1f\x8b": ".csv.gz",
-}
 _PICKLE_MAGIC = tuple(b"\x80" + bytes([protocol]) for protocol in (2, 3, 4, 5))
 
 
@@ -115,7 +107,7 @@ def format_suffix(path: str, suffixes: Iterable[str]) -> str:
     try:
         return suffix_of(path, valid)
     except InvalidArgument as error:
-        found = "" if is_url(path) else _suffix_by_content(path)
+        found = "" if is_url(path) else suffix_by_content(path)
         if found in valid:
             return found
         bare = _NUMBERED.sub("", urlsplit(path).path if is_url(path) else path)
@@ -123,18 +115,6 @@ def format_suffix(path: str, suffixes: Iterable[str]) -> str:
             return suffix_of(bare, valid)
         where, _, what = str(error).partition(": ")
         raise InvalidArgument(f"{where}: {what}; its first bytes are of none of them") from None
-
-
-def _suffix_by_content(path: str) -> str:
-    """The suffix of the format that begins as a local file does, empty where none does."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(max(_HDF5_STARTS) + len(_HDF5_MAGIC))
-    except OSError:
-        return ""
-    if any(head[start:].startswith(_HDF5_MAGIC) for start in _HDF5_STARTS):
-        return ".h5"
-    return next((suffix for magic, suffix in _MAGIC.items() if head.startswith(magic)), "")
 
 
 def expand(pattern: str) -> list[str]:

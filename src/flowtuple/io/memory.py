@@ -9,8 +9,9 @@ import awkward as ak
 import numpy as np
 
 from flowtuple.data.awkward import from_block
+from flowtuple.data.awkward_tables import table_from_awkward
 from flowtuple.data.schema import Array
-from flowtuple.data.table import Dataset, Table, table_from_awkward
+from flowtuple.data.table import Dataset, Table
 from flowtuple.errors import InvalidArgument, first_line
 
 TABLE_NAME = "events"

@@ -26,10 +26,10 @@ from flowtuple.data.schema import Array, Column, unused
 from flowtuple.data.table import Dataset, Table, TableSource, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
 from flowtuple.io.changes import Keeping, changes_of, renamed_of
+from flowtuple.io.formats import ReadOptions, WriteOptions, WriteResult
 from flowtuple.io.location import read_bytes
 from flowtuple.io.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays
 from flowtuple.io.npz_alike import arrays_alike, stored_arrays, stored_matrix, stored_records
-from flowtuple.io.source import ReadOptions, WriteOptions, WriteResult
 
 _VERSION = 1
 _DESCRIPTION = "__flowtuple__"

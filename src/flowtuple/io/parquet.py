@@ -23,7 +23,8 @@ import numpy as np
 from flowtuple.data.awkward import kind_of, leaves, without_idle_options
 from flowtuple.data.schema import OPAQUE, Array, Column, infer_role, unused
 from flowtuple.data.table import Dataset, Table, TableSource, with_counters
-from flowtuple.errors import Corrupt, InvalidArgument, MissingExtra, TooNew, first_line
+from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
+from flowtuple.io.formats import ReadOptions
 from flowtuple.io.location import seekable, size_of
 from flowtuple.io.memory import TABLE_NAME
 from flowtuple.io.parquet_types import (
@@ -37,7 +38,7 @@ from flowtuple.io.parquet_types import (
     to_plain,
 )
 from flowtuple.io.parquet_writer import VERSION, from_arrow, has_options, write_dataset
-from flowtuple.io.source import ReadOptions
+from flowtuple.runtime.extras import require
 
 __all__ = ["open_dataset", "write_dataset"]
 
@@ -62,11 +63,10 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         >>> open_dataset(str(path), ReadOptions()).table("events").read(["Jet_pt"], 0, 1)["Jet_pt"].tolist()
         [50.0, 20.0]
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingExtra("parquet", f"reading {path}") from None
+    require("pyarrow", "parquet", f"reading {path}")
+    import pyarrow as pa
+    from pyarrow import parquet
+
     try:
         file = parquet.ParquetFile(seekable(path))
     except MemoryError:  # one of Arrow's exceptions is one

@@ -16,8 +16,9 @@ import numpy as np
 from flowtuple.data.awkward import indexed_options, same_values, without_idle_options
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, ranges, read_all
-from flowtuple.errors import MissingExtra, Refused, Unsupported, first_line
+from flowtuple.errors import Refused, Unsupported, first_line
 from flowtuple.io.changes import Keeping, changes_of, renamed_of
+from flowtuple.io.formats import WriteOptions, WriteResult
 from flowtuple.io.parquet_types import (
     ARROW_FAILURES,
     METADATA_KEY,
@@ -26,7 +27,8 @@ from flowtuple.io.parquet_types import (
     columns_of_field,
     stored_schema,
 )
-from flowtuple.io.source import WriteOptions, WriteResult, carried_left_out, single_table
+from flowtuple.io.source import carried_left_out, single_table
+from flowtuple.runtime.extras import require
 
 VERSION = 1
 
@@ -63,11 +65,10 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         Unsupported: There are several tables, carried objects, or a column that Parquet has no type for.
         MissingExtra: pyarrow is not installed.
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingExtra("parquet", "writing .parquet") from None
+    require("pyarrow", "parquet", "writing .parquet")
+    import pyarrow as pa
+    from pyarrow import parquet
+
     source = single_table(dataset, options, "Parquet")
     opaque, refused = _opaque_arrays(source)
     lost = {f"{source.name}/{name}": reason for name, reason in refused.items()}

@@ -14,11 +14,11 @@ import uproot
 
 from flowtuple.data.table import Dataset, LeftOut, TableSource
 from flowtuple.errors import InvalidArgument, first_line
+from flowtuple.io.formats import ReadOptions
 from flowtuple.io.location import is_url, translate_fsspec_errors
 from flowtuple.io.root_objects import DAMAGE, FOLDERS, carry
 from flowtuple.io.root_opening import UnreadableTree, open_tree
 from flowtuple.io.root_writer import root_changes, root_obstacles, type_changes, write_dataset
-from flowtuple.io.source import ReadOptions
 
 __all__ = ["open_dataset", "root_changes", "root_obstacles", "type_changes", "write_dataset"]
 
@@ -35,7 +35,7 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     Returns:
         One table for each TTree and RNTuple, in sub-directories too (`dir/tree`), the newest cycle of each; no table
         at all where the file holds no tree. What cannot be read or carried is in `refused` with the reason; older
-        cycles of trees and objects, which ROOT leaves as backups, are in `left_out` as `tree;1`.
+        cycles of trees and objects, which ROOT leaves as backups, are in `left_out` as `tree;1`, as are empty folders.
 
     Raises:
         InvalidArgument: The file is missing, is no ROOT file, or is damaged.
@@ -72,8 +72,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
             content, reason = carry(directory, key, name, classname)
             carried.update({name: content} if content else {})
             refused.update({name: reason} if reason else {})
-    older = _older(keys, {*tables, *carried})
-    return Dataset(path, tables, carried, refused, size, storage, older)
+    left_out = (*_older(keys, {*tables, *carried}), *_empty_folders(keys))
+    return Dataset(path, tables, carried, refused, size, storage, left_out)
 
 
 def _open_file(path: str) -> Any:
@@ -151,6 +151,13 @@ def _older(
         if name in names
         for _, key, _ in sorted(cycles, reverse=True)[1:]
     )
+
+
+def _empty_folders(keys: Mapping[str, Sequence[tuple[int, str, str]]]) -> tuple[LeftOut, ...]:
+    """The folders in which there is nothing."""
+    filled = {name.rpartition("/")[0] for name in keys}
+    folders = [name for name, cycles in keys.items() if cycles[0][2] in FOLDERS]
+    return tuple(LeftOut(name, "an empty folder") for name in folders if name not in filled)
 
 
 def _size(path: str, directory: Any) -> int:

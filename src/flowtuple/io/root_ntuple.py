@@ -13,11 +13,13 @@ from flowtuple.io.root_branches import Branch
 from flowtuple.io.root_objects import DAMAGE
 from flowtuple.io.root_pages import Pages
 from flowtuple.io.root_private import require
+from flowtuple.io.root_types import types_of
 
 _NEEDED = (
     "cluster_summaries",
     "column_records",
     "field_form",
+    "field_records",
     "get_field_metadata",
     "page_link_list",
     "post_process",
@@ -82,7 +84,8 @@ class NTupleAccess:
 
     def description(self) -> dict[str, Any]:
         title = str(self._ntuple.header.ntuple_description or "")
-        return {"kind": "rntuple"} | ({"title": title} if title else {})
+        notes = {"title": title, "types": types_of(self._ntuple, self._forms)}
+        return {"kind": "rntuple"} | {key: note for key, note in notes.items() if note}
 
     def _check(self, form: Any) -> None:
         """Refuse what cannot be carried, before anything is read.

@@ -14,6 +14,7 @@ from flowtuple.data.schema import Array, Column, unused
 from flowtuple.data.table import Table, TableSource, ranges
 from flowtuple.io.root_forms import field_reason, kind_in_words, mark_of, plain_reason, widened
 from flowtuple.io.root_private import private, require
+from flowtuple.io.root_types import set_types
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f./\\]")  # in the name of a field
 
@@ -223,14 +224,22 @@ class NTupleWriter:
         plan: From `plan_fields`, with at least one field.
         step: Events a cluster.
         title: Description of the RNTuple.
+        types: Types of fields by path, as `root_types.types_of` gives them.
     """
 
     def __init__(
-        self, file: Any, source: TableSource, plan: FieldPlan, step: int, title: str = ""
+        self,
+        file: Any,
+        source: TableSource,
+        plan: FieldPlan,
+        step: int,
+        title: str,
+        types: Mapping[str, str],
     ) -> None:
         self._source, self._plan, self._step = source, plan, step
-        titles = {c.name: c.title for c in source.columns if c.title}
-        self._ntuple = file.mkrntuple(source.name, _nested_form(plan, titles), title)
+        form = _nested_form(plan, {c.name: c.title for c in source.columns if c.title})
+        self._ntuple = file.mkrntuple(source.name, form, title)
+        set_types(self._ntuple, form, types)
         header = private(self._ntuple, "_cascading._header")
         require(header, "_akform")
         header._akform = _nested_form(plan, {})  # so that data need no titles to fit

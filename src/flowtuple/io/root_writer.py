@@ -12,6 +12,7 @@ import uproot
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, LeftOut, TableSource
 from flowtuple.errors import InvalidArgument, Refused, Unsupported, name_parts
+from flowtuple.io.formats import WriteOptions, WriteResult
 from flowtuple.io.root_forms import first_forms, kind_in_words, opaque_forms
 from flowtuple.io.root_objects import restore
 from flowtuple.io.root_rntuple import (
@@ -23,7 +24,7 @@ from flowtuple.io.root_rntuple import (
     record_shapes,
 )
 from flowtuple.io.root_ttree import Branch, TreeWriter, plan_branches, type_changes
-from flowtuple.io.source import WriteOptions, WriteResult
+from flowtuple.io.root_types import plain_type
 
 __all__ = [
     "root_changes",
@@ -226,7 +227,9 @@ def _plan(
 def _writer(file: Any, plan: _Plan, step: int) -> TreeWriter | NTupleWriter:
     title = plan.storage.get("title", "")
     if plan.container == "rntuple":
-        return NTupleWriter(file, plan.source, plan.fields, step, title)
+        return NTupleWriter(
+            file, plan.source, plan.fields, step, title, plan.storage.get("types", {})
+        )
     aliases, weight = plan.storage.get("aliases", {}), float(plan.storage.get("weight", 1))
     return TreeWriter(file, plan.source, plan.branches, step, title, aliases, weight)
 
@@ -265,6 +268,7 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
         if is_tree
         else _renamed_fields(columns, records)
     )
+    said += _other_types(columns, storage, is_tree)
     names = {c.name for c in columns}
     said += [
         f"{name}: another name for {old!r}"
@@ -339,6 +343,14 @@ def _renamed_fields(columns: Sequence[Column], records: Mapping[str, Any]) -> li
     units = record_shapes([c.name for c in columns if not c.hidden], records)
     paths = field_paths(list(units))
     return [f"{name} -> field {path[0]}" for name, path in paths.items() if ".".join(path) != name]
+
+
+def _other_types(columns: Sequence[Column], storage: Mapping[str, Any], is_tree: bool) -> list[str]:
+    """The fields of an RNTuple whose types are written otherwise."""
+    units = record_shapes([c.name for c in columns], storage.get("records", {}))
+    types = {name: kind for name, kind in storage.get("types", {}).items() if name in units}
+    others = [f"{name} ({kind})" for name, kind in types.items() if is_tree or not plain_type(kind)]
+    return [f"types of C++ written otherwise: {_listed(others)}"] if others else []
 
 
 def _counted(one: str, many: str, names: Sequence[str]) -> str:

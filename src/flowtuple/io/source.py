@@ -1,13 +1,12 @@
-"""From anything that holds events to a `Dataset`, and from a `Dataset` to a file: the registry of formats."""
+"""Open files and arrays as a `Dataset`, and write a `Dataset` to a file."""
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import awkward as ak
 import numpy as np
@@ -15,6 +14,14 @@ import numpy as np
 from flowtuple.data.table import Dataset, LeftOut, TableSource
 from flowtuple.errors import InvalidArgument, Refused, Unsupported
 from flowtuple.io.chain import chain
+from flowtuple.io.formats import (
+    ReadOptions,
+    WriteOptions,
+    WriteResult,
+    format_of,
+    input_suffixes,
+    output_suffixes,
+)
 from flowtuple.io.location import (
     check_readable,
     expand,
@@ -27,69 +34,26 @@ from flowtuple.io.location import (
 from flowtuple.io.memory import dataset_from_memory, is_dataframe
 from flowtuple.runtime.atomic import atomic_path
 
+__all__ = [
+    "STORED",
+    "ReadOptions",
+    "Source",
+    "WriteOptions",
+    "WriteResult",
+    "carried_left_out",
+    "check_stored_name",
+    "open_dataset",
+    "single_table",
+    "write_dataset",
+]
+
 Source: TypeAlias = (
     "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Mapping[str, Any] | Any"
 )
 
 
-@dataclass(frozen=True)
-class ReadOptions:
-    """How to read an input.
-
-    Attributes:
-        names: Column names for inputs that carry none.
-    """
-
-    names: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class WriteOptions:
-    """How to write an output.
-
-    Attributes:
-        compression: For ROOT, `ALGORITHM:LEVEL` such as `LZMA:9`; `None` for the format's default.
-        step: Events handed to the format at a time; the basket, row-group or cluster size.
-        drop: Leave out what the format cannot hold instead of refusing.
-        container: For ROOT, `ttree` or `rntuple`; `None` for the kind that the input had.
-    """
-
-    compression: str | None = None
-    step: int = 16384
-    drop: bool = False
-    container: Literal["ttree", "rntuple"] | None = None
-
-
-@dataclass(frozen=True)
-class WriteResult:
-    """Differences between a data set and the file that was written.
-
-    Attributes:
-        left_out: Parts that the format cannot hold and that `WriteOptions.drop` left out.
-        changes: Names, types and layouts that the file has otherwise, one sentence each.
-        renamed: For each column or record of the input (`TREE/NAME`) that has other names in the file, these names.
-    """
-
-    left_out: tuple[LeftOut, ...] = ()
-    changes: tuple[str, ...] = ()
-    renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-# Each module holds `open_dataset(path: str, options: ReadOptions) -> Dataset` and
-# `write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult`.
-FORMATS: dict[str, str] = {
-    ".root": "flowtuple.io.root",
-    ".parquet": "flowtuple.io.parquet",
-    ".h5": "flowtuple.io.hdf5",
-    ".hdf5": "flowtuple.io.hdf5",
-    ".npz": "flowtuple.io.npz",
-    ".csv": "flowtuple.io.delimited",
-    ".csv.gz": "flowtuple.io.delimited",
-    ".txt": "flowtuple.io.delimited",
-    ".dat": "flowtuple.io.delimited",
-}
-STORED = (".ftup", ".flow")  # what compressed files and models end in by custom
-REFERENCE = ".ref"  # what files of reference methods end in
+STORED = (".ftup", ".flow")
+"""Usual suffixes of compressed files and models."""
 
 
 def check_stored_name(path: str | os.PathLike[str]) -> None:
@@ -98,7 +62,7 @@ def check_stored_name(path: str | os.PathLike[str]) -> None:
     Raises:
         InvalidArgument: It has the suffix of one.
     """
-    if os.fspath(path).lower().endswith(tuple(FORMATS)):
+    if os.fspath(path).lower().endswith(tuple(output_suffixes())):
         raise InvalidArgument(
             f"{path}: has the suffix of another format; end it in .ftup, or in .flow for a model alone"
         )
@@ -165,7 +129,7 @@ def write_dataset(
 
     Args:
         dataset: What to write.
-        path: A local path that ends in one of `FORMATS`.
+        path: A local path that ends in one of `output_suffixes()`.
         options: Compression, step, and whether to leave out what the format cannot hold.
 
     Returns:
@@ -190,14 +154,14 @@ def write_dataset(
         raise InvalidArgument(
             f"{target}: is no ROOT file, so it holds no {options.container}; {advice}"
         )
-    writer = _format(target)
+    chosen = format_of(suffix_of(target, output_suffixes()))
+    chosen.check_writable(target)
     if is_url(target):
         raise InvalidArgument(
             f"{target}: output is written to local files only; name a local path and copy it afterwards"
         )
     with atomic_path(target) as temporary:
-        result: WriteResult = writer.write_dataset(dataset, Path(temporary), options)
-    return result
+        return chosen.write(dataset, Path(temporary), options)
 
 
 def single_table(dataset: Dataset, options: WriteOptions, format_name: str) -> TableSource:
@@ -226,10 +190,6 @@ def carried_left_out(dataset: Dataset, format_name: str) -> list[LeftOut]:
     return [LeftOut(name, f"{format_name} holds tables only") for name in dataset.carried]
 
 
-def _format(path: str) -> Any:
-    return importlib.import_module(FORMATS[suffix_of(path, FORMATS)])
-
-
 def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
     parts: list[Dataset] = []
     is_named = False
@@ -237,18 +197,12 @@ def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
         if text.lower().endswith(STORED):
             advice = "the original comes first, and decompress gives events back"
             raise InvalidArgument(f"{text}: is a compressed file and no input; {advice}")
-        if text.lower().endswith(REFERENCE):
-            advice = f"get its rows with: flowtuple reference decode {text} -o OUT.root"
-            raise InvalidArgument(
-                f"{text}: is the file of a reference method and no input here; {advice}"
-            )
-        pattern, tree = split_tree(text, FORMATS)
+        pattern, tree = split_tree(text, input_suffixes())
         for path in expand(pattern):
             check_readable(path)
-            suffix = format_suffix(path, FORMATS)
-            reader = importlib.import_module(FORMATS[suffix])
+            suffix = format_suffix(path, input_suffixes())
             with translate_fsspec_errors(path):
-                part: Dataset = replace(reader.open_dataset(path, options), format=suffix)
+                part = replace(format_of(suffix).read(path, options), format=suffix)
             parts.append(part if tree is None else part.only(tree))
             is_named = is_named or tree is not None
     if len(parts) == 1:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numba
 import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.lattice.grid import ATOM
+from flowtuple.runtime.compiled import compiled
 
 LEVELS = 256
 APART = 2**60  # where indices that stand for themselves among residuals begin: bins do not cross it
@@ -18,7 +18,7 @@ _FINE = 1024
 _EVERYTHING = (-(2**63), 2**63 - 1)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _symbol(q: Any, first: Any, last: Any) -> Any:
     """The bin that holds an index, by bisection; their number where none does."""
     count, k = len(first), 0
@@ -33,13 +33,13 @@ def _symbol(q: Any, first: Any, last: Any) -> Any:
     return k if q <= last[k] else len(first)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _fill_symbols(q: Any, first: Any, last: Any, out: Any) -> None:
     for i in range(len(q)):
         out[i] = _symbol(q[i], first, last)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _fill_levels(
     q: Any, first: Any, last: Any, starts: Any, spans: Any, levels: Any, out: Any
 ) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.data.schema import Array, Bound, Column, bit_patterns
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.errors import Corrupt
 from flowtuple.lattice.grid import (
     ATOM,

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-import numba
 import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, Unsupported
+from flowtuple.runtime.compiled import compiled
 
 _TILE = 128  # rows that go through all layers together, small enough for the nearest cache
 MAX_INPUTS = 479  # 255 * 127 * 480 + 2^19 < 2^24
@@ -50,7 +50,7 @@ class Layer:
         return scaled[:, :-1], scaled[:, -1] * np.float32(255) + np.float32(0.5)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"contract"})
 def _add_products(weights: Any, x: Any, rows: Any, y: Any) -> None:
     """y[r] += sum over k of weights[k] x[k, r], four inputs at a time."""
     k = 0
@@ -67,7 +67,7 @@ def _add_products(weights: Any, x: Any, rows: Any, y: Any) -> None:
         k += 1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _propagate(features: Any, widths: Any, weights: Any, offsets: Any, out: Any) -> None:
     """All layers, tile by tile; weights output by output, layer after layer."""
     x, y = np.empty((widths.max(), _TILE), np.float32), np.empty((widths.max(), _TILE), np.float32)

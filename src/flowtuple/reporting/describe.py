@@ -14,9 +14,12 @@ import numpy as np
 
 from flowtuple.codec.directory import Entry
 from flowtuple.comparison.verification import Promise, said_of
-from flowtuple.data.schema import Bound, Column
-from flowtuple.data.table import Dataset, Table, TableSource, read_all, read_like
-from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.data.bounds import Bound
+from flowtuple.data.resources import Resources
+from flowtuple.data.schema import Column
+from flowtuple.data.schema_diff import read_like, schema_diff
+from flowtuple.data.table import Dataset, Table, TableSource, read_all
+from flowtuple.errors import InvalidArgument
 from flowtuple.file import layout
 from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
@@ -32,8 +35,7 @@ from flowtuple.lattice.statistics import Statistics
 from flowtuple.reporting.report import ColumnSize, ReportInput
 from flowtuple.runtime.old_names import accepts_old
 from flowtuple.runtime.progress import Progress, silent
-from flowtuple.runtime.resources import Resources
-from flowtuple.training.lattices import sentinel_spread_in_words, std_without_sentinels, survey
+from flowtuple.training.lattices import dominant_sentinels, survey
 
 _NEXT = "compare with the file that was compressed"
 
@@ -72,11 +74,9 @@ def _inspect_column(column: Column, statistics: Statistics | None) -> dict[str, 
         else []
     )
     constant = statistics.low == statistics.high and not specials
-    spread = std_without_sentinels(statistics) if column.is_float else None
-    if spread is not None:
-        out["warning"] = (
-            f"{sentinel_spread_in_words(statistics, spread)}: bound it with abs:E or rel:R, not std:S"
-        )
+    dominant = dominant_sentinels(statistics) if column.is_float else None
+    if dominant is not None:
+        out["warning"] = f"{dominant[1]}: bound it with abs:E or rel:R, not std:S"
     return out | {
         "values": statistics.count,
         "low": statistics.low,
@@ -341,27 +341,18 @@ def check_comparable(original: TableSource, decoded: TableSource, files: str) ->
         raise InvalidArgument(
             f"{files}: table {decoded.name!r} has {original.num_entries} events against {decoded.num_entries}; {_NEXT}"
         )
-    columns = {c.name: c for c in original.columns}
-    for column in decoded.columns:
-        if (
-            column.hidden
-        ):  # has no name that another format would keep; compared through what it counts
-            continue
-        where, found = f"{files}: column {column.name!r}", columns.get(column.name)
-        if found is None:
-            raise InvalidArgument(
-                f"{where} is not in the original ({nearest(column.name, columns)}); {_NEXT}"
-            )
-        if (found.counter is None) != (column.counter is None):
-            raise InvalidArgument(
-                f"{where} holds lists in one and single values in the other; {_NEXT}"
-            )
-        if (found.dtype, found.shape) != (column.dtype, column.shape):
-            raise InvalidArgument(f"{where} is {found.dtype} against {column.dtype}; {_NEXT}")
-        if isinstance(original, Table) and isinstance(decoded, Table):
+    # Another format may give hidden counters other names; the columns that they count are compared.
+    visible = [c for c in decoded.columns if not c.hidden]
+    for name, words in schema_diff(visible, original.columns):
+        raise InvalidArgument(f"{files}: in the original, column {name!r} {words}; {_NEXT}")
+    if isinstance(original, Table) and isinstance(decoded, Table):
+        for column in visible:
             sizes = len(original.data[column.name]), len(decoded.data[column.name])
             if sizes[0] != sizes[1]:
-                raise InvalidArgument(f"{where} has {sizes[0]} values against {sizes[1]}; {_NEXT}")
+                raise InvalidArgument(
+                    f"{files}: column {column.name!r} has {sizes[0]} values "
+                    f"against {sizes[1]}; {_NEXT}"
+                )
 
 
 def _column_sizes(stored: StoredTable, decoded: Table) -> list[ColumnSize]:

@@ -6,13 +6,12 @@ Pages need the extra 'plots'.
 from __future__ import annotations
 
 import base64
-import importlib
 import math
 from pathlib import Path
 from typing import Any
 
-from flowtuple.errors import MissingExtra
 from flowtuple.runtime.atomic import atomic_path
+from flowtuple.runtime.extras import require
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -54,10 +53,7 @@ def _environment() -> Any:
     Raises:
         MissingExtra: The extra 'plots' is not installed.
     """
-    try:
-        jinja2 = importlib.import_module("jinja2")
-    except ImportError as error:
-        raise MissingExtra("plots", "writing a report") from error
+    jinja2 = require("jinja2", "plots", "writing a report")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("flowtuple.reporting"),
         autoescape=True,

@@ -6,7 +6,6 @@ Every function needs the extra 'plots' and raises `MissingExtra` without it. The
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import math
 import re
@@ -17,8 +16,10 @@ import numpy as np
 
 from flowtuple.comparison.verification import Promise
 from flowtuple.data.binning import Binning, bin_count, find_binning
-from flowtuple.data.schema import Array, Bound
-from flowtuple.errors import InvalidArgument, MissingExtra
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
+from flowtuple.errors import InvalidArgument
+from flowtuple.runtime.extras import require
 
 # Petroff's colours (arXiv:2107.02270), distinguishable under the common colour-vision deficiencies.
 BLUE, ORANGE, RED, GREY = "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2"
@@ -54,10 +55,7 @@ def require_plots() -> None:
 
 
 def _extra(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtra("plots", "drawing a report") from error
+    return require(module, "plots", "drawing a report")
 
 
 @contextlib.contextmanager

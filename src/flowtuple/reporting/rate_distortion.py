@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flowtuple.data.schema import Bound
+from flowtuple.data.bounds import Bound
 from flowtuple.reporting import plots
 
 _COLORS = (

@@ -15,7 +15,8 @@ import numpy as np
 from flowtuple.baseline.sizes import PCODEC, RAW, RIVALS, rival_bytes
 from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, dijet_masses
 from flowtuple.comparison.verification import Promise
-from flowtuple.data.schema import OPAQUE, Bound, bit_patterns
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import OPAQUE, bit_patterns
 from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument
 from flowtuple.reporting import plots

@@ -25,7 +25,7 @@ def accepts_old(**names: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
         names: By new argument the old keyword, or a dataclass whose fields were keywords.
 
     Example:
-        >>> from flowtuple.runtime.resources import Resources
+        >>> from flowtuple.data.resources import Resources
         >>> @accepts_old(resources=Resources, weight="weights")
         ... def count(*, weight: str = "", resources: Resources = Resources()) -> int | None:
         ...     return resources.workers

@@ -1,6 +1,7 @@
-"""Cells of generated objects that a detector treats alike, as a regression tree finds them: sharp edges in eta among them.
+"""Cells of generated objects that a detector treats alike, cut by a regression tree.
 
-Breiman, Friedman, Olshen, Stone, "Classification and regression trees" (1984).
+Sharp edges in eta are among the cuts. Breiman, Friedman, Olshen, Stone, "Classification and
+regression trees" (1984).
 """
 
 from __future__ import annotations
@@ -12,28 +13,29 @@ from typing import Any
 import numpy as np
 
 from flowtuple.data.schema import Array
-from flowtuple.errors import Corrupt, MissingExtra
+from flowtuple.errors import Corrupt
+from flowtuple.runtime.extras import require
 
 LEAST = 200  # objects in a cell, so that its figures are good to some per cent
-PARTS = 200  # or one of so many parts of all objects, where that is more
+PARTS = 200  # a cell holds at least 1 / PARTS of all objects, where that is more
 MOST = 64  # cells
 
 
 @dataclass(frozen=True)
 class Cells:
-    """A binary tree over some columns, with a figure for each of its leaves.
+    """A binary tree over some columns, with figures for each of its leaves.
 
     Attributes:
-        columns: Names of the columns that are looked at.
-        column: By node, which of them is; -1 in a leaf.
+        columns: Names of the columns that the tree cuts in.
+        column: By node, number of the column that is cut; -1 in a leaf.
         edge: By node, the largest value that goes left; float32 values are compared with it.
         left: By node, the node for values up to the edge.
         right: By node, the node for larger values.
         figures: By node, numbers that describe a leaf; empty in other nodes.
 
     Example:
-        >>> halves = Cells(("x",), (0, -1, -1), (0.5, 0.0, 0.0), (1, -1, -1), (2, -1, -1), ((), (10.0,), (20.0,)))
-        >>> halves.figure({"x": np.array([0.1, 0.9])})
+        >>> nodes = (0, -1, -1), (0.5, 0.0, 0.0), (1, -1, -1), (2, -1, -1)
+        >>> Cells(("x",), *nodes, ((), (10.0,), (20.0,))).figure({"x": np.array([0.1, 0.9])})
         array([[10.],
                [20.]])
     """
@@ -46,12 +48,12 @@ class Cells:
     figures: tuple[tuple[float, ...], ...]
 
     def leaf(self, values: Mapping[str, Array]) -> Array:
-        """The leaf of each row, shape (n,), from columns of that shape."""
-        rows = _rows([values[name] for name in self.columns])
-        column, edge = np.array(self.column), np.array(self.edge)
-        left, right = np.array(self.left), np.array(self.right)
+        """Return the leaf of each row, shape (n,), from columns of that shape."""
+        rows = _rows(values[name] for name in self.columns)
+        column, edge, left, right = map(np.array, (self.column, self.edge, self.left, self.right))
         node = np.zeros(rows.shape[1], np.int64)
         while True:
+            # All rows go down one level at a time, until each stands in a leaf.
             inner = np.flatnonzero(column[node] >= 0)
             if not len(inner):
                 return node
@@ -59,36 +61,35 @@ class Cells:
             node[inner] = np.where(rows[column[at], inner] <= edge[at], left[at], right[at])
 
     def figure(self, values: Mapping[str, Array]) -> Array:
-        """The figures of each row's leaf: float64 of shape (n, figures)."""
-        width = max(len(f) for f in self.figures)
-        table = np.array([f or (np.nan,) * width for f in self.figures])
-        found: Array = table[self.leaf(values)]
-        return found
+        """Return the figures of each row's leaf: float64 of shape (n, figures)."""
+        width = max(map(len, self.figures))
+        table = np.array([figures or (np.nan,) * width for figures in self.figures])
+        return np.asarray(table[self.leaf(values)])
 
-    def described(
+    def with_figures(
         self,
         values: Mapping[str, Array],
         target: Array,
         figures: Callable[[Array], tuple[float, ...]],
     ) -> Cells:
-        """The same cells with figures of a quantity in each of them.
+        """Return the same cells with figures of a quantity in each of them.
 
         Args:
             values: Columns of shape (n,) that put at least one row in each cell.
             target: The quantity, shape (n,).
-            figures: Told of the quantity in one cell.
+            figures: Computes the figures from the quantity in one cell.
         """
         leaf = self.leaf(values)
         order = np.argsort(leaf, kind="stable")
         leaves, begin = np.unique(leaf[order], return_index=True)
-        found = dict(
-            zip(leaves.tolist(), map(figures, np.split(target[order], begin[1:])), strict=True)
-        )
-        return replace(self, figures=tuple(found.get(k, ()) for k in range(len(self.column))))
+        by_leaf = map(figures, np.split(target[order], begin[1:]))
+        described = dict(zip(leaves.tolist(), by_leaf, strict=True))
+        nodes = range(len(self.column))
+        return replace(self, figures=tuple(described.get(node, ()) for node in nodes))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | None) -> Cells | None:
-        """What `dataclasses.asdict` has made of cells, or of none.
+        """Return the cells that `dataclasses.asdict` described; `None` for `None`.
 
         Raises:
             Corrupt: The tree does not end, or a node is described in part.
@@ -101,33 +102,37 @@ class Cells:
             tuple(data["edge"]),
             tuple(data["left"]),
             tuple(data["right"]),
-            tuple(tuple(f) for f in data["figures"]),
+            tuple(map(tuple, data["figures"])),
         )
-        nodes = range(len(cells.column))
-        below = [n for k in nodes if cells.column[k] >= 0 for n in (cells.left[k], cells.right[k])]
-        later = all(cells.left[k] > k and cells.right[k] > k for k in nodes if cells.column[k] >= 0)
-        fits = all(
-            len(part) == len(nodes) > 0
-            for part in (cells.edge, cells.left, cells.right, cells.figures)
-        )
-        widths = {len(cells.figures[k]) for k in nodes if cells.column[k] < 0}
-        fits = fits and len(widths) == 1 and 0 not in widths
-        if not (
-            fits
-            and later
-            and all(n < len(nodes) for n in below)
-            and max(cells.column, default=-1) < len(cells.columns)
-        ):
+        if not cells._is_tree():
             raise Corrupt("the cells of a response are no tree")
         return cells
 
+    def _is_tree(self) -> bool:
+        nodes = len(self.column)
+        by_node = (self.edge, self.left, self.right, self.figures)
+        if not all(len(part) == nodes > 0 for part in by_node):
+            return False
+        inner = [k for k, column in enumerate(self.column) if column >= 0]
+        widths = {len(self.figures[k]) for k in range(nodes) if self.column[k] < 0}
+        return (
+            # Children come after their parents, so that every way down ends.
+            all(k < child < nodes for k in inner for child in (self.left[k], self.right[k]))
+            and max(self.column) < len(self.columns)
+            and len(widths) == 1
+            and 0 not in widths
+        )
+
 
 def find_cells(values: Mapping[str, Array], target: Array) -> Cells | None:
-    """Cells in which a quantity is about constant, without figures; `None` where there are too few rows for two.
+    """Return cells in which a quantity is about constant, without figures.
 
     Args:
         values: Columns of shape (n,) to cut in.
         target: The quantity, shape (n,).
+
+    Returns:
+        The cells; `None` where there are too few rows for two of them.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -135,22 +140,19 @@ def find_cells(values: Mapping[str, Array], target: Array) -> Cells | None:
     least = max(LEAST, len(target) // PARTS)
     if len(target) < 2 * least:
         return None
-    try:
-        from sklearn.tree import DecisionTreeRegressor
-    except ImportError:
-        raise MissingExtra("train", "learning to simulate") from None
-    tree = DecisionTreeRegressor(min_samples_leaf=least, max_leaf_nodes=MOST, random_state=0)
-    fitted = tree.fit(_rows(values.values()).T, target).tree_
+    trees = require("sklearn.tree", "train", "learning to simulate")
+    tree = trees.DecisionTreeRegressor(min_samples_leaf=least, max_leaf_nodes=MOST, random_state=0)
+    nodes = tree.fit(_rows(values.values()).T, target).tree_
     return Cells(
         tuple(values),
-        tuple(np.where(fitted.children_left >= 0, fitted.feature, -1).tolist()),
-        tuple(fitted.threshold.tolist()),
-        tuple(fitted.children_left.tolist()),
-        tuple(fitted.children_right.tolist()),
-        ((),) * fitted.node_count,
+        tuple(np.where(nodes.children_left >= 0, nodes.feature, -1).tolist()),
+        tuple(nodes.threshold.tolist()),
+        tuple(nodes.children_left.tolist()),
+        tuple(nodes.children_right.tolist()),
+        ((),) * nodes.node_count,
     )
 
 
 def _rows(columns: Iterable[Array]) -> Array:
-    """Columns as a tree compares them: float32 of shape (columns, n), NaN as 0."""
+    """Return columns as a tree compares them: float32 of shape (columns, n), NaN as 0."""
     return np.stack([np.nan_to_num(np.asarray(content, np.float32)) for content in columns])

@@ -1,4 +1,4 @@
-"""What the densities of a simulation may read: of an event, of a generated object, of an object about to be drawn."""
+"""Conditions: the columns that a step's density may read about events, partners and objects."""
 
 from __future__ import annotations
 
@@ -10,73 +10,106 @@ from flowtuple.data.collections import Collection
 from flowtuple.data.schema import Array
 from flowtuple.simulation.block import Block
 from flowtuple.simulation.neighbours import find_neighbours, nearest_columns
-from flowtuple.simulation.response import of_partner
+from flowtuple.simulation.response import partner_name
 from flowtuple.simulation.spec import SimulationSpec, Target
 
 Conditions = dict[str, Array]
 
 
-def of_events(block: Block, spec: SimulationSpec, done: Iterable[Target] = ()) -> Conditions:
-    """One row an event: given numbers, size and scalar p_T sum of every collection, all of the first object simulated."""
+def event_conditions(
+    block: Block, spec: SimulationSpec, simulated: Iterable[Target] = ()
+) -> Conditions:
+    """Return the conditions of events, each of shape (events,).
+
+    Args:
+        block: The events.
+        spec: The simulation.
+        simulated: Collections that are simulated already.
+
+    Returns:
+        Generated numbers of the event; size and scalar p_T sum of every collection; p_T of the
+        first generated object, all columns of the first simulated one.
+    """
     out: Conditions = {name: block.values[name] for name in spec.conditions}
-    for collection in spec.given:
+    for collection in spec.generated:
         out |= _totals(block, collection)
         if collection.axes:
-            out[f"first_{collection.axes[0]}"] = _first(block, collection, collection.axes[0])
-    for target in done:
+            out |= _first(block, collection, collection.axes[:1])
+    for target in simulated:
         out |= _totals(block, target.objects)
-        known = [n for n in target.objects.columns if n in block.values and n != target.through]
-        out |= {f"first_{name}": _first(block, target.objects, name) for name in known}
+        names = [n for n in target.objects.columns if n in block.values and n != target.through]
+        out |= _first(block, target.objects, names)
     return out
 
 
-def of_partners(
+def partner_conditions(
     block: Block, spec: SimulationSpec, target: Target, events: Mapping[str, Array]
 ) -> Conditions:
-    """One row a generated object: its columns and number, the nearest of each given collection, what is known of its event."""
+    """Return the conditions of generated objects, each of shape (objects,).
+
+    Args:
+        block: The events.
+        spec: The simulation.
+        target: The collection whose partners these objects may become.
+        events: Conditions of the events.
+
+    Returns:
+        Conditions of the object's event, its own columns, its number in the event, how often
+        objects of its cell are reconstructed, and the nearest object of each generated collection.
+    """
     own = spec.collection(target.partners)
     event = block.event(own.name)
-    themselves = of_themselves(block, own)
-    out: Conditions = {name: content[event] for name, content in events.items()} | themselves
+    columns = partner_columns(block, own)
+    out: Conditions = {name: content[event] for name, content in events.items()} | columns
     out["number of partner"] = block.number(own.name).astype(np.int32)
     if target.efficiency is not None:
-        out["copies expected"] = target.efficiency.figure(themselves)[:, 0].astype(np.float32)
+        out["copies expected"] = target.efficiency.figure(columns)[:, 0].astype(np.float32)
     if own.axes:
         _, eta, phi = (block.values[name] for name in own.axes)
-        for other in (c for c in spec.given if c.axes):
+        for other in (c for c in spec.generated if c.axes):
             itself = np.arange(len(event)) if other.name == own.name else None
-            found = find_neighbours(block, event, eta, phi, other, itself)
-            out |= nearest_columns(found, block, other, f"{own.name}_{other.name}")
+            pairs = find_neighbours(block, event, eta, phi, other, itself)
+            out |= nearest_columns(pairs, block, other, f"{own.name}_{other.name}")
     return out
 
 
-def of_themselves(block: Block, own: Collection) -> Conditions:
-    """One row a generated object: its columns, and |eta|, for detectors are symmetric."""
-    out = {of_partner(name): block.values[name] for name in own.columns}
-    return out | (
-        {of_partner(f"|{own.axes[1]}|"): np.abs(block.values[own.axes[1]])} if own.axes else {}
-    )
+def partner_columns(block: Block, own: Collection) -> Conditions:
+    """Return the columns of generated objects, and |eta|, since detectors are symmetric."""
+    out = {partner_name(name): block.values[name] for name in own.columns}
+    if own.axes:
+        eta = own.axes[1]
+        out[partner_name(f"|{eta}|")] = np.abs(block.values[eta])
+    return out
 
 
-def of_neighbours(
+def neighbour_conditions(
     block: Block,
     objects: Collection,
     event: Array,
     values: Mapping[str, Array],
     others: Iterable[Target],
 ) -> Conditions:
-    """One row an object with known axes: the nearest of each collection that was simulated before."""
+    """Return |eta| of objects and the nearest object of each collection simulated before.
+
+    Args:
+        block: The events.
+        objects: The collection that the objects belong to.
+        event: Event of each object, shape (n,).
+        values: Columns of the objects so far, each of shape (n,); without axes nothing is returned.
+        others: The collections simulated before.
+    """
     out: Conditions = {}
     if objects.axes and all(name in values for name in objects.axes):
         _, eta, phi = (values[name] for name in objects.axes)
         out[f"|{objects.axes[1]}|"] = np.abs(eta)
         for other in (t.objects for t in others if t.objects.axes):
-            found = find_neighbours(block, event, eta, phi, other)
-            out |= nearest_columns(found, block, other, f"{objects.name}_{other.name}")
+            pairs = find_neighbours(block, event, eta, phi, other)
+            out |= nearest_columns(pairs, block, other, f"{objects.name}_{other.name}")
     return out
 
 
 def _totals(block: Block, collection: Collection) -> Conditions:
+    """Return size and scalar p_T sum of a collection, each of shape (events,)."""
     out: Conditions = {f"n_{collection.name}": block.counts[collection.name].astype(np.int32)}
     if collection.axes:
         pt = block.values[collection.axes[0]].astype(np.float64)
@@ -85,11 +118,13 @@ def _totals(block: Block, collection: Collection) -> Conditions:
     return out
 
 
-def _first(block: Block, collection: Collection, name: str) -> Array:
-    """A column of the first object of each event, 0 where there is none."""
-    content, there = block.values[name], block.counts[collection.name] > 0
-    if not len(content):
-        return np.zeros(block.events, content.dtype)
-    return np.where(
-        there, content[np.where(there, block.begin(collection.name), 0)], np.zeros(1, content.dtype)
-    )
+def _first(block: Block, collection: Collection, names: Iterable[str]) -> Conditions:
+    """Return columns of the first object of each event, 0 in events without objects."""
+    some = block.counts[collection.name] > 0
+    first = block.begin(collection.name)[some]
+    out: Conditions = {}
+    for name in names:
+        content = block.values[name]
+        out[f"first_{name}"] = np.zeros(block.events, content.dtype)
+        out[f"first_{name}"][some] = content[first]
+    return out

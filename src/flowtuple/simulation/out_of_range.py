@@ -1,4 +1,4 @@
-"""Generated values outside of what was met in training: how many there are, and flags of the objects that hold them."""
+"""Generated values outside of the training's range: which they are, and flags of their objects."""
 
 from __future__ import annotations
 
@@ -11,35 +11,45 @@ from flowtuple.simulation.block import Block
 from flowtuple.simulation.spec import SimulationSpec
 
 OUTSIDE = "outside"
-"""The flag of events; those of objects are called like `GenJet_outside`."""
+"""Name of the flag of events; flags of objects are named like `GenJet_outside`."""
 
 
 def out_of_range(block: Block, spec: SimulationSpec) -> dict[str, Array]:
-    """By given column, which values lie outside of what was met in training: bool of its shape."""
+    """Return by generated column which values lie outside of the training: bool of its shape."""
     return {name: _outside(block.values[name], seen) for name, seen in spec.seen.items()}
 
 
 def flag_columns(spec: SimulationSpec) -> tuple[Column, ...]:
-    """The columns that flags fill: one for each given collection, and one for events."""
-    counters = {c.name: spec.column(c.columns[0]).counter for c in spec.given}
-    return (
-        *(Column(f"{name}_{OUTSIDE}", "bool", counter=counters[name]) for name in counters),
-        Column(OUTSIDE, "bool"),
+    """Return the columns that flags fill: one for each generated collection, one for events."""
+    objects = (
+        Column(f"{c.name}_{OUTSIDE}", "bool", counter=spec.column(c.columns[0]).counter)
+        for c in spec.generated
     )
+    return (*objects, Column(OUTSIDE, "bool"))
 
 
-def flags(block: Block, spec: SimulationSpec, found: Mapping[str, Array]) -> dict[str, Array]:
-    """Objects with a value outside, and events with such a value or object, by name of their column."""
-    out, events = {}, np.zeros(block.events, bool)
-    for collection in spec.given:
-        objects = np.zeros(len(block.event(collection.name)), bool)
+def flags(block: Block, spec: SimulationSpec) -> dict[str, Array]:
+    """Return the flags of objects with a value outside, and of events with such a value or object.
+
+    Args:
+        block: The events, with all generated columns.
+        spec: The simulation.
+
+    Returns:
+        bool by the names of `flag_columns`.
+    """
+    outside = out_of_range(block, spec)
+    out = {}
+    events = np.zeros(block.events, bool)
+    for collection in spec.generated:
+        event = block.event(collection.name)
+        objects = np.zeros(len(event), bool)
         for name in collection.columns:
-            objects |= found.get(name, False)
+            objects |= outside.pop(name, False)
         out[f"{collection.name}_{OUTSIDE}"] = objects
-        events[block.event(collection.name)[objects]] = True
-    ragged = {name for collection in spec.given for name in collection.columns}
-    for name in found.keys() - ragged:
-        events |= found[name]
+        events[event[objects]] = True
+    for values in outside.values():
+        events |= values
     return out | {OUTSIDE: events}
 
 

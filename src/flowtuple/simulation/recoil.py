@@ -1,4 +1,8 @@
-"""Transverse vectors of the event, such as missing p_T, from what recoils against them: generated vector, objects found."""
+"""Transverse vectors of the event, such as missing p_T, learned as the difference from a sum.
+
+The sum is fitted: the generated vector, the changes of p_T from generated to reconstructed objects,
+and the p_T of objects without a partner, each with a coefficient.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from flowtuple.data.collections import pointed
 from flowtuple.data.schema import Array
 from flowtuple.lattice.arithmetic import arctangent, sine_cosine
 from flowtuple.simulation.block import Block
@@ -14,75 +17,68 @@ from flowtuple.simulation.response import as_angle
 from flowtuple.simulation.spec import Recoil, SimulationSpec, Target
 
 
-def sums(block: Block, spec: SimulationSpec, recoil: Recoil) -> Array:
-    """What a recoil is made of: float64 of shape (terms, 2, events), in the order of its coefficients."""
-    terms = (
-        [_vector(block.values[recoil.given[0]], block.values[recoil.given[1]])]
-        if recoil.given
-        else []
-    )
-    for target in spec.targets:
-        if target.objects.axes:
-            terms += _of_objects(block, spec, target)
-    return np.stack(terms) if terms else np.zeros((0, 2, block.events))
-
-
-def left(block: Block, spec: SimulationSpec, recoil: Recoil) -> dict[str, Array]:
-    """What the sums leave of the vector: float32 by the names that are learned."""
-    rest = _vector(block.values[recoil.pt], block.values[recoil.phi]) - _expected(
-        block, spec, recoil
-    )
+def residual(block: Block, spec: SimulationSpec, recoil: Recoil) -> dict[str, Array]:
+    """Return the vector less its sum: float32 of shape (events,) by the names that are learned."""
+    rest = _measured(block, recoil) - _expected(block, spec, recoil)
     return {name: part.astype(np.float32) for name, part in zip(recoil.learned, rest, strict=True)}
 
 
-def restored(
+def restore(
     block: Block, spec: SimulationSpec, recoil: Recoil, learned: Mapping[str, Array]
 ) -> tuple[Array, Array]:
-    """Magnitude and direction: the inverse of `left`."""
+    """Return magnitude and direction of the vector: the inverse of `residual`."""
     x, y = _expected(block, spec, recoil) + np.stack([learned[name] for name in recoil.learned])
     return np.sqrt(x * x + y * y), as_angle(arctangent(y, x))
 
 
-def fitted(block: Block, spec: SimulationSpec, recoil: Recoil) -> tuple[float, ...]:
-    """Coefficients of least squares; those of sums that are always zero are 0."""
-    terms = sums(block, spec, recoil)
-    terms = terms.reshape(len(terms), 2 * block.events)
-    wanted = _vector(block.values[recoil.pt], block.values[recoil.phi]).reshape(-1)
-    return tuple(np.linalg.lstsq(terms.T, wanted, rcond=None)[0].tolist()) if len(terms) else ()
+def fit_coefficients(block: Block, spec: SimulationSpec, recoil: Recoil) -> tuple[float, ...]:
+    """Return the coefficients of least squares; those of terms that are always zero are 0."""
+    terms = _terms(block, spec, recoil)
+    if not len(terms):
+        return ()
+    matrix = terms.reshape(len(terms), 2 * block.events).T
+    solution = np.linalg.lstsq(matrix, _measured(block, recoil).reshape(-1), rcond=None)[0]
+    return tuple(solution.tolist())
+
+
+def _measured(block: Block, recoil: Recoil) -> Array:
+    return _vector(block.values[recoil.pt], block.values[recoil.phi])
 
 
 def _expected(block: Block, spec: SimulationSpec, recoil: Recoil) -> Array:
     total = np.zeros((2, block.events))
-    for coefficient, term in zip(recoil.coefficients, sums(block, spec, recoil), strict=True):
+    for coefficient, term in zip(recoil.coefficients, _terms(block, spec, recoil), strict=True):
         total = total + coefficient * term
     return total
 
 
-def _of_objects(block: Block, spec: SimulationSpec, target: Target) -> list[Array]:
-    """Sums over the objects with a partner, of their p_T vectors less the partners', and over those without."""
+def _terms(block: Block, spec: SimulationSpec, recoil: Recoil) -> Array:
+    """Return the terms of the sum in the order of the coefficients: shape (terms, 2, events)."""
+    terms = [_vector(*(block.values[n] for n in recoil.generated))] if recoil.generated else []
+    for target in spec.targets:
+        if target.objects.axes:
+            terms += _object_terms(block, spec, target)
+    return np.stack(terms) if terms else np.zeros((0, 2, block.events))
+
+
+def _object_terms(block: Block, spec: SimulationSpec, target: Target) -> list[Array]:
+    """Sum p_T less the partner's over objects with a partner, and p_T over the others."""
     objects = target.objects
     event = block.event(objects.name)
     pt, _, phi = (block.values[name] for name in objects.axes)
     vectors = _vector(pt, phi)
     if not target.through:
-        return [_added(vectors, event, block.events)]
-    position = positions(block, target.through, event, target.partners)
-    has = position >= 0
+        return [_sum_by_event(vectors, event, block.events)]
+    position = block.positions(target.through, objects.name, target.partners)
+    matched = position >= 0
+    change = vectors[:, matched]
     axes = spec.collection(target.partners).axes
-    partner = (
-        _vector(*(block.values[axes[k]][position[has]] for k in (0, 2)))
-        if axes
-        else np.zeros((2, int(has.sum())))
-    )
+    if axes:
+        change = change - _vector(*(block.values[axes[k]][position[matched]] for k in (0, 2)))
     return [
-        _added(vectors[:, has] - partner, event[has], block.events),
-        _added(vectors[:, ~has], event[~has], block.events),
+        _sum_by_event(change, event[matched], block.events),
+        _sum_by_event(vectors[:, ~matched], event[~matched], block.events),
     ]
-
-
-def positions(block: Block, through: str, event: Array, collection: str) -> Array:
-    """Positions of the objects that a column of numbers points to, -1 where it points to none of its event."""
-    return pointed(block.values[through], event, block.counts[collection])
 
 
 def _vector(pt: Array, phi: Array) -> Array:
@@ -90,5 +86,5 @@ def _vector(pt: Array, phi: Array) -> Array:
     return np.stack([pt * cosine, pt * sine])
 
 
-def _added(vectors: Array, event: Array, events: int) -> Array:
+def _sum_by_event(vectors: Array, event: Array, events: int) -> Array:
     return np.stack([np.bincount(event, part, events) for part in vectors])

@@ -1,4 +1,9 @@
-"""What is learned in place of a reconstructed quantity: how it differs from the generated one, in units of the resolution."""
+"""Response: a reconstructed quantity relative to the generated one, in units of the resolution.
+
+This is where a jet's p_T is predicted from its generated jet. `Response("Jet_pt", "GenJet_pt",
+"ratio")` turns the pair into the number that a density learns (`forward`), and a number that was
+drawn back into the jet's p_T (`inverse`).
+"""
 
 from __future__ import annotations
 
@@ -17,26 +22,31 @@ Kind = Literal["ratio", "difference", "turn"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _TURN = 2 * math.pi
 _CORE = 3.0  # widths below the median at which the core of a response begins
-_LARGEST_ANGLE = np.nextafter(np.float32(np.pi), np.float32(0))  # float32(pi) itself lies beyond pi
+# float32(pi) lies beyond pi
+_LARGEST_ANGLE = np.nextafter(np.float32(np.pi), np.float32(0))
 
 
 @dataclass(frozen=True)
 class Response:
-    """A reconstructed column as a function of the partner's, and back: an invertible pair, declared and kept as data.
+    """An invertible map between a reconstructed column and what is learned, given the partner's.
 
     Attributes:
         column: The reconstructed column, such as `Jet_pt`.
-        partner: The generated one, such as `GenJet_pt`.
-        kind: `ratio`, (reco - floor) / gen; `difference`, reco - gen; `turn`, the difference of two angles in [-pi, pi).
-        floor: What a ratio is counted from, so that a threshold of the reconstruction stays sharp whatever gen is.
-        cells: Median and half of the central 68 % in cells of generated objects, which the response is counted in: what is
-            learned then has one shape for all of them, and widths that change at an edge of the detector are right from the
-            beginning. `None` for the response as it is.
+        partner: The generated column, such as `GenJet_pt`.
+        kind: `ratio`, (reco - floor) / gen; `difference`, reco - gen; `turn`, the difference of two
+            angles in [-pi, pi).
+        floor: Reconstructed value that a ratio is counted from, so that the reconstruction's
+            threshold stays sharp whatever gen is.
+        cells: Median and half of the central 68 % of the response in cells of generated objects.
+            The learned number is counted in these: it then has one shape for all of them, and
+            widths that change at an edge of the detector are right from the beginning. `None`
+            learns the response as it is.
 
     Example:
-        >>> above = Response("Jet_pt", "GenJet_pt", "ratio", floor=15.0)
-        >>> ratio = above.forward(np.array([30.0]), {"GenJet_pt of partner": np.array([25.0])})
-        >>> ratio, above.inverse(ratio, {"GenJet_pt of partner": np.array([25.0])})
+        >>> response = Response("Jet_pt", "GenJet_pt", "ratio", floor=15.0)
+        >>> partners = {"GenJet_pt of partner": np.array([25.0])}
+        >>> ratio = response.forward(np.array([30.0]), partners)
+        >>> ratio, response.inverse(ratio, partners)
         (array([0.6]), array([30.]))
     """
 
@@ -49,20 +59,22 @@ class Response:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise InvalidArgument(
-                f"column {self.column!r}: there is no response {self.kind!r}; write {', '.join(KINDS)}"
+                f"column {self.column!r}: there is no response {self.kind!r}; "
+                f"write {', '.join(KINDS)}"
             )
 
     @property
     def name(self) -> str:
-        """What the learned column is called, in the manner of NanoAOD: `Jet_ptRatio`, `Jet_phiMinusGen`."""
+        """Name of the learned column, as NanoAOD names such: `Jet_ptRatio`, `Jet_phiMinusGen`."""
         return self.column + ("Ratio" if self.kind == "ratio" else "MinusGen")
 
     def forward(self, reco: Array, partners: Mapping[str, Array]) -> Array:
-        """What is learned: float64 of shape (n,).
+        """Return the learned number: float64 of shape (n,).
 
         Args:
             reco: The reconstructed quantity, shape (n,).
-            partners: What is known of the partners, columns named as in `conditions.of_themselves`, of shape (n,).
+            partners: Columns of the partners by the names of `conditions.partner_columns`, each of
+                shape (n,).
         """
         gen, reco = self._generated(partners), reco.astype(np.float64)
         if self.cells is None:
@@ -70,101 +82,111 @@ class Response:
         return _in_widths(self._plain(reco, gen), *self._core(self.cells.figure(partners), gen))
 
     def inverse(self, learned: Array, partners: Mapping[str, Array]) -> Array:
-        """The reconstructed quantity: float64 of shape (n,); angles in [-pi, pi]."""
-        learned, gen = learned.astype(np.float64), self._generated(partners)
+        """Return the reconstructed quantity: float64 of shape (n,); angles in [-pi, pi]."""
+        gen, learned = self._generated(partners), learned.astype(np.float64)
         if self.cells is None:
-            return self._restored(learned, gen) + self.floor
-        return self._restored(
-            _from_widths(learned, *self._core(self.cells.figure(partners), gen)), gen
-        )
+            return self._reconstructed(learned, gen) + self.floor
+        core = self._core(self.cells.figure(partners), gen)
+        return self._reconstructed(_from_widths(learned, *core), gen)
 
     def in_cells(
         self, reco: Array, partners: Mapping[str, Array], names: Iterable[str]
     ) -> Response:
-        """The response with cells found in these pairs; as it is where they are few, or of no width in a cell.
+        """Return the response with cells that are fitted to these pairs.
 
         Args:
             reco: The reconstructed quantity, shape (n,).
-            partners: As for `forward`.
-            names: The columns among these to cut in.
+            partners: Columns of the partners, as for `forward`.
+            names: The columns among them to cut in.
+
+        Returns:
+            The response as it is where there are too few pairs, or a cell without width.
         """
         plain = self._plain(reco.astype(np.float64), self._generated(partners))
         partners = {name: partners[name] for name in names}
         first = find_cells(partners, plain)
         if first is None:
             return self
-        away = np.abs(plain - first.described(partners, plain, _spread).figure(partners)[:, 0])
-        cells = find_cells(partners, np.log(away + 1e-6 * np.std(away) + np.finfo(float).tiny))
-        cells = None if cells is None else cells.described(partners, plain, _spread)
-        wide = cells is not None and all(f[1] > 0 for f in cells.figures if f)
+        # A second tree cuts where the width changes: its target is the distance from the median.
+        median = first.with_figures(partners, plain, _spread).figure(partners)[:, 0]
+        distance = np.abs(plain - median)
+        tiny = 1e-6 * np.std(distance) + np.finfo(float).tiny
+        cells = find_cells(partners, np.log(distance + tiny))
+        if cells is None:
+            return self
+        cells = cells.with_figures(partners, plain, _spread)
+        wide = all(figures[1] > 0 for figures in cells.figures if figures)
         return replace(self, cells=cells) if wide else self
 
     def _generated(self, partners: Mapping[str, Array]) -> Array:
-        gen: Array = partners[of_partner(self.partner)].astype(np.float64)
-        return gen
+        return np.asarray(partners[partner_name(self.partner)].astype(np.float64))
 
     def _plain(self, reco: Array, gen: Array) -> Array:
-        """Ratio, difference or turn."""
+        """Return ratio, difference or turn."""
         if self.kind == "ratio":
             return reco / gen
-        return reco - gen if self.kind == "difference" else turned(reco - gen)
+        return reco - gen if self.kind == "difference" else wrap_angle(reco - gen)
 
-    def _restored(self, plain: Array, gen: Array) -> Array:
+    def _reconstructed(self, plain: Array, gen: Array) -> Array:
+        """Return the inverse of `_plain`."""
         if self.kind == "ratio":
             return plain * gen
         return gen + plain if self.kind == "difference" else as_angle(gen + plain)
 
     def _core(self, figures: Array, gen: Array) -> tuple[Array, Array, Array]:
-        """Of each response where its core begins, its width, and where it ends: at a threshold of the ratio, or nowhere."""
+        """Return where the core of each response begins, its width, and its sharp lower end.
+
+        The end is the threshold of a ratio with a floor, and minus infinity otherwise.
+        """
         middle, width = figures.T
         end = self.floor / gen if self.floor else np.full(len(gen), -np.inf)
         return np.maximum(middle - _CORE * width, end), width, end
 
 
-def of_partner(column: str) -> str:
-    """What a column of the partner is called among conditions."""
+def partner_name(column: str) -> str:
+    """Return the name that a column of the partner has among the conditions."""
     return f"{column} of partner"
 
 
 def response_from_json(data: Mapping[str, Any]) -> Response:
-    """A response from what `dataclasses.asdict` made of it."""
+    """Return the response that `dataclasses.asdict` described."""
     return Response(**{**data, "cells": Cells.from_json(data.get("cells"))})
 
 
 def _spread(response: Array) -> tuple[float, float]:
-    """Median and half of the central 68 %."""
+    """Return median and half of the central 68 %."""
     low, middle, high = np.quantile(response, [0.16, 0.5, 0.84])
     return float(middle), float(high - low) / 2
 
 
 def _in_widths(response: Array, begin: Array, width: Array, end: Array) -> Array:
-    """Widths from where the core begins; what lies between a sharp end and there goes to [-3, 0), so that the end stays one."""
+    """Return the response in widths from the beginning of its core.
+
+    Between a sharp end and the core the scale changes: that part becomes [-3, 0), whatever its
+    length, so that the end stays sharp.
+    """
     above = (response - begin) / width
-    return np.where(
-        (above < 0) & np.isfinite(end), _CORE * (response - begin) / _gap(begin, end), above
-    )
+    below = _CORE * (response - begin) / _gap(begin, end)
+    return np.where((above < 0) & np.isfinite(end), below, above)
 
 
 def _from_widths(learned: Array, begin: Array, width: Array, end: Array) -> Array:
-    """The inverse of `_in_widths`; what was drawn beyond a sharp end comes to lie on it."""
+    """Return the inverse of `_in_widths`; a draw beyond a sharp end comes to lie on it."""
     below = np.maximum(begin + learned * _gap(begin, end) / _CORE, end)
     return np.where((learned < 0) & np.isfinite(end), below, begin + learned * width)
 
 
 def _gap(begin: Array, end: Array) -> Array:
-    """From the sharp end to the core: 1 where there is no such end, or the core begins at it and all lies above."""
-    return np.where(
-        np.isfinite(end) & (begin > end), begin - np.where(np.isfinite(end), end, 0.0), 1.0
-    )
+    """Return the length from the sharp end to the core; 1 where there is no such part."""
+    sharp = np.isfinite(end)
+    return np.where(sharp & (begin > end), begin - np.where(sharp, end, 0.0), 1.0)
 
 
-def turned(difference: Array) -> Array:
-    """An angle's equal in [-pi, pi)."""
-    out: Array = (difference + math.pi) % _TURN - math.pi
-    return out
+def wrap_angle(angle: Array) -> Array:
+    """Return the equal of an angle in [-pi, pi)."""
+    return np.asarray((angle + math.pi) % _TURN - math.pi)
 
 
 def as_angle(angle: Array) -> Array:
-    """An angle's equal that float32 keeps in [-pi, pi]."""
-    out: Array = np.clip(turned(angle), -_LARGEST_ANGLE, _LARGEST_ANGLE)
-    return out
+    """Return the equal of an angle that stays in [-pi, pi] as float32."""
+    return np.clip(wrap_angle(angle), -_LARGEST_ANGLE, _LARGEST_ANGLE)

@@ -1,4 +1,4 @@
-"""A source of what is drawn: each step's rows from the flow that learned them, a lattice flow or one over rows."""
+"""A source that draws a step's rows from the flow that learned them, on a lattice or over rows."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from typing import Protocol
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.lattice.context import RowSet
-from flowtuple.model.draw import column_key, draw, uniform
+from flowtuple.lattice.walk import ColumnState, TableCoding
+from flowtuple.model.draw import Distribution, column_key, draw, uniform
 from flowtuple.model.events import SampledTable
-from flowtuple.model.index_sampler import Distribution, Pick
+from flowtuple.model.index_sampler import IndexSampler
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import Step
-from flowtuple.simulation.training_targets import as_table
+from flowtuple.simulation.training_targets import step_table
 
-_FOLD = np.uint64(1 << 40)  # numbers of a fold begin here, above those of copies
+_FOLD = np.uint64(1 << 40)  # row numbers of further folds begin here, above those of copies
 
 
 class _Named(Protocol):
@@ -27,14 +26,14 @@ class _Named(Protocol):
 
 
 class Conditional(Protocol):
-    """A flow over the rows of a step, given its conditions.
+    """A flow over the rows of a step under its conditions.
 
-    A row is to come out the same whatever rows come with it, to the last bit on one machine.
+    A row comes out the same whatever rows come with it, to the last bit on one machine.
     """
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What is drawn."""
+        """Names of the d columns that are drawn."""
 
     @property
     def dtypes(self) -> tuple[str, ...]:
@@ -42,28 +41,30 @@ class Conditional(Protocol):
 
     @property
     def given(self) -> _Named:
-        """What is read."""
+        """The c conditions."""
 
     def from_uniform(self, u: Array, given: Array) -> Array:
-        """Rows of shape (n, d), as float64, from uniform numbers of that shape and conditions of shape (n, c)."""
+        """Return rows of shape (n, d), float64, from uniform numbers and conditions (n, c)."""
 
 
 def as_matrix(columns: Mapping[str, Array], names: Sequence[str], rows: int) -> Array:
-    """Conditions as a flow over rows reads them: float64 of shape (rows, c), 0 for what is NaN or infinite."""
-    found = [
-        np.nan_to_num(columns[name].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-        for name in names
-    ]
-    return np.stack(found, axis=1) if found else np.zeros((rows, 0))
+    """Return conditions as a flow over rows reads them: float64 of shape (rows, c).
+
+    NaN and infinite values become 0.
+    """
+    if not names:
+        return np.zeros((rows, 0))
+    matrix = np.stack([columns[name].astype(np.float64) for name in names], axis=1)
+    return np.nan_to_num(matrix, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-class Draws:
-    """Draws the rows of each step; what is drawn for an object depends on the seed, its event, its number and its fold.
+class Sampler:
+    """A `Source` whose draws for a row depend on the seed, its event, number and fold alone.
 
     Args:
-        recipe: What is simulated.
+        spec: The simulation.
         codings: Lattices and flows by step.
-        flows: Flows over rows by step, of steps that are not in `codings`.
+        flows: Flows over rows by step, for steps that are not in `codings`.
         seed: From 0 to 2^63 - 1.
         event: Number of each event of the block among all that are simulated, shape (events,).
         fold: How often that event was simulated before, shape (events,).
@@ -85,48 +86,45 @@ class Draws:
         if step.name in self._flows:
             return self._from_rows(self._flows[step.name], step, columns)
         coding = self._codings.get(step.name)
-        if coding is None and not len(step.event):  # nor was there any such object to learn from
+        if coding is None and not len(step.event):
+            # There was no such object in the training either.
             return {name: np.empty(0, self._spec.dtype(name)) for name in columns}
         if not columns:
             return {}
         if coding is None:
             raise InvalidArgument(
-                f"training met nothing like it: the model has no densities for {step.name!r}; train it on more"
+                "training met nothing like it: the model has no densities for "
+                f"{step.name!r}; train it on more"
             )
-        given = as_table(step, {})
-        rows = given.num_entries
-        events = SampledTable(
-            step.name, coding, rows, self._pick(step), given, workers=1, repair=False
+        conditions = step_table(step, {})
+        rows = conditions.num_entries
+        sampled = SampledTable(
+            step.name, coding, rows, self._sampler(step), conditions, workers=1, repair=False
         )
-        drawn = events.read(columns, 0, rows)
+        drawn = sampled.read(columns, 0, rows)
         return {name: drawn.data[name] for name in columns}
 
-    def _pick(self, step: Step) -> Pick:
+    def _sampler(self, step: Step) -> IndexSampler:
         event, number = self._numbers(step)
 
-        def pick(column: str, found: Distribution, rows: RowSet, part: slice, first: int) -> Array:
-            key, at = column_key(self._seed, step.name, column), rows.event[part] + first
-            return draw(
-                found.logits, found.starts, found.spans, found.banned, key, event[at], number[at]
-            )
+        def sample(
+            state: ColumnState, part: slice, distribution: Distribution, first: int
+        ) -> Array:
+            key = column_key(self._seed, step.name, state.name)
+            at = state.rows.event[part] + first
+            return draw(distribution, key, event[at], number[at])
 
-        return pick
+        return sample
 
     def _numbers(self, step: Step) -> tuple[Array, Array]:
-        """Event of each row among all that are simulated, and what tells its rows apart, of all folds."""
-        return self._event[step.event], step.number.astype(np.uint64) + _FOLD * self._fold[
-            step.event
-        ]
+        """Return each row's event among all that are simulated, and its number there, uint64."""
+        number = step.number.astype(np.uint64) + _FOLD * self._fold[step.event]
+        return self._event[step.event], number
 
     def _from_rows(self, flow: Conditional, step: Step, columns: Sequence[str]) -> dict[str, Array]:
         numbers = self._numbers(step)
-        u = np.stack(
-            [uniform(column_key(self._seed, step.name, name), *numbers) for name in flow.columns],
-            axis=1,
-        )
+        keys = [column_key(self._seed, step.name, name) for name in flow.columns]
+        u = np.stack([uniform(key, *numbers) for key in keys], axis=1)
         values = flow.from_uniform(u, as_matrix(step.conditions, flow.given.columns, len(u)))
-        drawn = {
-            n: values[:, k].astype(d)
-            for k, (n, d) in enumerate(zip(flow.columns, flow.dtypes, strict=True))
-        }
-        return {name: drawn[name] for name in columns}
+        place = {name: k for k, name in enumerate(flow.columns)}
+        return {name: values[:, place[name]].astype(flow.dtypes[place[name]]) for name in columns}

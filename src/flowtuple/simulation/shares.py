@@ -1,53 +1,65 @@
-"""Columns of an object that are bound to each other, learned so that whatever is drawn obeys.
+"""Columns of an object that depend on each other, learned so that every draw obeys the relation.
 
-Parts of the energy are learned as shares of what is left; sums and quadratic sums follow from their parts; a column that
-goes with another is learned as a multiple of it.
+Parts of the energy are learned as shares of what the parts before them leave. Sums and roots of
+sums of squares follow from their parts. A column that scales with another is learned as a multiple
+of it.
 
-Breaking a stick: the first part is a share f_1 in [0, 1] of E, the next one a share f_2 of (1 - f_1) E, and so on. Where a
-part is the last one, f is 1 and nothing is left; E = sqrt((p_T cosh eta)^2 + m^2).
+Stick breaking: the first part is a share f_1 in [0, 1] of the energy E, the next part a share f_2
+of (1 - f_1) E, and so on. The last part takes all that is left: f = 1.
+E = sqrt((p_T cosh eta)^2 + m^2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.lattice.prediction import FUNCTIONS
 
-CLOSE = 1e-4  # of the energy, that sums of float32 numbers may miss it by
-_TYPICAL = 0.999  # share of the objects that a relation has to hold for
-_NARROWER = 0.5  # spread of the logarithm of a ratio, over that of the column, from which on the ratio is learned
+CLOSE = 1e-4  # share of the energy that sums of float32 numbers may miss it by
+_TYPICAL = 0.999  # share of the objects that a relation has to be true for
+_NARROWER = 0.5  # a ratio is learned when log(ratio) spreads less than this times log(column)
+_UNIT = 0.05  # a least-squares coefficient this close to 1 marks a summand
 
 
 def energy(kinematics: Sequence[Array]) -> Array:
-    """Energy of objects from p_T, eta and m: float64."""
-    total: Array = FUNCTIONS["energy"][1](*(x.astype(np.float64) for x in kinematics))
-    return total
+    """Return the energy of objects from p_T, eta and m: float64 of shape (n,)."""
+    return np.asarray(FUNCTIONS["energy"][1](*(x.astype(np.float64) for x in kinematics)))
 
 
 def to_shares(parts: Sequence[Array], total: Array) -> list[Array]:
-    """The share of each part in what the parts before it leave: float64 in [0, 1].
+    """Return the share of each part in what the parts before it leave: float64 in [0, 1].
+
+    Args:
+        parts: Parts of the total, each of shape (n,), not negative.
+        total: Their sum up to rounding, shape (n,).
 
     Example:
-        >>> [f.tolist() for f in to_shares([np.array([6.0]), np.array([1.0]), np.array([3.0])], np.array([10.0]))]
+        >>> parts = [np.array([6.0]), np.array([1.0]), np.array([3.0])]
+        >>> [share.tolist() for share in to_shares(parts, np.array([10.0]))]
         [[0.6], [0.25], [1.0]]
     """
-    rest, shares = total.astype(np.float64), []
+    rest = total.astype(np.float64)
+    tolerance = CLOSE * total
+    shares = []
     for part in parts:
         with np.errstate(invalid="ignore", divide="ignore"):
             share = np.clip(part / rest, 0.0, 1.0)
-        share = np.where(rest > CLOSE * total, share, 0.0)
-        share = np.where((rest - part <= CLOSE * total) & (share > 0), 1.0, share)
+        share = np.where(rest > tolerance, share, 0.0)
+        # A rest within rounding of zero is zero, or later parts would share rounding errors.
+        last = (rest - part <= tolerance) & (share > 0)
+        share = np.where(last, 1.0, share)
         rest = np.where(share == 1.0, 0.0, rest - part)
         shares.append(share)
     return shares
 
 
 def from_shares(shares: Sequence[Array], total: Array) -> list[Array]:
-    """The inverse of `to_shares`."""
-    rest, parts = total.astype(np.float64), []
+    """Return the parts of a total: the inverse of `to_shares`; shares are clipped to [0, 1]."""
+    rest = total.astype(np.float64)
+    parts = []
     for share in shares:
         part = np.clip(share.astype(np.float64), 0.0, 1.0) * rest
         rest = rest - part
@@ -56,85 +68,98 @@ def from_shares(shares: Sequence[Array], total: Array) -> list[Array]:
 
 
 def find_shares(columns: Mapping[str, Array], total: Array) -> tuple[str, ...]:
-    """The columns that add up to a total, of those that are none of the others' sums; empty where none do.
+    """Return the columns that add up to a total, sums of other columns left out; empty for none.
 
     Args:
-        columns: Candidates, not negative.
-        total: What they may add up to.
+        columns: Candidates of shape (n,); those with negative values are left out.
+        total: The total, shape (n,).
     """
-    names, kept = (
-        [name for name, values in columns.items() if np.all(values >= 0) and np.any(values)],
-        list[str](),
-    )
     sums = find_sums(columns)
-    names = [name for name in names if name not in sums]
-    if len(names) < 2 or len(total) < 4 * len(names):
+    parts = {
+        name: values.astype(np.float64)
+        for name, values in columns.items()
+        if name not in sums and np.all(values >= 0) and np.any(values)
+    }
+    if len(parts) < 2 or len(total) < 4 * len(parts):
         return ()
-    matrix = np.stack([columns[name].astype(np.float64) for name in names], axis=1)
+    # Relative residuals: objects of low energy decide as much as those of high energy.
     weight = np.divide(1.0, total, out=np.zeros(len(total)), where=total > 0)
-    coefficients = np.linalg.lstsq(matrix * weight[:, None], total * weight, rcond=None)[0]
-    kept = [name for name, c in zip(names, coefficients, strict=True) if abs(c - 1.0) < 0.05]
-    added = (
-        np.sum([columns[name].astype(np.float64) for name in kept], axis=0)
-        if kept
-        else np.zeros_like(total)
-    )
-    holds = np.mean(np.abs(added - total) <= CLOSE * total)
-    return tuple(kept) if len(kept) > 1 and holds > _TYPICAL else ()
+    matrix = np.stack(list(parts.values()), axis=1)
+    names = _summands(parts, matrix * weight[:, None], total * weight)
+    if len(names) < 2:
+        return ()
+    added = np.sum([parts[name] for name in names], axis=0)
+    obeys = np.mean(np.abs(added - total) <= CLOSE * total)
+    return names if obeys > _TYPICAL else ()
 
 
 def find_sums(columns: Mapping[str, Array]) -> dict[str, tuple[str, ...]]:
-    """Columns that are, always, another one or the sum of others before them, by name."""
-    found: dict[str, tuple[str, ...]] = {}
-    before: list[str] = []
+    """Return the columns that equal one earlier column or a sum of several, with these, by name."""
+    sums: dict[str, tuple[str, ...]] = {}
+    independent: dict[str, Array] = {}
     for name, values in columns.items():
         target = values.astype(np.float64)
-        parts = _summands(target, {n: columns[n].astype(np.float64) for n in before})
+        parts = _exact_sum(target, independent)
         if parts:
-            found[name] = parts
+            sums[name] = parts
         else:
-            before.append(name)
-    return found
+            independent[name] = target
+    return sums
 
 
-def _summands(target: Array, candidates: Mapping[str, Array]) -> tuple[str, ...]:
-    """Columns whose sum is the target for every object, found by least squares; empty where there are none."""
+def _exact_sum(target: Array, candidates: Mapping[str, Array]) -> tuple[str, ...]:
+    """Return the candidates whose sum is the target for every object; empty for none."""
     varied = {n: v for n, v in candidates.items() if np.ptp(v) > 0}
     if not varied or not np.ptp(target) > 0 or len(target) < 4 * len(varied):
         return ()
     matrix = np.stack(list(varied.values()), axis=1)
-    scale = np.abs(matrix).max(axis=0)
-    coefficients = np.linalg.lstsq(matrix / scale, target, rcond=None)[0] / scale
-    parts = tuple(n for n, c in zip(varied, coefficients, strict=True) if abs(c - 1.0) < 0.05)
-    added = np.sum([varied[n] for n in parts], axis=0) if parts else np.zeros_like(target)
+    names = _summands(varied, matrix, target, np.abs(matrix).max(axis=0))
+    if not names:
+        return ()
+    added = np.sum([varied[name] for name in names], axis=0)
     exact = np.abs(added - target) <= 1e-5 * np.maximum(np.abs(target), np.abs(added))
-    return parts if parts and bool(np.all(exact)) else ()
+    return names if exact.all() else ()
+
+
+def _summands(
+    names: Iterable[str], matrix: Array, target: Array, scale: Array | float = 1.0
+) -> tuple[str, ...]:
+    """Return the columns of a matrix that the target holds once, by least squares."""
+    coefficients = np.linalg.lstsq(matrix / scale, target, rcond=None)[0] / scale
+    return tuple(n for n, c in zip(names, coefficients, strict=True) if abs(c - 1.0) < _UNIT)
 
 
 def find_hypots(columns: Mapping[str, Array]) -> dict[str, tuple[str, ...]]:
-    """Columns that are, always, the root of the sum of squares of others: ip3d of dxy and dz."""
-    squares = {n: v.astype(np.float64) ** 2 for n, v in columns.items()}
-    positive = {n for n, v in columns.items() if np.all(v >= 0)}
-    found = {n: parts for n, parts in find_sums(squares).items() if len(parts) > 1}
-    return {n: parts for n, parts in found.items() if n in positive}
+    """Return the columns that are roots of sums of squares of others: ip3d of dxy and dz."""
+    sums = find_sums({n: v.astype(np.float64) ** 2 for n, v in columns.items()})
+    return {n: parts for n, parts in sums.items() if len(parts) > 1 and np.all(columns[n] >= 0)}
 
 
 def find_scales(columns: Mapping[str, Array], scales: Mapping[str, Array]) -> dict[str, str]:
-    """Positive columns that go with another: by name the one that leaves the narrowest ratio, where that is clearly narrower.
+    """Return the positive columns that scale with another, and that other column, by name.
 
     Args:
-        columns: Candidates, in the order in which they are restored; a column may go with one before it.
-        scales: Others that they may go with.
+        columns: Candidates in the order in which they are restored, each of shape (n,); a column
+            may scale with one before it.
+        scales: Further columns that they may scale with, each of shape (n,).
     """
-    known = {n: np.log(v.astype(np.float64)) for n, v in scales.items() if len(v) and np.all(v > 0)}
-    found: dict[str, str] = {}
+    logarithms = {n: _logarithm(v) for n, v in scales.items() if _positive(v)}
+    out: dict[str, str] = {}
     for name, values in columns.items():
-        if not len(values) or not np.all(values > 0):
+        if not _positive(values):
             continue
-        logarithm = np.log(values.astype(np.float64))
-        spread = {n: float(np.std(logarithm - other)) for n, other in known.items() if n != name}
+        logarithm = _logarithm(values)
+        spread = {n: float(np.std(logarithm - other)) for n, other in logarithms.items()}
         best = min(spread, key=spread.__getitem__, default="")
         if best and 0 < spread[best] < _NARROWER * np.std(logarithm):
-            found[name] = best
-        known[name] = logarithm
-    return found
+            out[name] = best
+        logarithms[name] = logarithm
+    return out
+
+
+def _positive(values: Array) -> bool:
+    return len(values) > 0 and bool(np.all(values > 0))
+
+
+def _logarithm(values: Array) -> Array:
+    return np.log(values.astype(np.float64))

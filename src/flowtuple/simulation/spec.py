@@ -1,9 +1,9 @@
-"""What is simulated and from what, as data: collections, partners, responses; kept in the model as JSON."""
+"""The description of a simulation, stored in the model as JSON: collections, partners, and so on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from flowtuple.data.collections import Collection
@@ -21,16 +21,18 @@ class Target:
 
     Attributes:
         objects: The reconstructed objects.
-        through: Column with the number of each object's generated partner, -1 for none; empty where none have any.
-        partners: Name of the given collection it points to.
+        through: Column with the number of each object's generated partner, -1 for none; empty for a
+            collection without partners.
+        partners: Name of the generated collection that `through` points to.
         responses: Columns that are learned relative to the partner's, in the order they are drawn.
         references: Other columns of references, by name, with the collection they point to.
         mass: Column of the mass, where `shares` need it.
         shares: Columns that add up to the energy, learned as shares of what is left of it.
-        sums: Columns that are sums of others, by name, which follow from these.
-        hypots: The same for roots of sums of squares.
-        scales: Columns that are learned as multiples of others, by name.
-        efficiency: Cells of generated objects with how often each of these is found on average; `None` where few are known.
+        sums: Columns that are sums of others, by name, with these.
+        hypots: Columns that are roots of sums of squares of others, by name, with these.
+        scales: Columns that are learned as multiples of another, by name, with that one.
+        efficiency: Cells of generated objects with the mean number of reconstructed objects of one;
+            `None` where there are too few objects.
     """
 
     objects: Collection
@@ -47,68 +49,68 @@ class Target:
 
     @property
     def properties(self) -> tuple[str, ...]:
-        """What is learned of objects with a partner, beside responses."""
-        return tuple(name for name in self.alone if name not in {r.column for r in self.responses})
+        """Learned columns of objects with a partner, without the responses."""
+        responses = {r.column for r in self.responses}
+        return tuple(name for name in self.extra_properties if name not in responses)
 
     @property
-    def alone(self) -> tuple[str, ...]:
-        """What is learned of objects without a partner: columns, or what is learned in their place."""
-        apart = (self.through, *self.references, *self.sums, *self.hypots)
-        return tuple(self.learned(name) for name in self.objects.columns if name not in apart)
+    def extra_properties(self) -> tuple[str, ...]:
+        """Learned columns of objects without a partner."""
+        derived = (self.through, *self.references, *self.sums, *self.hypots)
+        return tuple(self.learned(name) for name in self.objects.columns if name not in derived)
 
     def learned(self, column: str) -> str:
-        """What is learned in place of a column: its share, its multiple of another, or the column itself."""
+        """Return what is learned for a column: its share, its multiple, or the column itself."""
         if column in self.shares:
             return f"{column}Share"
-        return (
-            f"{column}Over{self.scales[column].rpartition('_')[2]}"
-            if column in self.scales
-            else column
-        )
+        if column in self.scales:
+            return f"{column}Over{self.scales[column].rpartition('_')[2]}"
+        return column
 
 
 @dataclass(frozen=True)
 class Recoil:
-    """A transverse vector of the event as a sum of others, and what is left to learn: (x, y) of the difference.
+    """A transverse vector of the event, learned as (x, y) of its difference from a sum.
 
     Attributes:
         pt: Column of its magnitude.
         phi: Column of its direction.
-        given: Columns of the generated vector's magnitude and direction; empty where there is none.
-        coefficients: Of the generated vector; then, by target, of reconstructed less generated p_T vectors of objects with
-            a partner, and of p_T vectors of those without.
+        generated: Columns of the generated vector's magnitude and direction; empty for none.
+        coefficients: Coefficient of the generated vector, then for each target of the change of p_T
+            from generated to reconstructed objects and of the p_T of objects without a partner.
     """
 
     pt: str
     phi: str
-    given: tuple[str, ...]
+    generated: tuple[str, ...]
     coefficients: tuple[float, ...]
 
     @property
     def learned(self) -> tuple[str, str]:
-        """Names of what is learned: x and y of the difference from the sum."""
+        """Names of the learned columns: x and y of the difference."""
         return f"{self.pt}_x", f"{self.pt}_y"
 
 
 @dataclass(frozen=True)
 class SimulationSpec:
-    """All that a simulation does, but for the densities themselves.
+    """All of a simulation but the densities.
 
     Attributes:
         table: Name of the table.
-        columns: Schema of all given and all simulated columns, in the order of the table.
-        given: Collections of generated objects.
-        conditions: Given columns with one number an event that densities may read.
-        targets: In the order in which they are simulated.
-        event: Simulated columns with one number an event, but for those of `recoils`.
+        columns: Schema of all generated and simulated columns, in the order of the table.
+        generated: Collections of generated objects.
+        conditions: Generated columns with one number an event that densities may read.
+        targets: Simulated collections, in the order in which they are simulated.
+        event: Simulated columns with one number an event, without those of `recoils`.
         recoils: Simulated transverse vectors of the event.
-        left_out: Columns that were to be simulated and cannot be; they are not copied either.
-        seen: By given column the values met in training, where they are few, or the smallest and the largest.
+        left_out: Columns that cannot be simulated although they were requested; nor are they
+            copied.
+        seen: By generated column the values of the training, where they are few, or their range.
     """
 
     table: str
     columns: tuple[Column, ...]
-    given: tuple[Collection, ...]
+    generated: tuple[Collection, ...]
     conditions: tuple[str, ...]
     targets: tuple[Target, ...]
     event: tuple[str, ...] = ()
@@ -117,68 +119,71 @@ class SimulationSpec:
     seen: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def given_columns(self) -> tuple[Column, ...]:
-        """What a file of generated events has to hold."""
-        made = set(self.simulated)
-        return tuple(c for c in self.columns if c.name not in made)
+    def generated_columns(self) -> tuple[Column, ...]:
+        """Columns that a file of generated events has to have."""
+        simulated = set(self.simulated)
+        return tuple(c for c in self.columns if c.name not in simulated)
 
     @property
     def simulated(self) -> tuple[str, ...]:
-        """Names of the columns that are made."""
+        """Names of the simulated columns."""
         ragged = [name for t in self.targets for name in (t.objects.counter, *t.objects.columns)]
         return (*ragged, *self.event, *(name for r in self.recoils for name in (r.pt, r.phi)))
 
+    @property
+    def collections(self) -> tuple[Collection, ...]:
+        """The generated collections, then the simulated ones."""
+        return (*self.generated, *(t.objects for t in self.targets))
+
     def collection(self, name: str) -> Collection:
-        """A given or a simulated collection."""
-        return next(c for c in (*self.given, *(t.objects for t in self.targets)) if c.name == name)
+        """Return the generated or simulated collection of a name."""
+        return next(c for c in self.collections if c.name == name)
 
     def column(self, name: str) -> Column:
-        """The schema of one column."""
+        """Return the schema of a column."""
         return next(c for c in self.columns if c.name == name)
 
     def counts_first(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Names in the order to learn them: whole numbers before others, which tells what is there before how much it is."""
+        """Sort names for learning: whole numbers first, which say what an object is made of."""
         return tuple(sorted(names, key=lambda name: "float" in self.dtype(name)))
 
     def dtype(self, name: str) -> str:
-        """The type of a column, or of one that is learned in its place."""
+        """Return the type of a column, or of one that is learned in its place."""
         return next((c.dtype for c in self.columns if c.name == name), "float32")
 
-    def learned_dtype(self, column: str) -> str:
-        """The type of a response of a column."""
+    def response_dtype(self, column: str) -> str:
+        """Return the type of the response of a column."""
         return "float64" if self.column(column).dtype == "float64" else "float32"
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` turns back into an equal recipe."""
-        return (
-            {"version": VERSION} | asdict(self) | {"columns": [c.to_json() for c in self.columns]}
-        )
+        """Return a JSON object that `from_json` turns back into an equal spec."""
+        content = asdict(self)
+        for part in (content, *content["recoils"]):
+            part["given"] = part.pop("generated")  # the key in files
+        columns = [c.to_json() for c in self.columns]
+        return {"version": VERSION} | content | {"columns": columns}
 
     @classmethod
     def from_json(cls, data: Any) -> SimulationSpec:
-        """The inverse of `to_json`.
+        """Return the spec that `to_json` described.
 
         Raises:
             Corrupt: The object describes no simulation.
         """
         try:
-            content = {f.name: data[f.name] for f in fields(cls)}
-            content["columns"] = tuple(Column.from_json(c) for c in content["columns"])
-            content["given"] = tuple(_collection(c) for c in content["given"])
-            content["targets"] = tuple(_target(t) for t in content["targets"])
-            content["recoils"] = tuple(
-                Recoil(r["pt"], r["phi"], tuple(r["given"]), tuple(r["coefficients"]))
-                for r in content["recoils"]
-            )
             spec = cls(
-                **content
-                | {name: tuple(content[name]) for name in ("conditions", "event", "left_out")}
+                data["table"],
+                tuple(map(Column.from_json, data["columns"])),
+                tuple(map(_collection, data["given"])),
+                tuple(data["conditions"]),
+                tuple(map(_target, data["targets"])),
+                tuple(data["event"]),
+                tuple(map(_recoil, data["recoils"])),
+                tuple(data["left_out"]),
+                data["seen"],
             )
-            for name in (
-                *spec.simulated,
-                *spec.conditions,
-                *(n for c in spec.given for n in c.columns),
-            ):
+            generated = [name for c in spec.generated for name in c.columns]
+            for name in (*spec.simulated, *spec.conditions, *generated):
                 spec.column(name)
         except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
             raise Corrupt(
@@ -191,18 +196,25 @@ def _collection(data: Mapping[str, Any]) -> Collection:
     return Collection(data["name"], data["counter"], tuple(data["columns"]), tuple(data["axes"]))
 
 
+def _recoil(data: Mapping[str, Any]) -> Recoil:
+    return Recoil(data["pt"], data["phi"], tuple(data["given"]), tuple(data["coefficients"]))
+
+
 def _target(data: Mapping[str, Any]) -> Target:
-    responses = tuple(response_from_json(r) for r in data["responses"])
     return Target(
         _collection(data["objects"]),
         data["through"],
         data["partners"],
-        responses,
+        tuple(map(response_from_json, data["responses"])),
         dict(data["references"]),
         data["mass"],
         tuple(data["shares"]),
-        {name: tuple(parts) for name, parts in data["sums"].items()},
-        {name: tuple(parts) for name, parts in data["hypots"].items()},
+        _parts(data["sums"]),
+        _parts(data["hypots"]),
         dict(data["scales"]),
         Cells.from_json(data.get("efficiency")),
     )
+
+
+def _parts(data: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(parts) for name, parts in data.items()}

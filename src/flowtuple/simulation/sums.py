@@ -1,4 +1,4 @@
-"""Sums over events that stand in other trees, where events are simulated several times and have no weight to divide."""
+"""Sums over events in other trees, for events that are simulated several times without weights."""
 
 from __future__ import annotations
 
@@ -10,26 +10,34 @@ import numpy as np
 from flowtuple.data.table import Table, TableSource
 
 _SUMS = "genEvent"
-"""What the names of sums over events begin with, as in NanoAOD: genEventCount, genEventSumw, genEventSumw2."""
+"""Prefix of sums over events, as in NanoAOD: genEventCount, genEventSumw, genEventSumw2."""
 
 
 class _Multiplied:
-    """A table seen with its sums multiplied."""
+    """A table with its sums multiplied."""
 
     def __init__(self, source: TableSource, factor: int) -> None:
         self._source, self._factor = source, factor
         self.name, self.columns, self.num_entries = source.name, source.columns, source.num_entries
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Rows of the table."""
+        """Return rows of the table."""
         table = self._source.read(columns, start, stop)
-        sums = [c for c in table.columns if c.name.startswith(_SUMS) and not c.is_opaque]
-        data = {c.name: (table.data[c.name] * self._factor).astype(np.dtype(c.dtype)) for c in sums}
-        return replace(table, data={**table.data, **data})
+        data = dict(table.data)
+        for column in table.columns:
+            if column.name.startswith(_SUMS) and not column.is_opaque:
+                product = data[column.name] * self._factor
+                data[column.name] = product.astype(np.dtype(column.dtype))
+        return replace(table, data=data)
 
 
-def with_sums(tables: Mapping[str, TableSource], factor: int) -> dict[str, TableSource]:
-    """Tables with all sums over events multiplied by how often each event was simulated."""
+def multiply_sums(tables: Mapping[str, TableSource], factor: int) -> dict[str, TableSource]:
+    """Return tables with their sums over events multiplied.
+
+    Args:
+        tables: All tables of a file, by name.
+        factor: Number of times that each event is simulated.
+    """
     return {
         name: _Multiplied(table, factor)
         if any(c.name.startswith(_SUMS) for c in table.columns)

@@ -1,133 +1,147 @@
-"""From events that hold both, generated and reconstructed, to the tables that the densities of a simulation learn from."""
+"""From events of both levels, generated and reconstructed, to the training tables of the steps."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from flowtuple.data.schema import Array
 from flowtuple.data.table import Table, TableSource, concatenate, ranges
 from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.progress import Progress
 from flowtuple.simulation.block import Block
-from flowtuple.simulation.fitted import fitted_spec, seen_too
+from flowtuple.simulation.fit_spec import fit_spec, merge_seen
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import run
-from flowtuple.simulation.training_targets import TrainingTargets, training_targets
+from flowtuple.simulation.training_targets import TrainingTargets
 
 STEP = 16384  # events at a time
-FITTED = 65536  # events that thresholds and coefficients are taken from
+FITTED = 65536  # events that thresholds and coefficients are fitted to
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingTable:
-    """What one step learns from: rows with conditions and what is to be drawn given these.
+    """The rows that one step learns from.
 
     Attributes:
-        table: Conditions, then the columns to be drawn.
-        given: Names of the conditions.
+        table: Conditions, then the columns to draw.
+        conditions: Names of the conditions.
     """
 
     table: Table
-    given: tuple[str, ...]
+    conditions: tuple[str, ...]
 
 
 def training_tables(
     source: TableSource, spec: SimulationSpec, progress: Progress
 ) -> tuple[SimulationSpec, list[TrainingTable], list[str]]:
-    """The recipe with what only events tell, the rows of each step, and what a person should know.
+    """Run the steps on true events and collect what they learn from.
+
+    Args:
+        source: Events with all columns of the spec, generated and simulated.
+        spec: From `build_spec`.
+        progress: Receives the share of the events that is done.
+
+    Returns:
+        The fitted spec, the rows of each step that has some, and notes for the user.
 
     Raises:
-        InvalidArgument: A value of a generated object's axes is not finite.
+        InvalidArgument: There are no events, or a generated object has an axis that is not finite.
     """
-    names = [c.name for c in spec.columns]
-    collections = [*spec.given, *(t.objects for t in spec.targets)]
     if not source.num_entries:
         raise InvalidArgument(f"table {source.name!r} holds no events to learn from")
-    first = Block.of(source.read(names, 0, min(FITTED, source.num_entries)), collections)
-    check_finite(first, spec, 0, also_simulated=True)
-    spec = fitted_spec(spec, first)
+    spec = fit_spec(spec, _read(source, spec, 0, min(FITTED, source.num_entries)))
     parts: dict[str, list[Table]] = {}
-    asked: dict[str, set[str]] = {}
-    astray: dict[str, int] = {}
+    drawn: dict[str, set[str]] = {}
+    dangling: Counter[str] = Counter()
     for start, stop in ranges(source.num_entries, STEP):
-        true = Block.of(source.read(names, start, stop), collections)
-        check_finite(true, spec, start, also_simulated=True)
-        spec = replace(
-            spec, seen={n: seen_too(seen, true.values[n]) for n, seen in spec.seen.items()}
-        )
-        count_dangling(true, spec, astray)
-        truth = TrainingTargets(true, spec)
-        given = [name for name in true.values if name not in spec.simulated]
-        counts = {c.name: true.counts[c.name] for c in spec.given}
-        run(Block(true.events, counts, {name: true.values[name] for name in given}), spec, truth)
-        for name, table in truth.tables.items():
-            parts.setdefault(name, []).append(table)
-        asked = {step: set(columns) for step, columns in training_targets(true, spec).items()}
+        true = _read(source, spec, start, stop)
+        seen = {n: merge_seen(before, true.values[n]) for n, before in spec.seen.items()}
+        spec = replace(spec, seen=seen)
+        dangling += count_dangling(true, spec)
+        targets = TrainingTargets(true, spec)
+        run(_generated_part(true, spec), spec, targets)
+        for step, table in targets.tables.items():
+            parts.setdefault(step, []).append(table)
+        drawn = {step: set(columns) for step, columns in targets.columns.items()}
         progress("arrange events", stop / source.num_entries, "")
-    found = []
-    for name, tables in parts.items():
-        table = concatenate(tables)
-        if asked[name] and table.num_entries:
-            found.append(
-                TrainingTable(
-                    table, tuple(c.name for c in table.columns if c.name not in asked[name])
-                )
-            )
-    notes = [
+    tables = [
+        TrainingTable(table, tuple(n for n in table.data if n not in drawn[table.name]))
+        for table in map(concatenate, parts.values())
+        if drawn[table.name] and table.num_entries
+    ]
+    return spec, tables, _notes(spec, dangling)
+
+
+def _read(source: TableSource, spec: SimulationSpec, start: int, stop: int) -> Block:
+    table = source.read([c.name for c in spec.columns], start, stop)
+    block = Block.of(table, spec.collections)
+    check_finite(block, spec, start, also_simulated=True)
+    return block
+
+
+def _generated_part(true: Block, spec: SimulationSpec) -> Block:
+    """Return the events without their simulated columns."""
+    values = {name: v for name, v in true.values.items() if name not in spec.simulated}
+    return Block(true.events, {c.name: true.counts[c.name] for c in spec.generated}, values)
+
+
+def _notes(spec: SimulationSpec, dangling: Counter[str]) -> list[str]:
+    left_out = [
         f"column {name!r} is none that can be simulated and is left out" for name in spec.left_out
     ]
-    notes += [
-        f"column {name!r}: {count} values point to no object of their event and count as without a partner"
-        for name, count in astray.items()
+    return left_out + [
+        f"column {name!r}: {count} values point to no object of their event "
+        "and count as without a partner"
+        for name, count in dangling.items()
     ]
-    return spec, found, notes
 
 
 def check_finite(
     block: Block, spec: SimulationSpec, first: int, *, also_simulated: bool = False
 ) -> None:
-    """Refuse objects without a place, and vectors without a direction.
+    """Raise if an object has no direction, or a ratio no denominator.
 
     Args:
         block: The events.
-        spec: What is simulated from what.
-        first: Number of the first event.
-        also_simulated: Look at what is to be learned, too.
+        spec: The simulation.
+        first: Number of the first event, for the message.
+        also_simulated: Check the simulated columns, too.
 
     Raises:
-        InvalidArgument: An axis, or what a response is counted from, is NaN or infinite; a ratio is to be one of 0.
+        InvalidArgument: An axis, or a column that a response is relative to, is NaN or infinite, or
+            not above 0 where it divides.
     """
-    collections = [*spec.given, *((t.objects for t in spec.targets) if also_simulated else ())]
-    needed = {name: c.name for c in collections for name in c.axes}
-    needed |= {r.partner: t.partners for t in spec.targets for r in t.responses}
-    needed |= {
-        name: ""
-        for r in spec.recoils
-        for name in (*r.given, *((r.pt, r.phi) if also_simulated else ()))
-    }
+    collections = spec.collections if also_simulated else spec.generated
+    owners = {name: c.name for c in collections for name in c.axes}
+    owners |= {r.partner: t.partners for t in spec.targets for r in t.responses}
+    for recoil in spec.recoils:
+        own = (recoil.pt, recoil.phi) if also_simulated else ()
+        owners |= dict.fromkeys((*recoil.generated, *own), "")
     divided = {r.partner for t in spec.targets for r in t.responses if r.kind == "ratio"}
-    for name, collection in needed.items():
-        fine = np.isfinite(block.values[name]) & (
-            (block.values[name] > 0) if name in divided else True
-        )
+    for name, owner in owners.items():
+        values = block.values[name]
+        fine: Array = np.isfinite(values)
+        what = "NaN or infinite"
+        if name in divided:
+            fine, what = fine & (values > 0), "NaN, infinite or not above 0"
         bad = np.flatnonzero(~fine)
         if len(bad):
-            event = first + int(block.event(collection)[bad[0]] if collection else bad[0])
-            what = "NaN, infinite or not above 0" if name in divided else "NaN or infinite"
+            event = first + int(block.event(owner)[bad[0]] if owner else bad[0])
             raise InvalidArgument(
-                f"column {name!r}: {len(bad)} values are {what}, the first in event {event}; leave them out"
+                f"column {name!r}: {len(bad)} values are {what}, the first in event {event}; "
+                "leave them out"
             )
 
 
-def count_dangling(block: Block, spec: SimulationSpec, counts: dict[str, int]) -> None:
-    """Add up the references to partners that point outside."""
+def count_dangling(block: Block, spec: SimulationSpec) -> Counter[str]:
+    """Count by column the references to partners that point to no object of their event."""
+    counts: Counter[str] = Counter()
     for target in spec.targets:
         if target.through:
-            number, event = (
-                block.values[target.through].astype(np.int64),
-                block.event(target.objects.name),
-            )
-            outside = int(((number < -1) | (number >= block.counts[target.partners][event])).sum())
-            if outside:
-                counts[target.through] = counts.get(target.through, 0) + outside
+            number = block.values[target.through].astype(np.int64)
+            size = block.counts[target.partners][block.event(target.objects.name)]
+            counts[target.through] = int(((number < -1) | (number >= size)).sum())
+    return counts

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from flowtuple.benchmark.codecs.rival import PerColumn
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 
 _LARGEST_BUFFER = 2**31 - 1
 

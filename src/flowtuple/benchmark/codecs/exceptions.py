@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import zstandard
 
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 
 _GAP = np.dtype("<u4")
 

@@ -12,7 +12,8 @@ from flowtuple.baseline.quantise import quantise_shifted, restore
 from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
 from flowtuple.benchmark.codecs.lzma9 import lzma_bytes
 from flowtuple.benchmark.codecs.rival import PerColumn
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 
 _HEADER = struct.Struct("<2sq")  # dtype of the numbers, shift
 

@@ -13,7 +13,8 @@ from flowtuple.baseline.quantise import narrow, quantise_shifted, restore
 from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
 from flowtuple.benchmark.codecs.rival import PerColumn
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 from flowtuple.lattice.grid import ATOM, Binades, relative_grid
 
 NAME = "quantise+pcodec"

@@ -7,7 +7,8 @@ import lzma
 import numpy as np
 
 from flowtuple.benchmark.codecs.rival import PerColumn
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 
 
 def lzma_bytes(data: bytes) -> bytes:

@@ -6,7 +6,8 @@ import numpy as np
 
 from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
 from flowtuple.benchmark.codecs.rival import PerColumn
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 
 
 def encode(values: Array, bound: Bound) -> bytes:

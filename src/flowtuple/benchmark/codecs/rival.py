@@ -12,7 +12,8 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 
 from flowtuple.baseline.pieces import join, split
-from flowtuple.data.schema import Array, Bound, Column
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
 
 Promise: TypeAlias = Literal["lossless", "bounded", "none"]

@@ -13,7 +13,8 @@ import numpy as np
 from flowtuple.baseline.quantise import round_mantissa
 from flowtuple.benchmark.codecs.lzma9 import lzma_bytes
 from flowtuple.benchmark.codecs.rival import PerColumn
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 
 _ALL_BITS = 53
 

@@ -15,7 +15,8 @@ import zstandard
 from flowtuple.baseline.pieces import join, split
 from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
 from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 
 Compress = Callable[[Array, float], bytes]
 """Finite floats, float32 or float64, and the largest absolute error, to bytes."""

@@ -6,7 +6,8 @@ import numpy as np
 
 from flowtuple.benchmark.codecs.rival import PerColumn
 from flowtuple.benchmark.codecs.transform import decode_absolute, encode_absolute
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 
 
 def encode(values: Array, bound: Bound) -> bytes:

@@ -6,7 +6,8 @@ import numpy as np
 import zstandard
 
 from flowtuple.benchmark.codecs.rival import PerColumn
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 
 
 def encode(values: Array, bound: Bound) -> bytes:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 
-from flowtuple.data.schema import Bound
+from flowtuple.data.bounds import Bound
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.flows.options import Shape, Training
 

@@ -14,7 +14,8 @@ from flowtuple.baseline.pieces import join, split
 from flowtuple.baseline.plain_pcodec import pcodec_bytes
 from flowtuple.baseline.quantise import narrow, quantise, restore
 from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
-from flowtuple.data.schema import Array, Bound
+from flowtuple.data.bounds import Bound
+from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, Unsupported
 from flowtuple.file.layout import checksum
 

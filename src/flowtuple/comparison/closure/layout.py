@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from flowtuple.comparison.folds import FOLD
 from flowtuple.data.collections import Collection, find_collections, find_links
-from flowtuple.data.schema import Column, matches, referred
+from flowtuple.data.globs import matches
+from flowtuple.data.schema import Column, reference_target
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import TableSource
 from flowtuple.errors import InvalidArgument, nearest
@@ -111,7 +112,9 @@ def _pointing(
     """Collections with a column that points to partners; where columns are named, all, so that the nearest can be told."""
     stems = {c.name.lower() for c in partners}
     counters = {
-        c.counter for c in columns if match or ("Idx" in c.name and referred(c.name) in stems)
+        c.counter
+        for c in columns
+        if match or ("Idx" in c.name and reference_target(c.name) in stems)
     }
     return find_collections(c for c in columns if c.counter in counters)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
 from flowtuple.comparison.two_sample.permutations import Permutations
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
+from flowtuple.runtime.compiled import compiled
 
 _ABREAST = 64  # labels of one event in one cache line
 
@@ -73,7 +73,7 @@ def distances(
     return largest, area, filled
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"nnan", "nsz", "contract"})
 def _walk(
     event: Any,
     weight: Any,

@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numba
 import numpy as np
 
 from flowtuple.comparison.two_sample.permutations import Permutations
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
+from flowtuple.runtime.compiled import compiled
 
 MOST = 20_000
 _ABREAST = 256
@@ -59,7 +59,7 @@ def _label_batches(pooled: Pooled, width: int, draw: np.random.Generator) -> Arr
     return labels
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _sample_labels(uniform: Any, half: Any, events: Any, wanted: Any, labels: Any) -> None:
     """Selection sampling (Knuth, The Art of Computer Programming 2, 3.4.2 S): `wanted` of the `events` still to come."""
     for e in range(len(half)):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import numba
 import numpy as np
 
 from flowtuple.comparison.two_sample.pooled import Pooled
 from flowtuple.data.schema import Array
-from flowtuple.errors import MissingExtra
+from flowtuple.runtime.compiled import compiled
+from flowtuple.runtime.extras import require
 from flowtuple.runtime.progress import Progress
 
 Statistics: TypeAlias = "Callable[[Permutations], Array]"
@@ -52,7 +51,7 @@ class Permutations:
         return sums
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _sum(by_event: Any, labels: Any, sums: Any) -> None:
     """A product of matrices, without the labels as floating-point numbers in memory."""
     for e in range(len(by_event)):
@@ -97,7 +96,4 @@ def extra(module: str) -> Any:
     Raises:
         MissingExtra: It is not installed.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtra("compare", "comparing samples") from error
+    return require(module, "compare", "comparing samples")

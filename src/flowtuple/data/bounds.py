@@ -1,0 +1,235 @@
+"""Bounds on decoded values: the kinds of bounds, and the choice of one for each column by globs.
+
+CONTRIBUTING.md lists the places that a new kind of bound touches.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, get_args
+
+import numpy as np
+
+from flowtuple.data.globs import columns_by_name, matches, names_in_full
+from flowtuple.data.schema import Array, Column, bit_patterns
+from flowtuple.errors import InvalidArgument
+
+BoundKind = Literal["lossless", "abs", "rel", "std", "bits"]
+FORMS = "lossless, abs:E, rel:R, std:S or bits:B"
+_INTEGER_KINDS = ("abs", "std")  # kinds that a column of integers may have, beside lossless
+_ABS = re.compile(r"abs:[0-9]{1,40}(\.[0-9]{1,40})?(e[+-]?[0-9]{1,2})?")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Largest allowed difference of a decoded value from its original.
+
+    Attributes:
+        kind: `lossless`; `abs` with |x' - x| <= amount; `rel` with |x' - x| <= amount |x|; `std`,
+            an `abs` bound in units of the column's standard deviation; `bits`, round to nearest
+            with `amount` explicit mantissa bits.
+        amount: The number after the colon, in the column's unit for `abs`.
+
+    Raises:
+        InvalidArgument: There is no such kind, or it cannot have this amount.
+
+    Example:
+        >>> Bound.parse("rel:1e-3")
+        Bound(kind='rel', amount=0.001)
+        >>> str(Bound.parse("bits:10")), str(Bound())
+        ('bits:10', 'lossless')
+    """
+
+    kind: BoundKind = "lossless"
+    amount: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Bound:
+        """Read `lossless`, `abs:E`, `rel:R`, `std:S` or `bits:B`.
+
+        Raises:
+            InvalidArgument: The text is none of these, or its number is no amount of this kind.
+        """
+        kind, colon, number = text.strip().partition(":")
+        if kind == "lossless" and not colon:
+            return cls()
+        if kind not in get_args(BoundKind) or kind == "lossless":
+            raise InvalidArgument(f"bound {text!r} does not parse: write {FORMS}")
+        try:
+            amount = float(number)
+        except ValueError:
+            raise InvalidArgument(
+                f"bound {text!r} has no number after '{kind}:': write for example {kind}:1e-3"
+            ) from None
+        _check_amount(kind, amount, text)
+        return cls(kind, amount)  # type: ignore[arg-type]
+
+    def __post_init__(self) -> None:
+        if self.kind != "lossless":
+            _check_amount(self.kind, self.amount, f"{self.kind}:{self.amount}")
+
+    def __str__(self) -> str:
+        """Return the bound as text that parses back to the very same number."""
+        if self.kind == "lossless":
+            return self.kind
+        whole = self.amount == int(self.amount) and self.amount < 2**53
+        return f"{self.kind}:{int(self.amount) if whole else self.amount!r}"
+
+    @property
+    def short(self) -> str:
+        """The bound as text with four digits, for tables."""
+        return self.kind if self.kind == "lossless" else f"{self.kind}:{self.amount:.4g}"
+
+    def after(self, before: Bound | str) -> str:
+        """Return the bound, in words, of values coded with another bound and then with this one.
+
+        Example:
+            >>> Bound("abs", 0.25).after(Bound("abs", 0.5)), Bound("rel", 1e-3).after("abs:0.5")
+            ('abs:0.75', 'abs:0.5, then rel:0.001')
+        """
+        words = str(before)
+        if words == "lossless":
+            return str(self)
+        if self.kind == "lossless":
+            return words
+        if self.kind == "abs" and _ABS.fullmatch(words):
+            first = float(words[4:])
+            amount = self.amount + first
+            if Fraction(amount) < Fraction(self.amount) + Fraction(first):
+                amount = math.nextafter(amount, math.inf)  # a bound may only be rounded up
+            return str(Bound("abs", amount))
+        return f"{words}, then {self}"
+
+    def holds(self, original: Array, decoded: Array) -> Array:
+        """Return True for each decoded value that lies within the bound of its original.
+
+        Args:
+            original: Values of one column, any shape and dtype.
+            decoded: The same shape and dtype.
+
+        Returns:
+            Booleans of the same shape. The difference is taken in float64 between the stored
+            values. Equal bit patterns always hold; NaN, infinities and -0.0 hold in no other
+            case.
+
+        Raises:
+            InvalidArgument: The bound is `std`, which has to be resolved to `abs` first.
+        """
+        if self.kind == "std":
+            raise InvalidArgument(
+                "a std bound has no meaning before it is resolved to abs with the column's std"
+            )
+        same: Array = bit_patterns(original) == bit_patterns(decoded)
+        if self.kind == "lossless" or same.all():
+            return same
+        if original.dtype.kind in "iu":
+            larger = np.maximum(original, decoded).astype(np.uint64)
+            smaller = np.minimum(original, decoded).astype(np.uint64)
+            distance = larger - smaller  # wraps around to the true distance of signed values
+            most = np.uint64(min(math.floor(self.amount), 2**64 - 1))
+            close: Array = same | (distance <= most)
+            return close
+        negative_zero = np.signbit(original) & (original == 0)
+        special = ~np.isfinite(original) | ~np.isfinite(decoded) | negative_zero
+        with np.errstate(invalid="ignore", over="ignore"):
+            x = original.astype(np.float64)
+            near = np.abs(decoded.astype(np.float64) - x) <= self.largest_difference(x)
+        within: Array = same | (near & ~special)
+        return within
+
+    def largest_difference(self, original: Array) -> Array:
+        """Return how far each value may move, in its unit: float64 of the original's shape.
+
+        Raises:
+            InvalidArgument: The bound is `lossless` or `std`.
+
+        Example:
+            >>> Bound.parse("rel:0.01").largest_difference(np.array([-2.0, 50.0]))
+            array([0.02, 0.5 ])
+        """
+        x = original.astype(np.float64)
+        if self.kind == "abs":
+            return np.full(x.shape, self.amount)
+        if self.kind == "rel":
+            relative: Array = self.amount * np.abs(x)
+            # A subnormal product may be rounded up by a part of itself that counts.
+            coarse = relative < np.finfo(np.float64).tiny
+            if coarse.any():
+                return np.where(coarse, np.nextafter(relative, 0.0), relative)
+            return relative
+        if self.kind == "bits":
+            rounded = np.isfinite(x) & (x != 0)
+            exponent = np.frexp(np.where(rounded, x, 1.0))[1]  # x = m 2^exponent, 1/2 <= |m| < 1
+            half_unit: Array = np.ldexp(1.0, exponent - 2 - int(self.amount))
+            return np.where(rounded, half_unit, 0.0)
+        raise InvalidArgument(f"a {self} bound is no unit for a difference: give abs, rel or bits")
+
+
+def _check_amount(kind: str, amount: float, text: str) -> None:
+    if kind not in get_args(BoundKind):
+        raise InvalidArgument(f"bound {text!r} does not parse: write {FORMS}")
+    if not math.isfinite(amount) or amount < 0 or (amount == 0 and kind != "bits"):
+        raise InvalidArgument(
+            f"bound {text!r} must be a positive, finite number; for exact values write lossless"
+        )
+    if kind == "rel" and amount >= 1:
+        raise InvalidArgument(
+            f"bound {text!r} allows every value to become zero: write a number below 1"
+        )
+    if kind == "bits" and (amount != int(amount) or amount > 52):
+        raise InvalidArgument(f"bound {text!r} must be a whole number of mantissa bits, 0 to 52")
+
+
+def requested_bounds(
+    tables: Mapping[str, Iterable[Column]], tolerance: Mapping[str, str | Bound]
+) -> dict[str, dict[str, Bound]]:
+    """Return the requested bounds by table and column; columns without a request are left out.
+
+    Patterns are branch names or globs, optionally as `TREE/PATTERN`; the last match wins. A glob
+    bounds float columns only, and no ids and weights; to bound an integer, an id or a weight,
+    name it in full.
+
+    Args:
+        tables: Columns of each table, by the table's name.
+        tolerance: Bounds by pattern.
+
+    Raises:
+        InvalidArgument: A pattern matches no column, or a column named in full cannot have its
+            bound.
+    """
+    everything = {name: tuple(columns) for name, columns in tables.items()}
+    bounds: dict[str, dict[str, Bound]] = {table: {} for table in everything}
+    named = columns_by_name(everything)
+    for pattern, request in tolerance.items():
+        if not isinstance(request, (str, Bound)):
+            raise InvalidArgument(
+                f"the bound {request!r} for {pattern!r} is no text: "
+                f"write for example 'abs:{request}'"
+            )
+        bound = request if isinstance(request, Bound) else Bound.parse(request)
+        for table, column in named.get(pattern) or matches(pattern, everything):
+            if names_in_full(pattern, table, column):
+                _check_applicable(bound, column)
+            elif not column.is_float or column.role in ("id", "weight"):
+                continue
+            bounds[table][column.name] = bound
+    return bounds
+
+
+def _check_applicable(bound: Bound, column: Column) -> None:
+    if bound.kind == "lossless":
+        return
+    if column.is_opaque or column.dtype == "bool" or column.role == "counter":
+        kind = "a counter" if column.role == "counter" else f"of type {column.dtype}"
+        raise InvalidArgument(
+            f"column {column.name!r} is {kind} and can only be lossless, not {bound}"
+        )
+    if column.is_integer and bound.kind not in _INTEGER_KINDS:
+        raise InvalidArgument(
+            f"column {column.name!r} is {column.dtype}: "
+            f"bound it with abs:E, std:S or lossless, not {bound}"
+        )

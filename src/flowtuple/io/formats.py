@@ -1,0 +1,234 @@
+"""Registry of file formats: the built-in ones, and those that other packages add as entry points."""
+
+from __future__ import annotations
+
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from flowtuple.data.table import Dataset, LeftOut
+from flowtuple.errors import FlowtupleError, InvalidArgument, first_line
+
+ENTRY_POINTS = "flowtuple.formats"
+"""Entry-point group; an entry point is named after a suffix, without its first dot."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Options for reading an input.
+
+    Attributes:
+        names: Column names for inputs that carry none.
+    """
+
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """Options for writing an output.
+
+    Attributes:
+        compression: For ROOT, `ALGORITHM:LEVEL` such as `LZMA:9`; `None` for the format's default.
+        step: Events handed to the format at a time; the basket, row-group or cluster size.
+        drop: Leave out what the format cannot hold instead of refusing.
+        container: For ROOT, `ttree` or `rntuple`; `None` for the kind that the input had.
+    """
+
+    compression: str | None = None
+    step: int = 16384
+    drop: bool = False
+    container: Literal["ttree", "rntuple"] | None = None
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """Differences between a data set and the file that was written.
+
+    Attributes:
+        left_out: Parts that the format cannot hold and that `WriteOptions.drop` left out.
+        changes: Names, types and layouts that differ in the file, one sentence each.
+        renamed: New names by old name (`TREE/NAME`), for columns and records that were renamed.
+    """
+
+    left_out: tuple[LeftOut, ...] = ()
+    changes: tuple[str, ...] = ()
+    renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+Reader: TypeAlias = Callable[[str, ReadOptions], Dataset]
+Writer: TypeAlias = Callable[[Dataset, Path, WriteOptions], WriteResult]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: how its files are named, recognised, read and written.
+
+    Functions may be given by name, `package.module:function`; the module is imported at first use.
+
+    Attributes:
+        suffixes: Ends of file names, in lower case and with the dot; the first is the usual one.
+        reader: Called with a path or URL and `ReadOptions`; `None` for a format that is only written.
+        writer: Called with a data set, a local path and `WriteOptions`; `None` for a format that is only read.
+        magic: Bytes that every file of the format has at one of `starts`; empty where there are none.
+        starts: Offsets at which `magic` may stand.
+
+    Example:
+        >>> Format((".npz",), "flowtuple.io.npz:open_dataset", magic=(b"PK",)).matches(b"PK..")
+        True
+    """
+
+    suffixes: tuple[str, ...]
+    reader: Reader | str | None = None
+    writer: Writer | str | None = None
+    magic: tuple[bytes, ...] = ()
+    starts: tuple[int, ...] = (0,)
+
+    def matches(self, head: bytes) -> bool:
+        """Return whether a file that begins with these bytes is of this format."""
+        return any(head.startswith(self.magic, start) for start in self.starts)
+
+    def read(self, path: str, options: ReadOptions) -> Dataset:
+        """Open a file.
+
+        Raises:
+            InvalidArgument: The format is only written, or its reader cannot be imported.
+        """
+        if self.reader is None:
+            raise InvalidArgument(f"{path}: files of this format are only written; convert it")
+        dataset: Dataset = _resolve(self.reader)(path, options)
+        return dataset
+
+    def write(self, dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
+        """Write a file; `check_writable` comes before.
+
+        Raises:
+            InvalidArgument: The writer cannot be imported.
+        """
+        result: WriteResult = _resolve(self.writer)(dataset, path, options)
+        return result
+
+    def check_writable(self, path: str) -> None:
+        """Raise where files of this format cannot be written.
+
+        Raises:
+            InvalidArgument: The format is only read.
+        """
+        if self.writer is None:
+            raise InvalidArgument(
+                f"{path}: files of this format are only read; choose another suffix"
+            )
+
+
+def _built_in(module: str, *suffixes: str, magic: tuple[bytes, ...] = (), **starts: Any) -> Format:
+    reader, writer = f"flowtuple.io.{module}:open_dataset", f"flowtuple.io.{module}:write_dataset"
+    return Format(suffixes, reader, writer, magic, **starts)
+
+
+# Reference methods rank above this package, so their reader is known by name alone.
+_REFERENCE = Format(
+    (".ref",), "flowtuple.benchmark.published.tables:open_dataset", magic=(b"\x89FTREF\r\n",)
+)
+_BUILT_IN = (
+    _built_in("root", ".root", magic=(b"root",)),
+    _built_in("parquet", ".parquet", magic=(b"PAR1",)),
+    _built_in("hdf5", ".h5", ".hdf5", magic=(b"\x89HDF\r\n\x1a\n",), starts=(0, 512, 1024, 2048)),
+    _built_in("npz", ".npz", magic=(b"PK\x03\x04", b"PK\x05\x06")),
+    _built_in("delimited", ".csv"),
+    _built_in("delimited", ".csv.gz", magic=(b"\x1f\x8b",)),
+    _built_in("delimited", ".txt", ".dat"),
+    _REFERENCE,
+)
+_BY_SUFFIX = {suffix: known for known in _BUILT_IN for suffix in known.suffixes}
+_HEAD = 4096  # bytes of a file that formats are recognised by
+
+
+def input_suffixes() -> list[str]:
+    """Return the suffixes of all formats, as far as is known without loading other packages.
+
+    Example:
+        >>> input_suffixes()[:4]
+        ['.root', '.parquet', '.h5', '.hdf5']
+    """
+    return list(dict.fromkeys([*_BY_SUFFIX, *_plugins()]))
+
+
+def output_suffixes() -> list[str]:
+    """Return the suffixes that an output can have, as far as is known without loading other packages."""
+    return [suffix for suffix in input_suffixes() if suffix not in _REFERENCE.suffixes]
+
+
+def format_of(suffix: str) -> Format:
+    """Return the format of one of `input_suffixes`; that of another package is loaded now.
+
+    Raises:
+        InvalidArgument: The package that adds it is broken, or several packages add it; the message names them.
+    """
+    if suffix in _BY_SUFFIX:
+        return _BY_SUFFIX[suffix]
+    points = _plugins()[suffix]
+    if len(points) > 1:
+        packages = " and ".join(map(_package, points))
+        raise InvalidArgument(f"{suffix}: the packages {packages} both add it; uninstall one")
+    where, advice = f"{suffix}: the package {_package(points[0])}", "update or uninstall it"
+    try:
+        loaded = points[0].load()
+    except Exception as error:  # whatever the code of the other package raises
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise InvalidArgument(f"{where} cannot be loaded ({reason}); {advice}") from None
+    if not isinstance(loaded, Format) or suffix not in loaded.suffixes:
+        raise InvalidArgument(f"{where} gives no Format with this suffix; {advice}")
+    return loaded
+
+
+def suffix_by_content(path: str) -> str:
+    """Return the suffix of the format whose first bytes a local file has, empty where there is none.
+
+    Raises:
+        InvalidArgument: No built-in format has them, and a package that adds formats is broken.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return ""
+    for known in _BUILT_IN:
+        if known.matches(head):
+            return known.suffixes[0]
+    return next((suffix for suffix in _plugins() if format_of(suffix).matches(head)), "")
+
+
+def _plugins() -> dict[str, list[EntryPoint]]:
+    """Return the entry points of other packages by suffix; none is loaded."""
+    return _plugins_on(tuple(sys.path))
+
+
+@cache
+def _plugins_on(_: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
+    """Search the folders of `sys.path` once, since this takes tens of milliseconds."""
+    points: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        points.setdefault(f".{point.name.lower()}", []).append(point)
+    return points
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.value
+
+
+def _resolve(function: Any) -> Any:
+    if not isinstance(function, str):
+        return function
+    try:
+        return pkgutil.resolve_name(function)
+    except FlowtupleError:
+        raise
+    except (AttributeError, ImportError, ValueError) as error:
+        raise InvalidArgument(
+            f"{function}: cannot be imported ({first_line(error)}); update or uninstall its package"
+        ) from None

@@ -1,0 +1,131 @@
+"""The parts of a spec that events decide: thresholds, cells, coefficients, relations, ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from flowtuple.data.schema import Array
+from flowtuple.simulation.block import Block
+from flowtuple.simulation.build_spec import NO_CONDITION
+from flowtuple.simulation.cells import find_cells
+from flowtuple.simulation.conditions import partner_columns
+from flowtuple.simulation.recoil import fit_coefficients
+from flowtuple.simulation.response import Response, partner_name
+from flowtuple.simulation.shares import energy, find_hypots, find_scales, find_shares, find_sums
+from flowtuple.simulation.spec import Recoil, SimulationSpec, Target
+
+WIDE = 0.05  # half-width of a ratio from which on a threshold would be smeared
+_FEW = 64  # values of a generated column that are listed
+
+
+def fit_spec(spec: SimulationSpec, block: Block) -> SimulationSpec:
+    """Return the spec with all that events decide.
+
+    Args:
+        spec: From `build_spec`.
+        block: Events with all columns, generated and simulated.
+    """
+    targets = [_with_cells(spec, t, block) if t.through else t for t in spec.targets]
+    spec = replace(spec, targets=tuple(_with_relations(spec, t, block) for t in targets))
+    vectors = [r for r in spec.recoils if _is_vector(block, r)]
+    others = [name for r in spec.recoils if r not in vectors for name in (r.pt, r.phi)]
+    recoils = tuple(replace(r, coefficients=fit_coefficients(block, spec, r)) for r in vectors)
+    names = [c.name for c in spec.generated_columns if c.role not in NO_CONDITION]
+    seen = {name: _seen(block.values[name]) for name in names}
+    return replace(spec, event=(*spec.event, *others), recoils=recoils, seen=seen)
+
+
+def merge_seen(before: Mapping[str, Any], values: Array) -> dict[str, Any]:
+    """Return the values or the range of the training, with further values among them.
+
+    Args:
+        before: An entry of `SimulationSpec.seen`.
+        values: Further values of the same column, any shape.
+    """
+    now = _seen(values)
+    if "values" in before and "values" in now:
+        both = sorted({*before["values"], *now["values"]})
+        if len(both) <= _FEW:
+            return {"values": both}
+    ends = [x for seen in (before, now) for x in seen.get("range", seen.get("values", []))]
+    return {"range": [float(min(ends)), float(max(ends))] if ends else []}
+
+
+def _seen(values: Array) -> dict[str, list[float | int]]:
+    """Return the values where they are whole and few; else the smallest and the largest."""
+    if values.dtype.kind in "iub":
+        unique = np.unique(values)
+        if len(unique) <= _FEW:
+            return {"values": unique.astype(np.int64).tolist()}
+    finite = values[np.isfinite(values)]
+    return {"range": [float(finite.min()), float(finite.max())] if len(finite) else []}
+
+
+def _is_vector(block: Block, recoil: Recoil) -> bool:
+    """Return whether columns are magnitude and direction, without values such as -999."""
+    pt, phi = block.values[recoil.pt], block.values[recoil.phi]
+    return bool((pt >= 0).all() and (np.abs(phi) <= np.float32(np.pi)).all())
+
+
+def _with_cells(spec: SimulationSpec, target: Target, block: Block) -> Target:
+    """Return the target with efficiency and resolution in cells of generated objects."""
+    own = spec.collection(target.partners)
+    partner = block.positions(target.through, target.objects.name, own.name)
+    matched = partner >= 0
+    partner = partner[matched]
+    columns = partner_columns(block, own)
+    directions = {partner_name(name) for name in own.axes[1:]}
+    cut = {n: v for n, v in columns.items() if n not in directions}
+    copies = np.bincount(partner, minlength=int(block.counts[own.name].sum()))
+    efficiency = find_cells(cut, copies)
+    if efficiency is not None:
+        efficiency = efficiency.with_figures(cut, copies, lambda part: (float(part.mean()),))
+    partners = {n: content[partner] for n, content in columns.items()}
+    responses = []
+    for response in target.responses:
+        reco = block.values[response.column][matched]
+        gen = block.values[response.partner][partner]
+        responses.append(_with_floor(response, reco, gen).in_cells(reco, partners, cut))
+    return replace(target, responses=tuple(responses), efficiency=efficiency)
+
+
+def _with_floor(response: Response, reco: Array, gen: Array) -> Response:
+    """Return a ratio counted from the reconstruction's threshold, where the response is wide."""
+    if response.kind != "ratio" or not len(reco):
+        return response
+    low, high = np.quantile(reco.astype(np.float64) / gen, [0.16, 0.84])
+    return replace(response, floor=float(reco.min()) if high - low > 2 * WIDE else 0.0)
+
+
+def _with_relations(spec: SimulationSpec, target: Target, block: Block) -> Target:
+    """Return the target with columns that follow from others, or add up to the energy."""
+    axes = target.objects.axes
+    responses = [r.column for r in target.responses]
+    other = {*axes, target.through, *target.references, *responses}
+    names = [n for n in target.objects.columns if n not in other and spec.dtype(n) != "bool"]
+    columns = {n: block.values[n] for n in names if np.isfinite(block.values[n]).all()}
+    mass = next((n for n in columns if n.rpartition("_")[2] in ("mass", "m")), "")
+    sums = {name: parts for name, parts in find_sums(columns).items() if name != mass}
+    floats = {n: v for n, v in columns.items() if v.dtype.kind == "f" and n not in sums}
+    shares: tuple[str, ...] = ()
+    if mass and axes:
+        total = energy([block.values[n] for n in (*axes[:2], mass)])
+        shares = find_shares({n: v for n, v in floats.items() if n != mass}, total)
+    floats = {n: v for n, v in floats.items() if n not in shares}
+    hypots = {name: parts for name, parts in find_hypots(floats).items() if name != mass}
+    fixed = {*hypots, mass}.union(*hypots.values())
+    return replace(
+        target,
+        mass=mass if shares else "",
+        shares=shares,
+        sums=sums,
+        hypots=hypots,
+        scales=find_scales(
+            {n: v for n, v in floats.items() if n not in fixed},
+            {n: block.values[n] for n in (*axes[:1], *hypots)},
+        ),
+    )
