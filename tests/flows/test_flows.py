@@ -1,5 +1,6 @@
 """Laws of every flow over rows, by name; preprocessing, training, files and tables around them."""
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import replace

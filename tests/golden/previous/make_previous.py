@@ -62,11 +62,11 @@ def lattice_files(folder: Path) -> dict[str, np.ndarray]:
         tolerance=BOUND,
         effort="fast",
         seed=3,
-        resources=ft.Resources(checkpoint=folder / "events_checkpoint"),
+        checkpoint=folder / "events_checkpoint",
     )
     events = ft.snap(EVENTS, model=model)[:200]
     ft.compress(events, folder / "events.ftup", model=model)
-    ft.compress(events, folder / "refers.ftup", model=model, model_ref=True)
+    ft.compress(events, folder / "refers.ftup", model=model, refer=True)
     ft.compress(
         events[:100], folder / "given.ftup", tolerance=BOUND, given=["MET_pt"], effort="fast"
     )
@@ -81,7 +81,7 @@ def lattice_files(folder: Path) -> dict[str, np.ndarray]:
 def simulation_files(folder: Path) -> dict[str, np.ndarray]:
     """A simulation, and what it makes of some generated jets."""
     model = folder / "simulation.flow"
-    ft.train_simulation(generated(4000), model, target=["Jet_*"], given=["GenJet_*"], effort="fast")
+    ft.train(generated(4000), model, target=["Jet_*"], given=["GenJet_*"], effort="fast")
     true = generated(30)[["GenJet_pt"]]
     return arrays("generated", true) | arrays("simulated", ft.simulate(model, true, seed=2))
 
@@ -91,20 +91,21 @@ def row_files(folder: Path) -> dict[str, np.ndarray]:
     shape = ft.Shape(transforms=1, hidden=(8,), bins=4)
     flow = ft.RowFlow("nsf", shape, ft.Training(epochs=2), device="cpu")
     model = folder / "rows.flow"
-    ft.train_flow(EVENTS, model, selection=JETS, flow=flow, seed=1)
+    ft.train(EVENTS, model, selection=JETS, flow=flow, seed=1)
 
     def stop(stage: str, share: float, detail: str) -> None:
         if (folder / "rows_checkpoint" / "training.safetensors").exists():
             raise KeyboardInterrupt
 
     with suppress(KeyboardInterrupt):
-        ft.train_flow(
+        ft.train(
             EVENTS,
             folder / "half.flow",
             selection=JETS,
             flow=flow,
             seed=1,
-            resources=ft.Resources(checkpoint=folder / "rows_checkpoint", progress=stop),
+            checkpoint=folder / "rows_checkpoint",
+            progress=stop,
         )
     rows = ft.sample(model, 20, seed=1)
     return arrays("rows", rows) | {"rows/log_prob": ft.load(model).log_prob(rows)}
