@@ -110,7 +110,7 @@ def recompress(
             f"{n}/{c}": b for n, t in file.tables.items() for c, b in _bounds(t, new[n]).items()
         }
         supplied = [
-            f"{name}/{column}" for name, table in file.tables.items() for column in table.given
+            f"{name}/{column}" for name, table in file.tables.items() for column in table.external
         ]
         prepared = resolve_tables(dataset, bounds, resources.progress, supplied, resources.memory)
         prepared = [_with_same(p, file.tables[p.source.name], bounds) for p in prepared]
@@ -127,7 +127,7 @@ def recompress(
 def _check_given(file: File, tolerance: Mapping[str, str | Bound]) -> None:
     """Raise for a bound on the full name of an external column; globs pass over such columns."""
     given = {
-        name for n, table in file.tables.items() for c in table.given for name in (c, f"{n}/{c}")
+        name for n, table in file.tables.items() for c in table.external for name in (c, f"{n}/{c}")
     }
     for pattern, bound in tolerance.items():
         if pattern in given and str(bound) != "lossless":
@@ -154,9 +154,9 @@ def _bounds(table: StoredTable, requested: Mapping[str, Bound]) -> dict[str, Bou
     bounds = {}
     for name, lattice in table.lattices.items():
         new = requested.get(name, Bound())
-        same = new.kind == "lossless" or str(new) in (table.asked.get(name), str(lattice.bound))
+        same = new.kind == "lossless" or str(new) in (table.requested.get(name), str(lattice.bound))
         bounds[name] = lattice.bound if same else new
-    return {name: bound for name, bound in bounds.items() if name not in table.given}
+    return {name: bound for name, bound in bounds.items() if name not in table.external}
 
 
 def _with_same(
@@ -170,7 +170,7 @@ def _with_same(
     for name, lattice in table.lattices.items():
         if lattice.bound.kind != "lossless" and bounds.get(f"{table.name}/{name}") == lattice.bound:
             lattices[name] = _with_ends(lattice, [part.lattices[name] for part in table.parts])
-            asked[name] = Bound.parse(table.asked.get(name, str(lattice.bound)))
+            asked[name] = Bound.parse(table.requested.get(name, str(lattice.bound)))
     return replace(prepared, coding=replace(prepared.coding, lattices=lattices), bounds=asked)
 
 

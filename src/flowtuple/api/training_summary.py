@@ -121,7 +121,7 @@ def of_rows(dataset: Dataset, path: str | os.PathLike[str]) -> Trained:
         "best epoch": f"{trained.about['best_epoch']} of {len(trained.about['history'])}",
         "schedule": str(trained.about["training"]["schedule"]),
         "file": format_bytes(Path(path).stat().st_size),
-    } | ({"given": ", ".join(trained.given.columns)} if trained.given.columns else {})
+    } | ({"given": ", ".join(trained.context.columns)} if trained.context.columns else {})
     headings = [
         ("Column", 1),
         ("Type", 1),
