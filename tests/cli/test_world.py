@@ -45,7 +45,7 @@ from flowtuple.errors import InvalidArgument, TooLarge
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.merge import merge
 from flowtuple.file.writer import create
-from flowtuple.io.full_disk import PatientFile
+from flowtuple.io.full_disk import DeferredErrorFile
 from flowtuple.io.source import open_dataset
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.flow import ColumnFlow
@@ -377,7 +377,7 @@ class TestFullDisk:
         def full(*_: object) -> int:
             raise OSError(28, "No space left on device")
 
-        file = PatientFile(tmp_path / "f")
+        file = DeferredErrorFile(tmp_path / "f")
         file.write(memoryview(b"abcdef"))
         file.check()
         with pytest.MonkeyPatch.context() as patch:

@@ -110,14 +110,14 @@ def test_latent_rows_carry_their_conditions(model: Path) -> None:
 def test_every_kind_learns_given_conditions(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "m.flow"
     ft.train(events(500), path, selection=TARGET, given=GIVEN, flow=asked(kind, epochs=1))
-    assert load_model(path).given.columns == GIVEN
+    assert load_model(path).context.columns == GIVEN
     assert len(ft.sample(path, 7, given=events(20))) == 7
 
 
 def test_models_share_transforms_of_conditions(model: Path, tmp_path: Path) -> None:
     other = tmp_path / "o.flow"
     ft.train(events(seed=8), other, selection=TARGET, given=GIVEN, flow=asked(epochs=1), like=model)
-    assert load_model(other).given.chains == load_model(model).given.chains
+    assert load_model(other).context.chains == load_model(model).context.chains
     with pytest.raises(InvalidArgument, match=r"is given Jet_genPt.*name the same with --given"):
         ft.train(
             events(seed=8),
@@ -134,7 +134,7 @@ def test_transforms_of_conditions_may_be_named(tmp_path: Path) -> None:
     ft.train(events(500), tmp_path / "m.flow", selection=TARGET, given=GIVEN, flow=flow)
     names = [
         [type(t).__name__ for t in chain.transforms]
-        for chain in load_model(tmp_path / "m.flow").given.chains
+        for chain in load_model(tmp_path / "m.flow").context.chains
     ]
     assert names == [["Log", "Affine"], ["Ranks", "Clip"], ["Ranks", "Clip"]]
 

@@ -193,7 +193,7 @@ def test_the_loss_falls_in_training(kind: str) -> None:
     if kind == "flow-matching":
         assert losses[-1] < losses[0] - 0.3  # 0.83 +- 0.08 lower, 12 models
         return
-    held_out = x[sample.held_out(options.held_out, 0)]
+    held_out = x[sample.validation(options.held_out, 0)]
     truth = multivariate_normal(cov=mixed.T @ mixed).logpdf(held_out).mean()
     # Above the truth by 0.018 +- 0.017 for maf, at most 0.020 +- 0.009 for the others, 12 models;
     # by 0.98 for independent columns.

@@ -38,7 +38,7 @@ def batch_with_a_rest_of_one() -> int:
     event = np.arange(EVENTS)
     training = int(
         (
-            ~SampledRows(lambda rows, u: u, (EVENTS, 3), event, np.ones(EVENTS)).held_out(0.1, 0)
+            ~SampledRows(lambda rows, u: u, (EVENTS, 3), event, np.ones(EVENTS)).validation(0.1, 0)
         ).sum()
     )
     return next(batch for batch in range(201, 1000) if training % batch == 1)

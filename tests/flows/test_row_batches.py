@@ -24,7 +24,7 @@ from flowtuple.data.schema import Array  # noqa: E402
 from flowtuple.errors import InvalidArgument  # noqa: E402
 from flowtuple.flows import blocks, prefetch  # noqa: E402
 from flowtuple.flows.blocks import Batch, SampledRows, Shuffled  # noqa: E402
-from flowtuple.flows.device import _inner_layers, choose_device, mixed_precision, narrowed  # noqa: E402
+from flowtuple.flows.device import choose_device, inner_layers, mixed_precision, narrowed  # noqa: E402
 from flowtuple.flows.fit import fit  # noqa: E402
 from flowtuple.flows.options import RowFlow, Shape, Training  # noqa: E402
 from flowtuple.flows.prefetch import Prefetcher  # noqa: E402
@@ -145,7 +145,7 @@ def test_items_are_made_one_ahead_and_no_more() -> None:
             assert k == 4 or ready.acquire(timeout=600)
             time.sleep(0.05)  # for one more than there should be
             assert made == list(range(min(5, k + 2)))
-    assert not [t for t in threading.enumerate() if t.name.startswith("flowtuple-ahead")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("flowtuple-prefetch")]
 
 
 def test_the_time_spent_waiting_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +315,7 @@ def test_inner_layers_in_bfloat16(kind: str) -> None:
         build(kind, 3, SMALL, 1),
         torch.randn((500, 3), generator=torch.Generator().manual_seed(0)),
     )
-    layers = _inner_layers(flow)
+    layers = inner_layers(flow)
     assert len(layers) == (
         4 if kind == "nsf" else 2
     )  # two hidden layers of each network, not the one that gives its result

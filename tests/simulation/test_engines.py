@@ -53,7 +53,7 @@ def test_counts_are_of_the_lattice_and_properties_of_rows(model: str) -> None:
     }
     assert lattice == {"Jet found", "Jet extras", "Muon found", "Muon extras", "Muon Muon_jetIdx"}
     assert rows["Jet response"].columns == ("Jet_ptRatio", "Jet_etaMinusGen", "Jet_phiMinusGen")
-    assert "GenJet_pt of partner" in rows["Jet response"].given.columns
+    assert "GenJet_pt of partner" in rows["Jet response"].context.columns
 
 
 def test_same_seed_same_bits(model: str, events: ak.Array) -> None:

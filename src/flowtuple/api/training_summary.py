@@ -111,7 +111,7 @@ def of_rows(source: str, model: str, nbytes: int, trained: RowModel) -> Trained:
         "best epoch": f"{trained.about['best_epoch']} of {len(trained.about['history'])}",
         "schedule": str(trained.about["training"]["schedule"]),
         "file": format_bytes(nbytes),
-    } | ({"given": ", ".join(trained.given.columns)} if trained.given.columns else {})
+    } | ({"given": ", ".join(trained.context.columns)} if trained.context.columns else {})
     headings = [
         ("Column", 1),
         ("Type", 1),

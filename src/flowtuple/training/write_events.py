@@ -1,4 +1,4 @@
-"""Sections of a file written from tables with their flows: description, models and encoded chunks."""
+"""Sections of a file, from tables with their flows: description, models and encoded chunks."""
 
 from __future__ import annotations
 
