@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flowtuple.data.bounds import Bound
+from flowtuple.data.bounds import FORMS, Bound
 from flowtuple.errors import InvalidArgument, nearest
 
 Inputs = Annotated[
@@ -23,7 +23,7 @@ Tolerances = Annotated[
         "--tolerance",
         "-t",
         metavar="GLOB=BOUND",
-        help="lossless, abs:E, rel:R, std:S or bits:B; last match wins.",
+        help=f"{FORMS}; last match wins.",
     ),
 ]
 BoundsFile = Annotated[
