@@ -23,6 +23,7 @@ from typing import TypeAlias
 
 import awkward as ak
 
+from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.location import expand, split_tree
@@ -76,7 +77,7 @@ class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
 
     def __call__(self, partition: Partition) -> ak.Array:
         path, start, stop = partition
-        with File(path, 1, model=self.model) as file:
+        with File(path, model=self.model, resources=Resources(1)) as file:
             if self.columns:
                 events = file.arrays(
                     self.columns, entry_start=start, entry_stop=stop, tree=self.tree
@@ -124,7 +125,7 @@ def from_flowtuple(
     for text in texts:
         pattern, named_tree = split_tree(os.fspath(text), STORED)
         for path in expand(pattern):
-            with File(path, 1, model=model) as file:
+            with File(path, model=model, resources=Resources(1)) as file:
                 table = file.table(named_tree or tree)
                 if reader is None:
                     first_path = path
