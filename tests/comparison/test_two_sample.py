@@ -33,6 +33,7 @@ from flowtuple.comparison.two_sample.pooled import Pooled, pool
 from flowtuple.comparison.two_sample.result import Comparison
 from flowtuple.data.rows import Rows
 from flowtuple.errors import InvalidArgument
+from flowtuple.runtime.progress import silent
 
 PAIRS = 200
 COLUMN_TESTS = ["ks", "w1", "chi2", "kl", "chi2-div", "hellinger"]
@@ -119,7 +120,7 @@ class TestCalibration:
 
 
 class TestAgainstReferences:
-    """What the referee computes for many arrangements at once is what scipy, POT and scikit-learn compute for one."""
+    """What the referee computes for many permutations at once is what scipy, POT and scikit-learn compute for one."""
 
     a, b = objects(1, 150), objects(2, 220, shift=0.3)
 
@@ -177,7 +178,7 @@ class TestAgainstReferences:
 
     def test_mmd_by_its_definition(self) -> None:
         pooled = pool(self.a, self.b, seed=3)
-        prepared = kernels.prepare(pooled, ["mmd", "kpd"], 3, ft.progress.silent)
+        prepared = kernels.prepare(pooled, ["mmd", "kpd"], 3, silent)
         z, second = pooled.standardised, pooled.other[pooled.event]
         squared = np.square(z[:, None] - z[None]).sum(axis=2)
         kernel = np.exp(-0.5 * squared / prepared.details["mmd"]["kernel_width"] ** 2)
@@ -194,7 +195,7 @@ class TestAgainstReferences:
         pooled = pool(self.a, self.b, seed=3)
         ranks, second = scipy.stats.rankdata(pooled.values, axis=0), pooled.other[pooled.event]
         expected = np.abs(np.corrcoef(ranks[second].T) - np.corrcoef(ranks[~second].T)).max()
-        found = moments.prepare(pooled, ["correlation", "fpd"], 3, ft.progress.silent)
+        found = moments.prepare(pooled, ["correlation", "fpd"], 3, silent)
         assert found.statistics(as_they_are(pooled))[0, 0] == pytest.approx(expected, rel=1e-4)
 
     def test_frechet_distance_by_scipy(self) -> None:
@@ -206,7 +207,7 @@ class TestAgainstReferences:
         )
         root = scipy.linalg.sqrtm(c[0] @ c[1]).real
         expected = np.square(m[0] - m[1]).sum() + np.trace(c[0] + c[1] - 2 * root)
-        found = moments.prepare(pooled, ["correlation", "fpd"], 3, ft.progress.silent)
+        found = moments.prepare(pooled, ["correlation", "fpd"], 3, silent)
         assert found.statistics(as_they_are(pooled))[1, 0] == pytest.approx(expected, rel=1e-3)
 
     @pytest.mark.parametrize("weighted", [False, True])
@@ -221,11 +222,11 @@ class TestAgainstReferences:
 
         class Fitted:
             def predict_proba(self, held_out: np.ndarray) -> np.ndarray:
-                kept = scores[pooled.held_out[pooled.event]]
+                kept = scores[pooled.test_half[pooled.event]]
                 return np.stack([1 - kept, kept], axis=1)
 
         found = classifier.prepare("c2st", lambda *_: Fitted(), {}, pooled, names, 0)
-        inside = pooled.held_out[pooled.event]
+        inside = pooled.test_half[pooled.event]
         truth, weight, kept = (
             pooled.other[pooled.event][inside],
             pooled.weight[inside],
@@ -291,10 +292,10 @@ class TestPermuting:
         labels = np.concatenate([b.other for b in batches], axis=1)
         assert labels.shape == (75, 501)
         assert np.array_equal(labels[:, 0], pooled.other)
-        for half, size in ((pooled.held_out, 22), (~pooled.held_out, 23)):
+        for half, size in ((pooled.test_half, 22), (~pooled.test_half, 23)):
             assert set(labels[half].sum(axis=0)) == {size}
             assert labels[half][:, 1:].mean(axis=1) == pytest.approx(size / half.sum(), abs=0.12)
-        found = one_column.prepare(pooled, ["ks"], 0, ft.progress.silent).statistics(
+        found = one_column.prepare(pooled, ["ks"], 0, silent).statistics(
             Permutations(labels[:, 3:4])
         )
         second = labels[pooled.event, 3] == 1  # every object of an event under its event's label
@@ -305,7 +306,7 @@ class TestPermuting:
             assert found[k, 0] == pytest.approx(expected, rel=1e-12)
 
     def test_every_arrangement_is_as_likely(self) -> None:
-        pooled = replace(pool(normal(1, 2), normal(2, 2), seed=0), held_out=np.zeros(4, bool))
+        pooled = replace(pool(normal(1, 2), normal(2, 2), seed=0), test_half=np.zeros(4, bool))
         labels = np.concatenate([b.other for b in draw_permutations(pooled, 6000, seed=2)], axis=1)[
             :, 1:
         ]
