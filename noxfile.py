@@ -45,7 +45,7 @@ def core(session: nox.Session) -> None:
 def large(session: nox.Session) -> None:
     """A file of 5 GB compressed and read back within 2 GB of memory; takes a sample as its argument, and half an hour."""
     session.install("-c", "constraints.txt", "-e", ".[train]")
-    session.run("python", "bench/large.py", *session.posargs)
+    session.run("python", "bench/scale.py", "large", *session.posargs)
 
 
 @nox.session

@@ -21,17 +21,15 @@ def lines_png(
     logarithmic: bool,
     line: float | None = None,
 ) -> bytes:
-    """Curves over N, a level of note as a dashed line; a logarithmic axis leaves zeros out."""
+    """Draw curves over N, `line` as a dashed line; a logarithmic axis leaves zeros out."""
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         for color, (name, values) in zip(_COLORS, curves.items(), strict=False):
-            kept = [
-                (n, value)
-                for n, value in zip(x, values, strict=True)
-                if value or (value is not None and not logarithmic)
-            ]
-            axes.plot(*zip(*kept, strict=True), ".-", color=color, label=name, linewidth=1.4)
+            height = np.array(values, float)  # None becomes NaN, which is not drawn
+            if logarithmic:
+                height[height == 0] = np.nan
+            axes.plot(x, height, ".-", color=color, label=name, linewidth=1.4)
         if line is not None:
             axes.axhline(line, color="#1d1d1f", linestyle="--", linewidth=0.8)
         if logarithmic:
@@ -46,7 +44,7 @@ def lines_png(
 def latents_png(
     before: np.ndarray, after: Mapping[str, np.ndarray], columns: Sequence[str]
 ) -> bytes:
-    """Histograms of latent columns as they are and as codes give them back, beside the standard normal density."""
+    """Draw histograms of latent columns before and after coding, with the standard normal density."""
     edges = np.linspace(-_REACH, _REACH, 91)
     centres = (edges[1:] + edges[:-1]) / 2
     normal = np.exp(-np.square(centres) / 2) / np.sqrt(2 * np.pi)
@@ -93,36 +91,30 @@ def latents_png(
 
 
 def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """With what lies outside counted in the number of all, not drawn."""
+    """Return densities; values outside the edges count in the number of all."""
     return np.histogram(values, edges)[0] / (len(values) * np.diff(edges))
 
 
 def residuals_png(
-    found: Mapping[str, Mapping[str, np.ndarray]], columns: Sequence[str], labels: Sequence[str]
+    kinds: Mapping[str, Mapping[str, np.ndarray]], columns: Sequence[str], labels: Sequence[str]
 ) -> bytes:
-    """Histograms of differences and responses, one row of panels a kind, one column a variable.
+    """Draw histograms of differences and responses: a row of panels a kind, a column a variable.
 
     Args:
-        found: By kind the values by name of a curve, shape (n, d).
+        kinds: By kind the values by name of a curve, shape (n, d).
         columns: The d variables.
-        labels: What the horizontal axis of each kind says.
+        labels: Label of the horizontal axis of each kind.
     """
 
     def draw(figure: Any) -> None:
-        grid = figure.subplots(len(found), len(columns), squeeze=False)
-        for row, (kinds, label) in enumerate(zip(found.values(), labels, strict=True)):
+        grid = figure.subplots(len(kinds), len(columns), squeeze=False)
+        for row, (curves, label) in enumerate(zip(kinds.values(), labels, strict=True)):
             for k, axes in enumerate(grid[row]):
-                reach = (
-                    max(
-                        float(np.nanquantile(np.abs(values[:, k]), 0.995))
-                        for values in kinds.values()
-                    )
-                    or 1.0
-                )
+                reaches = [np.nanquantile(np.abs(x[:, k]), 0.995) for x in curves.values()]
+                reach = float(max(reaches)) or 1.0
                 edges = np.linspace(-reach, reach, 61)
-                for color, (name, values) in zip(
-                    (plots.BLUE, plots.RED), kinds.items(), strict=False
-                ):
+                colors = (plots.BLUE, plots.RED)
+                for color, (name, values) in zip(colors, curves.items(), strict=False):
                     counts = np.histogram(values[np.isfinite(values[:, k]), k], edges)[0]
                     axes.stairs(counts, edges, color=color, linewidth=1.1, label=name)
                 axes.set_yscale("log")
@@ -138,12 +130,12 @@ def residuals_png(
             fontsize=11,
         )
 
-    return plots.png(draw, 3.1 * len(columns), 0.5 + 2.6 * len(found))
+    return plots.png(draw, 3.1 * len(columns), 0.5 + 2.6 * len(kinds))
 
 
-def losses_png(found: Sequence[Mapping[str, Any]]) -> bytes:
-    """Held-out losses over the epochs, a panel for each number of layers, a curve for each width."""
-    layers = sorted({one["layers"] for one in found})
+def losses_png(flows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Draw held-out losses over epochs: a panel a number of layers, a curve a width."""
+    layers = sorted({one["layers"] for one in flows})
 
     def draw(figure: Any) -> None:
         panels = np.ravel(
@@ -153,7 +145,7 @@ def losses_png(found: Sequence[Mapping[str, Any]]) -> bytes:
         )
         for axes, depth in zip(panels, layers, strict=False):
             for color, one in zip(
-                _COLORS, (one for one in found if one["layers"] == depth), strict=False
+                _COLORS, (one for one in flows if one["layers"] == depth), strict=False
             ):
                 epochs = np.arange(1, len(one["held_out"]) + 1)
                 axes.plot(
@@ -166,10 +158,10 @@ def losses_png(found: Sequence[Mapping[str, Any]]) -> bytes:
             axes.set_title(f"{depth} layers", loc="left", fontsize=11)
         for axes in panels[len(layers) :]:
             axes.set_visible(False)
-        best = min(one["loss"] for one in found)
+        best = min(one["loss"] for one in flows)
         spread = (
             np.quantile(
-                [loss for one in found for loss in one["held_out"][2:] or one["held_out"]], 0.98
+                [loss for one in flows for loss in one["held_out"][2:] or one["held_out"]], 0.98
             )
             - best
         )

@@ -30,6 +30,7 @@ class Case:
     """One command: its options, where each of its tables begins and how many rows that has, and the files of -o."""
 
     name: str
+    command: str
     options: str
     tables: dict[str, int]
     files: tuple[str, ...] = ()
@@ -38,36 +39,42 @@ class Case:
 CASES = (
     Case(
         "latent",
-        "--model 2 --epochs 1 --bits 4 13 --ours 13 --effort fast",
+        "scan",
+        "--model 2 --epochs 1 --bits 4 13 --lattice 13 --effort fast",
         {"codec | N | raw / file": 5},
     ),
-    Case("latent_choices", "--epochs 1 --seeds 1", {"model | scale | codes": 8}),
+    Case("latent", "choices", "--epochs 1 --seeds 1", {"model | scale | codes": 8}),
     Case(
-        "latent_grid",
+        "latent",
+        "grid",
         "--epochs 1 --layers 1 --hidden 4",
         {"layers x hidden | parameters": 1},
         ("grid.json", "grid.png"),
     ),
     Case(
-        "latent_normality",
+        "latent",
+        "normality",
         "--model 2 --epochs 1 --bits 4 8",
         {"latent column | skewness | excess kurtosis | before | N = 4 | N = 8": 4},
         ("normality.json", "normality.png"),
     ),
     Case(
-        "latent_ratio",
+        "latent",
+        "ratio",
         "--model 2 --epochs 1 --bits 4 13",
         {"N | R file | R codes": 2},
         ("error.png", "ratio.json", "ratio.png"),
     ),
-    Case("latent_repeats", "--models 2 --epochs 1 --sets 2", {"model | test set | R file": 4}),
+    Case("latent", "repeats", "--models 2 --epochs 1 --sets 2", {"model | test set | R file": 4}),
     Case(
-        "latent_response",
+        "latent",
+        "response",
         "--model 2 --epochs 1 --bits 8 20",
         {"column | N | difference mean": 8},
         ("response.json", "response.png"),
     ),
     Case(
+        "published",
         "autoencoder",
         "--networks tanh --normalisations standard --epochs 1 --batch 64 --sizes 100 200 --each",
         {
@@ -76,12 +83,14 @@ CASES = (
         },
     ),
     Case(
+        "published",
         "chaining",
         "--network tanh --bits 8 --flow-epochs 1 --epochs 1 --effort fast",
         {"method | as it is | then zstd | then lzma | then pcodec | then flowtuple": 2},
     ),
     Case(
-        "anomaly_after",
+        "scores",
+        "anomaly",
         "--anomaly pt>60 --flow maf --latent 2 --epochs 1 --std 0.1 --bits 8 --mantissa 4",
         {"codec | setting | mean / std | max / std | zeros kept": 5 + CLASSICAL},
     ),
@@ -120,7 +129,7 @@ def tables(printed: str) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.command)
 def test_a_command_prints_its_tables(
     case: Case,
     source: Path,
@@ -130,7 +139,8 @@ def test_a_command_prints_its_tables(
 ) -> None:
     monkeypatch.syspath_prepend(str(BENCH))
     folder = ["-o", str(tmp_path / "out")] if case.files else []
-    monkeypatch.setattr(sys, "argv", [case.name, str(source), *case.options.split(), *folder])
+    arguments = [case.name, case.command, str(source), *case.options.split(), *folder]
+    monkeypatch.setattr(sys, "argv", arguments)
     runpy.run_path(str(BENCH / f"{case.name}.py"), run_name="__main__")
     found = tables(capsys.readouterr().out)
     assert [len(rows) for _, *rows in found] == list(case.tables.values())
@@ -142,14 +152,14 @@ def test_a_command_prints_its_tables(
     for path in tmp_path.glob("out/*.json"):
         content = json.loads(path.read_text())
         assert content["command"][1:] == sys.argv[1:]  # runpy gives the first while it runs
-        assert content["found"]
+        assert content["results"]
     for path in tmp_path.glob("out/*.png"):
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_infinite_error_is_the_largest_and_in_no_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCH))
-    figures = importlib.import_module("latent_response").figures
+    figures = importlib.import_module("latent").response_figures
     x = np.array([[1.0, 0.0], [2.0, 1.0], [3.0, 2.0], [4.0, 5.0]])
     decoded = x - 0.5
     decoded[2, 0] = np.inf

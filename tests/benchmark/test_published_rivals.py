@@ -407,8 +407,8 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
 def test_the_search_finds_the_bound_of_a_mean_error(
     rival: str, script: Callable[[str], ModuleType]
 ) -> None:
-    found = script("equal_error")
-    rivals = {r.name: r for r in found.RIVALS}
+    found = script("published")
+    rivals = {r.name: r for r in found.CODECS}
     if rivals[rival].requires is not None:
         pytest.importorskip(rivals[rival].requires[0])
     rows = jets(3000)
@@ -429,7 +429,7 @@ def test_equal_error_prints_what_was_measured(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    found, rows = script("equal_error"), jets(800)
+    found, rows = script("published"), jets(800)
     np.savez(
         tmp_path / "x.npz",
         **{name: np.float32(rows.values[:, k]) for k, name in enumerate(rows.columns)},
@@ -452,8 +452,10 @@ def test_equal_error_prints_what_was_measured(
         "--json",
         tmp_path / "x.json",
     ]
-    monkeypatch.setattr(sys, "argv", ["equal_error.py", *map(str, [tmp_path / "x.npz", *options])])
-    found.main()
+    monkeypatch.setattr(
+        sys, "argv", ["published.py", "equal-error", *map(str, [tmp_path / "x.npz", *options])]
+    )
+    found.script.main()
     points = json.loads((tmp_path / "x.json").read_text())["points"]
     assert [p["method"]["codec"] for p in points] == ["latent-13", "latent-20"]
     for p in points:
@@ -498,13 +500,17 @@ def test_costs_are_measured_step_by_step(
         "--json",
         tmp_path / "x.json",
     ]
-    monkeypatch.setattr(sys, "argv", ["costs.py", *map(str, [tmp_path / "x.npz", *options])])
-    script("costs").main()
+    monkeypatch.setattr(
+        sys, "argv", ["costs.py", "steps", *map(str, [tmp_path / "x.npz", *options])]
+    )
+    script("costs").script.main()
     found = json.loads((tmp_path / "x.json").read_text())["methods"]
     for steps in found.values():
         assert list(steps) == ["initialise", "train", "load", "encode", "decode", "bytes"]
     latent, xz = found["latent-2"], found["xz"]
-    assert latent["initialise"]["held_bytes"] > 5 * xz["initialise"]["held_bytes"]  # PyTorch
+    assert (
+        latent["initialise"]["retained_bytes"] > 5 * xz["initialise"]["retained_bytes"]
+    )  # PyTorch
     assert latent["initialise"]["seconds"] > 5 * latent["load"]["seconds"]
     assert latent["train"]["cpu_seconds"] > 20 * xz["train"]["cpu_seconds"]
     assert latent["train"]["cpu_seconds"] > 5 * latent["load"]["cpu_seconds"]  # 25 times and more
@@ -529,9 +535,9 @@ def test_balers_encoding_writes_its_file(
         json.dumps({"columns": rows.columns, "dtypes": rows.dtypes})
     )
     asked = type("Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1})()
-    assert "failed" not in found.measured(asked, "baler", "train", tmp_path)
+    assert "failed" not in found.measure_step(asked, "baler", "train", tmp_path)
     (tmp_path / "out.compressed.npz").unlink()
-    assert "failed" not in found.measured(asked, "baler", "encode", tmp_path)
+    assert "failed" not in found.measure_step(asked, "baler", "encode", tmp_path)
     with np.load(tmp_path / "out.compressed.npz") as written:
         assert written["data"].shape == (800, 3)
 
@@ -539,9 +545,9 @@ def test_balers_encoding_writes_its_file(
 def test_a_step_that_fails_says_why(tmp_path: Path, script: Callable[[str], ModuleType]) -> None:
     found = script("costs")
     asked = type("Asked", (), {"unit": "GeV", "bound": "std:1e-3", "epochs": 1, "threads": 1})()
-    measured = found.measured(asked, "xz", "decode", tmp_path)
+    measured = found.measure_step(asked, "xz", "decode", tmp_path)
     assert set(measured) == {"failed"}
     assert "No such file" in measured["failed"]
-    assert found.line("xz", "decode", found.median([measured]), 10).startswith(
-        "| xz | decode | failed: FileNotFoundError"
-    )
+    cells = found.step_cells("xz", "decode", found.median([measured]), 10)
+    assert cells[:2] == ["xz", "decode"]
+    assert cells[2].startswith("failed: FileNotFoundError")

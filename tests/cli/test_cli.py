@@ -702,7 +702,7 @@ class TestOutputThatCannotBeWritten:
         monkeypatch: pytest.MonkeyPatch,
         command: str,
     ) -> None:
-        monkeypatch.setattr("flowtuple.training.plan.MIN_ROWS", 1)
+        monkeypatch.setattr("flowtuple.training.fit.MIN_ROWS", 1)
         monkeypatch.setattr(training, "train_flow", None)
         assert_refused(
             run(command, "nano.root", "-o", tmp_path / "nowhere" / "out"), "cannot be written"
@@ -1128,7 +1128,7 @@ class TestInfo:
 def test_report_is_one_page(run: Callable[..., Ended], tmp_path: Path) -> None:
     ended = run("report", "nano.root", "nano.ftup", "-o", tmp_path / "report")
     assert (ended.code, ended.err, ended.out) == (0, "", f"{tmp_path}/report/report.html\n")
-    page = (tmp_path / "report" / "report.html").read_text()
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "Jet_pt" in page
     assert not re.search(r"(src|href)=\"(https?:)?//", page)
     assert [p.name for p in (tmp_path / "report").iterdir()] == ["report.html"]
@@ -1168,6 +1168,25 @@ class TestProcess:
         )
         assert (ended.returncode, ended.stderr) == (1, "")
 
+    def test_in_a_terminal_that_knows_no_letters_beyond_ascii(
+        self, inputs: Path, tmp_path: Path
+    ) -> None:
+        named = os.fsencode(tmp_path) + b"/gr\xc3\xb6\xff.ftup"
+        shutil.copy(inputs / "nano.ftup", named)
+        command = [
+            sys.executable.encode(),
+            b"-m",
+            b"flowtuple",
+            b"verify",
+            os.fsencode(inputs / "nano_met_raised.root"),
+            named,
+        ]
+        plain = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "COLUMNS": "400"}
+        ended = subprocess.run(command, capture_output=True, check=False, timeout=600, env=plain)
+        assert (ended.returncode, ended.stderr) == (1, b"")
+        assert named in ended.stdout  # as it is
+        assert b"\\u2013" in ended.stdout  # the dash where there is no difference
+
     def test_refusal(self, inputs: Path, tmp_path: Path) -> None:
         ended = self.run("compress", inputs / "nanoo.root", "-o", tmp_path / "out.ftup")
         assert_refused(
@@ -1189,7 +1208,7 @@ def test_demo_shows_a_table(
     run: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole demo without its training, which other tests cover."""
-    monkeypatch.setattr("flowtuple.training.plan.MIN_ROWS", 10**9)
+    monkeypatch.setattr("flowtuple.training.fit.MIN_ROWS", 10**9)
     ended = run("demo", "-o", tmp_path / "demo", "--effort", "fast")
     assert (ended.code, ended.err) == (0, "")
     assert "Events/Jet_pt" in ended.out

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import flowtuple as ft
 from dissect import join, methods, with_block_checksums
 from flowtuple.codec.chunk import decode_chunk, decode_columns, encode_chunk, slices
-from flowtuple.codec.column import SMALL, Method, StoredColumn, TableCoding
+from flowtuple.codec.column import SMALL, Method, StoredColumn
 from flowtuple.codec.directory import BLOCK, read_directory
 from flowtuple.codec.directory import join as head_and_body
 from flowtuple.codec.packing import zstd
@@ -24,6 +24,7 @@ from flowtuple.file.storage import Storage
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.grid import Integers
 from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.walk import TableCoding
 
 ROWS = 9000
 NAMES = ("a", "n", "b", "c", "d")

@@ -19,7 +19,7 @@ from dissect import join, methods, with_block_checksums
 from flowtuple.codec import chunk, coder, packing
 from flowtuple.codec import column as column_module
 from flowtuple.codec.chunk import decode_chunk, encode_chunk
-from flowtuple.codec.column import Method, StoredColumn, TableCoding
+from flowtuple.codec.column import Method, StoredColumn
 from flowtuple.codec.directory import read_directory
 from flowtuple.codec.frequencies import EXP2, intervals
 from flowtuple.codec.varint import Reader, write_signed, write_unsigned
@@ -35,6 +35,7 @@ from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import ABSOLUTE, LARGEST, Prediction, Term
 from flowtuple.lattice.statistics import Statistics
+from flowtuple.lattice.walk import TableCoding
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 NUMBERS = [
@@ -754,7 +755,7 @@ class TestChunk:
         monkeypatch.setattr(
             chunk,
             "decode_column",
-            lambda s, column, *rest: touched.append(column.name) or decode(s, column, *rest),
+            lambda s, state: touched.append(state.name) or decode(s, state),
         )
         found = decode_chunk(data, "Events", table.num_entries, coding, wanted)
         assert difference(found, table.read(wanted, 0, table.num_entries)) is None

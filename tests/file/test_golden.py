@@ -126,7 +126,7 @@ def test_golden_flow_reads_a_parent_that_is_stored_by_values(flow_file):
 @pytest.mark.parametrize(
     ("name", "is_so"),
     [
-        ("moved", lambda flow: flow.residual and flow.kept.tolist() == [0]),
+        ("moved", lambda flow: flow.residual and flow.absolute.tolist() == [0]),
         ("Jet_phi", lambda flow: flow.residual and flow.prediction.period is not None),
         ("Jet_eta", lambda flow: flow.reads("Jet_eta")),
         ("Muon_pt", lambda flow: {"reference", "same"} <= {p.relation for p in flow.parents}),

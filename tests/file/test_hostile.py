@@ -16,7 +16,7 @@ from dissect import assemble, join, methods, pieces, with_block_checksums
 from flowtuple import api
 from flowtuple.codec import packing
 from flowtuple.codec.chunk import decode_chunk, encode_chunk
-from flowtuple.codec.column import Method, StoredColumn, TableCoding
+from flowtuple.codec.column import Method, StoredColumn
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.codec.varint import write_signed, write_unsigned
 from flowtuple.data.bounds import Bound
@@ -34,6 +34,7 @@ from flowtuple.io.memory import dataset_from_memory
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.grid import ATOM, Decimal, Integers, Ordered, Uniform
 from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.walk import TableCoding
 from hand_made import DEPENDENT_PARENTS, DEPENDENT_TOLERANCE, dependent_events, write_model
 
 HOSTILE = [

@@ -124,6 +124,25 @@ def test_white_space_parts_what_tabs_do_not(tmp_path):
     back(path)
 
 
+def test_white_space_parts_numbers_of_a_csv(tmp_path):
+    table = {"x": [1, 4], "y": [2.5, 5], "z": [3, 6]}
+    for above in ("", "# measured\n", "# measured\n# on a\n", "# of all jets\n"):
+        path = text_file(tmp_path, f"{above}x y z\n1 2.5 3\n4 5.0 6\n")
+        assert columns(path) == table
+        assert back(path).read_text() == path.read_text()
+    assert columns(text_file(tmp_path, "1 2.5\n4 nan\n")).keys() == {"c0", "c1"}
+    assert columns(text_file(tmp_path, "# w h o\n1 2 3\n")) == {"w": [1], "h": [2], "o": [3]}
+
+
+def test_white_space_in_words_of_a_csv_parts_nothing(tmp_path):
+    assert columns(text_file(tmp_path, "full name\nAda Byron\nEmmy Noether\n")) == {
+        "full name": ["Ada Byron", "Emmy Noether"]
+    }
+    assert columns(text_file(tmp_path, "point\n1 2\n3 4\n")) == {"point": ["1 2", "3 4"]}
+    write_dataset(open_dataset({"a point": ["1 2", "3 4"]}), tmp_path / "x.csv")
+    assert columns(tmp_path / "x.csv") == {"a point": ["1 2", "3 4"]}
+
+
 @pytest.mark.parametrize(
     "names", [["a;b"], ["a\tb"], ['a"b'], ["0", "1"], ["#x"], ["#x", "y"], ["a,b", "c;d"], ["true"]]
 )

@@ -157,9 +157,9 @@ class TestResiduals:
             int64([*points[:3], ABSOLUTE + 7, *points[3:]]),
         )
         flow = ColumnFlow(bins, (), None, Prediction(COPY), True)
-        assert flow.kept.tolist() == [-5, 0, 10]
+        assert flow.absolute.tolist() == [-5, 0, 10]
         q = int64([-5, 0, 10, 4])
-        assert flow.prediction.residual(q, q, flow.kept).tolist() == [
+        assert flow.prediction.residual(q, q, flow.absolute).tolist() == [
             ABSOLUTE - 5,
             ABSOLUTE,
             ABSOLUTE + 10,

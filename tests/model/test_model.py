@@ -11,7 +11,8 @@ from flowtuple.codec.chunk import encode_chunk
 from flowtuple.data.table import difference, read_all
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.io.memory import dataset_from_memory
-from flowtuple.model.draw import column_key, draw
+from flowtuple.lattice.bins import Bins
+from flowtuple.model.draw import Distribution, column_key, draw
 from flowtuple.model.events import SampledTable
 from flowtuple.model.index_sampler import at_random
 from flowtuple.model.score import score
@@ -51,13 +52,10 @@ def events(seed: int) -> dict[str, object]:
 
 
 def test_draws_follow_the_frequencies() -> None:
-    logits, starts, spans = (
-        np.array([[0, 16, 32, 48]], np.int16),
-        np.array([0, 10, 20, -(2**63)]),
-        np.array([0, 4, 0, 2**64 - 1], np.uint64),
-    )
+    bins = Bins(np.array([0, 10, 20]), np.array([0, 14, 20]))
+    distribution = Distribution(np.array([[0, 16, 32, 48]], np.int16), bins)
     n = 200_000
-    q = draw(logits, starts, spans, np.zeros(4, bool), 7, np.arange(n), np.zeros(n, np.int64))
+    q = draw(distribution, 7, np.arange(n), np.zeros(n, np.int64))
     shares = np.array([np.mean(q == 0), np.mean((q >= 10) & (q < 15)), np.mean(q == 20)])
     assert np.allclose(
         shares, np.array([1, 2, 4]) / 7, atol=0.005
@@ -66,14 +64,11 @@ def test_draws_follow_the_frequencies() -> None:
 
 
 def test_draws_depend_on_seed_column_event_and_object_alone() -> None:
-    logits, starts, spans = (
-        np.zeros((1, 2), np.int16),
-        np.array([0, -(2**63)]),
-        np.array([2**40, 2**64 - 1], np.uint64),
-    )
+    bins = Bins(np.array([0]), np.array([2**40]))
+    distribution = Distribution(np.zeros((1, 2), np.int16), bins)
 
     def some(key: int, event: np.ndarray, number: np.ndarray) -> np.ndarray:
-        return draw(logits, starts, spans, np.zeros(2, bool), key, event, number)
+        return draw(distribution, key, event, number)
 
     event, number = np.repeat(np.arange(50), 4), np.tile(np.arange(4), 50)
     whole = some(column_key(1, "t", "x"), event, number)
@@ -181,8 +176,8 @@ def test_bits_are_those_of_the_file(model: Path, tmp_path: Path) -> None:
 
 
 def _without_flow(coding, name):
-    from flowtuple.codec.column import TableCoding
     from flowtuple.lattice.flow import LatticeFlow
+    from flowtuple.lattice.walk import TableCoding
 
     column = next(c for c in coding.columns if c.name == name)
     return TableCoding((column,), {name: coding.lattices[name]}, LatticeFlow())
@@ -271,5 +266,5 @@ def test_bad_requests(model: Path, arguments: dict, message: str) -> None:
 
 
 def test_events_without_a_column_of_the_model_are_refused(model: Path) -> None:
-    with pytest.raises(InvalidArgument, match="lacks column 'score'"):
+    with pytest.raises(InvalidArgument, match="column 'score' is missing"):
         ft.score(model, {k: v for k, v in events(1).items() if k != "score"})

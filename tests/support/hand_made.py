@@ -6,16 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from flowtuple.codec.chunk import make_context
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.table import Dataset, Table
 from flowtuple.file.writer import create
 from flowtuple.lattice.bins import Bins, fit_bins
-from flowtuple.lattice.context import Parent, Relation, collection_of
+from flowtuple.lattice.context import Parent, Relation, collection_of, make_context
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.progress import silent
 from flowtuple.training.lattices import resolve_tables
 from flowtuple.training.relations import decoding_order, residuals

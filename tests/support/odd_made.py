@@ -14,8 +14,7 @@ import zstandard
 
 from flowtuple.codec import column as coding_of
 from flowtuple.codec import directory, packing
-from flowtuple.codec.chunk import make_context
-from flowtuple.codec.column import Method, StoredColumn, TableCoding
+from flowtuple.codec.column import Method, StoredColumn
 from flowtuple.codec.varint import Reader, write_unsigned
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array, Column, bit_patterns
@@ -23,12 +22,10 @@ from flowtuple.data.table import Dataset, Table
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import pack_flow
 from flowtuple.file.writer import create
-from flowtuple.lattice import evaluation
 from flowtuple.lattice.bins import Bins
-from flowtuple.lattice.context import Context, Parent, Relation, coding_order
+from flowtuple.lattice.context import Parent, Relation, coding_order, make_context
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import (
-    ESCAPE,
     Binades,
     Decimal,
     Grid,
@@ -40,6 +37,7 @@ from flowtuple.lattice.grid import (
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.network import Layer, Network
 from flowtuple.lattice.prediction import FUNCTIONS, Prediction, Term
+from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 
 NO_BINS = Bins(np.empty(0, np.int64), np.empty(0, np.int64))
 EXACT = Bound()
@@ -132,41 +130,25 @@ class Maker:
             for c in coding.columns
             if c.is_opaque
         }
-        for column in coding_order(coding.columns, tuple(coding.flow.columns)):
-            stored[column.name] = _store(
-                self.ways[column.name], self.data[column.name].reshape(-1), column, coding, context
-            )
+        for state in walk(coding, context):
+            values = self.data[state.name].reshape(-1)
+            stored[state.name] = _store(self.ways[state.name], values, state)
         return directory.join([stored[c.name] for c in coding.columns])
 
 
-def _store(
-    way: Way, values: Array, column: Column, coding: TableCoding, context: Context
-) -> StoredColumn:
-    name = column.name
+def _store(way: Way, values: Array, state: ColumnState) -> StoredColumn:
     if way.method is Method.GIVEN:
-        return coding_of.encode_external(values, column, coding, context)
-    lattice, flow, rows = (
-        coding.lattices[name],
-        coding.flow.columns.get(name),
-        context.rows(context.collection[name]),
-    )
-    q = lattice.encode(values)
-    in_rows = coded = rows.sort(q)
-    escapes = rows.sort(values)[in_rows == ESCAPE]
-    predicted = None
-    if flow is not None:
-        evaluation.publish(
-            name, slice(0, len(rows)), in_rows, escapes, lattice, coding.flow, context
-        )
-        predicted = evaluation.predict(flow, lattice, name, slice(0, len(rows)), context)
+        return coding_of.encode_external(values, state)
+    name, flow = state.name, state.flow
+    in_rows, escapes = state.enter(values)
+    q, coded = state.rows.unsort(in_rows), in_rows
+    predicted = state.predict(state.whole)
     if way.residual or (way.method is Method.FLOW and flow.residual):
-        coded = flow.prediction.residual(in_rows, predicted, flow.kept)
-        assert coded is not None, f"{name} cannot be stored by residuals"
+        coded, countable = state.residuals(in_rows, predicted)
+        assert countable.all(), f"{name} cannot be stored by residuals"
     exact = packing.zstd(escapes.tobytes()) if len(escapes) else b""
     if way.method is Method.FLOW:
-        return StoredColumn(
-            Method.FLOW, coding_of._encode_flow(coded, flow, name, predicted, context), exact
-        )
+        return StoredColumn(Method.FLOW, coding_of.encode_flow(coded, state, predicted), exact)
     if way.method is Method.VALUES:
         coded_values = (
             b"\1" + packing._pco(values) if way.pcodec else b"\0" + packing.zstd(values.tobytes())

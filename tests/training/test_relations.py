@@ -12,7 +12,6 @@ import pytest
 import flowtuple as ft
 from dissect import methods
 from flowtuple.codec.chunk import decode_chunk, encode_chunk
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Column, infer_role
 from flowtuple.data.table import Table, difference
@@ -23,9 +22,10 @@ from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.prediction import Prediction, Term
 from flowtuple.lattice.statistics import Statistics
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.training.choose import choose
 from flowtuple.training.plan import make_plan
-from flowtuple.training.relations import decoding_order, find_predictions, references
+from flowtuple.training.relations import References, decoding_order, find_predictions
 
 Relations = Mapping[str, Prediction]
 EVENTS = 3000
@@ -370,10 +370,10 @@ class TestOrder:
         assert order.index("Jet_genJetIdx") < order.index("Jet_pt")
         pairs = [
             (t.name, [o.name for o in others])
-            for t, others in references(table.columns, table.column("Jet_pt"))
+            for t, others in References(table.columns).of(table.column("Jet_pt"))
         ]
         assert pairs == [("Jet_genJetIdx", ["GenJet_pt"])]
-        assert list(references(table.columns, table.column("GenJet_pt"))) == []
+        assert list(References(table.columns).of(table.column("GenJet_pt"))) == []
 
 
 NEXT_TO_NOTHING = 40  # bytes: a constant residual, or a few rows beside it

@@ -11,20 +11,21 @@ import numpy as np
 import pytest
 
 from dissect import methods
-from flowtuple.codec.chunk import decode_chunk, encode_chunk, make_context
-from flowtuple.codec.column import Method, TableCoding
+from flowtuple.codec.chunk import decode_chunk, encode_chunk
+from flowtuple.codec.column import Method
 from flowtuple.codec.packing import pack_indices
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Column, infer_role
 from flowtuple.data.table import Table, difference
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.model import pack_flow, unpack_flow
-from flowtuple.lattice.context import Parent, collection_of
+from flowtuple.lattice.context import Parent, collection_of, make_context
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice, resolve
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.statistics import Statistics
+from flowtuple.lattice.walk import TableCoding
 
 torch = pytest.importorskip("torch")
 
@@ -104,7 +105,7 @@ def correlated(rows: int = 6000) -> Table:
 def short_training() -> object:
     """Few steps: these tests ask whether it works, not how well."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(planning.RECIPES, "fast", EffortPreset((1.0,), 250))
+        patch.setitem(planning.EFFORTS, "fast", EffortPreset((1.0,), 250))
         yield
 
 

@@ -28,7 +28,7 @@ Events = dict[str, Any]
 @pytest.fixture(scope="module", autouse=True)
 def short_training() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(planning.RECIPES, "fast", planning.EffortPreset((0.7,), 120))
+        patch.setitem(planning.EFFORTS, "fast", planning.EffortPreset((0.7,), 120))
         yield
 
 

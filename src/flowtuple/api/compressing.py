@@ -18,7 +18,7 @@ from flowtuple.io.root_writer import root_outlook
 from flowtuple.io.source import Source
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTables, prepare_with_model, resolve_tables
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import Written, write_events
 
 
@@ -123,7 +123,9 @@ def compress(
             )
         else:
             with File(model) as trained:
-                prepared = prepare_with_model(dataset, trained, tolerance or {}, progress, memory)
+                prepared = resolve_tables(
+                    dataset, tolerance or {}, progress, memory=memory, model=trained
+                )
                 models = (
                     {
                         t.name: t.model_hash
@@ -150,7 +152,7 @@ def compress(
 def compressed(
     path: str | os.PathLike[str],
     dataset: Dataset,
-    prepared: list[ResolvedTables],
+    prepared: list[ResolvedTable],
     written: Written,
     warnings: Iterable[str] = (),
 ) -> Compressed:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from flowtuple.errors import Corrupt, InvalidArgument
 from flowtuple.flows.options import RowFlow
 from flowtuple.runtime.extras import require_torch
 from flowtuple.runtime.progress import Progress
+from flowtuple.runtime.torch_threads import SingleTorchThread
 from flowtuple.simulation.sampler import Conditional, as_matrix
 from flowtuple.simulation.training_tables import TrainingTable
 
@@ -143,31 +143,7 @@ def load_rows(described: Any, path: str) -> dict[str, Conditional]:
     return {name: unpack_model(content, f"{path}: {name}") for name, content in found.items()}
 
 
-class _SingleThread:
-    """PyTorch's own threads are one while anybody asks for it."""
-
-    def __init__(self) -> None:
-        self._lock, self._users, self._before = Lock(), 0, 1
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        import torch
-
-        with self._lock:
-            self._users += 1
-            if self._users == 1:
-                self._before = torch.get_num_threads()
-                torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._users -= 1
-                if not self._users:
-                    torch.set_num_threads(self._before)
-
-
-_ONE_THREAD = _SingleThread()
+_ONE_THREAD = SingleTorchThread()
 
 
 @contextmanager
@@ -176,5 +152,5 @@ def single_torch_thread(flows: Mapping[str, Conditional]) -> Iterator[None]:
 
     Threads of ours that begin within take it over from here.
     """
-    with _ONE_THREAD.held() if flows else nullcontext():
+    with _ONE_THREAD if flows else nullcontext():
         yield

@@ -16,7 +16,7 @@ from flowtuple.lattice.lattice import resolve_std
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTables, resolve_tables
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import chunks
 
 SAMPLE_VALUES = 2_000_000  # about a minute of training at effort fast on two cores
@@ -73,7 +73,7 @@ def forecast(
     ]
 
 
-def _forecast(table: ResolvedTables, progress: Progress) -> Forecast:
+def _forecast(table: ResolvedTable, progress: Progress) -> Forecast:
     names, events = [c.name for c in table.source.columns], table.source.num_entries
     count = min(events, max(LEAST_EVENTS, _events_of(table, SAMPLE_VALUES)))
     edge = count - int(count * _HELD_OUT)
@@ -82,7 +82,7 @@ def _forecast(table: ResolvedTables, progress: Progress) -> Forecast:
     scale = events / held.num_entries
     model = len(pack_flow(trained.flow, trained.columns)) if trained.flow.columns else 0
     rival = rival_bytes(
-        held, {name: _asked(bound, held.data[name]) for name, bound in table.asked.items()}
+        held, {name: _asked(bound, held.data[name]) for name, bound in table.bounds.items()}
     )
     return Forecast(
         table=table.source.name,
@@ -101,7 +101,7 @@ def _asked(bound: Bound, values: Array) -> Bound:
     return resolve_std(bound, statistics)
 
 
-def _events_of(table: ResolvedTables, values: int) -> int:
+def _events_of(table: ResolvedTable, values: int) -> int:
     """How many events hold about so many values, by the first of them."""
     names = [c.name for c in table.source.columns if not c.is_opaque]
     first = table.source.read(names, 0, 1000)

@@ -23,7 +23,7 @@ from flowtuple.io.source import Source, open_dataset
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTables, resolve_tables
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import write_events
 
 
@@ -155,15 +155,15 @@ def _bounds(table: StoredTable, asked: Mapping[str, Bound]) -> dict[str, Bound]:
 
 
 def _with_kept(
-    prepared: ResolvedTables, table: StoredTable, bounds: Mapping[str, Bound]
-) -> ResolvedTables:
+    prepared: ResolvedTable, table: StoredTable, bounds: Mapping[str, Bound]
+) -> ResolvedTable:
     """The lattices of the file where the bound stays: other data may have made other atoms or another range of them."""
-    lattices, asked = dict(prepared.coding.lattices), dict(prepared.asked)
+    lattices, asked = dict(prepared.coding.lattices), dict(prepared.bounds)
     for name, lattice in table.lattices.items():
         if lattice.bound.kind != "lossless" and bounds.get(f"{table.name}/{name}") == lattice.bound:
             lattices[name] = _with_ends(lattice, [part.lattices[name] for part in table.parts])
             asked[name] = Bound.parse(table.asked.get(name, str(lattice.bound)))
-    return replace(prepared, coding=replace(prepared.coding, lattices=lattices), asked=asked)
+    return replace(prepared, coding=replace(prepared.coding, lattices=lattices), bounds=asked)
 
 
 def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
@@ -190,7 +190,7 @@ def _distances(file: File) -> dict[str, str]:
     }
 
 
-def _moved(file: File, prepared: Sequence[ResolvedTables]) -> dict[str, str]:
+def _moved(file: File, prepared: Sequence[ResolvedTable]) -> dict[str, str]:
     """For the columns whose bound is a new one, how far they may lie from their originals."""
     before, moved = _distances(file), {}
     for table in prepared:

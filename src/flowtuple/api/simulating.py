@@ -30,7 +30,7 @@ from flowtuple.simulation.steps import property_steps
 from flowtuple.simulation.sums import multiply_sums
 from flowtuple.simulation.training_tables import TrainingTable, training_tables
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTables, resolve_tables
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import add_models, description
 
 _KEY, _FLOWS = "simulation", "flows"
@@ -97,7 +97,7 @@ def learn(
     return tuple(f"{dataset.description}: {note}" for note in notes)
 
 
-def _prepared(training_table: TrainingTable) -> list[ResolvedTables]:
+def _prepared(training_table: TrainingTable) -> list[ResolvedTable]:
     """A step's rows with their lattices: what is drawn lies on even grids, on which sums of columns come out as sums."""
     single = Dataset(training_table.table.name, {training_table.table.name: training_table.table})
     drawn = [c for c in training_table.table.columns if c.name not in training_table.conditions]

@@ -17,8 +17,7 @@ from flowtuple.lattice.lattice import Lattice
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.lattices import (
     SCAN_STEP,
-    ResolvedTables,
-    prepare_with_model,
+    ResolvedTable,
     resolve_tables,
 )
 
@@ -69,11 +68,11 @@ def snap(
         prepared = resolve_tables(dataset, tolerance or {}, progress, given)
     else:
         with File(model) as trained:
-            prepared = prepare_with_model(dataset, trained, tolerance or {}, progress)
+            prepared = resolve_tables(dataset, tolerance or {}, progress, model=trained)
     return tables_to_awkward({table.source.name: _snapped(table) for table in prepared})
 
 
-def _snapped(table: ResolvedTables) -> Table:
+def _snapped(table: ResolvedTable) -> Table:
     """All events of a table, read a step at a time."""
     names = [c.name for c in table.source.columns]
     steps = list(ranges(table.source.num_entries, SCAN_STEP)) or [(0, 0)]

@@ -39,7 +39,7 @@ from flowtuple.reporting.training_page import write_training
 from flowtuple.runtime.extras import require_torch
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import ResolvedTables, prepare_with_model, resolve_tables
+from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import add_models, description
 
 if TYPE_CHECKING:
@@ -224,14 +224,14 @@ def _prepared(
     like: str | os.PathLike[str] | None,
     memory: int,
     progress: Progress,
-) -> list[ResolvedTables]:
+) -> list[ResolvedTable]:
     if like is None:
         return resolve_tables(dataset, tolerance, progress, given, memory)
     if given:
         raise InvalidArgument(f"{like}: fixes which columns are given; leave out --given")
     refuse_rows(like)
     with File(like) as model:
-        return prepare_with_model(dataset, model, tolerance, progress, memory)
+        return resolve_tables(dataset, tolerance, progress, memory=memory, model=model)
 
 
 def _refuse(options: Mapping[str, bool], reason: str) -> None:
@@ -258,7 +258,7 @@ def _train_rows(
     from flowtuple.flows.train import train_rows
 
     folder = None if checkpoint is None else Path(checkpoint)
-    rows = gather_rows(row_source(dataset, (), weights, given=given), memory, folder)
+    rows = gather_rows(row_source(dataset, (), weights, conditions=given), memory, folder)
     if factors is not None:
         by_event = factors.read(0, rows.events)
         rows = replace(

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Table
 from flowtuple.file.model import pack_column
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.score import Scores, score
 from flowtuple.reporting.page import format_bytes
 from flowtuple.reporting.training_page import Trained
-from flowtuple.training.lattices import ResolvedTables
+from flowtuple.training.lattices import ResolvedTable
 
 if TYPE_CHECKING:
     from flowtuple.flows.model import RowModel
@@ -25,7 +25,7 @@ _EVENTS = 8192
 
 
 def of_events(
-    source: str, model: str, nbytes: int, effort: str, prepared: Sequence[ResolvedTables]
+    source: str, model: str, nbytes: int, effort: str, prepared: Sequence[ResolvedTable]
 ) -> Trained:
     """A lattice flow: what each column reads, and its bits per value over the first events."""
     rows, alone = [], {}

@@ -21,7 +21,7 @@ from flowtuple.lattice.context import Context, Parent, RowSet
 from flowtuple.lattice.network import probe
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.fit import with_flows
-from flowtuple.training.lattices import prepare_with_model, resolve_tables
+from flowtuple.training.lattices import resolve_tables
 from flowtuple.training.write_events import write_events
 
 NAME = "flowtuple"
@@ -83,7 +83,7 @@ class Flowtuple:
                 )
             else:
                 with File(self.model) as trained:
-                    prepared = prepare_with_model(dataset, trained, tolerance, self.progress)
+                    prepared = resolve_tables(dataset, tolerance, self.progress, model=trained)
             origin = provenance(self.effort, 0, {})
             write_events(
                 writer, prepared, dataset, origin, workers=self.threads, progress=self.progress

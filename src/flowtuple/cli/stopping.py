@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
 import os
 import signal
 import sys
@@ -13,6 +15,7 @@ from types import FrameType
 from typing import TextIO
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_ESCAPED = "flowtuple.escaped"
 _BASE = 128  # what a shell adds to the number of a signal
 
 
@@ -60,6 +63,8 @@ def streams() -> Iterator[None]:
     """Standard output and error that may be missing, closed or full: no traceback, also not at the end of the process."""
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=_ESCAPED)
     ours = sys.stdout, sys.stderr
     code: str | int | None = 0
     try:
@@ -81,6 +86,17 @@ def streams() -> Iterator[None]:
         code = 2
     _undelivered(sys.stderr)
     sys.exit(code)
+
+
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Write bytes of a file's name as they are, and other characters that the terminal does not know as escapes."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.backslashreplace_errors(error)
+
+
+codecs.register_error(_ESCAPED, _escape)
 
 
 def _undelivered(stream: TextIO) -> OSError | None:

@@ -16,9 +16,8 @@ from flowtuple.codec import packing
 from flowtuple.codec.column import (
     Method,
     StoredColumn,
-    TableCoding,
-    check_external,
     decode_column,
+    decode_external,
     encode_column,
     encode_external,
 )
@@ -27,56 +26,12 @@ from flowtuple.data.memory import Gate
 from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.data.table import Table, with_counters
 from flowtuple.errors import BoundViolated, Corrupt, InvalidArgument
-from flowtuple.lattice.context import (
-    Context,
-    RowSet,
-    coding_order,
-    collection_counts,
-    collection_of,
-)
+from flowtuple.lattice.context import MAX_ROWS, Context, collection_of, make_context
+from flowtuple.lattice.walk import TableCoding, walk
 
 MAX_ENTRIES = 2**20
 _WORK = 40  # bytes that decoding takes for each row of the column at hand: indices, their order, what they stand for
 _OPAQUE_WORK = 5  # times the bytes of an opaque column that decoding it takes
-MAX_ROWS = (
-    2**28
-)  # a constant column takes no bytes however many rows it claims: something has to say stop
-
-
-class _RowSets:
-    """Row orders of a chunk's collections, each made once, when its counter is known."""
-
-    def __init__(
-        self, num_entries: int, columns: Iterable[Column], counters: Mapping[str, Array]
-    ) -> None:
-        self._num_entries = num_entries
-        self._columns = {collection_of(c): c for c in columns if not c.is_opaque}
-        self._counters = counters
-        self._rows: dict[str, RowSet] = {}
-
-    def __call__(self, key: str) -> RowSet:
-        if key not in self._rows:
-            column = self._columns[key]
-            counts = collection_counts(column, self._counters, self._num_entries)
-            if (
-                counts.min(initial=0) < 0
-                or counts.max(initial=0) > MAX_ROWS
-                or counts.sum() > MAX_ROWS
-            ):
-                raise Corrupt(
-                    f"column {column.name!r}: a chunk cannot hold so many or fewer than no objects"
-                )
-            self._rows[key] = RowSet(counts)
-        return self._rows[key]
-
-
-def make_context(
-    columns: Sequence[Column], num_entries: int, counters: Mapping[str, Array]
-) -> Context:
-    """The empty context of a range of events; counters may be added to their mapping until a collection asks for them."""
-    return Context(
-        _RowSets(num_entries, columns, counters), {c.name: collection_of(c) for c in columns}
-    )
 
 
 def encode_chunk(table: Table, coding: TableCoding) -> bytes:
@@ -106,14 +61,14 @@ def _encode_columns(table: Table, coding: TableCoding) -> dict[str, StoredColumn
     }
     context = make_context(coding.columns, table.num_entries, table.data)
     small: dict[str, StoredColumn] = {}
-    for column in coding_order(coding.columns, tuple(coding.flow.columns)):
-        values = table.data[column.name].reshape(-1)
-        if column.name in coding.given:
-            stored[column.name] = encode_external(values, column, coding, context)
+    for state in walk(coding, context):
+        values = table.data[state.name].reshape(-1)
+        if state.name in coding.given:
+            stored[state.name] = encode_external(values, state)
             continue
-        stored[column.name], shared = encode_column(values, column, coding, context)
+        stored[state.name], shared = encode_column(values, state)
         if shared is not None:
-            small[column.name] = shared
+            small[state.name] = shared
     return _group_small(stored, small)
 
 
@@ -189,7 +144,7 @@ def decode_columns(
     if num_entries > MAX_ENTRIES:
         raise Corrupt(f"a chunk of {num_entries} events is larger than any that the format allows")
     kept = coding.columns if wanted is None else with_counters(coding.columns, wanted)
-    needed = needed_columns(coding, kept)
+    needed = coding.needed(kept)
     stored = directory.take([c.name for c in coding.columns if c.name in needed], fetch)
     with nullcontext() if gate is None else gate.share() as take:
         reserve = (
@@ -202,13 +157,6 @@ def decode_columns(
                     stored[column.name].payload, num_entries
                 )
     return Table(name, kept, num_entries, {c.name: contents[c.name] for c in kept})
-
-
-def needed_columns(coding: TableCoding, kept: Iterable[Column]) -> set[str]:
-    """All columns that decoding some takes: what they read, what that reads, and the counters of all these."""
-    needed = coding.flow.ancestors(c.name for c in kept)
-    needed |= {c.counter for c in coding.columns if c.name in needed and c.counter is not None}
-    return coding.flow.ancestors(needed)
 
 
 class _Reserve:
@@ -262,29 +210,22 @@ def _decode_numbers(
     waiting = reserve if reserve is not None and reserve.begin(context) else None
     supplied = _supply(sorted(needed & coding.given), given, num_entries)
     rows = 0
-    for column in coding_order(coding.columns, tuple(coding.flow.columns)):
-        if column.name not in needed:
-            continue
-        if waiting is not None and collection_of(column):
+    for state in walk(coding, context, needed):
+        name, column = state.name, state.column
+        if waiting is not None and state.key:
             waiting.all(context)
             waiting = None
-        rows += len(context.rows(collection_of(column)))
+        rows += len(state.rows)
         if rows > MAX_ROWS:
-            raise Corrupt(
-                f"column {column.name!r}: a chunk cannot hold more than {MAX_ROWS} values"
-            )
-        if (stored[column.name].method is Method.GIVEN) != (column.name in coding.given):
-            raise Corrupt(f"column {column.name!r} is stored and given, or neither")
-        if column.name in coding.given:
-            values = supplied[column.name].reshape(-1)
-            check_external(values, stored[column.name], column)
-            contents[column.name] = values
-            encode_external(values, column, coding, context)
+            raise Corrupt(f"column {name!r}: a chunk cannot hold more than {MAX_ROWS} values")
+        if (stored[name].method is Method.GIVEN) != (name in coding.given):
+            raise Corrupt(f"column {name!r} is stored and given, or neither")
+        if name in coding.given:
+            values = supplied[name].reshape(-1)
+            decode_external(stored[name], values, state)
         else:
-            values = decode_column(stored[column.name], column, coding, context)
-        contents[column.name] = (
-            values.reshape(num_entries, *column.shape) if column.shape else values
-        )
+            values = decode_column(stored[name], state)
+        contents[name] = values.reshape(num_entries, *column.shape) if column.shape else values
     return contents
 
 

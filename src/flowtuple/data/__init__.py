@@ -1,1 +1,30 @@
-"""Tables of events: schema, bounds, selection, collections, rows."""
+"""Tables of events: schema, bounds, selection, collections, rows.
+
+A `Column` names a branch with its type, its role and the counter of its objects. A `Table` is a
+range of events in memory: NumPy arrays by column, the objects of all events one after another,
+and awkward arrays for opaque contents. A `TableSource` reads such ranges: a table itself, a file
+of `io`, a compressed file, a simulator. A `Dataset` has the tables of one input by name. What
+later packages do with events, they do through these interfaces, so a source of any length is read
+in blocks.
+
+- `schema`, `schema_diff`, `globs`, `bounds`: columns, their comparison, their choice, their bounds.
+- `table`, `awkward`, `awkward_tables`: events in memory, and as awkward arrays.
+- `selection`, `counters`, `collections`: views of tables, and objects of one kind.
+- `rows`, `row_columns`, `row_source`, `mapped_rows`: objects or events as rows of numbers.
+- `event_weights`, `expressions`, `kinematics`, `binning`, `memory`: weights, cuts, derived
+  quantities, bins, and numbers of events that fit into memory.
+
+Data comes in from `io` and `file`, and goes out to every package of higher rank. This package
+imports `errors` and `runtime` only, knows no file format, and never reads more than its caller
+asks for.
+
+Laws, and the tests that hold them:
+
+- Contents and schema of a table fit each other, or it is refused (tests/data/test_table.py).
+- A bound holds by its own arithmetic: equal bits always hold, NaN, infinities and -0.0 only so; a
+  bound's text parses back to the same bound (tests/data/test_schema.py).
+- A glob bounds floats only; integers, ids and weights are bounded by their full names only
+  (tests/data/test_schema.py).
+- Rows are the same, bit by bit, in memory and in a mapped file (tests/data/test_mapped_rows.py).
+- Derived quantities agree with the formulas written out in NumPy (tests/data/test_kinematics.py).
+"""

@@ -1,4 +1,4 @@
-"""What the fields of a record array are as columns: numbers, lists of numbers, or something to carry as it is."""
+"""Fields of record arrays as columns: numbers, lists of numbers, or opaque contents."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from flowtuple.data.schema import OPAQUE, Array
 def leaves(
     name: str, values: ak.Array, fields: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, tuple[str, ...], ak.Array]]:
-    """The columns of one field: each one's name, the record fields that lead to it, and its values without idle options.
+    """Yield the columns of one field: name, record fields that lead to it, values.
+
+    The values are without idle options (see `without_idle_options`).
 
     Example:
-        >>> [(name, fields) for name, fields, _ in leaves("MET", ak.Array([{"pt": 31.5, "phi": 0.5}]))]
+        >>> met = ak.Array([{"pt": 31.5, "phi": 0.5}])
+        >>> [(name, fields) for name, fields, _ in leaves("MET", met)]
         [('MET_pt', ('pt',)), ('MET_phi', ('phi',))]
     """
     values = values if fields else without_idle_options(values)
@@ -32,7 +35,7 @@ def leaves(
 
 
 def without_idle_options(values: ak.Array) -> ak.Array:
-    """The values packed, and of a plain type wherever an option type has no missing value.
+    """Return the values packed, of a plain type wherever an option type has no missing value.
 
     Example:
         >>> str(without_idle_options(ak.Array([1, None, 3])[[0, 2]]).type)
@@ -49,7 +52,9 @@ def without_idle_options(values: ak.Array) -> ak.Array:
 
 
 def same_values(left: ak.Array, right: ak.Array) -> bool:
-    """Whether two arrays hold the same values of the same types, NaN included, however their missing values are kept.
+    """Return True if two arrays have the same values of the same types, NaN included.
+
+    The ways in which they store missing values may differ.
 
     Example:
         >>> same_values(ak.Array([1, None]), ak.mask([1, 2], [True, False]))
@@ -60,7 +65,7 @@ def same_values(left: ak.Array, right: ak.Array) -> bool:
 
 
 def indexed_options(values: ak.Array) -> ak.Array:
-    """The values packed, with nothing in the place of those that are missing.
+    """Return the values packed, with nothing stored in place of missing values.
 
     Example:
         >>> indexed_options(ak.mask([1, 2], [True, False])).layout.content.to_list()
@@ -74,7 +79,9 @@ def indexed_options(values: ak.Array) -> ak.Array:
 
 
 def from_block(block: Array) -> ak.Array:
-    """A rectangular NumPy array as an awkward array of regular lists; unlike `ak.from_numpy`, with axes of length 0 too.
+    """Return a rectangular NumPy array as an awkward array of regular lists.
+
+    Unlike `ak.from_numpy`, it takes axes of length 0, too.
 
     Example:
         >>> str(from_block(np.zeros((2, 3, 0))).type)
@@ -87,7 +94,9 @@ def from_block(block: Array) -> ak.Array:
 
 
 def kind_of(values: ak.Array) -> tuple[str, tuple[int, ...], bool]:
-    """A leaf's dtype, its fixed shape, and whether it is lists of numbers; anything but numbers is opaque.
+    """Return a leaf's dtype, its fixed shape, and True if it is lists of numbers.
+
+    Anything but numbers is opaque.
 
     Example:
         >>> kind_of(ak.Array([[1.5], []])), kind_of(ak.Array(["a"]))
@@ -102,15 +111,13 @@ def kind_of(values: ak.Array) -> tuple[str, tuple[int, ...], bool]:
 
 
 def _number_block(layout: Any) -> tuple[str, tuple[int, ...]] | None:
-    """The dtype and inner shape of a rectangular array of plain numbers, `None` for anything else."""
+    """Return dtype and inner shape of a rectangular array of plain numbers, `None` for others."""
     shape: tuple[int, ...] = ()
     while layout.is_regular and layout.parameter("__array__") is None:
         layout, shape = layout.content, (*shape, layout.size)
     if not layout.is_numpy or layout.parameter("__array__") is not None:
         return None
     dtype = layout.data.dtype
-    return (
-        (dtype.name, (*shape, *layout.inner_shape))
-        if dtype.kind in "fiub" and dtype.itemsize <= 8
-        else None
-    )
+    if dtype.kind not in "fiub" or dtype.itemsize > 8:
+        return None
+    return dtype.name, (*shape, *layout.inner_shape)

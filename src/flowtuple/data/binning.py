@@ -17,11 +17,12 @@ _LARGEST_DRAWN = 1e100  # matplotlib's own arithmetic overflows not far above
 
 @dataclass(frozen=True)
 class Binning:
-    """Where to draw a column.
+    """Bins of a histogram.
 
     Attributes:
         edges: Ascending bin edges, float64.
-        sentinels: Repeated values far from all others, which are left out of the axis: -999 and the like.
+        sentinels: Repeated values far from all others, such as -999, which are left out of the
+            axis.
     """
 
     edges: Array
@@ -29,7 +30,9 @@ class Binning:
 
 
 def find_binning(values: Array, integer: bool = False) -> Binning:
-    """A range that shows the bulk: the 0.1 to 99.9 percentile of the finite values without sentinels.
+    """Return bins of the bulk: from the 0.1 to the 99.9 percentile of finite values.
+
+    Sentinels are left out.
 
     Args:
         values: Any shape and numeric type; at most a million evenly spaced ones are looked at.
@@ -46,23 +49,21 @@ def find_binning(values: Array, integer: bool = False) -> Binning:
     flat = flat[np.isfinite(flat)]
     if not flat.size:
         raise InvalidArgument("a column without finite values has no histogram: leave it out")
-    fits = (
-        integer and flat.max() - flat.min() < _BINS
-    )  # every integer has its bin: flavour 21 is no sentinel
-    kept, sentinels = (flat, ()) if fits else _drop_sentinels(flat)
-    clipped = np.clip(kept, -_LARGEST_DRAWN, _LARGEST_DRAWN)
+    sentinels: tuple[float, ...] = ()
+    # Where every integer has its own bin, none is a sentinel: flavour 21, for one, is not.
+    if not integer or flat.max() - flat.min() >= _BINS:
+        flat, sentinels = _drop_sentinels(flat)
+    clipped = np.clip(flat, -_LARGEST_DRAWN, _LARGEST_DRAWN)
     low, high = (float(v) for v in np.percentile(clipped, [0.1, 99.9], method="nearest"))
-    edges = _integer_edges(low, high) if integer else _float_edges(low, high, bin_count(kept.size))
+    edges = _integer_edges(low, high) if integer else _float_edges(low, high, bin_count(flat.size))
     return Binning(edges, sentinels)
 
 
 def _integer_edges(low: float, high: float) -> Array:
-    width = max(
-        1, math.ceil((high - low + 1) / _BINS), math.ceil(4 * np.spacing(max(abs(low), abs(high))))
-    )
-    edges: Array = (
-        low - 0.5 + width * np.arange(math.ceil((high - low + 1) / width) + 1, dtype=np.float64)
-    )
+    spacing = np.spacing(max(abs(low), abs(high)))
+    width = max(1, math.ceil((high - low + 1) / _BINS), math.ceil(4 * spacing))
+    count = math.ceil((high - low + 1) / width)
+    edges: Array = low - 0.5 + width * np.arange(count + 1, dtype=np.float64)
     return edges
 
 
@@ -74,12 +75,12 @@ def _float_edges(low: float, high: float, count: int) -> Array:
 
 
 def bin_count(values: int) -> int:
-    """Few bins for few values, or the histogram shows noise."""
+    """Return the number of bins: few for few values, or the histogram shows noise."""
     return min(_BINS, max(12, round(1.5 * math.sqrt(values))))
 
 
 def _drop_sentinels(values: Array) -> tuple[Array, tuple[float, ...]]:
-    """Take away end values that repeat and whose gap to the next value is wider than all that remains."""
+    """Remove sentinels: repeated end values, further from the others than the range of these."""
     sentinels: list[float] = []
     levels, counts = np.unique(values, return_counts=True)
     for _ in range(8):

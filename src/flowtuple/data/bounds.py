@@ -29,9 +29,9 @@ class Bound:
     """Largest allowed difference of a decoded value from its original.
 
     Attributes:
-        kind: `lossless`; `abs` with |x' - x| <= amount; `rel` with |x' - x| <= amount |x|; `std`, an
-            `abs` bound in units of the column's standard deviation; `bits`, round to nearest with
-            `amount` explicit mantissa bits.
+        kind: `lossless`; `abs` with |x' - x| <= amount; `rel` with |x' - x| <= amount |x|; `std`,
+            an `abs` bound in units of the column's standard deviation; `bits`, round to nearest
+            with `amount` explicit mantissa bits.
         amount: The number after the colon, in the column's unit for `abs`.
 
     Raises:
@@ -85,7 +85,7 @@ class Bound:
         return self.kind if self.kind == "lossless" else f"{self.kind}:{self.amount:.4g}"
 
     def after(self, before: Bound | str) -> str:
-        """Return the bound, in words, of values coded with this bound after those coded with another.
+        """Return the bound, in words, of values coded with another bound and then with this one.
 
         Example:
             >>> Bound("abs", 0.25).after(Bound("abs", 0.5)), Bound("rel", 1e-3).after("abs:0.5")
@@ -112,8 +112,9 @@ class Bound:
             decoded: The same shape and dtype.
 
         Returns:
-            Booleans of the same shape. The difference is taken in float64 between the stored values.
-            Equal bit patterns always hold; NaN, infinities and -0.0 hold in no other case.
+            Booleans of the same shape. The difference is taken in float64 between the stored
+            values. Equal bit patterns always hold; NaN, infinities and -0.0 hold in no other
+            case.
 
         Raises:
             InvalidArgument: The bound is `std`, which has to be resolved to `abs` first.
@@ -141,7 +142,7 @@ class Bound:
         return within
 
     def largest_difference(self, original: Array) -> Array:
-        """Return how far each value may move, in the column's unit: float64 of the original's shape.
+        """Return how far each value may move, in its unit: float64 of the original's shape.
 
         Raises:
             InvalidArgument: The bound is `lossless` or `std`.
@@ -189,15 +190,16 @@ def requested_bounds(
     """Return the requested bounds by table and column; columns without a request are left out.
 
     Patterns are branch names or globs, optionally as `TREE/PATTERN`; the last match wins. A glob
-    bounds float columns only, and no ids and weights; to bound an integer, an id or a weight, name it
-    in full.
+    bounds float columns only, and no ids and weights; to bound an integer, an id or a weight,
+    name it in full.
 
     Args:
         tables: Columns of each table, by the table's name.
         tolerance: Bounds by pattern.
 
     Raises:
-        InvalidArgument: A pattern matches no column, or a column named in full cannot have its bound.
+        InvalidArgument: A pattern matches no column, or a column named in full cannot have its
+            bound.
     """
     everything = {name: tuple(columns) for name, columns in tables.items()}
     bounds: dict[str, dict[str, Bound]] = {table: {} for table in everything}

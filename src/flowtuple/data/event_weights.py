@@ -1,4 +1,4 @@
-"""What each event counts for in a training: a column of weights, a factor for each of several sources, or both."""
+"""Per-event training weights: a column of weights, factors of several sources, or both."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Weighting:
 
     Attributes:
         source: The table, with the column of weights.
-        column: Its name; empty for none.
-        lengths: Events of each of the sources that the table is made of; empty where it is one.
-        factors: What the events of each of them count for.
+        column: Name of the column of weights; empty for none.
+        lengths: Numbers of events of the sources that the table consists of; empty for one source.
+        factors: Weights of these sources' events.
 
     Raises:
         InvalidArgument: The table has no such column with one number an event.
@@ -38,32 +38,29 @@ class Weighting:
     factors: Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        names = [
-            c.name
-            for c in self.source.columns
-            if c.counter is None and not c.is_opaque and not c.shape
-        ]
+        names = [c.name for c in self.source.columns if c.is_event_number]
         if self.column and self.column not in names:
             raise InvalidArgument(
-                f"there is no column of weights {self.column!r} with one number an event; {nearest(self.column, names)}"
+                f"there is no column of weights {self.column!r} with one number an event; "
+                f"{nearest(self.column, names)}"
             )
 
     def read(self, start: int, stop: int) -> Array:
-        """Weights of a range of events: float64, shape (stop - start,).
+        """Return the weights of a range of events: float64, shape (stop - start,).
 
         Raises:
             InvalidArgument: One is NaN or infinite.
         """
         weights = np.ones(stop - start)
         if self.column:
-            weights = np.array(
-                self.source.read([self.column], start, stop).data[self.column], np.float64
-            )
+            table = self.source.read([self.column], start, stop)
+            weights = np.array(table[self.column], np.float64)
         if self.lengths:
             number = np.searchsorted(np.cumsum(self.lengths), np.arange(start, stop), side="right")
             weights = weights * np.array(self.factors)[number]
-        if not np.isfinite(weights).all():
+        undefined = np.count_nonzero(~np.isfinite(weights))
+        if undefined:
             raise InvalidArgument(
-                f"column {self.column!r}: {int((~np.isfinite(weights)).sum())} weights are no finite numbers"
+                f"column {self.column!r}: {undefined} weights are no finite numbers"
             )
         return weights

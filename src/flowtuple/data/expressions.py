@@ -1,4 +1,4 @@
-"""A cut on columns, such as `Jet_pt > 30 and abs(Jet_eta) < 2.4`, and what two samples keep of it."""
+"""Cuts on columns, such as `Jet_pt > 30 and abs(Jet_eta) < 2.4`, applied to two samples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import math
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,18 +42,19 @@ _LONGEST = 1000  # characters
 
 @dataclass(frozen=True)
 class Cut:
-    """What a cut keeps of two samples; shares are of weights.
+    """Effect of a cut on two samples; shares are shares of weights.
 
     Attributes:
-        expression: As it was written.
+        expression: The cut as it was written.
         reference: Share of the reference's rows that pass.
-        reference_error: Its standard deviation, rows of one event moving together.
-        other: The same of the other sample.
-        other_error: Likewise.
-        gained: Rows that pass in the other sample and not in the reference; `None` where rows are not the same ones.
-        lost: The other way round.
-        efficiency: Of the rows that pass in the reference those that pass in the other, too.
-        purity: Of the rows that pass in the other sample those that pass in the reference, too.
+        reference_error: Standard deviation of that share; rows of one event vary together.
+        other: Share of the other sample's rows that pass.
+        other_error: Standard deviation of that share.
+        gained: Number of rows that pass in the other sample and not in the reference; `None` if the
+            samples do not consist of the same rows.
+        lost: Number of rows that pass in the reference and not in the other sample.
+        efficiency: Share, of the rows that pass in the reference, of those that pass in both.
+        purity: Share, of the rows that pass in the other sample, of those that pass in both.
     """
 
     expression: str
@@ -68,38 +69,33 @@ class Cut:
 
 
 def apply_cut(expression: str, reference: Rows, other: Rows, *, paired: bool) -> Cut:
-    """Cut both samples.
+    """Apply a cut to two samples.
 
     Args:
-        expression: Comparisons of columns and numbers, joined by `and`, `or`, `not` (or `&`, `|`, `~`, with brackets);
-            `+ - * /` and abs, sqrt, log, exp, cos.
-        reference: One sample.
-        other: Another with the same columns.
-        paired: Whether row k of the one is row k of the other, as before and after compression.
+        expression: Comparisons of columns and numbers, joined by `and`, `or`, `not` (or `&`, `|`,
+            `~`, with brackets); `+ - * /` and abs, sqrt, log, exp, cos.
+        reference: The reference sample.
+        other: Another sample with the same columns.
+        paired: True if row k of one sample is row k of the other, as before and after compression.
 
     Raises:
-        InvalidArgument: The expression is none, or names what is no column.
+        InvalidArgument: The expression is no cut, or names a column that does not exist.
 
     Example:
-        >>> x = np.array([[1.0], [2.0], [3.0]])
-        >>> rows = Rows("a", ("x",), x, np.arange(3), 3)
+        >>> rows = Rows("a", ("x",), np.array([[1.0], [2.0], [3.0]]), np.arange(3), 3)
         >>> apply_cut("x > 1.5 and not x > 2.5", rows, rows, paired=True).gained
         0
     """
-    passes = [
+    before, after = (
         evaluate(expression, dict(zip(s.columns, s.values.T, strict=True)), s.source)
         for s in (reference, other)
-    ]
-    shares = [_share(sample, kept) for sample, kept in zip((reference, other), passes, strict=True)]
-    cut = Cut(expression, *shares[0], *shares[1])
+    )
+    cut = Cut(expression, *_share(reference, before), *_share(other, after))
     if not paired:
         return cut
-    before, after = passes
     both = int((before & after).sum())
-    return Cut(
-        expression,
-        *shares[0],
-        *shares[1],
+    return replace(
+        cut,
         gained=int((after & ~before).sum()),
         lost=int((before & ~after).sum()),
         efficiency=both / int(before.sum()) if before.any() else None,
@@ -107,19 +103,21 @@ def apply_cut(expression: str, reference: Rows, other: Rows, *, paired: bool) ->
     )
 
 
-def _share(sample: Rows, kept: Array) -> tuple[float, float]:
+def _share(sample: Rows, passes: Array) -> tuple[float, float]:
+    """Return the share of weights that pass, and its standard deviation."""
     weight = np.ones(len(sample)) if sample.weights is None else sample.weights
     if not weight.sum() > 0:
         raise InvalidArgument(
             f"{sample.source}: the weights sum to {weight.sum():g}; a share needs more than 0"
         )
-    share = float(weight @ kept / weight.sum())
-    adds = np.bincount(sample.event, weights=weight * (kept - share) / weight.sum())
-    return share, math.sqrt(float(np.square(adds).sum()))
+    share = float(weight @ passes / weight.sum())
+    # Rows of one event are not independent: the terms of the variance are sums over events.
+    by_event = np.bincount(sample.event, weights=weight * (passes - share) / weight.sum())
+    return share, math.sqrt(float(np.square(by_event).sum()))
 
 
 def cut_columns(expression: str) -> set[str]:
-    """Names of the columns that a cut looks at; what is no cut at all names none.
+    """Return the names of the columns of a cut; an expression that is no cut has none.
 
     Example:
         >>> sorted(cut_columns("Jet_pt > 30 and abs(Jet_eta) < 2.4"))
@@ -133,10 +131,17 @@ def cut_columns(expression: str) -> set[str]:
 
 
 def evaluate(expression: str, columns: Mapping[str, Array], where: str) -> Array:
-    """Which rows pass: bool, shape (n,). Nothing but the operations listed in `apply_cut` is ever carried out.
+    """Return True for each row that passes a cut: bool, shape (n,).
+
+    Only the operations that `apply_cut` lists are ever carried out.
+
+    Args:
+        expression: The cut.
+        columns: Values by name, each of shape (n,).
+        where: Name of the sample in messages.
 
     Raises:
-        InvalidArgument: The expression is none.
+        InvalidArgument: The expression is no cut.
     """
     if len(expression) > _LONGEST:
         raise InvalidArgument(
@@ -150,7 +155,8 @@ def evaluate(expression: str, columns: Mapping[str, Array], where: str) -> Array
         if isinstance(error, InvalidArgument):
             raise
         raise InvalidArgument(
-            f"the cut {expression!r} cannot be read; write for example 'Jet_pt > 30 and abs(Jet_eta) < 2.4'"
+            f"the cut {expression!r} cannot be read; "
+            "write for example 'Jet_pt > 30 and abs(Jet_eta) < 2.4'"
         ) from None
     if passes.dtype != np.bool_ or passes.ndim != 1:
         raise InvalidArgument(
@@ -163,18 +169,19 @@ class _Evaluator(ast.NodeVisitor):
     """The value of an expression, node by node; a node without a method here is refused."""
 
     def __init__(self, columns: Mapping[str, Array], where: str) -> None:
-        self._columns, self._where = columns, where
+        self._columns = columns
+        self._where = where
 
     def visit_Constant(self, node: ast.Constant) -> Any:
-        return (
-            float(node.value) if isinstance(node.value, (int, float)) else self.generic_visit(node)
-        )
+        if isinstance(node.value, (int, float)):
+            return float(node.value)
+        return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> Any:
         if node.id not in self._columns:
-            close = nearest(node.id, self._columns)
             raise InvalidArgument(
-                f"{self._where}: the cut names column {node.id!r}, which is not there; {close}"
+                f"{self._where}: the cut names column {node.id!r}, which is not there; "
+                f"{nearest(node.id, self._columns)}"
             )
         return self._columns[node.id]
 
@@ -182,12 +189,10 @@ class _Evaluator(ast.NodeVisitor):
         join = {ast.BitAnd: np.logical_and, ast.BitOr: np.logical_or}.get(type(node.op))
         if join is not None:
             return join(self._condition(node.left), self._condition(node.right))
-        known = _BINARY.get(type(node.op))
-        return (
-            known(self._number(node.left), self._number(node.right))
-            if known
-            else self.generic_visit(node)
-        )
+        operation = _BINARY.get(type(node.op))
+        if operation is None:
+            return self.generic_visit(node)
+        return operation(self._number(node.left), self._number(node.right))
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
         if isinstance(node.op, (ast.Not, ast.Invert)):
@@ -201,12 +206,9 @@ class _Evaluator(ast.NodeVisitor):
 
     def visit_Compare(self, node: ast.Compare) -> Any:
         sides = [self._number(part) for part in (node.left, *node.comparators)]
-        known = [_COMPARISONS.get(type(op)) or self.generic_visit(node) for op in node.ops]
-        held = [
-            np.asarray(compare(a, b))
-            for compare, a, b in zip(known, sides, sides[1:], strict=False)
-        ]
-        return functools.reduce(np.logical_and, held)
+        comparisons = [_COMPARISONS.get(type(op)) or self.generic_visit(node) for op in node.ops]
+        pairs = zip(comparisons, sides[:-1], sides[1:], strict=True)
+        return functools.reduce(np.logical_and, [np.asarray(c(a, b)) for c, a, b in pairs])
 
     def visit_Call(self, node: ast.Call) -> Any:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
@@ -218,7 +220,8 @@ class _Evaluator(ast.NodeVisitor):
         value = np.asarray(self.visit(node))
         if value.dtype != np.bool_:
             raise InvalidArgument(
-                f"the cut joins {ast.unparse(node)!r}, which is no condition; put conditions in brackets"
+                f"the cut joins {ast.unparse(node)!r}, which is no condition; "
+                "put conditions in brackets"
             )
         return value
 

@@ -1,4 +1,4 @@
-"""All rows of a sample, column by column: in memory, or in a file that is mapped where they would take too much of it."""
+"""All rows of a sample, column by column: in memory, or in a mapped file if they are too large."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.atomic import make_folder
 
 _MOST = 2**18  # events read at a time
-_NARROW = 2  # bytes of a whole number up to which float32 holds it
+_NARROW = 2  # bytes of a whole number up to which float32 represents it
 
 
 def gather_rows(source: RowSource, memory: int, folder: Path | None = None) -> Rows:
-    """The rows of all events, read a range of events at a time, whatever the number of files.
+    """Read the rows of all events, a range of events at a time, whatever the number of files.
 
-    The values come as float32 where that holds every column exactly. A file for them has no name: it is gone with the process,
-    however that ends.
+    The values are float32 if that represents every column exactly. Values that take too much memory
+    lie in a file without a name, which is gone with the process, however that ends.
 
     Args:
-        source: Where they are.
-        memory: Bytes to keep within.
-        folder: Where a file may lie; `None` for the system's folder of temporary files.
+        source: Source of the rows.
+        memory: Memory limit in bytes.
+        folder: Folder of the file; `None` for the system's folder of temporary files.
 
     Raises:
         InvalidArgument: There is no room for the file.
@@ -38,40 +38,41 @@ def gather_rows(source: RowSource, memory: int, folder: Path | None = None) -> R
     Example:
         >>> from flowtuple.io.source import open_dataset
         >>> from flowtuple.data.row_source import row_source
-        >>> rows = gather_rows(row_source(open_dataset({"Jet_pt": [[50.0, 20.0], [], [30.0]]})), 2**30)
+        >>> jets = open_dataset({"Jet_pt": [[50.0, 20.0], [], [30.0]]})
+        >>> rows = gather_rows(row_source(jets), 2**30)
         >>> rows.values[:, 0].tolist(), rows.event.tolist(), rows.events
         ([50.0, 20.0, 30.0], [0, 0, 2], 3)
     """
     events = source.table.num_entries
-    read = [c.name for c in (*source.columns, *source.given)]
-    parts = list(ranges(events, entries_within(source.table, read, memory // BLOCK, _MOST)))
-    most = (
-        events
-        if source.counter is None
-        else sum(_objects(source, start, stop) for start, stop in parts)
-    )
-    values = _matrix(most, (*source.dtypes, *source.given_dtypes), memory // ROWS, folder)
+    names = [c.name for c in (*source.columns, *source.conditions)]
+    step = entries_within(source.table, names, memory // BLOCK, _MOST)
+    parts = list(ranges(events, step))
+    most = events
+    if source.counter is not None:
+        most = sum(_objects(source, start, stop) for start, stop in parts)
+    dtypes = (*source.dtypes, *source.condition_dtypes)
+    values = _matrix(most, dtypes, memory // ROWS, folder)
+    event = np.empty(most, np.int64)
+    weights = np.empty(most if source.weight else 0)
     learned = len(source.names)
-    event, weights, count, dropped = (
-        np.empty(most, np.int64),
-        np.empty(most if source.weight else 0),
-        0,
-        0,
-    )
+    count = 0
+    dropped = 0
     for start, stop in parts:
         part = source.read(start, stop)
         place = slice(count, count + len(part))
-        values[place, :learned], event[place] = part.values, part.event + start
+        values[place, :learned] = part.values
+        event[place] = part.event + start
         if part.conditions is not None:
             values[place, learned:] = part.conditions.values
         if part.weights is not None:
             weights[place] = part.weights
-        count, dropped = count + len(part), dropped + part.dropped
-    given = (
-        Conditions(source.given_names, values[:count, learned:], source.given_dtypes)
-        if source.given
-        else None
-    )
+        count += len(part)
+        dropped += part.dropped
+    conditions = None
+    if source.conditions:
+        conditions = Conditions(
+            source.condition_names, values[:count, learned:], source.condition_dtypes
+        )
     return Rows(
         source.source,
         source.names,
@@ -82,7 +83,7 @@ def gather_rows(source: RowSource, memory: int, folder: Path | None = None) -> R
         dropped,
         source.dtypes,
         source.counter,
-        given,
+        conditions,
     )
 
 
@@ -92,8 +93,9 @@ def _objects(source: RowSource, start: int, stop: int) -> int:
 
 
 def _matrix(rows: int, dtypes: Sequence[str], nbytes: int, folder: Path | None) -> Array:
-    """Room for values of shape (rows, d), each column in one piece."""
-    shape, dtype = (len(dtypes), rows), _dtype(dtypes)
+    """Return room for values of shape (rows, d), each column in one piece."""
+    shape = (len(dtypes), rows)
+    dtype = _dtype(dtypes)
     needed = rows * len(dtypes) * dtype.itemsize
     if needed <= nbytes:
         return np.empty(shape, dtype).T
@@ -106,9 +108,9 @@ def _matrix(rows: int, dtypes: Sequence[str], nbytes: int, folder: Path | None) 
             return np.asarray(np.memmap(file, dtype, "w+", shape=shape)).T
     except OSError as error:
         where = folder or tempfile.gettempdir()
-        reason = f"{where}: no room for {needed / 1e9:.1f} GB of rows ({error.strerror})"
         raise InvalidArgument(
-            f"{reason}; name another folder with --checkpoint, or allow more --memory"
+            f"{where}: no room for {needed / 1e9:.1f} GB of rows ({error.strerror}); "
+            "name another folder with --checkpoint, or allow more --memory"
         ) from None
 
 

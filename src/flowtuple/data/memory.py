@@ -1,4 +1,4 @@
-"""How many events to hold at a time: enough to be fast, few enough for the memory at hand."""
+"""Shares of the memory limit, and numbers of events that fit into them."""
 
 from __future__ import annotations
 
@@ -12,39 +12,29 @@ import numpy as np
 from flowtuple.data.table import TableSource, column_bytes, with_counters
 from flowtuple.errors import TooLarge
 
-MEMORY = 2**31  # bytes that compressing and decompressing keep within, however long the input is
-BLOCK = 16  # part of it for the events read at a time; decoding and statistics take several times as much
-TRAINING = (
-    32  # part of it for the events that a model is trained on, which training holds in many forms
-)
-ROWS = 4  # part of it for rows that stay in memory through a training; more of them lie in a file
-CHUNK = (
-    64  # part of it for the events of a chunk; each worker holds two, and what coding them takes
-)
-LARGEST_CHUNK = (
-    2**27
-)  # bytes of its events, whatever the memory: a chunk of the format holds at most 2^28 values
-DESCRIBED = 64  # part of it for the description of a file, whose objects take many times its text
-MODEL = 16  # part of it for the models of a file, whose networks take some times their bytes
+MEMORY = 2**31  # default limit in bytes, however long the input is
+
+# Each share of the limit is 1 part in this many.
+BLOCK = 16  # events read at a time; decoding and statistics take several times as much
+TRAINING = 32  # events that a model is trained on, which training has in many forms
+ROWS = 4  # rows that stay in memory through a training; more of them lie in a file
+CHUNK = 64  # events of a chunk; each worker has two, and the arrays of coding them
+DESCRIBED = 64  # the description of a file, whose objects take many times its text
+MODEL = 16  # the models of a file, whose networks take some times their bytes
+
+LARGEST_CHUNK = 2**27  # bytes of its events: a chunk of the format has at most 2^28 values
 _PROBED = 512
 
 
 def entries_within(source: TableSource, columns: Sequence[str], nbytes: int, most: int) -> int:
-    """How many events of some columns take about so many bytes, at most `most` and at least 1.
+    """Return the number of events, from 1 to `most`, of which some columns take about `nbytes`.
 
-    Of small tables the schema and the counters are looked at alone. Of others some events at the beginning and in the middle
-    are read.
+    The schema and the counters tell it for small tables. Of others, some events at the beginning
+    and in the middle are read.
     """
     if source.num_entries <= 8 * _PROBED:
-        return int(
-            max(
-                1,
-                min(
-                    most,
-                    nbytes * max(source.num_entries, 1) // max(_least_bytes(source, columns), 1),
-                ),
-            )
-        )
+        least = max(_least_bytes(source, columns), 1)
+        return max(1, min(most, nbytes * max(source.num_entries, 1) // least))
     middle = source.num_entries // 2
     parts = [source.read(columns, start, start + _PROBED) for start in (0, middle)]
     largest = max(column_bytes(part, part.columns) for part in parts) / _PROBED
@@ -52,25 +42,22 @@ def entries_within(source: TableSource, columns: Sequence[str], nbytes: int, mos
 
 
 def _least_bytes(source: TableSource, columns: Sequence[str]) -> int:
-    """Bytes of all events of some columns, without those of opaque ones."""
+    """Return the bytes of all events of some columns, opaque columns left out."""
     numbers = [c for c in with_counters(source.columns, columns) if not c.is_opaque]
-    counted = [c for c in numbers if c.counter is not None]
-    table = source.read(
-        list(dict.fromkeys(c.counter for c in counted if c.counter)), 0, source.num_entries
-    )
-    objects = {
-        name: int(table.data[name].sum(dtype="int64"))
-        for name in {c.counter for c in counted if c.counter}
-    }
-    return sum(
-        np.dtype(c.dtype).itemsize
-        * (objects[c.counter] if c.counter else source.num_entries * math.prod(c.shape))
-        for c in numbers
-    )
+    counters = list(dict.fromkeys(c.counter for c in numbers if c.counter is not None))
+    table = source.read(counters, 0, source.num_entries)
+    objects = {name: int(table.data[name].sum(dtype="int64")) for name in counters}
+    total = 0
+    for column in numbers:
+        values = source.num_entries * math.prod(column.shape)
+        if column.counter is not None:
+            values = objects[column.counter]
+        total += values * np.dtype(column.dtype).itemsize
+    return total
 
 
 def in_words(nbytes: int) -> str:
-    """Bytes as a person writes them for `--memory`.
+    """Return a number of bytes as a person writes it for `--memory`.
 
     Example:
         >>> in_words(2**31), in_words(3 * 10**8)
@@ -80,10 +67,10 @@ def in_words(nbytes: int) -> str:
 
 
 class Gate:
-    """Memory that threads share: each takes its part before it allocates, and waits until there is room.
+    """Memory that threads share: each takes its part before it allocates, and waits for room.
 
     Attributes:
-        limit: Bytes of all together.
+        limit: Bytes of all threads together.
 
     Example:
         >>> gate = Gate(100)
@@ -97,20 +84,21 @@ class Gate:
         self._changed = threading.Condition()
 
     def check(self, nbytes: int) -> None:
-        """Refuse what all of the memory has no room for.
+        """Raise if so many bytes are more than the limit.
 
         Raises:
-            TooLarge: It is more.
+            TooLarge: They are more.
         """
         if nbytes > self.limit:
             raise TooLarge(
-                f"takes {in_words(nbytes)} once it is decoded, more than the {in_words(self.limit)} that memory is kept "
-                "within; read less of it at a time, or allow more with --memory (memory=) if you trust the file"
+                f"takes {in_words(nbytes)} once it is decoded, "
+                f"more than the memory limit of {in_words(self.limit)}; read less of it at a time, "
+                "or allow more with --memory (memory=) if you trust the file"
             )
 
     @contextmanager
     def share(self) -> Iterator[Callable[[int], None]]:
-        """A function that takes so many bytes, called at most once; they are given back in the end."""
+        """Give a function that takes bytes, called at most once; the block's end frees them."""
         taken = 0
 
         def take(nbytes: int) -> None:

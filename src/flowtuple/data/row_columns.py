@@ -1,4 +1,4 @@
-"""Which columns of a data set rows are made of, those of one collection or of the events themselves; rows as columns again."""
+"""Choice of the columns of rows: those of one collection, or of the events themselves."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Sequence
 
 from flowtuple.data.globs import matches
 from flowtuple.data.schema import Column, infer_role
-from flowtuple.data.selection import select
+from flowtuple.data.selection import prefix_errors, select
 from flowtuple.data.table import Dataset, TableSource
 from flowtuple.errors import InvalidArgument, nearest
-
-_NOT_COMPARED = ("id", "weight")
 
 
 def choose_columns(
@@ -19,16 +17,17 @@ def choose_columns(
     columns: Sequence[str],
     weights: str | None,
     exactly: Sequence[str],
-    given: Sequence[str] = (),
-) -> tuple[TableSource, tuple[Column, ...], Column | None, tuple[Column, ...]]:
-    """The table, the columns whose values become rows, the column of weights, and columns that are given with the rows.
+    conditions: Sequence[str] = (),
+) -> tuple[TableSource, tuple[Column, ...], tuple[Column, ...]]:
+    """Return the table, the columns whose values become rows, and the conditioning columns.
 
     Args:
         dataset: With one table, or with one that the globs leave.
         columns: Names or globs; none means all numbers but ids and weights.
-        weights: Name of the column of weights, one for each event or for each object.
-        exactly: Names of the columns to take, whatever their roles, places in arrays as `x[0]`; in place of `columns`.
-        given: Names or globs of columns of the same objects, or of their events.
+        weights: Name of the column of weights, which is left out.
+        exactly: Names of the columns to take, whatever their roles, places in arrays as `x[0]`; in
+            place of `columns`.
+        conditions: Names or globs of columns of the same objects, or of their events.
 
     Raises:
         InvalidArgument: A name or glob matches nothing, or several tables or collections are left.
@@ -39,73 +38,67 @@ def choose_columns(
         >>> [column.name for column in choose_columns(events, ["Jet_*"], "Jet_w", ())[1]]
         ['Jet_pt']
     """
-    sources = list(dict.fromkeys(name.partition("[")[0] for name in exactly))
-    kept = select(dataset, escaped(exactly) if exactly else columns)
-    if len(kept.tables) != 1:
-        raise InvalidArgument(
-            f"{dataset.description}: choose one of its trees, such as FILE:{next(iter(kept.tables), 'Events')}"
-        )
-    (name, source), described = next(iter(kept.tables.items())), dataset.description
-    whole = dataset.table(name)
-    beside = given_columns(whole, given, described)
-    apart = {c.name for c in beside}
-    taken = [
-        c for c in source.columns if c.name in sources or (not exactly and _is_compared(c, weights))
-    ]
-    chosen = tuple(_one_collection([c for c in taken if c.name not in apart], described))
-    check_given(beside, chosen[0].counter, described)
-    weight = (
-        None if weights is None else _weight_column(whole, weights, chosen[0].counter, described)
-    )
-    return whole, chosen, weight, tuple(beside)
+    selected = select(dataset, escaped(exactly) if exactly else columns)
+    candidates = selected.only_table().columns
+    table = dataset.tables[next(iter(selected.tables))]
+    conditioning = conditioning_columns(table, conditions, dataset.description)
+    if exactly:
+        names = {name.partition("[")[0] for name in exactly}
+        taken = [c for c in candidates if c.name in names]
+    else:
+        taken = [c for c in candidates if _is_compared(c, weights)]
+    taken = [c for c in taken if c not in conditioning]
+    chosen = _one_collection(taken, dataset.description)
+    check_conditioning(conditioning, chosen[0].counter, dataset.description)
+    return table, chosen, conditioning
 
 
 def escaped(names: Sequence[str]) -> list[str]:
-    """Patterns that match columns of these names and no others; places of an array are one column."""
+    """Return patterns that match columns of these names only; places of an array are one column."""
     return [glob.escape(name) for name in dict.fromkeys(name.partition("[")[0] for name in names)]
 
 
-def given_columns(source: TableSource, patterns: Sequence[str], described: str) -> list[Column]:
-    """The columns that names or globs match, once each.
+def conditioning_columns(
+    source: TableSource, patterns: Sequence[str], description: str
+) -> tuple[Column, ...]:
+    """Return the columns that names or globs match, once each.
 
     Raises:
         InvalidArgument: One matches nothing.
     """
     visible = {source.name: [c for c in source.columns if not c.is_opaque]}
-    try:
-        return list(
-            {c.name: c for pattern in patterns for _, c in matches(pattern, visible)}.values()
-        )
-    except InvalidArgument as error:
-        raise InvalidArgument(f"{described}: {error}") from None
+    with prefix_errors(description):
+        hits = [column for pattern in patterns for _, column in matches(pattern, visible)]
+    return tuple({column.name: column for column in hits}.values())
 
 
-def check_given(columns: Sequence[Column], counter: str | None, described: str) -> None:
-    """Given columns are those of the rows' own collection, or of events.
+def check_conditioning(columns: Sequence[Column], counter: str | None, description: str) -> None:
+    """Raise if a conditioning column belongs neither to the rows' own collection nor to events.
 
     Raises:
-        InvalidArgument: One is of other objects.
+        InvalidArgument: One belongs to other objects.
     """
     for column in columns:
         if column.counter not in (None, counter):
             raise InvalidArgument(
-                f"{described}: column {column.name!r} is none of the same objects and cannot be given with them; "
-                "to learn some objects from others, name those with --target"
+                f"{description}: column {column.name!r} is none of the same objects and cannot be "
+                "given with them; to learn some objects from others, name those with --target"
             )
 
 
 def columns_of_rows(
     names: Sequence[str], dtypes: Sequence[str], counter: str | None = None
 ) -> tuple[Column, ...]:
-    """Columns of a table for rows that come from a file or a flow, with the roles that their names tell.
+    """Return columns of a table for rows of a file or a flow, with the roles that names suggest.
 
     Args:
-        names: Of the rows' columns.
+        names: Names of the rows' columns.
         dtypes: NumPy names of their types.
-        counter: What counts the objects of an event; `None` where rows are events.
+        counter: Name of the counter of the objects of an event; `None` where rows are events.
 
     Example:
-        >>> [column.role for column in columns_of_rows(["Jet_phi", "Jet_pt"], ["float32", "float32"])]
+        >>> columns = columns_of_rows(["Jet_phi", "Jet_pt"], ["float32", "float32"])
+        >>> [column.role for column in columns]
         ['angle', 'value']
     """
     return tuple(
@@ -115,13 +108,13 @@ def columns_of_rows(
 
 
 def _is_compared(column: Column, weights: str | None) -> bool:
-    return not (
-        column.hidden or column.is_opaque or column.role in _NOT_COMPARED or column.name == weights
-    )
+    if column.hidden or column.is_opaque or column.role in ("id", "weight"):
+        return False
+    return column.name != weights
 
 
-def _one_collection(columns: list[Column], described: str) -> list[Column]:
-    """The columns without the counters of their objects.
+def _one_collection(columns: list[Column], description: str) -> tuple[Column, ...]:
+    """Return the columns without the counters of their objects.
 
     Raises:
         InvalidArgument: None are left, or they belong to different collections.
@@ -130,31 +123,28 @@ def _one_collection(columns: list[Column], described: str) -> list[Column]:
     columns = [c for c in columns if c.name not in counters]
     if not columns:
         raise InvalidArgument(
-            f"{described}: holds no number that could be looked at: widen --columns"
+            f"{description}: holds no number that could be looked at: widen --columns"
         )
     if len({c.counter for c in columns}) > 1:
         collection = next(c.name.partition("_")[0] for c in columns if c.counter is not None)
-        what = f"one collection at a time, such as --columns '{collection}_*'"
         raise InvalidArgument(
-            f"{described}: holds numbers of events and of their objects: take {what}"
+            f"{description}: holds numbers of events and of their objects: "
+            f"take one collection at a time, such as --columns '{collection}_*'"
         )
-    return columns
+    return tuple(columns)
 
 
-def _weight_column(source: TableSource, name: str, counter: str | None, described: str) -> Column:
-    for column in source.columns:
-        if (
-            column.name == name
-            and not column.is_opaque
-            and column.counter in (None, counter)
-            and not column.shape
-        ):
+def weight_column(source: TableSource, name: str, counter: str | None, description: str) -> Column:
+    """Return the column of weights of rows: one number for each of them, or for each event.
+
+    Raises:
+        InvalidArgument: There is no such column.
+    """
+    numbers = [c for c in source.columns if c.counter in (None, counter) and not c.is_opaque]
+    for column in numbers:
+        if column.name == name and not column.shape:
             return column
-    numbers = [
-        c.name
-        for c in source.columns
-        if c.counter in (None, counter) and not c.is_opaque and not c.hidden
-    ]
+    names = [c.name for c in numbers if not c.hidden]
     raise InvalidArgument(
-        f"{described}: no column of weights {name!r} for these rows; {nearest(name, numbers)}"
+        f"{description}: no column of weights {name!r} for these rows; {nearest(name, names)}"
     )

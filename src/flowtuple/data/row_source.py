@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowtuple.data.row_columns import check_given, choose_columns, escaped, given_columns
+from flowtuple.data.row_columns import (
+    check_conditioning,
+    choose_columns,
+    conditioning_columns,
+    escaped,
+    weight_column,
+)
 from flowtuple.data.rows import Conditions, Rows
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Dataset, Table, TableSource
@@ -17,21 +23,21 @@ from flowtuple.errors import InvalidArgument
 
 @dataclass(frozen=True)
 class RowSource:
-    """Where rows come from: any range of events gives its own.
+    """Source of rows, which reads those of any range of events.
 
     Attributes:
-        source: What the sample is called in messages.
+        source: Name of the sample in messages.
         table: Its events.
-        columns: Of events, or of objects that one counter counts.
+        columns: Columns of events, or of objects that one counter counts.
         weight: The column of weights, if there is one.
-        given: Columns of the same objects, or of events, that are given with each row.
+        conditions: Conditioning columns of the same objects, or of events.
     """
 
     source: str
     table: TableSource
     columns: tuple[Column, ...]
     weight: Column | None = None
-    given: tuple[Column, ...] = ()
+    conditions: tuple[Column, ...] = ()
 
     @property
     def counter(self) -> str | None:
@@ -45,54 +51,51 @@ class RowSource:
 
     @property
     def dtypes(self) -> tuple[str, ...]:
-        """Their types."""
+        """Types of the rows' columns."""
         return _dtypes(self.columns)
 
     @property
-    def given_names(self) -> tuple[str, ...]:
+    def condition_names(self) -> tuple[str, ...]:
         """Names of the conditions."""
-        return _names(self.given)
+        return _names(self.conditions)
 
     @property
-    def given_dtypes(self) -> tuple[str, ...]:
-        """Their types."""
-        return _dtypes(self.given)
+    def condition_dtypes(self) -> tuple[str, ...]:
+        """Types of the conditions."""
+        return _dtypes(self.conditions)
 
     def read(self, start: int, stop: int, *, keep_undefined: bool = False) -> Rows:
-        """The rows of a range of events, which count from 0.
+        """Read the rows of a range of events, which count from 0.
 
         Args:
             start: The first event.
-            stop: The one after the last.
-            keep_undefined: Keep rows with NaN or an infinity.
+            stop: The event after the last.
+            keep_undefined: Include rows with NaN or an infinity.
         """
-        wanted = [
-            c.name for c in (*self.columns, *self.given, *((self.weight,) if self.weight else ()))
-        ]
-        table = self.table.read(wanted, start, stop)
-        event = _events(table, self.counter)
-        weights = None if self.weight is None else _of_rows(table, self.weight, event)[:, 0]
+        weights = () if self.weight is None else (self.weight,)
+        read = [c.name for c in (*self.columns, *self.conditions, *weights)]
+        table = self.table.read(read, start, stop)
+        event = _event_numbers(table, self.counter)
         values = _matrix(table, self.columns, event)
-        given = _conditions(table, self.given, event) if self.given else None
         rows = Rows(
             self.source,
             self.names,
             values,
             event,
             table.num_entries,
-            weights,
-            0,
-            self.dtypes,
-            self.counter,
-            given,
+            weights=_of_rows(table, self.weight, event)[:, 0] if self.weight else None,
+            dtypes=self.dtypes,
+            counter=self.counter,
+            conditions=_conditions(table, self.conditions, event) if self.conditions else None,
         )
-        parts = [
-            values,
-            *(() if weights is None else (weights[:, None],)),
-            *(() if given is None else (given.values,)),
-        ]
-        keep = np.isfinite(np.concatenate(parts, axis=1)).all(axis=1)
-        return rows if keep_undefined else replace(rows.some(keep), dropped=int((~keep).sum()))
+        if keep_undefined:
+            return rows
+        keep: Array = np.all(np.isfinite(values), axis=1)
+        if rows.weights is not None:
+            keep &= np.isfinite(rows.weights)
+        if rows.conditions is not None:
+            keep &= np.isfinite(rows.conditions.values).all(axis=1)
+        return replace(rows.some(keep), dropped=int((~keep).sum()))
 
 
 def read_rows(
@@ -102,20 +105,23 @@ def read_rows(
     *,
     keep_undefined: bool = False,
     exactly: Sequence[str] = (),
-    given: Sequence[str] = (),
+    conditions: Sequence[str] = (),
 ) -> Rows:
-    """The columns that the globs keep, as float64; ids, weights and what is no number stay out.
+    """Read the columns of the globs as float64, without ids, weights and opaque columns.
 
     Args:
         dataset: With one table, or with one that the globs leave.
         columns: Names or globs; none means all.
         weights: Name of the column of weights, one for each event or for each object.
-        keep_undefined: Keep rows with NaN or an infinity.
-        exactly: Names, as in `Rows.columns`, of the columns to take, whatever their roles; in place of `columns`.
-        given: Names or globs of columns of the same objects, or of their events, that become `Rows.conditions`.
+        keep_undefined: Include rows with NaN or an infinity.
+        exactly: Names, as in `Rows.columns`, of the columns to take, whatever their roles; in place
+            of `columns`.
+        conditions: Names or globs of columns of the same objects, or of their events, that become
+            `Rows.conditions`.
 
     Raises:
-        InvalidArgument: A name or glob matches nothing, several tables or collections are left, or no row is.
+        InvalidArgument: A name or glob matches nothing, several tables or collections are left,
+            or no row is.
 
     Example:
         >>> from flowtuple.io.source import open_dataset
@@ -123,7 +129,7 @@ def read_rows(
         >>> rows.event.tolist(), rows.events
         ([0, 0, 2], 3)
     """
-    source = row_source(dataset, columns, weights, exactly=exactly, given=given)
+    source = row_source(dataset, columns, weights, exactly=exactly, conditions=conditions)
     return source.read(0, source.table.num_entries, keep_undefined=keep_undefined)
 
 
@@ -133,43 +139,43 @@ def row_source(
     weights: str | None = None,
     *,
     exactly: Sequence[str] = (),
-    given: Sequence[str] = (),
+    conditions: Sequence[str] = (),
 ) -> RowSource:
-    """What `read_rows` would read, for whoever reads it in parts.
+    """Return the source of the rows of `read_rows`, to read them in parts.
 
     Raises:
         InvalidArgument: A name or glob matches nothing, or several tables or collections are left.
     """
-    table, chosen, weight, beside = choose_columns(dataset, columns, weights, exactly, given)
-    return RowSource(dataset.description, table, chosen, weight, beside)
+    table, chosen, conditioning = choose_columns(dataset, columns, weights, exactly, conditions)
+    weight = None
+    if weights is not None:
+        weight = weight_column(table, weights, chosen[0].counter, dataset.description)
+    return RowSource(dataset.description, table, chosen, weight, conditioning)
 
 
 def read_conditions(dataset: Dataset, columns: Sequence[str]) -> Conditions:
-    """What is given with each row, of a data set that may hold nothing else.
+    """Read the conditions of rows from a data set that may contain nothing else.
 
     Args:
         dataset: With one table.
-        columns: Names, as in `Conditions.columns`; all of events, or some of the objects of one collection.
+        columns: Names, as in `Conditions.columns`; all of events, or some of the objects of one
+            collection.
 
     Raises:
         InvalidArgument: A column is missing, or one of its values is NaN or infinite.
     """
-    described = dataset.description
-    if len(dataset.tables) != 1:
-        raise InvalidArgument(
-            f"{described}: choose one of its trees, such as FILE:{next(iter(dataset.tables), 'Events')}"
-        )
-    source = next(iter(dataset.tables.values()))
-    chosen = given_columns(source, escaped(columns), described)
+    source = dataset.only_table()
+    chosen = conditioning_columns(source, escaped(columns), dataset.description)
     counter = next((c.counter for c in chosen if c.counter is not None), None)
-    check_given(chosen, counter, described)
+    check_conditioning(chosen, counter, dataset.description)
     table = source.read([c.name for c in chosen], 0, source.num_entries)
-    conditions = _conditions(table, chosen, _events(table, counter))
-    for k, name in enumerate(conditions.columns):
-        bad = int((~np.isfinite(conditions.values[:, k])).sum())
-        if bad:
+    conditions = _conditions(table, chosen, _event_numbers(table, counter))
+    for name, values in zip(conditions.columns, conditions.values.T, strict=True):
+        undefined = np.count_nonzero(~np.isfinite(values))
+        if undefined:
             raise InvalidArgument(
-                f"{described}: column {name!r}: {bad} values are NaN or infinite; leave these rows out"
+                f"{dataset.description}: column {name!r}: {undefined} values are NaN or infinite; "
+                "leave these rows out"
             )
     return conditions.only(columns)
 
@@ -179,18 +185,23 @@ def _conditions(table: Table, columns: Sequence[Column], event: Array) -> Condit
 
 
 def _names(columns: Sequence[Column]) -> tuple[str, ...]:
-    places = [(c, range(math.prod(c.shape))) for c in columns]
-    return tuple(f"{c.name}[{k}]" if c.shape else c.name for c, numbers in places for k in numbers)
+    names: list[str] = []
+    for column in columns:
+        if column.shape:
+            names += [f"{column.name}[{k}]" for k in range(math.prod(column.shape))]
+        else:
+            names.append(column.name)
+    return tuple(names)
 
 
 def _dtypes(columns: Sequence[Column]) -> tuple[str, ...]:
     return tuple(c.dtype for c in columns for _ in range(math.prod(c.shape)))
 
 
-def _events(table: Table, counter: str | None) -> Array:
-    if counter is None:
-        return np.arange(table.num_entries)
-    return np.repeat(np.arange(table.num_entries), np.asarray(table.data[counter]))
+def _event_numbers(table: Table, counter: str | None) -> Array:
+    """Return the event of each row."""
+    events = np.arange(table.num_entries)
+    return events if counter is None else np.repeat(events, np.asarray(table.data[counter]))
 
 
 def _matrix(table: Table, columns: Sequence[Column], event: Array) -> Array:
@@ -198,7 +209,7 @@ def _matrix(table: Table, columns: Sequence[Column], event: Array) -> Array:
 
 
 def _of_rows(table: Table, column: Column, event: Array) -> Array:
-    """Shape (n, places), float64; numbers of an event go to all its objects."""
+    """Return float64 of shape (n, places); numbers of an event go to all its objects."""
     content = np.asarray(table.data[column.name], dtype=np.float64)
     content = content.reshape(len(content), -1 if len(content) else math.prod(column.shape))
     return content[event] if column.counter is None else content

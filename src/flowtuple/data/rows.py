@@ -11,7 +11,7 @@ from flowtuple.errors import InvalidArgument, nearest
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
-    """What is given with each row: columns of the same objects, or of their events.
+    """Conditions of each row: columns of the same objects, or of their events.
 
     Attributes:
         columns: Names of c columns.
@@ -27,7 +27,7 @@ class Conditions:
         return len(self.values)
 
     def only(self, columns: Sequence[str]) -> Conditions:
-        """The same rows with some of their columns, in this order."""
+        """Return the same rows with some of their columns, in this order."""
         places = [self.columns.index(name) for name in columns]
         return Conditions(
             tuple(columns), self.values[:, places], tuple(self.dtypes[k] for k in places)
@@ -39,16 +39,16 @@ class Rows:
     """Objects or events of one sample as numbers.
 
     Attributes:
-        source: What the sample is called in messages.
+        source: Name of the sample in messages.
         columns: Names of d columns.
         values: float64 of shape (n, d), all finite.
         event: The event of each row, int64 of shape (n,), from 0 to `events` - 1.
         events: Number of events; some may be without rows.
-        weights: float64 of shape (n,); `None` where every row counts once.
+        weights: float64 of shape (n,); `None` if every row counts once.
         dropped: Rows that were left out because a value was NaN or infinite.
-        dtypes: NumPy names of the columns' stored types; empty where nobody has said.
+        dtypes: NumPy names of the columns' stored types; empty where they are unknown.
         counter: Name of the collection's counter; `None` where rows are events.
-        conditions: What is given with each row, where something is.
+        conditions: Conditions of each row, if there are any.
     """
 
     source: str
@@ -66,10 +66,10 @@ class Rows:
         return len(self.values)
 
     def like(self, other: Rows) -> Rows:
-        """The same rows with the columns of another sample, in its order.
+        """Return the same rows with the columns of another sample, in its order.
 
         Raises:
-            InvalidArgument: One is missing here; the message names the nearest.
+            InvalidArgument: A column is missing here; the message names the nearest.
         """
         for name in other.columns:
             if name not in self.columns:
@@ -80,23 +80,21 @@ class Rows:
         return self.only(other.columns)
 
     def some(self, keep: Array) -> Rows:
-        """Some of the rows, their events' numbers unchanged; `keep` is bool of shape (n,)."""
+        """Return the rows of a mask, bool of shape (n,), with the same numbers of events."""
         weights = None if self.weights is None else self.weights[keep]
-        given = (
-            None
-            if self.conditions is None
-            else replace(self.conditions, values=self.conditions.values[keep])
-        )
+        conditions = self.conditions
+        if conditions is not None:
+            conditions = replace(conditions, values=conditions.values[keep])
         return replace(
             self,
             values=self.values[keep],
             event=self.event[keep],
             weights=weights,
-            conditions=given,
+            conditions=conditions,
         )
 
     def only(self, columns: Sequence[str]) -> Rows:
-        """The same rows with some of their columns."""
+        """Return the same rows with some of their columns."""
         places = [self.columns.index(name) for name in columns]
         dtypes = tuple(self.dtypes[k] for k in places) if self.dtypes else ()
         return replace(self, columns=tuple(columns), values=self.values[:, places], dtypes=dtypes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -18,18 +18,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 OPAQUE = "opaque"
 MAX_AXES = 31  # of a fixed shape: NumPy before 2 has 32, one of which is the events
 
-_ID_NAMES = frozenset(
-    [
-        "run",
-        "runnumber",
-        "event",
-        "eventnumber",
-        "evt",
-        "luminosityblock",
-        "lumiblock",
-        "lumi",
-        "ls",
-    ]
+_ID = re.compile(
+    r"run(number)?|(event|evt)(number)?|luminosityblock|lumi(block)?|ls", re.IGNORECASE
 )
 _ANGLE = re.compile(r"(^|[_. ])phi\d*$|Phi\d*$", re.IGNORECASE)
 _REFERENCE = re.compile(r"Idx[G\d]*$")
@@ -45,7 +35,7 @@ def infer_role(name: str, dtype: str) -> Role:
         >>> infer_role("run", "uint32")
         'id'
     """
-    if name.lower() in _ID_NAMES and dtype != "bool":
+    if _ID.fullmatch(name) and dtype != "bool":
         return "id"
     if "weight" in name.lower() and dtype.startswith("float"):
         return "weight"
@@ -74,12 +64,12 @@ class Column:
 
     Attributes:
         name: The branch name, unique within its table.
-        dtype: A NumPy dtype name (`"float32"`, `"uint8"`, `"bool"`), or `"opaque"` for contents that
-            are carried as they are: strings, deeper nesting.
+        dtype: A NumPy dtype name (`"float32"`, `"uint8"`, `"bool"`), or `"opaque"` for contents
+            that are carried as they are: strings, deeper nesting.
         role: The meaning of the values; ids and weights stay lossless under globs.
         title: The branch's documentation string.
-        counter: Name of the column that holds this one's number of objects per event; `None` for one
-            value (or one fixed array) per event.
+        counter: Name of the column that holds this one's number of objects per event; `None` for
+            one value (or one fixed array) per event.
         shape: The fixed array shape per event, `()` for scalars.
         hidden: True for a counter that the source has implicitly (`std::vector<T>`, awkward lists).
 
@@ -122,32 +112,16 @@ class Column:
         return self.counter is None and not self.is_opaque and not self.shape
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object that `from_json` turns back into an equal column, without defaults."""
-        out: dict[str, Any] = {"name": self.name, "dtype": self.dtype}
-        if self.role != "value":
-            out["role"] = self.role
-        if self.title:
-            out["title"] = self.title
-        if self.counter is not None:
-            out["counter"] = self.counter
-        if self.shape:
-            out["shape"] = list(self.shape)
-        if self.hidden:
-            out["hidden"] = True
-        return out
+        """Return a JSON object that `from_json` turns back into this column, without defaults."""
+        out = {f.name: getattr(self, f.name) for f in fields(self)}
+        out = {f.name: out[f.name] for f in fields(self) if out[f.name] != f.default}
+        return out | ({"shape": list(self.shape)} if self.shape else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Column:
         """Return the column of a JSON object that `to_json` made."""
-        return cls(
-            name=data["name"],
-            dtype=data["dtype"],
-            role=data.get("role", "value"),
-            title=data.get("title", ""),
-            counter=data.get("counter"),
-            shape=tuple(data.get("shape", ())),
-            hidden=data.get("hidden", False),
-        )
+        optional = {key: data[key] for key in ("role", "title", "counter", "hidden") if key in data}
+        return cls(data["name"], data["dtype"], shape=tuple(data.get("shape", ())), **optional)
 
 
 def bit_patterns(values: Array) -> Array:

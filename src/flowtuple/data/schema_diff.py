@@ -37,7 +37,7 @@ def schema_diff(
         >>> list(schema_diff(jets, [Column("nJet", "int64"), Column("Jet_pt", "float32")]))
         [('nJet', 'is int64, not int32'), ('Jet_pt', 'is float32, not float32 lists')]
         >>> list(schema_diff(jets, jets[:1]))
-        [('Jet_pt', 'is missing; there are: nJet')]
+        [('Jet_pt', 'is missing; nearest: nJet')]
     """
     expected = tuple(expected)
     actual = tuple(actual)
@@ -99,7 +99,7 @@ def counted_columns(columns: Iterable[Column]) -> dict[str, str]:
 
 
 def read_like(source: TableSource, columns: tuple[Column, ...], start: int, stop: int) -> Table:
-    """Read events under another schema of the same columns, which may name hidden counters otherwise.
+    """Read events under another schema of the same columns, with its names of hidden counters.
 
     Args:
         source: Table with the columns, under the same names but for hidden counters.

@@ -1,4 +1,4 @@
-"""Parts of a table without reading it: some columns, a range of events, other roles."""
+"""Views of tables: some columns, a range of events, other roles; nothing is read."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from flowtuple.runtime.progress import Progress
 
 
 class SelectedTable:
-    """A table source seen through other columns and a range of events.
+    """View of some columns and a range of events of a table source.
 
     Args:
-        source: What is read in the end.
-        columns: The columns to show, each also in the source, perhaps with another role.
-        start: First event to show.
-        stop: Event after the last one to show; `None` for the end.
+        source: The table to view.
+        columns: Columns of the view, each also in the source, perhaps with another role.
+        start: First event of the view.
+        stop: Event after the last one of the view; `None` for the end.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SelectedTable:
         self.num_entries = max(0, end - self._start)
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Events of the view, counted from its own start."""
+        """Read events of the view, counted from its own start."""
         stop = min(stop, self.num_entries)
         table = self._source.read(columns, self._start + max(0, start), self._start + stop)
         shown = {c.name: c for c in self.columns}
@@ -48,14 +48,18 @@ class SelectedTable:
 
 
 class ProgressTable:
-    """A table source that tells how far reading it has come."""
+    """Table source that reports the progress of reading it."""
 
     def __init__(self, source: TableSource, stage: str, progress: Progress) -> None:
-        self._source, self._stage, self._progress = source, stage, progress
-        self.name, self.columns, self.num_entries = source.name, source.columns, source.num_entries
+        self._source = source
+        self._stage = stage
+        self._progress = progress
+        self.name = source.name
+        self.columns = source.columns
+        self.num_entries = source.num_entries
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Events of the table."""
+        """Read events of the table."""
         table = self._source.read(columns, start, stop)
         if table.num_entries:
             self._progress(self._stage, min(stop, self.num_entries) / self.num_entries, "")
@@ -64,7 +68,7 @@ class ProgressTable:
 
 @contextmanager
 def prefix_errors(description: str) -> Iterator[None]:
-    """Puts what the input is called before an error about its columns, which knows their names only."""
+    """Put the name of the input before errors about its columns, which name the columns only."""
     try:
         yield
     except InvalidArgument as error:
@@ -77,10 +81,17 @@ def select(
     exclude: Iterable[str] = (),
     entries: tuple[int | None, int | None] = (None, None),
 ) -> Dataset:
-    """A data set with the columns that the globs keep and, of every table, the events of the range.
+    """Return a data set with the columns of the globs and, of every table, the events of a range.
+
+    Args:
+        dataset: The data set to view.
+        include: Globs of the columns to view; none means all.
+        exclude: Globs of columns to leave out.
+        entries: First event, and event after the last; `None` for the beginning and the end.
 
     Raises:
-        InvalidArgument: A glob matches nothing, or the range is empty, backwards or beyond the end of every table.
+        InvalidArgument: A glob matches nothing, or the range is empty, backwards or beyond the
+            end of every table.
     """
     start, stop = entries[0] or 0, entries[1]
     if start < 0 or (stop is not None and stop <= start):
@@ -90,36 +101,39 @@ def select(
     events = max((t.num_entries for t in dataset.tables.values()), default=0)
     if start and start >= events:
         raise InvalidArgument(
-            f"{dataset.description}: the range begins at event {start} of {events}; begin below {events}"
+            f"{dataset.description}: the range begins at event {start} of {events}; "
+            f"begin below {events}"
         )
     with prefix_errors(dataset.description):
-        kept = select_columns(
-            {name: t.columns for name, t in dataset.tables.items()}, include, exclude
-        )
+        schemas = {name: t.columns for name, t in dataset.tables.items()}
+        selected = select_columns(schemas, include, exclude)
     tables: dict[str, TableSource] = {
         name: SelectedTable(dataset.tables[name], columns, start, stop)
-        for name, columns in kept.items()
+        for name, columns in selected.items()
     }
     return replace(dataset, tables=tables)
 
 
 def table_with(dataset: Dataset, patterns: Iterable[str], what: str) -> TableSource:
-    """The only table with a column that one of some names or globs means; the first one where none has any.
+    """Return the only table with a column that some names or globs match, else the first table.
+
+    Args:
+        dataset: The data set with the tables.
+        patterns: Names or globs of columns.
+        what: Meaning of the columns, for the message.
 
     Raises:
-        InvalidArgument: Several have; `what` says what they hold.
+        InvalidArgument: Several tables have such a column.
     """
     patterns = tuple(patterns)
-    found = [
-        table
-        for table in dataset.tables.values()
-        if any(_has(table, pattern) for pattern in patterns)
-    ]
-    if len(found) > 1:
+    tables = list(dataset.tables.values())
+    matching = [table for table in tables if any(_has(table, pattern) for pattern in patterns)]
+    if len(matching) > 1:
         raise InvalidArgument(
-            f"{dataset.description}: several trees hold {what}; choose one, such as FILE:{found[0].name}"
+            f"{dataset.description}: several trees hold {what}; "
+            f"choose one, such as FILE:{matching[0].name}"
         )
-    return found[0] if found else next(iter(dataset.tables.values()))
+    return (matching or tables)[0]
 
 
 def _has(table: TableSource, pattern: str) -> bool:
@@ -130,10 +144,11 @@ def _has(table: TableSource, pattern: str) -> bool:
 
 
 def with_roles(dataset: Dataset, roles: Mapping[str, str]) -> Dataset:
-    """The data set with the roles that the globs assign; the last match wins.
+    """Return the data set with the roles that the globs assign; the last match wins.
 
     Raises:
-        InvalidArgument: A role does not exist, a glob matches nothing, or a counter would become something else.
+        InvalidArgument: A role does not exist, a glob matches nothing, or a counter would get
+            another role.
     """
     columns = {name: list(t.columns) for name, t in dataset.tables.items()}
     for pattern, role in roles.items():
@@ -141,12 +156,12 @@ def with_roles(dataset: Dataset, roles: Mapping[str, str]) -> Dataset:
             choices = ", ".join(r for r in ROLES if r != "counter")
             raise InvalidArgument(f"the role {role!r} for {pattern!r} is not one of {choices}")
         with prefix_errors(dataset.description):
-            found = matches(pattern, columns)
-        if not is_glob(pattern) and any(column.role == "counter" for _, column in found):
+            matching = matches(pattern, columns)
+        if not is_glob(pattern) and any(column.role == "counter" for _, column in matching):
             raise InvalidArgument(
                 f"{dataset.description}: column {pattern!r} is a counter and has no other role"
             )
-        hits = {(table, column.name) for table, column in found}
+        hits = {(table, column.name) for table, column in matching}
         for table, members in columns.items():
             columns[table] = [
                 replace(c, role=role) if (table, c.name) in hits and c.role != "counter" else c

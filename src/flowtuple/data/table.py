@@ -1,4 +1,4 @@
-"""Events in memory: `Table`, NumPy columns with shared counters, and `Dataset`, the named tables of one input."""
+"""Events: `Table`, NumPy columns with shared counters, and `Dataset`, the tables of one input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Content: TypeAlias = "Array | ak.Array"
 
 
 class TableSource(Protocol):
-    """Anything that can hand out the events of one table, a range at a time."""
+    """Interface of a table whose events are read a range at a time."""
 
     @property
     def name(self) -> str: ...
@@ -30,21 +30,24 @@ class TableSource(Protocol):
     def num_entries(self) -> int: ...
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Events `start` to `stop` of the named columns and of their counters, in the order of the schema."""
+        """Read events `start` to `stop` of the named columns, and of their counters.
+
+        The columns of the result are in the order of the schema.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Table:
-    """Events of one tree held in memory; it is its own `TableSource`.
+    """Events of one tree in memory; it is its own `TableSource`.
 
     Attributes:
         name: The tree's name.
         columns: The schema, in the order of the branches.
         num_entries: Number of events n.
-        data: Contents by column name. A scalar column has shape (n,), a fixed array (n, *shape); a counted column
-            has shape (N,), the objects of all events one after another, with N the sum of its counter;
-            an opaque column is an awkward array of length n.
+        data: Contents by column name. A scalar column has shape (n,), a fixed array (n, *shape); a
+            counted column has shape (N,), the objects of all events one after another, with N the
+            sum of its counter; an opaque column is an awkward array of length n.
 
     Raises:
         InvalidArgument: Contents and schema do not fit each other.
@@ -68,7 +71,8 @@ class Table:
                 continue
             if content.dtype != np.dtype(column.dtype) or content.shape[1:] != column.shape:
                 raise InvalidArgument(
-                    f"{where} holds {content.dtype}{content.shape[1:]}, not {column.dtype}{column.shape}"
+                    f"{where} holds {content.dtype}{content.shape[1:]}, "
+                    f"not {column.dtype}{column.shape}"
                 )
 
     def _expected_length(self, column: Column, where: str) -> int:
@@ -79,7 +83,8 @@ class Table:
         counts = self.data[column.counter]
         if counts.dtype.kind not in "iu" or (counts.size and counts.min() < 0):
             raise InvalidArgument(
-                f"{where} is counted by {column.counter!r}, which holds other than whole numbers from 0 on"
+                f"{where} is counted by {column.counter!r}, "
+                "which holds other than whole numbers from 0 on"
             )
         return int(counts.sum())
 
@@ -87,7 +92,7 @@ class Table:
         return self.data[self.column(name).name]
 
     def column(self, name: str) -> Column:
-        """The schema of one column.
+        """Return the schema of one column.
 
         Raises:
             InvalidArgument: There is no such column; the message names the nearest.
@@ -104,22 +109,30 @@ class Table:
         return {column.name: column for column in self.columns}
 
     def offsets(self, counter: str) -> Array:
-        """Where each event's objects begin and end: int64, shape (n + 1,)."""
+        """Return the first object of each event, and the end: int64, shape (n + 1,)."""
         return np.concatenate([[0], np.cumsum(self.data[counter], dtype=np.int64)])
 
+    def offsets_of(self, columns: Iterable[Column]) -> dict[str, Array]:
+        """Return the offsets of some columns, by counter."""
+        counters = {column.counter for column in columns}
+        return {name: self.offsets(name) for name in counters if name is not None}
+
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Events `start` to `stop` of some columns, their counters included; contents are views where possible."""
+        """Read events `start` to `stop` of some columns, and of their counters.
+
+        Contents are views where possible.
+        """
         stop = max(0, min(stop, self.num_entries))
         start = min(max(0, start), stop)
-        kept = with_counters(self.columns, columns)
-        offsets = {c: self.offsets(c) for c in {k.counter for k in kept} if c is not None}
+        selected = with_counters(self.columns, columns)
+        offsets = self.offsets_of(selected)
         data = {}
-        for column in kept:
-            bounds = (
-                (start, stop) if column.counter is None else offsets[column.counter][[start, stop]]
-            )
-            data[column.name] = self.data[column.name][bounds[0] : bounds[1]]
-        return Table(self.name, kept, stop - start, data)
+        for column in selected:
+            first, last = start, stop
+            if column.counter is not None:
+                first, last = offsets[column.counter][[start, stop]]
+            data[column.name] = self.data[column.name][first:last]
+        return Table(self.name, selected, stop - start, data)
 
     @property
     def nbytes(self) -> int:
@@ -128,7 +141,7 @@ class Table:
 
 
 def column_bytes(table: Table, columns: Iterable[Column]) -> int:
-    """Bytes of some of a table's contents at their own types."""
+    """Return the bytes of some of a table's contents at their own types."""
     contents = (
         ak.to_packed(table.data[c.name]) if c.is_opaque else table.data[c.name] for c in columns
     )
@@ -136,43 +149,47 @@ def column_bytes(table: Table, columns: Iterable[Column]) -> int:
 
 
 def with_counters(columns: Iterable[Column], names: Iterable[str]) -> tuple[Column, ...]:
-    """The named columns and the counters they need, in the order of `columns`."""
-    columns, wanted = tuple(columns), set(names)
+    """Return the named columns and their counters, in the order of `columns`."""
+    columns = tuple(columns)
+    wanted = set(names)
     wanted |= {c.counter for c in columns if c.name in wanted and c.counter is not None}
     return tuple(c for c in columns if c.name in wanted)
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """One part of an input that the output does not hold.
+    """One part of an input that the output does not contain.
 
     Attributes:
         name: `TREE/COLUMN`, the name of a tree, or that of an object.
-        reason: Why it is left out.
+        reason: The reason for leaving it out.
     """
 
     name: str
     reason: str
 
     def to_json(self) -> dict[str, str]:
-        """A JSON object with `name` and `reason`."""
+        """Return a JSON object with `name` and `reason`."""
         return {"name": self.name, "reason": self.reason}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """All that one input holds: tables, and objects that travel along unread.
+    """Contents of one input: tables, and objects that are carried along unread.
 
     Attributes:
-        description: What to call it in messages, usually the path.
+        description: Name of the input in messages, usually the path.
         tables: Its tables by name, in order.
-        carried: ROOT objects (histograms) by name, each as the bytes of a ROOT file that holds just it.
-        refused: What cannot be carried, by name (`TREE/COLUMN`; `/NAME` for a part of the file that is of no table but
-            comes with each), with the reason.
+        carried: ROOT objects (histograms) by name, each as the bytes of a ROOT file with this
+            object.
+        refused: Reasons by the name of a part that cannot be carried: `TREE/COLUMN`, or `/NAME`
+            for a part of the file that belongs to no table but comes with each.
         nbytes: Size of the input on disk, 0 where it has none.
-        storage: By table, how the input stored it, as JSON: what a writer of the same format needs to give it back alike.
-        left_out: Parts of the original that an earlier step left out, for a file that was made so.
-        format: The suffix of the input's format, such as `.root`; empty for events in memory and for compressed files.
+        storage: Notes by table, as JSON, on how the input stored it; a writer of the same format
+            needs them to restore it alike.
+        left_out: Parts of the original that an earlier step left out.
+        format: The suffix of the input's format, such as `.root`; empty for events in memory and
+            for compressed files.
     """
 
     description: str
@@ -185,7 +202,7 @@ class Dataset:
     format: str = ""
 
     def table(self, name: str) -> TableSource:
-        """One table by name.
+        """Return one table by name.
 
         Raises:
             InvalidArgument: There is no such table.
@@ -200,54 +217,69 @@ class Dataset:
             )
         return self.tables[name]
 
-    def only(self, name: str) -> Dataset:
-        """The same data set with one of its tables and nothing carried.
+    def only_table(self) -> TableSource:
+        """Return the only table.
 
-        What is refused or left out of that table stays, and so does what belongs to no table (`/NAME`).
+        Raises:
+            InvalidArgument: There are none, or several.
         """
+        if len(self.tables) != 1:
+            raise InvalidArgument(
+                f"{self.description}: choose one of its trees, "
+                f"such as FILE:{next(iter(self.tables), 'Events')}"
+            )
+        return next(iter(self.tables.values()))
+
+    def only(self, name: str) -> Dataset:
+        """Return the data set with one of its tables and without carried objects.
+
+        Parts of that table that are refused or left out stay, and so do parts of no table
+        (`/NAME`).
+        """
+        refused = {
+            part: reason
+            for part, reason in self.refused.items()
+            if part.startswith((f"{name}/", "/"))
+        }
+        left_out = tuple(
+            part for part in self.left_out if part.name.startswith((f"{name}/", f"{name};", "/"))
+        )
         return replace(
             self,
             tables={name: self.table(name)},
             carried={},
-            refused={
-                key: reason
-                for key, reason in self.refused.items()
-                if key.startswith((f"{name}/", "/"))
-            },
-            storage={key: stored for key, stored in self.storage.items() if key == name},
-            left_out=tuple(
-                part
-                for part in self.left_out
-                if part.name.startswith((f"{name}/", f"{name};", "/"))
-            ),
+            refused=refused,
+            storage={table: notes for table, notes in self.storage.items() if table == name},
+            left_out=left_out,
         )
 
     def renamed(self, name: str) -> Dataset:
-        """The same data set, of one table, with that table under another name."""
+        """Return the data set, which has one table, with that table under another name."""
         old = next(iter(self.tables))
         if old == name:
             return self
-        refused = {_moved(key, old, name): reason for key, reason in self.refused.items()}
-        parts = tuple(LeftOut(_moved(part.name, old, name), part.reason) for part in self.left_out)
-        stored = {name: self.storage[old]} if old in self.storage else {}
+
+        def moved(part: str) -> str:
+            belongs = part.startswith((f"{old}/", f"{old};"))
+            return f"{name}{part.removeprefix(old)}" if belongs else part
+
         return replace(
-            self, tables={name: self.tables[old]}, refused=refused, storage=stored, left_out=parts
+            self,
+            tables={name: self.tables[old]},
+            refused={moved(part): reason for part, reason in self.refused.items()},
+            storage={name: self.storage[old]} if old in self.storage else {},
+            left_out=tuple(LeftOut(moved(part.name), part.reason) for part in self.left_out),
         )
 
 
-def _moved(part: str, old: str, new: str) -> str:
-    """The name of a part of a table that is called otherwise now; that of another part as it is."""
-    return f"{new}{part.removeprefix(old)}" if part.startswith((f"{old}/", f"{old};")) else part
-
-
 def read_all(source: TableSource, columns: Sequence[str] | None = None) -> Table:
-    """Every event of a table, of some columns or of all."""
+    """Read every event of a table, of some columns or of all."""
     names = [c.name for c in source.columns] if columns is None else columns
     return source.read(names, 0, source.num_entries)
 
 
 def ranges(num_entries: int, step: int) -> Iterator[tuple[int, int]]:
-    """Consecutive (start, stop) pairs that cover `num_entries`, each at most `step` long.
+    """Yield consecutive (start, stop) pairs that cover `num_entries`, each at most `step` long.
 
     Example:
         >>> list(ranges(5, 2))
@@ -258,7 +290,7 @@ def ranges(num_entries: int, step: int) -> Iterator[tuple[int, int]]:
 
 
 def concatenate(tables: Sequence[Table]) -> Table:
-    """One table from consecutive pieces of one schema; at least one piece."""
+    """Join consecutive pieces of one schema, of which there is at least one, to one table."""
     first = tables[0]
     data: dict[str, Content] = {}
     for column in first.columns:
@@ -268,7 +300,7 @@ def concatenate(tables: Sequence[Table]) -> Table:
 
 
 def difference(left: Table, right: Table) -> str | None:
-    """The first difference between two tables in words, `None` where they are the same bit for bit (NaN included)."""
+    """Return the first difference between two tables in words, `None` if all bits are the same."""
     if left.num_entries != right.num_entries:
         return f"{left.num_entries} events against {right.num_entries}"
     if [c.name for c in left.columns] != [c.name for c in right.columns]:

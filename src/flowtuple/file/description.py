@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flowtuple.codec.chunk import MAX_ROWS
 from flowtuple.codec.packing import declared, unzstd, zstd
 from flowtuple.data.memory import in_words
 from flowtuple.data.schema import OPAQUE, ROLES, Column
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import Corrupt, InvalidArgument, TooLarge
+from flowtuple.lattice.context import MAX_ROWS
 from flowtuple.lattice.grid import MANTISSA_BITS
 from flowtuple.lattice.lattice import Lattice
 

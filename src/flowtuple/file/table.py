@@ -11,8 +11,7 @@ from functools import cached_property
 import awkward as ak
 import numpy as np
 
-from flowtuple.codec.chunk import Given, decode_columns, needed_columns, slices
-from flowtuple.codec.column import TableCoding
+from flowtuple.codec.chunk import Given, decode_columns, slices
 from flowtuple.codec.directory import Directory, Entry, Fetch, read_directory
 from flowtuple.data.memory import MODEL, Gate, in_words
 from flowtuple.data.schema import Column
@@ -25,6 +24,7 @@ from flowtuple.file.model import unpack_content
 from flowtuple.file.reader import SectionReader
 from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.network import probe
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.threads import ordered_map
 
 
@@ -298,7 +298,7 @@ class StoredTable:
 
     def needed(self, columns: Sequence[str]) -> set[str]:
         """All columns that decoding some takes."""
-        return needed_columns(self.coding, with_counters(self.columns, columns))
+        return self.coding.needed(with_counters(self.columns, columns))
 
     def stored(self) -> Iterator[dict[str, Entry]]:
         """How each chunk stores each column."""

@@ -80,7 +80,7 @@ class RowsModel:
         """
         names = self.model.given.columns
         rows = read_rows(
-            dataset, keep_undefined=True, exactly=self.model.columns, given=escaped(names)
+            dataset, keep_undefined=True, exactly=self.model.columns, conditions=escaped(names)
         )
         conditions = None if rows.conditions is None else rows.conditions.only(names)
         return replace(rows.only(self.model.columns), conditions=conditions)

@@ -41,8 +41,9 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     behind the events are comments as well.
 
     Args:
-        path: A path or URL. `.csv` is parted by commas, semicolons or tabs, `.txt` and `.dat` by commas or white
-            space: by the first of these that parts all lines alike. Fields in quotes are whole.
+        path: A path or URL. `.csv` is parted by commas, semicolons, tabs or, where it holds numbers only, white space;
+            `.txt` and `.dat` by commas or white space: by the first of these that parts all lines alike. Fields in quotes
+            are whole.
         options: Names for the columns of a file without header.
 
     Raises:

@@ -79,12 +79,13 @@ def find_delimiter(text: str, spaced: bool) -> str | None:
 
     Returns:
         The first candidate that parts every line of a sample into the same number of fields; quoted fields are whole.
+        Where white space does not come first, it comes last and parts numbers only.
 
     Example:
         >>> find_delimiter("p [GeV,c=1];q\n1;2\n", False), find_delimiter('"a;b"\n1\n', False)
         (';', ',')
     """
-    candidates: Sequence[str | None] = _SPACED if spaced else DELIMITERS
+    candidates: Sequence[str | None] = _SPACED if spaced else (*DELIMITERS, None)
     default = None if spaced else ","
     sampled = [_widths(text, delimiter) for delimiter in candidates]
     parting = [
@@ -92,9 +93,21 @@ def find_delimiter(text: str, spaced: bool) -> str | None:
         for d, widths in zip(candidates, sampled, strict=True)
         if widths and widths[0] > 1
     ]
-    agreeing = [d for d, widths in parting if len(set(widths)) == 1]
-    first = [d for d, _ in parting if not spaced or d in (",", None)]
+    agreeing = [
+        d
+        for d, widths in parting
+        if len(set(widths)) == 1 and (spaced or d or _parts_numbers(text))
+    ]
+    first = [d for d, _ in parting if (d in (",", None) if spaced else d)]
     return (agreeing or first or [default])[0]
+
+
+def _parts_numbers(text: str) -> bool:
+    """Whether the words between white space are numbers in all lines, save for a header."""
+    rows = [
+        line.fields for line in islice(lines_of("", text, None), 4 * _SAMPLE) if not line.comment
+    ][:_SAMPLE]
+    return all(is_value(cell) for row in rows[1:] or rows for cell in row)
 
 
 def _widths(text: str, delimiter: str | None) -> list[int]:

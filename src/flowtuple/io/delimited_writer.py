@@ -29,7 +29,7 @@ def storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[
     """Describe the layout of a text file as JSON; empty where it is the one that `write_dataset` uses."""
     stored: dict[str, Any] = {}
     if delimiter != (None if spaced else ","):
-        stored["delimiter"] = delimiter
+        stored["delimiter"] = delimiter or " "
     if contents.header is None:
         stored["header"] = ""
     elif contents.sign:
@@ -124,12 +124,12 @@ class _Form:
     def __init__(self, storage: Mapping[str, Any], spaced: bool) -> None:
         found = dict(storage) if storage.get("format") == ("txt" if spaced else "csv") else {}
         self.delimiter = found.get("delimiter", "") or (" " if spaced else ",")
-        if self.delimiter not in DELIMITERS:
+        if self.delimiter not in (*DELIMITERS, " "):
             self.delimiter = " " if spaced else ","
         self._width = found.get("width")
         self._sign = found.get("header")
         self._comments = [(int(row), str(text)) for row, text in found.get("comments", ())]
-        self._missing = "nan" if spaced else ""
+        self._missing = "nan" if self.delimiter == " " else ""
 
     def write(
         self, stream: TextIO, source: TableSource, columns: Sequence[Column], step: int
@@ -169,6 +169,8 @@ class _Form:
     def _line(self, words: Sequence[str]) -> str:
         if list(words) == [""]:
             return '""\n'  # a blank line could be taken for the end
+        if len(words) == 1 and len(words[0].split()) > 1 and all(map(is_value, words[0].split())):
+            return f'"{words[0]}"\n'  # white space could be taken for a delimiter
         return self.delimiter.join(map(_quoted, words)) + "\n"
 
 

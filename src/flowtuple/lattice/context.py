@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -18,6 +18,9 @@ Relation = Literal[
     "row", "event", "index", "previous", "leading", "same", "reference", "prediction"
 ]
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
+
+MAX_ROWS = 2**28
+"""Rows of a chunk at most: a constant column takes no bytes however many rows it claims."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,45 @@ def coding_order(columns: Sequence[Column], first: Sequence[str] = ()) -> list[C
 def _reordered(half: Sequence[Column], rank: Mapping[str, int]) -> list[Column]:
     ranked = iter(sorted((c for c in half if c.name in rank), key=lambda c: rank[c.name]))
     return [next(ranked) if c.name in rank else c for c in half]
+
+
+class _RowSets:
+    """Row orders of the collections, each made once, when its counter is known."""
+
+    def __init__(
+        self, num_entries: int, columns: Iterable[Column], counters: Mapping[str, Array]
+    ) -> None:
+        self._num_entries = num_entries
+        self._columns = {collection_of(c): c for c in columns if not c.is_opaque}
+        self._counters = counters
+        self._rows: dict[str, RowSet] = {}
+
+    def __call__(self, key: str) -> RowSet:
+        if key not in self._rows:
+            column = self._columns[key]
+            counts = collection_counts(column, self._counters, self._num_entries)
+            most = max(counts.max(initial=0), counts.sum())
+            if counts.min(initial=0) < 0 or most > MAX_ROWS:
+                raise Corrupt(
+                    f"column {column.name!r}: a chunk cannot hold so many or fewer than no objects"
+                )
+            self._rows[key] = RowSet(counts)
+        return self._rows[key]
+
+
+def make_context(
+    columns: Sequence[Column], num_entries: int, counters: Mapping[str, Array]
+) -> Context:
+    """Return the empty context of a range of events.
+
+    Args:
+        columns: The schema.
+        num_entries: Events.
+        counters: Values of the counters; one may be added until its collection is first used.
+    """
+    return Context(
+        _RowSets(num_entries, columns, counters), {c.name: collection_of(c) for c in columns}
+    )
 
 
 @dataclass(eq=False)

@@ -46,13 +46,18 @@ class ColumnFlow:
         return self.bins if self.scale is None else self.scale
 
     @cached_property
-    def kept(self) -> Array:
+    def absolute(self) -> Array:
         """Indices, increasing, that have a symbol of their own among residuals."""
         if not self.residual:
             return np.empty(0, np.int64)
         points = self.bins.first[self.bins.first == self.bins.last]
-        kept: Array = points[(points >= APART) & (points < ATOM)] - ABSOLUTE
-        return kept
+        absolute: Array = points[(points >= APART) & (points < ATOM)] - ABSOLUTE
+        return absolute
+
+    @property
+    def has_density(self) -> bool:
+        """Whether values of the column have a probability: by a network or a prediction."""
+        return self.network is not None or self.prediction is not None
 
     @property
     def inputs(self) -> tuple[Parent, ...]:

@@ -189,34 +189,34 @@ class Prediction:
         present = present & np.isfinite(total)
         return np.where(present, total, 0.0), present
 
-    def countable(self, q: Array, predicted: Array) -> Array:
-        """Which indices can be counted from their predictions: bool, shape of q."""
-        same = (q == predicted) & (q != ESCAPE)
-        countable: Array = _near(q) | (q >= ATOM) | same
-        return countable
-
-    def residual(self, q: Array, predicted: Array, kept: Array) -> Array | None:
-        """What is left to code: int64, shape of q; `None` where an index cannot be counted from its prediction.
+    def subtract(self, q: Array, predicted: Array, absolute: Array) -> tuple[Array, Array]:
+        """Return residuals, int64, and which rows can have one, bool; those of others mean nothing.
 
         Args:
-            q: Indices.
-            predicted: From `index`.
-            kept: Indices, increasing, that always stand for themselves.
+            q: Indices, shape (n,).
+            predicted: From `index`, the same shape.
+            absolute: Indices, increasing, that always stand for themselves.
         """
-        usable = _near(predicted)
         same = (q == predicted) & (q != ESCAPE)
-        if not self.countable(q, predicted).all():
-            return None
-        itself = ~usable | np.isin(q, kept)
+        countable = _near(q) | (q >= ATOM) | same
+        q, predicted = np.where(countable, q, 0), np.where(countable, predicted, 0)
+        usable = _near(predicted)
+        origin = np.where(usable, predicted, 0)
+        itself = ~usable | np.isin(q, absolute)
         if self.period is None:
-            r = q - np.where(usable, predicted, 0)
+            r = q - origin
         else:
             low, turn = self.period
             itself |= (q < low) | (q >= low + turn)
-            r = (q - np.where(usable, predicted, 0) + turn // 2) % turn - turn // 2
+            r = (q - origin + turn // 2) % turn - turn // 2
         r = np.where(itself, ABSOLUTE + q, r)
         r = np.where(q >= ATOM, q, r)
-        return np.where(same & ~usable, 0, r)
+        return np.where(same & ~usable, 0, r), countable
+
+    def residual(self, q: Array, predicted: Array, absolute: Array) -> Array | None:
+        """Return residuals as `subtract` does; `None` where a row cannot have one."""
+        residuals, countable = self.subtract(q, predicted, absolute)
+        return residuals if countable.all() else None
 
     def restore(self, r: Array, predicted: Array) -> Array:
         """Indices from residuals: the inverse of `residual` for any `kept`."""

@@ -6,6 +6,7 @@ finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014); all arithmetic is tha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import xxhash
 
 from flowtuple.codec.frequencies import EXP2, share, weigh
 from flowtuple.data.schema import Array
+from flowtuple.lattice.bins import Bins
+from flowtuple.lattice.grid import ESCAPE
 from flowtuple.runtime.compiled import compiled
 
 _GAMMA = 0x9E3779B97F4A7C15
@@ -158,18 +161,33 @@ def column_key(seed: int, table: str, column: str) -> int:
     return int(xxhash.xxh3_64_intdigest(f"{table}/{column}".encode(), seed=seed))
 
 
-def draw(
-    logits: Array, starts: Array, spans: Array, banned: Array, key: int, event: Array, number: Array
-) -> Array:
-    """Indices drawn from the conditioner's distributions, uniformly within their bins.
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """The conditional distributions of some rows.
 
-    The outside symbol, which stands for any index whatever, is never drawn.
+    Attributes:
+        logits: int16, shape (n, K), or (1, K) for n equal rows.
+        bins: Indices of each symbol.
+    """
+
+    logits: Array
+    bins: Bins
+
+    @property
+    def _arguments(self) -> tuple[Array, Array, Array, Array, Array]:
+        """Logits, weights by difference of logits, first indices, widths, and symbols not drawn."""
+        is_escape = self.bins.starts == ESCAPE
+        logits = np.ascontiguousarray(self.logits)
+        return logits, EXP2, self.bins.starts, self.bins.spans, is_escape
+
+
+def draw(distribution: Distribution, key: int, event: Array, number: Array) -> Array:
+    """Draw u and return its indices: a symbol by its probability, uniform within its bin.
+
+    Escapes are never drawn, nor is the outside symbol, which stands for any index.
 
     Args:
-        logits: int16, shape (n, K), or (1, K) for n equal rows.
-        starts: int64 first index of each symbol, shape (K,).
-        spans: uint64 width - 1 of each symbol, shape (K,).
-        banned: Which symbols are not to be drawn, bool, shape (K,); at least one but the last may be.
+        distribution: Of n rows.
         key: From `column_key`.
         event: Number of each row's event, counted over all that are drawn, shape (n,).
         number: Number of each row's object in its event, shape (n,).
@@ -178,37 +196,30 @@ def draw(
         int64, shape (n,).
     """
     q = np.empty(len(event), np.int64)
-    arguments = np.uint64(key), event.astype(np.uint64), number.astype(np.uint64), q
-    _draw(np.ascontiguousarray(logits), EXP2, starts, spans, banned, *arguments)
+    event, number = event.astype(np.uint64), number.astype(np.uint64)
+    _draw(*distribution._arguments, np.uint64(key), event, number, q)
     return q
 
 
-def position(
-    logits: Array, starts: Array, spans: Array, banned: Array, q: Array, symbols: Array
-) -> Array:
-    """Where indices lie in the conditioner's distributions: the u in (0, 1) that `locate` leads back from, NaN where none does.
-
-    Args:
-        logits: int16, shape (n, K), or (1, K) for n equal rows.
-        starts: int64 first index of each symbol, shape (K,).
-        spans: uint64 width - 1 of each symbol, shape (K,).
-        banned: Which symbols are never drawn, bool, shape (K,).
-        q: int64 indices, shape (n,).
-        symbols: Their symbols, int64, shape (n,).
+def cdf(distribution: Distribution, q: Array) -> Array:
+    """Measure u of indices, int64 of shape (n,): the middle of each index's interval in (0, 1).
 
     Returns:
-        float64, shape (n,): the middle of each index's interval.
+        float64, shape (n,), NaN for an index that is never drawn; see `inverse_cdf`.
     """
+    bins = distribution.bins
+    symbols = bins.symbol(q)
+    logits, exp2, _, _, is_escape = distribution._arguments
     below, frequency, total = (np.zeros(len(q), np.uint64) for _ in range(3))
-    _allowed(np.ascontiguousarray(logits), EXP2, banned, symbols, below, frequency, total)
-    place = (q - starts[symbols]).astype(np.float64) + 0.5
-    inside = place / (spans[symbols].astype(np.float64) + 1)
+    _allowed(logits, exp2, is_escape, symbols, below, frequency, total)
+    place = (q - bins.starts[symbols]).astype(np.float64) + 0.5
+    inside = place / (bins.spans[symbols].astype(np.float64) + 1)
     u: Array = (below + inside * frequency) / total
     return np.where(frequency > 0, u, np.nan)
 
 
-def locate(logits: Array, starts: Array, spans: Array, banned: Array, u: Array) -> Array:
-    """The inverse of the conditioner's distribution functions: int64 indices from u in [0, 1), shape (n,); see `position`."""
+def inverse_cdf(distribution: Distribution, u: Array) -> Array:
+    """Invert the conditional CDF at given u in [0, 1), shape (n,): int64 indices; see `cdf`."""
     q = np.empty(len(u), np.int64)
-    _locate(np.ascontiguousarray(logits), EXP2, starts, spans, banned, u, q)
+    _locate(*distribution._arguments, u, q)
     return q

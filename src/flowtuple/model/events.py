@@ -7,18 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.codec.chunk import make_context, needed_columns
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array, Column, reference_target
 from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Table, TableSource, concatenate, ranges, with_counters
 from flowtuple.errors import Unsupported
-from flowtuple.lattice import evaluation
-from flowtuple.lattice.context import Context, RowSet, coding_order, collection_of
-from flowtuple.lattice.flow import ColumnFlow
+from flowtuple.lattice.context import RowSet, make_context
 from flowtuple.lattice.grid import ATOM, ESCAPE
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.model.index_sampler import Distribution, Pick
+from flowtuple.lattice.walk import ColumnState, TableCoding, walk
+from flowtuple.model.draw import Distribution
+from flowtuple.model.index_sampler import IndexSampler
 from flowtuple.runtime.threads import ordered_map
 
 BLOCK = 8192  # events made at a time by one thread
@@ -37,7 +35,7 @@ class SampledTable:
         name: Name of the table.
         coding: Schema, lattices and flow.
         num_entries: Events to draw.
-        pick: How an index is chosen from a distribution.
+        sample: The way to choose an index from a distribution.
         given: Has the columns that are given, as many events as are drawn; the others are drawn conditionally on them.
         workers: Threads; `None` for one per core. The events do not depend on it.
         repair: References to objects that their event does not have become -1.
@@ -51,7 +49,7 @@ class SampledTable:
         name: str,
         coding: TableCoding,
         num_entries: int,
-        pick: Pick,
+        sample: IndexSampler,
         given: TableSource | None = None,
         workers: int | None = None,
         *,
@@ -60,7 +58,10 @@ class SampledTable:
         self.name = name
         self.columns = tuple(c for c in coding.columns if not c.is_opaque)
         self.num_entries = num_entries
-        self._coding, self._pick, self._given, self._workers = coding, pick, given, workers
+        self._coding = coding
+        self._sample = sample
+        self._given = given
+        self._workers = workers
         supplied = {c.name for c in given.columns} if given is not None else set()
         self._supplied = {
             c.name
@@ -79,108 +80,72 @@ class SampledTable:
 
     def _has_density(self, column: Column) -> bool:
         flow = self._coding.flow.columns.get(column.name)
-        known = flow is not None and (flow.network is not None or flow.prediction is not None)
-        return known or column.role == "id" or column.name in self._supplied
+        is_modelled = flow is not None and flow.has_density
+        return is_modelled or column.role == "id" or column.name in self._supplied
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Events `start` to `stop` of some columns and their counters; only what these read is drawn."""
+        """Draw events `start` to `stop` of some columns, their counters, and what these read."""
         stop = min(stop, self.num_entries)
-        kept = with_counters(self.columns, columns)
-        needed = needed_columns(self._coding, kept)
+        chosen = with_counters(self.columns, columns)
+        needed = self._coding.needed(chosen)
         counting = {self._targets[name] for name in needed if name in self._targets}
-        needed |= needed_columns(self._coding, [c for c in self.columns if c.name in counting])
-        blocks = [(a + start, b + start) for a, b in ranges(max(0, stop - start), BLOCK)] or [
-            (start, start)
-        ]
+        needed |= self._coding.needed([c for c in self.columns if c.name in counting])
+        length = max(0, stop - start)
+        blocks = [(a + start, b + start) for a, b in ranges(length, BLOCK)] or [(start, start)]
         pieces = ordered_map(lambda block: self._block(needed, *block), blocks, self._workers)
         return concatenate(
             [
-                Table(self.name, kept, t.num_entries, {c.name: t.data[c.name] for c in kept})
+                Table(self.name, chosen, t.num_entries, {c.name: t.data[c.name] for c in chosen})
                 for t in pieces
             ]
         )
 
     def _block(self, needed: set[str], start: int, stop: int) -> Table:
+        """Draw a block of events, in one walk over the columns."""
+        count = stop - start
         contents: dict[str, Any] = {}
-        context = make_context(self._coding.columns, stop - start, contents)
-        ordered = coding_order(self.columns, tuple(self._coding.flow.columns))
-        kept = tuple(c for c in self.columns if c.name in needed)
+        context = make_context(self._coding.columns, count, contents)
+        columns = tuple(c for c in self.columns if c.name in needed)
         if self._given is not None:
-            wanted = tuple(c for c in kept if c.name in self._supplied)
-            contents |= {
-                n: v.reshape(-1)
-                for n, v in read_like(self._given, wanted, start, stop).data.items()
-            }
-        for column in ordered:
-            if column.name in needed:
-                values = self._values(column, context, contents, start)
-                contents[column.name] = (
-                    values.reshape(stop - start, *column.shape) if column.shape else values
-                )
-        return Table(self.name, kept, stop - start, {c.name: contents[c.name] for c in kept})
+            wanted = tuple(c for c in columns if c.name in self._supplied)
+            given = read_like(self._given, wanted, start, stop).data
+            contents |= {name: values.reshape(-1) for name, values in given.items()}
+        for state in walk(self._coding, context, needed):
+            if state.name in self._supplied:
+                values = np.asarray(contents[state.name])
+                state.enter(values)
+            elif state.column.role == "id":
+                values = _fresh(state.column, state.rows, start)
+            else:
+                values = self._draw(state, contents, start)
+            shape = state.column.shape
+            contents[state.name] = values.reshape(count, *shape) if shape else values
+        return Table(self.name, columns, count, {c.name: contents[c.name] for c in columns})
 
-    def _values(
-        self, column: Column, context: Context, contents: Mapping[str, Any], first: int
-    ) -> Array:
-        """All values of a column in stored order, given or drawn."""
-        name, lattice = column.name, self._coding.lattices[column.name]
-        rows = context.rows(collection_of(column))
-        if name in self._supplied:
-            values = rows.sort(contents[name].reshape(-1))
-            q = lattice.encode(values)
-            evaluation.publish(
-                name,
-                slice(0, len(rows)),
-                q,
-                values[q == ESCAPE],
-                lattice,
-                self._coding.flow,
-                context,
-            )
-            return np.asarray(contents[name])
-        if column.role == "id":
-            return _fresh(column, rows, first)
-        q = np.empty(len(rows), np.int64)
-        flow = self._coding.flow.columns[name]
-        itself = flow.reads(name)
-        if itself:  # the first objects find nothing yet
-            evaluation.publish(
-                name, slice(0, 0), q[:0], _nothing(lattice), lattice, self._coding.flow, context
-            )
-        for part in rows.parts if itself else [slice(0, len(rows))]:
-            q[part] = self._indices(flow, lattice, name, part, context, first)
-            if name in self._targets:
-                q[part] = _existing(
-                    q[part], lattice, contents[self._targets[name]][rows.event[part]]
-                )
-            escapes = np.zeros(int(np.count_nonzero(q[part] == ESCAPE)), lattice.dtype)
-            evaluation.publish(name, part, q[part], escapes, lattice, self._coding.flow, context)
-        return rows.unsort(
-            lattice.decode(q, np.zeros(int(np.count_nonzero(q == ESCAPE)), lattice.dtype))
-        )
+    def _draw(self, state: ColumnState, contents: Mapping[str, Any], first: int) -> Array:
+        """Draw all values of a column, in stored order."""
+        q = np.empty(len(state.rows), np.int64)
+        for part in state.parts():
+            q[part] = self._indices(state, part, first)
+            if state.name in self._targets:
+                counts = contents[self._targets[state.name]][state.rows.event[part]]
+                q[part] = _existing(q[part], state.lattice, counts)
+            state.record(part, q[part], _zeros(q[part], state.lattice))
+        return state.rows.unsort(state.lattice.decode(q, _zeros(q, state.lattice)))
 
-    def _indices(
-        self,
-        flow: ColumnFlow,
-        lattice: Lattice,
-        name: str,
-        part: slice,
-        context: Context,
-        first: int,
-    ) -> Array:
-        rows = context.rows(context.collection[name])
-        predicted = evaluation.predict(flow, lattice, name, part, context)
+    def _indices(self, state: ColumnState, part: slice, first: int) -> Array:
+        flow, predicted = state.flow, state.predict(part)
+        if flow is None or (flow.network is None and predicted is None):
+            raise state.without_flow()
         if flow.network is None:
             return np.array(predicted)
-        logits = evaluation.logits(flow, name, part, predicted, context)
-        banned = flow.bins.starts == ESCAPE
-        drawn = self._pick(
-            name, Distribution(logits, flow.bins.starts, flow.bins.spans, banned), rows, part, first
-        )
-        if not flow.residual or flow.prediction is None or predicted is None:
+        distribution = Distribution(state.logits(part, predicted), flow.bins)
+        drawn = self._sample(state, part, distribution, first)
+        if not flow.residual or predicted is None:
             return drawn
-        q = flow.prediction.restore(drawn, predicted)
-        return np.where((q >= ATOM + len(lattice.atoms)) & (q != ESCAPE), ESCAPE, q)
+        # A residual may lead beyond the last atom, where no value is: those become escapes.
+        q = state.restore(drawn, predicted)
+        return np.where((q >= ATOM + len(state.lattice.atoms)) & (q != ESCAPE), ESCAPE, q)
 
 
 def _target(column: Column, columns: Sequence[Column]) -> str | None:
@@ -204,8 +169,9 @@ def _existing(q: Array, lattice: Lattice, counts: Array) -> Array:
     return np.where(lattice.decode(q) >= counts, none, q)
 
 
-def _nothing(lattice: Lattice) -> Array:
-    return np.empty(0, lattice.dtype)
+def _zeros(q: Array, lattice: Lattice) -> Array:
+    """Exact values of drawn escapes, which have none: zeros."""
+    return np.zeros(int(np.count_nonzero(q == ESCAPE)), lattice.dtype)
 
 
 def _fresh(column: Column, rows: RowSet, first: int) -> Array:

@@ -6,15 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowtuple.codec.chunk import make_context
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
 from flowtuple.errors import Unsupported
-from flowtuple.lattice.context import Context, coding_order
-from flowtuple.lattice.grid import ESCAPE
-from flowtuple.model.draw import position
-from flowtuple.model.score import coded
+from flowtuple.lattice.context import make_context
+from flowtuple.lattice.walk import ColumnState, TableCoding, walk
+from flowtuple.model.draw import Distribution, cdf
+from flowtuple.model.score import code
 
 WIDEST = (
     2**35
@@ -52,38 +50,28 @@ def to_latent(events: Table, coding: TableCoding) -> Table:
     """
     context = make_context(coding.columns, events.num_entries, events.data)
     data = {}
-    for column in coding_order(coding.columns, tuple(coding.flow.columns)):
-        stored = events.data[column.name]
-        latent = (
-            _latent(stored.reshape(-1), column, coding, context)
-            if column.name in coding.flow.columns
-            else None
-        )
-        data[column.name] = (
-            stored
-            if latent is None or is_stored_exactly(column, coding)
-            else latent.reshape(stored.shape)
-        )
-    columns = [
+    for state in walk(coding, context):
+        stored = data[state.name] = events.data[state.name]
+        if state.flow is not None:
+            latent = _measure(stored.reshape(-1), state)
+            if not is_stored_exactly(state.column, coding):
+                data[state.name] = latent.reshape(stored.shape)
+    columns = tuple(
         c if is_stored_exactly(c, coding) else replace(c, dtype="float64")
         for c in coding.columns
         if c.name in data
-    ]
-    return Table(
-        events.name, tuple(columns), events.num_entries, {c.name: data[c.name] for c in columns}
     )
+    return Table(events.name, columns, events.num_entries, {c.name: data[c.name] for c in columns})
 
 
-def _latent(stored: Array, column: Column, coding: TableCoding, context: Context) -> Array:
-    """A column's places, in stored order."""
-    flow = coding.flow.columns[column.name]
-    found = coded(stored, column, coding, context)
+def _measure(stored: Array, state: ColumnState) -> Array:
+    """Return the u of a column's values, in stored order."""
+    flow = state.required_flow
+    coded = code(stored, state, flow)
     if flow.network is None:
-        return found.rows.unsort(np.where(found.countable & (found.coded == 0), 0.5, np.nan))
-    symbols, u = flow.bins.symbol(found.coded), np.empty(len(found.coded))
-    banned = flow.bins.starts == ESCAPE
-    for part, logits in found.blocks:
-        u[part] = position(
-            logits, flow.bins.starts, flow.bins.spans, banned, found.coded[part], symbols[part]
-        )
-    return found.rows.unsort(np.where(found.countable, u, np.nan))
+        u = np.where(coded.numbers == 0, 0.5, np.nan)
+    else:
+        u = np.empty(len(coded.numbers))
+        for part, logits in state.blocks(coded.predicted):
+            u[part] = cdf(Distribution(logits, flow.bins), coded.numbers[part])
+    return state.rows.unsort(np.where(coded.countable, u, np.nan))

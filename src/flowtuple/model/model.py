@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.schema_diff import check_same_columns, read_like
 from flowtuple.data.selection import SelectedTable
 from flowtuple.data.table import Dataset, Table, TableSource, ranges
 from flowtuple.errors import InvalidArgument, Unsupported, nearest
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.events import BLOCK, SampledTable
 from flowtuple.model.index_sampler import at_random, from_latent
 from flowtuple.model.latent import check_resolved, is_stored_exactly, to_latent

@@ -1,24 +1,21 @@
-"""How likely a flow finds events: bits of each event, column by column, on the lattice."""
+"""Bits of each event under a flow, column by column: -log2 of its probability on the lattice."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from flowtuple.codec.chunk import make_context
-from flowtuple.codec.column import TableCoding
 from flowtuple.codec.frequencies import FREQUENCY_BITS, intervals
-from flowtuple.data.schema import Array, Column
+from flowtuple.data.schema import Array
 from flowtuple.data.table import Table
-from flowtuple.lattice import evaluation
-from flowtuple.lattice.context import Context, RowSet, coding_order, collection_of
-from flowtuple.lattice.grid import ESCAPE
+from flowtuple.lattice.context import make_context
+from flowtuple.lattice.flow import ColumnFlow
+from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 
-_BLOCK = 2**15
-IMPOSSIBLE = 64.0  # bits of a value that a column's relation to others rules out, as the outside symbol costs about
+IMPOSSIBLE = 64.0
+"""Bits of a value that a column's relation to others rules out: about those of the outside symbol."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,107 +45,76 @@ class Scores:
 
 
 def score(events: Table, coding: TableCoding) -> Scores:
-    """Score events of the schema that a flow was made for; what it has no density for is left out.
+    """Measure u of events: how wide its interval is; columns without a density are left out.
 
     Args:
         events: At least the columns of the flow.
         coding: Schema, lattices and flow.
     """
     scored = [
-        c
+        c.name
         for c in coding.columns
-        if c.role != "id" and c.name not in coding.given and _has_density(c, coding)
+        if c.role != "id" and c.name not in coding.given and _has_density(c.name, coding)
     ]
-    places = {c.name: k for k, c in enumerate(scored)}
+    place = {name: k for k, name in enumerate(scored)}
     bits = np.zeros((events.num_entries, len(scored)))
     values = np.zeros((events.num_entries, len(scored)), np.int64)
     context = make_context(coding.columns, events.num_entries, events.data)
-    for column in coding_order(coding.columns, tuple(coding.flow.columns)):
-        if column.name not in coding.flow.columns:
-            continue
-        found = _column_bits(events.data[column.name].reshape(-1), column, coding, context)
-        if column.name in places:
-            event = context.rows(collection_of(column)).event
-            bits[:, places[column.name]] = np.bincount(event, found, events.num_entries)
-            values[:, places[column.name]] = np.bincount(event, minlength=events.num_entries)
-    return Scores(tuple(places), bits, values)
+    for state in walk(coding, context, coding.flow.columns):
+        row_bits = _measure(events.data[state.name].reshape(-1), state)
+        if state.name in place:
+            event, k = state.rows.event, place[state.name]
+            bits[:, k] = np.bincount(event, row_bits, events.num_entries)
+            values[:, k] = np.bincount(event, minlength=events.num_entries)
+    return Scores(tuple(scored), bits, values)
 
 
-def _has_density(column: Column, coding: TableCoding) -> bool:
-    flow = coding.flow.columns.get(column.name)
-    return flow is not None and (flow.network is not None or flow.prediction is not None)
+def _has_density(name: str, coding: TableCoding) -> bool:
+    return name in coding.flow.columns and coding.flow.columns[name].has_density
 
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """A column's rows as its flow codes them.
+    """Values of a column as its flow codes them, in row order.
 
     Attributes:
-        rows: Their order.
-        coded: int64 indices, or residuals of a prediction, shape (n,).
-        countable: Where the flow can code them at all, bool, shape (n,).
-        blocks: Slices of the rows with their logits; none where the column has no network.
+        numbers: int64 indices, or residuals of a prediction, shape (n,).
+        countable: Which rows the flow can code at all, bool, shape (n,).
+        predicted: Predicted indices, shape (n,), `None` without a prediction.
     """
 
-    rows: RowSet
-    coded: Array
+    numbers: Array
     countable: Array
-    blocks: Iterator[tuple[slice, Array]]
+    predicted: Array | None
 
 
-def coded(stored: Array, column: Column, coding: TableCoding, context: Context) -> Coded:
-    """What a flow makes of a column's values in stored order; what others read of it is noted.
+def code(stored: Array, state: ColumnState, flow: ColumnFlow) -> Coded:
+    """Return what a flow codes for known values, and record them for the columns after it.
 
     Args:
-        stored: The values, flat.
-        column: One with a flow.
-        coding: Schema, lattices and flow.
-        context: Of the events, with the columns before this one.
+        stored: The values in stored order, flat.
+        state: A column on the walk.
+        flow: Its flow.
     """
-    name, lattice, flow = (
-        column.name,
-        coding.lattices[column.name],
-        coding.flow.columns[column.name],
-    )
-    rows = context.rows(collection_of(column))
-    values = rows.sort(stored)
-    q, whole = lattice.encode(values), slice(0, len(rows))
-    evaluation.publish(name, whole, q, values[q == ESCAPE], lattice, coding.flow, context)
-    predicted = evaluation.predict(flow, lattice, name, whole, context)
-    result, countable = q, np.ones(len(q), bool)
-    if (
-        flow.prediction is not None
-        and predicted is not None
-        and (flow.residual or flow.network is None)
-    ):
-        countable = flow.prediction.countable(q, predicted)
-        r = flow.prediction.residual(
-            np.where(countable, q, 0), np.where(countable, predicted, 0), flow.kept
-        )
-        result = q if r is None else r
-
-    def blocks() -> Iterator[tuple[slice, Array]]:
-        for start in range(0, len(result) if flow.network else 0, _BLOCK):
-            part = slice(start, min(start + _BLOCK, len(result)))
-            yield (
-                part,
-                evaluation.logits(
-                    flow, name, part, None if predicted is None else predicted[part], context
-                ),
-            )
-
-    return Coded(rows, result, countable, blocks())
+    q, _ = state.enter(stored)
+    predicted = state.predict(state.whole)
+    if predicted is None or not (flow.residual or flow.network is None):
+        return Coded(q, np.ones(len(q), bool), predicted)
+    residuals, countable = state.residuals(q, predicted)
+    return Coded(residuals, countable, predicted)
 
 
-def _column_bits(stored: Array, column: Column, coding: TableCoding, context: Context) -> Array:
-    """Bits of each row of a column."""
-    found, flow = coded(stored, column, coding, context), coding.flow.columns[column.name]
+def _measure(stored: Array, state: ColumnState) -> Array:
+    """Return the bits of each row of a column."""
+    flow = state.required_flow
+    coded = code(stored, state, flow)
     if flow.network is None:
-        return np.where(found.countable & (found.coded == 0), 0.0, IMPOSSIBLE)
-    symbols, frequency = flow.bins.symbol(found.coded), np.empty(len(found.coded), np.uint32)
-    for part, logits in found.blocks:
+        return np.where(coded.countable & (coded.numbers == 0), 0.0, IMPOSSIBLE)
+    symbols = flow.bins.symbol(coded.numbers)
+    frequency = np.empty(len(symbols), np.uint32)
+    for part, logits in state.blocks(coded.predicted):
         frequency[part] = intervals(logits, symbols[part])[1]
     widths = np.log2(flow.bins.spans.astype(np.float64) + 1)
     bits: Array = FREQUENCY_BITS - np.log2(frequency.astype(np.float64)) + widths[symbols]
-    bits[~found.countable] = IMPOSSIBLE
+    bits[~coded.countable] = IMPOSSIBLE
     return bits

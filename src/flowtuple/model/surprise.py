@@ -7,9 +7,9 @@ from typing import Self
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array
 from flowtuple.data.table import read_all
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.events import SampledTable
 from flowtuple.model.index_sampler import at_random
 from flowtuple.model.score import score

@@ -34,7 +34,7 @@ from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.reporting.report import ColumnSize, ReportInput
 from flowtuple.runtime.progress import Progress, silent
-from flowtuple.training.lattices import sentinel_spread_in_words, std_without_sentinels, survey
+from flowtuple.training.lattices import dominant_sentinels, survey
 
 _NEXT = "compare with the file that was compressed"
 
@@ -73,11 +73,9 @@ def _inspect_column(column: Column, statistics: Statistics | None) -> dict[str, 
         else []
     )
     constant = statistics.low == statistics.high and not specials
-    spread = std_without_sentinels(statistics) if column.is_float else None
-    if spread is not None:
-        out["warning"] = (
-            f"{sentinel_spread_in_words(statistics, spread)}: bound it with abs:E or rel:R, not std:S"
-        )
+    dominant = dominant_sentinels(statistics) if column.is_float else None
+    if dominant is not None:
+        out["warning"] = f"{dominant[1]}: bound it with abs:E or rel:R, not std:S"
     return out | {
         "values": statistics.count,
         "low": statistics.low,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flowtuple.data.collections import Collection, pointed
+from flowtuple.data.collections import Collection, positions_of
 from flowtuple.data.schema import Array
 from flowtuple.data.table import Table
 
@@ -54,7 +54,7 @@ class Block:
             objects: Collection that the column belongs to.
             collection: Collection that the numbers point to.
         """
-        return pointed(self.values[references], self.event(objects), self.counts[collection])
+        return positions_of(self.values[references], self.event(objects), self.counts[collection])
 
     def numbers_at(self, collection: str, position: Array) -> Array:
         """Return the numbers within their events of objects at some positions, -1 for -1."""

@@ -7,13 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
-from flowtuple.lattice.context import RowSet
-from flowtuple.model.draw import column_key, draw, uniform
+from flowtuple.lattice.walk import ColumnState, TableCoding
+from flowtuple.model.draw import Distribution, column_key, draw, uniform
 from flowtuple.model.events import SampledTable
-from flowtuple.model.index_sampler import Distribution, Pick
+from flowtuple.model.index_sampler import IndexSampler
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import Step
 from flowtuple.simulation.training_targets import step_table
@@ -100,20 +99,22 @@ class Sampler:
         conditions = step_table(step, {})
         rows = conditions.num_entries
         sampled = SampledTable(
-            step.name, coding, rows, self._pick(step), conditions, workers=1, repair=False
+            step.name, coding, rows, self._sampler(step), conditions, workers=1, repair=False
         )
         drawn = sampled.read(columns, 0, rows)
         return {name: drawn.data[name] for name in columns}
 
-    def _pick(self, step: Step) -> Pick:
+    def _sampler(self, step: Step) -> IndexSampler:
         event, number = self._numbers(step)
 
-        def pick(column: str, p: Distribution, rows: RowSet, part: slice, first: int) -> Array:
-            key = column_key(self._seed, step.name, column)
-            at = rows.event[part] + first
-            return draw(p.logits, p.starts, p.spans, p.banned, key, event[at], number[at])
+        def sample(
+            state: ColumnState, part: slice, distribution: Distribution, first: int
+        ) -> Array:
+            key = column_key(self._seed, step.name, state.name)
+            at = state.rows.event[part] + first
+            return draw(distribution, key, event[at], number[at])
 
-        return pick
+        return sample
 
     def _numbers(self, step: Step) -> tuple[Array, Array]:
         """Return each row's event among all that are simulated, and its number there, uint64."""

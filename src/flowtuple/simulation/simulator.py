@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.comparison.folds import FOLD
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.schema_diff import check_same_columns, read_like
 from flowtuple.data.table import Table, TableSource, concatenate, ranges
 from flowtuple.errors import InvalidArgument
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.threads import ordered_map
 from flowtuple.simulation.block import Block, take_events
 from flowtuple.simulation.out_of_range import flag_columns, flags, out_of_range

@@ -1,4 +1,7 @@
-"""Finished parts of a training on disk, found again by what went into them: an interrupted training goes on from there."""
+"""Finished parts of a training on disk, so that an interrupted training does not repeat them.
+
+A part is identified by a fingerprint of everything that its result depends on.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,11 @@ _CHECKSUM = 8  # bytes at the end of a file: XXH3-64 of all before
 
 
 def fingerprint(task: ColumnTask, *settings: object) -> str:
-    """16 hexadecimal digits that stand for all that the result of a training depends on.
+    """Return 16 hexadecimal digits that stand for everything that a training depends on.
 
     Args:
         task: Candidates with their data.
-        settings: Whatever else, in a form whose `repr` tells values apart.
+        settings: Everything else, in a form whose `repr` distinguishes values.
     """
     digest = xxhash.xxh3_64()
     digest.update(np.ascontiguousarray(task.features).tobytes())
@@ -33,11 +36,8 @@ def fingerprint(task: ColumnTask, *settings: object) -> str:
     digest.update(b"" if task.weight is None else task.weight.tobytes())
     for candidate in task.candidates:
         bins = candidate.flow.bins
-        digest.update(
-            repr(
-                (len(bins.first), candidate.inputs, candidate.coded.shape, task.features.shape)
-            ).encode()
-        )
+        sizes = (len(bins.first), candidate.inputs, candidate.coded.shape, task.features.shape)
+        digest.update(repr(sizes).encode())
         for part in (candidate.coded, bins.first, bins.last, np.array(candidate.inputs, np.int64)):
             digest.update(np.ascontiguousarray(part).tobytes())
     digest.update(repr(settings).encode())
@@ -49,18 +49,24 @@ class Checkpoint:
     """A folder of finished trainings, one file each.
 
     Attributes:
-        folder: Made where it is missing.
+        folder: The folder; `save` creates it.
     """
 
     folder: Path
 
     def save(self, key: str, networks: list[Network]) -> None:
-        """Keep the networks of one training."""
+        """Write the networks of one training.
+
+        Args:
+            key: The fingerprint of the training.
+            networks: Its networks, in the order of its candidates.
+        """
         make_folder(self.folder)
         arrays = {}
         for n, network in enumerate(networks):
             for k, layer in enumerate(network.layers):
-                arrays[f"{n}.{k}.weights"], arrays[f"{n}.{k}.shifts"] = layer.weights, layer.shifts
+                arrays[f"{n}.{k}.weights"] = layer.weights
+                arrays[f"{n}.{k}.shifts"] = layer.shifts
         content = io.BytesIO()
         np.savez(content, **arrays)  # type: ignore[arg-type]
         data = content.getvalue()
@@ -68,7 +74,7 @@ class Checkpoint:
             temporary.write_bytes(data + _checksum(data))
 
     def load(self, key: str, task: ColumnTask) -> list[Network] | None:
-        """The networks of a training of a task that was finished before, if it was; a damaged file counts as none."""
+        """Return the networks of a finished training, `None` if it is missing or damaged."""
         path = self._path(key)
         try:
             data = path.read_bytes()
@@ -94,7 +100,7 @@ def _checksum(data: bytes) -> bytes:
 
 
 def _networks(data: bytes) -> list[Network] | None:
-    """The networks that a file holds, `None` where it is damaged."""
+    """Return the networks in a file, `None` if it is damaged."""
     content = data[:-_CHECKSUM]
     if _checksum(content) != data[-_CHECKSUM:]:
         return None
@@ -102,11 +108,10 @@ def _networks(data: bytes) -> list[Network] | None:
     try:
         with np.load(io.BytesIO(content)) as stored:
             for name in stored.files:
-                number, place, kind = name.split(".")
+                number, layer, kind = name.split(".")
                 if kind == "weights":
-                    layers.setdefault(int(number), []).append(
-                        Layer(stored[name], stored[f"{number}.{place}.shifts"])
-                    )
+                    shifts = stored[f"{number}.{layer}.shifts"]
+                    layers.setdefault(int(number), []).append(Layer(stored[name], shifts))
     except (
         OSError,
         EOFError,
@@ -122,6 +127,6 @@ def _networks(data: bytes) -> list[Network] | None:
 
 
 def _fit(networks: list[Network], task: ColumnTask) -> bool:
-    """Whether these are networks for the candidates of a task."""
+    """Return whether networks have the shapes that the candidates of a task need."""
     shapes = [(n.layers[0].weights.shape[1] - 1, n.outputs) for n in networks]
     return shapes == [(len(c.inputs), c.flow.bins.symbols) for c in task.candidates]

@@ -1,4 +1,4 @@
-"""The conditioners of one collection as batched tensors: trained together in floats, then made integers."""
+"""The conditioners of one collection as batched tensors: trained in floats, then made integers."""
 
 from __future__ import annotations
 
@@ -12,32 +12,38 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from flowtuple.data.schema import Array
 from flowtuple.lattice.network import MAX_SHIFT, Layer, Network
-from flowtuple.training.hats import hats
+from flowtuple.training.linear_basis import linear_basis
 from flowtuple.training.plan import Candidate, ColumnTask
 
 UNIT = 128.0  # activation 1.0 is stored as 128
 LARGEST = 255 / UNIT
-LOGIT_UNITS = (
-    16 / math.log(2) / UNIT
-)  # nats of a logit, per unit of activation, in sixteenths of a bit
-HELD_OUT = 0.05
-WEIGHT_LIMITS = (
-    31,
-    63,
-    127,
-)  # tried in this order; training sees the first, which saves a quarter of the model's bytes
-FINE_WEIGHTS = (127,)  # where the density counts, not its bytes
+LOGIT_UNITS = 16 / math.log(2) / UNIT  # sixteenths of a bit in one nat, per unit of activation
+VALIDATION_SHARE = 0.05  # of the events
+VALIDATION_ROWS = 8192  # at most, in each look at the loss
+LOOKS = 40  # at the validation loss during a training
+WEIGHT_LIMITS = (31, 63, 127)  # tried in turn; training sees the first, for small models
+FINE_WEIGHTS = (127,)  # for models whose density matters more than their bytes
 
 Progress = Callable[[int, float], None]
-"""Called with steps done and the held-out loss so far, in bits per value."""
+"""Called with the number of steps and the validation loss in bits per value."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how hard to train; counted in steps, never in seconds, so that the result can be repeated.
+    """Length and strength of a training, in steps and never in seconds, so that it can be repeated.
 
-    `wide` trains logits of neighbouring bins together, see `hats`: better densities, and weights that fit fewer bits worse.
+    Attributes:
+        steps: Largest number of steps.
+        batch: Rows of a step.
+        rate: Largest learning rate.
+        quantised_share: Share of the steps, the last ones, that see integer weights.
+        patience: Looks without a better validation loss after which training ends.
+        decay: Weight decay, as of AdamW.
+        limits: Largest integer weights to try, in this order.
+        wide: Train the last layer in `linear_basis`. Densities are better, and weights need more
+            bits.
     """
 
     steps: int
@@ -53,32 +59,40 @@ class Schedule:
 def integer_weights(
     weights: Tensor, scale: float, limit: int = WEIGHT_LIMITS[0]
 ) -> tuple[Tensor, Tensor]:
-    """Weights of shape (..., inputs, outputs) as whole numbers within +-limit, and the shift of each output.
+    """Round weights to whole numbers w_int = w scale 2^shift within +-limit.
 
-    An output's shift is the largest that keeps its weights within range: w_int = w scale 2^shift.
+    Args:
+        weights: Shape (..., inputs, outputs).
+        scale: Factor on all weights.
+        limit: Largest integer weight.
+
+    Returns:
+        The integer weights, and the shift of each output: the largest that stays within the limit.
     """
-    largest = (weights.detach() * scale).abs().amax(dim=-2, keepdim=True).clamp_min(1e-12)
+    scaled = weights.detach() * scale
+    largest = scaled.abs().amax(dim=-2, keepdim=True).clamp_min(1e-12)
     shift = torch.floor(torch.log2(limit / largest)).clamp(1, MAX_SHIFT)
-    return torch.clamp(torch.round(weights.detach() * scale * 2**shift), -limit, limit), shift
+    return torch.clamp(torch.round(scaled * 2**shift), -limit, limit), shift
 
 
-def log_shares(symbols: np.ndarray, count: int, weight: np.ndarray | None) -> np.ndarray:
-    """Logarithm of each symbol's share over the largest one, shape (count,); where weights cancel it is hardly there."""
+def log_shares(symbols: Array, count: int, weight: Array | None) -> Array:
+    """Return the logarithm of each symbol's share over the largest one, shape (count,).
+
+    A symbol whose weights cancel has a small positive share.
+    """
     counts = np.maximum(np.bincount(symbols, weight, minlength=count), 0.0) + 0.1
-    shares: np.ndarray = np.log(counts / counts.max())
+    shares: Array = np.log(counts / counts.max())
     return shares
 
 
 class Conditioners(torch.nn.Module):
-    """D networks of two hidden layers side by side; inputs and symbols are padded to the largest.
-
-    With `wide` the last layer is trained as a combination of `hats`, and multiplied out before it is used.
+    """D networks of two hidden layers in one batch; inputs and symbols are padded to the largest.
 
     Args:
         task: The collection.
         hidden: Widths of the two hidden layers.
-        seed: For the initial weights.
-        wide: As in `Schedule`.
+        seed: Seed of the initial weights.
+        wide: Train the last layer in `linear_basis`.
     """
 
     inputs: Tensor
@@ -93,7 +107,7 @@ class Conditioners(torch.nn.Module):
         columns, inputs = len(task.candidates), max(1, *(len(c.inputs) for c in task.candidates))
         symbols = max(c.flow.bins.symbols for c in task.candidates)
         draw = torch.Generator().manual_seed(seed)
-        shapes = hats(symbols) if wide else torch.eye(symbols)
+        shapes = linear_basis(symbols) if wide else torch.eye(symbols)
         widths = (inputs, *hidden, len(shapes))
         self.weights = torch.nn.ParameterList(
             torch.randn(columns, a + 1, b, generator=draw) / math.sqrt(a + 1)
@@ -108,7 +122,7 @@ class Conditioners(torch.nn.Module):
             for d in range(columns):
                 self._set_up(d, task.candidates[d], task.weight)
 
-    def _set_up(self, d: int, candidate: Candidate, weight: np.ndarray | None) -> None:
+    def _set_up(self, d: int, candidate: Candidate, weight: Array | None) -> None:
         used, bins = len(candidate.inputs), candidate.flow.bins
         self.inputs[d, :used] = torch.tensor(candidate.inputs, dtype=torch.long)
         self.mask[d, :used] = 1
@@ -118,15 +132,20 @@ class Conditioners(torch.nn.Module):
         self.weights[-1][d, -1, : bins.symbols] = torch.from_numpy(marginal / LARGEST)
 
     def _layers(self) -> list[Tensor]:
-        """Weights of each layer, shape (D, inputs + 1, outputs)."""
+        """Return the weights of each layer, shape (D, inputs + 1, outputs)."""
         first, *inner, last = self.weights
         return [first * self.mask, *inner, last @ self.shapes]
 
     def forward(self, features: Tensor, limit: int | None = None) -> Tensor:
-        """Logits of shape (D, n, symbols) from uint8 features of shape (n, C); with a limit of weights as whole numbers."""
-        levels = features.T.contiguous().index_select(
-            0, self.inputs.flatten()
-        )  # row by row, not value by value
+        """Return logits of shape (D, n, symbols).
+
+        Args:
+            features: uint8 levels, shape (n, C).
+            limit: Round weights to integers up to this size and activations to their units;
+                `None` computes in floats.
+        """
+        # Whole rows of the transposed features are copied, which is faster than single values.
+        levels = features.T.contiguous().index_select(0, self.inputs.flatten())
         x = levels.view(*self.inputs.shape, -1).transpose(1, 2).to(torch.float32) / UNIT
         last = len(self.weights) - 1
         for k, weights in enumerate(self._layers()):
@@ -134,34 +153,57 @@ class Conditioners(torch.nn.Module):
             if limit is not None:
                 scale = LOGIT_UNITS if k == last else 1.0
                 whole, shift = integer_weights(weights, scale, limit)
+                # The gradient passes through the rounding (straight-through estimator).
                 used = weights + (whole / (scale * 2**shift) - weights).detach()
-            x = torch.baddbmm(
-                used[:, -1:], x, used[:, :-1], beta=LARGEST
-            )  # the last input is a constant, for the bias
+            # The last input is the constant LARGEST, for the bias.
+            x = torch.baddbmm(used[:, -1:], x, used[:, :-1], beta=LARGEST)
             if k < last:
                 x = x.clamp(0, LARGEST)
-                x = (
-                    x + (torch.floor(x * UNIT + 0.5) / UNIT - x).detach()
-                    if limit is not None
-                    else x
-                )
+                if limit is not None:
+                    x = x + (torch.floor(x * UNIT + 0.5) / UNIT - x).detach()
         return x + self.absent
 
     def network(self, d: int, candidate: Candidate, limit: int = WEIGHT_LIMITS[0]) -> Network:
-        """The integer network of candidate d, with weights within +-limit."""
+        """Return the integer network of candidate d, with weights within +-limit."""
         layers = []
         rows = [*range(len(candidate.inputs)), self.inputs.shape[1]]
         for k, weights in enumerate(self._layers()):
             last = k == len(self.weights) - 1
             used = weights[d][rows] if k == 0 else weights[d]
             used = used[:, : candidate.flow.bins.symbols] if last else used
-            whole, shift = integer_weights(used, LOGIT_UNITS if last else 1.0, limit)
-            layers.append(
-                Layer(
-                    whole.T.contiguous().numpy().astype(np.int8), shift[0].numpy().astype(np.uint8)
-                )
-            )
+            layers.append(integer_layer(used, LOGIT_UNITS if last else 1.0, limit))
         return Network(tuple(layers))
+
+
+def integer_layer(weights: Tensor, scale: float, limit: int = WEIGHT_LIMITS[0]) -> Layer:
+    """Return an integer layer from weights of shape (inputs + 1, outputs)."""
+    whole, shift = integer_weights(weights, scale, limit)
+    rows = whole.T.contiguous().numpy().astype(np.int8)
+    return Layer(rows, shift[0].numpy().astype(np.uint8))
+
+
+class _Rows:
+    """The rows of a task as tensors, split into training and validation.
+
+    Args:
+        task: The collection.
+        seed: Seed of the split.
+    """
+
+    def __init__(self, task: ColumnTask, seed: int) -> None:
+        self._features = torch.from_numpy(np.ascontiguousarray(task.features.T))
+        self._symbols = _symbols(task, slice(None))
+        self._weight = (
+            None if task.weight is None else torch.from_numpy(task.weight.astype(np.float32))
+        )
+        validation = torch.from_numpy(validation_rows(task.event, seed))
+        self.training = torch.nonzero(~validation)[:, 0]
+        self.validation = torch.nonzero(validation)[:VALIDATION_ROWS, 0]
+
+    def loss(self, model: Conditioners, rows: Tensor, limit: int | None) -> Tensor:
+        """Return the mean loss of each candidate in nats, shape (D,)."""
+        weight = None if self._weight is None else self._weight[rows]
+        return _loss(model(self._features[rows], limit), self._symbols[:, rows], weight)
 
 
 def train_conditioners(
@@ -172,85 +214,83 @@ def train_conditioners(
     progress: Progress,
     check: Callable[[], None] = lambda: None,
 ) -> Conditioners:
-    """Minimise the mean code length over the rows of a task; the last part of training sees the integer weights.
+    """Minimise the mean code length over the rows of a task.
 
-    A twentieth of the events is held out; training ends early when their loss has not fallen for `patience` looks.
-    `check` is called at every step, and may raise to end it.
+    A share of the events is for validation. Training ends early once it sees integer weights and
+    the validation loss has not fallen for `patience` looks.
+
+    Args:
+        task: The collection.
+        hidden: Widths of the two hidden layers.
+        schedule: Length and strength of the training.
+        seed: Seed of weights, split and batches.
+        progress: Called at every look at the validation loss.
+        check: Called at every step; may raise to end the training.
     """
     model = Conditioners(task, hidden, seed, wide=schedule.wide)
-    features = torch.from_numpy(np.ascontiguousarray(task.features.T))
-    symbols = torch.from_numpy(np.stack([c.flow.bins.symbol(c.coded) for c in task.candidates]))
-    held = torch.from_numpy(held_out(task.event, seed))
-    weight = None if task.weight is None else torch.from_numpy(task.weight.astype(np.float32))
-    training, looked_at = torch.nonzero(~held)[:, 0], torch.nonzero(held)[:8192, 0]
-    draw = torch.Generator().manual_seed(seed + 1)
+    rows = _Rows(task, seed)
+    generator = torch.Generator().manual_seed(seed + 1)
     optimiser = torch.optim.AdamW(
         model.parameters(), schedule.rate, betas=(0.9, 0.98), weight_decay=schedule.decay
     )
-    cosine = torch.optim.lr_scheduler.OneCycleLR(
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.1
     )
-    look, best, waited, within = max(1, schedule.steps // 40), math.inf, 0, _bits_within_bins(task)
+    interval = max(1, schedule.steps // LOOKS)
+    within = float(np.mean(_bits_within_bins(task, slice(None))))
+    best, waited = math.inf, 0
     for step in range(schedule.steps):
         check()
-        limit = (
-            schedule.limits[0] if step >= schedule.steps * (1 - schedule.quantised_share) else None
-        )
-        batch = training[torch.randint(len(training), (schedule.batch,), generator=draw)]
-        loss = _loss(
-            model(features[batch], limit),
-            symbols[:, batch],
-            None if weight is None else weight[batch],
-        ).sum()
+        quantised = step >= schedule.steps * (1 - schedule.quantised_share)
+        limit = schedule.limits[0] if quantised else None
+        drawn = torch.randint(len(rows.training), (schedule.batch,), generator=generator)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        rows.loss(model, rows.training[drawn], limit).sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0 * math.sqrt(len(task.candidates)))
         optimiser.step()
-        cosine.step()
-        if (step + 1) % look == 0:
+        cycle.step()
+        if (step + 1) % interval == 0:
             with torch.no_grad():
-                some = None if weight is None else weight[looked_at]
-                bits = float(
-                    _loss(model(features[looked_at], limit), symbols[:, looked_at], some).mean()
-                ) / math.log(2)
+                nats = float(rows.loss(model, rows.validation, limit).mean())
+            bits = nats / math.log(2)
             progress(step + 1, bits + within)
             best, waited = (bits, 0) if bits < best - 1e-4 else (best, waited + 1)
-            if waited >= schedule.patience and limit is not None:
+            if waited >= schedule.patience and quantised:
                 break
     return model
 
 
 def _loss(logits: Tensor, symbols: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean nats of each column, shape (D,), each row times its weight where there are weights."""
-    nats = cross_entropy(logits.flatten(0, 1), symbols.flatten(), reduction="none").view(
-        symbols.shape
-    )
+    """Return the mean loss of each column in nats, weighted by rows, shape (D,)."""
+    nats = cross_entropy(logits.flatten(0, 1), symbols.flatten(), reduction="none")
+    nats = nats.view(symbols.shape)
     return (nats if weight is None else nats * weight).mean(dim=1)
 
 
-def float_bits(model: Conditioners, task: ColumnTask, rows: slice) -> np.ndarray:
-    """Bits per value of each candidate under the float model, on some of the rows: shape (D,)."""
-    pairs = [(c.flow.bins, c.coded[rows]) for c in task.candidates]
-    symbols = torch.from_numpy(np.stack([b.symbol(q) for b, q in pairs]))
+def float_bits(model: Conditioners, task: ColumnTask, rows: slice) -> Array:
+    """Return bits per value of each candidate under the float model, on some rows: shape (D,)."""
+    features = torch.from_numpy(np.ascontiguousarray(task.features[:, rows].T))
     with torch.no_grad():
-        nats = _loss(
-            model(torch.from_numpy(np.ascontiguousarray(task.features[:, rows].T))), symbols
-        ).numpy()
-    within = [np.log2(b.spans.astype(np.float64) + 1)[b.symbol(q)].mean() for b, q in pairs]
-    bits: np.ndarray = nats / math.log(2) + within
+        nats = _loss(model(features), _symbols(task, rows)).numpy()
+    bits: Array = nats / math.log(2) + _bits_within_bins(task, rows)
     return bits
 
 
-def _bits_within_bins(task: ColumnTask) -> float:
-    """Bits per value for the places within bins: what every model of these bins pays alike."""
-    pairs = [(c.flow.bins, c.coded) for c in task.candidates]
-    return float(
-        np.mean([np.log2(b.spans.astype(np.float64) + 1)[b.symbol(q)].mean() for b, q in pairs])
-    )
+def _symbols(task: ColumnTask, rows: slice) -> Tensor:
+    """Return the symbol of each candidate in some rows, shape (D, n)."""
+    return torch.from_numpy(np.stack([c.flow.bins.symbol(c.coded[rows]) for c in task.candidates]))
 
 
-def held_out(event: np.ndarray, seed: int) -> np.ndarray:
-    """Which rows belong to the twentieth of the events that training does not see: bool, shape of `event`."""
-    chosen = np.random.default_rng(seed).random(int(event.max()) + 1) < HELD_OUT
-    held: np.ndarray = chosen[event]
-    return held if held.any() and not held.all() else np.arange(len(event)) == 0
+def _bits_within_bins(task: ColumnTask, rows: slice) -> list[float]:
+    """Return bits per value for the places within bins, which no conditioner can save."""
+    pairs = [(c.flow.bins, c.coded[rows]) for c in task.candidates]
+    return [np.log2(b.spans.astype(np.float64) + 1)[b.symbol(q)].mean() for b, q in pairs]
+
+
+def validation_rows(event: Array, seed: int) -> Array:
+    """Return which rows belong to validation events: bool, shape of `event`."""
+    chosen = np.random.default_rng(seed).random(int(event.max()) + 1) < VALIDATION_SHARE
+    validation: Array = chosen[event]
+    if validation.all() or not validation.any():
+        validation = np.arange(len(event)) == 0
+    return validation

@@ -1,35 +1,35 @@
-"""Flows for tables that have none yet: events to learn from, relations between columns, training."""
+"""Flows for tables that have none: events to learn from, relations between columns, training."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.event_weights import Weighting
 from flowtuple.data.memory import MEMORY, TRAINING, entries_within
 from flowtuple.data.schema import Array
 from flowtuple.data.table import TableSource, concatenate, ranges
 from flowtuple.errors import InvalidArgument
-from flowtuple.lattice.flow import LatticeFlow
 from flowtuple.lattice.network import probe
 from flowtuple.runtime.extras import require
 from flowtuple.runtime.progress import Progress
-from flowtuple.training.lattices import SCAN_STEP, ResolvedTables
+from flowtuple.training.checkpoint import Checkpoint
+from flowtuple.training.choose import choose
+from flowtuple.training.lattices import SCAN_STEP, ResolvedTable
+from flowtuple.training.plan import MIN_ROWS, make_plan
+from flowtuple.training.relations import find_predictions
 
-TRAINING_BLOCKS = (
-    64  # blocks of at most SCAN_STEP events that training reads at most, spread evenly
-)
+TRAINING_BLOCKS = 64  # blocks of at most SCAN_STEP events, spread evenly over a long table
 
 
 def with_flows(
-    prepared: list[ResolvedTables],
+    tables: list[ResolvedTable],
     effort: str,
     seed: int,
     progress: Progress,
@@ -39,84 +39,62 @@ def with_flows(
     *,
     complete: bool = False,
     weightings: Mapping[str, Weighting] | None = None,
-) -> list[ResolvedTables]:
-    """Find relations, and train where there is enough to learn from; PyTorch is loaded only then.
+) -> list[ResolvedTable]:
+    """Return the tables with flows: relations, and trained networks where rows are enough.
+
+    PyTorch is imported only if there is something to train.
 
     Args:
-        prepared: The tables.
+        tables: The tables.
         effort: `fast`, `default` or `best`.
         seed: Equal seeds give equal flows.
-        progress: Told of each training.
-        checkpoint: A folder for finished parts of the training, and where those of an interrupted one are found.
+        progress: Called during each training.
+        checkpoint: A folder for finished parts of the training. A second run reads them.
         workers: Threads; `None` for one per core. The flows do not depend on it.
-        memory: Bytes to keep within; of long tables a part is trained on.
-        complete: Give every column but ids a density, as drawing and scoring need, also where that gains no bytes.
-        weightings: What events count for, by table.
+        memory: Bytes to stay within. Training takes evenly spread blocks of a longer table.
+        complete: Give every column but ids a density, as drawing and scoring need, even where
+            it saves no bytes.
+        weightings: Event weights, by table.
     """
     probe()
-    flows = [
-        _flow(
-            table,
-            effort,
-            seed,
-            progress,
-            checkpoint,
-            workers,
-            memory,
-            complete,
-            (weightings or {}).get(table.source.name),
-        )
-        for table in prepared
-    ]
-    return [
-        replace(table, coding=replace(table.coding, flow=flow))
-        for table, flow in zip(prepared, flows, strict=True)
-    ]
+    finished = None if checkpoint is None else Checkpoint(Path(checkpoint))
+    trained = []
+    for table in tables:
+        coding, source = table.coding, table.source
+        names = [c.name for c in coding.columns if not c.is_opaque]
+        blocks = _training_blocks(source, names, memory // TRAINING)
+        events = concatenate([source.read(names, start, stop) for start, stop in blocks])
+        weighting = (weightings or {}).get(source.name)
+        weight = None if weighting is None else _weights(weighting, blocks, source.name)
+        predictions = find_predictions(events, coding.lattices, coding.given)
+        if complete or max((v.size for v in events.data.values()), default=0) >= MIN_ROWS:
+            stage = f"train {source.name}"
+            flow = _trainer()(
+                events,
+                coding,
+                predictions,
+                effort,
+                seed,
+                _report(progress, stage),
+                finished,
+                workers,
+                complete=complete,
+                weight=weight,
+            )
+            progress(stage, 1.0, "")
+        else:
+            flow = choose(make_plan(events, coding.lattices, predictions, coding.given), {})
+        trained.append(replace(table, coding=replace(coding, flow=flow)))
+    return trained
 
 
-def _flow(
-    table: ResolvedTables,
-    effort: str,
-    seed: int,
-    progress: Progress,
-    checkpoint: str | os.PathLike[str] | None,
-    workers: int | None,
-    memory: int,
-    complete: bool,
-    weighting: Weighting | None,
-) -> LatticeFlow:
-    from flowtuple.training.checkpoint import Checkpoint
-    from flowtuple.training.choose import choose
-    from flowtuple.training.plan import MIN_ROWS, make_plan
-    from flowtuple.training.relations import find_predictions
-
-    coding, blocks = table.coding, _training_blocks(table.source, table.coding, memory // TRAINING)
-    names = [c.name for c in coding.columns if not c.is_opaque]
-    sample = concatenate([table.source.read(names, start, stop) for start, stop in blocks])
-    weight = None if weighting is None else _weights(weighting, blocks, table.source.name)
-    predictions = find_predictions(sample, coding.lattices, coding.given)
-    if not complete and max((v.size for v in sample.data.values()), default=0) < MIN_ROWS:
-        return choose(make_plan(sample, coding.lattices, predictions, coding.given), {})
-    stage = f"train {table.source.name}"
+def _report(progress: Progress, stage: str) -> Callable[[float, float], None]:
+    """Return a report of one training that passes the loss on as text."""
 
     def report(share: float, bits: float) -> None:
         progress(stage, share, f"{bits:.3f} bits per value" if math.isfinite(bits) else "")
 
-    parts = None if checkpoint is None else Checkpoint(Path(checkpoint))
-    flow: LatticeFlow = _trainer()(
-        sample,
-        coding,
-        predictions,
-        effort,
-        seed,
-        report,
-        parts,
-        workers,
-        complete=complete,
-        weight=weight,
-    )
-    progress(stage, 1.0, "")
-    return flow
+    return report
 
 
 def _trainer() -> Any:
@@ -126,25 +104,21 @@ def _trainer() -> Any:
     return train_flow
 
 
-def _training_blocks(
-    source: TableSource, coding: TableCoding, nbytes: int
-) -> list[tuple[int, int]]:
-    """All events, or blocks of them spread evenly where their columns of numbers take more bytes."""
-    names = [c.name for c in coding.columns if not c.is_opaque]
-    size = min(
-        SCAN_STEP,
-        -(-entries_within(source, names, nbytes, source.num_entries or 1) // TRAINING_BLOCKS),
-    )
-    size = max(size, min(SCAN_STEP, source.num_entries) if source.num_entries <= SCAN_STEP else 1)
-    blocks = list(ranges(source.num_entries, size))
+def _training_blocks(source: TableSource, names: list[str], nbytes: int) -> list[tuple[int, int]]:
+    """Return ranges of events: the whole table, or evenly spread blocks of about `nbytes`."""
+    size = source.num_entries
+    if size > SCAN_STEP:
+        within = entries_within(source, names, nbytes, size)
+        size = min(SCAN_STEP, -(-within // TRAINING_BLOCKS))
+    blocks = list(ranges(source.num_entries, max(size, 1)))
     return blocks[:: max(1, -(-len(blocks) // TRAINING_BLOCKS))] or [(0, 0)]
 
 
 def _weights(weighting: Weighting, blocks: list[tuple[int, int]], table: str) -> Array:
-    """What the events of the blocks count for.
+    """Return the weights of the events in the blocks.
 
     Raises:
-        InvalidArgument: Together they count for nothing.
+        InvalidArgument: Their sum is not positive.
     """
     weight = np.concatenate([weighting.read(start, stop) for start, stop in blocks])
     if not weight.sum() > 0:

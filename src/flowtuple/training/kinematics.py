@@ -1,4 +1,4 @@
-"""Relations of kinematics, proposed by the names of branches: p_x from p_T and phi, E from p_T, eta and m."""
+"""Kinematic relations proposed by branch names: p_x from p_T and phi, E from p_T, eta and m."""
 
 from __future__ import annotations
 
@@ -34,56 +34,65 @@ _RELATIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "phi": (("angle", ("px", "py")),),
 }
 
-_matched = lru_cache(2**16)(_NAME.match)  # of a wide table each name is looked at very often
+_match = lru_cache(2**16)(_NAME.match)  # a wide table matches each of its names very often
 
 Family = dict[str, Column]
+"""The columns that describe one object, by quantity."""
 
 
 def families(columns: Sequence[Column]) -> dict[tuple[str, str, str], Family]:
-    """Float columns that describe one object, by collection, stem and number: pt1, eta1 and phi1; Jet_pt and Jet_eta."""
-    found: dict[tuple[str, str, str], Family] = {}
+    """Group the float columns that describe one object.
+
+    Returns:
+        Families by collection, stem and number: pt1, eta1 and phi1; Jet_pt and Jet_eta.
+    """
+    grouped: dict[tuple[str, str, str], Family] = {}
     for column in columns:
-        match = _matched(column.name)
-        if (
-            match
-            and column.is_float
-            and (not match["stem"] or match["stem"][-1] in "_.]" or match["stem"][-1].islower())
-        ):
-            key = (collection_of(column), match["stem"], match["number"])
-            found.setdefault(key, {}).setdefault(_QUANTITIES[match["quantity"].lower()], column)
-    return found
+        match = _match(column.name)
+        if match is None or not column.is_float:
+            continue
+        stem = match["stem"]
+        if not stem or stem[-1] in "_.]" or stem[-1].islower():
+            family = grouped.setdefault((collection_of(column), stem, match["number"]), {})
+            family.setdefault(_QUANTITIES[match["quantity"].lower()], column)
+    return grouped
 
 
 def kinematic_terms(columns: Sequence[Column]) -> Iterator[tuple[Column, tuple[Term, ...]]]:
-    """Proposals: a column, and the relation that its name suggests."""
-    found = families(columns)
-    for family in found.values():
+    """Propose the relations that column names suggest, each with the column that it predicts."""
+    grouped = families(columns)
+    for family in grouped.values():
         for target, column in family.items():
             for function, inputs in _RELATIONS.get(target, ()):
-                if all(i in family for i in inputs):
+                if family.keys() >= set(inputs):
                     yield column, (_term(function, [family[i] for i in inputs]),)
-    yield from _pair_masses(found)
+    yield from _pair_masses(grouped)
 
 
 def energies(columns: Sequence[Column]) -> Iterator[Term]:
-    """The energy of every object that has p_T, eta and m: what its parts add up to."""
+    """Return the energy of every object that has p_T, eta and m, as a summand."""
     for family in families(columns).values():
-        if all(i in family for i in ("pt", "eta", "m")):
+        if family.keys() >= {"pt", "eta", "m"}:
             yield _term("energy", [family[i] for i in ("pt", "eta", "m")])
 
 
+def value_of(parent: Parent) -> Term:
+    """Return the term that repeats the value of a parent."""
+    return Term(1.0, "x", (parent,))
+
+
 def _pair_masses(
-    found: Mapping[tuple[str, str, str], Family],
+    grouped: Mapping[tuple[str, str, str], Family],
 ) -> Iterator[tuple[Column, tuple[Term, ...]]]:
-    """The mass of the objects numbered 1 and 2, for every mass without a number."""
-    needed = ("pt", "eta", "phi")
+    """Propose the mass of objects 1 and 2 for every mass without a number."""
+    inputs = ("pt", "eta", "phi")
     masses = [
-        family["m"] for (_, _, number), family in found.items() if not number and "m" in family
+        family["m"] for (_, _, number), family in grouped.items() if not number and "m" in family
     ]
-    for (key, stem, number), first in found.items():
-        second = found.get((key, stem, number.replace("1", "2")), {})
-        if number.endswith("1") and all(i in first and i in second for i in needed):
-            pair = _term("pair mass", [first[i] for i in needed] + [second[i] for i in needed])
+    for (key, stem, number), first in grouped.items():
+        second = grouped.get((key, stem, number.replace("1", "2")), {})
+        if number.endswith("1") and first.keys() & second.keys() >= set(inputs):
+            pair = _term("pair mass", [one[i] for one in (first, second) for i in inputs])
             yield from ((mass, (pair,)) for mass in masses if collection_of(mass) == key)
 
 

@@ -1,18 +1,17 @@
-"""Before coding: one pass for statistics, the bound of every column resolved to a lattice, or both taken from a model."""
+"""Lattices for every column before coding: from one pass of statistics and the requested bounds, or from a model."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.bounds import Bound, requested_bounds
 from flowtuple.data.globs import matches
 from flowtuple.data.memory import BLOCK, MEMORY, entries_within
-from flowtuple.data.schema import Column, bit_patterns
+from flowtuple.data.schema import bit_patterns
 from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, TableSource, ranges
@@ -20,40 +19,40 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.file.table import StoredTable
 from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.lattice.lattice import Lattice, resolve, resolve_std
+from flowtuple.lattice.lattice import resolve, resolve_std
 from flowtuple.lattice.statistics import Statistics
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.progress import Progress
 from flowtuple.training.shared_grids import tie
 
-SCAN_STEP = 65536
+SCAN_STEP = 65536  # events
 
 
 @dataclass(frozen=True)
-class ResolvedTables:
+class ResolvedTable:
     """One table ready to be coded.
 
     Attributes:
         source: Its events.
-        coding: Schema, lattices and flow; the flow is empty where one is still to be trained.
-        asked: The bound that was asked for each column that has one.
-        warnings: What a person should know before trusting these bounds.
-        event_bytes: Of the columns of numbers, on average.
+        coding: Schema, lattices and flow; the flow is empty until one is trained.
+        bounds: The requested bound of each column that has one.
+        warnings: One sentence for each bound that is wider than its column suggests.
+        event_bytes: Mean bytes of an event's numbers.
     """
 
     source: TableSource
     coding: TableCoding
-    asked: Mapping[str, Bound]
-    warnings: tuple[str, ...] = field(default=())
+    bounds: Mapping[str, Bound]
+    warnings: tuple[str, ...] = ()
     event_bytes: float = 0.0
 
 
 def survey(source: TableSource, progress: Progress, memory: int = MEMORY) -> dict[str, Statistics]:
-    """Statistics of every column of numbers, in one pass over the table."""
+    """Compute the statistics of every column of numbers in one pass over the table."""
     statistics = {c.name: Statistics(c.dtype) for c in source.columns if not c.is_opaque}
     names = list(statistics)
-    for start, stop in ranges(
-        source.num_entries, entries_within(source, names, memory // BLOCK, SCAN_STEP)
-    ):
+    step = entries_within(source, names, memory // BLOCK, SCAN_STEP)
+    for start, stop in ranges(source.num_entries, step):
         table = source.read(names, start, stop)
         for name in names:
             statistics[name].update(table.data[name].reshape(-1))
@@ -65,170 +64,181 @@ def resolve_tables(
     dataset: Dataset,
     tolerance: Mapping[str, str | Bound],
     progress: Progress,
-    given: Iterable[str] = (),
+    external: Iterable[str] = (),
     memory: int = MEMORY,
-) -> list[ResolvedTables]:
-    """Every table of a data set with the bounds that were asked for and no flow yet.
+    *,
+    model: File | None = None,
+) -> list[ResolvedTable]:
+    """Resolve the bound of every column to a lattice.
 
     Args:
         dataset: The events.
         tolerance: Bound by column name or glob.
-        progress: Told of the scan.
-        given: Names or globs of columns that whoever reads will supply.
-        memory: Bytes to keep within.
+        progress: Called during the scan for statistics.
+        external: Names or globs of columns whose values the reader will supply.
+        memory: Bytes to stay within.
+        model: A model whose lattices and flows the tables take over. Tables that it does not
+            contain get no flow.
+
+    Returns:
+        One entry for each table. Without a model its flow is empty.
 
     Raises:
-        InvalidArgument: A name, glob or bound is not what it should be.
+        InvalidArgument: A name, glob or bound is invalid, or the data set does not fit the model.
     """
-    bounds, supplied = _asked(dataset, tolerance), _given(dataset, given)
-    prepared = []
+    if model is not None and not set(model.tables) & set(dataset.tables):
+        raise InvalidArgument(
+            f"{model.path}: was trained on {', '.join(model.tables)}, none of which "
+            f"{dataset.description} holds ({', '.join(dataset.tables)}); "
+            "train a model on this input"
+        )
+    schema = {name: table.columns for name, table in dataset.tables.items()}
+    with prefix_errors(dataset.description):
+        bounds = requested_bounds(schema, tolerance)
+        supplied = _external_columns(dataset, external)
+    resolved = []
     for name, source in dataset.tables.items():
         statistics = survey(source, progress, memory)
-        _check_given_bounds(dataset, tolerance, supplied[name])
-        asked = {c: b for c, b in bounds[name].items() if c not in supplied[name]}
-        spreads = {c: resolve_std(b, statistics[c]) for c, b in asked.items() if b.kind == "std"}
-        known = asked | tie(source, {c: b for c, b in spreads.items() if b.kind == "abs"})
-        lattices = {
-            c.name: resolve(c, known.get(c.name, Bound()), statistics[c.name])
-            for c in source.columns
-            if not c.is_opaque
-        }
-        coding = TableCoding(source.columns, lattices, LatticeFlow(), supplied[name])
-        named = {column: bound for column, bound in asked.items() if bound.kind != "lossless"}
-        warned = [_warning(column, bound, statistics[column]) for column, bound in named.items()]
-        warnings = tuple(w for w in warned if w)
-        prepared.append(
-            ResolvedTables(source, coding, named, warnings, _event_bytes(statistics, source))
-        )
-    return prepared
+        if model is None:
+            _check_external_bounds(dataset, tolerance, supplied[name])
+            requested = {c: b for c, b in bounds[name].items() if c not in supplied[name]}
+            resolved.append(_resolve(source, statistics, requested, supplied[name]))
+        else:
+            known = model.tables.get(name)
+            if known is not None:
+                _check_fit(source, known, bounds[name], model.path)
+            resolved.append(_take_over(source, statistics, bounds[name], known))
+    return resolved
+
+
+def _resolve(
+    source: TableSource,
+    statistics: Mapping[str, Statistics],
+    requested: Mapping[str, Bound],
+    external: frozenset[str],
+) -> ResolvedTable:
+    """Resolve a table without a model."""
+    spreads = {c: resolve_std(b, statistics[c]) for c, b in requested.items() if b.kind == "std"}
+    shared = tie(source, {c: b for c, b in spreads.items() if b.kind == "abs"})
+    effective = {**requested, **shared}
+    lattices = {
+        c.name: resolve(c, effective.get(c.name, Bound()), statistics[c.name])
+        for c in source.columns
+        if not c.is_opaque
+    }
+    bounds = _lossy(requested)
+    warnings = [_std_warning(c, bound, statistics[c]) for c, bound in bounds.items()]
+    return ResolvedTable(
+        source,
+        TableCoding(source.columns, lattices, LatticeFlow(), external),
+        bounds,
+        tuple(warning for warning in warnings if warning),
+        _event_bytes(statistics, source),
+    )
+
+
+def _take_over(
+    source: TableSource,
+    statistics: Mapping[str, Statistics],
+    requested: Mapping[str, Bound],
+    known: StoredTable | None,
+) -> ResolvedTable:
+    """Resolve a table with the lattices and flow of a model, `None` if the model lacks it."""
+    lattices, bounds = {}, _lossy(requested)
+    for column in source.columns:
+        name = column.name
+        if known is not None and name in known.lattices:
+            lattices[name] = known.lattices[name].with_range(statistics[name])
+        elif not column.is_opaque:
+            lattices[name] = resolve(column, requested.get(name, Bound()), statistics[name])
+    flow, external = LatticeFlow(), frozenset[str]()
+    if known is not None:
+        flow, external = known.flow, known.given
+        bounds |= {c: Bound.parse(text) for c, text in known.asked.items() if c in lattices}
+    coding = TableCoding(source.columns, lattices, flow, external)
+    return ResolvedTable(source, coding, bounds, (), _event_bytes(statistics, source))
+
+
+def _lossy(bounds: Mapping[str, Bound]) -> dict[str, Bound]:
+    return {column: bound for column, bound in bounds.items() if bound.kind != "lossless"}
 
 
 def _event_bytes(statistics: Mapping[str, Statistics], source: TableSource) -> float:
-    return sum(s.count * np.dtype(s.dtype).itemsize for s in statistics.values()) / max(
-        1, source.num_entries
-    )
+    total = sum(s.count * np.dtype(s.dtype).itemsize for s in statistics.values())
+    return total / max(1, source.num_entries)
 
 
-def _asked(dataset: Dataset, tolerance: Mapping[str, str | Bound]) -> dict[str, dict[str, Bound]]:
-    with prefix_errors(dataset.description):
-        return requested_bounds({name: t.columns for name, t in dataset.tables.items()}, tolerance)
-
-
-def _given(dataset: Dataset, patterns: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Given columns of each table, with their counters."""
+def _external_columns(dataset: Dataset, patterns: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return the external columns of each table, with their counters."""
     columns = {name: t.columns for name, t in dataset.tables.items()}
-    found: dict[str, set[str]] = {name: set() for name in columns}
+    external: dict[str, set[str]] = {name: set() for name in columns}
     for pattern in patterns:
-        with prefix_errors(dataset.description):
-            for table, column in matches(pattern, columns):
-                if column.is_opaque:
-                    raise InvalidArgument(
-                        f"column {column.name!r} is carried as it is and cannot be given; leave it out"
-                    )
-                found[table] |= {column.name, column.counter or column.name}
-    return {name: frozenset(names) for name, names in found.items()}
+        for table, column in matches(pattern, columns):
+            if column.is_opaque:
+                raise InvalidArgument(
+                    f"column {column.name!r} is carried as it is and cannot be given; leave it out"
+                )
+            external[table] |= {column.name, column.counter or column.name}
+    return {name: frozenset(names) for name, names in external.items()}
 
 
-def _check_given_bounds(
-    dataset: Dataset, tolerance: Mapping[str, str | Bound], given: frozenset[str]
+def _check_external_bounds(
+    dataset: Dataset, tolerance: Mapping[str, str | Bound], external: frozenset[str]
 ) -> None:
-    """A bound on a given column means nothing: globs pass over it, a full name is a mistake."""
+    """Refuse a bound that names an external column; globs may match one."""
     for pattern, bound in tolerance.items():
-        if pattern.rpartition("/")[2] in given and str(bound) != "lossless":
+        if pattern.rpartition("/")[2] in external and str(bound) != "lossless":
             raise InvalidArgument(
-                f"{dataset.description}: column {pattern!r} is given, so it cannot be bounded by {bound}"
+                f"{dataset.description}: column {pattern!r} is given, so it cannot be bounded "
+                f"by {bound}"
             )
 
 
-def _warning(column: str, bound: Bound, statistics: Statistics) -> str | None:
-    """`std` measures the wrong thing where a sentinel makes the spread."""
-    spread = std_without_sentinels(statistics)
-    if bound.kind != "std" or spread is None:
+def _std_warning(column: str, bound: Bound, statistics: Statistics) -> str | None:
+    """Warn of an `std` bound whose standard deviation comes from sentinels."""
+    dominant = dominant_sentinels(statistics) if bound.kind == "std" else None
+    if dominant is None:
         return None
+    spread, description = dominant
     advice = f"{bound} is wide, write abs:{bound.amount * spread:.3g} or rel:R"
-    return f"column {column!r}: {sentinel_spread_in_words(statistics, spread)}; {advice}"
+    return f"column {column!r}: {description}; {advice}"
 
 
-def std_without_sentinels(statistics: Statistics) -> float | None:
-    """The standard deviation without repeated values, where these carry most of the variance; `None` elsewhere."""
+def dominant_sentinels(statistics: Statistics) -> tuple[float, str] | None:
+    """Describe repeated values that carry most of a column's variance.
+
+    Returns:
+        The standard deviation without the repeated values, and half a sentence about them;
+        `None` if they carry less than half of the variance.
+    """
     sample = statistics.sample
-    patterns = np.array(statistics.sentinels(), dtype=f"u{sample.dtype.itemsize}")
-    others = sample[~np.isin(bit_patterns(sample), patterns)].astype(np.float64)
+    sentinels = np.array(statistics.sentinels(), dtype=f"u{sample.dtype.itemsize}")
+    others = sample[~np.isin(bit_patterns(sample), sentinels)].astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         spread = float(others.std()) if len(others) else 0.0
-    carried = (
-        len(patterns) > 0 and math.isfinite(statistics.std) and statistics.std**2 > 2 * spread**2
+    if not (len(sentinels) and math.isfinite(statistics.std) and statistics.std**2 > 2 * spread**2):
+        return None
+    values = ", ".join(f"{value:g}" for value in sentinels.view(sample.dtype).tolist())
+    return spread, (
+        f"the repeated value {values} carries most of the standard deviation "
+        f"({statistics.std:.4g}, without it {spread:.4g})"
     )
-    return spread if carried else None
-
-
-def sentinel_spread_in_words(statistics: Statistics, spread: float) -> str:
-    """One half-sentence: which repeated values make the standard deviation, and what it is without them."""
-    patterns = np.array(statistics.sentinels(), dtype=f"u{statistics.sample.dtype.itemsize}")
-    values = ", ".join(f"{value:g}" for value in patterns.view(statistics.sample.dtype).tolist())
-    return f"the repeated value {values} carries most of the standard deviation ({statistics.std:.4g}, without it {spread:.4g})"
-
-
-def prepare_with_model(
-    dataset: Dataset,
-    model: File,
-    tolerance: Mapping[str, str | Bound],
-    progress: Progress,
-    memory: int = MEMORY,
-) -> list[ResolvedTables]:
-    """Every table of a data set with the lattices and flow of a model; tables that it does not know are lossless.
-
-    Raises:
-        InvalidArgument: No table fits the model, a column of the model is missing or of another type, or a bound
-            asked for is not the model's.
-    """
-    if not set(model.tables) & set(dataset.tables):
-        raise InvalidArgument(
-            f"{model.path}: was trained on {', '.join(model.tables)}, none of which {dataset.description} holds "
-            f"({', '.join(dataset.tables)}); train a model on this input"
-        )
-    bounds = _asked(dataset, tolerance)
-    prepared = []
-    for name, source in dataset.tables.items():
-        statistics, known = survey(source, progress, memory), model.tables.get(name)
-        if known is not None:
-            _check_fit(source, known, bounds[name], model.path)
-        lattices = {
-            c.name: _lattice(c, statistics[c.name], bounds[name].get(c.name, Bound()), known)
-            for c in source.columns
-            if not c.is_opaque
-        }
-        flow = known.flow if known else LatticeFlow()
-        asked = {c: b for c, b in bounds[name].items() if b.kind != "lossless"}
-        if known:
-            asked |= {c: Bound.parse(text) for c, text in known.asked.items() if c in lattices}
-        coding = TableCoding(source.columns, lattices, flow, known.given if known else frozenset())
-        prepared.append(
-            ResolvedTables(source, coding, asked, event_bytes=_event_bytes(statistics, source))
-        )
-    return prepared
-
-
-def _lattice(
-    column: Column, statistics: Statistics, bound: Bound, known: StoredTable | None
-) -> Lattice:
-    if known is not None and column.name in known.lattices:
-        return known.lattices[column.name].with_range(statistics)
-    return resolve(column, bound, statistics)
 
 
 def _check_fit(
     source: TableSource, known: StoredTable, bounds: Mapping[str, Bound], path: str
 ) -> None:
+    """Refuse a table whose columns or bounds differ from those of a model."""
     for name, words in schema_diff(known.columns, source.columns, counters=True, hidden=True):
         raise InvalidArgument(
             f"{path}: does not fit table {source.name!r}, whose column {name!r} {words}; "
             "train a model on this input"
         )
-    for trained in known.columns:
-        fixed = Bound.parse(known.asked.get(trained.name, "lossless"))
-        bound = bounds.get(trained.name, fixed)
+    for name in (column.name for column in known.columns):
+        fixed = Bound.parse(known.asked.get(name, "lossless"))
+        bound = bounds.get(name, fixed)
         if bound != fixed:
             raise InvalidArgument(
-                f"{path}: fixes {fixed} for column {trained.name!r}, not {bound}; leave out --tolerance or train with it"
+                f"{path}: fixes {fixed} for column {name!r}, not {bound}; "
+                "leave out --tolerance or train with it"
             )

@@ -1,11 +1,15 @@
-"""Which columns are functions of others: copies, kinematics by name, and sums found by regression.
+"""Relations: columns that are functions of others.
 
-Every relation found is only a proposal: it is kept where the residuals of a sample cost fewer bits than the indices.
+Proposals are copies, kinematics by name, references, angles relative to others, and sums found by
+regression. A proposal is accepted only if the residuals of a sample cost fewer bits than the
+indices.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,53 +20,61 @@ from flowtuple.lattice.context import Parent, Relation, coding_order, collection
 from flowtuple.lattice.grid import ATOM, Decimal, Uniform
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import LARGEST, Prediction, Term
-from flowtuple.training.kinematics import kinematic_terms
+from flowtuple.training.kinematics import kinematic_terms, value_of
 from flowtuple.training.regression import linear_terms
 from flowtuple.training.sample import RowSample, as_floats
 from flowtuple.training.selection import information
 
-LEAST_GAIN_OF_ANGLES = 0.03  # turning an angle loses nothing that a conditioner could learn
-LEAST_GAIN = 0.3  # bits per value; below, a conditioner that reads the same columns learns the relation as well
-LEAST_INFORMATION = 0.1  # bits that a sum has to tell beyond what it reads
-KEPT_SHARE = (
-    0.02  # of the rows, from which on an index that the relation misses keeps a symbol of its own
-)
+LEAST_GAIN = 0.3  # bits per value; a conditioner learns a relation of less gain as well
+LEAST_GAIN_OF_ANGLES = 0.03  # a rotated angle still tells a conditioner all that it did before
+LEAST_INFORMATION = 0.1  # bits that a sum has to tell beyond the best of its summands
+OWN_SYMBOL_SHARE = 0.02  # share of rows from which on a mispredicted index has its own symbol
 _TURN = 6.283185307179586
-_PAIRS = (
-    2**22
-)  # of columns that are held against each other: of wide tables each against so many before it that time is linear
+_PAIRS = 2**22  # compared pairs of columns at most, so that time is linear in the columns
 _LEAST_REACH = 64
+_BINS = 48
+
+_Proposal = tuple[Column, tuple[Term, ...]]
+"""A column and a sum of terms that may predict it."""
+
+
+class _Accepted(NamedTuple):
+    """A relation of a column with its gain in bits per value."""
+
+    gain: float
+    prediction: Prediction
 
 
 def find_predictions(
-    table: Table, lattices: Mapping[str, Lattice], given: Set[str] = frozenset()
+    table: Table, lattices: Mapping[str, Lattice], external: Set[str] = frozenset()
 ) -> dict[str, Prediction]:
-    """The relations worth using, by column name, in an order in which every one can be decoded.
+    """Find the relations worth using.
 
-    Names missing from the result are predicted by nothing and keep their place in the coding order.
+    Args:
+        table: Events to search in; the first ones are looked at.
+        lattices: Lattice by column name.
+        external: Names of columns that are not coded and need no relation.
+
+    Returns:
+        Predictions by column name, without circles: every column can be decoded in turn.
     """
     sample = RowSample.of(table, lattices)
-    found = _acyclic(
-        sorted((p for p in _proposals(sample) if p[1] not in given), key=lambda p: -p[0])
-    )
-    earlier: dict[str, list[Column]] = {}
+    predictions = _acyclic(_named_relations(sample, external))
+    earlier = defaultdict[str, list[Column]](list)
     most = reach(len(sample.columns))
-    for column in decoding_order(sample.columns, found, given):
-        others = earlier.setdefault(collection_of(column), [])
-        if column.name not in found and column.name not in given:
-            proposals = list(linear_terms(sample, column, others[-most:]))
-            best = _best(sample, column, proposals)
-            if best is not None:
-                found[column.name] = best[1]
-            elif proposals and _tells(sample, column, proposals[0]):
-                found[column.name] = Prediction(proposals[0])
-        if column.name not in found or not found[column.name].is_copy:
-            others.append(column)
-    return found
+    for column in decoding_order(sample.columns, predictions, external):
+        name, candidates = column.name, earlier[collection_of(column)]
+        if name not in predictions and name not in external:
+            prediction = _find_sum(sample, column, candidates[-most:])
+            if prediction is not None:
+                predictions[name] = prediction
+        if name not in predictions or not predictions[name].is_copy:
+            candidates.append(column)
+    return predictions
 
 
 def reach(columns: int) -> int:
-    """How many columns before each it is held against, of a table of so many.
+    """Return how many earlier columns each column of a table is compared with.
 
     Example:
         >>> reach(2000), reach(20_000)
@@ -72,17 +84,23 @@ def reach(columns: int) -> int:
 
 
 def decoding_order(
-    columns: Sequence[Column], predictions: Mapping[str, Prediction], given: Set[str] = frozenset()
+    columns: Sequence[Column],
+    predictions: Mapping[str, Prediction],
+    external: Set[str] = frozenset(),
 ) -> list[Column]:
-    """Schema order, but given columns first, references before the rest of theirs, every column after what predicts it."""
-    in_schema = sorted(coding_order(columns), key=lambda c: c.name not in given)
+    """Return columns in an order in which each can be decoded.
+
+    That is schema order with exceptions: external columns come first, references before the other
+    columns of their collection, and every column after those that predict it.
+    """
+    in_schema = sorted(coding_order(columns), key=lambda c: c.name not in external)
     by_name = {c.name: c for c in in_schema}
-    pointers = Pointers(in_schema)
-    early = {through.name for c in in_schema for through, _ in pointers.of(c)}
-    first: dict[str, list[str]] = {}
+    references = References(in_schema)
+    through = {reference.name for c in in_schema for reference, _ in references.of(c)}
+    first = defaultdict[str, list[str]](list)
     for column in in_schema:
-        if column.name in early:
-            first.setdefault(collection_of(column), []).append(column.name)
+        if column.name in through:
+            first[collection_of(column)].append(column.name)
     order: dict[str, Column] = {}
 
     def place(name: str) -> None:
@@ -95,193 +113,201 @@ def decoding_order(
         order[name] = by_name[name]
 
     for column in in_schema:
-        for name in first.get(collection_of(column), ()):
+        for name in (*first[collection_of(column)], column.name):
             place(name)
-        place(column.name)
     return coding_order(columns, tuple(order))
 
 
-def _proposals(sample: RowSample) -> Iterator[tuple[float, str, Prediction]]:
-    """Gain in bits over the whole sample, target and relation."""
-    for column, terms in (
+class References:
+    """The references of a schema, each with the columns of the collection that its name points to."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._by_key = defaultdict[str, list[tuple[Column, list[Column]]]](list)
+        by_stem = defaultdict[str, list[Column]](list)
+        for column in columns:
+            if column.counter is not None:
+                by_stem[column.name.partition("_")[0].lower()].append(column)
+        for through in columns:
+            key = collection_of(through)
+            if through.role == "reference" and key:  # event columns are decoded before any object
+                targets = [
+                    c for c in by_stem[reference_target(through.name)] if collection_of(c) != key
+                ]
+                if targets:
+                    self._by_key[key].append((through, targets))
+
+    def of(self, reader: Column) -> Iterator[tuple[Column, list[Column]]]:
+        """Return the references of a column's collection but the column itself."""
+        for through, targets in self._by_key[collection_of(reader)]:
+            if through.name != reader.name:
+                yield through, targets
+
+
+def _named_relations(sample: RowSample, external: Set[str]) -> list[tuple[str, Prediction]]:
+    """Return acceptable relations other than sums, the largest gain over all rows first."""
+    proposals = (
         *_copies(sample),
         *kinematic_terms(sample.columns),
         *_by_reference(sample),
         *_by_angle(sample),
-    ):
-        best = _best(sample, column, [terms])
+    )
+    accepted: list[tuple[float, str, Prediction]] = []
+    for column, terms in proposals:
+        best = None if column.name in external else _best(sample, column, [terms])
         if best is not None:
-            yield best[0] * len(sample.q[column.name]), column.name, best[1]
+            total = best.gain * len(sample.q[column.name])
+            accepted.append((total, column.name, best.prediction))
+    accepted.sort(key=lambda entry: -entry[0])
+    return [(name, prediction) for _, name, prediction in accepted]
 
 
-def _acyclic(proposals: Iterable[tuple[float, str, Prediction]]) -> dict[str, Prediction]:
-    """The first proposal for each target that closes no circle."""
-    found: dict[str, Prediction] = {}
-    reads: dict[str, set[str]] = {}
-    holding: dict[str, list[set[str]]] = {}  # those of `reads` that a name is in
-    for _, name, prediction in proposals:
+def _acyclic(relations: Iterable[tuple[str, Prediction]]) -> dict[str, Prediction]:
+    """Take the first relation of each column that closes no circle."""
+    taken: dict[str, Prediction] = {}
+    ancestors: dict[str, set[str]] = {}
+    holders = defaultdict[str, list[set[str]]](list)  # the sets of `ancestors` that contain a name
+    for name, prediction in relations:
         inputs = {c for p in prediction.inputs for c in (p.column, p.through) if c} - {name}
-        above = inputs.union(*(reads.get(i, set()) for i in inputs))
-        if name in found or name in above:
+        above = inputs.union(*(ancestors.get(i, set()) for i in inputs))
+        if name in taken or name in above:
             continue
-        found[name], reads[name] = prediction, above
+        taken[name] = prediction
+        ancestors[name] = above
         for other in above:
-            holding.setdefault(other, []).append(above)
-        for read in list(holding.get(name, ())):
-            for other in above - read:
-                holding[other].append(read)
-            read.update(above)
-    return found
+            holders[other].append(above)
+        # Whatever reads this column now depends on its ancestors, too.
+        for reader in list(holders[name]):
+            for other in above - reader:
+                holders[other].append(reader)
+            reader.update(above)
+    return taken
 
 
-def _copies(sample: RowSample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
-    """Columns of one collection that hold the same values, each as a copy of the first."""
+def _copies(sample: RowSample) -> Iterator[_Proposal]:
+    """Propose columns of one collection with the same values as copies of the first of them."""
     first: dict[tuple[str, bytes], Column] = {}
     for column in sample.columns:
         content = as_floats(sample.context.values[column.name]).tobytes()
         original = first.setdefault((collection_of(column), content), column)
         if original is not column:
-            yield column, (Term(1.0, "x", (Parent("row", original.name),)),)
+            yield column, (value_of(Parent("row", original.name)),)
 
 
-def _by_reference(sample: RowSample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
-    """The same quantity of the object that a reference points to: Jet_phi from GenJet_phi by Jet_genJetIdx."""
-    pointers = Pointers(sample.columns)
+def _by_reference(sample: RowSample) -> Iterator[_Proposal]:
+    """Propose the same quantity of a referenced object: Jet_phi from GenJet_phi by Jet_genJetIdx."""
+    references = References(sample.columns)
     for column in sample.columns:
-        _, _, quantity = column.name.rpartition("_")
-        for through, others in pointers.of(column):
-            for other in others:
-                if other.name.rpartition("_")[2] == quantity and column.is_float:
-                    yield (
-                        column,
-                        (Term(1.0, "x", (Parent("reference", other.name, through.name),)),),
-                    )
+        quantity = column.name.rpartition("_")[2]
+        for through, targets in references.of(column):
+            for target in targets:
+                if target.name.rpartition("_")[2] == quantity and column.is_float:
+                    yield column, (value_of(Parent("reference", target.name, through.name)),)
 
 
-class Pointers:
-    """The references of a schema, each with the columns of the collection that its name points to."""
-
-    def __init__(self, columns: Sequence[Column]) -> None:
-        self._by_key: dict[str, list[tuple[Column, list[Column]]]] = {}
-        by_stem: dict[str, list[Column]] = {}
-        for column in columns:
-            if column.counter is not None:
-                by_stem.setdefault(column.name.partition("_")[0].lower(), []).append(column)
-        for through in columns:
-            key = collection_of(through)
-            if through.role == "reference" and key:  # event columns are decoded before any object
-                others = [
-                    c
-                    for c in by_stem.get(reference_target(through.name), ())
-                    if collection_of(c) != key
-                ]
-                if others:
-                    self._by_key.setdefault(key, []).append((through, others))
-
-    def of(self, reader: Column) -> Iterator[tuple[Column, list[Column]]]:
-        """Those of a column's collection, without itself."""
-        for through, others in self._by_key.get(collection_of(reader), ()):
-            if through.name != reader.name:
-                yield through, others
-
-
-def references(columns: Sequence[Column], reader: Column) -> Iterator[tuple[Column, list[Column]]]:
-    """The references beside a column, each with the columns of the collection that its name points to."""
-    yield from Pointers(columns).of(reader)
-
-
-def _by_angle(sample: RowSample) -> Iterator[tuple[Column, tuple[Term, ...]]]:
-    """Angles, counted from the first object of the event or from another angle."""
+def _by_angle(sample: RowSample) -> Iterator[_Proposal]:
+    """Propose angles relative to the first object of the event or to an earlier angle."""
     angles = [c for c in sample.columns if c.role == "angle"]
     most = reach(len(angles))
     for number, column in enumerate(angles):
         key = collection_of(column)
         if column.counter is not None:
-            yield column, (Term(1.0, "x", (Parent("leading", column.name),)),)
+            yield column, (value_of(Parent("leading", column.name)),)
         for other in angles[max(0, number - most) : number]:
-            if collection_of(other) in ("", key):
-                relation: Relation = "row" if collection_of(other) == key else "event"
-                yield column, (Term(1.0, "x", (Parent(relation, other.name),)),)
+            relation: Relation
+            if collection_of(other) == key:
+                relation = "row"
+            elif collection_of(other) == "":
+                relation = "event"
             elif column.counter is not None:
-                yield column, (Term(1.0, "x", (Parent("leading", other.name),)),)
+                relation = "leading"
+            else:
+                continue
+            yield column, (value_of(Parent(relation, other.name)),)
 
 
-def period_of(column: Column, lattice: Lattice, q: Array) -> tuple[int, int] | None:
-    """First index and number of indices of a full turn, for angles that fill one."""
-    if column.role != "angle" or not isinstance(lattice.grid, (Uniform, Decimal)):
-        return None
-    ordinary = q[q < ATOM]
-    low, high = int(ordinary.min(initial=0)), int(ordinary.max(initial=0))
-    cell = (
-        2 * lattice.grid.half_width
-        if isinstance(lattice.grid, Uniform)
-        else 10.0**-lattice.grid.digits
-    )
-    return (
-        (low, high - low + 1)
-        if -2 * cell < _TURN - (high - low) * cell < 0.01 * _TURN + 2 * cell
-        else None
-    )
+def _find_sum(sample: RowSample, column: Column, others: Sequence[Column]) -> Prediction | None:
+    """Return a sum of other columns that saves bits, or one that tells more than its summands."""
+    proposals = list(linear_terms(sample, column, others))
+    best = _best(sample, column, proposals)
+    if best is not None:
+        return best.prediction
+    if proposals and _is_informative(sample, column, proposals[0]):
+        return Prediction(proposals[0])
+    return None
 
 
 def _best(
     sample: RowSample, column: Column, proposals: Iterable[tuple[Term, ...]]
-) -> tuple[float, Prediction] | None:
-    """The proposal with the largest gain in bits per value, if any gains enough."""
-    q, lattice = sample.q[column.name], sample.lattices[column.name]
-    period, own, best = period_of(column, lattice, q), None, None
-    classes = np.minimum(sample.context.rows(collection_of(column)).number, 3)
+) -> _Accepted | None:
+    """Return the proposal of the largest gain in bits per value, if any gains enough."""
+    q = sample.q[column.name]
+    period = period_of(column, sample.lattices[column.name], q)
+    least = LEAST_GAIN_OF_ANGLES if period else LEAST_GAIN
+    classes = sample.classes(column)
+    own_bits: float | None = None
+    best: _Accepted | None = None
     for terms in proposals:
         prediction = Prediction(terms, period)
-        r = residuals(
-            q, prediction.index(lambda parent: sample.values(parent, column), lattice), prediction
-        )
+        r = residuals(q, sample.predicted(prediction, column), prediction)
         if r is None:
             continue
-        own = class_bits(q, classes) if own is None else own
-        gain = own - class_bits(r, classes)
-        if (
-            gain > max(LEAST_GAIN_OF_ANGLES if period else LEAST_GAIN, best[0] if best else 0.0)
-            or (r == r[0]).all()
-        ):
-            best = gain, prediction
+        if own_bits is None:
+            own_bits = class_bits(q, classes)
+        gain = own_bits - class_bits(r, classes)
+        if gain > max(least, best.gain if best else 0.0) or (r == r[0]).all():
+            best = _Accepted(gain, prediction)
     return best
 
 
-def _tells(sample: RowSample, column: Column, terms: tuple[Term, ...]) -> bool:
-    """Whether a sum tells clearly more about a column than anything that it reads: the energy that is left to share."""
-    q, lattice = sample.q[column.name], sample.lattices[column.name]
-    levels = fit_bins(q, 48).level
-    alone = [(Term(1.0, "x", (parent,)),) for parent in Prediction(terms).inputs]
-    whole = [
-        Prediction(some).index(lambda parent: sample.values(parent, column), lattice)
-        for some in (terms, *alone)
-    ]
-    bits = information(levels(q), np.stack([levels(np.broadcast_to(w, len(q))) for w in whole]))
+def period_of(column: Column, lattice: Lattice, q: Array) -> tuple[int, int] | None:
+    """Return first index and number of indices of a full turn, for angles that fill one."""
+    grid = lattice.grid
+    if column.role != "angle" or not isinstance(grid, (Uniform, Decimal)):
+        return None
+    ordinary = q[q < ATOM]
+    low, high = int(ordinary.min(initial=0)), int(ordinary.max(initial=0))
+    cell = 2 * grid.half_width if isinstance(grid, Uniform) else 10.0**-grid.digits
+    gap = _TURN - (high - low) * cell
+    return (low, high - low + 1) if -2 * cell < gap < 0.01 * _TURN + 2 * cell else None
+
+
+def _is_informative(sample: RowSample, column: Column, terms: tuple[Term, ...]) -> bool:
+    """Return whether a sum tells clearly more about a column than any of its summands.
+
+    An example is the energy of an event less that of some objects, which is left for the others.
+    """
+    q = sample.q[column.name]
+    levels = fit_bins(q, _BINS).level
+    alone = [(value_of(parent),) for parent in Prediction(terms).inputs]
+    predicted = [sample.predicted(Prediction(some), column) for some in (terms, *alone)]
+    bits = information(levels(q), np.stack([levels(indices) for indices in predicted]))
     return bool(bits[0] > bits[1:].max() + LEAST_INFORMATION)
 
 
 def worth_subtracting(q: Array, r: Array, classes: Array) -> bool:
-    """Whether residuals cost clearly fewer bits than the indices, without any conditioner."""
+    """Return whether residuals cost clearly fewer bits than indices, without a conditioner."""
     return class_bits(q, classes) - class_bits(r, classes) > LEAST_GAIN
 
 
 def residuals(q: Array, predicted: Array, prediction: Prediction) -> Array | None:
-    """Residuals with frequent indices kept that the prediction misses; `None` where indices are out of its reach."""
+    """Return the residuals of indices, `None` if an index is out of reach of its prediction.
+
+    A frequent index that the prediction misses stands for itself and gets its own symbol.
+    """
     values, counts = np.unique(q[q < ATOM], return_counts=True)
-    frequent = values[(counts >= KEPT_SHARE * len(q)) & (np.abs(values) <= LARGEST)]
-    kept = [v for v in frequent.tolist() if np.mean(predicted[q == v] == v) < 0.5]
-    return prediction.residual(q, predicted, np.array(kept, np.int64))
+    frequent = values[(counts >= OWN_SYMBOL_SHARE * len(q)) & (np.abs(values) <= LARGEST)]
+    missed = [v for v in frequent.tolist() if np.mean(predicted[q == v] == v) < 0.5]
+    return prediction.residual(q, predicted, np.array(missed, np.int64))
 
 
 def class_bits(q: Array, classes: Array) -> float:
-    """Bits per index of tables of frequencies over bins, one table for each class of rows."""
+    """Return bits per index under one table of bin frequencies for each class of rows."""
     parts = [q[classes == k] for k in np.unique(classes)]
     return sum(len(part) * marginal_bits(part) for part in parts) / len(q)
 
 
-def marginal_bits(q: Array, bins: int = 48) -> float:
-    """Bits per index of a table of frequencies over bins."""
+def marginal_bits(q: Array, bins: int = _BINS) -> float:
+    """Return bits per index under a table of bin frequencies."""
     fitted = fit_bins(q, bins)
     symbols = fitted.symbol(q)
     share = np.bincount(symbols, minlength=fitted.symbols)[symbols] / len(q)

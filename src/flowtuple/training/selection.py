@@ -1,9 +1,9 @@
-"""Parents by measured gain: conditional mutual information on coarse levels."""
+"""Choice of parents by conditional mutual information on coarse levels."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,19 @@ from flowtuple.runtime.compiled import compiled
 from flowtuple.training.ancestry import MAX_ANCESTORS
 
 MAX_PARENTS = 16
-EVERYTHING = 24  # candidates up to which all are read where every condition is to be heard
 SAMPLE_ROWS = 16384
+FEW_CANDIDATES = 24  # a thorough choice takes up to so many candidates without asking
 _SHORTLIST = 40
-_LEAST_INFORMATION = 0.003  # bits at SAMPLE_ROWS, in inverse proportion to the rows: so the noise of the estimate goes
-_COSTLY = 8.0
-_PER_ANCESTOR = 0.01  # bits that a candidate has to tell more for each column that is decoded for it and would not be else
+_LEAST_INFORMATION = 0.003  # bits at SAMPLE_ROWS; the noise of the estimate grows as 1 / rows
+_COSTLY = 8.0  # times the least information for candidates that slow decoding down
+_PER_ANCESTOR = 0.01  # bits that a candidate must add for each column decoded only for it
 _CELLS = 16
 _COARSE = 8
 
 
 @compiled()
 def _entropy(counts: Any, total: Any) -> Any:
-    """Nats of a table of counts, with the first-order bias of the plug-in estimate added (Miller 1955)."""
+    """Return the entropy of counts in nats with the Miller (1955) correction of its bias."""
     bits, filled = 0.0, 0
     for count in counts:
         if count > 0:
@@ -35,32 +35,45 @@ def _entropy(counts: Any, total: Any) -> Any:
 
 
 @compiled()
-def _information(a: Any, b: Any, given: Any, a_cells: Any, b_cells: Any, given_cells: Any) -> Any:
-    """Nats of mutual information of `a` and each row of `b`, given a third variable."""
+def _information(
+    a: Any, b: Any, condition: Any, a_cells: Any, b_cells: Any, condition_cells: Any
+) -> Any:
+    """Return the mutual information of `a` and each row of `b` at a fixed condition, in nats.
+
+    I(a; b | c) = H(a, c) - H(c) - H(a, b, c) + H(b, c).
+    """
     n, out = len(a), np.empty(len(b))
-    ac = np.zeros(a_cells * given_cells, np.int64)
-    c = np.zeros(given_cells, np.int64)
+    ac = np.zeros(a_cells * condition_cells, np.int64)
+    c = np.zeros(condition_cells, np.int64)
     for i in range(n):
-        ac[a[i] * given_cells + given[i]] += 1
-        c[given[i]] += 1
+        ac[a[i] * condition_cells + condition[i]] += 1
+        c[condition[i]] += 1
     base = _entropy(ac, n) - _entropy(c, n)
     for k in range(len(b)):
-        abc = np.zeros(a_cells * b_cells * given_cells, np.int64)
-        bc = np.zeros(b_cells * given_cells, np.int64)
+        abc = np.zeros(a_cells * b_cells * condition_cells, np.int64)
+        bc = np.zeros(b_cells * condition_cells, np.int64)
         for i in range(n):
-            beside = b[k, i] * given_cells + given[i]
-            abc[a[i] * b_cells * given_cells + beside] += 1
-            bc[beside] += 1
+            # One flat cell number instead of a tuple index: this line runs for every row.
+            cell = b[k, i] * condition_cells + condition[i]
+            abc[a[i] * b_cells * condition_cells + cell] += 1
+            bc[cell] += 1
         out[k] = base - _entropy(abc, n) + _entropy(bc, n)
     return out
 
 
 def information(target: Array, candidates: Array) -> Array:
-    """Bits that each candidate alone tells about a target: float64, shape (C,), from uint8 levels of shapes (n,), (C, n)."""
-    nothing = np.zeros(len(target), np.uint8)
-    bits: Array = _information(
-        target // 16, candidates // 16, nothing, _CELLS, _CELLS, 1
-    ) / math.log(2)
+    """Return the bits that each candidate alone tells about a target.
+
+    Args:
+        target: uint8 levels, shape (n,).
+        candidates: uint8 levels, shape (C, n).
+
+    Returns:
+        float64, shape (C,).
+    """
+    no_condition = np.zeros(len(target), np.uint8)
+    nats = _information(target // 16, candidates // 16, no_condition, _CELLS, _CELLS, 1)
+    bits: Array = nats / math.log(2)
     return bits
 
 
@@ -74,51 +87,71 @@ def select_parents(
     *,
     thorough: bool = False,
 ) -> list[int]:
-    """The candidates that tell most about a target beside each other, at most `MAX_PARENTS`, in increasing order.
+    """Choose the candidates that together tell most about a target, at most `MAX_PARENTS`.
 
-    After the first, each is the one with the largest gain that no single parent chosen before explains away:
-    max over candidates of min over chosen s of I(target; candidate | s) (Fleuret, JMLR 5, 2004).
+    The first is the most informative one. Each next one has the largest gain that no single
+    chosen parent explains away: max over candidates of min over chosen s of
+    I(target; candidate | s) (Fleuret, JMLR 5, 2004).
 
     Args:
         target: uint8 levels, shape (n,).
         candidates: uint8 levels, shape (C, n).
-        costly: Which candidates make decoding slower and have to tell clearly more: bool, shape (C,).
+        costly: Candidates that slow decoding down and must tell clearly more: bool, shape (C,).
         above: Names of the target's ancestors without any candidate.
-        needs: Names of the columns that each candidate asks for; each new ancestor has its price. `None` for no price.
-        limit: Ancestors that there may be.
-        thorough: Take all of a few candidates; of more, fill the places that are left with those that tell most beside the
-            first, though alone they tell nothing: an efficiency that rises with eta at one p_T and falls at another.
+        needs: Names of the columns that each candidate needs; each new ancestor has its price.
+            `None` for no price.
+        limit: Largest number of ancestors.
+        thorough: Take all of a few candidates. Of more, fill the free places with those that tell
+            most in combination with the first, even if alone they tell nothing: an efficiency
+            that rises with eta at one p_T and falls at another.
+
+    Returns:
+        Numbers of candidates, increasing.
     """
-    if thorough and len(candidates) <= EVERYTHING:
+    if thorough and len(candidates) <= FEW_CANDIDATES:
         return list(range(len(candidates)))
     if not len(candidates):
         return []
     scores = information(target, candidates)
     shortlist = np.argsort(-scores, kind="stable")[:_SHORTLIST]
-    scores, coarse, coarse_target = scores[shortlist], candidates[shortlist] // 32, target // 32
     least = np.full(len(shortlist), _LEAST_INFORMATION / min(1.0, len(target) / SAMPLE_ROWS))
     if costly is not None:
         least[costly[shortlist]] *= _COSTLY
+    coarse, coarse_target = candidates[shortlist] // 32, target // 32
+
+    def conditional(k: int) -> Array:
+        """Return what every candidate tells in nats where the level of candidate k is known."""
+        nats: Array = _information(coarse_target, coarse, coarse[k], _COARSE, _COARSE, _COARSE)
+        return nats
+
     brought = [above if needs is None else needs[k] for k in shortlist]
+    chosen = _choose_greedily(scores[shortlist], least, conditional, above, brought, limit)
+    if thorough and chosen:
+        order = np.argsort(-conditional(chosen[0]), kind="stable").tolist()
+        free = MAX_PARENTS - len(chosen)
+        chosen += [k for k in order if k not in chosen][:free]
+    return sorted(int(shortlist[k]) for k in chosen)
+
+
+def _choose_greedily(
+    scores: Array,
+    least: Array,
+    conditional: Callable[[int], Array],
+    above: Set[str],
+    brought: Sequence[Set[str]],
+    limit: int,
+) -> list[int]:
+    """Choose candidates one by one while the best one tells more than it costs."""
     chosen: list[int] = []
-    while len(chosen) < min(MAX_PARENTS, len(shortlist)):
+    while len(chosen) < min(MAX_PARENTS, len(scores)):
         new = np.array([len(names - above) for names in brought])
-        net = np.where(
-            len(above) + new <= max(limit, len(above)), scores - least - _PER_ANCESTOR * new, -1.0
-        )
+        fits = len(above) + new <= max(limit, len(above))
+        net = np.where(fits, scores - least - _PER_ANCESTOR * new, -1.0)
         best = int(net.argmax())
         if net[best] < 0:
             break
         chosen.append(best)
         above = above | brought[best]
-        beside = _information(
-            coarse_target, coarse, coarse[best], _COARSE, _COARSE, _COARSE
-        ) / math.log(2)
-        scores = np.minimum(scores, beside)
+        scores = np.minimum(scores, conditional(best) / math.log(2))
         scores[chosen] = -1.0
-    if thorough and chosen:
-        beside = _information(coarse_target, coarse, coarse[chosen[0]], _COARSE, _COARSE, _COARSE)
-        chosen += [k for k in np.argsort(-beside, kind="stable").tolist() if k not in chosen][
-            : MAX_PARENTS - len(chosen)
-        ]
-    return sorted(int(shortlist[k]) for k in chosen)
+    return chosen

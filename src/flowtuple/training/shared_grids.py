@@ -1,10 +1,12 @@
-"""Columns that often hold the same value, brought onto one grid: a copy on another grid would leave residuals.
+"""Shared grids for columns that often hold the same value: copies then leave no residuals.
 
-Only `std` bounds are tied, since only they depend on the data; a tied bound is tighter than the one asked for, never wider.
+Only `std` bounds change, because only they depend on the data. A bound becomes tighter and never
+wider.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,48 +18,46 @@ from flowtuple.lattice.context import collection_of
 
 _ROWS = 2048
 _EVENTS = 4096
-_SHARE = 0.3  # of the rows where it is not zero, that a column has to share with the other
-_WIDEST = 2.0  # ratio of bounds up to which a tighter one is worth it
+_SHARE = 0.3  # of a column's nonzero rows that must equal those of the other
+_WIDEST = 2.0  # largest ratio of bounds at which the tighter one is worth its bits
 
 
 def tie(source: TableSource, bounds: Mapping[str, Bound]) -> dict[str, Bound]:
-    """Tighter `abs` bounds for some of the columns, by name.
+    """Return tighter `abs` bounds for some of the columns, by name.
 
     Args:
-        source: The table; its first events are looked at.
-        bounds: The `abs` bounds that `std` bounds came to, by column name.
+        source: The table; its first events are compared.
+        bounds: `abs` bounds computed from `std` bounds, by column name.
     """
-    groups: dict[str, list[Column]] = {}
+    by_collection = defaultdict[str, list[Column]](list)
     for column in source.columns:
         if column.name in bounds and column.is_float:
-            groups.setdefault(collection_of(column), []).append(column)
-    groups = {key: columns for key, columns in groups.items() if len(columns) > 1}
+            by_collection[collection_of(column)].append(column)
+    groups = [[c.name for c in columns] for columns in by_collection.values() if len(columns) > 1]
     if not groups:
         return {}
-    table = source.read([c.name for columns in groups.values() for c in columns], 0, _EVENTS)
+    table = source.read([name for names in groups for name in names], 0, _EVENTS)
     tied: dict[str, Bound] = {}
-    for columns in groups.values():
+    for names in groups:
         with np.errstate(invalid="ignore"):  # signalling NaNs
             rows = np.stack(
-                [table.data[c.name].reshape(-1)[:_ROWS].astype(np.float64) for c in columns]
+                [table.data[name].reshape(-1)[:_ROWS].astype(np.float64) for name in names]
             )
-        tied |= _tie_rows([c.name for c in columns], rows, bounds)
+        tied |= _tie_rows(names, rows, bounds)
     return tied
 
 
 def _tie_rows(names: list[str], rows: Array, bounds: Mapping[str, Bound]) -> dict[str, Bound]:
-    """From the tightest bound upwards, so that chains of copies end on one grid."""
+    """Tie the columns of one collection, whose values have shape (columns, rows)."""
     tied: dict[str, Bound] = {}
     amounts = [bounds[name].amount for name in names]
+    # The tightest bound comes first, so that a chain of copies ends on one grid.
     for k in np.argsort(amounts, kind="stable"):
+        own = tied.get(names[k], bounds[names[k]])
         nonzero = max(1, int(np.count_nonzero(rows[k])))
         shared = ((rows == rows[k]) & (rows[k] != 0)).sum(axis=1) >= max(_SHARE * nonzero, 1)
         for other in np.flatnonzero(shared):
-            own = tied.get(names[k], bounds[names[k]])
-            if (
-                other != k
-                and names[other] not in tied
-                and own.amount < amounts[other] <= _WIDEST * own.amount
-            ):
+            wider = own.amount < amounts[other] <= _WIDEST * own.amount
+            if other != k and names[other] not in tied and wider:
                 tied[names[other]] = own
     return tied

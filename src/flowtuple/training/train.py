@@ -1,24 +1,25 @@
-"""`train_flow`: a lattice flow for one table, of a size that its own data pay for."""
+"""Training of a lattice flow for one table, of a size that its own data pay for."""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import numpy as np
 import torch
 
-from flowtuple.codec.column import TableCoding
 from flowtuple.data.schema import Array
 from flowtuple.data.table import Table
 from flowtuple.lattice.bins import Bins, fit_bins
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
-from flowtuple.lattice.network import Layer, Network
+from flowtuple.lattice.network import Network
 from flowtuple.lattice.prediction import Prediction
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.threads import ordered_map
+from flowtuple.runtime.torch_threads import torch_threads
 from flowtuple.training.checkpoint import Checkpoint, fingerprint
 from flowtuple.training.choose import Choice, choose, flow_bits
 from flowtuple.training.conditioners import (
@@ -29,22 +30,30 @@ from flowtuple.training.conditioners import (
     Conditioners,
     Schedule,
     float_bits,
-    held_out,
-    integer_weights,
+    integer_layer,
     log_shares,
     train_conditioners,
+    validation_rows,
 )
-from flowtuple.training.plan import RECIPES, ColumnTask, EffortPreset, bin_count, make_plan
+from flowtuple.training.plan import (
+    EFFORTS,
+    MIN_ROWS,
+    ColumnTask,
+    EffortPreset,
+    Plan,
+    bin_count,
+    make_plan,
+)
 
-EXPORT_ROWS = 32_768  # rows on which integers are held against floats
-DETAIL = 2  # times as many bins where events are to be drawn: within a bin all are alike
-GENEROUS = 4.0  # times the width that pays for its bytes, where events are to be drawn
-LEAST = 1000  # rows that a conditioner is trained on, where events are to be drawn
-EPOCHS = 100  # at most there: judged by rows held out, more only learns the rows by heart
-DECAY = (
-    1000  # of the weights there, over the number of rows: what a prior of fixed strength comes to
-)
+EXPORT_ROWS = 32_768  # on which integer and float networks are compared
 LARGEST_GROUP = 20  # candidates trained as one batch of matrices
+
+# For models that draw events, whose density matters more than their bytes:
+DETAIL = 2  # factor on the number of bins, since a density is flat within a bin
+GENEROUS = 4.0  # factor on the network width
+LEAST = 1000  # rows for a conditioner
+EPOCHS = 100  # at most; more of them only memorise the rows
+DECAY = 1000  # weight decay times the number of rows, which is a prior of fixed strength
 
 Report = Callable[[float, float], None]
 """Called with the share done (0 to 1) and the loss in bits per value."""
@@ -76,44 +85,47 @@ def train_flow(
 ) -> LatticeFlow:
     """Fit a flow to the events of a table.
 
-    For each column the smallest description wins, model bytes counted: no model, its prediction alone, a table of
-    frequencies, or a conditioner of one of the sizes that the effort tries. Trainings run side by side, each on one
-    thread of its own, so that they do not depend on the number of cores or on PyTorch's settings. With `complete` every
-    column but ids gets a density, whether or not it is worth its bytes. Events may have weights, of shape (events,).
+    For each column the shortest code wins, model bytes included: no model, its prediction alone, a
+    table of frequencies, or a conditioner of one of the sizes that the effort tries. Each training
+    runs on one thread, several at a time, so that the result depends neither on the number of
+    cores nor on PyTorch's settings.
+
+    Args:
+        table: Events to learn from.
+        coding: Schema and lattices.
+        predictions: Relations by column name.
+        effort: Name of an effort.
+        seed: Equal seeds give equal flows.
+        report: Called during the training.
+        checkpoint: Finished trainings to read and extend.
+        workers: Threads; `None` for one per core.
+        complete: Give every column but ids a density, whether or not it is worth its bytes.
+        weight: Weight of each event, shape (events,); `None` for equal weights.
     """
-    sizes_of_plan = (DETAIL, weight, LEAST) if complete else (1, weight)
-    thorough = complete and bool(
-        coding.given
-    )  # what is asked of such a model is the right answer to every condition
+    external = coding.given
     plan = make_plan(
-        table, coding.lattices, predictions, coding.given, *sizes_of_plan, thorough=thorough
+        table,
+        coding.lattices,
+        predictions,
+        external,
+        detail=DETAIL if complete else 1,
+        weight=weight,
+        least=LEAST if complete else MIN_ROWS,
+        # Such a model must be right under every condition, also under rare combinations.
+        thorough=complete and bool(external),
     )
-    recipe = RECIPES[effort]
-    groups = [group for task in plan.tasks for group in _groups(task)]
-    sizes = [size * GENEROUS for size in recipe.sizes] if complete else recipe.sizes
-    wide = (
-        complete and not coding.given
-    )  # what it does to densities given conditions has not been measured
+    # How wide functions change densities under conditions has not been measured.
+    wide = complete and not external
+    preset = EFFORTS[effort]
     jobs = [
-        _job(group, size, recipe, seed, checkpoint, complete, wide)
-        for group in groups
-        for size in sizes
+        _job(group, size, preset, seed, checkpoint, complete, wide)
+        for task in plan.tasks
+        for group in _groups(task)
+        for size in preset.sizes
     ]
-    choices: dict[str, list[Choice]] = {}
-    for task in plan.tasks:
-        for c in task.candidates:
-            table_flow = replace(
-                c.flow, parents=(), network=frequency_table(c.flow.bins, c.coded, task.weight)
-            )
-            table_flow = table_flow if table_flow.residual else replace(table_flow, prediction=None)
-            choices.setdefault(c.name, []).append(
-                _choice(table_flow, c.coded, task.features[:0], task, seed, complete)
-            )
+    choices = _tables(plan, seed, complete)
     if complete:
-        ids = {c.name for c in table.columns if c.role == "id"}
-        for name in plan.order:
-            if name not in choices and name not in ids | set(plan.given):
-                choices[name] = [_marginal(plan.indices[name])]
+        _add_marginals(plan, choices, {c.name for c in table.columns if c.role == "id"})
     for job, networks in zip(jobs, _trained(jobs, report, workers), strict=True):
         for c, network in zip(job.task.candidates, networks, strict=True):
             flow = replace(c.flow, network=network)
@@ -122,26 +134,46 @@ def train_flow(
     return choose(plan, choices, complete=complete)
 
 
+def _tables(plan: Plan, seed: int, complete: bool) -> dict[str, list[Choice]]:
+    """Return for each candidate its choice without parents: a table of frequencies."""
+    choices: dict[str, list[Choice]] = {}
+    for task in plan.tasks:
+        for c in task.candidates:
+            flow = replace(
+                c.flow,
+                parents=(),
+                network=frequency_table(c.flow.bins, c.coded, task.weight),
+                prediction=c.flow.prediction if c.flow.residual else None,
+            )
+            choice = _choice(flow, c.coded, task.features[:0], task, seed, complete)
+            choices.setdefault(c.name, []).append(choice)
+    return choices
+
+
+def _add_marginals(plan: Plan, choices: dict[str, list[Choice]], ids: Set[str]) -> None:
+    """Add a table of frequencies for each column without a candidate.
+
+    Such a column is constant, short, or follows from others.
+    """
+    for name in plan.order:
+        if name not in choices and name not in ids | plan.external:
+            q = plan.indices[name]
+            bins = fit_bins(q, bin_count(len(q)))
+            flow = ColumnFlow(bins, (), frequency_table(bins, q))
+            choices[name] = [Choice(flow, q, np.empty((0, len(q)), np.uint8))]
+
+
 def _choice(
-    flow: ColumnFlow, coded: Array, features: Array, task: ColumnTask, seed: int, held: bool
+    flow: ColumnFlow, coded: Array, features: Array, task: ColumnTask, seed: int, complete: bool
 ) -> Choice:
-    """A choice judged by all rows, which its bytes go with, or by those held out of training alone."""
-    rows = held_out(task.event, seed) if held else slice(None)
-    return Choice(
-        flow, coded[rows], features[:, rows], None if task.weight is None else task.weight[rows]
-    )
-
-
-def _marginal(q: Array) -> Choice:
-    """The frequencies of a column that is constant, short, or follows from others."""
-    bins = fit_bins(q, bin_count(len(q)))
-    return Choice(
-        ColumnFlow(bins, (), frequency_table(bins, q)), q, np.empty((0, len(q)), np.uint8)
-    )
+    """Return a choice on all rows, or on validation rows where its density decides."""
+    rows = validation_rows(task.event, seed) if complete else slice(None)
+    weight = None if task.weight is None else task.weight[rows]
+    return Choice(flow, coded[rows], features[:, rows], weight)
 
 
 def _groups(task: ColumnTask) -> Iterator[ColumnTask]:
-    """Equal parts of a task, each small enough to stay in a core's cache and to keep several cores busy."""
+    """Divide a task into equal parts that fit into a core's cache and keep several cores busy."""
     candidates = [c for c in task.candidates if c.inputs]
     count = -(-len(candidates) // LARGEST_GROUP)
     for k in range(count):
@@ -151,16 +183,17 @@ def _groups(task: ColumnTask) -> Iterator[ColumnTask]:
 def _job(
     task: ColumnTask,
     size: float,
-    recipe: EffortPreset,
+    preset: EffortPreset,
     seed: int,
     checkpoint: Checkpoint | None,
     complete: bool,
     wide: bool,
 ) -> _Job:
     rows = len(task.event)
-    schedule = Schedule(recipe.steps, batch_size(rows))
+    schedule = Schedule(preset.steps, batch_size(rows))
     if complete:
-        steps = min(recipe.steps, EPOCHS * rows // schedule.batch)
+        size *= GENEROUS
+        steps = min(preset.steps, EPOCHS * rows // schedule.batch)
         schedule = replace(
             schedule, steps=steps, decay=DECAY / rows, limits=FINE_WEIGHTS, wide=wide
         )
@@ -168,28 +201,33 @@ def _job(
 
 
 class _Abandoned(Exception):
-    """Ends a training in a thread of which nobody wants the result any more."""
+    """Ends a training whose result nobody waits for."""
 
 
 def _trained(jobs: list[_Job], report: Report, workers: int | None) -> Iterator[list[Network]]:
-    """The networks of each job; where the command ends early, the trainings that still run end after their step."""
+    """Return the networks of each job. An early end stops all running trainings after their step."""
     ended = threading.Event()
+    done = [0.0] * len(jobs)
+    listeners = (
+        _Listener(report, done, number, job.schedule.steps, ended)
+        for number, job in enumerate(jobs)
+    )
     try:
-        yield from ordered_map(_run, _reporting(jobs, report, ended), workers)
+        yield from ordered_map(_run, zip(jobs, listeners, strict=True), workers)
     finally:
         ended.set()
 
 
 @dataclass(frozen=True, eq=False)
 class _Listener:
-    """Told how far one of several trainings is.
+    """Reports the progress of one of several trainings.
 
     Attributes:
-        report: Told the share done of all.
+        report: Called with the share done of all trainings.
         done: The share done of each.
-        number: Of the training.
-        steps: It has at most.
-        ended: Set when nobody waits for it any more.
+        number: Number of the training.
+        steps: Its largest number of steps.
+        ended: Set when nobody waits for the result any more.
     """
 
     report: Report
@@ -204,22 +242,13 @@ class _Listener:
         self.report(sum(self.done) / len(self.done), bits)
 
     def check(self) -> None:
-        """End the training where nobody waits for it; called at every step."""
+        """Raise `_Abandoned` if nobody waits for the training; called at every step."""
         if self.ended.is_set():
             raise _Abandoned
 
 
-def _reporting(
-    jobs: list[_Job], report: Report, ended: threading.Event
-) -> Iterator[tuple[_Job, _Listener]]:
-    """Each job with a listener that reports the share done of all of them."""
-    done = [0.0] * len(jobs)
-    for number, job in enumerate(jobs):
-        yield job, _Listener(report, done, number, job.schedule.steps, ended)
-
-
 def _run(job_and_listener: tuple[_Job, _Listener]) -> list[Network]:
-    """The integer networks of a job's candidates, in their order, trained or found in the checkpoint."""
+    """Return the integer networks of a job's candidates, from the checkpoint if it has them."""
     job, listener = job_and_listener
     if job.checkpoint is None:
         return _train(job, listener)
@@ -235,67 +264,56 @@ def _run(job_and_listener: tuple[_Job, _Listener]) -> list[Network]:
 
 
 def _train(job: _Job, listener: _Listener) -> list[Network]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(
-        1
-    )  # of this thread; more would only wait for each other on matrices this small
-    try:
+    # More threads would only wait for one another on matrices this small.
+    with torch_threads(1):
         model = train_conditioners(
             job.task, job.hidden, job.schedule, job.seed, listener, listener.check
         )
-    finally:
-        torch.set_num_threads(before)
     return exported(model, job.task, job.schedule.limits)
 
 
 def exported(
     model: Conditioners, task: ColumnTask, limits: Sequence[int] = WEIGHT_LIMITS
 ) -> list[Network]:
-    """The integer networks of a trained task's candidates, in their order."""
+    """Return the integer networks of a trained task's candidates.
+
+    Each has the smallest weights that cost at most 0.04 % + 0.004 bits per value over the float
+    network, or else the last ones tried.
+
+    Args:
+        model: The trained conditioners.
+        task: Their task.
+        limits: Largest integer weights to try, in this order.
+    """
     rows = slice(0, None, max(1, len(task.event) // EXPORT_ROWS))
-    floats = float_bits(model, task, rows)
-    return [
-        _integer_network(model, d, task, rows, floats[d], limits)
-        for d in range(len(task.candidates))
-    ]
-
-
-def _integer_network(
-    model: Conditioners,
-    d: int,
-    task: ColumnTask,
-    rows: slice,
-    float_bits: float,
-    limits: Sequence[int],
-) -> Network:
-    """The integer network of the coarsest weights that cost at most 0.04 % + 0.004 bits per value over the float one."""
-    c = task.candidates[d]
-    coded, features = c.coded[rows], task.features[list(c.inputs), rows]
-    for limit in limits:
-        network = model.network(d, c, limit)
-        bits = flow_bits(replace(c.flow, network=network), coded, features) / len(coded)
-        if bits <= 1.0004 * float_bits + 0.004:
-            break
-    return network
+    networks = []
+    for d, (c, bits) in enumerate(zip(task.candidates, float_bits(model, task, rows), strict=True)):
+        coded, features = c.coded[rows], task.features[list(c.inputs), rows]
+        for limit in limits:
+            network = model.network(d, c, limit)
+            integer_bits = flow_bits(replace(c.flow, network=network), coded, features)
+            if integer_bits / len(coded) <= 1.0004 * bits + 0.004:
+                break
+        networks.append(network)
+    return networks
 
 
 def hidden_widths(rows: int, size: float) -> tuple[int, int]:
-    """Widths of the two hidden layers: weights in proportion to the square root of the number of rows."""
+    """Return the widths of the two hidden layers.
+
+    The number of weights grows in proportion to the square root of the number of rows.
+    """
     width = int(2 ** np.clip(np.round(np.log2(np.sqrt(rows) / 10)), 3, 6) * size)
     return max(width, 4), max(width // 2, 8)
 
 
 def batch_size(rows: int) -> int:
-    """Rows of a step: small tables would only see each row more often with more."""
+    """Return the rows of a step; larger batches would repeat the rows of small tables too often."""
     return 512 if rows < 50_000 else 1024 if rows < 100_000 else 2048
 
 
 def frequency_table(bins: Bins, q: Array, weight: Array | None = None) -> Network:
-    """A conditioner that reads nothing: the marginal distribution as one layer of biases."""
-    biases = torch.from_numpy(log_shares(bins.symbol(q), bins.symbols, weight) * UNIT / 255)[
-        None, :
-    ]
-    whole, shift = integer_weights(biases, LOGIT_UNITS)
-    return Network(
-        (Layer(whole.T.contiguous().numpy().astype(np.int8), shift[0].numpy().astype(np.uint8)),)
-    )
+    """Return a conditioner without inputs: the marginal distribution as one layer of biases."""
+    shares = log_shares(bins.symbol(q), bins.symbols, weight)
+    biases = torch.from_numpy(shares * UNIT / 255)[None, :]
+    return Network((integer_layer(biases, LOGIT_UNITS),))

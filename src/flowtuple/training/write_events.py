@@ -1,14 +1,14 @@
-"""From tables with their flows to the sections of a file: describe the whole, encode the chunks."""
+"""Sections of a file written from tables with their flows: description, models and encoded chunks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flowtuple.codec.chunk import encode_chunk
-from flowtuple.codec.column import TableCoding
 from flowtuple.codec.directory import read_directory
 from flowtuple.codec.packing import zstd
 from flowtuple.data.memory import CHUNK, LARGEST_CHUNK, MEMORY
@@ -16,17 +16,18 @@ from flowtuple.data.table import Dataset, Table, TableSource, column_bytes, rang
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import pack_flow
 from flowtuple.file.writer import Writer
+from flowtuple.lattice.walk import TableCoding
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.runtime.threads import ordered_map
-from flowtuple.training.lattices import ResolvedTables
+from flowtuple.training.lattices import ResolvedTable
 
 CHUNK_ENTRIES = 16384
-CHUNK_VALUES = 2**24
+CHUNK_VALUES = 2**24  # of one column; more values make no coding method better
 
 
 @dataclass(frozen=True)
 class Written:
-    """What went into a file: bytes of its models, bytes of the raw columns, and the number of values."""
+    """Sizes of a written file: bytes of its models, bytes of the raw columns, number of values."""
 
     model_bytes: int
     raw_bytes: int
@@ -35,7 +36,7 @@ class Written:
 
 def write_events(
     writer: Writer,
-    prepared: list[ResolvedTables],
+    tables: list[ResolvedTable],
     dataset: Dataset,
     origin: Mapping[str, Any],
     *,
@@ -44,37 +45,37 @@ def write_events(
     memory: int = MEMORY,
     progress: Progress = silent,
 ) -> Written:
-    """A whole file: description, models unless they are kept elsewhere, chunks, carried objects.
+    """Write a whole file: description, models, chunks and carried objects.
 
     Args:
-        writer: Of the file.
-        prepared: The tables.
-        dataset: The events as they were read: carried objects, storage and parts left out are taken from it.
-        origin: How the file came about.
-        models: Hashes of models that are kept elsewhere, by table name; `None` to embed the models.
+        writer: The writer of the file.
+        tables: The tables, each with its flow.
+        dataset: The events as they were read, with carried objects, storage and omitted parts.
+        origin: The provenance of the file.
+        models: Hashes of models in other files, by table name; `None` to embed the models.
         workers: Threads; `None` for one per core. The file does not depend on it.
-        memory: Bytes to keep within; chunks of very large events are smaller in a small one.
-        progress: Told of each table.
+        memory: Bytes to stay within; very large events make smaller chunks.
+        progress: Called after each chunk.
     """
-    meta = description(prepared, list(dataset.carried), origin, entries=True, models=models)
+    meta = description(tables, list(dataset.carried), origin, entries=True, models=models)
     for table in meta["tables"]:
         if stored := dataset.storage.get(table["name"]):
             table["storage"] = stored
     if dataset.left_out:
         meta["left_out"] = [part.to_json() for part in dataset.left_out]
     writer.describe(meta)
-    model_bytes = add_models(writer, prepared) if models is None else 0
-    raw_bytes, values = add_chunks(writer, prepared, workers, memory, progress)
+    model_bytes = add_models(writer, tables) if models is None else 0
+    raw_bytes, values = add_chunks(writer, tables, workers, memory, progress)
     for number, content in enumerate(dataset.carried.values()):
         writer.add(SectionKind.CARRIED, number, zstd(content))
     writer.finish()
     return Written(model_bytes, raw_bytes, values)
 
 
-def add_models(writer: Writer, prepared: list[ResolvedTables]) -> int:
-    """Write the flow of every table that has one; the bytes they take."""
+def add_models(writer: Writer, tables: list[ResolvedTable]) -> int:
+    """Write the flow of every table that has one, and return their bytes."""
     total = 0
-    for number, table in enumerate(prepared):
+    for number, table in enumerate(tables):
         if table.coding.flow.columns:
             data = pack_flow(table.coding.flow, table.coding.columns)
             writer.add(SectionKind.MODEL, number, data)
@@ -84,87 +85,115 @@ def add_models(writer: Writer, prepared: list[ResolvedTables]) -> int:
 
 def add_chunks(
     writer: Writer,
-    prepared: list[ResolvedTables],
+    tables: list[ResolvedTable],
     workers: int | None,
     memory: int,
     progress: Progress,
 ) -> tuple[int, int]:
-    """Encode, check and write every table chunk by chunk; the bytes of the raw columns, and the number of values."""
+    """Encode, check and write every table chunk by chunk.
+
+    Returns:
+        Bytes of the raw columns, and the number of values.
+    """
     raw_bytes = values = 0
-    for number, table in enumerate(prepared):
-        done, total = 0, table.source.num_entries
-
-        def encode(
-            chunk: Table, coding: TableCoding = table.coding
-        ) -> tuple[int, int, int, bytes, bytes]:
-            stored = [c for c in chunk.columns if c.name not in coding.given]
-            size = sum(
-                chunk.data[c.name].size if not c.is_opaque else chunk.num_entries for c in stored
-            )
-            data = encode_chunk(chunk, coding)
-            head = read_directory(data, coding.columns).head
-            return chunk.num_entries, column_bytes(chunk, stored), size, data[:head], data[head:]
-
-        for entries, nbytes, size, head, body in ordered_map(
-            encode, chunks(table.source, table.event_bytes, memory), workers
-        ):
-            writer.add(SectionKind.CHUNK, number, head, body, entries)
-            raw_bytes, values, done = raw_bytes + nbytes, values + size, done + entries
-            progress(f"compress {table.source.name}", done / max(1, total), "")
+    for number, table in enumerate(tables):
+        done = 0
+        encode = partial(_encode, table.coding)
+        for chunk in ordered_map(encode, chunks(table.source, table.event_bytes, memory), workers):
+            writer.add(SectionKind.CHUNK, number, chunk.head, chunk.body, chunk.entries)
+            raw_bytes += chunk.raw_bytes
+            values += chunk.values
+            done += chunk.entries
+            progress(f"compress {table.source.name}", done / max(1, table.source.num_entries), "")
     return raw_bytes, values
 
 
-def chunks(source: TableSource, event_bytes: float = 0.0, memory: int = MEMORY) -> Iterator[Table]:
-    """Equal chunks of 8k to 16k events: smaller ones would cost methods without a model their tables, larger ones threads.
+@dataclass(frozen=True)
+class _EncodedChunk:
+    """An encoded chunk as directory and body, with the size of the events in it."""
 
-    Large events make them smaller: 2^24 values of one column are enough for any method, and memory has to hold some chunks.
+    head: bytes
+    body: bytes
+    entries: int
+    raw_bytes: int
+    values: int
+
+
+def _encode(coding: TableCoding, chunk: Table) -> _EncodedChunk:
+    stored = [c for c in chunk.columns if c.name not in coding.given]
+    values = sum(chunk.num_entries if c.is_opaque else chunk.data[c.name].size for c in stored)
+    data = encode_chunk(chunk, coding)
+    head = read_directory(data, coding.columns).head
+    raw_bytes = column_bytes(chunk, stored)
+    return _EncodedChunk(data[:head], data[head:], chunk.num_entries, raw_bytes, values)
+
+
+def chunks(source: TableSource, event_bytes: float = 0.0, memory: int = MEMORY) -> Iterator[Table]:
+    """Read a table in equal chunks of 8k to 16k events, fewer where events are large.
+
+    Smaller chunks would spend bytes on the tables of methods without a model. Larger ones would
+    leave threads idle.
+
+    Args:
+        source: The table.
+        event_bytes: Mean bytes of an event.
+        memory: Bytes to stay within; several chunks are in memory at a time.
     """
+    entries = source.num_entries
     widest = max((math.prod(c.shape) for c in source.columns), default=1)
-    needed = (
-        source.num_entries * widest // CHUNK_VALUES,
-        int(source.num_entries * event_bytes / min(memory // CHUNK, LARGEST_CHUNK)),
+    count = max(
+        1,
+        -(-entries // CHUNK_ENTRIES),
+        entries * widest // CHUNK_VALUES,
+        int(entries * event_bytes / min(memory // CHUNK, LARGEST_CHUNK)),
     )
-    count = max(1, -(-source.num_entries // CHUNK_ENTRIES), *needed)
+    if count > 1:
+        count += count % 2  # an even number keeps two cores busy to the end
     names = [c.name for c in source.columns]
-    count += count % 2 if count > 1 else 0  # so that two cores end together
-    for start, stop in ranges(source.num_entries, -(-source.num_entries // count) or 1):
+    for start, stop in ranges(entries, -(-entries // count) or 1):
         yield source.read(names, start, stop)
-    if not source.num_entries and any(c.is_opaque for c in source.columns):
-        yield source.read(names, 0, 0)  # keeps the type of what is carried
+    if not entries and any(c.is_opaque for c in source.columns):
+        yield source.read(names, 0, 0)  # an empty chunk still stores the type of opaque columns
 
 
 def description(
-    prepared: list[ResolvedTables],
+    tables: list[ResolvedTable],
     carried: list[str],
     origin: Mapping[str, Any],
     *,
     entries: bool,
     models: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The JSON description of a file: tables with their columns, lattices and bounds, carried objects, provenance.
+    """Return the JSON description of a file: tables, carried objects and provenance.
 
     Args:
-        prepared: The tables.
+        tables: The tables.
         carried: Names of the carried objects.
-        origin: How the file came about.
-        entries: Whether the file holds events; without them it is a model.
-        models: Hashes of models that are kept elsewhere, by table name.
+        origin: The provenance of the file.
+        entries: True for a file of events, False for a model alone.
+        models: Hashes of models in other files, by table name.
     """
-    tables = []
-    for table in prepared:
-        columns = []
-        for column in table.coding.columns:
-            described = column.to_json()
-            if column.name in table.coding.lattices:
-                described["lattice"] = table.coding.lattices[column.name].to_json()
-            if column.name in table.asked:
-                described["asked"] = str(table.asked[column.name])
-            if column.name in table.coding.given:
-                described["given"] = True
-            columns.append(described)
+    described = []
+    for table in tables:
+        name = table.source.name
         events = table.source.num_entries if entries else 0
-        reference = (models or {}).get(table.source.name, "")
-        named = {"name": table.source.name, "entries": events, "columns": columns}
-        tables.append(named | ({"model": reference} if reference else {}))
-    alone = {} if entries else {"model": True}
-    return {"tables": tables, "carried": carried, "provenance": dict(origin)} | alone
+        entry = {"name": name, "entries": events, "columns": _described_columns(table)}
+        if models and models.get(name):
+            entry["model"] = models[name]
+        described.append(entry)
+    meta = {"tables": described, "carried": carried, "provenance": dict(origin)}
+    return meta if entries else meta | {"model": True}
+
+
+def _described_columns(table: ResolvedTable) -> list[dict[str, Any]]:
+    described = []
+    for column in table.coding.columns:
+        entry = column.to_json()
+        if column.name in table.coding.lattices:
+            entry["lattice"] = table.coding.lattices[column.name].to_json()
+        if column.name in table.bounds:
+            entry["asked"] = str(table.bounds[column.name])
+        if column.name in table.coding.given:
+            entry["given"] = True
+        described.append(entry)
+    return described

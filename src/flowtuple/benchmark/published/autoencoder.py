@@ -15,7 +15,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from flowtuple.benchmark.published.codec import one_thread
 from flowtuple.benchmark.published.networks import Pair, decoder
 from flowtuple.benchmark.published.normalisations import autoencoder_recipe, fit_chains
 from flowtuple.benchmark.published.options import NETWORKS, Autoencoder
@@ -31,6 +30,7 @@ from flowtuple.errors import Corrupt, Unsupported
 from flowtuple.flows.blocks import SampledRows
 from flowtuple.flows.fit import Fitted, Report, fit
 from flowtuple.flows.model import BLOCK, typed
+from flowtuple.runtime.torch_threads import torch_threads
 from flowtuple.transforms import Chain
 
 _FLOAT = np.dtype("<f4")
@@ -278,7 +278,7 @@ def _forward(chains: Sequence[Chain], values: Array) -> Array:
 @torch.no_grad()
 def _through(network: torch.nn.Module, rows: Array) -> Array:
     """What a network makes of rows, block by block in float32."""
-    with one_thread():
+    with torch_threads(1):
         x = torch.from_numpy(rows.astype(np.float32))
         return np.concatenate(
             [network(x[start:stop]).numpy() for start, stop in ranges(len(x), BLOCK)]

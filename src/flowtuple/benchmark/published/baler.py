@@ -155,11 +155,11 @@ def quietly(seed: int) -> Iterator[None]:
     """
     import torch
 
-    from flowtuple.benchmark.published.codec import one_thread
+    from flowtuple.runtime.torch_threads import torch_threads
 
     path = list(sys.path)
     try:
-        with torch.random.fork_rng(devices=[]), one_thread(), warnings.catch_warnings():
+        with torch.random.fork_rng(devices=[]), torch_threads(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.manual_seed(seed)
             with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
-
-import torch
 
 from flowtuple.data.schema import Array
 
@@ -44,14 +41,3 @@ class Codec(Protocol):
             Corrupt: The pieces do not hold so many rows.
             Unsupported: They hold residuals, and this machine's arithmetic is not the writer's.
         """
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch by itself on one thread: with another number products end in other bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from flowtuple.benchmark.published.bits import pack_bits, unpack_bits
-from flowtuple.benchmark.published.codec import one_thread
 from flowtuple.benchmark.published.erf_codes import from_codes, largest, to_codes
 from flowtuple.benchmark.published.normalisations import latent_recipe
 from flowtuple.benchmark.published.options import MOST_BITS, SCALES, Latent
@@ -33,6 +32,7 @@ from flowtuple.flows.model import RowModel
 from flowtuple.flows.options import RowFlow
 from flowtuple.flows.stored import pack_model, unpack_model
 from flowtuple.flows.train import train_rows
+from flowtuple.runtime.torch_threads import torch_threads
 
 _SCALE = np.dtype("<f8")
 
@@ -119,7 +119,7 @@ class LatentCodec:
 
     def latent(self, values: Array) -> Array:
         """Normal numbers, if the flow is right, of rows: both of shape (n, d)."""
-        with one_thread():
+        with torch_threads(1):
             return self.model.to_latent(values)[0]
 
     def encode(self, values: Array) -> list[bytes]:
@@ -132,7 +132,7 @@ class LatentCodec:
     def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
         """Rows of shape (n, d), float64, as the columns' types hold them; raises as `decode_latent` does."""
         z = self.decode_latent(pieces, rows)
-        with one_thread():
+        with torch_threads(1):
             return self.model.from_latent(z)
 
     def decode_latent(self, pieces: Sequence[bytes], rows: int) -> Array:
@@ -153,7 +153,7 @@ class LatentCodec:
 
     def draw(self, seed: int, start: int, stop: int) -> Array:
         """Rows `start` to `stop` of all that a seed gives, shape (stop - start, d): the same bits whatever the others are."""
-        with one_thread():
+        with torch_threads(1):
             return self.model.from_uniform(uniform_rows(seed, start, stop, len(self.columns)))
 
     def drawn(self, table: str, n: int, seed: int) -> GeneratedRows:

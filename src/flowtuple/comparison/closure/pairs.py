@@ -9,7 +9,7 @@ import numpy as np
 
 from flowtuple.comparison.closure.layout import ClosureLayout, Link
 from flowtuple.comparison.folds import FOLD
-from flowtuple.data.collections import Collection, pointed
+from flowtuple.data.collections import Collection, positions_of
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.data.table import Table, TableSource
@@ -129,7 +129,7 @@ def _pairs(
         folds,
         values | {name: content[entry] for name, content in event.items()},
         entry // folds,
-        pointed(values[link.through], entry, counts[1]),
+        positions_of(values[link.through], entry, counts[1]),
         weight[entry],
         {name: content[given_entry] for name, content in event.items()},
         given_entry // folds,

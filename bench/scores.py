@@ -1,0 +1,324 @@
+"""Densities as scores: bits of held-out events, and the search for signals and anomalies."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from commands import Script, first_table, no_report, show_header, show_row, timed
+
+import flowtuple as ft
+from flowtuple.benchmark.codecs import sz3, zfp
+from flowtuple.benchmark.codecs.rival import PerColumn, is_available
+from flowtuple.benchmark.published.accuracy import measure, overall
+from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
+from flowtuple.benchmark.published.filters import cut_rows
+from flowtuple.benchmark.published.latent import LatentCodec
+from flowtuple.benchmark.published.options import Autoencoder, Latent
+from flowtuple.comparison.two_sample.auc import area_under_roc, gained_area
+from flowtuple.data.awkward_tables import table_to_awkward
+from flowtuple.data.bounds import Bound
+from flowtuple.data.expressions import cut_columns, evaluate
+from flowtuple.data.row_source import read_rows
+from flowtuple.data.rows import Rows
+from flowtuple.data.schema import Array
+from flowtuple.io.source import open_dataset
+from flowtuple.lattice.grid import ATOM
+from flowtuple.runtime.progress import silent
+from flowtuple.training.lattices import resolve_tables
+
+Columns = dict[str, np.ndarray]
+Score = Callable[[Array], Array]
+script = Script(__doc__)
+
+
+def part(columns: Columns, rows: np.ndarray) -> Columns:
+    """Return some of the rows."""
+    return {name: values[rows] for name, values in columns.items()}
+
+
+# -- bits of held-out events ----------------------------------------------------------------------
+
+
+@script.command("source", columns=[], bound="std:2.88e-3", effort="default", held_out=0.2)
+def held_out(a: argparse.Namespace) -> None:
+    """Measure the bits per event of a complete model on held-out events."""
+    events = table_to_awkward(first_table(a.source, a.columns))
+    cut = round((1 - a.held_out) * len(events))
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "m.flow"
+        options = {"tolerance": {"*": a.bound}, "effort": a.effort}
+        _, seconds = timed(lambda: ft.train(events[:cut], model, **options))
+        bits = ft.score(model, events[cut:])["bits"]
+    mean, error = float(np.mean(bits)), float(np.std(bits)) / len(bits) ** 0.5
+    print(f"{mean:.3f} +- {error:.3f} bits per event, trained in {seconds:.1f} s")
+
+
+@script.command(
+    "source",
+    columns=[],
+    exclude=[],
+    bound="std:2.88e-3",
+    seconds=[60.0, 600.0],
+    efforts=["default", "best"],
+    flow="nsf",
+    held_out=0.2,
+    inner=False,
+)
+def spline(a: argparse.Namespace) -> None:
+    """Compare lattice and spline flow by bits per row of held-out objects on one lattice.
+
+    Each object is a row, without its event. Every column becomes whole numbers on the lattice of
+    the bound; the spline flow (3 transforms, 64 x 64, of zuko) is trained on these, dequantised
+    uniformly within their cells and normal by rank, with a cosine schedule over as many epochs as
+    fit in the time, its best epoch chosen. Its bits are a mean over places in the cells. The
+    lattice flow is trained at the effort of each time, and its own wall time is printed. With
+    --inner the same is done within the part to train on, for the lattice flow alone: choose ways
+    to train by that, and not by the rows that are reported.
+    """
+    table = first_table(a.source, a.columns, a.exclude)
+    counter = next(c.counter for c in table.columns if c.counter is not None)
+    names = [c.name for c in table.columns if c.counter == counter]
+    columns = {name: np.asarray(table.data[name]) for name in names}
+    event = np.repeat(np.arange(table.num_entries), np.asarray(table.data[counter]))
+    if a.inner:
+        inside = event < (1 - a.held_out) * (event.max() + 1)
+        columns, event = part(columns, inside), event[inside]
+    late = event >= (1 - a.held_out) * (event.max() + 1)
+    tables = resolve_tables(open_dataset(part(columns, ~late)), {"*": a.bound}, silent)
+    lattices = tables[0].coding.lattices
+    cells = {n: near_atoms(lattices[n].encode(v)) for n, v in columns.items()}
+    # the spline flow has no density to speak of beyond the values of its training
+    inside = np.all([(q >= q[~late].min()) & (q <= q[~late].max()) for q in cells.values()], axis=0)
+    train, test = ~late & inside, late & inside
+    print(f"{len(columns)} columns, {train.sum()} rows to train on, {test.sum()} held out ", end="")
+    print(f"({(late & ~inside).sum()} left out), {a.bound}")
+    pairs = [f"{flow} flow, bits per row" for flow in ("lattice", "spline")]
+    show_header("time", pairs[0], "seconds", pairs[1], "seconds", "epochs", text=0)
+    for limit, effort in zip(a.seconds, a.efforts, strict=True):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            parts = part(columns, train), part(columns, test)
+            lattice, seconds = lattice_bits(*parts, a.bound, effort, folder)
+            other, took, epochs = np.nan, np.nan, 0
+            if not a.inner:
+                parts = part(cells, train), part(cells, test)
+                other, took, epochs = spline_bits(*parts, a.flow, limit, folder)
+        lattice_cells = f"{lattice:.3f}", f"{seconds:.0f} ({effort})"
+        show_row(f"{limit:.0f} s", *lattice_cells, f"{other:.3f}", f"{took:.0f}", epochs)
+
+
+def near_atoms(q: np.ndarray) -> np.ndarray:
+    """Return indices with those of repeated values, which lie far off, next to the others."""
+    off = q >= ATOM
+    return np.where(off, q[~off].min(initial=0) - 1 - (q - ATOM), q)
+
+
+def lattice_bits(
+    train: Columns, test: Columns, bound: str, effort: str, folder: Path
+) -> tuple[float, float]:
+    """Return bits per row, and seconds of training."""
+    path = folder / "lattice.flow"
+    _, seconds = timed(lambda: ft.train(train, path, tolerance={"*": bound}, effort=effort))
+    return float(np.mean(ft.score(path, test)["bits"])), seconds
+
+
+def spline_bits(
+    train: Columns, test: Columns, flow: str, limit: float, folder: Path
+) -> tuple[float, float, int]:
+    """Return bits per row, seconds of training, and epochs."""
+    path = folder / "rows.flow"
+
+    def seconds_of(epochs: int) -> float:
+        training = ft.Training(epochs=epochs, patience=0)
+        transforms = {"*": "dequantise,gauss-rank"}
+        options = ft.RowFlow(flow, training=training, transforms=transforms)
+        return timed(lambda: ft.train(train, path, flow=options))[1]
+
+    one, three = seconds_of(1), seconds_of(3)
+    epochs = max(1, int((limit - one) / ((three - one) / 2)))
+    seconds = seconds_of(epochs)
+    return float(np.mean(ft.score(path, test)["bits"])), seconds, epochs
+
+
+# -- signals --------------------------------------------------------------------------------------
+
+
+@script.command(
+    "source", label=str, bound="rel:1e-2", effort="default", flows=["lattice"], splits=1
+)
+def signal(a: argparse.Namespace) -> None:
+    """Measure how well densities find signal among background, on held-out events.
+
+    --label is the column that marks signal. The events are split 60 to 40, at random but the same
+    each time. A model of the background is trained on the background of the first part, one of the
+    signal on its signal, with the lattices or transforms of the first; both score the second part.
+    Boosted trees that know the labels of the first part show what can be reached. Intervals are
+    DeLong's.
+    """
+    data = first_table(a.source).data
+    for seed in range(a.splits):
+        order = np.random.default_rng(seed).permutation(len(data[a.label]))
+        cut = int(0.6 * len(order))
+        train, test = part(data, order[:cut]), part(data, order[cut:])
+        print(f"split {seed}: trees {tree_area(train, test, a.label, seed)}", flush=True)
+        labels = train.pop(a.label)
+        signal = labels > labels.min()
+        for flow in a.flows:
+            options = {"flow": ft.RowFlow(flow)} if flow != "lattice" else {"effort": a.effort}
+            bound = {"tolerance": {"*": a.bound}} if flow == "lattice" else {}
+            with tempfile.TemporaryDirectory() as name:
+                background, other = (Path(name) / f"{kind}.flow" for kind in ("one", "two"))
+                ft.train(part(train, ~signal), background, **bound, **options)
+                ft.train(part(train, signal), other, like=background, **options)
+                scores = ft.score(background, test, against=other, label=a.label)
+            for name, area in ft.separation(scores).items():
+                print(f"split {seed}: {flow} {name} {area}", flush=True)
+
+
+def tree_area(train: Columns, test: Columns, label: str, seed: int) -> str:
+    """Return the area under the ROC curve of boosted trees."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rows = [np.stack([x[n] for n in x if n != label], axis=1) for x in (train, test)]
+    trees = HistGradientBoostingClassifier(max_iter=200, learning_rate=0.05, random_state=seed)
+    trees.fit(rows[0], train[label] > train[label].min())
+    return str(area_under_roc(trees.predict_proba(rows[1])[:, 1], test[label] > test[label].min()))
+
+
+# -- anomalies ------------------------------------------------------------------------------------
+
+
+@script.command(
+    "source",
+    anomaly=str,
+    columns=[],
+    exclude=[],
+    where=[],
+    flow="lattice",
+    bound="rel:1e-2",
+    effort="default",
+    latent=8,
+    epochs=60,
+    std=[1e-3, 1e-2, 0.1, 0.3, 1.0],
+    bits=[8, 13, 20],
+    mantissa=[10, 6, 4, 2, 1],
+    seed=0,
+)
+def anomaly(a: argparse.Namespace) -> None:
+    """Compare how well anomalies are recognised before and after each codec.
+
+    Rows that meet --anomaly, such as 'response > 0.5', are the anomalies; no model sees the columns
+    that it names. Events are split 60 to 40, at random but the same each time. A flow (the lattice
+    flow, or one over rows such as nsf) and an autoencoder learn the normal rows of the first part,
+    not compressed; their scores, -log p and reconstruction error, judge the second part before and
+    after each codec. `flowtuple` and `rounding` move values as the codec does (`snap`), SZ3 and ZFP
+    have the same absolute bounds. The latent codec and the autoencoder codec have learned the
+    normal rows of the first part, as a trigger would; the latter has a seed of its own, and a
+    further row shows the network that scores. Areas under the ROC curve have DeLong's 95 %
+    intervals, jets of an event counting as one; the change is of the same rows, so that its
+    interval is narrower. "Zeros kept" is the share of values 0 that stay 0.
+    """
+    warnings.simplefilter("ignore")
+    everything, _ = cut_rows(read_rows(open_dataset(a.source), a.columns), a.where)
+    values = dict(zip(everything.columns, everything.values.T, strict=True))
+    anomalous = evaluate(a.anomaly, values, a.source)
+    hidden = cut_columns(a.anomaly) | set(a.exclude)
+    rows = everything.only([name for name in everything.columns if name not in hidden])
+    first = (np.random.default_rng(a.seed).permutation(rows.events) < 0.6 * rows.events)[rows.event]
+    normal, test, wanted = rows.some(first & ~anomalous), rows.some(~first), anomalous[~first]
+    counts = f"{int(wanted.sum())} anomalies among {len(test)} to judge"
+    print(f"{len(normal)} normal rows learned; {counts}; {len(rows.columns)} columns: ", end="")
+    print(", ".join(rows.columns))
+    with tempfile.TemporaryDirectory() as folder:
+        network = train_autoencoder(a, normal, a.seed)
+        score = flow_score(a, normal, Path(folder))
+        scores = {"flow": score, "autoencoder": network.reconstruction_error}
+        before = {name: score(test.values) for name, score in scores.items()}
+        for name, values in before.items():
+            print(f"before, {name}: {area_under_roc(values, wanted, None, test.event)}", flush=True)
+        pairs = [cell for name in scores for cell in (name, "change")]
+        show_header("codec", "setting", "mean / std", "max / std", "zeros kept", *pairs, text=2)
+        for codec, setting, after in compressed(a, normal, test, network):
+            errors = [f"{error:.1e}" for error in overall(measure(test, after))]
+            zeros = f"{np.mean(after[test.values == 0] == 0):.3f}"
+            areas: list[str] = []
+            for name, score in scores.items():
+                values = score(after)
+                change = gained_area(before[name], values, wanted, test.event)
+                area = area_under_roc(values, wanted, None, test.event)
+                limits = f"({change.low:+.4f} to {change.high:+.4f})"
+                areas += [f"{area.value:.4f}", f"{change.value:+.4f} {limits}"]
+            show_row(codec, setting, *errors, zeros, *areas)
+
+
+def columns_of(rows: Rows, values: Array) -> Columns:
+    """Return rows as columns of their own types."""
+    return {name: values[:, k].astype(rows.dtypes[k]) for k, name in enumerate(rows.columns)}
+
+
+def train_autoencoder(a: argparse.Namespace, normal: Rows, seed: int) -> AutoencoderCodec:
+    """Return a network that has learned the normal rows."""
+    training = ft.Training(
+        epochs=a.epochs, batch=256, weight_decay=1e-2, schedule="one-cycle", patience=0
+    )
+    options = Autoencoder(a.latent, network="elu-bn", normalisation="standard", training=training)
+    return AutoencoderCodec.fit(normal, options, seed, no_report)[0]
+
+
+def flow_score(a: argparse.Namespace, normal: Rows, folder: Path) -> Score:
+    """Return -log p of each row under a flow of the normal ones."""
+    model, columns = folder / "normal.flow", columns_of(normal, normal.values)
+    if a.flow == "lattice":
+        ft.train(columns, model, tolerance={"*": a.bound}, effort=a.effort)
+    else:
+        ft.train(columns, model, flow=ft.RowFlow(a.flow, training=ft.Training(epochs=a.epochs)))
+    return lambda values: (
+        -np.asarray(ft.score(model, columns_of(normal, values))["log_prob"], np.float64)
+    )
+
+
+def snapped(rows: Rows, bound: str) -> Array:
+    """Return values as flowtuple gives them back."""
+    events = ft.snap(columns_of(rows, rows.values), {"*": bound})
+    return np.stack([np.asarray(events[name], np.float64) for name in rows.columns], axis=1)
+
+
+def decoded_by(codec: PerColumn, rows: Rows, std: float) -> Array:
+    """Return values after a classical codec, floats within so many standard deviations."""
+    columns = []
+    for k, x in enumerate(columns_of(rows, rows.values).values()):
+        amount = std * float(rows.values[:, k].std())
+        bound = Bound("abs", amount) if x.dtype.kind == "f" and amount > 0 else Bound()
+        decoded = codec.decode_column(codec.encode_column(x, bound), x.dtype, bound)
+        columns.append(decoded.astype(np.float64))
+    return np.stack(columns, axis=1)
+
+
+def compressed(
+    a: argparse.Namespace, normal: Rows, test: Rows, scores: AutoencoderCodec
+) -> Iterator[tuple[str, str, Array]]:
+    """Yield codec, setting and decoded rows."""
+    for std in a.std:
+        yield "flowtuple", f"std:{std:g}", snapped(test, f"std:{std:g}")
+        for codec in filter(is_available, (sz3.RIVAL, zfp.RIVAL)):
+            yield codec.name, f"std:{std:g}", decoded_by(codec, test, std)
+    for bits in a.mantissa:
+        yield "rounding", f"bits:{bits}", snapped(test, f"bits:{bits}")
+    latent = LatentCodec.fit(normal, Latent(), a.seed, no_report)[0]
+    for bits in a.bits:
+        coded = replace(latent, bits=bits)
+        yield "latent", f"N = {bits}", coded.decode(coded.encode(test.values), len(test))
+    other = train_autoencoder(a, normal, a.seed + 1)
+    for name, network in {"autoencoder": other, "the one that scores": scores}.items():
+        decoded = network.decode(network.encode(test.values), len(test))
+        yield name, f"{a.latent} numbers", decoded
+
+
+if __name__ == "__main__":
+    script.main()

@@ -1,0 +1,216 @@
+"""The walk over the columns of a table, each under the columns decoded before it.
+
+The flow maps every value x to u, its place in the distribution that earlier columns predict:
+
+    compress = encode u    decompress = decode u    generate = draw u    score = measure u
+
+`walk` yields one `ColumnState` for each column. Known values go forward: `enter`, `predict`,
+`residuals`, `blocks`. Unknown values come back part by part: `parts`, `predict`, `logits`,
+`restore`, `record`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from flowtuple.data.schema import Array, Column
+from flowtuple.errors import Corrupt
+from flowtuple.lattice.context import Context, RowSet, coding_order
+from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
+from flowtuple.lattice.grid import ESCAPE
+from flowtuple.lattice.lattice import Lattice
+
+BLOCK_ROWS = 2**15
+"""Rows whose logits are in memory at once."""
+
+MAX_OBJECTS = 4096
+"""Objects of an event up to which a column may read its own earlier objects."""
+
+
+@dataclass(frozen=True)
+class TableCoding:
+    """Everything that coding the events of one table needs.
+
+    Attributes:
+        columns: The schema.
+        lattices: Lattice by column name, of all columns that are not opaque.
+        flow: Conditional distributions of the columns.
+        given: Names of external columns: only their hashes are stored.
+    """
+
+    columns: tuple[Column, ...]
+    lattices: Mapping[str, Lattice]
+    flow: LatticeFlow
+    given: frozenset[str] = frozenset()
+
+    def needed(self, columns: Iterable[Column]) -> set[str]:
+        """Return all columns that decoding some takes: their ancestors, and the counters of these."""
+        needed = self.flow.ancestors(c.name for c in columns)
+        needed |= {c.counter for c in self.columns if c.name in needed and c.counter is not None}
+        return self.flow.ancestors(needed)
+
+
+def walk(
+    coding: TableCoding, context: Context, names: Collection[str] | None = None
+) -> Iterator[ColumnState]:
+    """Yield the columns of numbers in coding order.
+
+    Args:
+        coding: Schema, lattices and flow.
+        context: Receives what later columns read.
+        names: Columns to visit; `None` for all.
+    """
+    for column in coding_order(coding.columns, tuple(coding.flow.columns)):
+        if names is None or column.name in names:
+            yield ColumnState(column, coding, context)
+
+
+class ColumnState:
+    """One column on the walk; all arrays but those named `stored` are in row order.
+
+    Attributes:
+        column: The column, `name` its name.
+        lattice: Its lattice.
+        flow: Its flow; `None` where it has none.
+        key: Key of its collection.
+
+    Args:
+        column: The column.
+        coding: Schema, lattices and flow of its table.
+        context: The columns before it.
+    """
+
+    def __init__(self, column: Column, coding: TableCoding, context: Context) -> None:
+        self.column = column
+        self.name = column.name
+        self.lattice = coding.lattices[self.name]
+        self.flow = coding.flow.columns.get(self.name)
+        self.key = context.collection[self.name]
+        self._coding = coding
+        self._context = context
+
+    @cached_property
+    def rows(self) -> RowSet:
+        """The rows of its collection."""
+        return self._context.rows(self.key)
+
+    @property
+    def required_flow(self) -> ColumnFlow:
+        """The flow.
+
+        Raises:
+            Corrupt: The file does not hold it.
+        """
+        if self.flow is None:
+            raise self.without_flow()
+        return self.flow
+
+    @property
+    def whole(self) -> slice:
+        """All rows."""
+        return slice(0, len(self.rows))
+
+    @cached_property
+    def reads_itself(self) -> bool:
+        """Whether later objects of an event read earlier ones of this column."""
+        return self.flow is not None and self.flow.reads(self.name)
+
+    @property
+    def is_codable(self) -> bool:
+        """Whether the flow may code it: an event of many objects would take as many steps."""
+        most = int(self.rows.counts.max(initial=0)) if self.reads_itself else 0
+        return self.flow is not None and most <= MAX_OBJECTS
+
+    def enter(self, stored: Array) -> tuple[Array, Array]:
+        """Record known values, shape (n,), and return their indices and the exact values of escapes."""
+        values = self.rows.sort(stored)
+        q = self.lattice.encode(values)
+        escapes = values[q == ESCAPE]
+        self.record(self.whole, q, escapes)
+        return q, escapes
+
+    def record(self, part: slice, q: Array, escapes: Array) -> None:
+        """Let later columns, and later objects of this one, read the levels and values of a part.
+
+        Args:
+            part: Rows.
+            q: Their indices.
+            escapes: Exact values of the escapes among them.
+        """
+        if self.flow is None:
+            return
+        context, count = self._context, len(self.rows)
+        if self.name in self._coding.flow.level_columns:
+            levels = context.levels.setdefault(self.name, np.zeros(count, np.uint8))
+            levels[part] = self.flow.levels.level(q)
+        if self.name in self._coding.flow.value_columns:
+            values = self.lattice.decode(q, escapes)
+            context.values.setdefault(self.name, np.zeros(count, values.dtype))[part] = values
+
+    def predict(self, part: slice) -> Array | None:
+        """Return the predicted indices of a part, `None` without a prediction."""
+        if self.flow is None or self.flow.prediction is None:
+            return None
+        predicted = self.flow.prediction.index(
+            lambda parent: self._context.fetch(parent, self.key, part), self.lattice
+        )
+        return np.broadcast_to(predicted, part.stop - part.start)
+
+    def logits(self, part: slice, predicted: Array | None = None) -> Array:
+        """Return the conditioner's logits: int16, shape (n, K), or (1, K) where all rows are alike.
+
+        Args:
+            part: Rows.
+            predicted: Their indices from `predict`.
+
+        Raises:
+            Corrupt: The column has no network.
+        """
+        flow = self.flow
+        if flow is None or flow.network is None:
+            raise self.without_flow()
+        if not flow.parents:
+            return flow.network.logits(np.empty((0, 1), np.uint8))
+        levels = None if predicted is None else flow.levels.level(predicted)
+        return flow.network.logits(self._context.gather(flow.parents, self.key, part, levels))
+
+    def blocks(self, predicted: Array | None) -> Iterator[tuple[slice, Array]]:
+        """Yield all rows in blocks with their logits; for values that are known."""
+        for part in _blocks(self.whole):
+            yield part, self.logits(part, None if predicted is None else predicted[part])
+
+    def parts(self) -> Iterator[slice]:
+        """Yield blocks of rows that can be decoded together: those whose parents are recorded."""
+        if not self.reads_itself:
+            yield from _blocks(self.whole)
+            return
+        # The first objects read levels of objects that do not exist: the arrays must be there.
+        nothing = np.empty(0, np.int64)
+        self.record(slice(0, 0), nothing, np.empty(0, self.lattice.dtype))
+        for part in self.rows.parts:
+            yield from _blocks(part)
+
+    def residuals(self, q: Array, predicted: Array) -> tuple[Array, Array]:
+        """Return residuals from the prediction, and which rows have one."""
+        if self.flow is None or self.flow.prediction is None:
+            raise self.without_flow()
+        return self.flow.prediction.subtract(q, predicted, self.flow.absolute)
+
+    def restore(self, residuals: Array, predicted: Array | None) -> Array:
+        """Return indices: the inverse of `residuals`."""
+        if self.flow is None or self.flow.prediction is None or predicted is None:
+            raise self.without_flow()
+        return self.flow.prediction.restore(residuals, predicted)
+
+    def without_flow(self) -> Corrupt:
+        """Return the error of a column whose flow the file lacks."""
+        return Corrupt(f"column {self.name!r} is stored by a flow that the file does not hold")
+
+
+def _blocks(part: slice) -> Iterator[slice]:
+    for start in range(part.start, part.stop, BLOCK_ROWS):
+        yield slice(start, min(start + BLOCK_ROWS, part.stop))
