@@ -71,7 +71,7 @@ class ClosureOptions:
             pair,
             layout,
             self.given,
-            beside=beside,
+            real_words=beside,
             cuts=self.cuts,
             seed=self.seed,
             progress=progress,

@@ -10,7 +10,7 @@ import numpy as np
 
 from flowtuple.api.compressing import Compressed, compressed
 from flowtuple.api.inputs import Tolerance, check_request
-from flowtuple.comparison.verification import said_of
+from flowtuple.comparison.verification import first_bounds
 from flowtuple.data.bounds import Bound, requested_bounds
 from flowtuple.data.memory import MEMORY
 from flowtuple.data.schema import bit_patterns
@@ -177,7 +177,7 @@ def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
 
 def _distances(file: File) -> dict[str, str]:
     """How far columns may lie from their originals: as the file says that was compressed again, else by their bounds."""
-    known = said_of(file.meta.get("provenance"))
+    known = first_bounds(file.meta.get("provenance"))
     columns = [
         (f"{name}/{column}", k.bound)
         for name, table in file.tables.items()

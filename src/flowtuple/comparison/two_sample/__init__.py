@@ -1,19 +1,21 @@
 """Two-sample tests: do two samples have the same distribution.
 
 Data in: two `data.rows.Rows` with the same columns, rows of one event marked by its number, weights
-optional. Data out: `result.Comparison`, one verdict with statistics, p-values and notes. Nothing here
-reads files or draws plots.
+optional. Data out: `result.Comparison`, one verdict with statistics, p-values and notes. Nothing
+here reads files or draws plots.
 
-- `compare_samples` chooses the tests that are possible, and adjusts their p-values by Holm's method.
-- A family of tests (`one_column`, `sliced`, `kernels`, `moments`, `classifier`) prepares both samples
-  once, and then computes its statistics for many permutations of the labels at a time
-  (`permutations.PreparedTest`). `p_values` draws the permutations: whole events, so that objects of one
-  event stay together.
-- `cross_fitting`, `ratio` and `auc` score each row by classifiers that were trained on other events.
+- `compare_samples` chooses the tests that are possible, and adjusts their p-values by Holm's
+  method.
+- A family of tests (`one_column`, `sliced`, `kernels`, `moments`, `classifier`) prepares both
+  samples once, and then computes its statistics for many permutations of the labels at a time
+  (`permutations.PreparedTest`). `p_values` draws the permutations: whole events, so that objects
+  of one event stay together.
+- `cross_fitting`, `ratio` and `auc` score each row by classifiers that were trained on other
+  events.
 - `copies` looks for rows that a model has learned by heart.
 
-Imported by `comparison.closure`, `reporting`, `benchmark`, `api` and `cli`. scikit-learn and scipy are
-imported when a test runs, and are the extra 'compare'.
+Imported by `comparison.closure`, `reporting`, `benchmark`, `api` and `cli`. scikit-learn and scipy
+are imported when a test runs, and are the extra 'compare'.
 
 Laws, and the tests in tests/comparison/test_two_sample.py that enforce them:
 

@@ -94,12 +94,12 @@ def weighted_ranks(scores: Array, weight: Array) -> Array:
 
 def kind_totals(signal: Array, weight: Array) -> Array:
     """Return the total weight of the kind that each row belongs to, shape (n,)."""
-    return np.where(signal, weight[signal].sum(), weight[~signal].sum())
+    return np.asarray(np.where(signal, weight[signal].sum(), weight[~signal].sum()))
 
 
 def other_totals(signal: Array, weight: Array) -> Array:
     """Return the total weight of the kind that each row does not belong to, shape (n,)."""
-    return np.where(signal, weight[~signal].sum(), weight[signal].sum())
+    return np.asarray(np.where(signal, weight[~signal].sum(), weight[signal].sum()))
 
 
 def placements(scores: Array, signal: Array, weight: Array) -> Array:

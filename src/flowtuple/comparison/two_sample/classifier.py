@@ -1,7 +1,7 @@
 """Classifier two-sample tests: trained on half of the events, a classifier scores the other half.
 
-Lopez-Paz and Oquab, "Revisiting classifier two-sample tests" (2017). Only the labels of the test half
-are permuted, for scores that stay as they are; nothing is trained again.
+Lopez-Paz and Oquab, "Revisiting classifier two-sample tests" (2017). Only the labels of the test
+half are permuted, for scores that stay as they are; nothing is trained again.
 """
 
 from __future__ import annotations

@@ -51,15 +51,15 @@ def compare_samples(
         other: Another with the same columns.
         tests: Names out of `TESTS`; none means all.
         level: Level of the verdict.
-        permutations: Random permutations; `None` for as many as the number of tests requires, at most
-            20,000.
+        permutations: Random permutations; `None` for as many as the number of tests requires, at
+            most 20,000.
         weights: Name of the rows' weights, for the result.
         seed: Seed of all random choices.
         progress: Receives each stage.
 
     Raises:
-        InvalidArgument: A test is not known, columns differ, a sample is too small, or the sum of its
-            weights is too near to zero.
+        InvalidArgument: A test is not known, columns differ, a sample is too small, or the sum of
+            its weights is too near to zero.
         MissingExtra: The extra 'compare' is not installed.
 
     Example:
@@ -193,8 +193,8 @@ def _notes(tests: int, count: int, level: float) -> tuple[str, ...]:
     if smallest < level:
         return ()
     message = (
-        f"{count} permutations of {tests} tests give an adjusted p of {smallest:.3g} at the smallest, "
-        f"which cannot reject at {level:g}: draw {permutations_for(tests, level)} "
+        f"{count} permutations of {tests} tests give an adjusted p of {smallest:.3g} "
+        f"at the smallest, which cannot reject at {level:g}: draw {permutations_for(tests, level)} "
         "with --permutations, or name fewer --tests or --columns"
     )
     return (message,)

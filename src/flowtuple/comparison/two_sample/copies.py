@@ -30,8 +30,8 @@ class Copies:
         expected: Share of training rows among the rows searched, 0.5 for samples of one size.
         identical: Rows that are equal to a training row.
         binomial_p: Chance of such a share or a larger one if rows were independent.
-        p: The same from permuting events between the training and the unseen sample. Rows that share
-            a neighbour are not independent, which this p-value takes into account.
+        p: The same from permuting events between the training and the unseen sample. Rows that
+            share a neighbour are not independent, which this p-value takes into account.
     """
 
     rows: int

@@ -1,4 +1,4 @@
-"""Boosted trees in folds of events: each row is scored by trees that were trained on other events."""
+"""Boosted trees in folds of events: each row is scored by trees trained on other events."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ class SortedColumn:
         weight: float64, shape (N,).
         below: Weight up to and with each row, both samples together, shape (N,).
         gap: Distance to the next value, 0 among ties and at the end, shape (N,).
-        stops: The last row of each bin, int64; bins hold about equal numbers of rows, ties undivided.
+        stops: The last row of each bin, int64; bins hold about equal numbers of rows, ties
+            undivided.
     """
 
     event: Array
@@ -65,8 +66,8 @@ def distances(
         totals: Weight of the second sample under each, shape (P,).
 
     Returns:
-        max |F - F'| of shape (P,), the integral of |F - F'| in the column's unit, likewise, and weight
-        up to the end of each bin, shape (bins, P).
+        max |F - F'| of shape (P,), the integral of |F - F'| in the column's unit, likewise, and
+        weight up to the end of each bin, shape (bins, P).
     """
     width = labels.other.shape[1]
     largest, area, filled = np.zeros(width), np.zeros(width), np.zeros((len(column.stops), width))
@@ -95,8 +96,8 @@ def _walk(
 ) -> Any:
     """Return max |F' - F| and the integral of |F' - F|, and fill the second sample's histogram.
 
-    F' - F is c / C' - (b - c) / C, where the weight c of the second sample's C' lies below, and b of
-    both. With scale = 1 / C' + 1 / C and rest = 1 / C that is c scale - b rest.
+    F' - F is c / C' - (b - c) / C, where the weight c of the second sample's C' lies below, and b
+    of both. With scale = 1 / C' + 1 / C and rest = 1 / C that is c scale - b rest.
     """
     c = np.zeros(labels.shape[1])
     largest, area = np.zeros(len(c)), np.zeros(len(c))

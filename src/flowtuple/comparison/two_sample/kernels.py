@@ -1,4 +1,4 @@
-"""Tests by kernels: maximum mean discrepancy (Gaussian) and kernel physics distance (polynomial)."""
+"""Tests by kernels: maximum mean discrepancy, Gaussian, and kernel physics distance, polynomial."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _DEGREE = 4
 def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
     """Compute kernels of at most 2,000 standardised rows, for squared mean discrepancies.
 
-    These are V-statistics. Gretton et al., "A kernel two-sample test" (2012), with a Gaussian kernel as
-    wide as the median distance; Kansal et al., "Evaluating generative models in high energy physics"
-    (2023), with the kernel (x y / d + 1)^4.
+    These are V-statistics. Gretton et al., "A kernel two-sample test" (2012), with a Gaussian
+    kernel as wide as the median distance; Kansal et al., "Evaluating generative models in high
+    energy physics" (2023), with the kernel (x y / d + 1)^4.
     """
     events = pooled.some(_ROWS, seed)
     inside = np.isin(pooled.event, events)

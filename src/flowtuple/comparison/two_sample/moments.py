@@ -24,9 +24,10 @@ _TINY = 1e-12
 def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
     """Sum products of columns over events, once; each permutation is then a product of matrices.
 
-    The Frechet distance of two samples is that of two normal distributions with their moments, Dowson
-    and Landau (1982), as in Kansal et al., "Evaluating generative models in high energy physics"
-    (2023), but without extrapolation to infinite samples: the permutations show the effect of size.
+    The Frechet distance of two samples is that of two normal distributions with their moments,
+    Dowson and Landau (1982), as in Kansal et al., "Evaluating generative models in high energy
+    physics" (2023), but without extrapolation to infinite samples: the permutations show the
+    effect of size.
     """
     d = len(pooled.columns)
     events = pooled.some(_PRODUCTS // (1 + d + d * (d + 1) // 2), seed)
@@ -56,7 +57,7 @@ def _ranks(values: Array) -> Array:
 
 
 def _by_event(z: Array, weight: Array, place: Array, events: int) -> Array:
-    """Sum 1, z and z z' over the rows of each event: float32 of shape (1 + d + d (d + 1) / 2, E)."""
+    """Sum 1, z, z z' over the rows of each event: float32 of shape (1 + d + d (d + 1) / 2, E)."""
     left, right = np.triu_indices(z.shape[1])
     products = np.concatenate([np.ones((len(z), 1)), z, z[:, left] * z[:, right]], axis=1)
     by_event = np.zeros((events, products.shape[1]))

@@ -1,8 +1,8 @@
 """p-values from permuting events: the share of random label permutations with a statistic as large.
 
 Objects of one event move together. A permutation leaves unchanged how many events of each half (for
-training, for tests) are of which sample, so that it is as fair to a classifier, which saw the labels of
-one half, as to any other statistic.
+training, for tests) are of which sample, so that it is as fair to a classifier, which saw the
+labels of one half, as to any other statistic.
 """
 
 from __future__ import annotations

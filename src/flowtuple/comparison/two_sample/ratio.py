@@ -1,7 +1,7 @@
 """The density ratio of two samples from a classifier, r(x) = p_reference(x) / p_other(x).
 
-Sugiyama, Suzuki and Kanamori, "Density ratio estimation in machine learning" (2012); each row is scored
-by trees that were trained on other events.
+Sugiyama, Suzuki and Kanamori, "Density ratio estimation in machine learning" (2012); each row is
+scored by trees that were trained on other events.
 """
 
 from __future__ import annotations

@@ -23,11 +23,11 @@ def directions(columns: int, seed: int) -> Array:
 
 
 def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
-    """Sort both samples along each direction, for Wasserstein-1 distances as POT gives them for p=1.
+    """Sort both samples along each direction, for distances as POT gives them for p=1.
 
-    Bonneel et al., "Sliced and Radon Wasserstein barycenters of measures" (2015). The maximum, which
-    sees a shift of one column among many: Deshpande et al., "Max-sliced Wasserstein distance and its
-    use for GANs" (2019).
+    Bonneel et al., "Sliced and Radon Wasserstein barycenters of measures" (2015). The maximum,
+    which sees a shift of one column among many: Deshpande et al., "Max-sliced Wasserstein distance
+    and its use for GANs" (2019).
     """
     projections = (pooled.standardised @ directions(len(pooled.columns), seed)).T
     columns = [sort_column(values, pooled, bins=1) for values in projections]
