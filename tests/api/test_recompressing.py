@@ -198,7 +198,7 @@ class TestValues:
             source = tmp_path / f"{number}.ftup"
         assert difference(table_of(source), table_of(folder / "fine.ftup")) is None
         with ft.File(source) as again, ft.File(folder / "fine.ftup") as first:
-            assert again.table().asked == first.table().asked
+            assert again.table().requested == first.table().requested
             assert {n: k.bound for n, k in again.table().lattices.items()} == {
                 n: k.bound for n, k in first.table().lattices.items()
             }
@@ -351,7 +351,7 @@ class TestInputs:
         )
         assert list(found.bounds) == ["events/b"]
         with ft.File(tmp_path / "y.ftup") as file:
-            assert file.table().given == {"a"}
+            assert file.table().external == {"a"}
         assert (
             ft.decompress(tmp_path / "y.ftup", given=events)["a"].to_list() == events["a"].tolist()
         )

@@ -512,7 +512,7 @@ class TestClaims:
             assert len(file["x", 0:10_000]) == 10_000
             with pytest.raises(
                 TooLarge,
-                match=r"events 0 to 40000 of table 't' take 17MB or more, .* kept within 16MB",
+                match=r"events 0 to 40000 of table 't' take 17MB or more, .* memory limit is 16MB",
             ):
                 file["x"]
             assert sum(len(part) for part in file.iterate()) == 40_000

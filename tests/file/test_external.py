@@ -151,7 +151,7 @@ class TestReading:
     def test_only_a_hash_is_stored(self, packed: Path) -> None:
         with ft.File(packed) as file:
             table = file.tables["events"]
-            assert table.given == {"a"}
+            assert table.external == {"a"}
             assert table.flow.ancestors(["copy"]) == {"copy", "a"}
             for chunk in table.stored():
                 assert (chunk["a"].method, len(chunk["a"])) == (Method.GIVEN, 8)

@@ -103,7 +103,7 @@ def recompress(
             f"{n}/{c}": b for n, t in file.tables.items() for c, b in _bounds(t, asked[n]).items()
         }
         supplied = [
-            f"{name}/{column}" for name, table in file.tables.items() for column in table.given
+            f"{name}/{column}" for name, table in file.tables.items() for column in table.external
         ]
         prepared = resolve_tables(dataset, bounds, progress, supplied, memory)
         prepared = [_with_kept(p, file.tables[p.source.name], bounds) for p in prepared]
@@ -122,7 +122,7 @@ def recompress(
 def _check_given(file: File, tolerance: Tolerance) -> None:
     """A bound on a given column means nothing: globs pass over it, a full name is a mistake."""
     given = {
-        name for n, table in file.tables.items() for c in table.given for name in (c, f"{n}/{c}")
+        name for n, table in file.tables.items() for c in table.external for name in (c, f"{n}/{c}")
     }
     for pattern, bound in tolerance.items():
         if pattern in given and str(bound) != "lossless":
@@ -149,9 +149,9 @@ def _bounds(table: StoredTable, asked: Mapping[str, Bound]) -> dict[str, Bound]:
     bounds = {}
     for name, lattice in table.lattices.items():
         new = asked.get(name, Bound())
-        same = new.kind == "lossless" or str(new) in (table.asked.get(name), str(lattice.bound))
+        same = new.kind == "lossless" or str(new) in (table.requested.get(name), str(lattice.bound))
         bounds[name] = lattice.bound if same else new
-    return {name: bound for name, bound in bounds.items() if name not in table.given}
+    return {name: bound for name, bound in bounds.items() if name not in table.external}
 
 
 def _with_kept(
@@ -162,7 +162,7 @@ def _with_kept(
     for name, lattice in table.lattices.items():
         if lattice.bound.kind != "lossless" and bounds.get(f"{table.name}/{name}") == lattice.bound:
             lattices[name] = _with_ends(lattice, [part.lattices[name] for part in table.parts])
-            asked[name] = Bound.parse(table.asked.get(name, str(lattice.bound)))
+            asked[name] = Bound.parse(table.requested.get(name, str(lattice.bound)))
     return replace(prepared, coding=replace(prepared.coding, lattices=lattices), bounds=asked)
 
 

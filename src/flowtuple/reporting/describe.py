@@ -181,7 +181,7 @@ def _column_info(
     lattice = table.lattices.get(column.name)
     return column.to_json() | {
         "role": column.role,
-        "asked": table.asked.get(column.name, "lossless"),
+        "asked": table.requested.get(column.name, "lossless"),
         "bound": str(lattice.bound) if lattice else "lossless",
         "lattice": grid_in_words(lattice.grid) if lattice else "carried as it is",
         "bytes": stored.nbytes,
@@ -266,7 +266,7 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         check_comparable(*whole, files)
         pairs.append((_without_given(whole[0], stored), _without_given(whole[1], stored)))
         sizes += [
-            size for size in _column_sizes(stored, decoded) if size.column not in stored.given
+            size for size in _column_sizes(stored, decoded) if size.column not in stored.external
         ]
     return ReportInput(
         title=title,
@@ -278,7 +278,7 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         index_bytes=file.index_size,
         tables=pairs,
         bounds={
-            name: {c: bound for c, bound in promises(file, name).items() if c not in t.given}
+            name: {c: bound for c, bound in promises(file, name).items() if c not in t.external}
             for name, t in file.tables.items()
         },
         rival_bounds={
@@ -306,7 +306,7 @@ def _without_given(table: Table, stored: StoredTable) -> Table:
     """What the file itself holds of a table."""
     return Table(
         table.name,
-        tuple(c for c in table.columns if c.name not in stored.given),
+        tuple(c for c in table.columns if c.name not in stored.external),
         table.num_entries,
         table.data,
     )
@@ -317,7 +317,7 @@ def _asked_bounds(original: Table, stored: StoredTable) -> dict[str, Bound]:
     bounds = {}
     for column in original.columns:
         if column.name in stored.lattices:
-            asked = Bound.parse(stored.asked.get(column.name, "lossless"))
+            asked = Bound.parse(stored.requested.get(column.name, "lossless"))
             if asked.kind == "std":
                 statistics = Statistics(column.dtype)
                 statistics.update(original.data[column.name].reshape(-1))
