@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import awkward as ak
 
+from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.location import expand, split_tree
@@ -66,7 +67,7 @@ class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
 
     def __call__(self, partition: Partition) -> ak.Array:
         path, start, stop = partition
-        with File(path, 1, model=self.model) as file:
+        with File(path, model=self.model, resources=Resources(1)) as file:
             if self.columns:
                 events = file.arrays(
                     self.columns, entry_start=start, entry_stop=stop, tree=self.tree
@@ -109,7 +110,7 @@ def from_flowtuple(
     reader: ReadChunk | None = None
     where = None if model is None else os.fspath(model)
     for path, asked in found:
-        with File(path, 1, model=model) as file:
+        with File(path, model=model, resources=Resources(1)) as file:
             table = file.table(asked)
             if reader is None:
                 first = file.arrays(

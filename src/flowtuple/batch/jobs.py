@@ -15,6 +15,7 @@ from flowtuple.api import EVERYTHING, Selection
 from flowtuple.batch.tasks import Task
 from flowtuple.data.bounds import Bound
 from flowtuple.data.memory import MEMORY
+from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.file.damage import check_integrity
@@ -51,7 +52,7 @@ class Compress:
     model: str
     tolerance: Mapping[str, str | Bound] = field(default_factory=dict)
     selection: Selection = EVERYTHING
-    refer: bool = False
+    model_ref: bool = False
     memory: int = MEMORY
 
     def __call__(self, task: Task) -> Facts:
@@ -62,9 +63,8 @@ class Compress:
             tolerance=self.tolerance,
             selection=self.selection,
             model=self.model,
-            refer=self.refer,
-            workers=1,
-            memory=self.memory,
+            model_ref=self.model_ref,
+            resources=Resources(1, self.memory),
         )
         kept = ("events", "values", "raw_bytes", "input_bytes", "warnings")
         return {name: getattr(done, name) for name in kept} | _left_out_facts(done.left_out)
@@ -87,9 +87,8 @@ class Decompress:
             _ready(task),
             columns=self.columns,
             model=self.model,
-            workers=1,
-            memory=self.memory,
             options=self.options,
+            resources=Resources(1, self.memory),
         )
         if not isinstance(done, api.Decompressed):
             return {}
@@ -154,8 +153,8 @@ class Simulate:
             oversample=self.oversample,
             weight=self.weight,
             flag=self.flag,
-            workers=1,
             options=WriteOptions(drop=self.drop),
+            resources=Resources(1),
         )
         return {"warnings": list(notes)}
 
@@ -167,13 +166,12 @@ class Sample:
     writes: ClassVar[bool] = True
     model: str
     seed: int = 0
-    tree: str | None = None
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
         start, stop = (int(word) for word in task.source.split(":"))
         api.sample(
-            self.model, stop, _ready(task), seed=self.seed, tree=self.tree, workers=1, first=start
+            self.model, stop, _ready(task), seed=self.seed, first=start, resources=Resources(1)
         )
         return {"events": stop - start}
 
@@ -203,9 +201,8 @@ class Score:
     writes: ClassVar[bool] = True
     model: str
     against: str | None = None
-    columns: bool = False
+    by_column: bool = False
     label: str | None = None
-    tree: str | None = None
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
@@ -214,9 +211,8 @@ class Score:
             task.source,
             _ready(task),
             against=self.against,
-            columns=self.columns,
+            by_column=self.by_column,
             label=self.label,
-            tree=self.tree,
         )
         return {}
 
@@ -229,7 +225,8 @@ def fingerprint(job: Job) -> str:
     """
     digest = xxhash.xxh3_64(repr((type(job).__name__, asdict(job))).encode())  # type: ignore[call-overload]
     for name in ("model", "against"):
-        path = getattr(job, name, None)
+        named = getattr(job, name, None)
+        path = None if named is None else split_tree(named, STORED)[0]
         if path is not None and not is_url(path):
             check_readable(path)
             digest.update(Path(path).read_bytes())
