@@ -26,6 +26,11 @@ class FoldHistogram:
         variances: Of `counts`.
         shares: Each bin's share of all weights, those outside the edges among them.
         share_variances: Of `shares`.
+
+    Example:
+        >>> values, event = np.array([0.5, 1.5, 1.6]), np.array([0, 1, 2])
+        >>> fold_histogram(values, np.array([0.0, 1.0, 2.0]), event).counts.tolist()
+        [1.0, 2.0]
     """
 
     edges: Array
@@ -49,6 +54,9 @@ def fold_histogram(
         edges: Of the bins, increasing; the last bin holds its upper edge.
         event: What entries with the same number share: the event that was simulated, not its fold; shape (n,).
         weights: Of each entry, already divided by the number of folds; `None` where each counts for 1.
+
+    Returns:
+        Counts and shares with their variances.
 
     Raises:
         InvalidArgument: Shapes differ, there are fewer than two edges, or they do not increase.

@@ -12,6 +12,7 @@ from flowtuple.comparison.closure.distances import Distance
 from flowtuple.comparison.two_sample.auc import Area
 from flowtuple.comparison.two_sample.result import plain
 from flowtuple.data.expressions import Cut
+from flowtuple.runtime.notebook import Shown
 
 AREA, WASSERSTEIN = 0.10, 0.03
 """How far an area and a distance may lie above those of real events held against real ones."""
@@ -168,8 +169,8 @@ class Counted:
     folds: int
 
 
-@dataclass(frozen=True)
-class Closure:
+@dataclass(frozen=True, repr=False)
+class Closure(Shown):
     """Whether reconstructed objects are right, given the generated ones.
 
     Attributes:
@@ -180,6 +181,11 @@ class Closure:
         seed: Of everything random.
         objects: Collection by collection.
         notes: What a person should know.
+
+    Example:
+        >>> first, second = Counted("real.root", 100, 1), Counted("simulated.root", 100, 1)
+        >>> Closure(first, second, "halves", ("GenJet_*",), 0, ()).verdict
+        'nothing lies beyond what is allowed'
     """
 
     reference: Counted
@@ -189,6 +195,16 @@ class Closure:
     seed: int
     objects: tuple[ObjectClosure, ...]
     notes: tuple[str, ...] = ()
+
+    def facts(self) -> dict[str, object]:
+        """Return the samples, their collections and the verdict."""
+        collections = ", ".join(closure.objects for closure in self.objects)
+        return {
+            "reference": self.reference.source,
+            "other": self.other.source,
+            "collections": collections,
+            "verdict": self.verdict,
+        }
 
     @property
     def rejected(self) -> bool:
