@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.baseline.sizes import PCODEC, RAW, RIVALS, rival_bytes
+from flowtuple.baseline.sizes import BASELINES, PCODEC, RAW, baseline_bytes
 from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, dijet_masses
 from flowtuple.comparison.verification import Promise
 from flowtuple.data.bounds import Bound
@@ -101,7 +101,7 @@ def _measure(report_input: ReportInput) -> _Measured:
         rivals.update(
             {
                 (original.name, name): sizes
-                for name, sizes in rival_bytes(original, rival_bounds).items()
+                for name, sizes in baseline_bytes(original, rival_bounds).items()
             }
         )
     return _Measured(fidelity, rivals)
@@ -143,7 +143,8 @@ def _rows(report_input: ReportInput, measured: _Measured) -> list[dict[str, Any]
                 "bits_per_value": _ratio(8 * taken, fidelity.values),
                 **measured.rivals[key],
                 **{
-                    f"ratio_{rival}": _ratio(measured.rivals[key][rival], taken) for rival in RIVALS
+                    f"ratio_{rival}": _ratio(measured.rivals[key][rival], taken)
+                    for rival in BASELINES
                 },
             }
         )
@@ -167,7 +168,7 @@ def totals(report_input: ReportInput) -> dict[str, Any]:
 
 def _totals(report_input: ReportInput, measured: _Measured) -> dict[str, Any]:
     values = sum(f.values for f in measured.fidelity.values())
-    others = {rival: sum(sizes[rival] for sizes in measured.rivals.values()) for rival in RIVALS}
+    others = {rival: sum(sizes[rival] for sizes in measured.rivals.values()) for rival in BASELINES}
     others["input"] = report_input.input_bytes
     size = report_input.compressed_bytes
     return {
