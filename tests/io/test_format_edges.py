@@ -828,7 +828,7 @@ def test_trees_named_one_by_one_are_chained(tmp_path):
         assert read_all(dataset.tables["Events"])["x"].tolist() == [0, 1, 2] * 2
     with pytest.raises(
         InvalidArgument,
-        match=r"2.root: table 'Third': column 'x' is float64, in the first file float32",
+        match=r"2.root: table 'Third': unlike in the first file, column 'x' is float64, not float32",
     ):
         open_dataset([f"{tmp_path}/0.root:Events", f"{tmp_path}/2.root:Third"])
     with pytest.raises(

@@ -16,7 +16,7 @@ _CHECKSUM = 8  # bytes behind a page
 
 
 class Pages:
-    """Elements of columns by pages: a range takes those that it touches; the last ones stay in memory."""
+    """Elements of columns by pages; the last pages that were read stay in memory."""
 
     def __init__(self, ntuple: Any) -> None:
         self._ntuple = ntuple

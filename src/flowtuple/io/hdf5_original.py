@@ -1,4 +1,4 @@
-"""A table as the datasets that it had in an HDF5 file of other origin: records, matrices, padded and ragged lists."""
+"""Tables written back as the datasets of their input, an HDF5 file of other origin."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import awkward as ak
+import h5py
 import numpy as np
 
 from flowtuple.data.schema import Array, Column
@@ -15,22 +16,16 @@ from flowtuple.data.table import Table, TableSource, ranges
 from flowtuple.errors import Unsupported
 from flowtuple.io.hdf5_types import FORMAT, attribute_of, type_of
 
-UNFITTING = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    OverflowError,
-    UnicodeError,
-)  # where storage and columns do not agree
+# Raised where the notes on the input and the columns do not agree; UnicodeError is a ValueError.
+_MISMATCH = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
-def is_alike(storage: Mapping[str, Any]) -> bool:
-    """Whether an HDF5 file of other origin held the table."""
+def is_original(storage: Mapping[str, Any]) -> bool:
+    """Return whether the notes on a table are of an HDF5 file of other origin."""
     return storage.get("format") == FORMAT
 
 
-def write_alike(
+def write_original(
     file: Any,
     description: str,
     source: TableSource,
@@ -38,14 +33,14 @@ def write_alike(
     storage: Mapping[str, Any],
     step: int,
 ) -> None:
-    """Write a table as its input held it.
+    """Write a table as the datasets that it was in its input.
 
     Args:
         file: The open file.
-        description: What the input is called.
+        description: Name of the input.
         source: The events.
-        columns: Those that can be HDF5.
-        storage: What the reader found, as JSON.
+        columns: Columns that can be HDF5.
+        storage: Notes of the reader on the input, as JSON.
         step: Events at a time.
 
     Raises:
@@ -53,13 +48,13 @@ def write_alike(
     """
     try:
         group = file.require_group(str(storage.get("group", "")) or "/")
-        places = {c.name: i for i, c in enumerate(columns)}
-        sets = sorted(
-            _datasets(columns, storage), key=lambda part: places[part.first]
-        )  # in the order that they are read in
+        names = [c.name for c in columns]
+        # in the order of the columns, which is that of the datasets when they are read again
+        places = {name: i for i, name in enumerate(names)}
+        sets = sorted(_datasets(columns, storage), key=lambda part: places[part.first])
         made = [part.create(group, source.num_entries, step) for part in sets]
         for start, stop in ranges(source.num_entries, step):
-            table = source.read([c.name for c in columns], start, stop)
+            table = source.read(names, start, stop)
             for part, dataset in zip(sets, made, strict=True):
                 rows = part.rows(table, dataset.dtype)
                 if rows is not None:
@@ -68,10 +63,9 @@ def write_alike(
             file.require_group(path or "/")
         for attributes in (storage.get("groups", {}), storage.get("attributes", {})):
             _write_attributes(file, attributes)
-    except UNFITTING as error:
-        raise Unsupported(
-            f"{description}: table {source.name!r} cannot be HDF5 as it was ({error}); write .npz or .root"
-        ) from None
+    except _MISMATCH as error:
+        what = f"table {source.name!r} cannot be HDF5 as it was ({error})"
+        raise Unsupported(f"{description}: {what}; write .npz or .root") from None
 
 
 def _datasets(columns: Sequence[Column], storage: Mapping[str, Any]) -> Iterator[OutputDataset]:
@@ -95,9 +89,15 @@ def _datasets(columns: Sequence[Column], storage: Mapping[str, Any]) -> Iterator
 
 
 def _member_names(stored: Mapping[str, Any], shown: Mapping[str, Column]) -> dict[str, str]:
-    names = [member if isinstance(member, str) else member[0] for member in stored["members"]]
-    columns = {name: str(stored.get("prefix", "")) + name for name in names}
-    return {name: column for name, column in columns.items() if column in shown}
+    prefix = str(stored.get("prefix", ""))
+    names = [name for name, _ in _member_tokens(stored)]
+    return {name: prefix + name for name in names if prefix + name in shown}
+
+
+def _member_tokens(stored: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the names of the members of records, with the token of a type where there is one."""
+    for member in stored["members"]:
+        yield (member, None) if isinstance(member, str) else member
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,10 @@ class OutputDataset(ABC):
 
     @abstractmethod
     def rows(self, table: Table, dtype: Any) -> Any:
-        """Return the rows of some events, in the type of the dataset."""
+        """Return the rows of some events in the dataset's type; `None` where they are empty."""
 
 
-def _made(group: Any, name: str, shape: tuple[int, ...], dtype: Any, step: int) -> Any:
+def _create(group: Any, name: str, shape: tuple[int, ...], dtype: Any, step: int) -> Any:
     if 0 in shape:
         return group.create_dataset(name, shape, dtype)
     chunk = (min(step, shape[0]), *shape[1:])
@@ -130,28 +130,24 @@ def _made(group: Any, name: str, shape: tuple[int, ...], dtype: Any, step: int) 
 
 @dataclass(frozen=True)
 class ArrayDataset(OutputDataset):
-    """One column: an array, texts, or lists of numbers."""
+    """A column: an array, texts, or lists of numbers."""
 
     column: Column
 
     @property
     def first(self) -> str:
-        """The only column."""
+        """Return the only column."""
         return self.column.name
 
     def create(self, group: Any, length: int, step: int) -> Any:
         """Create the empty dataset."""
-        import h5py
-
         dtype = type_of(self.stored.get("type"), _usual_type(self.column))
         if self.column.counter is not None:
             return group.create_dataset(self.name, (length,), h5py.vlen_dtype(dtype))
-        return _made(group, self.name, (length, *self.column.shape), dtype, step)
+        return _create(group, self.name, (length, *self.column.shape), dtype, step)
 
     def rows(self, table: Table, dtype: Any) -> Any:
         """Return the rows of some events, in the type of the dataset."""
-        import h5py
-
         if self.column.counter is None:
             return _values(table[self.column.name], dtype)
         values = table[self.column.name].astype(h5py.check_vlen_dtype(dtype))
@@ -176,11 +172,9 @@ class MatrixDataset(OutputDataset):
         return self.columns[0].name
 
     def create(self, group: Any, length: int, step: int) -> Any:
-        """The empty dataset, and its columns' names where the input had them."""
-        import h5py
-
+        """Create the empty dataset, and the names of its columns where the input had them."""
         dtype = type_of(self.stored.get("type"), np.dtype(self.columns[0].dtype))
-        made = _made(group, self.name, (length, len(self.columns)), dtype, step)
+        made = _create(group, self.name, (length, len(self.columns)), dtype, step)
         names = [c.name for c in self.columns]
         if "labels" in self.stored:
             group.create_dataset(self.stored["labels"], data=names, dtype=h5py.string_dtype())
@@ -217,45 +211,40 @@ class CompoundDataset(OutputDataset):
         return next((c.counter for c in self.columns.values() if c.counter is not None), None)
 
     def _dtype(self) -> Any:
-        tokens = {
-            m if isinstance(m, str) else m[0]: None if isinstance(m, str) else m[1]
-            for m in self.stored["members"]
-        }
-        valid = "valid" if self._counter is not None else ""
-        names = [name for name in tokens if name in self.columns or name == valid]
-        formats: list[Any] = []
-        for name in names:
-            if name not in self.columns:
-                formats.append(np.dtype(bool))
-                continue
-            column = self.columns[name]
-            inner = () if column.counter is not None else column.shape[len(self._shape) :]
-            formats.append((type_of(tokens[name], _usual_type(column)), inner))
-        if len(names) == len(tokens) and "offsets" in self.stored:
-            placed = {"offsets": self.stored["offsets"], "itemsize": self.stored["size"]}
-            return np.dtype(cast(Any, {"names": names, "formats": formats, **placed}))
-        return np.dtype(cast(Any, {"names": names, "formats": formats}))
+        formats: dict[str, Any] = {}
+        tokens = dict(_member_tokens(self.stored))
+        for name, token in tokens.items():
+            column = self.columns.get(name)
+            if column is not None:
+                inner = () if column.counter is not None else column.shape[len(self._shape) :]
+                formats[name] = (type_of(token, _usual_type(column)), inner)
+            elif name == "valid" and self._counter is not None:
+                formats[name] = np.dtype(bool)
+        layout: dict[str, Any] = {"names": list(formats), "formats": list(formats.values())}
+        if len(formats) == len(tokens) and "offsets" in self.stored:
+            layout |= {"offsets": self.stored["offsets"], "itemsize": self.stored["size"]}
+        return np.dtype(cast(Any, layout))
 
     def create(self, group: Any, length: int, step: int) -> Any:
         """Create the empty dataset."""
-        return _made(group, self.name, (length, *self._shape), self._dtype(), step)
+        return _create(group, self.name, (length, *self._shape), self._dtype(), step)
 
     def rows(self, table: Table, dtype: Any) -> Any:
         """Return the rows of some events, in the type of the dataset."""
         rows = np.zeros((table.num_entries, *self._shape), dtype)
-        there = self._there(table)
-        if there is not None:
-            rows["valid"] = there
+        valid = self._valid(table)
+        if valid is not None:
+            rows["valid"] = valid
         for name, column in self.columns.items():
             if column.counter is None:
                 rows[name] = _values(table[column.name], dtype[name])
                 continue
             rows[name] = np.frombuffer(bytes.fromhex(self.stored["fills"][name]), dtype[name])[0]
-            rows[name][there] = table[column.name]
+            rows[name][valid] = table[column.name]
         return rows
 
-    def _there(self, table: Table) -> Array | None:
-        """Which of the places hold an object."""
+    def _valid(self, table: Table) -> Array | None:
+        """Return which of the places have an object; `None` for records without counter."""
         if self._counter is None:
             return None
         counts = table[self._counter]
@@ -266,13 +255,11 @@ class CompoundDataset(OutputDataset):
 
 
 def _usual_type(column: Column) -> Any:
-    import h5py
-
     return h5py.string_dtype() if column.is_opaque else np.dtype(column.dtype)
 
 
 def _values(content: Any, dtype: Any) -> Any:
-    """Numbers as they are; text as bytes, of a fixed length where the type has one."""
+    """Return numbers as they are, and text as bytes, of a fixed length where the type has one."""
     if not isinstance(content, ak.Array):
         return content
     texts = [text if isinstance(text, bytes) else text.encode() for text in content.tolist()]
