@@ -346,7 +346,7 @@ def train_rows(a: argparse.Namespace) -> None:
         "loss on held-out events": fitted.history[-1][2],
         "parameters": sum(p.numel() for p in model.flow.parameters()),
     }
-    if Process.here().leads:
+    if Process.here().is_main:
         print(json.dumps(figures))
 
 

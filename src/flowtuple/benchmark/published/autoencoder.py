@@ -15,12 +15,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from flowtuple.benchmark.published.few_values import FewValues, few_values
 from flowtuple.benchmark.published.networks import Pair, decoder
 from flowtuple.benchmark.published.normalisations import autoencoder_recipe, fit_chains
 from flowtuple.benchmark.published.options import NETWORKS, Autoencoder
 from flowtuple.benchmark.published.residuals import add_residuals, pack_residuals, resolve
 from flowtuple.benchmark.published.second_codec import pack_numbers, stored_second, unpack_numbers
-from flowtuple.benchmark.published.seen import Seen, few_values
 from flowtuple.benchmark.published.variational import VariationalPair
 from flowtuple.data.bounds import Bound
 from flowtuple.data.rows import Rows
@@ -60,7 +60,7 @@ class AutoencoderCodec:
     widths: tuple[int, ...]
     decoder: torch.nn.Module
     encoder: torch.nn.Module | None
-    seen: Seen
+    seen: FewValues
     bounds: tuple[Bound, ...] = ()
     then: str = ""
     name: ClassVar[str] = "autoencoder"
@@ -89,7 +89,7 @@ class AutoencoderCodec:
             pair, sample, asked.training, seed, report, log=None if log is None else Path(log)
         )
         pair.eval()
-        seen = few_values(rows) if asked.seen else Seen({})
+        seen = few_values(rows) if asked.seen else FewValues({})
         typed_columns = list(zip(rows.values.T, rows.dtypes, strict=True))
         bounds = (
             tuple(resolve(asked.residuals, *column) for column in typed_columns)
@@ -132,7 +132,7 @@ class AutoencoderCodec:
                 network = decoder(settings["network"], widths)
             network.load_state_dict(load(weights), assign=True)
             then = stored_second(settings)
-            seen = Seen(
+            seen = FewValues(
                 {int(k): np.array(values, np.float64) for k, values in settings["seen"].items()}
             )
         except (

@@ -52,7 +52,7 @@ def baler_pack(values: Array, columns: Sequence[str], asked: Baler) -> list[byte
     Raises:
         ModuleNotFoundError: baler-compressor is not installed.
     """
-    with tempfile.TemporaryDirectory() as name, quietly(asked.seed):
+    with tempfile.TemporaryDirectory() as name, silenced(asked.seed):
         import torch
         from baler_compressor import trainer
 
@@ -96,7 +96,7 @@ def baler_unpack(pieces: Sequence[bytes]) -> Array:
     """
     if len(pieces) != len(FILES):
         raise Corrupt(f"{len(pieces)} files are not the {len(FILES)} that Baler leaves")
-    with tempfile.TemporaryDirectory() as name, quietly(0):
+    with tempfile.TemporaryDirectory() as name, silenced(0):
         from baler_compressor import decompressor
 
         folder = Path(name)
@@ -148,7 +148,7 @@ def baler_config(asked: Baler) -> Any:
 
 
 @contextmanager
-def quietly(seed: int) -> Iterator[None]:
+def silenced(seed: int) -> Iterator[None]:
     """Baler without its prints and progress bars, and this process as it was when it has ended or failed.
 
     Importing it adds the working folder to the path of imports; it takes its random weights from PyTorch's one generator.

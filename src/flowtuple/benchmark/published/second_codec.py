@@ -13,7 +13,7 @@ import numpy as np
 
 from flowtuple.baseline.pieces import join, split
 from flowtuple.baseline.plain_pcodec import pcodec_bytes, pcodec_values
-from flowtuple.benchmark.codecs.lzma9 import lzma_bytes
+from flowtuple.benchmark.codecs.raw import lzma_bytes
 from flowtuple.benchmark.published.options import SECOND
 from flowtuple.codec.packing import unzstd, zstd
 from flowtuple.data.schema import Array

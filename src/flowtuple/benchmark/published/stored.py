@@ -9,7 +9,6 @@ from typing import Any
 
 from flowtuple.benchmark.published.accuracy import Accuracy, measure
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
-from flowtuple.benchmark.published.codec import Codec
 from flowtuple.benchmark.published.filters import EVERY_ROW, EventFilter
 from flowtuple.benchmark.published.latent import LatentCodec
 from flowtuple.benchmark.published.layout import (
@@ -20,6 +19,7 @@ from flowtuple.benchmark.published.layout import (
     read_parts,
     split_parts,
 )
+from flowtuple.benchmark.published.row_codec import RowCodec
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
@@ -99,7 +99,7 @@ class Decoded:
 
 
 def write(
-    codec: Codec, rows: Rows, path: str | os.PathLike[str], event_filter: EventFilter = EVERY_ROW
+    codec: RowCodec, rows: Rows, path: str | os.PathLike[str], event_filter: EventFilter = EVERY_ROW
 ) -> Encoded:
     """Write rows; the file appears whole or not at all.
 
@@ -127,7 +127,7 @@ def write(
     )
 
 
-def pack(codec: Codec, rows: Rows, event_filter: EventFilter = EVERY_ROW) -> tuple[bytes, int]:
+def pack(codec: RowCodec, rows: Rows, event_filter: EventFilter = EVERY_ROW) -> tuple[bytes, int]:
     """The bytes of a file, and how many of them are the model's."""
     return pack_parts(
         codec.name, codec.settings(), codec.weights(), codec.encode(rows.values), rows, event_filter

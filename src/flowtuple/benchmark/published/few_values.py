@@ -15,14 +15,14 @@ _TIMES = 8  # as many rows as values, at least: else every value of a small samp
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class FewValues:
     """Values of some columns.
 
     Attributes:
         values: Ascending, by the column's number.
 
     Example:
-        >>> Seen({0: np.array([0.0, 5.0])}).rounded(np.array([[1.0, 7.3], [4.0, 7.4]])).tolist()
+        >>> FewValues({0: np.array([0.0, 5.0])}).rounded(np.array([[1.0, 7.3], [4.0, 7.4]])).tolist()
         [[0.0, 7.3], [5.0, 7.4]]
     """
 
@@ -37,7 +37,7 @@ class Seen:
         return out
 
 
-def few_values(rows: Rows) -> Seen:
+def few_values(rows: Rows) -> FewValues:
     """The values of each column that has few.
 
     Example:
@@ -46,7 +46,7 @@ def few_values(rows: Rows) -> Seen:
         [1.0, 3.0]
     """
     found = {k: np.unique(column) for k, column in enumerate(rows.values.T)}
-    return Seen(
+    return FewValues(
         {
             k: values
             for k, values in found.items()

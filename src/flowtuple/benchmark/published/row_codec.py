@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 from flowtuple.data.schema import Array
 
 
-class Codec(Protocol):
+class RowCodec(Protocol):
     """A fitted method. `decode(encode(values), n)` is a function of the pieces, the weights and the settings alone.
 
     Attributes:
