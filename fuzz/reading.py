@@ -80,7 +80,7 @@ def read_input(data: bytes, folder: Path, *, save: bool = True) -> bool:
 def _read_whole(path: Path) -> dict[str, Table] | None:
     """All tables, `None` where one of them cannot be read; parts of them agree with the whole."""
     try:
-        with ft.File(path, workers=1, model=path, given=GIVEN) as file:
+        with ft.File(path, model=path, given=GIVEN, resources=ft.Resources(workers=1)) as file:
             tables = {name: _read_table(file, name) for name in file.tables}
             whole = {name: table for name, table in tables.items() if table is not None}
             return whole if file.carried is not None and len(whole) == len(tables) else None

@@ -280,7 +280,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "GenJet_pt": gen,
         "Jet_pt": [[0.9 * x * (1 + 0.1 * np.sin(9 * k))] for k, [x] in enumerate(gen)],
     }
-    ft.train(
+    ft.train_simulation(
         both | {"Jet_genJetIdx": [[0]] * 2000},
         folder / "m.flow",
         target=["Jet_*"],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import awkward as ak
@@ -70,17 +71,23 @@ def few_trees() -> Iterator[None]:
 def wrong(tmp_path_factory: pytest.TempPathFactory) -> tuple[Closure, Path]:
     folder = tmp_path_factory.mktemp("closure") / "out"
     b, c = events(1500, 2, efficiency=0.6, scale=1.1), events(1500, 3)
-    return ft.compare(events(1500, 1), b, folder, given=GIVEN, real=c, cuts=CUTS), folder
+    return ft.closure(
+        events(1500, 1), b, folder, given=GIVEN, real=c, options=ft.ClosureOptions(cuts=CUTS)
+    ), folder
 
 
 @pytest.fixture(scope="module")
 def equal() -> Closure:
-    return ft.compare(events(800, 1), events(800, 2), given=GIVEN, cuts=CUTS)
+    return ft.closure(
+        events(800, 1), events(800, 2), given=GIVEN, options=ft.ClosureOptions(cuts=CUTS)
+    )
 
 
 @pytest.fixture(scope="module")
 def oversampled() -> Closure:
-    return ft.compare(events(800, 1), folded(events(800, 2), 3), given=GIVEN, cuts=CUTS)
+    return ft.closure(
+        events(800, 1), folded(events(800, 2), 3), given=GIVEN, options=ft.ClosureOptions(cuts=CUTS)
+    )
 
 
 class TestFigures:
@@ -427,7 +434,7 @@ class TestComparison:
             "Pileup_nPU",
         ]
         files = [str(tmp_path / "a.root"), str(tmp_path / "b.root")]
-        done = CliRunner().invoke(app, ["compare", *files, *options, "-o", str(tmp_path / "out")])
+        done = CliRunner().invoke(app, ["closure", *files, *options, "-o", str(tmp_path / "out")])
         assert done.exit_code == 0, done.output
         assert "AUC of Jet with GenJet" in done.output
         assert "Pileup_nPU" in done.output
@@ -443,16 +450,18 @@ class TestBadInput:
             InvalidArgument,
             match=r"no column of references points to GenJet; .*Jet_matched.*--match COL",
         ):
-            ft.compare(without, without, given=GIVEN)
+            ft.closure(without, without, given=GIVEN)
         assert read(without, match=["Jet_matched=GenJet"]).pairs[0].link.through == "Jet_matched"
         with pytest.raises(
             InvalidArgument, match=r"the match 'Jet_match' is no column .*nearest: Jet_matched"
         ):
-            ft.compare(without, without, given=GIVEN, match=["Jet_match"])
+            ft.closure(
+                without, without, given=GIVEN, options=ft.ClosureOptions(match=["Jet_match"])
+            )
         with pytest.raises(
             InvalidArgument, match="--given names no collection of generated objects"
         ):
-            ft.compare(array, array, given=["Pileup_nPU"])
+            ft.closure(array, array, given=["Pileup_nPU"])
 
     def test_columns_that_are_missing(self) -> None:
         array = events(30, 1)
@@ -461,27 +470,27 @@ class TestBadInput:
         with pytest.raises(
             InvalidArgument, match=r"it lacks column 'GenJet_eta' of .*; nearest: GenJet_eta"
         ):
-            ft.compare(array, renamed, given=GIVEN)
+            ft.closure(array, renamed, given=GIVEN)
         with pytest.raises(
             InvalidArgument, match=r"the glob 'GenJets_\*' matches no column; nearest"
         ):
-            ft.compare(array, array, given=["GenJets_*"])
+            ft.closure(array, array, given=["GenJets_*"])
         with pytest.raises(
             InvalidArgument,
             match="'GenJet' lacks one of GenJet_pt, GenJet_eta, GenJet_phi; widen --given",
         ):
-            ft.compare(array, array, given=["GenJet_pt"])
+            ft.closure(array, array, given=["GenJet_pt"])
         with pytest.raises(
             InvalidArgument,
             match="no column 'Pileup_nPV' with one number an event; nearest: Pileup_nPU",
         ):
-            ft.compare(array, array, given=GIVEN, against=["Pileup_nPV"])
+            ft.closure(array, array, given=GIVEN, options=ft.ClosureOptions(against=["Pileup_nPV"]))
         single = ak.with_field(array, np.zeros(30), "Jet_mass")
         with pytest.raises(
             InvalidArgument,
             match="column 'Jet_mass' holds lists in one and single values in the other",
         ):
-            ft.compare(array, single, given=GIVEN)
+            ft.closure(array, single, given=GIVEN)
 
     def test_values_that_are_no_numbers(self) -> None:
         array = events(30, 1)
@@ -490,11 +499,11 @@ class TestBadInput:
             InvalidArgument,
             match=r"given column 'GenJet_pt' holds \d+ NaN or infinite values, the first in",
         ):
-            ft.compare(events(30, 1), array, given=GIVEN)
+            ft.closure(events(30, 1), array, given=GIVEN)
         array = events(30, 1)
         array["w"] = np.linspace(-1, 1, 30)
         with pytest.raises(InvalidArgument, match="weights 'w' are negative or not finite"):
-            ft.compare(array, array, given=GIVEN, weights="w")
+            ft.closure(array, array, given=GIVEN, weight="w")
 
     def test_cuts_that_no_objects_have(self) -> None:
         array = events(30, 1)
@@ -502,19 +511,14 @@ class TestBadInput:
             InvalidArgument,
             match="the cut names column 'Jet_ptt', which is not there; nearest: Jet_pt",
         ):
-            ft.compare(array, array, given=GIVEN, cuts=["Jet_ptt > 3"])
+            ft.closure(array, array, given=GIVEN, options=ft.ClosureOptions(cuts=["Jet_ptt > 3"]))
         with pytest.raises(InvalidArgument, match="mixes columns of several kinds"):
-            ft.compare(array, array, given=GIVEN, cuts=["Jet_pt > Jet_HT"])
-
-    def test_options_of_the_other_comparison(self) -> None:
-        array = events(30, 1)
-        with pytest.raises(InvalidArgument, match="--tests does not go with --given"):
-            ft.compare(array, array, given=GIVEN, tests=["ks"])
-        with pytest.raises(InvalidArgument, match="--match needs generated columns"):
-            ft.compare(array, array, match=["Jet_genJetIdx"])
+            ft.closure(
+                array, array, given=GIVEN, options=ft.ClosureOptions(cuts=["Jet_pt > Jet_HT"])
+            )
 
     def test_few_objects_are_said(self) -> None:
-        found = ft.compare(events(30, 1), events(30, 2), given=GIVEN)
+        found = ft.closure(events(30, 1), events(30, 2), given=GIVEN)
         assert found.objects[0].other.area is None
         assert "Jet: too few objects for a classifier" in found.notes[0]
         assert not any(v.bins for v in found.objects[0].other.verdicts)
@@ -523,20 +527,26 @@ class TestBadInput:
     def test_empty_sample(self) -> None:
         array = events(30, 1)
         with pytest.raises(InvalidArgument, match="holds no events"):
-            ft.compare(array, array[:0], given=GIVEN)
+            ft.closure(array, array[:0], given=GIVEN)
 
 
-@pytest.mark.parametrize("options", [{"columns": ["nothing_*"]}, {"given": ["Gen*"]}])
+@pytest.mark.parametrize(
+    "compare",
+    [
+        functools.partial(ft.compare, columns=["nothing_*"]),
+        functools.partial(ft.closure, given=["Gen*"]),
+    ],
+)
 def test_a_failed_comparison_leaves_no_folder(
-    tmp_path: Path, options: dict[str, list[str]]
+    tmp_path: Path, compare: Callable[..., object]
 ) -> None:
     sample = {"x": np.arange(100.0)}
     with pytest.raises(InvalidArgument, match="matches no column"):
-        ft.compare(sample, sample, tmp_path / "new" / "out", **options)
+        compare(sample, sample, tmp_path / "new" / "out")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "old").mkdir()
     with pytest.raises(InvalidArgument, match="matches no column"):
-        ft.compare(sample, sample, tmp_path / "old", **options)
+        compare(sample, sample, tmp_path / "old")
     assert (tmp_path / "old").is_dir()
 
 

@@ -385,14 +385,18 @@ class TestBadInput:
             ({**GOOD, "yy": np.arange(40.0)}, {}, "lacks column 'yy' of .*nearest: y"),
             (GOOD, {"columns": ["z*"]}, "the glob 'z\\*' matches no column"),
             (GOOD, {"tests": ["kss"]}, "there is no test 'kss'; nearest: ks"),
-            (GOOD, {"weights": "z"}, "no column of weights 'z'"),
+            (GOOD, {"weight": "z"}, "no column of weights 'z'"),
             (
                 GOOD,
                 {"tests": ["c2st-trees"]},
                 "no test can be made: c2st-trees needs 100 rows in each sample, there are 40",
             ),
-            (GOOD, {"level": 1.5}, "the level 1.5 is not between 0 and 1"),
-            (GOOD, {"permutations": 0}, "ask for 1 or more"),
+            (
+                GOOD,
+                {"options": ft.ComparisonOptions(level=1.5)},
+                "the level 1.5 is not between 0 and 1",
+            ),
+            (GOOD, {"options": ft.ComparisonOptions(permutations=0)}, "ask for 1 or more"),
         ],
     )
     def test_is_told_in_one_line(
@@ -420,13 +424,15 @@ class TestBadInput:
             (np.tile([1.0, -0.9], 20), "2"),
         ):
             with pytest.raises(InvalidArgument, match=f"the weights sum to {total} "):
-                ft.compare({**GOOD, "w": np.ones(40)}, {**GOOD, "w": weights}, weights="w")
+                ft.compare({**GOOD, "w": np.ones(40)}, {**GOOD, "w": weights}, weight="w")
 
     def test_negative_weights_are_refused_where_undefined(self) -> None:
         w = np.ones(200)
         w[::20] = -1
         sample = {"x": np.arange(200.0), "w": w}
-        found = ft.compare(sample, sample, weights="w", permutations=20)
+        found = ft.compare(
+            sample, sample, weight="w", options=ft.ComparisonOptions(permutations=20)
+        )
         refused = {o.test for o in found.outcomes if o.note == "not defined for negative weights"}
         assert refused == {name for name, test in TESTS.items() if not test.negative}
         assert {o.test for o in found.outcomes if o.p is not None} == set(TESTS) - refused
@@ -448,7 +454,12 @@ class TestRaggedTables:
     def test_objects_with_their_events(self) -> None:
         first, second = self.events(1), self.events(2)
         found = ft.compare(
-            first, second, columns=["Jet_*"], weights="w", tests=["ks", "w1"], permutations=50
+            first,
+            second,
+            columns=["Jet_*"],
+            weight="w",
+            tests=["ks", "w1"],
+            options=ft.ComparisonOptions(permutations=50),
         )
         assert (found.columns, found.constant) == (("Jet_pt",), ("Jet_n",))
         assert found.reference.events == 60
@@ -456,7 +467,11 @@ class TestRaggedTables:
 
     def test_event_columns(self) -> None:
         found = ft.compare(
-            self.events(1), self.events(2), columns=["met"], tests=["ks"], permutations=50
+            self.events(1),
+            self.events(2),
+            columns=["met"],
+            tests=["ks"],
+            options=ft.ComparisonOptions(permutations=50),
         )
         assert (found.columns, found.reference.rows) == (("met",), 60)
 

@@ -41,7 +41,7 @@ def copied(request, tmp_path):
 def noticed(path: Path, supplied: Dataset) -> str:
     """The kind of error that reading everything ends in; any other, or none, in words."""
     try:
-        with ft.File(path, workers=1, given=supplied) as file:
+        with ft.File(path, given=supplied, resources=ft.Resources(workers=1)) as file:
             for table in file.tables.values():
                 read_all(table)
             return f"read with {len(file.carried)} objects"

@@ -84,7 +84,7 @@ def path(tmp_path_factory):
 def ends_well(path):
     """Whether the file reads; any error but the three typed ones goes through."""
     try:
-        with ft.File(path, workers=1) as file:
+        with ft.File(path, resources=ft.Resources(workers=1)) as file:
             for table in file.tables.values():
                 read_all(table)
             return file.carried is not None

@@ -180,7 +180,7 @@ class TestModels:
                     dependent_events(300, number + 5),
                     made / f"{name}{number}.ftup",
                     model=made / "m.flow",
-                    refer=refer,
+                    model_ref=refer,
                 )
         ft.compress(dependent_events(300, 5), made / "another.ftup", model=made / "other.flow")
         ft.compress(

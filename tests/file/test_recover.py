@@ -74,7 +74,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("flowtuple.training.write_events.CHUNK_ENTRIES", STEP)
         for name, refer in (("whole", False), ("elsewhere", True)):
-            ft.compress(made / "m.root", made / f"{name}.ftup", model=made / "m.flow", refer=refer)
+            ft.compress(
+                made / "m.root", made / f"{name}.ftup", model=made / "m.flow", model_ref=refer
+            )
     return made
 
 

@@ -259,7 +259,7 @@ def assert_same(path, **others):
 
 
 def test_a_model_in_another_file(model, tmp_path):
-    ft.compress(dependent_events(60, 2), tmp_path / "events.ftup", model=model, refer=True)
+    ft.compress(dependent_events(60, 2), tmp_path / "events.ftup", model=model, model_ref=True)
     assert_same(tmp_path / "events.ftup", model=model)
     assert [len(v) for v in read_file(model.read_bytes())["events"].values()] == [0] * 5
     with pytest.raises(Invalid):

@@ -36,7 +36,10 @@ def events() -> ak.Array:
 @pytest.fixture(scope="module")
 def model(events: ak.Array, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("engines") / "sim.flow"
-    assert ft.train(events, path, target=TARGET, given=GIVEN, effort="fast", flow=FLOW) == ()
+    assert (
+        ft.train_simulation(events, path, target=TARGET, given=GIVEN, effort="fast", flow=FLOW)
+        == ()
+    )
     return str(path)
 
 
@@ -53,14 +56,16 @@ def test_counts_are_of_the_lattice_and_properties_of_rows(model: str) -> None:
     }
     assert lattice == {"Jet found", "Jet extras", "Muon found", "Muon extras", "Muon Muon_jetIdx"}
     assert rows["Jet response"].columns == ("Jet_ptRatio", "Jet_etaMinusGen", "Jet_phiMinusGen")
-    assert "GenJet_pt of partner" in rows["Jet response"].given.columns
+    assert "GenJet_pt of partner" in rows["Jet response"].context.columns
 
 
 def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     given = generated(events)
     whole = ft.simulate(model, given, seed=5)
     for workers in (1, 2, 3):
-        assert ak.array_equal(whole, ft.simulate(model, given, seed=5, workers=workers))
+        assert ak.array_equal(
+            whole, ft.simulate(model, given, seed=5, resources=ft.Resources(workers=workers))
+        )
     assert ak.array_equal(whole[:101], ft.simulate(model, given[:101], seed=5))
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)
@@ -128,7 +133,7 @@ def test_physics_is_learned(model: str) -> None:
 def test_by_command_and_taken_up_again(events: ak.Array, tmp_path: Path) -> None:
     ak.to_parquet(events[:1200], tmp_path / "both.parquet")
     words = [
-        "train",
+        "train-simulation",
         str(tmp_path / "both.parquet"),
         "--effort",
         "fast",
@@ -187,7 +192,7 @@ def test_without_pytorch_the_extra_is_named(model: str) -> None:
 
 def test_bad_requests(model: str, events: ak.Array, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="a simulation chooses its own, leave it out"):
-        ft.train(
+        ft.train_simulation(
             events,
             tmp_path / "m.flow",
             target=TARGET,

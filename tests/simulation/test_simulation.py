@@ -147,7 +147,7 @@ def events() -> ak.Array:
 @pytest.fixture(scope="module")
 def model(events: ak.Array, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("simulation") / "sim.flow"
-    assert ft.train(events, path, target=TARGET, given=GIVEN, effort="fast") == ()
+    assert ft.train_simulation(events, path, target=TARGET, given=GIVEN, effort="fast") == ()
     return str(path)
 
 
@@ -374,15 +374,15 @@ def test_nan_is_refused_before_anything_is_learned(events: ak.Array, tmp_path, n
         ),
     )
     with pytest.raises(InvalidArgument, match=f"column '{name}': .* values are NaN"):
-        ft.train(bad, tmp_path / "m.flow", target=TARGET, given=GIVEN)
+        ft.train_simulation(bad, tmp_path / "m.flow", target=TARGET, given=GIVEN)
 
 
 def test_other_bad_inputs_are_one_line(model: str, events: ak.Array, tmp_path) -> None:
     given = generated(events[:10])
     with pytest.raises(InvalidArgument, match="holds no events to learn from"):
-        ft.train(events[:0], tmp_path / "m.flow", target=TARGET, given=GIVEN)
+        ft.train_simulation(events[:0], tmp_path / "m.flow", target=TARGET, given=GIVEN)
     with pytest.raises(InvalidArgument, match="names nothing that could be read"):
-        ft.train(events, tmp_path / "m.flow", target=["MET_pt"], given=["GenMET_phi"])
+        ft.train_simulation(events, tmp_path / "m.flow", target=["MET_pt"], given=["GenMET_phi"])
     with pytest.raises(InvalidArgument, match=r"'GenJet_pt': .* not above 0"):
         ft.simulate(
             model, changed(given, "GenJet_pt", ak.values_astype(given["GenJet_pt"] * 0, "f4"))
@@ -397,7 +397,7 @@ def test_other_bad_inputs_are_one_line(model: str, events: ak.Array, tmp_path) -
 
 def test_targets_that_cannot_be_simulated_are_told(events: ak.Array, tmp_path) -> None:
     words = changed(events, "HLT_word", ak.Array(["a"] * len(events)))
-    notes = ft.train(
+    notes = ft.train_simulation(
         words, tmp_path / "m.flow", target=["Jet_*", "HLT_*"], given=GIVEN, effort="fast"
     )
     assert any("column 'HLT_word' is none that can be simulated" in note for note in notes)
@@ -443,7 +443,9 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     names = [c.name for c in made.columns]
     middle = table_to_awkward(made.read(names, 137, 2500))
     assert ak.array_equal(middle, whole[137:2500])
-    assert ak.array_equal(whole, ft.simulate(model, given, seed=5, workers=1))
+    assert ak.array_equal(
+        whole, ft.simulate(model, given, seed=5, resources=ft.Resources(workers=1))
+    )
     assert ak.array_equal(whole[:100], ft.simulate(model, given[:100], seed=5))
     assert not ak.array_equal(whole["Jet_pt"], ft.simulate(model, given, seed=6)["Jet_pt"])
 
@@ -606,50 +608,48 @@ def test_references_that_point_outside_are_counted(events: ak.Array) -> None:
     assert "Jet properties" not in {lesson.table.name for lesson in found}
 
 
+def derived(**kinds: str) -> dict[str, Any]:
+    options = ft.SimulationOptions(derived=kinds)
+    return {"target": TARGET, "given": GIVEN, "options": options}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"target": ["Jett_*"], "given": GIVEN}, "Jett"),
-        ({"target": TARGET, "given": ()}, "say with --given"),
+        ({"target": TARGET, "given": ()}, "name with `given=`"),
         (
             {"target": TARGET, "given": ["Gen*", "Jet_pt"]},
             "'Jet_pt' is both given and to be simulated",
         ),
         ({"target": ["Jet_pt"], "given": ["Gen*", "Jet_eta"]}, "some columns counted by"),
         (
-            {"target": TARGET, "given": GIVEN, "match": ["Jet_genJet"]},
+            {"target": TARGET, "given": GIVEN, "options": ft.SimulationOptions(["Jet_genJet"])},
             "the match 'Jet_genJet' is no column.*Jet_genJetIdx",
         ),
         (
-            {"target": TARGET, "given": GIVEN, "match": ["Jet_genJetIdx=GenJets"]},
+            {
+                "target": TARGET,
+                "given": GIVEN,
+                "options": ft.SimulationOptions(["Jet_genJetIdx=GenJets"]),
+            },
             "points to no given collection.*GenJet",
         ),
-        ({"target": TARGET, "given": GIVEN, "derived": {"Jet_pt": "log"}}, "no response 'log'"),
-        (
-            {"target": TARGET, "given": GIVEN, "derived": {"Jat_pt": "ratio"}},
-            "'Jat_pt' belongs to no simulated object",
-        ),
-        (
-            {"target": TARGET, "given": GIVEN, "derived": {"Jet_neE": "ratio"}},
-            "has no such quantity",
-        ),
-        (
-            {"target": TARGET, "given": GIVEN, "tolerance": {"*": "rel:1e-2"}},
-            "--tolerance learns no simulation",
-        ),
-        ({"match": ["Jet_genJetIdx"]}, "--match is for simulations"),
+        (derived(Jet_pt="log"), "no response 'log'"),
+        (derived(Jat_pt="ratio"), "'Jat_pt' belongs to no simulated object"),
+        (derived(Jet_neE="ratio"), "has no such quantity"),
     ],
 )
 def test_bad_requests_say_what_to_do(
     events: ak.Array, tmp_path, options: dict, message: str
 ) -> None:
     with pytest.raises(InvalidArgument, match=message):
-        ft.train(events[:50], tmp_path / "m.flow", **options)
+        ft.train_simulation(events[:50], tmp_path / "m.flow", **options)
     assert not (tmp_path / "m.flow").exists()
 
 
 def test_models_of_other_kinds_are_told_apart(model: str, events: ak.Array, tmp_path) -> None:
-    with pytest.raises(InvalidArgument, match="use flowtuple simulate"):
+    with pytest.raises(InvalidArgument, match=r"use `simulate\(\)`"):
         ft.sample(model, 10)
     ft.train({"x": np.arange(2000.0)}, tmp_path / "x.flow", effort="fast")
     with pytest.raises(InvalidArgument, match="does not simulate"):
@@ -684,7 +684,7 @@ def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file.mktree("Runs", {"genEventCount": "int64"})
             file["Runs"].extend({"genEventCount": np.array([len(part)])})
     arguments = [
-        "train",
+        "train-simulation",
         str(folder / "both.root"),
         "-o",
         str(folder / "m.flow"),
@@ -754,12 +754,19 @@ def test_a_command_that_cannot_be_done_writes_nothing(nano: Path) -> None:
     before = (nano / "m.flow").read_bytes()
     for words, message in (
         (
-            ["train", str(nano / "both.root"), "-o", str(nano / "m.flow"), "--target", "Jet_*"],
-            "say with --given",
+            [
+                "train-simulation",
+                str(nano / "both.root"),
+                "-o",
+                str(nano / "m.flow"),
+                "--target",
+                "Jet_*",
+            ],
+            "name with `given=`",
         ),
         (
             [
-                "train",
+                "train-simulation",
                 str(nano / "both.root"),
                 "-o",
                 str(nano / "m.flow"),

@@ -12,7 +12,7 @@ import awkward as ak
 
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.globs import matches
-from flowtuple.data.memory import MEMORY
+from flowtuple.data.resources import Resources
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, LeftOut, ranges
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
@@ -21,6 +21,7 @@ from flowtuple.file.description import parse_table, read_left_out, read_storage
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
+from flowtuple.runtime.old_names import accepts_old
 
 Key = str | tuple[str, "slice | int"]
 
@@ -36,11 +37,10 @@ class File:
 
     Args:
         path: Path or URL of any fsspec file system.
-        workers: Threads that decode; `None` for one per core.
         given: Data set with the external columns, if the file has any.
         model: Path of the model that the file refers to, if it does.
-        memory: Memory limit, in bytes, of decoded events read at a time; a small file can declare a
-            great deal.
+        resources: Threads that decode, and the memory limit, in bytes, of decoded events read at a
+            time; a small file can declare a great deal.
 
     Raises:
         TooLarge: On opening or on reading: the file declares more than the memory limit.
@@ -56,19 +56,19 @@ class File:
         (['x', 'Jet_pt'], [2.5, 3.5], [{'Jet_pt': [50.1, 20.2]}, {'Jet_pt': []}])
     """
 
+    @accepts_old(resources=Resources)
     def __init__(
         self,
         path: str | os.PathLike[str],
-        workers: int | None = None,
         *,
         given: Dataset | None = None,
         model: str | os.PathLike[str] | None = None,
-        memory: int = MEMORY,
+        resources: Resources = Resources(),
     ) -> None:
         self._model_path = model
-        self._reader = SectionReader(path, memory=memory)
+        self._reader = SectionReader(path, memory=resources.memory)
         try:
-            tables = self._describe(workers, given)
+            tables = self._describe(resources.workers, given)
         except BaseException:
             self.close()
             raise
@@ -125,7 +125,7 @@ class File:
     def _model(self) -> File | None:
         if self._model_path is None:
             return None
-        return File(self._model_path, memory=self._reader.memory)
+        return File(self._model_path, resources=Resources(memory=self._reader.memory))
 
     def _referred_table(self, name: str, reference: str) -> StoredTable:
         """Return the table of the model's file by its name and the hash of its model."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import InvalidArgument
@@ -18,15 +19,16 @@ from flowtuple.file.layout import SectionKind
 from flowtuple.file.table import StoredChunk, StoredTable
 from flowtuple.file.writer import Writer, create
 from flowtuple.io.source import check_stored_name
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.old_names import accepts_old
 
 
+@accepts_old(resources=Resources)
 def merge(
     paths: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     *,
     drop: bool = False,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> int:
     """Write the events of several files as one file; chunks are copied bit by bit.
 
@@ -35,7 +37,7 @@ def merge(
             with one `model`.
         output: The file to write.
         drop: Leave out carried objects that differ.
-        progress: Reports the files that were copied.
+        resources: Its `progress` is called after each file.
 
     Returns:
         Bytes of the file.
@@ -65,7 +67,7 @@ def merge(
             for done, file in enumerate(files, 1):
                 for chunk in file.tables[name].chunks:
                     copy_chunk(writer, number, file.tables[name], chunk)
-                progress(f"merge {name}", done / len(files), "")
+                resources.progress(f"merge {name}", done / len(files), "")
         writer.finish(carried.values())
     return Path(output).stat().st_size
 

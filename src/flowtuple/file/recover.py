@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flowtuple.data.resources import Resources
 from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument
@@ -18,9 +19,9 @@ from flowtuple.file.merge import copy_chunk
 from flowtuple.file.table import StoredChunk, StoredTable, no_events
 from flowtuple.file.writer import Writer, create
 from flowtuple.io.formats import output_suffixes
-from flowtuple.io.source import WriteOptions, write_dataset
+from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.old_names import accepts_old
 
 Lost = list[frozenset[str]]
 
@@ -43,15 +44,16 @@ class Recovered:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@accepts_old(resources=Resources)
 def recover(
     path: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
     columns: Iterable[str] = (),
-    given: Dataset | None = None,
+    given: Source | None = None,
     model: str | os.PathLike[str] | None = None,
     options: WriteOptions | None = None,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> Recovered:
     """Save all intact chunks of a damaged file.
 
@@ -62,10 +64,10 @@ def recover(
             written of which all requested columns can be decoded.
         columns: For another format, globs of the columns to save; none means all that are not lost
             everywhere.
-        given: Data set with the external columns, if the file has any.
+        given: Events with the external columns, if the file has any.
         model: Path of the model, if that in the file is damaged or the file refers to another.
         options: Options of another format.
-        progress: Reports the chunks that were checked.
+        resources: Memory limit, and progress over the chunks.
 
     Raises:
         Corrupt, Truncated: Not even the description can be read: nothing can be recovered.
@@ -84,7 +86,8 @@ def recover(
             f"{output}: takes whole chunks of all columns; "
             "write OUT.root for some, or leave out --columns"
         )
-    with DamagedFile(path, given, progress) as damaged:
+    supplied = None if given is None else open_dataset(given)
+    with DamagedFile(path, supplied, resources.progress, resources.memory) as damaged:
         models = _take_models(damaged, model)
         declared = {d["name"]: int(d["entries"]) for d in damaged.reader.meta["tables"]}
         if other_format:

@@ -11,7 +11,7 @@ from functools import cached_property
 import awkward as ak
 import numpy as np
 
-from flowtuple.codec.chunk import Given, decode_columns, slices
+from flowtuple.codec.chunk import ReadExternal, decode_columns, slices
 from flowtuple.codec.directory import Directory, Entry, Fetch, read_directory
 from flowtuple.data.memory import MODEL, Gate, in_words
 from flowtuple.data.schema import Column
@@ -272,7 +272,7 @@ class StoredTable:
         except InvalidArgument as error:
             raise InvalidArgument(f"{self._reader.path}: {events}: {error}") from None
 
-    def _external_reader(self, chunk: StoredChunk) -> Given | None:
+    def _external_reader(self, chunk: StoredChunk) -> ReadExternal | None:
         """Return a function that reads the external columns of a chunk, one thread at a time."""
         if self._external_source is None or not self.external:
             return None

@@ -1,7 +1,8 @@
-"""Elementary functions that give the same float64 bits everywhere: sums, products, quotients and square roots only.
+"""Elementary functions that give the same float64 bits on every machine.
 
-IEEE 754 rounds those four alike on every machine; a libm does not promise it for sin or exp. Every function here is a
-fixed sequence of them, normative in docs/format.md, accurate to about 1e-14. Outside the ranges given they return NaN.
+They use sums, products, quotients and square roots, which IEEE 754 rounds alike everywhere; a
+libm promises no such thing for sin or exp. Each function is a fixed sequence of them, normative in
+docs/format.md and accurate to about 1e-14. Outside the stated ranges the result is NaN.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ _ATANH = tuple(1.0 / (2 * n + 1) for n in range(12))
 
 
 def _horner(coefficients: tuple[float, ...], x: Array) -> Array:
-    """c_0 + x (c_1 + x (c_2 + ...)), from the inside out."""
+    """Return c_0 + x (c_1 + x (c_2 + ...)), evaluated from the inside out."""
     total: Array = np.full(x.shape, coefficients[-1])
     for c in coefficients[-2::-1]:
         total = total * x + c
@@ -73,12 +74,12 @@ def _within(x: Array, largest: float) -> Array:
 
 
 def _whole(x: Array) -> Array:
-    """The nearest whole number as int64, 0 for NaN."""
+    """Return the nearest whole number as int64, 0 for NaN."""
     return np.rint(np.where(np.isnan(x), 0.0, x)).astype(np.int64)
 
 
 def sine_cosine(x: Array) -> tuple[Array, Array]:
-    """Sine and cosine of angles in radians, |x| <= 2^20.
+    """Return sine and cosine of angles in radians, |x| <= 2^20.
 
     Example:
         >>> [round(float(v[0]), 12) for v in sine_cosine(np.array([0.5]))]
@@ -96,7 +97,7 @@ def sine_cosine(x: Array) -> tuple[Array, Array]:
 
 
 def exponential(x: Array) -> Array:
-    """e^x for |x| <= 64.
+    """Return e^x for |x| <= 64.
 
     Example:
         >>> round(float(exponential(np.array([1.0]))[0]), 12)
@@ -111,7 +112,7 @@ def exponential(x: Array) -> Array:
 
 
 def logarithm(x: Array) -> Array:
-    """The natural logarithm of x > 0.
+    """Return the natural logarithm of x > 0.
 
     Example:
         >>> round(float(logarithm(np.array([10.0]))[0]), 12)
@@ -128,7 +129,7 @@ def logarithm(x: Array) -> Array:
 
 
 def arctangent(y: Array, x: Array) -> Array:
-    """The angle of the point (x, y) in radians, from -pi to pi; 0 at the origin.
+    """Return the angle of the point (x, y) in radians, from -pi to pi; 0 at the origin.
 
     Example:
         >>> round(float(arctangent(np.array([1.0]), np.array([-1.0]))[0]), 12)

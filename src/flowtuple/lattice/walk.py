@@ -39,16 +39,16 @@ class TableCoding:
         columns: The schema.
         lattices: Lattice by column name, of all columns that are not opaque.
         flow: Conditional distributions of the columns.
-        given: Names of external columns: only their hashes are stored.
+        external: Names of external columns: only their hashes are stored.
     """
 
     columns: tuple[Column, ...]
     lattices: Mapping[str, Lattice]
     flow: LatticeFlow
-    given: frozenset[str] = frozenset()
+    external: frozenset[str] = frozenset()
 
     def needed(self, columns: Iterable[Column]) -> set[str]:
-        """Return all columns that decoding some takes: their ancestors, and the counters of these."""
+        """Return all columns that decoding some takes: ancestors, and their counters."""
         needed = self.flow.ancestors(c.name for c in columns)
         needed |= {c.counter for c in self.columns if c.name in needed and c.counter is not None}
         return self.flow.ancestors(needed)
@@ -116,17 +116,17 @@ class ColumnState:
 
     @cached_property
     def reads_itself(self) -> bool:
-        """Whether later objects of an event read earlier ones of this column."""
+        """True if later objects of an event read earlier ones of this column."""
         return self.flow is not None and self.flow.reads(self.name)
 
     @property
     def is_codable(self) -> bool:
-        """Whether the flow may code it: an event of many objects would take as many steps."""
+        """True if the flow may code it; an event of many objects would take as many steps."""
         most = int(self.rows.counts.max(initial=0)) if self.reads_itself else 0
         return self.flow is not None and most <= MAX_OBJECTS
 
     def enter(self, stored: Array) -> tuple[Array, Array]:
-        """Record known values, shape (n,), and return their indices and the exact values of escapes."""
+        """Record known values, shape (n,); return indices and the exact values of escapes."""
         values = self.rows.sort(stored)
         q = self.lattice.encode(values)
         escapes = values[q == ESCAPE]

@@ -1,7 +1,8 @@
-"""Random numbers by counter: the draw for a column of an object depends on seed, column, event and object, and on nothing else.
+"""Random numbers by counter: a draw depends on seed, column, event and object alone.
 
-So the same seed gives the same events on any machine, in any block, by any number of threads. The mixing function is the
-finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014); all arithmetic is that of 64-bit integers.
+So the same seed gives the same events on any machine, in any block, with any number of threads. The
+mixing function is the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014). All arithmetic is
+that of 64-bit integers.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def _mix(x: Any) -> Any:
 
 @compiled()
 def _below(u: Any, most: Any) -> Any:
-    """floor(u most / 2^64) for a uniform 64-bit u: a uniform whole number below `most`, 0 where that is 2^64 itself."""
+    """Return floor(u most / 2^64) for a uniform 64-bit u; 0 if `most` is 2^64 itself."""
     low, high = u & np.uint64(0xFFFFFFFF), u >> np.uint64(32)
     a, b = most & np.uint64(0xFFFFFFFF), most >> np.uint64(32)
     middle = high * a + ((low * a) >> np.uint64(32))
@@ -40,7 +41,7 @@ def _below(u: Any, most: Any) -> Any:
 
 @compiled()
 def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
-    """The frequencies of the symbols that may be drawn, added up; the last one never may."""
+    """Return the sum of the frequencies of symbols that can be drawn; never the last one."""
     total = np.uint64(0)
     for k in range(len(weights) - 1):
         if not banned[k]:
@@ -133,13 +134,12 @@ def _uniform(key: Any, event: Any, number: Any, out: Any) -> None:
             _mix(key + np.uint64(event[i]) * np.uint64(_GAMMA))
             + np.uint64(number[i]) * np.uint64(_GAMMA)
         )
-        out[i] = (
-            np.float64(u >> np.uint64(12)) + 0.5
-        ) * 2.0**-52  # of a 53rd bit the half would be lost, and 1 come out
+        # 52 bits and a half: with a 53rd bit the half would be lost and the result could be 1.
+        out[i] = (np.float64(u >> np.uint64(12)) + 0.5) * 2.0**-52
 
 
 def uniform(key: int, event: Array, number: Array) -> Array:
-    """Numbers above 0 and below 1 by event and number: float64 of shape (n,).
+    """Return numbers above 0 and below 1 by event and number: float64 of shape (n,).
 
     Args:
         key: From `column_key`.
@@ -157,7 +157,7 @@ def uniform(key: int, event: Array, number: Array) -> Array:
 
 
 def column_key(seed: int, table: str, column: str) -> int:
-    """Where the random numbers of a column begin."""
+    """Return the start of a column's random numbers."""
     return int(xxhash.xxh3_64_intdigest(f"{table}/{column}".encode(), seed=seed))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from flowtuple.codec.directory import Entry
 from flowtuple.comparison.verification import Promise, said_of
 from flowtuple.data.bounds import Bound
-from flowtuple.data.memory import MEMORY
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Column
 from flowtuple.data.schema_diff import read_like, schema_diff
 from flowtuple.data.table import Dataset, Table, TableSource, read_all
@@ -33,6 +33,7 @@ from flowtuple.lattice.lattice import resolve_std
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.reporting.report import ColumnSize, ReportInput
+from flowtuple.runtime.old_names import accepts_old
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.lattices import dominant_sentinels, survey
 
@@ -114,16 +115,20 @@ def grid_in_words(grid: Grid) -> str:
     return "equal cells" if grid.kind == "uniform" else "cells in proportion to the value"
 
 
+@accepts_old(resources=Resources)
 def info(
-    path: str | os.PathLike[str], model: str | os.PathLike[str] | None = None, memory: int = MEMORY
+    path: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
+    *,
+    resources: Resources = Resources(),
 ) -> dict[str, Any]:
     """Schema, bounds, sizes per column and per section, model, checksums and provenance of a file.
 
     Sizes are in bytes. A column's model bytes are its share of the compressed model by uncompressed size. The flow is left
-    out where the file refers to a model that is not at hand. A description or a model that takes a large part of `memory`, in
-    bytes, is refused.
+    out where the file refers to a model that is not at hand. A description or a model that takes a large part of the memory in
+    `resources` is refused.
     """
-    with File(path, model=model, memory=memory) as file:
+    with File(path, model=model, resources=resources) as file:
         storage = file.storage
         sections = Counter({kind.name.lower(): 0 for kind in SectionKind})
         for section in file.sections:

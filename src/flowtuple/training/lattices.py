@@ -1,4 +1,4 @@
-"""Lattices for every column before coding: from one pass of statistics and the requested bounds, or from a model."""
+"""Lattices of all columns before coding, from statistics and requested bounds or from a model."""
 
 from __future__ import annotations
 
