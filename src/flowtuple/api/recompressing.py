@@ -10,7 +10,7 @@ import numpy as np
 
 from flowtuple.api.compressing import Compressed, compressed
 from flowtuple.api.inputs import Tolerance, bounds_by_glob, check_request
-from flowtuple.comparison.verification import said_of
+from flowtuple.comparison.verification import first_bounds
 from flowtuple.data.bounds import Bound, requested_bounds
 from flowtuple.data.resources import Resources
 from flowtuple.data.schema import bit_patterns
@@ -188,7 +188,7 @@ def _distances(file: File) -> dict[str, str]:
 
     A file that was compressed again states it in its provenance; otherwise it is the bound of the file.
     """
-    known = said_of(file.meta.get("provenance"))
+    known = first_bounds(file.meta.get("provenance"))
     columns = [
         (f"{name}/{column}", k.bound)
         for name, table in file.tables.items()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from flowtuple.codec.directory import Entry
-from flowtuple.comparison.verification import Promise, said_of
+from flowtuple.comparison.verification import Promise, first_bounds
 from flowtuple.data.bounds import Bound
 from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Column
@@ -295,7 +295,7 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
 
 def promises(file: File, table: str) -> dict[str, Bound | Promise]:
     """How far each column of numbers may lie from its original, the first one where the file was compressed again."""
-    said = said_of(file.meta.get("provenance"))
+    said = first_bounds(file.meta.get("provenance"))
     out: dict[str, Bound | Promise] = {}
     for column, lattice in file.tables[table].lattices.items():
         out[column] = lattice.bound
