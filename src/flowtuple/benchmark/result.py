@@ -63,7 +63,7 @@ class Measurement:
 
     @property
     def holds(self) -> bool:
-        """Whether it ran, promised a bound, and returned every value within it."""
+        """True if it ran, promised a bound, and returned every value within it."""
         return self.promise != "none" and not self.failed and self.violations == 0
 
 

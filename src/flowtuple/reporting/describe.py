@@ -303,7 +303,7 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
             name: {c: bound for c, bound in promises(file, name).items() if c not in t.external}
             for name, t in file.tables.items()
         },
-        rival_bounds={
+        requested_bounds={
             table.name: _asked_bounds(table, file.tables[table.name]) for table, _ in pairs
         },
         sizes=sizes,
