@@ -30,7 +30,7 @@ EVENTS = (30, 20, 41, 4)
 
 
 def events(number: int, count: int) -> dict[str, Any]:
-    """Values at the ends of ranges that differ by less than a lattice step: these decide decoding."""
+    """Values at ends of ranges that differ by less than a lattice step: these decide decoding."""
     x = np.linspace(0.1, 9.85, count) + 100 * number
     counts = np.arange(count) % 3
     jets = ak.unflatten(np.repeat(x + 0.03, counts), counts)
