@@ -317,7 +317,7 @@ def compressed(
         coded = replace(latent, bits=bits)
         yield "latent", f"N = {bits}", coded.decode(coded.encode(test.values), len(test))
     other = train_autoencoder(a, normal, a.seed + 1)
-    for name, network in {"autoencoder": other, "the one that scores": scores}.items():
+    for name, network in {"autoencoder": other, "the scoring network": scores}.items():
         decoded = network.decode(network.encode(test.values), len(test))
         yield name, f"{a.latent} numbers", decoded
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flowtuple.data.bounds import Bound
+from flowtuple.data.bounds import FORMS, Bound
 from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.runtime.progress import Progress
@@ -27,7 +27,7 @@ Tolerances = Annotated[
         "--tolerance",
         "-t",
         metavar="GLOB=BOUND",
-        help="lossless, abs:E, rel:R, std:S or bits:B; the last match wins; a bound alone is for all.",
+        help=f"{FORMS}; the last match wins; a bound alone is for all.",
     ),
 ]
 BoundsFile = Annotated[
