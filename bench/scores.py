@@ -138,7 +138,7 @@ def spline_bits(
         training = ft.Training(epochs=epochs, patience=0)
         transforms = {"*": "dequantise,gauss-rank"}
         options = ft.RowFlow(flow, training=training, transforms=transforms)
-        return timed(lambda: ft.train(train, path, flow=options))[1]
+        return timed(lambda: ft.train_flow(train, path, flow=options))[1]
 
     one, three = seconds_of(1), seconds_of(3)
     epochs = max(1, int((limit - one) / ((three - one) / 2)))
@@ -277,7 +277,9 @@ def flow_score(a: argparse.Namespace, normal: Rows, folder: Path) -> Score:
     if a.flow == "lattice":
         ft.train(columns, model, tolerance={"*": a.bound}, effort=a.effort)
     else:
-        ft.train(columns, model, flow=ft.RowFlow(a.flow, training=ft.Training(epochs=a.epochs)))
+        ft.train_flow(
+            columns, model, flow=ft.RowFlow(a.flow, training=ft.Training(epochs=a.epochs))
+        )
     return lambda values: (
         -np.asarray(ft.score(model, columns_of(normal, values))["log_prob"], np.float64)
     )
@@ -315,7 +317,7 @@ def compressed(
         coded = replace(latent, bits=bits)
         yield "latent", f"N = {bits}", coded.decode(coded.encode(test.values), len(test))
     other = train_autoencoder(a, normal, a.seed + 1)
-    for name, network in {"autoencoder": other, "the one that scores": scores}.items():
+    for name, network in {"autoencoder": other, "the scoring network": scores}.items():
         decoded = network.decode(network.encode(test.values), len(test))
         yield name, f"{a.latent} numbers", decoded
 

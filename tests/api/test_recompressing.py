@@ -326,7 +326,7 @@ class TestInputs:
         table = dataset_from_memory(dependent_events(2000, 1)).tables["events"]
         write_model(table, tmp_path / "m.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
         ft.compress(
-            dependent_events(300, 2), tmp_path / "x.ftup", model=tmp_path / "m.flow", refer=True
+            dependent_events(300, 2), tmp_path / "x.ftup", model=tmp_path / "m.flow", model_ref=True
         )
         with pytest.raises(InvalidArgument, match=r"x\.ftup: needs the model .*--model"):
             recompress(tmp_path / "x.ftup", tmp_path / "y.ftup")

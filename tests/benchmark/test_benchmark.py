@@ -366,7 +366,7 @@ def test_folder_that_is_a_file_is_refused_before_anything_runs(
     with pytest.raises(InvalidArgument, match="cannot be made"):
         ft.bench(nano, codecs=["pcodec"], folder=nano)
     with pytest.raises(InvalidArgument, match="0 threads cannot work"):
-        ft.bench(nano, threads=0)
+        ft.bench(nano, resources=ft.Resources(workers=0))
 
 
 def test_missing_package_is_a_note_or_where_it_is_named_an_error(

@@ -222,13 +222,11 @@ def test_rows_in_a_mapped_file_give_the_same_model(tmp_path: Path) -> None:
     asked = RowFlow("maf", SMALL, Training(epochs=2, batch=128))
     told: list[str] = []
     for memory in (1000, 2**31):
-        ft.train(
-            data,
+        ft.train_flow(
+            ft.Weighted(data, weight="w"),
             tmp_path / f"{memory}.flow",
             flow=asked,
-            memory=memory,
-            weights="w",
-            progress=lambda s, p, d: told.append(d),
+            resources=ft.Resources(memory=memory, progress=lambda s, p, d: told.append(d)),
         )
         assert "waited for data" in told[-1]
     content = (tmp_path / "1000.flow").read_bytes()
@@ -238,7 +236,9 @@ def test_rows_in_a_mapped_file_give_the_same_model(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_an_older_version_is_refused(tmp_path: Path) -> None:
     asked, data = RowFlow("maf", SMALL, Training(epochs=1)), {"x": np.arange(300.0)}
-    ft.train(data, tmp_path / "m.flow", flow=asked, checkpoint=tmp_path)
+    ft.train_flow(
+        data, tmp_path / "m.flow", flow=asked, resources=ft.Resources(checkpoint=tmp_path)
+    )
     with safe_open(tmp_path / NAME, "pt") as stored:
         content = json.loads(stored.metadata()["training"])
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (it is no mapping)
@@ -247,7 +247,9 @@ def test_a_checkpoint_of_an_older_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InvalidArgument, match="is of another version of flowtuple; remove it to begin again"
     ):
-        ft.train(data, tmp_path / "m.flow", flow=asked, checkpoint=tmp_path)
+        ft.train_flow(
+            data, tmp_path / "m.flow", flow=asked, resources=ft.Resources(checkpoint=tmp_path)
+        )
 
 
 def test_too_many_processes_for_the_rows() -> None:

@@ -13,6 +13,7 @@ from flowtuple.benchmark.codecs.table_codec import Promise, TableCodec, TableLay
 from flowtuple.benchmark.settings import Settings
 from flowtuple.codec import coder
 from flowtuple.codec.frequencies import intervals
+from flowtuple.data.resources import Resources
 from flowtuple.data.table import Dataset, Table, read_all
 from flowtuple.file.file import File
 from flowtuple.file.provenance import provenance
@@ -62,20 +63,20 @@ class Flowtuple(TableCodec):
             for column, bound in layout.bounds.items()
         }
         dataset = Dataset("bench", {table.name: table for table in tables})
-        workers = settings.threads
+        resources = Resources(settings.threads, progress=progress)
         with create(path) as writer:
             if settings.model is None:
                 resolved = resolve_tables(dataset, tolerance, progress)
-                prepared = with_flows(resolved, settings.effort, 0, progress, workers=workers)
+                prepared = with_flows(resolved, settings.effort, 0, resources)
             else:
                 with File(settings.model) as trained:
                     prepared = resolve_tables(dataset, tolerance, progress, model=trained)
             origin = provenance(settings.effort, 0, {})
-            write_events(writer, prepared, dataset, origin, workers=workers, progress=progress)
+            write_events(writer, prepared, dataset, origin, resources=resources)
 
     def decode(self, path: Path, layouts: Sequence[TableLayout]) -> list[Table]:
         """Read every event of every table."""
-        with File(path, self.settings.threads) as file:
+        with File(path, resources=Resources(self.settings.threads)) as file:
             return [read_all(file.tables[layout.name]) for layout in layouts]
 
     def overhead(self, path: Path) -> tuple[int, int]:

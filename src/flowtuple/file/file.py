@@ -12,7 +12,7 @@ import awkward as ak
 
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.globs import matches
-from flowtuple.data.memory import MEMORY
+from flowtuple.data.resources import Resources
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, LeftOut, ranges
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
@@ -21,26 +21,32 @@ from flowtuple.file.description import parse_table, read_left_out, read_storage
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
+from flowtuple.runtime.notebook import Shown
+from flowtuple.runtime.old_names import accepts_old
 
 Key = str | tuple[str, "slice | int"]
 
 
-class File:
+class File(Shown):
     """An open flowtuple file.
 
     Opening reads the description and the index only; reading events reads the chunks that have
     them. Threads may share a file. A file of one tree needs no `tree` anywhere below.
 
     Attributes:
+        path: Path or URL.
+        size: Number of bytes of the file.
+        meta: The description as it is stored.
+        sections: All sections, in the order of the file.
+        index_size: Number of bytes in no section: header, index and trailer.
         tables: The tables by name.
 
     Args:
         path: Path or URL of any fsspec file system.
-        workers: Threads that decode; `None` for one per core.
         given: Data set with the external columns, if the file has any.
         model: Path of the model that the file refers to, if it does.
-        memory: Memory limit, in bytes, of decoded events read at a time; a small file can declare a
-            great deal.
+        resources: Threads that decode, and the memory limit, in bytes, of decoded events read at a
+            time; a small file can declare a great deal.
 
     Raises:
         TooLarge: On opening or on reading: the file declares more than the memory limit.
@@ -56,19 +62,24 @@ class File:
         (['x', 'Jet_pt'], [2.5, 3.5], [{'Jet_pt': [50.1, 20.2]}, {'Jet_pt': []}])
     """
 
+    @accepts_old(resources=Resources)
     def __init__(
         self,
         path: str | os.PathLike[str],
-        workers: int | None = None,
         *,
         given: Dataset | None = None,
         model: str | os.PathLike[str] | None = None,
-        memory: int = MEMORY,
+        resources: Resources = Resources(),
     ) -> None:
         self._model_path = model
-        self._reader = SectionReader(path, memory=memory)
+        self._reader = SectionReader(path, memory=resources.memory)
+        self.path = self._reader.path
+        self.size = self._reader.storage.size
+        self.meta = self._reader.meta
+        self.sections = self._reader.sections
+        self.index_size = self._reader.index_size
         try:
-            tables = self._describe(workers, given)
+            tables = self._describe(resources.workers, given)
         except BaseException:
             self.close()
             raise
@@ -96,36 +107,20 @@ class File:
             )
         return tables
 
-    @property
-    def path(self) -> str:
-        """Path or URL."""
-        return self._reader.path
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file."""
-        return self._reader.storage.size
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """The description as it is stored."""
-        return self._reader.meta
-
-    @property
-    def sections(self) -> list[Section]:
-        """All sections, in the order of the file."""
-        return self._reader.sections
-
-    @property
-    def index_size(self) -> int:
-        """Bytes that are in no section: header, index and trailer."""
-        return self._reader.index_size
+    def facts(self) -> dict[str, object]:
+        """Return path, size, and events and columns of each table."""
+        tables = {
+            name: f"{table.num_entries:,} events, {len(self.keys(name))} columns"
+            for name, table in self.tables.items()
+        }
+        kind = "model" if self.is_model else "events"
+        return {"path": self.path, "size": f"{self.size:,} bytes", "kind": kind, **tables}
 
     @cached_property
     def _model(self) -> File | None:
         if self._model_path is None:
             return None
-        return File(self._model_path, memory=self._reader.memory)
+        return File(self._model_path, resources=Resources(memory=self._reader.memory))
 
     def _referred_table(self, name: str, reference: str) -> StoredTable:
         """Return the table of the model's file by its name and the hash of its model."""

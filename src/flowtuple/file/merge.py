@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import InvalidArgument
@@ -18,15 +19,16 @@ from flowtuple.file.layout import SectionKind
 from flowtuple.file.table import StoredChunk, StoredTable
 from flowtuple.file.writer import Writer, create
 from flowtuple.io.source import check_stored_name
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.old_names import accepts_old
 
 
+@accepts_old(resources=Resources)
 def merge(
     paths: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     *,
     drop: bool = False,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> int:
     """Write the events of several files as one file; chunks are copied bit by bit.
 
@@ -35,13 +37,23 @@ def merge(
             with one `model`.
         output: The file to write.
         drop: Leave out carried objects that differ.
-        progress: Reports the files that were copied.
+        resources: Its `progress` is called after each file.
 
     Returns:
         Bytes of the file.
 
     Raises:
         InvalidArgument: The files do not fit one another; the message names the first difference.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> for name in ("a", "b"):
+        ...     done = ft.compress({"x": [1.0, 2.0]}, folder / f"{name}.ftup")
+        >>> size = merge([folder / "a.ftup", folder / "b.ftup"], folder / "both.ftup")
+        >>> ft.decompress(folder / "both.ftup")["x"].tolist()
+        [1.0, 2.0, 1.0, 2.0]
     """
     check_stored_name(output)
     if len(paths) < 2:
@@ -65,7 +77,7 @@ def merge(
             for done, file in enumerate(files, 1):
                 for chunk in file.tables[name].chunks:
                     copy_chunk(writer, number, file.tables[name], chunk)
-                progress(f"merge {name}", done / len(files), "")
+                resources.progress(f"merge {name}", done / len(files), "")
         writer.finish(carried.values())
     return Path(output).stat().st_size
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flowtuple.data.resources import Resources
 from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument
@@ -18,15 +19,16 @@ from flowtuple.file.merge import copy_chunk
 from flowtuple.file.table import StoredChunk, StoredTable, no_events
 from flowtuple.file.writer import Writer, create
 from flowtuple.io.formats import output_suffixes
-from flowtuple.io.source import WriteOptions, write_dataset
+from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.notebook import Shown
+from flowtuple.runtime.old_names import accepts_old
 
 Lost = list[frozenset[str]]
 
 
-@dataclass(frozen=True)
-class Recovered:
+@dataclass(frozen=True, repr=False)
+class Recovered(Shown):
     """Result of a recovery.
 
     Attributes:
@@ -35,6 +37,10 @@ class Recovered:
         missing: Damaged parts that could not be recovered.
         left_out: Parts of the original that the damaged file did not contain, or that the format of
             the output cannot represent.
+
+    Example:
+        >>> Recovered("saved.ftup", {"Events": (900, 1000)}, ())
+        <Recovered: path saved.ftup, Events 900 of 1000 events, missing 0>
     """
 
     path: str
@@ -42,16 +48,24 @@ class Recovered:
     missing: tuple[Damage, ...]
     left_out: tuple[LeftOut, ...] = ()
 
+    def facts(self) -> dict[str, object]:
+        """Return path, recovered events of each table, and the number of lost parts."""
+        events = {
+            name: f"{count} of {total} events" for name, (count, total) in self.events.items()
+        }
+        return {"path": self.path, **events, "missing": len(self.missing)}
 
+
+@accepts_old(resources=Resources)
 def recover(
     path: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
     columns: Iterable[str] = (),
-    given: Dataset | None = None,
+    given: Source | None = None,
     model: str | os.PathLike[str] | None = None,
     options: WriteOptions | None = None,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> Recovered:
     """Save all intact chunks of a damaged file.
 
@@ -62,15 +76,26 @@ def recover(
             written of which all requested columns can be decoded.
         columns: For another format, globs of the columns to save; none means all that are not lost
             everywhere.
-        given: Data set with the external columns, if the file has any.
+        given: Events with the external columns, if the file has any.
         model: Path of the model, if that in the file is damaged or the file refers to another.
         options: Options of another format.
-        progress: Reports the chunks that were checked.
+        resources: Memory limit, and progress over the chunks.
+
+    Returns:
+        The recovered events by table, and the parts that are lost.
 
     Raises:
         Corrupt, Truncated: Not even the description can be read: nothing can be recovered.
         InvalidArgument: The model is damaged, and `model` is missing or another model; or `columns`
             are requested of a flowtuple file.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> done = ft.compress({"x": [1.0, 2.0]}, folder / "x.ftup")
+        >>> recover(folder / "x.ftup", folder / "saved.ftup").events
+        {'events': (2, 2)}
     """
     other_format = os.fspath(output).lower().endswith(tuple(output_suffixes()))
     columns = tuple(columns)
@@ -84,7 +109,8 @@ def recover(
             f"{output}: takes whole chunks of all columns; "
             "write OUT.root for some, or leave out --columns"
         )
-    with DamagedFile(path, given, progress) as damaged:
+    supplied = None if given is None else open_dataset(given)
+    with DamagedFile(path, supplied, resources.progress, resources.memory) as damaged:
         models = _take_models(damaged, model)
         declared = {d["name"]: int(d["entries"]) for d in damaged.reader.meta["tables"]}
         if other_format:

@@ -102,7 +102,7 @@ def train_flow(
         complete: Give every column but ids a density, whether or not it is worth its bytes.
         weight: Weight of each event, shape (events,); `None` for equal weights.
     """
-    external = coding.given
+    external = coding.external
     plan = make_plan(
         table,
         coding.lattices,
