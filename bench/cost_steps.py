@@ -212,7 +212,7 @@ class Codec:
         if not self.trains:
             return lambda: None
         tables, layouts = task.table()
-        codec = replace(self._codec(task), model=None)
+        codec = self._codec(task, trained=False)
         codec.load()
         return lambda: codec.encode(tables, layouts, task.folder / "trained.bin")
 
@@ -233,11 +233,11 @@ class Codec:
         codec.load()
         return lambda: codec.decode(task.folder / "out.bin", layouts)
 
-    def _codec(self, task: Task) -> Any:
+    def _codec(self, task: Task, *, trained: bool = True) -> Any:
         from flowtuple.benchmark.registry import codec
         from flowtuple.benchmark.settings import Settings
 
-        model = task.folder / "trained.bin" if self.trains else None
+        model = task.folder / "trained.bin" if self.trains and trained else None
         return codec(self.name, Settings(threads=task.threads, model=model))
 
 

@@ -231,7 +231,7 @@ def train_flow(
             epochs=epochs, patience=0, schedule="cosine", learning_rate=a.learning_rate
         )
         flow = ft.RowFlow(a.flow, shape, training)
-        return timed(lambda: ft.train(some, path, given=conditions, flow=flow))[1]
+        return timed(lambda: ft.train_flow(some, path, given=conditions, flow=flow))[1]
 
     count = len(rows[conditions[0]])
     few = min(count, max(count // TENTH, FEWEST))
@@ -302,7 +302,7 @@ def simulate(a: argparse.Namespace) -> None:
         _, seconds = timed(lambda: ft.train(a.train, model, **options))
         print(f"trained in {seconds:.0f} s, model {model.stat().st_size} bytes", flush=True)
         made = simulate_files(model, generated, tree, a.seed)
-    show_closure(*(ft.compare(second, x, given=PARTNERS, real=first) for x in (made, known)))
+    show_closure(*(ft.closure(second, x, given=PARTNERS, real=first) for x in (made, known)))
 
 
 def simulate_files(model: Path, generated: ak.Array, tree: str, seed: int) -> ak.Array:

@@ -35,7 +35,7 @@ from scipy.stats import kurtosis, normaltest, skew
 
 import flowtuple as ft
 from flowtuple.baseline.quantise import round_mantissa
-from flowtuple.benchmark.codecs import grid_pcodec
+from flowtuple.benchmark.codecs.grids import QUANTISE_PCODEC
 from flowtuple.benchmark.published import stored
 from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
 from flowtuple.benchmark.published.erf_codes import largest, to_codes
@@ -162,9 +162,9 @@ def pcodec(rows: Rows, bounds: dict[str, Bound]) -> tuple[int, tuple[Accuracy, .
     decoded = []
     for k, name in enumerate(rows.columns):
         values, bound = rows.values[:, k].astype(rows.dtypes[k]), bounds[name]
-        data = grid_pcodec.encode(values, bound)
+        data = QUANTISE_PCODEC.compress(values, bound)
         size += len(data)
-        decoded.append(grid_pcodec.decode(data, values.dtype, bound).astype(np.float64))
+        decoded.append(QUANTISE_PCODEC.decompress(data, values.dtype, bound).astype(np.float64))
     return size, measure(rows, np.stack(decoded, axis=1))
 
 
@@ -500,7 +500,9 @@ def response(a: argparse.Namespace) -> None:
     codec, _ = fit(a, rows, a.model, a.seed)
     show_input(a, rows)
     differences = [f"difference {x}" for x in THREE]
-    show_header("column", "N", *differences, "of std", *(f"response {x}" for x in THREE), "zeros")
+    show_header(
+        "column", "N", *differences, "largest / std", *(f"response {x}" for x in THREE), "zeros"
+    )
     kinds: dict[str, dict[str, np.ndarray]] = {"difference": {}, "response": {}}
     left_out: dict[str, int] = {}
     results: list[dict[str, Any]] = []

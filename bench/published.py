@@ -25,8 +25,9 @@ from commands import (
 
 import flowtuple as ft
 from flowtuple.baseline.quantise import quantise_shifted, restore
-from flowtuple.benchmark.codecs import grid_pcodec, sz3, zfp
-from flowtuple.benchmark.codecs.rival import PerColumn
+from flowtuple.benchmark.codecs.absolute import SZ3, ZFP
+from flowtuple.benchmark.codecs.grids import QUANTISE_PCODEC
+from flowtuple.benchmark.codecs.table_codec import ColumnCodec
 from flowtuple.benchmark.published import stored
 from flowtuple.benchmark.published.accuracy import Accuracy, measure, overall
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
@@ -79,7 +80,7 @@ AUTOENCODERS = {
     for normalisation in ("custom", "standard")
 }
 METHODS = [*LATENT, *AUTOENCODERS, "baler"]
-CODECS: tuple[PerColumn, ...] = (sz3.RIVAL, zfp.RIVAL, grid_pcodec.RIVAL)
+CODECS: tuple[ColumnCodec, ...] = (SZ3, ZFP, QUANTISE_PCODEC)
 SCAN, STEPS = 96, 12  # of a search for a bound: 6 % apart at first, then halved
 REACH = 256  # times the mean error: no bound is sought above
 script = Script(__doc__)
@@ -381,16 +382,16 @@ def bound_for(mean: float, error_at: Callable[[float], float]) -> Bound:
     return Bound("abs", low)
 
 
-def decoded_by(codec: PerColumn, values: np.ndarray, bound: Bound) -> tuple[int, np.ndarray]:
+def decoded_by(codec: ColumnCodec, values: np.ndarray, bound: Bound) -> tuple[int, np.ndarray]:
     """Return the bytes of a column, and what it decodes to."""
-    data = codec.encode_column(values, bound)
-    return len(data), codec.decode_column(data, values.dtype, bound)
+    data = codec.compress(values, bound)
+    return len(data), codec.decompress(data, values.dtype, bound)
 
 
-def error_at(codec: PerColumn, values: np.ndarray, amount: float) -> float:
+def error_at(codec: ColumnCodec, values: np.ndarray, amount: float) -> float:
     """Return the mean |residual| of a column at an `abs` bound."""
     bound = Bound("abs", amount)
-    if codec is grid_pcodec.RIVAL:  # its grid alone is enough
+    if codec is QUANTISE_PCODEC:  # its grid alone is enough
         decoded = restore(quantise_shifted(values, bound)[0], bound, values.dtype)
     else:
         decoded = decoded_by(codec, values, bound)[1]
@@ -398,7 +399,7 @@ def error_at(codec: PerColumn, values: np.ndarray, amount: float) -> float:
 
 
 def at_equal_error(
-    codec: PerColumn, rows: Rows, means: list[float]
+    codec: ColumnCodec, rows: Rows, means: list[float]
 ) -> tuple[Point, dict[str, Bound]]:
     """Return a codec's figures and bounds where each column's mean error is that of `means`."""
     size, decoded, bounds = 0, [], {}

@@ -346,7 +346,7 @@ def train_rows(a: argparse.Namespace) -> None:
         "loss on held-out events": fitted.history[-1][2],
         "parameters": sum(p.numel() for p in model.flow.parameters()),
     }
-    if Process.here().leads:
+    if Process.here().is_main:
         print(json.dumps(figures))
 
 
@@ -380,7 +380,7 @@ def wide(a: argparse.Namespace) -> None:
     """
     steps = ("train", "compress", "decompress")
     times = [f"{step} us/value" for step in steps]
-    show_header("columns", *times, "peak GiB", "bytes", "ours / q+pcodec", text=0)
+    show_header("columns", *times, "peak GiB", "bytes", "flowtuple / q+pcodec", text=0)
     for columns in a.columns:
         script, *words = run_command(a, "width", list(WIDTH))
         words += ["--columns", str(columns), "--widest", str(max(a.columns)), "--source", a.source]

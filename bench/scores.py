@@ -13,8 +13,8 @@ import numpy as np
 from commands import Script, first_table, no_report, show_header, show_row, timed
 
 import flowtuple as ft
-from flowtuple.benchmark.codecs import sz3, zfp
-from flowtuple.benchmark.codecs.rival import PerColumn, is_available
+from flowtuple.benchmark.codecs.absolute import SZ3, ZFP
+from flowtuple.benchmark.codecs.table_codec import ColumnCodec, is_available
 from flowtuple.benchmark.published.accuracy import measure, overall
 from flowtuple.benchmark.published.autoencoder import AutoencoderCodec
 from flowtuple.benchmark.published.filters import cut_rows
@@ -138,7 +138,7 @@ def spline_bits(
         training = ft.Training(epochs=epochs, patience=0)
         transforms = {"*": "dequantise,gauss-rank"}
         options = ft.RowFlow(flow, training=training, transforms=transforms)
-        return timed(lambda: ft.train(train, path, flow=options))[1]
+        return timed(lambda: ft.train_flow(train, path, flow=options))[1]
 
     one, three = seconds_of(1), seconds_of(3)
     epochs = max(1, int((limit - one) / ((three - one) / 2)))
@@ -277,7 +277,9 @@ def flow_score(a: argparse.Namespace, normal: Rows, folder: Path) -> Score:
     if a.flow == "lattice":
         ft.train(columns, model, tolerance={"*": a.bound}, effort=a.effort)
     else:
-        ft.train(columns, model, flow=ft.RowFlow(a.flow, training=ft.Training(epochs=a.epochs)))
+        ft.train_flow(
+            columns, model, flow=ft.RowFlow(a.flow, training=ft.Training(epochs=a.epochs))
+        )
     return lambda values: (
         -np.asarray(ft.score(model, columns_of(normal, values))["log_prob"], np.float64)
     )
@@ -289,13 +291,13 @@ def snapped(rows: Rows, bound: str) -> Array:
     return np.stack([np.asarray(events[name], np.float64) for name in rows.columns], axis=1)
 
 
-def decoded_by(codec: PerColumn, rows: Rows, std: float) -> Array:
+def decoded_by(codec: ColumnCodec, rows: Rows, std: float) -> Array:
     """Return values after a classical codec, floats within so many standard deviations."""
     columns = []
     for k, x in enumerate(columns_of(rows, rows.values).values()):
         amount = std * float(rows.values[:, k].std())
         bound = Bound("abs", amount) if x.dtype.kind == "f" and amount > 0 else Bound()
-        decoded = codec.decode_column(codec.encode_column(x, bound), x.dtype, bound)
+        decoded = codec.decompress(codec.compress(x, bound), x.dtype, bound)
         columns.append(decoded.astype(np.float64))
     return np.stack(columns, axis=1)
 
@@ -306,7 +308,7 @@ def compressed(
     """Yield codec, setting and decoded rows."""
     for std in a.std:
         yield "flowtuple", f"std:{std:g}", snapped(test, f"std:{std:g}")
-        for codec in filter(is_available, (sz3.RIVAL, zfp.RIVAL)):
+        for codec in filter(is_available, (SZ3, ZFP)):
             yield codec.name, f"std:{std:g}", decoded_by(codec, test, std)
     for bits in a.mantissa:
         yield "rounding", f"bits:{bits}", snapped(test, f"bits:{bits}")
@@ -315,7 +317,7 @@ def compressed(
         coded = replace(latent, bits=bits)
         yield "latent", f"N = {bits}", coded.decode(coded.encode(test.values), len(test))
     other = train_autoencoder(a, normal, a.seed + 1)
-    for name, network in {"autoencoder": other, "the one that scores": scores}.items():
+    for name, network in {"autoencoder": other, "the scoring network": scores}.items():
         decoded = network.decode(network.encode(test.values), len(test))
         yield name, f"{a.latent} numbers", decoded
 

@@ -41,8 +41,8 @@ def files(a: argparse.Namespace) -> None:
     Every byte of the file of flowtuple is counted; the others count their payload only: no
     container, no header. Without files the embedded sample is measured.
     """
-    headings = ("bits/value", "bytes", "of it model", "gzip", "quantise+pcodec", "outside bound")
-    show_header("file", "bound", *headings, "ours / q+pcodec", text=2)
+    headings = ("bits/value", "bytes", "model", "gzip", "quantise+pcodec", "outside bound")
+    show_header("file", "bound", *headings, "flowtuple / q+pcodec", text=2)
     for path in map(Path, a.files or [sample_path()]):
         for bound in a.bound:
             row = measure_file(path, bound, a.effort)
@@ -72,7 +72,7 @@ def row_before(a: argparse.Namespace) -> None:
     one event and the event before, bias corrected, no more than the cost of the column. Columns
     that pcodec stores see earlier rows already, as differences, so that they are listed separately.
     """
-    saved = ("at most saved, columns of the flow", "the same, other columns")
+    saved = ("largest saving, columns of the flow", "other columns")
     show_header("file", "bytes", "event columns", "of them ids", *saved)
     for source in a.sources:
         whole, *parts = measure_columns(source, a.bound, a.effort)

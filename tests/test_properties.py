@@ -121,8 +121,16 @@ class TestWithoutNetworks:
     @given(tables())
     @cases(0.8)
     def test_every_value_of_any_table_keeps_its_bound(self, path: Path, drawn: Drawn) -> None:
-        ft.compress(drawn.columns, path, tolerance=drawn.tolerance, effort="fast", workers=1)
-        check_events(drawn.columns, ft.decompress(path, workers=1), drawn.tolerance)
+        ft.compress(
+            drawn.columns,
+            path,
+            tolerance=drawn.tolerance,
+            effort="fast",
+            resources=ft.Resources(workers=1),
+        )
+        check_events(
+            drawn.columns, ft.decompress(path, resources=ft.Resources(workers=1)), drawn.tolerance
+        )
 
 
 TRAINED = {
@@ -217,11 +225,11 @@ class TestWithNetworks:
         self, path: Path, model: Path, bounds: dict[str, str], events: int, seed: int, count: int
     ) -> None:
         columns = disturbed(events, seed, count)
-        ft.compress(columns, path, model=model, workers=1)
-        check_events(columns, ft.decompress(path, workers=1), bounds)
+        ft.compress(columns, path, model=model, resources=ft.Resources(workers=1))
+        check_events(columns, ft.decompress(path, resources=ft.Resources(workers=1)), bounds)
 
     def test_networks_are_used_indeed(self, path: Path, model: Path) -> None:
-        ft.compress(disturbed(300, 1, 1), path, model=model, workers=1)
+        ft.compress(disturbed(300, 1, 1), path, model=model, resources=ft.Resources(workers=1))
         with ft.open(path) as file:
             (chunk,) = file.tables["events"].stored()
         used = {name for name, column in chunk.items() if column.method.name == "FLOW"}

@@ -13,14 +13,22 @@ __version__ = "0.1.0"
 
 from flowtuple.api import (
     Closure,
+    ClosureOptions,
+    ComparisonOptions,
     Compressed,
     Decompressed,
     Model,
+    Recompressed,
     Selection,
+    SimulationOptions,
+    Verified,
+    Weighted,
     bench,
+    closure,
     compare,
     compress,
     decompress,
+    inspect,
     load,
     preset,
     recompress,
@@ -31,10 +39,15 @@ from flowtuple.api import (
     simulate,
     snap,
     train,
+    train_flow,
+    train_simulation,
     verify,
 )
+from flowtuple.benchmark.result import Bench
 from flowtuple.comparison.folds import FoldHistogram, fold_histogram
+from flowtuple.comparison.two_sample.result import Comparison
 from flowtuple.data.bounds import Bound
+from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import (
     BoundViolated,
@@ -44,24 +57,32 @@ from flowtuple.errors import (
     MissingExtra,
     ProcessLost,
     Refused,
+    TooLarge,
     TooNew,
     Truncated,
     Unsupported,
 )
+from flowtuple.file.damage import Damage
 from flowtuple.file.file import File
 from flowtuple.file.file import File as open  # noqa: A004 (read as ft.open)
 from flowtuple.file.merge import merge
-from flowtuple.file.recover import recover
+from flowtuple.file.recover import Recovered, recover
 from flowtuple.flows.options import RowFlow, Shape, Training
 from flowtuple.flows.presets import FlowPreset, flow_preset
+from flowtuple.io.source import WriteOptions
 from flowtuple.reporting.describe import info
 
 __all__ = [
+    "Bench",
     "Bound",
     "BoundViolated",
     "Closure",
+    "ClosureOptions",
+    "Comparison",
+    "ComparisonOptions",
     "Compressed",
     "Corrupt",
+    "Damage",
     "Decompressed",
     "File",
     "FlowPreset",
@@ -72,22 +93,32 @@ __all__ = [
     "MissingExtra",
     "Model",
     "ProcessLost",
+    "Recompressed",
+    "Recovered",
     "Refused",
+    "Resources",
     "RowFlow",
     "Selection",
     "Shape",
+    "SimulationOptions",
+    "TooLarge",
     "TooNew",
     "Training",
     "Truncated",
     "Unsupported",
+    "Verified",
+    "Weighted",
+    "WriteOptions",
     "__version__",
     "bench",
+    "closure",
     "compare",
     "compress",
     "decompress",
     "flow_preset",
     "fold_histogram",
     "info",
+    "inspect",
     "load",
     "merge",
     "open",
@@ -101,5 +132,12 @@ __all__ = [
     "simulate",
     "snap",
     "train",
+    "train_flow",
+    "train_simulation",
     "verify",
 ]
+
+
+def __dir__() -> list[str]:
+    """List the public names alone."""
+    return __all__

@@ -1,13 +1,29 @@
-"""Compressed files as a collection of dask-awkward, which reads of them only the columns that are used."""
+"""Compressed files as a collection of dask-awkward, which reads only the columns that are used.
+
+`from_flowtuple` opens compressed files and returns a dask-awkward array with one partition for each
+chunk. Dask sends to its workers only a path, a range of events and the names of columns; each
+worker opens the file itself, and reads and decodes the chunk there. Before that, dask-awkward
+finds the columns that a computation uses, and `ReadChunk.project_columns` drops all others, so
+they are neither read nor decoded.
+
+The module is an extra (`dask`): importing it raises `MissingExtra` without Dask. Nothing else of
+the package imports it; `batch` uses Dask for many files in another way, one task for each file.
+
+Laws, which tests/batch/test_dask.py holds: a computation gives the same events as `arrays`; columns
+that it does not use are not read; files of different columns or types are refused, and the
+message names file and column.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import TypeAlias
 
 import awkward as ak
 
+from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.location import expand, split_tree
@@ -20,15 +36,15 @@ from dask_awkward.lib.io.columnar import ColumnProjectionMixin  # noqa: E402
 from dask_awkward.lib.unproject_layout import unproject_layout  # noqa: E402
 
 Partition: TypeAlias = tuple[str, int, int]
-"""A file with the first event and the event after the last of one of its chunks."""
+"""A path, and the first event and the event after the last of one of the file's chunks."""
 
 
 class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
-    """Reads a chunk's events, a function that Dask can ask for fewer columns.
+    """Reader of a chunk's events, whose columns dask-awkward can reduce.
 
     Attributes:
-        form: Of the events with the columns that are read.
-        original_form: Of the events with all columns.
+        form: Awkward form of the events with the columns that are read.
+        original_form: Awkward form of the events with all columns.
         tree: Name of the table.
         columns: Names of the columns to read.
         model: Path of the model that the files refer to, if they do.
@@ -46,27 +62,22 @@ class ReadChunk(ColumnProjectionMixin):  # type: ignore[misc]
         columns: tuple[str, ...],
         model: str | None,
     ) -> None:
-        self.form, self.original_form, self.tree, self.columns, self.model = (
-            form,
-            original_form,
-            tree,
-            columns,
-            model,
-        )
+        self.form = form
+        self.original_form = original_form
+        self.tree = tree
+        self.columns = columns
+        self.model = model
 
     def project_columns(self, columns: set[str]) -> ReadChunk:
-        """The same for some columns only."""
-        kept = tuple(
-            n
-            for n in self.columns
-            if any(path == n or path.startswith(f"{n}.") for path in columns)
-        )
-        form = ak.forms.RecordForm([self.original_form.content(name) for name in kept], list(kept))
-        return ReadChunk(form, self.original_form, self.tree, kept, self.model)
+        """Return a reader of some columns, or of those whose fields are named as `column.field`."""
+        used = {f"{path}." for path in columns}
+        names = tuple(n for n in self.columns if any(u.startswith(f"{n}.") for u in used))
+        form = ak.forms.RecordForm([self.original_form.content(n) for n in names], list(names))
+        return ReadChunk(form, self.original_form, self.tree, names, self.model)
 
     def __call__(self, partition: Partition) -> ak.Array:
         path, start, stop = partition
-        with File(path, 1, model=self.model) as file:
+        with File(path, model=self.model, resources=Resources(1)) as file:
             if self.columns:
                 events = file.arrays(
                     self.columns, entry_start=start, entry_stop=stop, tree=self.tree
@@ -83,80 +94,70 @@ def from_flowtuple(
     tree: str | None = None,
     model: str | os.PathLike[str] | None = None,
 ) -> dask_awkward.Array:
-    """Events of compressed files, one partition a chunk; only columns that a computation needs are read and decoded.
+    """Return the events of compressed files, one partition a chunk.
+
+    Only columns that a computation uses are read and decoded.
 
     Args:
-        paths: A path, URL or glob, or several, with `:TREE` where a tree is named.
+        paths: A path, URL or glob, or several, with `:TREE` to name a tree.
         columns: Names or globs; `None` for all.
-        tree: Name of the table; may be left out where there is one.
-        model: The model that the files refer to, if they do: a path that every worker can open.
+        tree: Name of the table; not needed for files of one table.
+        model: Path of the model that the files refer to, if they do; every worker must be able to
+            open it.
 
     Raises:
-        InvalidArgument: A glob matches nothing, or the files hold different columns.
+        InvalidArgument: A glob matches nothing, or the files have different columns.
 
     Example:
         >>> import pathlib, tempfile
         >>> import flowtuple as ft
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.ftup"
-        >>> result = ft.compress({"Jet_pt": [[50.0, 20.0], [], [30.0]], "MET_pt": [1.0, 2.0, 3.0]}, path)
+        >>> events = {"Jet_pt": [[50.0, 20.0], [], [30.0]], "MET_pt": [1.0, 2.0, 3.0]}
+        >>> result = ft.compress(events, path)
         >>> from_flowtuple(path).Jet_pt.compute().tolist()
         [[50.0, 20.0], [], [30.0]]
     """
     texts = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    named = [split_tree(os.fspath(text), STORED) for text in texts]
-    found = [(path, asked or tree) for pattern, asked in named for path in expand(pattern)]
+    model_path = None if model is None else os.fspath(model)
     partitions: list[Partition] = []
     reader: ReadChunk | None = None
-    where = None if model is None else os.fspath(model)
-    for path, asked in found:
-        with File(path, 1, model=model) as file:
-            table = file.table(asked)
-            if reader is None:
-                first = file.arrays(
-                    None if columns is None else list(columns), entry_stop=0, tree=table.name
-                )
-                reader = ReadChunk(
-                    first.layout.form, first.layout.form, table.name, tuple(first.fields), where
-                )
-            _check_form(file, table.name, reader, found[0][0])
-            partitions += _chunks(path, [chunk.section.entries for chunk in table.chunks])
+    first_path = ""
+    for text in texts:
+        pattern, named_tree = split_tree(os.fspath(text), STORED)
+        for path in expand(pattern):
+            with File(path, model=model, resources=Resources(1)) as file:
+                table = file.table(named_tree or tree)
+                if reader is None:
+                    first_path = path
+                    wanted = None if columns is None else list(columns)
+                    events = file.arrays(wanted, entry_stop=0, tree=table.name)
+                    form, names = events.layout.form, tuple(events.fields)
+                    reader = ReadChunk(form, form, table.name, names, model_path)
+                _check_form(file, table.name, reader, first_path)
+                partitions += [(path, chunk.begin, chunk.stop) for chunk in table.chunks]
     if reader is None or not partitions:
         raise InvalidArgument(f"{', '.join(map(str, texts))}: hold no events")
-    divisions = (0, *_running(stop - start for _, start, stop in partitions))
+    divisions = (0, *accumulate(stop - start for _, start, stop in partitions))
     return dask_awkward.from_map(reader, partitions, label="from-flowtuple", divisions=divisions)
 
 
-def _check_form(file: File, tree: str, first: ReadChunk, described: str) -> None:
-    """Another file's tree and columns are those of the first one.
+def _check_form(file: File, tree: str, first: ReadChunk, first_path: str) -> None:
+    """Raise if a file has another tree or other columns than the first file.
 
     Raises:
-        InvalidArgument: They are not.
+        InvalidArgument: The message names the file and the first column that differs.
     """
+
+    def refuse(problem: str) -> None:
+        raise InvalidArgument(f"{file.path}: {problem} {first_path}; read these files one by one")
+
     if tree != first.tree:
-        raise InvalidArgument(
-            f"{file.path}: lacks tree {first.tree!r} of {described}; read these files apart"
-        )
-    missing = [name for name in first.columns if name not in file.keys(tree)]
-    if missing:
-        raise InvalidArgument(
-            f"{file.path}: lacks column {missing[0]!r} of {described}; read these files apart"
-        )
+        refuse(f"lacks tree {first.tree!r} of")
+    names = file.keys(tree)
+    for name in first.columns:
+        if name not in names:
+            refuse(f"lacks column {name!r} of")
     form = file.arrays(first.columns, entry_stop=0, tree=tree).layout.form
     for name in first.columns:
         if form.content(name) != first.form.content(name):
-            raise InvalidArgument(
-                f"{file.path}: column {name!r} is of another type than in {described}; read these files apart"
-            )
-
-
-def _chunks(path: str, sizes: Iterable[int]) -> list[Partition]:
-    ends = _running(sizes)
-    return [(path, start, stop) for start, stop in zip([0, *ends], ends, strict=False)]
-
-
-def _running(sizes: Iterable[int]) -> list[int]:
-    """Sums of the first, the first two, ..."""
-    out: list[int] = []
-    for size in sizes:
-        out.append(size + (out[-1] if out else 0))
-    return out
+            refuse(f"column {name!r} is of another type than in")

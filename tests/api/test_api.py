@@ -50,8 +50,14 @@ def assert_same_bits(actual: Any, expected: Any) -> None:
 
 def round_trip(source: Any, tolerance: Mapping[str, Any] | None = None, **options: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
-        ft.compress(source, Path(folder) / "events.ftup", tolerance=tolerance, workers=1, **options)
-        return ft.decompress(Path(folder) / "events.ftup", workers=1)
+        ft.compress(
+            source,
+            Path(folder) / "events.ftup",
+            tolerance=tolerance,
+            **options,
+            resources=ft.Resources(workers=1),
+        )
+        return ft.decompress(Path(folder) / "events.ftup", resources=ft.Resources(workers=1))
 
 
 def related_columns(rows: int, seed: int) -> dict[str, np.ndarray]:
@@ -300,12 +306,15 @@ class TestBounds:
         columns, tolerance = table
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "events.ftup"
-            ft.compress(columns, path, tolerance=tolerance, workers=1)
+            ft.compress(columns, path, tolerance=tolerance, resources=ft.Resources(workers=1))
             decoded, described = (
-                ft.decompress(path, workers=1),
+                ft.decompress(path, resources=ft.Resources(workers=1)),
                 ft.info(path)["tables"][0]["columns"],
             )
-            assert all(c.violations == 0 for c in ft.verify(columns, path, workers=1))
+            assert all(
+                c.violations == 0
+                for c in ft.verify(columns, path, resources=ft.Resources(workers=1))
+            )
         resolved = {c["name"]: c["bound"] for c in described}
         assert decoded.fields == list(columns)
         for name, values in columns.items():
@@ -569,12 +578,16 @@ class TestModel:
             columns,
             tmp_path / "out.ftup",
             effort="fast",
-            progress=lambda stage, share, _: told.setdefault(stage, []).append(share),
+            resources=ft.Resources(
+                progress=lambda stage, share, _: told.setdefault(stage, []).append(share)
+            ),
         )
         ft.verify(
             columns,
             tmp_path / "out.ftup",
-            progress=lambda stage, share, _: told.setdefault(stage, []).append(share),
+            resources=ft.Resources(
+                progress=lambda stage, share, _: told.setdefault(stage, []).append(share)
+            ),
         )
         assert list(told) == ["scan events", "train events", "compress events", "verify events"]
         for shares in told.values():
@@ -618,10 +631,15 @@ class TestSameBytes:
         made, decoded = set(), []
         for workers in (1, 2, None):
             ft.compress(
-                columns, tmp_path / "out.ftup", tolerance={"*": "rel:1e-3"}, workers=workers
+                columns,
+                tmp_path / "out.ftup",
+                tolerance={"*": "rel:1e-3"},
+                resources=ft.Resources(workers=workers),
             )
             made.add((tmp_path / "out.ftup").read_bytes())
-            decoded.append(ft.decompress(tmp_path / "out.ftup", workers=workers))
+            decoded.append(
+                ft.decompress(tmp_path / "out.ftup", resources=ft.Resources(workers=workers))
+            )
         assert len(made) == 1
         for other in decoded[1:]:
             assert other["s"].tolist() == decoded[0]["s"].tolist()
@@ -634,10 +652,12 @@ class TestSameBytes:
             tolerance=RELATED_BOUNDS,
             effort="fast",
         )
-        whole = ft.decompress(tmp_path / "out.ftup", workers=1)
+        whole = ft.decompress(tmp_path / "out.ftup", resources=ft.Resources(workers=1))
         assert ft.info(tmp_path / "out.ftup")["tables"][0]["model_bytes"] > 0
         for start, stop in ((0, 1), (16_000, 17_000), (19_999, 20_000), (5, 12_345)):
-            part = ft.decompress(tmp_path / "out.ftup", entries=(start, stop), workers=2)
+            part = ft.decompress(
+                tmp_path / "out.ftup", entries=(start, stop), resources=ft.Resources(workers=2)
+            )
             for name in whole.fields:
                 assert_same_bits(part[name], whole[name][start:stop])
 

@@ -198,7 +198,7 @@ class TestValues:
             source = tmp_path / f"{number}.ftup"
         assert difference(table_of(source), table_of(folder / "fine.ftup")) is None
         with ft.File(source) as again, ft.File(folder / "fine.ftup") as first:
-            assert again.table().asked == first.table().asked
+            assert again.table().requested == first.table().requested
             assert {n: k.bound for n, k in again.table().lattices.items()} == {
                 n: k.bound for n, k in first.table().lattices.items()
             }
@@ -326,7 +326,7 @@ class TestInputs:
         table = dataset_from_memory(dependent_events(2000, 1)).tables["events"]
         write_model(table, tmp_path / "m.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
         ft.compress(
-            dependent_events(300, 2), tmp_path / "x.ftup", model=tmp_path / "m.flow", refer=True
+            dependent_events(300, 2), tmp_path / "x.ftup", model=tmp_path / "m.flow", model_ref=True
         )
         with pytest.raises(InvalidArgument, match=r"x\.ftup: needs the model .*--model"):
             recompress(tmp_path / "x.ftup", tmp_path / "y.ftup")
@@ -351,7 +351,7 @@ class TestInputs:
         )
         assert list(found.bounds) == ["events/b"]
         with ft.File(tmp_path / "y.ftup") as file:
-            assert file.table().given == {"a"}
+            assert file.table().external == {"a"}
         assert (
             ft.decompress(tmp_path / "y.ftup", given=events)["a"].to_list() == events["a"].tolist()
         )

@@ -43,9 +43,14 @@ def stored(
     source: Any, folder: Path, tolerance: Mapping[str, str] | None = None, **options: Any
 ) -> Any:
     ft.compress(
-        source, folder / "out.ftup", tolerance=tolerance, effort="fast", workers=1, **options
+        source,
+        folder / "out.ftup",
+        tolerance=tolerance,
+        effort="fast",
+        **options,
+        resources=ft.Resources(workers=1),
     )
-    return ft.decompress(folder / "out.ftup", workers=1)
+    return ft.decompress(folder / "out.ftup", resources=ft.Resources(workers=1))
 
 
 def mixture() -> dict[str, Any]:

@@ -17,12 +17,12 @@ pytest.importorskip("torch")
 pytest.importorskip("zuko")
 pytest.importorskip("mplhep")
 
-from flowtuple.benchmark.codecs import sz3, zfp
-from flowtuple.benchmark.codecs.rival import is_available
+from flowtuple.benchmark.codecs.absolute import SZ3, ZFP
+from flowtuple.benchmark.codecs.table_codec import is_available
 from flowtuple.data.rows import Rows
 
 BENCH = Path(__file__).parents[2] / "bench"
-CLASSICAL = sum(map(is_available, (sz3.RIVAL, zfp.RIVAL)))  # beside those that are always there
+CLASSICAL = sum(map(is_available, (SZ3, ZFP)))  # beside those that are always there
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Codecs side by side: every rival comes back within its bound, and what `flowtuple bench` says is what was measured."""
+"""Codecs side by side: every codec comes back within its bound, and what `flowtuple bench` says is what was measured."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ import flowtuple as ft
 from flowtuple import cli
 from flowtuple.baseline.quantise import quantise_shifted, restore
 from flowtuple.benchmark import child, pages, registry
-from flowtuple.benchmark.codecs import grid_pcodec
+from flowtuple.benchmark.codecs import grids, listing
 from flowtuple.benchmark.codecs.exceptions import pack_exceptions, with_exceptions
-from flowtuple.benchmark.codecs.listing import RIVALS
-from flowtuple.benchmark.codecs.rival import Rival, TableLayout, is_available
+from flowtuple.benchmark.codecs.grids import QUANTISE_PCODEC
+from flowtuple.benchmark.codecs.table_codec import TableCodec, TableLayout, is_available
 from flowtuple.benchmark.flowtuple_codec import Flowtuple
 from flowtuple.benchmark.inputs import (
     layouts,
@@ -45,7 +45,7 @@ from flowtuple.io.source import open_dataset
 from flowtuple.reporting.rate_distortion import rate_distortion_png
 from flowtuple.runtime.progress import silent
 
-CODECS: dict[str, Rival] = {rival.name: rival for rival in (*RIVALS, Flowtuple())}
+CODECS: dict[str, TableCodec] = {c.name: c for c in (*listing.CODECS, Flowtuple())}
 BOUNDS = ["lossless", "abs:0.05", "rel:1e-3", "rel:0.3", "std:1e-2", "bits:7"]
 
 
@@ -80,7 +80,7 @@ def made_layouts(tables: list[Table], bound: str, **named: str) -> list[TableLay
     return layouts(tables, surveys(tables, silent), {"*": bound, **named}, "made")
 
 
-def installed(name: str) -> Rival:
+def installed(name: str) -> TableCodec:
     if not is_available(CODECS[name]):
         pytest.skip(f"{name} is not installed")
     return CODECS[name]
@@ -157,11 +157,13 @@ def test_ids_weights_and_counters_stay_exact_under_a_glob() -> None:
 def test_the_smaller_of_two_grids_is_kept() -> None:
     values = np.random.default_rng(1).exponential(30, 5000).astype("f4")
     bound = Bound("rel", 1e-3)
-    cells = grid_pcodec._cells(values.dtype, bound)
-    both = [grid_pcodec._on_plain_grid(values, bound), grid_pcodec._on_cells(values, bound, cells)]
-    assert len(grid_pcodec.encode(values, bound)) == min(map(len, both))
+    cells = grids._cells(values.dtype, bound)
+    numbers, shift, exceptions = grids._on_grid(values, bound)
+    plain = grids._joined(grids._PLAIN, shift, exceptions, numbers)
+    both = [plain, grids._on_cells(values, bound, cells)]
+    assert len(QUANTISE_PCODEC.compress(values, bound)) == min(map(len, both))
     for data in both:
-        assert bound.holds(values, grid_pcodec.decode(data, values.dtype, bound)).all()
+        assert bound.holds(values, QUANTISE_PCODEC.decompress(data, values.dtype, bound)).all()
 
 
 def test_exceptions_are_stored_only_where_needed() -> None:
@@ -207,10 +209,10 @@ def test_comparison_counts_what_broke() -> None:
     assert child.compare([before], [after], [replace(bounded, bounds={})]) == (1, None)
 
 
-def shared_rival() -> ModuleType:
+def shared_definition() -> ModuleType:
     path = Path(__file__).parents[2].parent / "shared" / "rival.py"
     if not path.is_file():
-        pytest.skip(f"the rival's definition is not at {path}")
+        pytest.skip(f"the definition is not at {path}")
     spec = importlib.util.spec_from_file_location("rival", path)
     assert spec is not None
     assert spec.loader is not None
@@ -223,15 +225,15 @@ def shared_rival() -> ModuleType:
     ("name", "kind", "amount"),
     [("atlas_trigger_jets.root", "std", 2.88e-3), ("uproot-HZZ.root", "rel", 1e-3)],
 )
-def test_the_rival_that_counts_is_the_one_defined(
+def test_quantise_pcodec_is_the_one_defined(
     shared_data: Path, tmp_path: Path, name: str, kind: str, amount: float
 ) -> None:
     """Container and exceptions cost at most half a percent; under `rel` a smaller grid may win that back."""
-    module = shared_rival()
+    module = shared_definition()
     expected = module.rival_bytes(module.columns(str(shared_data / name)), **{kind: amount})
     tables, _ = numeric_tables(open_dataset(shared_data / name))
     described = made_layouts(tables, f"{kind}:{amount}")
-    grid_pcodec.RIVAL.encode(tables, described, tmp_path / "out")
+    QUANTISE_PCODEC.encode(tables, described, tmp_path / "out")
     ratio = (tmp_path / "out").stat().st_size / expected
     assert ratio < 1.005
     assert ratio > 0.995 or kind == "rel"
@@ -297,13 +299,13 @@ def test_command_writes_json_tables_and_a_plot(
         assert row["mb_per_s_in"] > 0
         assert row["mb_per_s_out"] > 0
         assert row["peak_bytes_in"] >= 0
-    rival = found["rows"][1]
-    assert rival["ratio_to_quantise_pcodec"] == 1
-    assert 0 < rival["worst"] <= 1
+    pcodec = found["rows"][1]
+    assert pcodec["ratio_to_quantise_pcodec"] == 1
+    assert 0 < pcodec["worst"] <= 1
     assert sum(row["best"] for row in found["rows"]) == 2
     page = (tmp_path / "out" / "bench.md").read_text()
     assert "## rel:0.001" in page
-    assert f"| quantise+pcodec | {rival['bytes']} |" in page.replace("**", "")
+    assert f"| quantise+pcodec | {pcodec['bytes']} |" in page.replace("**", "")
     assert (tmp_path / "out" / "rate_distortion.png").read_bytes().startswith(b"\x89PNG")
     assert len(list((tmp_path / "out").iterdir())) == 3
 
@@ -364,13 +366,13 @@ def test_folder_that_is_a_file_is_refused_before_anything_runs(
     with pytest.raises(InvalidArgument, match="cannot be made"):
         ft.bench(nano, codecs=["pcodec"], folder=nano)
     with pytest.raises(InvalidArgument, match="0 threads cannot work"):
-        ft.bench(nano, threads=0)
+        ft.bench(nano, resources=ft.Resources(workers=0))
 
 
 def test_missing_package_is_a_note_or_where_it_is_named_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(registry, "is_available", lambda rival: rival.name != "sz3")
+    monkeypatch.setattr(registry, "is_available", lambda codec: codec.name != "sz3")
     chosen, notes = registry.choose(None)
     assert "sz3" not in chosen
     assert chosen[-1] == "flowtuple"

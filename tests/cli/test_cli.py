@@ -32,6 +32,8 @@ COMMANDS = [
     "inspect",
     "compress",
     "train",
+    "train-flow",
+    "train-simulation",
     "decompress",
     "recompress",
     "verify",
@@ -43,6 +45,7 @@ COMMANDS = [
     "simulate",
     "score",
     "compare",
+    "closure",
     "bench",
 ]
 HEADER_SIZE = 16
@@ -568,9 +571,9 @@ BAD_DECOMPRESSIONS = {
 
 
 def test_weights_of_several_trees_are_refused(run: Callable[..., Ended], tmp_path: Path) -> None:
-    ended = run("train", "nano.root", "-o", tmp_path / "out.flow", "--weights", "MET_pt")
+    ended = run("train", "nano.root", "-o", tmp_path / "out.flow", "--weight", "MET_pt")
     assert_refused(
-        ended, "nano.root: --weights goes with one tree", "choose one, such as FILE:Events"
+        ended, "nano.root: --weight goes with one tree", "choose one, such as FILE:Events"
     )
 
 
@@ -842,7 +845,7 @@ class TestHelp:
         } == set(COMMANDS)
         ended = run("-h")
         assert ended.code == 0
-        assert all(re.search(rf"^  {command} ", ended.out, re.MULTILINE) for command in COMMANDS)
+        assert all(re.search(rf"^\W+{command} ", ended.out, re.MULTILINE) for command in COMMANDS)
 
     @pytest.mark.parametrize(
         "arguments", [["compres"], ["compress", "nano.root"], ["info", "nano.ftup", "--jsn"]]
@@ -899,7 +902,7 @@ class TestCompress:
     def test_json(self, run: Callable[..., Ended], tmp_path: Path) -> None:
         found = json.loads(
             run(
-                "compress", "nano.root", "-o", tmp_path / "out.ftup", "--json", "--threads", "1"
+                "compress", "nano.root", "-o", tmp_path / "out.ftup", "--json", "--workers", "1"
             ).out
         )
         assert found["file_bytes"] == (tmp_path / "out.ftup").stat().st_size
@@ -1030,7 +1033,7 @@ class TestDecompress:
     ) -> None:
         assert (
             run(
-                "decompress", "nano.ftup:Events", "-o", tmp_path / f"out{suffix}", "--threads", "1"
+                "decompress", "nano.ftup:Events", "-o", tmp_path / f"out{suffix}", "--workers", "1"
             ).code
             == 0
         )

@@ -35,7 +35,7 @@ from flowtuple.codec.column import Method, StoredColumn
 from flowtuple.codec.directory import join
 from flowtuple.codec.packing import zstd
 from flowtuple.codec.varint import write_signed
-from flowtuple.comparison.verification import Promise, said_of
+from flowtuple.comparison.verification import Promise, first_bounds
 from flowtuple.data.bounds import Bound
 from flowtuple.data.memory import Gate, entries_within
 from flowtuple.data.schema import Column
@@ -45,7 +45,7 @@ from flowtuple.errors import InvalidArgument, TooLarge
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.merge import merge
 from flowtuple.file.writer import create
-from flowtuple.io.full_disk import PatientFile
+from flowtuple.io.full_disk import DeferredErrorFile
 from flowtuple.io.source import open_dataset
 from flowtuple.lattice.bins import Bins
 from flowtuple.lattice.flow import ColumnFlow
@@ -377,7 +377,7 @@ class TestFullDisk:
         def full(*_: object) -> int:
             raise OSError(28, "No space left on device")
 
-        file = PatientFile(tmp_path / "f")
+        file = DeferredErrorFile(tmp_path / "f")
         file.write(memoryview(b"abcdef"))
         file.check()
         with pytest.MonkeyPatch.context() as patch:
@@ -501,18 +501,21 @@ class TestClaims:
     def test_the_person_may_allow_more(self, tmp_path: Path) -> None:
         path = crafted(tmp_path / "some.ftup", COUNTED, [(1, [constant(2**20), constant(7)])])
         message = r"takes 51MB once it is decoded, more than the 20MB"
-        with ft.open(path, memory=20_000_000) as file, pytest.raises(TooLarge, match=message):
+        with (
+            ft.open(path, resources=ft.Resources(memory=20_000_000)) as file,
+            pytest.raises(TooLarge, match=message),
+        ):
             file.arrays()
-        with ft.open(path, memory=100_000_000) as file:
+        with ft.open(path, resources=ft.Resources(memory=100_000_000)) as file:
             assert file["x"][0, -1] == 7
 
     def test_results_count_also_where_each_chunk_is_small(self, tmp_path: Path) -> None:
         path = crafted(tmp_path / "long.ftup", COUNTED, [(1000, [constant(100), constant(7)])] * 40)
-        with ft.open(path, memory=16_000_000) as file:
+        with ft.open(path, resources=ft.Resources(memory=16_000_000)) as file:
             assert len(file["x", 0:10_000]) == 10_000
             with pytest.raises(
                 TooLarge,
-                match=r"events 0 to 40000 of table 't' take 17MB or more, .* kept within 16MB",
+                match=r"events 0 to 40000 of table 't' take 17MB or more, .* memory limit is 16MB",
             ):
                 file["x"]
             assert sum(len(part) for part in file.iterate()) == 40_000
@@ -550,7 +553,10 @@ class TestClaims:
             writer.finish()
         assert path.stat().st_size < 10_000
         message = r"folded\.ftup: its [a-z ]+ takes 6[01]MB, .*open it with more memory="
-        with pytest.raises(TooLarge, match=message), ft.open(path, memory=50_000_000) as file:
+        with (
+            pytest.raises(TooLarge, match=message),
+            ft.open(path, resources=ft.Resources(memory=50_000_000)) as file,
+        ):
             assert (file.carried, file.table().flow) == ({}, None)
 
     @pytest.mark.parametrize("claimed", [(2**40,), (10**6, 10**6), (1000,)])
@@ -881,7 +887,7 @@ class TestManifests:
 
 def test_chains_of_merged_files_are_held_apart():
     """Each alternative is a chain of its own: what one allows is not added to the other."""
-    words = said_of(
+    words = first_bounds(
         {
             "merged": [
                 {"bounds": {"t/x": "abs:1, then abs:2"}},

@@ -1,4 +1,4 @@
-"""Cuts, derived quantities, density ratios, areas under ROC curves, presets: what stands beside the tests of two samples."""
+"""Cuts, derived quantities, density ratios, areas under ROC curves, and presets."""
 
 from __future__ import annotations
 
@@ -166,15 +166,17 @@ class TestDerived:
     def test_compared(self) -> None:
         a, b = self.events(), self.events()
         b["Jet_pt"] = 3 * b["Jet_pt"]
-        found = ft.compare(a, b, derived="Jet", tests=["ks"], permutations=700)
+        found = ft.compare(
+            a, b, tests=["ks"], options=ft.ComparisonOptions(derived="Jet", permutations=700)
+        )
         assert {o.column for o in found.outcomes if o.rejected} >= {"Jet_HT", "Jet_MHT"}
         with pytest.raises(InvalidArgument, match="leave out --columns"):
-            ft.compare(a, b, derived="Jet", columns=["Jet_*"])
+            ft.compare(a, b, columns=["Jet_*"], options=ft.ComparisonOptions(derived="Jet"))
 
 
 class TestRatio:
     def test_known_ratio(self) -> None:
-        """Of two normal distributions shifted by d the AUC is Phi(d / sqrt 2), and ln r = d^2 / 2 - d x."""
+        """Two normals shifted by d have the AUC Phi(d / sqrt 2), and ln r = d^2 / 2 - d x."""
         draw = np.random.default_rng(1)
         a = rows("a", draw.normal(0, 1, 4000), draw.normal(0, 1, 4000))
         b = rows("b", draw.normal(1, 1, 4000), draw.normal(0, 1, 4000))
@@ -244,10 +246,7 @@ class TestRatio:
             b,
             tmp_path / "out",
             tests=["ks"],
-            permutations=100,
-            ratio=True,
-            cuts=["x > 1"],
-            paired=True,
+            options=ft.ComparisonOptions(permutations=100, ratio=True, cuts=["x > 1"], paired=True),
         )
         content = json.loads((tmp_path / "out" / "compare.json").read_text())
         assert content["ratio"]["auc"]["value"] == found.ratio.auc.value
@@ -257,14 +256,20 @@ class TestRatio:
             stored["other"].read(["log_ratio"], 0, 600).data["log_ratio"], found.ratio.other
         )
         with pytest.raises(InvalidArgument, match="leave out --paired"):
-            ft.compare(a, {"x": b["x"][:500]}, cuts=["x > 1"], paired=True)
+            ft.compare(
+                a, {"x": b["x"][:500]}, options=ft.ComparisonOptions(cuts=["x > 1"], paired=True)
+            )
         with pytest.raises(
             InvalidArgument,
             match="1 rows with NaN or infinite values were dropped; leave out --paired",
         ):
-            ft.compare(a, {"x": np.append(b["x"][:599], np.nan)}, cuts=["x > 1"], paired=True)
+            ft.compare(
+                a,
+                {"x": np.append(b["x"][:599], np.nan)},
+                options=ft.ComparisonOptions(cuts=["x > 1"], paired=True),
+            )
         with pytest.raises(InvalidArgument, match="--paired says how rows of a --cut are counted"):
-            ft.compare(a, b, paired=True)
+            ft.compare(a, b, options=ft.ComparisonOptions(paired=True))
 
 
 class TestSeparation:
@@ -377,7 +382,7 @@ class TestTrainCommand:
         ]
         options += ["--report", str(tmp_path / "r")]
         ended = CliRunner().invoke(
-            app, ["train", *sources, "-o", str(tmp_path / "m.flow"), *options]
+            app, ["train-flow", *sources, "-o", str(tmp_path / "m.flow"), *options]
         )
         assert ended.exit_code == 0, ended.output
         assert "loss" in (tmp_path / "r" / "train.html").read_text().lower()
@@ -396,7 +401,7 @@ class TestTrainCommand:
     def test_bad_options(self, tmp_path: Path, options: list[str], message: str) -> None:
         np.savez(tmp_path / "a.npz", x=np.arange(50.0))
         ended = CliRunner().invoke(
-            app, ["train", str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.flow"), *options]
+            app, ["train-flow", str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.flow"), *options]
         )
         assert isinstance(ended.exception, InvalidArgument)
         assert message in str(ended.exception)

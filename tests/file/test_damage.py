@@ -41,7 +41,7 @@ def copied(request, tmp_path):
 def noticed(path: Path, supplied: Dataset) -> str:
     """The kind of error that reading everything ends in; any other, or none, in words."""
     try:
-        with ft.File(path, workers=1, given=supplied) as file:
+        with ft.File(path, given=supplied, resources=ft.Resources(workers=1)) as file:
             for table in file.tables.values():
                 read_all(table)
             return f"read with {len(file.carried)} objects"
@@ -64,7 +64,7 @@ def with_byte(path: Path, position: int, value: int) -> None:
 def changes(
     path: Path, supplied: Dataset, position: int, values: list[int]
 ) -> dict[tuple[int, int], str]:
-    """What reading ends in where one byte is changed to each of some values."""
+    """Return the outcome of reading a file with one byte changed to each of some values."""
     old, found = path.read_bytes()[position], {}
     for value in values:
         if value != old:

@@ -1,4 +1,4 @@
-"""Columns that are not stored: whoever reads supplies the same values, or is refused and nothing is written."""
+"""External columns: readers supply the same values, or are refused and nothing is written."""
 
 from __future__ import annotations
 
@@ -97,7 +97,10 @@ class TestRefusals:
         folder.mkdir()
         with pytest.raises(ft.InvalidArgument, match=message):
             ft.decompress(
-                packed, folder / f"back.{suffix}", given=change(make_events(False)), workers=1
+                packed,
+                folder / f"back.{suffix}",
+                given=change(make_events(False)),
+                resources=ft.Resources(workers=1),
             )
         assert not list(folder.iterdir())
 
@@ -139,7 +142,7 @@ class TestRefusals:
         ft.train({"x": np.arange(5), "y": np.arange(5)}, tmp_path / "m.flow", given=["x"])
         with pytest.raises(
             ft.InvalidArgument,
-            match="fixes which columns are given; leave --given to flowtuple train",
+            match="fixes which columns are given; leave `given=` to `train\\(\\)`",
         ):
             ft.compress(
                 {"x": [1], "y": [1]}, tmp_path / "out.ftup", model=tmp_path / "m.flow", given=["x"]
@@ -151,7 +154,7 @@ class TestReading:
     def test_only_a_hash_is_stored(self, packed: Path) -> None:
         with ft.File(packed) as file:
             table = file.tables["events"]
-            assert table.given == {"a"}
+            assert table.external == {"a"}
             assert table.flow.ancestors(["copy"]) == {"copy", "a"}
             for chunk in table.stored():
                 assert (chunk["a"].method, len(chunk["a"])) == (Method.GIVEN, 8)
@@ -241,7 +244,9 @@ def test_a_column_that_shares_a_hidden_counter_with_a_given_one(
     lists = ak.Array([[0.5, 1.5], [], [2.5]] * 200)
     data = {"X": lists, "Y": lists * 2}
     ft.compress(data, tmp_path / "h.ftup", given=["X"])
-    found = ft.decompress(tmp_path / "h.ftup", given=data, columns=["Y"], workers=workers)
+    found = ft.decompress(
+        tmp_path / "h.ftup", given=data, columns=["Y"], resources=ft.Resources(workers=workers)
+    )
     assert found["Y"].tolist() == (lists * 2).tolist()
 
 

@@ -1,4 +1,4 @@
-"""Reading a file: columns, slices, records and steps are those of the whole, and what is not there is named."""
+"""Reading of parts of a file: columns, slices, records and steps equal those of the whole."""
 
 import itertools
 
@@ -62,7 +62,7 @@ def write_two(folder):
 
 @pytest.fixture(params=[1, 2], ids="{}-workers".format)
 def file(folder, request):
-    with ft.open(folder / "events.ftup", workers=request.param) as found:
+    with ft.open(folder / "events.ftup", resources=ft.Resources(workers=request.param)) as found:
         assert len(found.table().chunks) == 4
         yield found
 

@@ -151,7 +151,7 @@ def test_golden_given_is_read_by_a_network_and_a_prediction():
     with open_golden("given") as file:
         (table,) = file.tables.values()
         flows, chunks = table.flow.columns, list(table.stored())
-    assert table.given == {"a"}
+    assert table.external == {"a"}
     assert (
         [p.column for p in flows["b"].parents] == [p.column for p in flows["copy"].inputs] == ["a"]
     )

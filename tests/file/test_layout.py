@@ -1,4 +1,4 @@
-"""The file: what is whole is read back exactly, in whole or in part; what is not whole is refused by its right name."""
+"""The file: a whole file is read back exactly, a damaged one is refused with the right error."""
 
 import contextlib
 import itertools
@@ -88,7 +88,7 @@ def flowing(folder, model):
 
 def read_everything(path):
     """Every byte of a file is looked at: index, models, chunks, carried objects."""
-    with ft.File(path, workers=1) as file:
+    with ft.File(path, resources=ft.Resources(workers=1)) as file:
         tables = {name: read_all(table) for name, table in file.tables.items()}
         for table in file.tables.values():
             assert table.flow is not None
@@ -265,7 +265,7 @@ def test_flow_file_codes_by_flow_and_holds_its_bounds(flowing):
 
 @pytest.mark.parametrize("which", ["plain", "flowing"])
 def test_ranges_are_slices(request, which):
-    with ft.File(request.getfixturevalue(which), workers=1) as file:
+    with ft.File(request.getfixturevalue(which), resources=ft.Resources(workers=1)) as file:
         table = file.tables["events"]
         whole, names, n = read_all(table), [c.name for c in table.columns], table.num_entries
         edges = sorted({0, 1, n, n - 1, n // 2, n // 3 - 1, n // 3, n // 3 + 1, 13, 14})
@@ -285,7 +285,7 @@ def test_ranges_are_slices(request, which):
 
 def test_range_reads_only_the_chunks_it_touches(flowing, monkeypatch):
     monkeypatch.setattr("flowtuple.file.reader.PREFIX", 1000)
-    with ft.File(flowing, workers=1) as file:
+    with ft.File(flowing, resources=ft.Resources(workers=1)) as file:
         table, read = file.tables["events"], []
         assert table.flow.columns
         take = Storage.read
@@ -321,9 +321,11 @@ def test_views_compose_with_files(flowing):
 
 
 def test_eight_threads_read_one_file(flowing):
-    with ft.File(flowing, workers=1) as file:
+    with ft.File(flowing, resources=ft.Resources(workers=1)) as file:
         whole = read_all(file.tables["events"])
-    with ft.File(flowing, workers=2) as file:  # opened anew: the threads race for the flow as well
+    with ft.File(
+        flowing, resources=ft.Resources(workers=2)
+    ) as file:  # opened anew: the threads race for the flow as well
         table = file.tables["events"]
 
         def check(k):
@@ -436,9 +438,11 @@ def test_same_input_and_seed_give_the_same_bytes_for_any_workers(tmp_path, model
         given_model = model if number else None
         paths = [tmp_path / f"{number}_{k}.ftup" for k in range(3)]
         for path, workers in zip(paths, (1, 2, 1), strict=True):
-            api.compress(source, path, model=given_model, seed=5, workers=workers)
+            api.compress(
+                source, path, model=given_model, seed=5, resources=ft.Resources(workers=workers)
+            )
         assert paths[0].read_bytes() == paths[1].read_bytes() == paths[2].read_bytes()
-        one, two = (ft.decompress(paths[0], workers=w) for w in (1, 2))
+        one, two = (ft.decompress(paths[0], resources=ft.Resources(workers=w)) for w in (1, 2))
         assert ak.array_equal(one, two, equal_nan=True)
 
 
@@ -501,7 +505,7 @@ KEYS = {c.name: collection_of(c) for c in EVERYWHERE}
 
 
 def readable(name, before):
-    """What a column may read once those before it are decoded."""
+    """The columns that a column may read when those before it are decoded."""
     key, found = KEYS[name], [Parent("index")]
     for other in before:
         found += [Parent("row", other)] * (KEYS[other] == key) + [Parent("event", other)] * (

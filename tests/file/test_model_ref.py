@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = make_model(made / "m.flow", 1)
     make_model(made / "other.flow", 2)
     for name, refer in (("inside.ftup", False), ("elsewhere.ftup", True)):
-        ft.compress(dependent_events(EVENTS, 3), made / name, model=model, refer=refer)
+        ft.compress(dependent_events(EVENTS, 3), made / name, model=model, model_ref=refer)
     return made
 
 
@@ -101,11 +101,17 @@ class TestRefusals:
         [
             (
                 None,
-                "elsewhere.ftup: needs the model [0-9a-f]{16}, kept elsewhere; name it with --model",
+                (
+                    "elsewhere.ftup: needs the model [0-9a-f]{16}, kept elsewhere; "
+                    "name it with --model"
+                ),
             ),
             (
                 "other.flow",
-                "elsewhere.ftup: needs the model [0-9a-f]{16}, .*other.flow has the model [0-9a-f]{16}",
+                (
+                    "elsewhere.ftup: needs the model [0-9a-f]{16}, "
+                    ".*other.flow has the model [0-9a-f]{16}"
+                ),
             ),
             (
                 "elsewhere.ftup",
@@ -134,9 +140,9 @@ class TestRefusals:
 
     def test_nothing_to_refer_to(self, tmp_path: Path) -> None:
         with pytest.raises(
-            ft.InvalidArgument, match="has no model to refer to; name one with --model"
+            ft.InvalidArgument, match="has no model to refer to; name one with `model=`"
         ):
-            ft.compress({"x": [1]}, tmp_path / "out.ftup", refer=True)
+            ft.compress({"x": [1]}, tmp_path / "out.ftup", model_ref=True)
         assert not list(tmp_path.iterdir())
 
     def test_a_model_of_another_table(self, folder: Path, tmp_path: Path) -> None:

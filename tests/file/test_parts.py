@@ -1,4 +1,4 @@
-"""Tables of several parts: each part's events are decoded with its ranges, whichever way they are read."""
+"""Tables of several parts: each part's events are decoded with its own ranges."""
 
 import copy
 
@@ -19,7 +19,7 @@ EVENTS = (30, 20, 40)
 
 
 def events(number):
-    """Values at the ends of a range that lies elsewhere in each part and within a step of the lattice: they need it."""
+    """Values at the ends of ranges that differ by less than a lattice step: decoding needs them."""
     x = np.linspace(0.1, 9.85, EVENTS[number]) + 100 * number
     jets = [[value + 0.03] * (k % 3) for k, value in enumerate(x)]
     return {
@@ -65,7 +65,7 @@ def refused(folder, change, message):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_each_part_is_decoded_with_its_ranges(folder, expected, workers):
-    with ft.File(folder / "merged.ftup", workers=workers) as file:
+    with ft.File(folder / "merged.ftup", resources=ft.Resources(workers=workers)) as file:
         table = file.table()
         assert [c.begin for c in table.chunks] == [0, 8, 16, 24, 30, 50]
         assert [c.part.entries for c in table.chunks] == [30, 30, 30, 30, 20, 40]
@@ -142,7 +142,7 @@ def test_flow_codes_all_parts(tmp_path):
     write_model(model, tmp_path / "m.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
     paths, tables = [tmp_path / f"{k}.ftup" for k in range(3)], []
     for k, path in enumerate(paths):
-        ft.compress(dependent_events(300, k + 5), path, model=tmp_path / "m.flow", refer=k > 0)
+        ft.compress(dependent_events(300, k + 5), path, model=tmp_path / "m.flow", model_ref=k > 0)
         with ft.File(path, model=tmp_path / "m.flow") as file:
             tables.append(read_all(file.table()))
     merge(tmp_path / "merged.ftup", paths)

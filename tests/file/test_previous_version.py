@@ -107,10 +107,17 @@ def test_files_of_reference_methods_decode(name, expected) -> None:
 
 
 def test_a_training_takes_up_the_checkpoint(tmp_path, sample, expected) -> None:
-    """Nothing is trained again: no part is added, and the model is the same."""
+    """No part is trained again: none is added, and the model is the same."""
     folder = tmp_path / "parts"
     shutil.copytree(PREVIOUS / "events_checkpoint", folder)
-    ft.train(sample, tmp_path / "m.flow", tolerance=BOUND, effort="fast", seed=3, checkpoint=folder)
+    ft.train(
+        sample,
+        tmp_path / "m.flow",
+        tolerance=BOUND,
+        effort="fast",
+        seed=3,
+        resources=ft.Resources(checkpoint=folder),
+    )
     before = {path.name: path.read_bytes() for path in (PREVIOUS / "events_checkpoint").iterdir()}
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     check(ft.sample(tmp_path / "m.flow", 20, seed=1), "sample", expected)
@@ -122,7 +129,14 @@ def test_a_training_of_a_flow_over_rows_goes_on(tmp_path, sample) -> None:
     shape = ft.Shape(transforms=1, hidden=(8,), bins=4)
     flow = ft.RowFlow("nsf", shape, ft.Training(epochs=2), device="cpu")
     selection = ft.Selection(columns=("Jet_pt", "Jet_mass"))
-    ft.train(sample, tmp_path / "m.flow", selection=selection, flow=flow, seed=1, checkpoint=folder)
+    ft.train_flow(
+        sample,
+        tmp_path / "m.flow",
+        selection=selection,
+        flow=flow,
+        seed=1,
+        resources=ft.Resources(checkpoint=folder),
+    )
     before, after = (progress(place) for place in (PREVIOUS / "rows_checkpoint", folder))
     assert (before["epoch"], after["epoch"]) == (1, 2)
     assert after["history"][0] == before["history"][0]

@@ -43,7 +43,7 @@ def events(n: int = 3000, seed: int = 1) -> ak.Array:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("conditional") / "m.flow"
-    assert ft.train(events(), path, selection=TARGET, given=GIVEN, flow=asked()) == ()
+    assert ft.train_flow(events(), path, selection=TARGET, given=GIVEN, flow=asked()) == ()
     return path
 
 
@@ -77,7 +77,7 @@ def test_rows_are_drawn_given_their_conditions(model: Path) -> None:
 
 def test_scores_are_those_of_the_conditional_density(model: Path) -> None:
     data = events(400, seed=5)
-    scores = ft.score(model, data, columns=True)
+    scores = ft.score(model, data, by_column=True)
     assert scores.fields == ["event", "log_prob", "bits", "surprise", "bits_Jet_pt", "bits_Jet_n"]
     assert abs(float(np.mean(scores["surprise"]))) < 0.5
     swapped = ak.with_field(
@@ -109,17 +109,19 @@ def test_latent_rows_carry_their_conditions(model: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_learns_given_conditions(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "m.flow"
-    ft.train(events(500), path, selection=TARGET, given=GIVEN, flow=asked(kind, epochs=1))
-    assert load_model(path).given.columns == GIVEN
+    ft.train_flow(events(500), path, selection=TARGET, given=GIVEN, flow=asked(kind, epochs=1))
+    assert load_model(path).context.columns == GIVEN
     assert len(ft.sample(path, 7, given=events(20))) == 7
 
 
 def test_models_share_transforms_of_conditions(model: Path, tmp_path: Path) -> None:
     other = tmp_path / "o.flow"
-    ft.train(events(seed=8), other, selection=TARGET, given=GIVEN, flow=asked(epochs=1), like=model)
-    assert load_model(other).given.chains == load_model(model).given.chains
+    ft.train_flow(
+        events(seed=8), other, selection=TARGET, given=GIVEN, flow=asked(epochs=1), like=model
+    )
+    assert load_model(other).context.chains == load_model(model).context.chains
     with pytest.raises(InvalidArgument, match=r"is given Jet_genPt.*name the same with --given"):
-        ft.train(
+        ft.train_flow(
             events(seed=8),
             other,
             selection=TARGET,
@@ -131,10 +133,10 @@ def test_models_share_transforms_of_conditions(model: Path, tmp_path: Path) -> N
 
 def test_transforms_of_conditions_may_be_named(tmp_path: Path) -> None:
     flow = RowFlow("maf", SMALL, Training(epochs=1), {"Jet_genPt": "log,standard"})
-    ft.train(events(500), tmp_path / "m.flow", selection=TARGET, given=GIVEN, flow=flow)
+    ft.train_flow(events(500), tmp_path / "m.flow", selection=TARGET, given=GIVEN, flow=flow)
     names = [
         [type(t).__name__ for t in chain.transforms]
-        for chain in load_model(tmp_path / "m.flow").given.chains
+        for chain in load_model(tmp_path / "m.flow").context.chains
     ]
     assert names == [["Log", "Affine"], ["Ranks", "Clip"], ["Ranks", "Clip"]]
 
@@ -145,23 +147,36 @@ def test_an_interrupted_training_with_conditions_ends_the_same(tmp_path: Path) -
             raise KeyboardInterrupt
 
     request = {"selection": TARGET, "given": GIVEN, "flow": asked("flashsim", epochs=4)}
-    ft.train(events(500), tmp_path / "whole.flow", **request)
+    ft.train_flow(events(500), tmp_path / "whole.flow", **request)
     with pytest.raises(KeyboardInterrupt):
-        ft.train(
-            events(500), tmp_path / "half.flow", checkpoint=tmp_path / "c", progress=stop, **request
+        ft.train_flow(
+            events(500),
+            tmp_path / "half.flow",
+            **request,
+            resources=ft.Resources(checkpoint=tmp_path / "c", progress=stop),
         )
-    ft.train(events(500), tmp_path / "half.flow", checkpoint=tmp_path / "c", **request)
+    ft.train_flow(
+        events(500),
+        tmp_path / "half.flow",
+        **request,
+        resources=ft.Resources(checkpoint=tmp_path / "c"),
+    )
     assert (tmp_path / "half.flow").read_bytes() == (tmp_path / "whole.flow").read_bytes()
     changed = ak.with_field(events(500), events(500)["nPU"][::-1], "nPU")
     with pytest.raises(InvalidArgument, match="of another input, flow or option"):
-        ft.train(changed, tmp_path / "half.flow", checkpoint=tmp_path / "c", **request)
+        ft.train_flow(
+            changed,
+            tmp_path / "half.flow",
+            **request,
+            resources=ft.Resources(checkpoint=tmp_path / "c"),
+        )
 
 
 def test_a_model_without_conditions_of_an_older_version_loads(tmp_path: Path) -> None:
     from safetensors import safe_open
     from safetensors.numpy import save_file
 
-    ft.train(
+    ft.train_flow(
         {"x": np.random.default_rng(0).normal(0, 1, 500)},
         tmp_path / "new.flow",
         flow=asked("maf", epochs=1),
@@ -204,13 +219,13 @@ def test_bad_conditions(model: Path, tmp_path: Path) -> None:
             },
         )
     with pytest.raises(InvalidArgument, match=r"'GenJet_pt' is none of the same objects.*--target"):
-        ft.train(
+        ft.train_flow(
             events(), tmp_path / "m.flow", selection=TARGET, given=("GenJet_pt",), flow=asked()
         )
     with pytest.raises(
         InvalidArgument, match=r"name 'Jet_genpt' matches no column; nearest: Jet_genPt"
     ):
-        ft.train(
+        ft.train_flow(
             events(), tmp_path / "m.flow", selection=TARGET, given=("Jet_genpt",), flow=asked()
         )
     drawn = ft.sample(

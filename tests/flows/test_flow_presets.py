@@ -92,11 +92,13 @@ def test_options_that_are_named_go_before_those_of_a_preset(
 ) -> None:
     """Also where they are what goes without saying otherwise."""
     seen: dict[str, Any] = {}
-    monkeypatch.setattr("flowtuple.api.train", lambda *args, **options: seen.update(options) or ())
+    monkeypatch.setattr(
+        "flowtuple.api.train_flow", lambda *args, **options: seen.update(flow=args[2]) or ()
+    )
     usual = ft.Training()
     words = ["--epochs", str(usual.epochs), "--hidden", "64,64", "--preset", "flashsim-jets"]
     (tmp_path / "m.flow").touch()
-    ended = CliRunner().invoke(app, ["train", "x.npz", "-o", str(tmp_path / "m.flow"), *words])
+    ended = CliRunner().invoke(app, ["train-flow", "x.npz", "-o", str(tmp_path / "m.flow"), *words])
     assert ended.exit_code == 0
     preset = ft.flow_preset("flashsim-jets").flow
     assert (seen["flow"].training.epochs, seen["flow"].shape.hidden) == (usual.epochs, (64, 64))
@@ -124,7 +126,7 @@ def test_a_preset_is_all_that_a_training_has_to_be_told(tmp_path: Path) -> None:
         "1e-3",
     ]
     asked = [
-        "train",
+        "train-flow",
         str(tmp_path / "jets.npz"),
         "-o",
         str(tmp_path / "m.flow"),

@@ -1,5 +1,6 @@
 """Laws of every flow over rows, by name; preprocessing, training, files and tables around them."""
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -193,7 +194,7 @@ def test_the_loss_falls_in_training(kind: str) -> None:
     if kind == "flow-matching":
         assert losses[-1] < losses[0] - 0.3  # 0.83 +- 0.08 lower, 12 models
         return
-    held_out = x[sample.held_out(options.held_out, 0)]
+    held_out = x[sample.validation(options.held_out, 0)]
     truth = multivariate_normal(cov=mixed.T @ mixed).logpdf(held_out).mean()
     # Above the truth by 0.018 +- 0.017 for maf, at most 0.020 +- 0.009 for the others, 12 models;
     # by 0.98 for independent columns.
@@ -230,7 +231,7 @@ JETS = ft.Selection(columns=("Jet_*",))
 @pytest.fixture(scope="module")
 def nsf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("flows") / "m.flow"
-    ft.train(
+    ft.train_flow(
         events(),
         path,
         selection=JETS,
@@ -283,7 +284,7 @@ def test_latent_rows_lead_back(nsf: Path) -> None:
 
 def test_scores(nsf: Path) -> None:
     data = events(400, seed=9)
-    scores = ft.score(nsf, data, columns=True)
+    scores = ft.score(nsf, data, by_column=True)
     assert scores.fields[:4] == ["event", "log_prob", "bits", "surprise"]
     assert np.array_equal(
         scores["event"],
@@ -402,26 +403,48 @@ def test_an_interrupted_training_ends_with_the_same_model(tmp_path: Path, schedu
     asked = RowFlow(
         "maf", SMALL, Training(epochs=5, batch=256, schedule=schedule, weight_decay=1e-3)
     )
-    ft.train(events(), whole, selection=JETS, flow=asked)
+    ft.train_flow(events(), whole, selection=JETS, flow=asked)
 
     def stop(stage: str, share: float, detail: str) -> None:
         if share >= 0.4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ft.train(
-            events(), half, selection=JETS, flow=asked, checkpoint=tmp_path / "c", progress=stop
+        ft.train_flow(
+            events(),
+            half,
+            selection=JETS,
+            flow=asked,
+            resources=ft.Resources(checkpoint=tmp_path / "c", progress=stop),
         )
     assert not half.exists()
-    ft.train(events(), half, selection=JETS, flow=asked, checkpoint=tmp_path / "c")
+    ft.train_flow(
+        events(),
+        half,
+        selection=JETS,
+        flow=asked,
+        resources=ft.Resources(checkpoint=tmp_path / "c"),
+    )
     assert half.read_bytes() == whole.read_bytes()
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "training.safetensors").write_bytes(b"none")
     with pytest.raises(InvalidArgument, match="is no checkpoint"):
-        ft.train(events(), half, selection=JETS, flow=asked, checkpoint=tmp_path / "d")
+        ft.train_flow(
+            events(),
+            half,
+            selection=JETS,
+            flow=asked,
+            resources=ft.Resources(checkpoint=tmp_path / "d"),
+        )
     other = RowFlow("maf", SMALL, Training(epochs=6, batch=256, schedule=schedule))
     with pytest.raises(InvalidArgument, match="of another input, flow or option"):
-        ft.train(events(), half, selection=JETS, flow=other, checkpoint=tmp_path / "c")
+        ft.train_flow(
+            events(),
+            half,
+            selection=JETS,
+            flow=other,
+            resources=ft.Resources(checkpoint=tmp_path / "c"),
+        )
 
 
 def test_early_stop_and_clipping() -> None:
@@ -437,7 +460,7 @@ def test_early_stop_and_clipping() -> None:
 
 def test_a_log_for_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    ft.train(
+    ft.train_flow(
         events(),
         tmp_path / "m.flow",
         selection=JETS,
@@ -471,23 +494,24 @@ def test_mixes_and_weights(tmp_path: Path, flow: RowFlow | None) -> None:
     for name, x in (("low", low), ("high", high)):
         np.savez(tmp_path / f"{name}.npz", x=x)
     paths = [tmp_path / "low.npz", tmp_path / "high.npz"]
-    options = {"effort": "fast", "flow": flow, "tolerance": None if flow else {"x": "abs:0.01"}}
-    ft.train(paths, tmp_path / "plain.flow", **options)
+    lattice = functools.partial(ft.train, effort="fast", tolerance={"x": "abs:0.01"})
+    train = lattice if flow is None else functools.partial(ft.train_flow, flow=flow)
+    train(paths, tmp_path / "plain.flow")
     # 0.505 +- 0.005, 12 models
     assert shares(tmp_path / "plain.flow") == pytest.approx(0.5, abs=0.04)
-    ft.train(paths, tmp_path / "mix.flow", mix=(1.0, 0.25), **options)
+    train(ft.Weighted(paths, mix=(1.0, 0.25)), tmp_path / "mix.flow")
     # 0.206 +- 0.007, 12 models
     assert shares(tmp_path / "mix.flow") == pytest.approx(0.2, abs=0.04)
     x = np.concatenate([low, high])
     weighted = {"x": x, "w": np.where(x > 5, 0.25, 1.0)}
-    ft.train(weighted, tmp_path / "weighted.flow", weights="w", **options)
+    train(ft.Weighted(weighted, weight="w"), tmp_path / "weighted.flow")
     assert shares(tmp_path / "weighted.flow") == pytest.approx(0.2, abs=0.04)
     assert ft.sample(tmp_path / "weighted.flow", 3).fields == ["x"]
     negative = {
         "x": np.concatenate([x, high]),
         "w": np.concatenate([np.ones(6000), -0.75 * np.ones(3000)]),
     }
-    ft.train(negative, tmp_path / "negative.flow", weights="w", **options)
+    train(ft.Weighted(negative, weight="w"), tmp_path / "negative.flow")
     # 0.209 +- 0.005, 12 models
     assert shares(tmp_path / "negative.flow") == pytest.approx(0.2, abs=0.06)
 
@@ -505,8 +529,8 @@ def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
     ratio = ft.score(tmp_path / "b.flow", wide, against=tmp_path / "a.flow")["log_ratio"]
     assert float(np.mean(ratio)) > 0.3
     rows = RowFlow("maf", SMALL, Training(epochs=30, batch=128, learning_rate=2e-2))
-    ft.train(small, tmp_path / "c.flow", flow=rows)
-    ft.train(wide, tmp_path / "d.flow", flow=rows, like=tmp_path / "c.flow")
+    ft.train_flow(small, tmp_path / "c.flow", flow=rows)
+    ft.train_flow(wide, tmp_path / "d.flow", flow=rows, like=tmp_path / "c.flow")
     assert load_model(tmp_path / "d.flow").chains == load_model(tmp_path / "c.flow").chains
     assert (
         float(
@@ -521,33 +545,32 @@ def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("flow", "weights", "message"),
     [
+        (RowFlow("nsf", transforms={"y": "standard"}), {}, "matches 'y' of --transform"),
         (
-            {"flow": RowFlow("nsf"), "tolerance": {"x": "abs:1"}},
-            "--tolerance is for the lattice flow",
-        ),
-        ({"flow": RowFlow("nsf"), "lean": True}, "--lean is for the lattice flow"),
-        ({"flow": RowFlow("nsf", transforms={"y": "standard"})}, "matches 'y' of --transform"),
-        (
-            {"flow": RowFlow("nsf", transforms={"x": "log"})},
+            RowFlow("nsf", transforms={"x": "log"}),
+            {},
             "column 'x': transform 'log' is not defined",
         ),
-        ({"flow": RowFlow("nsf"), "weights": "wieght"}, "no column of weights 'wieght'"),
-        ({"weights": "wieght"}, "no column of weights 'wieght'"),
-        ({"weights": "zero"}, "weights sum to 0"),
-        ({"flow": RowFlow("nsf"), "weights": "zero"}, "weights sum to 0"),
-        ({"mix": (1.0, 2.0)}, "1 sources are mixed by 2 numbers"),
+        (RowFlow("nsf"), {"weight": "wieght"}, "no column of weights 'wieght'"),
+        (None, {"weight": "wieght"}, "no column of weights 'wieght'"),
+        (None, {"weight": "zero"}, "weights sum to 0"),
+        (RowFlow("nsf"), {"weight": "zero"}, "weights sum to 0"),
+        (None, {"mix": (1.0, 2.0)}, "1 sources are mixed by 2 numbers"),
         (
-            {"flow": RowFlow("maf", training=Training(epochs=2, learning_rate=1e9, clip=0))},
+            RowFlow("maf", training=Training(epochs=2, learning_rate=1e9, clip=0)),
+            {},
             "the loss is",
         ),
     ],
 )
-def test_bad_requests(tmp_path: Path, arguments: dict, message: str) -> None:
+def test_bad_requests(tmp_path: Path, flow: RowFlow | None, weights: dict, message: str) -> None:
     x = np.random.default_rng(0).normal(0, 1, 1000)
+    events = ft.Weighted({"x": x, "zero": np.tile([1.0, -1.0], 500)}, **weights)
+    train = ft.train if flow is None else functools.partial(ft.train_flow, flow=flow)
     with pytest.raises(InvalidArgument, match=message):
-        ft.train({"x": x, "zero": np.tile([1.0, -1.0], 500)}, tmp_path / "m.flow", **arguments)
+        train(events, tmp_path / "m.flow")
     assert not (tmp_path / "m.flow").exists()
 
 
@@ -558,11 +581,11 @@ def test_a_column_that_is_an_array_and_one_of_another_role(tmp_path: Path) -> No
     )
     asked = ft.Selection(columns=("v", "event"), roles={"event": "value"})
     flow = RowFlow("maf", SMALL, Training(epochs=2))
-    notes = ft.train(
-        tmp_path / "a.npz", tmp_path / "m.flow", selection=asked, flow=flow, weights="w"
+    notes = ft.train_flow(
+        ft.Weighted(tmp_path / "a.npz", weight="w"), tmp_path / "m.flow", selection=asked, flow=flow
     )
     assert notes == ()
-    scores = ft.score(tmp_path / "m.flow", tmp_path / "a.npz", columns=True)
+    scores = ft.score(tmp_path / "m.flow", tmp_path / "a.npz", by_column=True)
     assert {"bits_v[0]", "bits_v[2]", "bits_event"} <= set(scores.fields)
     assert np.isfinite(ak.to_numpy(scores["bits"])).all()
     with pytest.raises(InvalidArgument, match="no column of labels 'z'"):
@@ -571,11 +594,13 @@ def test_a_column_that_is_an_array_and_one_of_another_role(tmp_path: Path) -> No
 
 def test_rows_that_are_dropped_are_told(tmp_path: Path) -> None:
     x = np.where(np.arange(300) % 3, 1.0 * np.arange(300), np.nan)
-    notes = ft.train({"x": x}, tmp_path / "m.flow", flow=RowFlow("maf", SMALL, Training(epochs=1)))
+    notes = ft.train_flow(
+        {"x": x}, tmp_path / "m.flow", flow=RowFlow("maf", SMALL, Training(epochs=1))
+    )
     assert "100 rows with NaN or infinite values were dropped" in notes[0]
     ft.train({"x": np.arange(300.0)}, tmp_path / "l.flow", effort="fast")
-    with pytest.raises(InvalidArgument, match="is no flow over rows"):
-        ft.train({"x": x}, tmp_path / "m.flow", flow=RowFlow("maf"), like=tmp_path / "l.flow")
+    with pytest.raises(InvalidArgument, match="is not a flow over rows"):
+        ft.train_flow({"x": x}, tmp_path / "m.flow", flow=RowFlow("maf"), like=tmp_path / "l.flow")
 
 
 def test_bad_options() -> None:
@@ -593,7 +618,7 @@ def test_too_few_rows(tmp_path: Path) -> None:
     with pytest.raises(
         InvalidArgument, match="7 events with rows are too few to train a flow on; 20"
     ):
-        ft.train({"x": np.arange(7.0)}, tmp_path / "m.flow", flow=RowFlow("maf"))
+        ft.train_flow({"x": np.arange(7.0)}, tmp_path / "m.flow", flow=RowFlow("maf"))
 
 
 def test_what_a_flow_over_rows_cannot_do(nsf: Path, tmp_path: Path) -> None:
@@ -614,7 +639,7 @@ def test_transforms_that_a_person_names(tmp_path: Path) -> None:
         Training(epochs=2),
         transforms={"Jet_*": "gauss-rank", "Jet_pt": "log:10,standard"},
     )
-    ft.train(events(), tmp_path / "m.flow", selection=JETS, flow=asked)
+    ft.train_flow(events(), tmp_path / "m.flow", selection=JETS, flow=asked)
     chains: tuple[Chain, ...] = load_model(tmp_path / "m.flow").chains
     assert [type(t).__name__ for t in chains[0].transforms] == ["Log", "Affine"]
     assert [type(t).__name__ for t in chains[2].transforms] == ["Ranks"]

@@ -38,7 +38,7 @@ def batch_with_a_rest_of_one() -> int:
     event = np.arange(EVENTS)
     training = int(
         (
-            ~SampledRows(lambda rows, u: u, (EVENTS, 3), event, np.ones(EVENTS)).held_out(0.1, 0)
+            ~SampledRows(lambda rows, u: u, (EVENTS, 3), event, np.ones(EVENTS)).validation(0.1, 0)
         ).sum()
     )
     return next(batch for batch in range(201, 1000) if training % batch == 1)
@@ -62,7 +62,7 @@ def history(path: Path) -> np.ndarray:
 def test_two_processes_train_as_one_does(data: Path, tmp_path: Path, kind: str) -> None:
     batch = batch_with_a_rest_of_one()
     one, two = tmp_path / "one.flow", tmp_path / "two.flow"
-    ft.train(
+    ft.train_flow(
         data, one, flow=RowFlow(kind, SHAPE, Training(epochs=EPOCHS, batch=batch), device="cpu")
     )
     asked = [
@@ -87,7 +87,7 @@ def test_two_processes_train_as_one_does(data: Path, tmp_path: Path, kind: str) 
     ]
     torchrun += ["--local-addr", "127.0.0.1"]  # the machine's own name may have no address
     done = subprocess.run(
-        [*torchrun, "-m", "flowtuple", "train", *asked],
+        [*torchrun, "-m", "flowtuple", "train-flow", *asked],
         capture_output=True,
         text=True,
         timeout=600,
@@ -126,7 +126,7 @@ def start(words: Sequence[str], rank: int, port: int) -> subprocess.Popen[str]:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    command = [sys.executable, "-m", "flowtuple", "train", *words]
+    command = [sys.executable, "-m", "flowtuple", "train-flow", *words]
     return subprocess.Popen(
         command, env=os.environ | told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -183,7 +183,7 @@ def test_a_process_that_is_gone_is_not_waited_for(data: Path, tmp_path: Path, lo
 
 def killed_after_two_epochs(words: Sequence[str], folder: Path) -> bool:
     """Whether a training of ten epochs was killed before its end."""
-    command = [sys.executable, "-m", "flowtuple", "train", *words]
+    command = [sys.executable, "-m", "flowtuple", "train-flow", *words]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -198,7 +198,7 @@ def test_a_training_killed_in_the_middle_of_an_epoch_goes_on_exactly(
 ) -> None:
     whole, resumed, folder = tmp_path / "whole.flow", tmp_path / "resumed.flow", tmp_path / "c"
     asked = RowFlow("maf", SHAPE, Training(epochs=10, batch=16), device="cpu")
-    ft.train(data, whole, flow=asked)
+    ft.train_flow(data, whole, flow=asked)
     words = [
         str(data),
         "-o",
@@ -222,7 +222,7 @@ def test_a_training_killed_in_the_middle_of_an_epoch_goes_on_exactly(
     assert [
         path.name for path in folder.iterdir() if path.name != NAME and ".part" not in path.name
     ] == []
-    ft.train(data, resumed, flow=asked, checkpoint=folder)
+    ft.train_flow(data, resumed, flow=asked, resources=ft.Resources(checkpoint=folder))
     assert np.array_equal(history(resumed), history(whole))
     assert len(history(whole)) == 10
     assert resumed.read_bytes() == whole.read_bytes()

@@ -24,7 +24,7 @@ from flowtuple.data.schema import Array  # noqa: E402
 from flowtuple.errors import InvalidArgument  # noqa: E402
 from flowtuple.flows import blocks, prefetch  # noqa: E402
 from flowtuple.flows.blocks import Batch, SampledRows, Shuffled  # noqa: E402
-from flowtuple.flows.device import _inner_layers, choose_device, mixed_precision, narrowed  # noqa: E402
+from flowtuple.flows.device import choose_device, inner_layers, mixed_precision, narrowed  # noqa: E402
 from flowtuple.flows.fit import fit  # noqa: E402
 from flowtuple.flows.options import RowFlow, Shape, Training  # noqa: E402
 from flowtuple.flows.prefetch import Prefetcher  # noqa: E402
@@ -145,7 +145,7 @@ def test_items_are_made_one_ahead_and_no_more() -> None:
             assert k == 4 or ready.acquire(timeout=600)
             time.sleep(0.05)  # for one more than there should be
             assert made == list(range(min(5, k + 2)))
-    assert not [t for t in threading.enumerate() if t.name.startswith("flowtuple-ahead")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("flowtuple-prefetch")]
 
 
 def test_the_time_spent_waiting_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,13 +222,11 @@ def test_rows_in_a_mapped_file_give_the_same_model(tmp_path: Path) -> None:
     asked = RowFlow("maf", SMALL, Training(epochs=2, batch=128))
     told: list[str] = []
     for memory in (1000, 2**31):
-        ft.train(
-            data,
+        ft.train_flow(
+            ft.Weighted(data, weight="w"),
             tmp_path / f"{memory}.flow",
             flow=asked,
-            memory=memory,
-            weights="w",
-            progress=lambda s, p, d: told.append(d),
+            resources=ft.Resources(memory=memory, progress=lambda s, p, d: told.append(d)),
         )
         assert "waited for data" in told[-1]
     content = (tmp_path / "1000.flow").read_bytes()
@@ -238,7 +236,9 @@ def test_rows_in_a_mapped_file_give_the_same_model(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_an_older_version_is_refused(tmp_path: Path) -> None:
     asked, data = RowFlow("maf", SMALL, Training(epochs=1)), {"x": np.arange(300.0)}
-    ft.train(data, tmp_path / "m.flow", flow=asked, checkpoint=tmp_path)
+    ft.train_flow(
+        data, tmp_path / "m.flow", flow=asked, resources=ft.Resources(checkpoint=tmp_path)
+    )
     with safe_open(tmp_path / NAME, "pt") as stored:
         content = json.loads(stored.metadata()["training"])
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (it is no mapping)
@@ -247,18 +247,20 @@ def test_a_checkpoint_of_an_older_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InvalidArgument, match="is of another version of flowtuple; remove it to begin again"
     ):
-        ft.train(data, tmp_path / "m.flow", flow=asked, checkpoint=tmp_path)
+        ft.train_flow(
+            data, tmp_path / "m.flow", flow=asked, resources=ft.Resources(checkpoint=tmp_path)
+        )
 
 
 def test_too_many_processes_for_the_rows() -> None:
-    from flowtuple.flows.fit import _Run
+    from flowtuple.flows.fit import _Training
     from flowtuple.flows.process_group import ProcessGroup
 
     team = ProcessGroup(Process(0, 4), torch.device("cpu"))
     with pytest.raises(
         InvalidArgument, match=r"rows in batches of 3 are too few for 4 processes; start fewer"
     ):
-        _Run(build("maf", 2, SMALL, 0), numbered(90), Training(batch=3), 0, team, None)
+        _Training(build("maf", 2, SMALL, 0), numbered(90), Training(batch=3), 0, team, None)
 
 
 def test_a_context_is_handed_to_the_loss() -> None:
@@ -315,7 +317,7 @@ def test_inner_layers_in_bfloat16(kind: str) -> None:
         build(kind, 3, SMALL, 1),
         torch.randn((500, 3), generator=torch.Generator().manual_seed(0)),
     )
-    layers = _inner_layers(flow)
+    layers = inner_layers(flow)
     assert len(layers) == (
         4 if kind == "nsf" else 2
     )  # two hidden layers of each network, not the one that gives its result

@@ -118,7 +118,7 @@ def test_a_training_is_watched_and_its_page_shows_it(tmp_path: Path) -> None:
         tmp_path / "m.flow",
     )
     options = Training(epochs=23, batch=256, learning_rate=5e-3)
-    ft.train(data, path, flow=RowFlow("nsf", Shape(1, (16,), 6), options), report=tmp_path)
+    ft.train_flow(data, path, flow=RowFlow("nsf", Shape(1, (16,), 6), options), report=tmp_path)
     watched = load_model(path).about["watched"]
     assert [epoch for epoch, _ in watched] == list(range(2, 23, 2))  # ten times or a few more
     assert all(set(found) == {"wasserstein/x", "wasserstein/k"} for _, found in watched)

@@ -219,8 +219,8 @@ def read_in_threads(place: str | Path, path: Path, count: int) -> None:
     """Other columns and events in each of eight threads."""
     draw = np.random.default_rng(3)
     with (
-        ft.open(place, workers=2) as file,
-        ft.open(path, workers=1) as local,
+        ft.open(place, resources=ft.Resources(workers=2)) as file,
+        ft.open(path, resources=ft.Resources(workers=1)) as local,
         ThreadPoolExecutor(8) as pool,
     ):
         jobs = [

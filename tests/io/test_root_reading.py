@@ -25,7 +25,7 @@ from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset, Table, difference, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, Unsupported
 from flowtuple.io import root_pages
-from flowtuple.io.root import open_dataset, root_changes
+from flowtuple.io.root import open_dataset
 from flowtuple.io.root_baskets import c_strings, counted_lists
 from flowtuple.io.root_interpretation import (
     HiddenError,
@@ -34,9 +34,10 @@ from flowtuple.io.root_interpretation import (
     interpretation_of,
     type_name,
 )
+from flowtuple.io.root_metadata import describe
 from flowtuple.io.root_pages import Pages
-from flowtuple.io.root_said import describe
 from flowtuple.io.root_tree import _walk
+from flowtuple.io.root_writer import root_changes
 from flowtuple.io.source import ReadOptions
 from opcodes import count_opcodes
 

@@ -21,20 +21,15 @@ from flowtuple.data.awkward_tables import table_from_awkward
 from flowtuple.data.schema import Column
 from flowtuple.data.table import Dataset, LeftOut, Table, difference, read_all
 from flowtuple.errors import Corrupt, Refused, Unsupported
-from flowtuple.io.root import (
-    open_dataset,
-    root_changes,
-    root_obstacles,
-    type_changes,
-    write_dataset,
-)
+from flowtuple.io import npz, source
+from flowtuple.io.root import open_dataset
 from flowtuple.io.root_header import tree_header
 from flowtuple.io.root_objects import _no_time
 from flowtuple.io.root_private import KNOWN
 from flowtuple.io.root_rntuple import NTupleWriter, plan_fields
 from flowtuple.io.root_streamers import built_in
 from flowtuple.io.root_types import set_types
-from flowtuple.io.root_writer import root_outlook
+from flowtuple.io.root_writer import root_changes, root_outlook, type_changes, write_dataset
 from flowtuple.io.source import ReadOptions, WriteOptions, WriteResult
 
 
@@ -326,6 +321,17 @@ class TestNTuples:
         back = read_all(opened(tmp_path / "a.root").table("t"))
         assert same_values(back["deep"], table["deep"])
 
+    def test_a_file_whose_lists_are_all_empty_has_the_type_of_the_others(
+        self, tmp_path: Path
+    ) -> None:
+        for name, values in (("a", [[]]), ("b", [[[1.5]]])):
+            table = table_from_awkward("t", ak.Array({"deep": values}))
+            npz.write_dataset(Dataset("m", {"t": table}), tmp_path / f"{name}.npz", WriteOptions())
+        chained = source.open_dataset([tmp_path / "a.npz", tmp_path / "b.npz"])
+        written(chained.table("t"), tmp_path / "c.root", step=1)
+        back = read_all(opened(tmp_path / "c.root").table("t"))
+        assert back["deep"].tolist() == [[], [[1.5]]]
+
     @pytest.mark.parametrize(
         "dtype", ["bool", "int8", "uint16", "int32", "uint64", "float32", "float64"]
     )
@@ -507,7 +513,7 @@ class TestSaid:
         data = {"x": np.arange(3), "half": np.zeros(3, "float16"), "none": np.zeros((3, 0), "int8")}
         data |= {"either": unions, "gone": records, "deep": ak.Array([[[1]], [], []])}
         table = Table("t", columns, 3, data)
-        kind, sentence = root_obstacles(Dataset("m", {"t": table}))
+        kind, sentence = root_outlook(Dataset("m", {"t": table}))[1]
         assert (
             kind
             == "tree 't' will come back as an RNTuple: no branch of a TTree holds deep (var * var * int64)"
@@ -526,8 +532,8 @@ class TestSaid:
     def test_nothing_is_said_where_all_fits(self) -> None:
         array = ak.zip({"x": [1, 2], "deep": [[["a"]], []], "maybe": [None, 1]}, depth_limit=1)
         table = table_from_awkward("t", array)
-        assert root_obstacles(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}})) == ()
-        (kind,) = root_obstacles(Dataset("m", {"t": table}))
+        assert root_outlook(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}}))[1] == ()
+        (kind,) = root_outlook(Dataset("m", {"t": table}))[1]
         assert kind.startswith(
             "tree 't' will come back as an RNTuple: no branch of a TTree holds deep"
         )
@@ -535,7 +541,7 @@ class TestSaid:
     def test_an_option_without_missing_values_is_no_obstacle(self) -> None:
         idle = ak.mask(ak.Array([{"p": 1}, {"p": 2}]), [True, True])
         table = Table("t", (Column("r", "opaque"),), 2, {"r": idle})
-        assert root_obstacles(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}})) == ()
+        assert root_outlook(Dataset("m", {"t": table}, storage={"t": {"kind": "rntuple"}}))[1] == ()
 
     def test_changes_by_what_the_input_had(self) -> None:
         columns = (

@@ -80,7 +80,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "train_conditioners", keep_training)
         patch.setattr(coder, "encode", keep_bits)
-        ft.compress(sample_path(), made.path, tolerance=DEMO_TOLERANCE, effort="fast", workers=1)
+        ft.compress(
+            sample_path(),
+            made.path,
+            tolerance=DEMO_TOLERANCE,
+            effort="fast",
+            resources=ft.Resources(workers=1),
+        )
     return made
 
 
@@ -184,7 +190,10 @@ class TestSameLogits:
 def test_decoding_does_not_depend_on_threads(
     trained: Trained, entries: tuple[int | None, int | None]
 ) -> None:
-    one, two = (ft.decompress(trained.path, entries=entries, workers=workers) for workers in (1, 2))
+    one, two = (
+        ft.decompress(trained.path, entries=entries, resources=ft.Resources(workers=workers))
+        for workers in (1, 2)
+    )
     assert set(one) == set(two)
     for name in one:
         assert ak.array_equal(one[name], two[name], equal_nan=True, dtype_exact=True), name

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import bit_patterns
-from flowtuple.lattice.bins import APART, Bins
+from flowtuple.lattice.bins import FIRST_ABSOLUTE, Bins
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.grid import ATOM, ESCAPE, Decimal, Integers, Ordered, Uniform
@@ -27,7 +27,7 @@ EDGES = [
     LOWEST,
     LOWEST + 1,
     -ABSOLUTE,
-    -APART,
+    -FIRST_ABSOLUTE,
     -LARGEST - 1,
     -LARGEST,
     -1,
@@ -35,8 +35,8 @@ EDGES = [
     1,
     LARGEST,
     LARGEST + 1,
-    APART - 1,
-    APART,
+    FIRST_ABSOLUTE - 1,
+    FIRST_ABSOLUTE,
 ]
 EDGES += [
     ABSOLUTE,
@@ -117,7 +117,7 @@ class TestResiduals:
         assert prediction.restore(r, int64([predicted])).tolist() == [q]
 
     @pytest.mark.parametrize(
-        "q", [LOWEST, LOWEST + 1, -LARGEST - 1, LARGEST + 1, APART, ABSOLUTE, ATOM - 1]
+        "q", [LOWEST, LOWEST + 1, -LARGEST - 1, LARGEST + 1, FIRST_ABSOLUTE, ABSOLUTE, ATOM - 1]
     )
     @pytest.mark.parametrize("period", [None, (-314, 629)])
     def test_far_indices_are_out_of_reach(self, q: int, period: tuple[int, int] | None) -> None:
@@ -147,7 +147,7 @@ class TestResiduals:
         """Damaged bytes hold any number: the answer is an index, not an error or a warning."""
         found = Prediction(COPY, period).restore(int64([r]), int64([predicted]))
         assert (found.dtype, found.shape) == (np.int64, (1,))
-        if period and r < APART and abs(predicted) <= LARGEST and abs(r) <= LARGEST:
+        if period and r < FIRST_ABSOLUTE and abs(predicted) <= LARGEST and abs(r) <= LARGEST:
             assert period[0] <= found[0] < period[0] + period[1]
 
     def test_kept_indices_are_those_with_a_bin_of_their_own(self) -> None:

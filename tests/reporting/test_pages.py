@@ -98,12 +98,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         other,
         folder / "compare",
         tests=["ks", "c2st-trees"],
-        permutations=50,
-        ratio=True,
-        cuts=["y > 100"],
+        options=ft.ComparisonOptions(permutations=50, ratio=True, cuts=["y > 100"]),
     )
     ft.train(events, folder / "m.flow", effort="fast", report=folder / "train")
-    ft.compare(
+    ft.closure(
         jets_made.events(500, 1),
         jets_made.events(500, 2),
         folder / "closure",

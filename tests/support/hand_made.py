@@ -72,7 +72,7 @@ def make_flow(
         | set(predictions)
     )
     context, columns = make_context(coding.columns, table.num_entries, table.data), {}
-    for column in decoding_order(coding.columns, predictions, coding.given):
+    for column in decoding_order(coding.columns, predictions, coding.external):
         name, key, lattice = column.name, collection_of(column), coding.lattices[column.name]
         rows, prediction = context.rows(key), predictions.get(name)
         values = rows.sort(table.data[name].reshape(-1))

@@ -38,14 +38,22 @@ def test_resumed_after_an_interruption(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(train, "train_conditioners", breaks_down)
     with pytest.raises(KeyboardInterrupt):
         ft.compress(
-            data, tmp_path / "a.ftup", tolerance=BOUND, effort="fast", checkpoint=tmp_path / "parts"
+            data,
+            tmp_path / "a.ftup",
+            tolerance=BOUND,
+            effort="fast",
+            resources=ft.Resources(checkpoint=tmp_path / "parts"),
         )
     assert len(list((tmp_path / "parts").iterdir())) == 1
     assert not (tmp_path / "a.ftup").exists()
     counted = []
     monkeypatch.setattr(train, "train_conditioners", lambda *a: counted.append(1) or original(*a))
     ft.compress(
-        data, tmp_path / "a.ftup", tolerance=BOUND, effort="fast", checkpoint=tmp_path / "parts"
+        data,
+        tmp_path / "a.ftup",
+        tolerance=BOUND,
+        effort="fast",
+        resources=ft.Resources(checkpoint=tmp_path / "parts"),
     )
     assert len(counted) == 1  # of two groups
     assert (tmp_path / "a.ftup").read_bytes() == Path(whole.path).read_bytes()
@@ -58,7 +66,7 @@ def test_parts_of_other_data_are_not_taken(tmp_path: Path) -> None:
             tmp_path / f"{seed}.ftup",
             tolerance=BOUND,
             effort="fast",
-            checkpoint=tmp_path / "parts",
+            resources=ft.Resources(checkpoint=tmp_path / "parts"),
         )
     plain = ft.compress(events(1), tmp_path / "plain.ftup", tolerance=BOUND, effort="fast")
     assert (tmp_path / "1.ftup").read_bytes() == Path(plain.path).read_bytes()

@@ -89,8 +89,10 @@ def test_bad_columns_train(
         tmp_path / "out.ftup",
         tolerance={"*": bound},
         effort="fast",
-        progress=lambda stage, share, detail: (
-            messages.append(detail) if stage.startswith("train") and detail else None
+        resources=ft.Resources(
+            progress=lambda stage, share, detail: (
+                messages.append(detail) if stage.startswith("train") and detail else None
+            )
         ),
     )
     assert messages

@@ -1,10 +1,12 @@
 """Each use of events, models and files as one function."""
 
-from flowtuple.api.checking import report, verify
-from flowtuple.api.comparing import compare
+from flowtuple.api.checking import Verified, report, verify
+from flowtuple.api.closing import ClosureOptions, closure
+from flowtuple.api.comparing import ComparisonOptions, compare
 from flowtuple.api.compressing import Compressed, compress
 from flowtuple.api.generating import Model, load, sample, score, separation, write
-from flowtuple.api.inputs import EVERYTHING, Selection
+from flowtuple.api.inputs import EVERYTHING, Selection, Weighted
+from flowtuple.api.inspecting import inspect
 from flowtuple.api.measuring import bench, demo
 from flowtuple.api.presets import preset
 from flowtuple.api.reading import Decompressed, decompress
@@ -14,23 +16,32 @@ from flowtuple.api.reference_report import report_rows
 from flowtuple.api.simulating import simulate
 from flowtuple.api.snapping import snap
 from flowtuple.api.training import train
+from flowtuple.api.training_flow import train_flow
+from flowtuple.api.training_simulation import SimulationOptions, train_simulation
 from flowtuple.comparison.closure.result import Closure
 
 __all__ = [
     "EVERYTHING",
     "Closure",
+    "ClosureOptions",
+    "ComparisonOptions",
     "Compressed",
     "Decompressed",
     "Model",
     "Recompressed",
     "Selection",
+    "SimulationOptions",
+    "Verified",
+    "Weighted",
     "bench",
+    "closure",
     "compare",
     "compress",
     "decode_rows",
     "decompress",
     "demo",
     "encode_rows",
+    "inspect",
     "load",
     "preset",
     "recompress",
@@ -43,6 +54,8 @@ __all__ = [
     "simulate",
     "snap",
     "train",
+    "train_flow",
+    "train_simulation",
     "verify",
     "write",
 ]

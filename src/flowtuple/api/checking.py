@@ -1,4 +1,4 @@
-"""A file beside its original: every value against its bound, and a page that shows it."""
+"""A file compared with its original: every value against its bound, and a page about it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from flowtuple.api.inputs import is_of_rows
+from flowtuple.api.training_summary import of_events, of_rows
 from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, merge_columns
-from flowtuple.data.memory import BLOCK, MEMORY, entries_within
+from flowtuple.data.memory import BLOCK, entries_within
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema_diff import read_like
 from flowtuple.data.table import Dataset, ranges
 from flowtuple.errors import InvalidArgument
@@ -16,52 +19,89 @@ from flowtuple.file.file import File
 from flowtuple.io.source import ReadOptions, Source, open_dataset
 from flowtuple.reporting.describe import check_comparable, promises, report_input
 from flowtuple.reporting.report import write_report
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.reporting.training_page import write_training
+from flowtuple.runtime.notebook import Shown
+from flowtuple.runtime.old_names import accepts_old
 from flowtuple.training.lattices import SCAN_STEP
 
 
-class Verified(list[ColumnFidelity]):
-    """What became of every column of a file, and what its original has beside them.
+class Verified(Shown, list[ColumnFidelity]):
+    """Comparison of every column of a file with its original, and what the file lacks.
 
     Attributes:
-        absent: Columns, as `TREE/COLUMN`, whole trees and objects of the original that the file does not hold, without those
-            that it says were left out.
+        absent: Columns (as `TREE/COLUMN`), trees and objects of the original that the file lacks and does not list as
+            left out.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.ftup"
+        >>> done = ft.compress({"x": [1.0, 2.0]}, path)
+        >>> ft.verify({"x": [1.0, 2.0], "y": [0.0, 0.0]}, path).absent
+        ('events/y',)
     """
 
     absent: tuple[str, ...] = ()
 
+    @property
+    def violations(self) -> int:
+        """Number of values outside their bound."""
+        return sum(column.violations for column in self)
 
+    def facts(self) -> dict[str, object]:
+        """Return the numbers of columns, of values and of values outside their bound."""
+        return {
+            "columns": len(self),
+            "values": f"{sum(column.values for column in self):,}",
+            "outside their bound": self.violations,
+            "absent": len(self.absent),
+        }
+
+
+@accepts_old(resources=Resources)
 def verify(
     original: Source,
     path: str | os.PathLike[str],
     *,
     names: tuple[str, ...] | None = None,
     model: str | os.PathLike[str] | None = None,
-    workers: int | None = None,
-    memory: int = MEMORY,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> Verified:
-    """Compare every value of a file with its original, column by column; given columns are taken from the original.
+    """Compare every value of a file with its original, column by column.
 
-    What the original has and the file does not is listed in `absent` of the result.
+    Args:
+        original: The input that the file was made from; external columns are taken from it.
+        path: A flowtuple file or URL.
+        names: Column names for inputs that have none.
+        model: The model that the file refers to, if it does.
+        resources: Threads, memory and progress. As many events are read at a time as the memory has room for.
 
-    Events are read as many at a time as `memory`, in bytes, has room for.
+    Returns:
+        The comparison of each column, with differences in the column's unit and the number of violated bounds.
 
     Raises:
-        InvalidArgument: The original lacks a table or column of the file, or has another number of events; or the file is one
-            of a reference method.
+        InvalidArgument: The original lacks a table or column of the file, or has another number of events; or the file
+            is of a reference method.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.ftup"
+        >>> done = ft.compress({"x": [1.1, 2.2]}, path, tolerance="abs:0.1")
+        >>> ft.verify({"x": [1.1, 2.2]}, path).violations
+        0
     """
     _refuse_reference(path)
     dataset = open_dataset(original, ReadOptions(names=names))
-    found = Verified()
-    with File(path, workers, given=dataset, model=model, memory=memory) as file:
+    result = Verified()
+    with File(path, given=dataset, model=model, resources=resources) as file:
         for name, stored in file.tables.items():
             source, files = dataset.table(name), f"{dataset.description} against {file.path}"
             check_comparable(source, stored, files)
             bounds = promises(file, name)
             columns = [c.name for c in stored.columns]
             chunks = []
-            step = entries_within(stored, columns, memory // BLOCK, SCAN_STEP)
+            step = entries_within(stored, columns, resources.memory // BLOCK, SCAN_STEP)
             for start, stop in list(ranges(stored.num_entries, step)) or [(0, 0)]:
                 pair = (
                     read_like(source, stored.columns, start, stop),
@@ -69,18 +109,18 @@ def verify(
                 )
                 check_comparable(*pair, files)
                 chunks.append(compare_tables(*pair, bounds))
-                progress(f"verify {name}", stop / max(1, stored.num_entries), "")
-            found += merge_columns(chunks)
-        found += [
+                resources.progress(f"verify {name}", stop / max(1, stored.num_entries), "")
+            result += merge_columns(chunks)
+        result += [
             _compare_carried(name, dataset.carried.get(name), content)
             for name, content in file.carried.items()
         ]
-        found.absent = tuple(_absent(dataset, file))
-    return found
+        result.absent = tuple(_absent(dataset, file))
+    return result
 
 
 def _absent(original: Dataset, file: File) -> Iterator[str]:
-    """What an original holds and a file does not, nor says that it was left out."""
+    """Yield parts of the original that the file lacks and does not list as left out."""
     recorded = {
         part["name"]
         for part in file.meta.get("left_out", ())
@@ -105,19 +145,19 @@ def _absent(original: Dataset, file: File) -> Iterator[str]:
 
 def _refuse_reference(path: str | os.PathLike[str]) -> None:
     if is_reference(path):
-        where = os.fspath(path)
-        advice = f"see how far its values lie off with: flowtuple reference report {where} ORIGINAL -o DIR"
         raise InvalidArgument(
-            f"{where}: is of a reference method and not checked value by value; {advice}"
+            f"{os.fspath(path)}: is of a reference method and not checked value by value;"
+            " see its errors with: flowtuple reference report FILE.ref ORIGINAL -o DIR"
         )
 
 
 def _compare_carried(name: str, original: bytes | None, content: bytes) -> ColumnFidelity:
-    """A carried object is the same bytes or it is not: equal objects give equal bytes."""
+    """Compare the bytes of a carried object; equal objects give equal bytes."""
     same = int(original == content)
     return ColumnFidelity("carried", name, "lossless", 1, exact=same, violations=1 - same)
 
 
+@accepts_old(resources=Resources)
 def report(
     original: Source,
     path: str | os.PathLike[str],
@@ -125,22 +165,43 @@ def report(
     *,
     names: tuple[str, ...] | None = None,
     model: str | os.PathLike[str] | None = None,
-    memory: int = MEMORY,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> Path:
-    """Write one self-contained HTML page about a file beside its original: bounds, sizes, histograms.
+    """Write one self-contained HTML page about a file and its original, or about a model and its training sample.
 
-    All events are held in `memory` at once, in bytes.
+    The page of a file shows bounds, sizes and histograms; all events are in memory at once. The page of a model shows
+    what was learned of each column, or the loss of each epoch.
+
+    Args:
+        original: The input that the file or the model was made from.
+        path: A flowtuple file or a model.
+        folder: Folder for `report.html`, or `train.html` for a model.
+        names: Column names for inputs that have none.
+        model: The model that the file refers to, if it does.
+        resources: Memory and progress.
 
     Returns:
-        The path of the page, `report.html` in the folder.
+        The path of the page.
 
     Raises:
-        TooLarge: They take more.
-        InvalidArgument: The original lacks a table or column of the file, or the file is one of a reference method.
+        TooLarge: The events take more than the memory.
+        InvalidArgument: The original lacks a table or column of the file, or the file is of a reference method.
+        MissingExtra: The extra 'plots' is not installed.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> done = ft.compress({"x": [1.0, 2.0]}, folder / "x.ftup")
+        >>> ft.report({"x": [1.0, 2.0]}, folder / "x.ftup", folder / "page").name
+        'report.html'
     """
     _refuse_reference(path)
     dataset = open_dataset(original, ReadOptions(names=names))
-    with File(path, given=dataset, model=model, memory=memory) as file:
+    if is_of_rows(path):
+        return write_training(of_rows(dataset, path), Path(folder))
+    with File(path, given=dataset, model=model, resources=resources) as file:
+        if file.is_model:
+            return write_training(of_events(dataset, file), Path(folder))
         about = report_input(dataset, file, f"{Path(dataset.description).name} compressed")
-    return write_report(about, Path(folder), lambda what: progress("report", 0.0, what))
+    return write_report(about, Path(folder), lambda what: resources.progress("report", 0.0, what))

@@ -1,4 +1,4 @@
-"""Events into a file, with a model of their own or one that is at hand."""
+"""Events compressed into a file, with a model of their own or a given one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowtuple.api.inputs import EVERYTHING, Selection, Tolerance, check_request, read, refuse_rows
-from flowtuple.data.memory import MEMORY
+from flowtuple.api.inputs import (
+    EVERYTHING,
+    Selection,
+    Tolerance,
+    bounds_by_glob,
+    check_request,
+    read,
+    refuse_rows,
+)
+from flowtuple.data.resources import Resources
 from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
@@ -16,26 +24,34 @@ from flowtuple.file.provenance import provenance
 from flowtuple.file.writer import create
 from flowtuple.io.root_writer import root_outlook
 from flowtuple.io.source import Source
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.reporting.page import format_bytes, format_number
+from flowtuple.runtime.notebook import Shown
+from flowtuple.runtime.old_names import accepts_old
 from flowtuple.training.fit import with_flows
 from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import Written, write_events
 
 
-@dataclass(frozen=True)
-class Compressed:
-    """What compressing came to; all sizes in bytes.
+@dataclass(frozen=True, repr=False)
+class Compressed(Shown):
+    """Sizes of a compressed file in bytes, with warnings.
 
     Attributes:
         path: The file written.
-        events: Events over all tables.
-        values: Values over all columns.
-        raw_bytes: The columns at their own types.
-        input_bytes: The input on disk, 0 where it has none.
-        file_bytes: The file written: chunks, model, index, header and carried objects.
-        model_bytes: The model within it.
-        warnings: What a person should know.
-        left_out: Parts of the input that the file does not hold, because `Selection.drop` allowed it.
+        events: Number of events in all tables.
+        values: Number of values in all columns.
+        raw_bytes: Size of the columns at their own types.
+        input_bytes: Size of the input on disk, 0 where it has none.
+        file_bytes: Size of the file: chunks, model, index, header and carried objects.
+        model_bytes: Size of the model in the file.
+        warnings: Notes for the user, one sentence each.
+        left_out: Parts of the input that the file lacks, because `Selection.drop` allowed it.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> ft.compress({"x": [1.0, 2.0]}, pathlib.Path(tempfile.mkdtemp()) / "x.ftup").events
+        2
     """
 
     path: str
@@ -50,44 +66,57 @@ class Compressed:
 
     @property
     def bits_per_value(self) -> float:
+        """Size of the file over the number of values, in bits."""
         return 8 * self.file_bytes / self.values if self.values else 0.0
 
+    def facts(self) -> dict[str, object]:
+        """Return path, number of events and sizes."""
+        return {
+            "path": self.path,
+            "events": f"{self.events:,}",
+            "size": format_bytes(self.file_bytes),
+            "raw": format_bytes(self.raw_bytes),
+            "bits per value": format_number(self.bits_per_value),
+            "left out": len(self.left_out),
+            "warnings": len(self.warnings),
+        }
 
+
+@accepts_old(model_ref="refer", resources=Resources)
 def compress(
     source: Source,
-    path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
     *,
     tolerance: Tolerance | None = None,
     selection: Selection = EVERYTHING,
     given: Iterable[str] = (),
     effort: str = "default",
     model: str | os.PathLike[str] | None = None,
-    refer: bool = False,
+    model_ref: bool = False,
     seed: int = 0,
-    checkpoint: str | os.PathLike[str] | None = None,
-    workers: int | None = None,
-    memory: int = MEMORY,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> Compressed:
     """Write events as one self-contained file in which every value keeps its bound.
 
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
-        path: Where the file goes, by custom ending in `.ftup`; it appears whole or not at all.
-        tolerance: Bound by column name or glob (`{"Jet_*": "rel:1e-3"}`); the last match wins, no match is lossless.
+        output: The file to write, by custom `NAME.ftup`; it appears whole or not at all.
+        tolerance: Bound by column name or glob (`{"Jet_*": "rel:1e-3"}`), or one bound for all columns. The last match
+            wins, no match is lossless.
         selection: Part of the input to take.
-        given: Names or globs of columns that are not stored, only their hashes: whoever reads the file supplies them.
+        given: Names or globs of external columns. The file stores only their hash, and readers supply them.
         effort: `fast`, `default` or `best`: training time for bytes.
         model: A model from `train`, which is embedded; without one a model is trained on this input.
-        refer: Keep the hash of `model` only: whoever reads the file needs the model, too.
+        model_ref: Store only the hash of `model`. Readers then need the model as well.
         seed: The same input, options and seed give the same file on one machine.
-        checkpoint: A folder that keeps finished parts of the training; a second run takes up from there, to the same file.
-        workers: Threads; `None` for one per core. The file does not depend on it.
-        memory: Bytes to keep within; a long input is trained on in part, large events are cut into smaller chunks.
-        progress: Told of each stage.
+        resources: Threads, memory, progress, and a checkpoint folder to resume from. In a small memory a long input is
+            learned in part, and large events are cut into smaller chunks.
+
+    Returns:
+        Sizes of the file in bytes, and warnings.
 
     Raises:
-        InvalidArgument: A name, bound or path is not what it should be.
+        InvalidArgument: A name, bound or path is wrong.
         BoundViolated: A value did not come back within its bound; nothing is written.
 
     Example:
@@ -98,43 +127,35 @@ def compress(
         >>> ft.decompress(path)["x"].tolist()
         [1.0, 2.75, -999.0]
     """
-    check_request(path, effort, seed)
+    check_request(output, effort, seed)
     given = tuple(given)
-    if model is None and refer:
-        raise InvalidArgument(f"{path}: has no model to refer to; name one with --model")
+    if model is None and model_ref:
+        raise InvalidArgument(f"{output}: has no model to refer to; name one with `model=`")
     if model is not None:
         refuse_rows(model)
     if model is not None and given:
         raise InvalidArgument(
-            f"{model}: fixes which columns are given; leave --given to flowtuple train"
+            f"{model}: fixes which columns are given; leave `given=` to `train()`"
         )
+    bounds = bounds_by_glob(tolerance)
     dataset, obstacles = _with_outlook(read(source, selection, given))
     models: dict[str, str] | None = None
-    with create(path) as writer:
+    with create(output) as writer:
         if model is None:
             prepared = with_flows(
-                resolve_tables(dataset, tolerance or {}, progress, given, memory),
+                resolve_tables(dataset, bounds, resources.progress, given, resources.memory),
                 effort,
                 seed,
-                progress,
-                checkpoint,
-                workers,
-                memory,
+                resources,
             )
         else:
             with File(model) as trained:
                 prepared = resolve_tables(
-                    dataset, tolerance or {}, progress, memory=memory, model=trained
+                    dataset, bounds, resources.progress, memory=resources.memory, model=trained
                 )
-                models = (
-                    {
-                        t.name: t.model_hash
-                        for t in trained.tables.values()
-                        if t.name in dataset.tables
-                    }
-                    if refer
-                    else None
-                )
+                hashes = {name: table.model_hash for name, table in trained.tables.items()}
+            if model_ref:
+                models = {name: hashes[name] for name in hashes if name in dataset.tables}
         origin = provenance(effort, seed, source)
         written = write_events(
             writer,
@@ -142,11 +163,9 @@ def compress(
             dataset,
             origin,
             models=models,
-            workers=workers,
-            memory=memory,
-            progress=progress,
+            resources=resources,
         )
-    return compressed(path, dataset, prepared, written, obstacles)
+    return compressed(output, dataset, prepared, written, obstacles)
 
 
 def compressed(
@@ -156,7 +175,7 @@ def compressed(
     written: Written,
     warnings: Iterable[str] = (),
 ) -> Compressed:
-    """The outcome of a data set that was written."""
+    """Return the sizes of a data set that was written."""
     return Compressed(
         path=os.fspath(path),
         events=sum(p.source.num_entries for p in prepared),
@@ -171,5 +190,5 @@ def compressed(
 
 
 def _with_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
-    """The data set, and sentences on the columns of a ROOT input that will not come back to ROOT as they were."""
+    """Return the data set, with notes on columns of a ROOT input that change on the way back to ROOT."""
     return root_outlook(dataset) if dataset.format == ".root" else (dataset, ())

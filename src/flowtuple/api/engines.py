@@ -1,6 +1,6 @@
-"""The second engine of a simulation: flows over rows for what steps draw of real objects, beside lattice flows for counts.
+"""Flows over rows as the second engine of a simulation; lattice flows draw the counts.
 
-The description of the model holds them as text, by step: what `flows/stored.py` makes of a model of rows, in base64.
+A model's description holds each of them by step: the bytes of `flows/stored.py` as base64 text.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from flowtuple.runtime.torch_threads import SingleTorchThread
 from flowtuple.simulation.sampler import Conditional, as_matrix
 from flowtuple.simulation.training_tables import TrainingTable
 
-_FEWEST = 500  # rows of a step; of fewer a lattice flow makes more
-_TOGETHER = 16  # rows side by side are mostly of one event, and are held out together
+_MIN_ROWS = 500  # of a step; with fewer rows a lattice flow learns more
+_BLOCK = 16  # neighbouring rows are mostly of one event, so that validation takes them as one
 
 
 def is_for_rows(training_table: TrainingTable, steps: Sequence[str]) -> bool:
-    """Whether a step's columns are learned by a flow over rows, where one is asked for.
+    """Return whether a flow over rows is to learn a step's columns, where the user wants one.
 
     Args:
         training_table: The step's rows.
         steps: Names of the steps that draw properties, and not counts or references.
     """
-    return training_table.table.name in steps and int(_finite(training_table).sum()) >= _FEWEST
+    return training_table.table.name in steps and int(_finite(training_table).sum()) >= _MIN_ROWS
 
 
 def _finite(training_table: TrainingTable) -> Array:
-    """Rows of which all that is drawn is finite: bool."""
+    """Return which rows have finite values in all drawn columns: bool, shape (n,)."""
     drawn = [
         training_table.table.data[c.name]
         for c in training_table.table.columns
@@ -56,22 +56,22 @@ def learn_rows(
     checkpoint: Path | None,
     progress: Progress,
 ) -> tuple[dict[str, str], list[str]]:
-    """A flow for each step, as text, and what a person should know.
+    """Train a flow for each step; return them as text, with notes for the user.
 
     Raises:
         InvalidArgument: Transforms are named: a step's columns are not those of the events.
-        MissingExtra: PyTorch is not there.
+        MissingExtra: PyTorch is not installed.
     """
     if flow.transforms:
         raise InvalidArgument(
-            "--transform is for flows of rows by themselves; a simulation chooses its own, leave it out"
+            "`transforms=` is for flows of rows by themselves; a simulation chooses its own, leave it out"
         )
     flows, notes = {}, []
     for training_table in lessons:
         name, rows = training_table.table.name, _rows(training_table)
         log = None if flow.log is None else str(Path(flow.log) / name)
-        kept = None if checkpoint is None else checkpoint / name
-        trained = _trained(rows, replace(flow, log=log), seed, kept, _told(progress, name))
+        folder = None if checkpoint is None else checkpoint / name
+        trained = _trained(rows, replace(flow, log=log), seed, folder, _losses(progress, name))
         flows[name] = base64.b64encode(trained).decode("ascii")
         if rows.dropped:
             notes.append(
@@ -80,19 +80,19 @@ def learn_rows(
     return flows, notes
 
 
-def _told(progress: Progress, name: str) -> Callable[[float, float], None]:
+def _losses(progress: Progress, name: str) -> Callable[[float, float], None]:
     return lambda share, loss: progress(f"train {name}", share, f"held-out loss {loss:.4f} per row")
 
 
 def _rows(training_table: TrainingTable) -> Rows:
-    """A step's rows: what is drawn, and its conditions; those with a value that is not finite left out."""
+    """Return a step's finite rows: drawn columns and their conditions."""
     table, given = training_table.table, training_table.conditions
     drawn = [c for c in table.columns if c.name not in given]
     values = np.stack([table.data[c.name].astype(np.float64) for c in drawn], axis=1)
     keep = _finite(training_table)
     dtypes = tuple(table.data[name].dtype.name for name in given)
     conditions = Conditions(given, as_matrix(table.data, given, table.num_entries)[keep], dtypes)
-    event = np.arange(table.num_entries) // _TOGETHER
+    event = np.arange(table.num_entries) // _BLOCK
     return Rows(
         table.name,
         tuple(c.name for c in drawn),
@@ -121,16 +121,16 @@ def _trained(
 
 
 def load_rows(described: Any, path: str) -> dict[str, Conditional]:
-    """The flows over rows of a model that simulates, by step, from what its description holds.
+    """Return the flows over rows of a simulation by step, from the description of its model.
 
     Raises:
-        MissingExtra: It has some, and PyTorch is not there.
+        MissingExtra: It has some, and PyTorch is not installed.
         Corrupt: One of them is damaged.
     """
     if not described:
         return {}
     try:
-        found = {
+        packed = {
             str(name): base64.b64decode(text, validate=True) for name, text in described.items()
         }
     except (AttributeError, TypeError, ValueError) as error:
@@ -140,7 +140,7 @@ def load_rows(described: Any, path: str) -> dict[str, Conditional]:
     require_torch(f"simulating with the flows over rows of {path}")
     from flowtuple.flows.stored import unpack_model
 
-    return {name: unpack_model(content, f"{path}: {name}") for name, content in found.items()}
+    return {name: unpack_model(content, f"{path}: {name}") for name, content in packed.items()}
 
 
 _ONE_THREAD = SingleTorchThread()
@@ -148,9 +148,9 @@ _ONE_THREAD = SingleTorchThread()
 
 @contextmanager
 def single_torch_thread(flows: Mapping[str, Conditional]) -> Iterator[None]:
-    """While rows are drawn, PyTorch's own threads are one: how many there are decides the last bits of a product.
+    """Run PyTorch on one thread while rows are drawn: the number of threads decides the last bits of a product.
 
-    Threads of ours that begin within take it over from here.
+    Threads that start inside inherit it.
     """
     with _ONE_THREAD if flows else nullcontext():
         yield

@@ -1,4 +1,4 @@
-"""What a training would gain over quantise+pcodec, from a short one on part of the events, judged on events held out."""
+"""Forecast of a training's gain over quantise+pcodec, from a short training on part of the events."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flowtuple.baseline.sizes import PCODEC, rival_bytes
+from flowtuple.baseline.sizes import PCODEC, baseline_bytes
 from flowtuple.codec.chunk import encode_chunk
 from flowtuple.data.bounds import Bound
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Array
 from flowtuple.data.table import Dataset
 from flowtuple.file.model import pack_flow
@@ -21,7 +22,7 @@ from flowtuple.training.write_events import chunks
 
 SAMPLE_VALUES = 2_000_000  # about a minute of training at effort fast on two cores
 LEAST_EVENTS = 200
-_HELD_OUT = 0.25
+_TEST_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class Forecast:
     """Predicted bytes of one table.
 
     Attributes:
-        table: Its name.
-        events: Of the whole table.
-        trained_on: Events of the short training.
-        judged_on: Events held out from it.
+        table: Name of the table.
+        events: Number of events in the table.
+        trained_on: Number of events of the short training.
+        judged_on: Number of other events that the sizes are measured on.
         flowtuple: Bytes predicted for the whole table, model included.
         rival: Bytes predicted for quantise+pcodec.
     """
@@ -46,25 +47,26 @@ class Forecast:
 
     @property
     def ratio(self) -> float:
+        """Predicted size over the predicted size of quantise+pcodec."""
         return self.flowtuple / self.rival if self.rival else 1.0
 
     def to_json(self) -> dict[str, Any]:
-        """All figures, the ratio among them."""
+        """Return all figures, the ratio among them."""
         return vars(self) | {"ratio": self.ratio}
 
 
 def forecast(
     dataset: Dataset, tolerance: Mapping[str, str | Bound], progress: Progress = silent
 ) -> list[Forecast]:
-    """The forecast for every table with events enough to hold some out.
+    """Return the forecast for every table with enough events for a training and a test sample.
 
     Args:
         dataset: The events.
         tolerance: Bound by column name or glob.
-        progress: Told of each stage.
+        progress: Called at each stage.
 
     Raises:
-        InvalidArgument: A name, glob or bound is not what it should be.
+        InvalidArgument: A name, glob or bound is wrong.
         MissingExtra: PyTorch is not installed.
     """
     tables = resolve_tables(dataset, tolerance, progress)
@@ -76,33 +78,35 @@ def forecast(
 def _forecast(table: ResolvedTable, progress: Progress) -> Forecast:
     names, events = [c.name for c in table.source.columns], table.source.num_entries
     count = min(events, max(LEAST_EVENTS, _events_of(table, SAMPLE_VALUES)))
-    edge = count - int(count * _HELD_OUT)
-    sample, held = table.source.read(names, 0, edge), table.source.read(names, edge, count)
-    trained = with_flows([replace(table, source=sample)], "fast", 0, progress)[0].coding
-    scale = events / held.num_entries
+    edge = count - int(count * _TEST_SHARE)
+    sample = table.source.read(names, 0, edge)
+    test = table.source.read(names, edge, count)
+    resources = Resources(progress=progress)
+    trained = with_flows([replace(table, source=sample)], "fast", 0, resources)[0].coding
+    scale = events / test.num_entries
     model = len(pack_flow(trained.flow, trained.columns)) if trained.flow.columns else 0
-    rival = rival_bytes(
-        held, {name: _asked(bound, held.data[name]) for name, bound in table.bounds.items()}
+    rival = baseline_bytes(
+        test, {name: _absolute(bound, test.data[name]) for name, bound in table.bounds.items()}
     )
     return Forecast(
         table=table.source.name,
         events=events,
         trained_on=edge,
-        judged_on=held.num_entries,
-        flowtuple=model + sum(len(encode_chunk(chunk, trained)) for chunk in chunks(held)) * scale,
+        judged_on=test.num_entries,
+        flowtuple=model + sum(len(encode_chunk(chunk, trained)) for chunk in chunks(test)) * scale,
         rival=sum(sizes[PCODEC] for sizes in rival.values()) * scale,
     )
 
 
-def _asked(bound: Bound, values: Array) -> Bound:
-    """A bound as it was asked for, `std` resolved: the rival knows nothing of grids that columns share."""
+def _absolute(bound: Bound, values: Array) -> Bound:
+    """Return a bound with `std` resolved to `abs`; the rival has no grids that columns share."""
     statistics = Statistics(values.dtype.name)
     statistics.update(values.reshape(-1))
     return resolve_std(bound, statistics)
 
 
 def _events_of(table: ResolvedTable, values: int) -> int:
-    """How many events hold about so many values, by the first of them."""
+    """Return the number of events that hold about so many values, estimated from the first 1000."""
     names = [c.name for c in table.source.columns if not c.is_opaque]
     first = table.source.read(names, 0, 1000)
     per_event = sum(first.data[n].size for n in names) / max(1, first.num_entries)

@@ -1,4 +1,4 @@
-"""A model at work without a file to code: events drawn from it, and events scored by it."""
+"""Models used as densities: events drawn from them, and events scored by them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from flowtuple.api.inputs import check_seed, is_of_rows
 from flowtuple.api.simulating import refuse_simulation
 from flowtuple.comparison.two_sample.auc import Area, area_under_roc
 from flowtuple.data.awkward_tables import table_to_awkward
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset, Table, TableSource, read_all
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
-from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
+from flowtuple.io.location import split_tree
+from flowtuple.io.source import STORED, Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.model.model import EventModel
 from flowtuple.reporting.roc import roc_png
 from flowtuple.runtime.atomic import atomic_path
+from flowtuple.runtime.extras import require_torch
+from flowtuple.runtime.notebook import Shown
+from flowtuple.runtime.old_names import accepts_old, names_tree
 
 
 class Density(Protocol):
-    """What every model can do, in tables."""
+    """Interface that every model has, in tables."""
 
     path: str
     name: str
@@ -51,10 +56,14 @@ class Density(Protocol):
 
 
 Path: TypeAlias = "str | os.PathLike[str]"
+_NAMED = 8  # columns in the repr of a model
 
 
-class Model:
-    """A model at hand, of whatever flow: draw, score, to latent and back, in awkward arrays.
+class Model(Shown):
+    """A loaded model of any flow: draw and score events, map them to latent space and back.
+
+    Args:
+        density: The model, in tables; `load` makes it.
 
     Example:
         >>> import pathlib, tempfile
@@ -71,10 +80,20 @@ class Model:
     def __init__(self, density: Density) -> None:
         self.density = density
 
+    def facts(self) -> dict[str, object]:
+        """Return path, table and columns."""
+        names = list(self.density.names)
+        return {
+            "path": self.density.path,
+            "table": self.density.name,
+            "columns": len(names),
+            "names": ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else ""),
+        }
+
     def sample(
         self, n: int | None = None, seed: int = 0, *, given: Source | None = None
     ) -> ak.Array:
-        """Events, the same for a seed; see `flowtuple.sample`."""
+        """Return drawn events, the same for a seed; see `flowtuple.sample`."""
         return table_to_awkward(
             read_all(
                 self.density.drawn(
@@ -84,52 +103,73 @@ class Model:
         )
 
     def log_prob(self, events: Source) -> Array:
-        """Natural logarithm of the density of each event, or row: float64, shape (n,)."""
+        """Return the natural logarithm of the density of each event, or row: float64, shape (n,)."""
         scores = read_all(self.density.scored(open_dataset(events)), ["log_prob"])
         return np.asarray(scores.data["log_prob"])
 
     def log_det(self, events: Source) -> ak.Array:
-        """ln|det J| of `to_latent` as a record an event, or row: what each column adds."""
+        """Return ln|det J| of `to_latent` for each event or row: a record with the term of each column."""
         return table_to_awkward(self.density.log_det(open_dataset(events)))
 
     def to_latent(self, events: Source) -> ak.Array:
-        """Latent events: uniform numbers for the lattice flow, standard normal ones for the others, if the model is right.
+        """Return latent events: uniform numbers for the lattice flow, standard normal ones for flows over rows.
 
-        The lattice flow leaves ids, counters and given columns as they are; a value off its lattice is NaN.
+        The lattice flow leaves ids, counters and given columns unchanged; a value off its lattice becomes NaN.
         """
         return table_to_awkward(self.density.to_latent(open_dataset(events)))
 
     def from_latent(self, latent: Source) -> ak.Array:
-        """The events of latent ones: the inverse of `to_latent`, exactly for the lattice flow, to rounding for the others.
+        """Return the events of latent ones: the inverse of `to_latent`.
+
+        It is exact for the lattice flow, and exact to rounding for flows over rows.
 
         Raises:
-            Unsupported: A column has more values than latent numbers tell apart, as lossless float64 has.
+            Unsupported: A column has more values than latent numbers can number, as lossless float64 has.
         """
         return table_to_awkward(read_all(self.density.from_latent(open_dataset(latent))))
 
 
-def load(path: Path, tree: str | None = None) -> Model:
-    """A model, or a compressed file in its place, of which all columns have a density.
+@names_tree
+def load(path: Path) -> Model:
+    """Load a model, or a compressed file of which all columns have a density.
 
     Args:
-        path: From `train` or `compress`.
-        tree: Table of the model; may be left out where there is one.
+        path: From `train`, `train_flow` or `compress`; `PATH:TREE` for one of several tables.
+
+    Returns:
+        The model.
+
+    Raises:
+        InvalidArgument: There is no such file or table, there are several tables, or it is a simulation.
+        MissingExtra: It is a flow over rows, and PyTorch is not installed.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "m.flow"
+        >>> notes = ft.train({"n": [1, 2, 2, 3, 3, 3] * 50}, path, effort="fast")
+        >>> ft.load(path).log_prob({"n": [3]}).round(1).tolist()
+        [-0.7]
     """
-    return Model(_open(path, tree))
+    return Model(_open(path))
 
 
-def _open(path: Path, tree: str | None) -> Density:
-    if is_of_rows(path):
+def _open(path: Path) -> Density:
+    name, tree = split_tree(os.fspath(path), STORED)
+    if is_of_rows(name):
+        require_torch(f"loading {name}")
         from flowtuple.flows.stored import load_model
         from flowtuple.flows.tables import RowsModel
 
-        return RowsModel(os.fspath(path), load_model(path))
-    with File(path) as file:
+        return RowsModel(name, load_model(name))
+    with File(name) as file:
         refuse_simulation(file)
         table = file.table(tree)
         return EventModel(file.path, table.name, table.coding)
 
 
+@names_tree
+@accepts_old(resources=Resources)
 def sample(
     model: Path,
     n: int | None = None,
@@ -137,30 +177,31 @@ def sample(
     *,
     seed: int = 0,
     given: Source | None = None,
-    tree: str | None = None,
-    workers: int | None = None,
     options: WriteOptions | None = None,
     first: int = 0,
+    resources: Resources = Resources(),
 ) -> ak.Array | None:
     """Draw whole events from a model; the same seed gives the same events on any machine, by any number of threads.
 
     Values lie on the lattices of the model. Ids are new: events are numbered from 1, runs and luminosity blocks are 1.
-    A flow over rows (`train(..., flow="nsf")`) draws rows, equal to rounding on other machines.
+    A flow over rows (`train_flow`) draws rows; on other machines they are equal to rounding.
 
     Args:
-        model: A model from `train`, or a compressed file of which all columns have a density.
-        n: Events to draw; may be left out with `given`.
+        model: A model, or a compressed file of which all columns have a density; `PATH:TREE` for one of several tables.
+        n: Number of events to draw; with `given` it may be omitted.
         output: A path whose suffix names the format; `None` to return the events.
         seed: From 0 to 2^63 - 1.
-        given: Has columns of the model; the others are drawn conditionally on these, one event for each of theirs.
-        tree: Table of the model; may be left out where there is one.
-        workers: Threads; `None` for one per core. The events do not depend on it.
+        given: Events with some columns of the model. The other columns are drawn conditionally, once for each event.
         options: For the output.
-        first: Leave out as many events at the beginning: files of parts of the same events.
+        first: Number of events to skip, to write parts of the same events to several files.
+        resources: Threads.
+
+    Returns:
+        The events; with an output `None`.
 
     Raises:
         Unsupported: A column has no density.
-        InvalidArgument: Neither `n` nor `given` says how many events, or the given columns do not fit.
+        InvalidArgument: Neither `n` nor `given` fixes the number of events, or the given columns do not fit.
 
     Example:
         >>> import pathlib, tempfile
@@ -170,9 +211,9 @@ def sample(
         >>> sorted(set(ft.sample(path, 1000, seed=1)["n"].tolist()))
         [1, 2, 3]
     """
-    density = _open(model, tree)
+    density = _open(model)
     drawn = density.drawn(
-        n, check_seed(seed), None if given is None else open_dataset(given), workers
+        n, check_seed(seed), None if given is None else open_dataset(given), resources.workers
     )
     events = select(Dataset(density.path, {drawn.name: drawn}), entries=(first, None))
     if output is None:
@@ -181,50 +222,60 @@ def sample(
     return None
 
 
+@names_tree
+@accepts_old(by_column="columns")
 def score(
     model: Path,
     source: Source,
     output: Path | None = None,
     *,
     against: Path | None = None,
-    columns: bool = False,
+    by_column: bool = False,
     label: str | None = None,
-    tree: str | None = None,
 ) -> ak.Array | None:
-    """How likely a model finds events: one number, or several, for each of them.
+    """Return the likelihood of each event under a model.
 
-    Densities of the lattice flow are probabilities with respect to counting measure on the model's lattice: divide by the
-    cells' widths for a density in the columns' units. Ids have none and never enter. A flow over rows scores rows; its
-    densities are in the columns' units, but for integers and repeated values, which have probabilities.
+    A lattice flow has probabilities with respect to counting measure on its lattice: divide by the widths of the cells
+    for a density in the columns' units. Ids have no density and do not count. A flow over rows scores rows; its
+    densities are in the columns' units, but integers and repeated values have probabilities.
 
     Args:
-        model: A model from `train`, or a compressed file.
+        model: A model, or a compressed file; `PATH:TREE` for one of several tables.
         source: Events with the columns of the model.
         output: A path whose suffix names the format; `None` to return the scores.
-        against: Another model of the same columns on the same lattices (`train(..., like=model)`); adds the likelihood ratio.
-        columns: Add the bits of each column.
-        label: A column of the events to copy beside the scores, whether or not the model knows it; see `separation`.
-        tree: Table of the model; may be left out where there is one.
+        against: Another model of the same columns on the same lattices (`train(..., like=model)`), for the likelihood
+            ratio.
+        by_column: Add the bits of each column.
+        label: A column of the events to copy to the scores, whether or not the model knows it; see `separation`.
 
     Returns:
-        A record array of `log_prob` (natural logarithm), `bits` (code length), `surprise` (bits beyond what the model
-        expects of its own events, column by column, in standard deviations), with `against` also `log_ratio` (log p of
-        `model` less log p of `against`), with `columns` also `bits_COLUMN`; of objects also `event`; with `label` that.
+        A record array of `log_prob` (natural logarithm), `bits` (code length) and `surprise`: bits above the model's own
+        expectation, column by column, in standard deviations. `against` adds `log_ratio` (log p of `model` less log p of
+        `against`), `by_column` adds `bits_COLUMN`, objects have `event`, and `label` adds that column. With an output
+        `None`.
 
     Raises:
         InvalidArgument: The events lack a column of the model, or the models do not share their lattices.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "m.flow"
+        >>> notes = ft.train({"n": [1, 2, 2, 3, 3, 3] * 50}, path, effort="fast")
+        >>> ft.score(path, {"n": [3]})["bits"].to_numpy().round(1).tolist()
+        [1.0]
     """
-    density, rival = _open(model, tree), None if against is None else _open(against, tree)
+    density, rival = _open(model), None if against is None else _open(against)
     if rival is not None and type(rival) is not type(density):
         raise InvalidArgument(
             f"{against} against {density.path}: flows of different kinds do not share a measure"
         )
     dataset = open_dataset(source)
-    scores = density.scored(dataset, rival, by_column=columns)
+    scores = density.scored(dataset, rival, by_column=by_column)
     if label is not None:
         if label in density.names:
             raise InvalidArgument(
-                f"{density.path}: has learned the label {label!r}; train it with --exclude {label}"
+                f"{density.path}: has learned the label {label!r}; train it with `exclude=` {label}"
             )
         scores = _labelled(read_all(scores), density.labels(dataset, label))
     if output is None:
@@ -241,17 +292,20 @@ def _labelled(scores: Table, labels: Array) -> Table:
 
 
 def separation(scores: ak.Array, plot: Path | None = None) -> dict[str, Area]:
-    """How well scores tell labelled rows from the others: the area under the ROC curve of each score, the best first to try.
+    """Return the area under the ROC curve of each score, as a classifier of labelled rows.
 
-    Large means unlike the model: `-log_ratio` (with `against` the model of what is looked for, the best there can be),
-    `surprise`, and `-log_prob`, which mostly counts objects. Rows without a score are left out.
+    Large scores mean unlike the model: `-log_ratio` (optimal, if `against` is a model of the signal), `surprise`, and
+    `-log_prob`, which mostly counts objects. Rows without a score are left out.
 
     Args:
-        scores: From `score` with a label; rows whose label is above the smallest are those looked for.
+        scores: From `score` with a label; rows with a label above the smallest are signal.
         plot: A PNG file for the ROC curves.
 
+    Returns:
+        The area, between 0 and 1, with its 95 % interval, by name of the score; the most promising first.
+
     Raises:
-        InvalidArgument: There is no label, or one value of it.
+        InvalidArgument: There is no label, or all labels are equal.
 
     Example:
         >>> draw = np.random.default_rng(0)
@@ -260,7 +314,7 @@ def separation(scores: ak.Array, plot: Path | None = None) -> dict[str, Area]:
         1.0
     """
     if "label" not in scores.fields:
-        raise InvalidArgument("the scores have no label; name its column with label=")
+        raise InvalidArgument("the scores have no label; name its column with `label=`")
     labels = np.asarray(scores["label"], np.float64)
     event = np.asarray(scores["event"]) if "event" in scores.fields else np.arange(len(scores))
     kinds = {"-log_ratio": "log_ratio", "surprise": "surprise", "-log_prob": "log_prob"}
@@ -269,18 +323,18 @@ def separation(scores: ak.Array, plot: Path | None = None) -> dict[str, Area]:
         for n, f in kinds.items()
         if f in scores.fields
     }
-    kept = ~np.isnan(np.stack([labels, *values.values()])).any(axis=0)
-    wanted = labels[kept] > labels[kept].min(initial=np.inf)
-    values = {name: numbers[kept] for name, numbers in values.items()}
-    found = {
-        name: area_under_roc(numbers, wanted, None, event[kept]) for name, numbers in values.items()
+    defined = ~np.isnan(np.stack([labels, *values.values()])).any(axis=0)
+    signal = labels[defined] > labels[defined].min(initial=np.inf)
+    values = {name: numbers[defined] for name, numbers in values.items()}
+    areas = {
+        name: area_under_roc(numbers, signal, None, event[defined])
+        for name, numbers in values.items()
     }
     if plot is not None:
+        drawn = roc_png(values, signal, {name: area.value for name, area in areas.items()})
         with atomic_path(plot) as temporary:
-            temporary.write_bytes(
-                roc_png(values, wanted, {name: area.value for name, area in found.items()})
-            )
-    return found
+            temporary.write_bytes(drawn)
+    return areas
 
 
 def write(events: ak.Array, output: Path) -> None:

@@ -1,9 +1,10 @@
-"""What is asked for: part of an input, its bounds, an output."""
+"""Arguments that functions share: the selected part of an input, bounds, weights, seeds."""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flowtuple.data.bounds import Bound
@@ -13,19 +14,25 @@ from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import InvalidArgument, Refused, name_parts
 from flowtuple.io.source import ReadOptions, Source, check_stored_name, open_dataset
 
-Tolerance = Mapping[str, "str | Bound"]
+Tolerance = Mapping[str, "str | Bound"] | str | Bound
+"""Bounds by column name or glob, or one bound for all columns."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What part of an input to take, and how to understand it.
+    """Part of an input to take, and roles and names of its columns.
 
     Attributes:
         columns: Globs of which a column must match one; none means all.
         exclude: Globs of which a column may match none.
         roles: Role by glob, where the name suggests the wrong one.
-        names: Column names for inputs that carry none.
+        names: Column names for inputs that have none.
         drop: Leave out what cannot be carried instead of refusing.
+
+    Example:
+        >>> import flowtuple as ft
+        >>> ft.snap({"x": [1.0], "y": [2.0]}, selection=Selection(columns=("x",))).fields
+        ['x']
     """
 
     columns: tuple[str, ...] = ()
@@ -38,8 +45,68 @@ class Selection:
 EVERYTHING = Selection()
 
 
+@dataclass(frozen=True)
+class Weighted:
+    """Events to learn from, with the weight of each.
+
+    Attributes:
+        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
+        weight: Column of weights, one per event; for a flow over rows also one per object. It is not learned.
+            Negative weights are allowed as long as their sum is positive.
+        mix: A factor for the events of each path in `source`.
+
+    Example:
+        >>> Weighted(["background.root", "signal.root"], mix=(1.0, 0.3)).weight is None
+        True
+    """
+
+    source: Source
+    weight: str | None = None
+    mix: Sequence[float] = ()
+
+    @classmethod
+    def of(cls, source: Source | Weighted) -> Weighted:
+        """Return events with weights, all 1 where the source names none."""
+        return source if isinstance(source, Weighted) else cls(source)
+
+    def read(
+        self, selection: Selection, given: tuple[str, ...]
+    ) -> tuple[Dataset, dict[str, tuple[int, ...]]]:
+        """Return the events and, for each table with `mix`, the number of events of each path.
+
+        Raises:
+            InvalidArgument: `mix` has not one finite number for each path.
+        """
+        extra = (self.weight,) if self.weight else ()
+        dataset = read(self.source, selection, (*given, *extra))
+        if not self.mix:
+            return dataset, dict.fromkeys(dataset.tables, ())
+        paths = list(self.source) if isinstance(self.source, (list, tuple)) else [self.source]
+        if len(paths) != len(self.mix) or not all(math.isfinite(factor) for factor in self.mix):
+            raise InvalidArgument(
+                f"{dataset.description}: {len(paths)} sources are mixed by {len(self.mix)} numbers;"
+                " give one for each"
+            )
+        parts = [open_dataset(path, ReadOptions(names=selection.names)) for path in paths]
+        return dataset, {
+            name: tuple(part.tables[name].num_entries for part in parts) for name in dataset.tables
+        }
+
+
+def bounds_by_glob(tolerance: Tolerance | None) -> Mapping[str, str | Bound]:
+    """Return bounds by column name or glob; one bound alone means all columns.
+
+    Example:
+        >>> bounds_by_glob("rel:1e-3"), bounds_by_glob(None)
+        ({'*': 'rel:1e-3'}, {})
+    """
+    if isinstance(tolerance, (str, Bound)):
+        return {"*": tolerance}
+    return tolerance or {}
+
+
 def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> Dataset:
-    """The selected part of a source, given columns in any case.
+    """Return the selected part of a source; given columns are always part of it.
 
     Returns:
         The data set; with `drop`, its `left_out` lists the parts that cannot be carried.
@@ -51,17 +118,13 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
     dataset = open_dataset(source, ReadOptions(names=selection.names))
     columns = (*selection.columns, *given) if selection.columns else ()
     refused = {
-        n: r
-        for n, r in dataset.refused.items()
-        if _is_selected(n, dataset.tables, columns, selection.exclude)
+        name: reason
+        for name, reason in dataset.refused.items()
+        if _is_selected(name, dataset.tables, columns, selection.exclude)
     }
     if refused and not selection.drop:
-        raise Refused(
-            dataset.description,
-            "carry {}",
-            refused,
-            "leave out with --drop, or some with --exclude",
-        )
+        advice = "leave out with `drop=`, or some with `exclude=`"
+        raise Refused(dataset.description, "carry {}", refused, advice)
     left_out = (*dataset.left_out, *(LeftOut(name, reason) for name, reason in refused.items()))
     exclude = [pattern for pattern in selection.exclude if not _only_refused(pattern, dataset)]
     dataset = select(replace(dataset, refused={}, left_out=left_out), columns, exclude)
@@ -69,7 +132,7 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
 
 
 def left_out_notes(dataset: Dataset) -> tuple[str, ...]:
-    """A sentence that counts and names the parts left out of a data set; none where all of it is there."""
+    """Return a sentence that counts and names the parts left out of a data set, if there are any."""
     parts = {part.name: part.reason for part in dataset.left_out}
     return (f"left out: {name_parts(parts)}",) if parts else ()
 
@@ -77,7 +140,7 @@ def left_out_notes(dataset: Dataset) -> tuple[str, ...]:
 def _is_selected(
     refused: str, trees: Iterable[str], include: Iterable[str], exclude: Iterable[str]
 ) -> bool:
-    """Whether the globs select a part that cannot be carried: `TREE/COLUMN`, a tree or an object.
+    """Return whether globs select a part that cannot be carried: `TREE/COLUMN`, a tree or an object.
 
     Globs of columns choose among columns; trees and objects travel unless they are excluded.
     """
@@ -88,19 +151,15 @@ def _is_selected(
 
 
 def _only_refused(pattern: str, dataset: Dataset) -> bool:
-    """Whether a glob matches parts that cannot be carried, and no column."""
+    """Return whether a glob matches parts that cannot be carried, and no column."""
     if not any(fits_name(pattern, name) for name in dataset.refused):
         return False
-    tables = dataset.tables.items()
-    return not any(
-        fits_name(pattern, f"{name}/{column.name}")
-        for name, table in tables
-        for column in table.columns
-    )
+    columns = (f"{name}/{c.name}" for name, table in dataset.tables.items() for c in table.columns)
+    return not any(fits_name(pattern, column) for column in columns)
 
 
 def check_request(path: str | os.PathLike[str], effort: str, seed: int) -> None:
-    """What can be refused before anything is read."""
+    """Raise for an output path, an effort or a seed that cannot be, before anything is read."""
     from flowtuple.training.plan import check_effort
 
     check_effort(effort)
@@ -109,10 +168,10 @@ def check_request(path: str | os.PathLike[str], effort: str, seed: int) -> None:
 
 
 def check_seed(seed: int) -> int:
-    """The seed, if it is one.
+    """Return the seed.
 
     Raises:
-        InvalidArgument: It is not.
+        InvalidArgument: It is not between 0 and 2^63 - 1.
     """
     if not 0 <= seed < 2**63:
         raise InvalidArgument(f"the seed {seed} is not a whole number from 0 to 2^63 - 1")
@@ -120,21 +179,21 @@ def check_seed(seed: int) -> int:
 
 
 def is_of_rows(path: str | os.PathLike[str]) -> bool:
-    """Whether a model is one of a flow over rows: a safetensors file, whose JSON begins behind 8 bytes of its length."""
+    """Return whether a model is a flow over rows: a safetensors file, with JSON behind its first 8 bytes."""
     try:
         with open(path, "rb") as stream:
             return stream.read(9)[8:] == b"{"
     except OSError:
-        return False  # a URL, or something to complain of when it is opened
+        return False  # a URL, or a path that is refused where it is opened
 
 
 def refuse_rows(path: str | os.PathLike[str]) -> None:
-    """Of a model that is to code events.
+    """Raise if a model that has to code events is a flow over rows.
 
     Raises:
         InvalidArgument: It is a flow over rows.
     """
     if is_of_rows(path):
         raise InvalidArgument(
-            f"{os.fspath(path)}: is a flow over rows, which codes nothing; train one without --flow"
+            f"{os.fspath(path)}: is a flow over rows, which codes nothing; make one with `train()`"
         )

@@ -1,10 +1,10 @@
-"""The codec beside others, and the whole of the main job on the embedded sample."""
+"""Codecs measured on the same events, and a demonstration on the embedded sample."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from flowtuple.api.inputs import (
     EVERYTHING,
     Selection,
     Tolerance,
+    bounds_by_glob,
     check_request,
     left_out_notes,
     read,
@@ -27,6 +28,7 @@ from flowtuple.benchmark.result import Bench
 from flowtuple.benchmark.run import run
 from flowtuple.benchmark.settings import Settings
 from flowtuple.data.bounds import Bound
+from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.source import Source, open_dataset
@@ -34,10 +36,11 @@ from flowtuple.reporting.describe import report_input
 from flowtuple.reporting.plots import require_plots
 from flowtuple.reporting.report import summary_rows, totals, write_report
 from flowtuple.runtime.atomic import new_folder
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.old_names import accepts_old
 from flowtuple.samples import sample_path
 
 
+@accepts_old(workers="threads", resources=Resources)
 def bench(
     source: Source,
     *,
@@ -46,58 +49,63 @@ def bench(
     selection: Selection = EVERYTHING,
     codecs: Iterable[str] | None = None,
     effort: str = "default",
-    threads: int = 1,
     unit: str = "GeV",
     folder: str | os.PathLike[str] | None = None,
     command: str = "",
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> Bench:
     """Measure flowtuple and other codecs on the same events at the same bounds, each in fresh processes.
 
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
-        tolerance: Bound by column name or glob, as in `compress`.
+        tolerance: Bound by column name or glob, or one for all, as in `compress`.
         scan: Bounds for `*`, each measured in turn; the patterns of `tolerance` come after and win.
         selection: Part of the input to take.
         codecs: Names of codecs; `None` for all that are installed but the reference methods.
-        effort: Of flowtuple's training.
-        threads: That each codec may use where it can use several.
-        unit: Of energies, for the reference methods: GeV or MeV.
-        folder: Where `bench.json`, `bench.md` and `rate_distortion.png` go, if anywhere.
-        command: The command line that asks, for the record.
-        progress: Told of each stage.
+        effort: Training effort of flowtuple.
+        unit: Unit of energies for the reference methods: GeV or MeV.
+        folder: Folder for `bench.json`, `bench.md` and `rate_distortion.png`; `None` writes none.
+        command: Command line to record in the results.
+        resources: Progress, and the threads that each codec may use: here `None` means one.
 
     Returns:
-        Bytes, errors, speeds and memory of each codec at each bound.
+        Bytes, errors, speeds (MB of raw columns per second) and memory (bytes) of each codec at each bound.
 
     Raises:
-        InvalidArgument: A name, bound or path is not what it should be.
-        MissingExtra: A codec asked for is not installed, or `folder` is given without the extra 'plots'.
+        InvalidArgument: A name, bound or path is wrong.
+        MissingExtra: A named codec is not installed, or `folder` is given without the extra 'plots'.
+
+    Example:
+        >>> import flowtuple as ft
+        >>> events = {"x": [0.1 * k for k in range(500)]}
+        >>> result = ft.bench(events, tolerance="abs:0.01", codecs=["quantise+pcodec"])
+        >>> [(row.codec, row.violations) for row in result.rows]
+        [('quantise+pcodec', 0)]
     """
     check_request("", effort, 0)
-    if threads < 1:
-        raise InvalidArgument(f"{threads} threads cannot work; give 1 or more")
+    workers = 1 if resources.workers is None else resources.workers
+    if workers < 1:
+        raise InvalidArgument(f"{workers} threads cannot work; give 1 or more")
     check_unit(unit)
     chosen, notes = choose(None if codecs is None else list(codecs))
-    asked = tolerance or {}
+    usual = bounds_by_glob(tolerance)
     bounds = [bound if isinstance(bound, Bound) else Bound.parse(bound) for bound in scan]
-    points: dict[str, Tolerance] = {str(bound): {"*": bound, **asked} for bound in bounds} or {
-        _in_words(asked): asked
-    }
+    points = {str(bound): {"*": bound, **usual} for bound in bounds}
+    points = points or {_in_words(usual): dict(usual)}
     if folder is not None:
         require_plots()
-    settings = Settings(effort, threads, unit, progress=progress)
+    settings = Settings(effort, workers, unit, progress=resources.progress)
     with contextlib.nullcontext() if folder is None else new_folder(Path(folder)):
         dataset = read(source, selection)
-        found = run(dataset, points, chosen, settings, command)
-        found = replace(found, notes=(*notes, *left_out_notes(dataset), *found.notes))
+        result = run(dataset, points, chosen, settings, command)
+        result = replace(result, notes=(*notes, *left_out_notes(dataset), *result.notes))
         if folder is not None:
-            write_bench(found, Path(folder))
-        return found
+            write_bench(result, Path(folder))
+        return result
 
 
-def _in_words(tolerance: Tolerance) -> str:
-    """A tolerance as a heading: the bound where one pattern means all columns."""
+def _in_words(tolerance: Mapping[str, str | Bound]) -> str:
+    """Return bounds as a heading: the bound alone where one pattern means all columns."""
     if set(tolerance) == {"*"}:
         return str(tolerance["*"])
     return ", ".join(f"{pattern}={bound}" for pattern, bound in tolerance.items()) or str(Bound())
@@ -114,7 +122,7 @@ DEMO_TOLERANCE = {
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What the demo made: where, how large, values outside their bound, and row by row what became of each column."""
+    """Files of the demonstration, number of violated bounds, and figures of each column and of the whole."""
 
     compressed: Compressed
     decompressed: Path
@@ -125,24 +133,28 @@ class Demonstration:
 
 
 def demo(
-    folder: str | os.PathLike[str], *, effort: str = "default", progress: Progress = silent
+    folder: str | os.PathLike[str],
+    *,
+    effort: str = "default",
+    resources: Resources = Resources(),
 ) -> Demonstration:
-    """The main job on the embedded sample: train, compress, decompress, verify, report."""
+    """Train, compress, decompress, verify and report on the embedded sample of jets."""
     target = Path(folder)
     check_request(target / "jets.ftup", effort, 0)
     with new_folder(target):
-        return _demonstrate(target, effort, progress)
+        return _demonstrate(target, effort, resources)
 
 
-def _demonstrate(target: Path, effort: str, progress: Progress) -> Demonstration:
+def _demonstrate(target: Path, effort: str, resources: Resources) -> Demonstration:
     sample, packed, unpacked = sample_path(), target / "jets.ftup", target / "jets.root"
     compressed = compress(
-        sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, progress=progress
+        sample, packed, tolerance=DEMO_TOLERANCE, effort=effort, resources=resources
     )
     decompress(packed, unpacked)
-    found = verify(sample, packed, progress=progress)
+    verified = verify(sample, packed, resources=resources)
     with File(packed) as file:
         about = report_input(open_dataset(sample), file, "The flowtuple demo: jets in events")
-    page = write_report(about, target, lambda what: progress("report", 0.0, what))
-    violations = sum(column.violations for column in found)
-    return Demonstration(compressed, unpacked, page, violations, summary_rows(about), totals(about))
+    page = write_report(about, target, lambda what: resources.progress("report", 0.0, what))
+    return Demonstration(
+        compressed, unpacked, page, verified.violations, summary_rows(about), totals(about)
+    )

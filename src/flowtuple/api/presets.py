@@ -1,4 +1,4 @@
-"""Data sets that many people use, by name: what their columns are called and mean."""
+"""Well-known data sets by name: names and roles of their columns."""
 
 from __future__ import annotations
 
@@ -43,7 +43,13 @@ PRESETS: dict[str, tuple[Selection, str]] = {
 
 
 def preset(name: str) -> Selection:
-    """The part of a well-known data set to take, and how to understand it.
+    """Return the selection for a well-known data set: its columns, their names and roles.
+
+    Args:
+        name: `higgs`, `jets4`, `jets24`, `nanoaod-jets`, or a published flow such as `flashsim-jets`.
+
+    Returns:
+        A selection for `compress`, `train` and others.
 
     Raises:
         InvalidArgument: There is no such preset.

@@ -1,4 +1,4 @@
-"""A file back into events, in memory or in another format."""
+"""Compressed files decompressed into memory or into another format."""
 
 from __future__ import annotations
 
@@ -11,26 +11,38 @@ import awkward as ak
 
 from flowtuple.benchmark.published.signature import is_reference
 from flowtuple.data.awkward_tables import tables_to_awkward
-from flowtuple.data.memory import BLOCK, MEMORY, entries_within
+from flowtuple.data.memory import BLOCK, entries_within
+from flowtuple.data.resources import Resources
 from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset, LeftOut, read_all
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.location import split_tree
 from flowtuple.io.source import STORED, Source, WriteOptions, open_dataset, write_dataset
+from flowtuple.reporting.page import format_bytes
+from flowtuple.runtime.notebook import Shown
+from flowtuple.runtime.old_names import accepts_old
 
 
-@dataclass(frozen=True)
-class Decompressed:
-    """The outcome of decompressing to another format.
+@dataclass(frozen=True, repr=False)
+class Decompressed(Shown):
+    """A file written by `decompress`, and what differs from the original.
 
     Attributes:
         path: The file written.
         file_bytes: Size of that file.
-        left_out: Parts of the original that the file written does not hold: those that compressing left out, and those
-            that the format cannot hold and `WriteOptions.drop` allowed to leave out.
-        changes: Names, types and layouts that the format has otherwise, one sentence each.
-        renamed: For each column or record of the input (`TREE/NAME`) that has other names in the file, these names.
+        left_out: Parts of the original that the file lacks: compression left them out, or the format cannot hold them
+            and `WriteOptions.drop` allowed to leave them out.
+        changes: Names, types and layouts that the format changes, one sentence each.
+        renamed: New names by `TREE/NAME` of a column or record of the input.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> done = ft.compress({"x": [1.0, 2.0]}, folder / "x.ftup")
+        >>> ft.decompress(folder / "x.ftup", folder / "x.npz").left_out
+        ()
     """
 
     path: str
@@ -39,7 +51,18 @@ class Decompressed:
     changes: tuple[str, ...] = ()
     renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def facts(self) -> dict[str, object]:
+        """Return path, size and the number of differences."""
+        return {
+            "path": self.path,
+            "size": format_bytes(self.file_bytes),
+            "left out": len(self.left_out),
+            "changes": len(self.changes),
+            "renamed": len(self.renamed),
+        }
 
+
+@accepts_old(resources=Resources)
 def decompress(
     path: str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None,
@@ -48,9 +71,8 @@ def decompress(
     entries: tuple[int | None, int | None] = (None, None),
     given: Source | None = None,
     model: str | os.PathLike[str] | None = None,
-    workers: int | None = None,
-    memory: int = MEMORY,
     options: WriteOptions | None = None,
+    resources: Resources = Resources(),
 ) -> ak.Array | dict[str, ak.Array] | Decompressed:
     """Read a file back, into memory or into another file.
 
@@ -59,42 +81,47 @@ def decompress(
         output: A path whose suffix names the format; `None` to return the events.
         columns: Globs of the columns to decode; none means all.
         entries: First event and event after the last, of each table.
-        given: Has the columns that were given when the file was compressed, if any were.
+        given: Events with the external columns of the file, if it has some.
         model: The model that the file refers to, if it does.
-        workers: Threads; `None` for one per core. The result does not depend on it.
-        memory: Bytes to keep within: with an `output` large events are written fewer at a time; without one, what takes more
-            is refused.
         options: For the output.
+        resources: Threads and memory. With an `output` large events are written fewer at a time; without one, events
+            that take more than the memory are refused.
 
     Returns:
         An awkward record array, or a dict of them by table name where there are several; with an `output`, its size, the
         parts left out and the changes that its format made necessary.
 
     Raises:
-        InvalidArgument: A name or range is not what it should be, or the file is a model.
+        InvalidArgument: A name or range is wrong, or the file is a model.
         Refused: The format of the output cannot hold a part, and `WriteOptions.drop` is off.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.ftup"
+        >>> done = ft.compress({"x": [1.0, 2.0, 3.0], "y": [0, 1, 2]}, path)
+        >>> ft.decompress(path, columns=["x"], entries=(1, None)).tolist()
+        [{'x': 2.0}, {'x': 3.0}]
     """
     name, tree = split_tree(os.fspath(path), STORED)
     if is_reference(name):
-        return _given_back(
-            select(open_dataset(name), columns, (), entries), output, memory, options
-        )
+        dataset = open_dataset(name)
+        return _deliver(select(dataset, columns, (), entries), output, resources.memory, options)
     with File(
         name,
-        workers,
         given=None if given is None else open_dataset(given),
         model=model,
-        memory=memory,
+        resources=resources,
     ) as file:
         if file.is_model:
             raise InvalidArgument(
-                f"{name}: is a model and holds no events; use it with: flowtuple compress FILE --model {name}"
+                f"{name}: is a model and holds no events; use it in `compress()` as `model=`"
             )
         dataset = file.dataset() if tree is None else file.dataset().only(tree)
-        return _given_back(select(dataset, columns, (), entries), output, memory, options)
+        return _deliver(select(dataset, columns, (), entries), output, resources.memory, options)
 
 
-def _given_back(
+def _deliver(
     dataset: Dataset,
     output: str | os.PathLike[str] | None,
     memory: int,
@@ -110,7 +137,7 @@ def _given_back(
 
 
 def _within(memory: int, dataset: Dataset, options: WriteOptions) -> WriteOptions:
-    """Fewer events at a time where they are large."""
+    """Return options that write fewer events at a time where events are large."""
     tables = dataset.tables.values()
     steps = [
         entries_within(t, [c.name for c in t.columns], memory // BLOCK, options.step)

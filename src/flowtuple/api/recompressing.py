@@ -1,4 +1,4 @@
-"""A file coded again to other bounds, and what these come to on top of the ones it had."""
+"""A file coded again to wider bounds, which add to the bounds that it had."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flowtuple.api.compressing import Compressed, compressed
-from flowtuple.api.inputs import Tolerance, check_request
-from flowtuple.comparison.verification import said_of
+from flowtuple.api.inputs import Tolerance, bounds_by_glob, check_request
+from flowtuple.comparison.verification import first_bounds
 from flowtuple.data.bounds import Bound, requested_bounds
-from flowtuple.data.memory import MEMORY
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema import bit_patterns
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
@@ -21,25 +21,39 @@ from flowtuple.file.table import StoredTable
 from flowtuple.file.writer import create
 from flowtuple.io.source import Source, open_dataset
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.notebook import Shown
+from flowtuple.runtime.old_names import accepts_old
 from flowtuple.training.fit import with_flows
 from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import write_events
 
 
-@dataclass(frozen=True)
-class Recompressed:
-    """What coding a file again came to.
+@dataclass(frozen=True, repr=False)
+class Recompressed(Shown):
+    """Sizes of a file that was compressed again, with the bounds that now hold.
 
     Attributes:
         result: Sizes and warnings.
-        bounds: For each column that moved once more, as `TABLE/COLUMN`, how far it may now lie from its original.
+        bounds: Bound with respect to the original, by `TABLE/COLUMN`, for each column that was coded again.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> first = ft.compress({"x": [1.1, 2.7]}, folder / "fine.ftup")
+        >>> ft.recompress(folder / "fine.ftup", folder / "same.ftup").bounds
+        {}
     """
 
     result: Compressed
     bounds: dict[str, str]
 
+    def facts(self) -> dict[str, object]:
+        """Return the sizes, and the new bound of each column."""
+        return self.result.facts() | self.bounds
 
+
+@accepts_old(resources=Resources)
 def recompress(
     path: str | os.PathLike[str],
     output: str | os.PathLike[str],
@@ -49,28 +63,28 @@ def recompress(
     given: Source | None = None,
     model: str | os.PathLike[str] | None = None,
     seed: int = 0,
-    checkpoint: str | os.PathLike[str] | None = None,
-    workers: int | None = None,
-    memory: int = MEMORY,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> Recompressed:
-    """Compress a file's events again; a new bound adds to the one that its values already kept.
+    """Compress a file's events again; a new bound adds to the bound that the values already have.
 
-    Columns that no pattern matches, or whose bound is asked for as before, keep their values bit for bit. The provenance of
-    the new file tells of every column how far it may now lie from its original, and so does that of a file made from it.
+    Columns that no pattern matches, or whose bound stays the same, come back bit for bit. The provenance of the new file
+    states the bound of every column with respect to its original, and so does that of a file made from it.
 
     Args:
         path: A flowtuple file or URL.
         output: The file to write.
-        tolerance: Bound by column name or glob; the last match wins.
+        tolerance: Bound by column name or glob, or one for all columns; the last match wins.
         effort: `fast`, `default` or `best`.
-        given: Has the columns that were given when the file was compressed, if any were; they stay given.
+        given: Events with the external columns of the file, if it has some; they stay external.
         model: The model that the file refers to, if it does.
         seed: The same input, options and seed give the same file on one machine.
-        checkpoint: A folder that keeps finished parts of the training.
-        workers: Threads; `None` for one per core. The file does not depend on it.
-        memory: Bytes to keep within.
-        progress: Told of each stage.
+        resources: Threads, memory, progress, and a checkpoint folder to resume from.
+
+    Returns:
+        Sizes in bytes, warnings, and the bounds of columns that were coded again.
+
+    Raises:
+        InvalidArgument: A name or path is wrong, a bound is narrower than the one of the file, or the file is a model.
 
     Example:
         >>> import pathlib, tempfile
@@ -84,45 +98,41 @@ def recompress(
     with (
         File(
             path,
-            workers,
             given=None if given is None else open_dataset(given),
             model=model,
-            memory=memory,
+            resources=resources,
         ) as file,
         create(output) as writer,
     ):
         if file.is_model:
             raise InvalidArgument(f"{file.path}: is a model and holds no events to compress again")
         dataset = file.dataset()
-        asked = requested_bounds(
-            {name: t.columns for name, t in dataset.tables.items()}, tolerance or {}
-        )
-        _check_given(file, tolerance or {})
-        _check_wider(file, asked)
+        requested = bounds_by_glob(tolerance)
+        new = requested_bounds({n: t.columns for n, t in dataset.tables.items()}, requested)
+        _check_given(file, requested)
+        _check_wider(file, new)
         bounds = {
-            f"{n}/{c}": b for n, t in file.tables.items() for c, b in _bounds(t, asked[n]).items()
+            f"{n}/{c}": b for n, t in file.tables.items() for c, b in _bounds(t, new[n]).items()
         }
         supplied = [
-            f"{name}/{column}" for name, table in file.tables.items() for column in table.given
+            f"{name}/{column}" for name, table in file.tables.items() for column in table.external
         ]
-        prepared = resolve_tables(dataset, bounds, progress, supplied, memory)
-        prepared = [_with_kept(p, file.tables[p.source.name], bounds) for p in prepared]
-        prepared = with_flows(prepared, effort, seed, progress, checkpoint, workers, memory)
+        prepared = resolve_tables(dataset, bounds, resources.progress, supplied, resources.memory)
+        prepared = [_with_same(p, file.tables[p.source.name], bounds) for p in prepared]
+        prepared = with_flows(prepared, effort, seed, resources)
         before, moved = _distances(file), _moved(file, prepared)
         origin = provenance(effort, seed, {}) | {
             "recompressed": file.meta.get("provenance", {}),
             "bounds": before | moved,
         }
-        written = write_events(
-            writer, prepared, dataset, origin, workers=workers, memory=memory, progress=progress
-        )
+        written = write_events(writer, prepared, dataset, origin, resources=resources)
     return Recompressed(compressed(output, dataset, prepared, written), moved)
 
 
-def _check_given(file: File, tolerance: Tolerance) -> None:
-    """A bound on a given column means nothing: globs pass over it, a full name is a mistake."""
+def _check_given(file: File, tolerance: Mapping[str, str | Bound]) -> None:
+    """Raise for a bound on the full name of an external column; globs pass over such columns."""
     given = {
-        name for n, table in file.tables.items() for c in table.given for name in (c, f"{n}/{c}")
+        name for n, table in file.tables.items() for c in table.external for name in (c, f"{n}/{c}")
     }
     for pattern, bound in tolerance.items():
         if pattern in given and str(bound) != "lossless":
@@ -131,9 +141,9 @@ def _check_given(file: File, tolerance: Tolerance) -> None:
             )
 
 
-def _check_wider(file: File, asked: Mapping[str, Mapping[str, Bound]]) -> None:
-    """What was lost does not come back: a tighter bound of the same kind would promise what is not so."""
-    for name, bounds in asked.items():
+def _check_wider(file: File, requested: Mapping[str, Mapping[str, Bound]]) -> None:
+    """Raise for a bound narrower than the file's: coding again cannot restore lost digits."""
+    for name, bounds in requested.items():
         for column, new in bounds.items():
             old = file.tables[name].lattices[column].bound
             finer = new.amount > old.amount if new.kind == "bits" else new.amount < old.amount
@@ -144,30 +154,33 @@ def _check_wider(file: File, asked: Mapping[str, Mapping[str, Bound]]) -> None:
                 )
 
 
-def _bounds(table: StoredTable, asked: Mapping[str, Bound]) -> dict[str, Bound]:
-    """For each column the bound asked for, or the one that it has where that is the same or nothing is asked."""
+def _bounds(table: StoredTable, requested: Mapping[str, Bound]) -> dict[str, Bound]:
+    """Return each column's new bound; its present one where none is requested, or the same."""
     bounds = {}
     for name, lattice in table.lattices.items():
-        new = asked.get(name, Bound())
-        same = new.kind == "lossless" or str(new) in (table.asked.get(name), str(lattice.bound))
+        new = requested.get(name, Bound())
+        same = new.kind == "lossless" or str(new) in (table.requested.get(name), str(lattice.bound))
         bounds[name] = lattice.bound if same else new
-    return {name: bound for name, bound in bounds.items() if name not in table.given}
+    return {name: bound for name, bound in bounds.items() if name not in table.external}
 
 
-def _with_kept(
+def _with_same(
     prepared: ResolvedTable, table: StoredTable, bounds: Mapping[str, Bound]
 ) -> ResolvedTable:
-    """The lattices of the file where the bound stays: other data may have made other atoms or another range of them."""
+    """Return tables with the file's lattices where the bound stays.
+
+    Lattices resolved anew from decoded values could differ in their atoms and range.
+    """
     lattices, asked = dict(prepared.coding.lattices), dict(prepared.bounds)
     for name, lattice in table.lattices.items():
         if lattice.bound.kind != "lossless" and bounds.get(f"{table.name}/{name}") == lattice.bound:
             lattices[name] = _with_ends(lattice, [part.lattices[name] for part in table.parts])
-            asked[name] = Bound.parse(table.asked.get(name, str(lattice.bound)))
+            asked[name] = Bound.parse(table.requested.get(name, str(lattice.bound)))
     return replace(prepared, coding=replace(prepared.coding, lattices=lattices), bounds=asked)
 
 
 def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
-    """A lattice that holds the values to which parts of a merged file were clipped, wherever these lie."""
+    """Return a lattice with the values to which parts of a merged file were clipped as atoms."""
     ends = np.array(
         [end for part in parts for end in (part.low, part.high) if end is not None], lattice.dtype
     )
@@ -176,8 +189,11 @@ def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
 
 
 def _distances(file: File) -> dict[str, str]:
-    """How far columns may lie from their originals: as the file says that was compressed again, else by their bounds."""
-    known = said_of(file.meta.get("provenance"))
+    """Return each column's bound with respect to its original.
+
+    A file that was compressed again states it in its provenance; otherwise it is the bound of the file.
+    """
+    known = first_bounds(file.meta.get("provenance"))
     columns = [
         (f"{name}/{column}", k.bound)
         for name, table in file.tables.items()
@@ -191,7 +207,7 @@ def _distances(file: File) -> dict[str, str]:
 
 
 def _moved(file: File, prepared: Sequence[ResolvedTable]) -> dict[str, str]:
-    """For the columns whose bound is a new one, how far they may lie from their originals."""
+    """Return the bounds with respect to the originals of columns whose bound is new."""
     before, moved = _distances(file), {}
     for table in prepared:
         known = file.tables[table.source.name].lattices

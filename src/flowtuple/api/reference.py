@@ -1,4 +1,4 @@
-"""Rows into the file of a reference method, and back."""
+"""Rows encoded by reference methods, decoded and drawn."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from flowtuple.benchmark.published.options import Autoencoder, Latent
 from flowtuple.benchmark.published.presets import reference_preset
 from flowtuple.benchmark.published.tables import ROWS, open_dataset
 from flowtuple.data.awkward_tables import table_to_awkward
+from flowtuple.data.resources import Resources
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.table import Dataset, read_all
 from flowtuple.errors import InvalidArgument, Unsupported
 from flowtuple.io.source import ReadOptions, Source, WriteOptions, check_stored_name, write_dataset
 from flowtuple.runtime.extras import require_torch
-from flowtuple.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     from flowtuple.benchmark.published.stored import Encoded
@@ -40,7 +40,7 @@ def encode_rows(
     cuts: Sequence[str] = (),
     seed: int = 0,
     log: str | None = None,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> Encoded:
     """Fit a reference method to the objects of one collection, or to events, and write them with it.
 
@@ -57,7 +57,7 @@ def encode_rows(
         cuts: Further conditions that rows have to meet, such as `Jet_pt > 30`.
         seed: The same input, options and seed give the same file on one machine.
         log: A folder for TensorBoard.
-        progress: Told of each epoch.
+        resources: Its `progress` is called after each epoch.
 
     Raises:
         InvalidArgument: The columns are of several collections or lack one of the preset, too few rows are left, or a value
@@ -89,7 +89,7 @@ def encode_rows(
         rows,
         codec,
         seed,
-        lambda share, loss: progress("train", share, f"held-out loss {loss:.6f}"),
+        lambda share, loss: resources.progress("train", share, f"held-out loss {loss:.6f}"),
         log,
     )
     return replace(
@@ -177,7 +177,7 @@ def sample_rows(
     """
     check_seed(seed)
     if n < 0:
-        raise InvalidArgument(f"{os.fspath(path)}: cannot draw {n} rows; say how many with -n")
+        raise InvalidArgument(f"{os.fspath(path)}: cannot draw {n} rows; say how many with `n=`")
     parts, where = read_parts(path), os.fspath(path)
     require_torch(f"drawing from {where}")
     from flowtuple.benchmark.published.latent import LatentCodec
@@ -186,7 +186,7 @@ def sample_rows(
     codec = codec_of(parts, where)
     if not isinstance(codec, LatentCodec):
         raise Unsupported(
-            f"{where}: an {codec.name} has no density to draw rows from; encode with --codec latent"
+            f"{where}: an {codec.name} has no density to draw rows from; encode with `codec=` latent"
         )
     dataset = Dataset(where, {ROWS: codec.drawn(ROWS, n, seed)})
     if output is not None:

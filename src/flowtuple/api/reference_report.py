@@ -12,6 +12,7 @@ import numpy as np
 
 from flowtuple.benchmark.published.tables import rows_table
 from flowtuple.comparison.two_sample.result import plain
+from flowtuple.data.resources import Resources
 from flowtuple.data.row_source import read_rows
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
@@ -23,7 +24,6 @@ from flowtuple.reporting.row_page import DecodedRows, Dijet, dijet, write_rows
 from flowtuple.reporting.row_plots import correlations
 from flowtuple.runtime.atomic import new_folder
 from flowtuple.runtime.extras import require_torch
-from flowtuple.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     from flowtuple.benchmark.published.accuracy import Accuracy
@@ -71,7 +71,7 @@ def report_rows(
     folder: str | os.PathLike[str],
     *,
     names: tuple[str, ...] | None = None,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> RowsReport:
     """Write one self-contained HTML page about the file of a reference method beside its original.
 
@@ -82,7 +82,7 @@ def report_rows(
         original: The input that it was made from.
         folder: Where `report.html` goes; made where it is missing.
         names: Column names for inputs that have none.
-        progress: Told of each drawing.
+        resources: Its `progress` is called for each drawing.
 
     Raises:
         InvalidArgument: The original lacks a column of the file, or has other rows.
@@ -111,7 +111,7 @@ def report_rows(
         [column.figures() for column in found],
     )
     with new_folder(Path(folder)):
-        page = write_rows(content, Path(folder), progress)
+        page = write_rows(content, Path(folder), resources.progress)
     rho = correlations(content.residuals(rows.columns))
     return RowsReport(page, len(rows), rows.dropped, left_out, found, rho, dijet(content))
 

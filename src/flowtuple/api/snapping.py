@@ -1,4 +1,4 @@
-"""Events as they will be read back, without a file: an analysis may run on them before anything is stored."""
+"""Events as they will be read back from a file, without writing one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from collections.abc import Iterable, Mapping
 
 import awkward as ak
 
-from flowtuple.api.inputs import EVERYTHING, Selection, Tolerance, left_out_notes, read
+from flowtuple.api.inputs import (
+    EVERYTHING,
+    Selection,
+    Tolerance,
+    bounds_by_glob,
+    left_out_notes,
+    read,
+)
 from flowtuple.data.awkward_tables import tables_to_awkward
+from flowtuple.data.resources import Resources
 from flowtuple.data.table import Table, concatenate, ranges
 from flowtuple.file.file import File
 from flowtuple.io.source import Source
 from flowtuple.lattice.lattice import Lattice
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.old_names import accepts_old
 from flowtuple.training.lattices import (
     SCAN_STEP,
     ResolvedTable,
@@ -22,6 +30,7 @@ from flowtuple.training.lattices import (
 )
 
 
+@accepts_old(resources=Resources)
 def snap(
     source: Source,
     tolerance: Tolerance | None = None,
@@ -29,51 +38,50 @@ def snap(
     selection: Selection = EVERYTHING,
     given: Iterable[str] = (),
     model: str | os.PathLike[str] | None = None,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> ak.Array | dict[str, ak.Array]:
-    """The very values that compressing events and reading them back gives, bit for bit, without training or a file.
+    """Return the values that compressing and reading back would give, bit for bit, without training or a file.
 
-    Values move onto the lattices that `compress` chooses: the same statistics, ranges, repeated values kept exactly, and
+    Values move onto the lattices that `compress` chooses, with the same statistics, ranges, exact repeated values and
     grids shared under `std`. They do not depend on effort or seed.
 
-    Snapped events stay where they are: to snap or compress them again at the same `abs`, `rel` or `bits` bounds, or
-    lossless, moves nothing. The spread of the new values differs a little from that of the old, so `std:S` stands for
-    another bound the second time and may move values again. What holds is: nothing moves at the `abs` bound that it
-    stood for, the one that `ft.info` shows for a file and `ft.File` has in its lattices.
+    Snapping or compressing snapped events again at the same `abs`, `rel` or `bits` bounds, or lossless, changes nothing.
+    The standard deviation of the snapped values differs slightly, so `std:S` means another bound the second time and may
+    move values again. The equivalent `abs` bound, which `ft.info` shows for a file, moves nothing.
 
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
-        tolerance: Bound by column name or glob, as in `compress`.
+        tolerance: Bound by column name or glob, or one for all, as in `compress`.
         selection: Part of the input to take.
-        given: Names or globs of columns that are not stored, and so stay as they are.
-        model: A model from `train`, whose lattices are taken, as in `compress`.
-        progress: Told of the scan.
+        given: Names or globs of external columns, which stay as they are.
+        model: A model from `train`, whose lattices are used, as in `compress`.
+        resources: Its `progress` is called during the scan.
 
     Returns:
-        What `decompress` returns: an awkward record array, or a dict of them by table name where there are several.
+        An awkward record array, or a dict of them by table name where there are several, as from `decompress`.
 
     Raises:
-        InvalidArgument: A name, bound or path is not what it should be.
-        Unsupported: The source holds something that cannot be carried.
+        InvalidArgument: A name, bound or path is wrong.
+        Unsupported: A part of the source cannot be carried.
 
     Example:
         >>> snap({"x": [1.125, 2.75, -999.0]}, {"x": "abs:0.25"})["x"].tolist()
         [1.0, 2.75, -999.0]
     """
-    given = tuple(given)
+    given, bounds = tuple(given), bounds_by_glob(tolerance)
     dataset = read(source, selection, given)
     for note in left_out_notes(dataset):
         warnings.warn(f"{dataset.description}: {note}", stacklevel=2)
     if model is None:
-        prepared = resolve_tables(dataset, tolerance or {}, progress, given)
+        prepared = resolve_tables(dataset, bounds, resources.progress, given)
     else:
         with File(model) as trained:
-            prepared = resolve_tables(dataset, tolerance or {}, progress, model=trained)
+            prepared = resolve_tables(dataset, bounds, resources.progress, model=trained)
     return tables_to_awkward({table.source.name: _snapped(table) for table in prepared})
 
 
 def _snapped(table: ResolvedTable) -> Table:
-    """All events of a table, read a step at a time."""
+    """Return all events of a table on its lattices."""
     names = [c.name for c in table.source.columns]
     steps = list(ranges(table.source.num_entries, SCAN_STEP)) or [(0, 0)]
     return concatenate(

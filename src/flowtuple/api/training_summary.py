@@ -1,14 +1,16 @@
-"""What a training came to, gathered for its page."""
+"""Summary of a trained model for its page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from flowtuple.data.schema_diff import read_like
-from flowtuple.data.table import Table
+from flowtuple.data.table import Dataset, Table
+from flowtuple.file.file import File
 from flowtuple.file.model import pack_column
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.flow import ColumnFlow
@@ -16,59 +18,62 @@ from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.score import Scores, score
 from flowtuple.reporting.page import format_bytes
 from flowtuple.reporting.training_page import Trained
-from flowtuple.training.lattices import ResolvedTable
-
-if TYPE_CHECKING:
-    from flowtuple.flows.model import RowModel
+from flowtuple.runtime.extras import require_torch
 
 _EVENTS = 8192
 
 
-def of_events(
-    source: str, model: str, nbytes: int, effort: str, prepared: Sequence[ResolvedTable]
-) -> Trained:
-    """A lattice flow: what each column reads, and its bits per value over the first events."""
-    rows, alone = [], {}
-    several = len(prepared) > 1
-    for table in prepared:
-        coding = table.coding
-        events = read_like(table.source, coding.columns, 0, min(_EVENTS, table.source.num_entries))
-        found = score(events, coding)
+def of_events(dataset: Dataset, model: File) -> Trained:
+    """Summarise a lattice flow: parents of each column, and its bits per value over the first events.
+
+    Args:
+        dataset: The training sample.
+        model: The model, open.
+
+    Raises:
+        InvalidArgument: The sample lacks a table or column of the model.
+    """
+    rows: list[list[Any]] = []
+    alone: dict[str, tuple[float, float]] = {}
+    counts = []
+    for table_name, table in model.tables.items():
+        source, coding = dataset.table(table_name), table.coding
+        counts.append(f"{table_name}: {source.num_entries:,}")
+        events = read_like(source, coding.columns, 0, min(_EVENTS, source.num_entries))
+        scores = score(events, coding)
         numbers = {c.name: k for k, c in enumerate(coding.columns)}
         for name, flow in coding.flow.columns.items():
-            label = f"{table.source.name}/{name}" if several else name
-            bits = _bits(found, name)
-            by_itself = _alone(events, name, flow, coding)
-            if bits is not None and by_itself is not None:
-                alone[label] = (by_itself, bits)
+            label = f"{table_name}/{name}" if len(model.tables) > 1 else name
+            bits, entropy = _bits(scores, name), _entropy(events, name, flow, coding)
+            if bits is not None and entropy is not None:
+                alone[label] = (entropy, bits)
             parents = ", ".join(_spelled(p) for p in flow.parents)
-            rows.append(
-                [label, _kind(flow), parents, bits, by_itself, len(pack_column(flow, numbers))]
-            )
+            size = len(pack_column(flow, numbers))
+            rows.append([label, _kind(flow), parents, bits, entropy, size])
     facts = {
-        "events": ", ".join(f"{p.source.name}: {p.source.num_entries:,}" for p in prepared),
+        "events": ", ".join(counts),
         "flow": "lattice",
-        "effort": effort,
-        "file": format_bytes(nbytes),
+        "effort": str(model.meta["provenance"]["effort"]),
+        "file": format_bytes(model.size),
     }
     about = (
         f"Bits per value over the first {_EVENTS:,} events of the training sample; "
         "alone is the column's own distribution."
     )
     headings = [("Column", 1), ("Model", 1), ("Reads", 1), ("Bits", 0), ("Alone", 0), ("Bytes", 0)]
-    return Trained(source, model, facts, about, headings, rows, alone)
+    return Trained(dataset.description, model.path, facts, about, headings, rows, alone)
 
 
-def _bits(found: Scores, name: str) -> float | None:
-    if name not in found.columns:
+def _bits(scores: Scores, name: str) -> float | None:
+    if name not in scores.columns:
         return None
-    k = found.columns.index(name)
-    count = int(found.values[:, k].sum())
-    return float(found.bits[:, k].sum()) / count if count else None
+    k = scores.columns.index(name)
+    count = int(scores.values[:, k].sum())
+    return float(scores.bits[:, k].sum()) / count if count else None
 
 
-def _alone(events: Table, name: str, flow: ColumnFlow, coding: TableCoding) -> float | None:
-    """Entropy of the column's bins, and the places within them."""
+def _entropy(events: Table, name: str, flow: ColumnFlow, coding: TableCoding) -> float | None:
+    """Return the entropy of a column's own distribution over its bins, in bits per value."""
     if flow.network is None or flow.residual:
         return None
     symbols = flow.bins.symbol(coding.lattices[name].encode(events.data[name].reshape(-1)))
@@ -84,8 +89,8 @@ def _kind(flow: ColumnFlow) -> str:
     if flow.network is None:
         return "follows from others" if flow.prediction else "none"
     widths = " x ".join(str(len(layer.shifts)) for layer in flow.network.layers)
-    told = "residual of a prediction, " if flow.residual else ""
-    return f"{told}network {widths}" if flow.parents else f"{told}frequencies"
+    residual = "residual of a prediction, " if flow.residual else ""
+    return f"{residual}network {widths}" if flow.parents else f"{residual}frequencies"
 
 
 def _spelled(parent: Parent) -> str:
@@ -94,24 +99,29 @@ def _spelled(parent: Parent) -> str:
     return parent.column if parent.relation == "row" else f"{parent.relation} {parent.column}"
 
 
-def of_rows(source: str, model: str, nbytes: int, trained: RowModel) -> Trained:
-    """A flow over rows: how its loss fell, and the preprocessing of each column."""
+def of_rows(dataset: Dataset, path: str | os.PathLike[str]) -> Trained:
+    """Summarise a flow over rows: its loss by epoch, and the preprocessing of each column.
+
+    Raises:
+        MissingExtra: PyTorch is not installed.
+    """
+    require_torch(f"reading {os.fspath(path)}")
+    from flowtuple.flows.stored import load_model
+
+    trained = load_model(path)
     rows, watched = [], trained.about.get("watched", [])
-    measures = list(
-        dict.fromkeys(name.partition("/")[0] for _, found in watched[-1:] for name in found)
-    )
+    last = watched[-1][1] if watched else {}
+    measures = list(dict.fromkeys(name.partition("/")[0] for name in last))
     for name, dtype, chain in zip(trained.columns, trained.dtypes, trained.chains, strict=True):
         steps = ", ".join(type(step).__name__.lower() for step in chain.transforms)
-        rows.append(
-            [name, dtype, steps, *(watched[-1][1].get(f"{measure}/{name}") for measure in measures)]
-        )
+        rows.append([name, dtype, steps, *(last.get(f"{measure}/{name}") for measure in measures)])
     facts = {
         "rows": f"{trained.about['rows']:,}",
         "flow": trained.kind,
         "best epoch": f"{trained.about['best_epoch']} of {len(trained.about['history'])}",
         "schedule": str(trained.about["training"]["schedule"]),
-        "file": format_bytes(nbytes),
-    } | ({"given": ", ".join(trained.given.columns)} if trained.given.columns else {})
+        "file": format_bytes(Path(path).stat().st_size),
+    } | ({"given": ", ".join(trained.context.columns)} if trained.context.columns else {})
     headings = [
         ("Column", 1),
         ("Type", 1),
@@ -120,7 +130,11 @@ def of_rows(source: str, model: str, nbytes: int, trained: RowModel) -> Trained:
     ]
     about = "Transforms are fitted once and stored with the model."
     if watched:
-        about += f" Distances between rows drawn after epoch {watched[-1][0]} and rows held out, in standard deviations."
+        about += (
+            f" Distances between rows drawn after epoch {watched[-1][0]} and rows held out,"
+            " in standard deviations."
+        )
+    history = trained.about["history"]
     return Trained(
-        source, model, facts, about, headings, rows, {}, trained.about["history"], watched
+        dataset.description, os.fspath(path), facts, about, headings, rows, {}, history, watched
     )

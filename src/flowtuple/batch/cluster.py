@@ -1,4 +1,4 @@
-"""A client of Dask from what a person asks for: a scheduler's address, or workers on this machine."""
+"""Clients of Dask: of a scheduler by its address, or of workers on this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from flowtuple.errors import InvalidArgument
+from flowtuple.errors import InvalidArgument, first_line
 from flowtuple.runtime.extras import require
 from flowtuple.runtime.threads import default_workers
 
@@ -16,74 +16,80 @@ if TYPE_CHECKING:
 Cluster: TypeAlias = "str | Client | None"
 """`local`, `local:N`, the address of a scheduler, a client; `serial` or `None` for this process."""
 
-_FIRST_PORT = (
-    1024  # below, no scheduler listens: it is a misspelt local:2 that nobody should wait for
-)
+_FIRST_PORT = 1024  # no scheduler listens below; such an address is a misspelt local:2
 _PATIENCE = 30  # seconds that a scheduler has to answer
 
 
 @contextlib.contextmanager
 def connected(cluster: Cluster) -> Iterator[Client | None]:
-    """A client, closed at the end where it was opened here.
+    """Give a client of a cluster, `None` for this process; close it in the end if it is new.
+
+    Args:
+        cluster: The cluster, as `Cluster` describes it.
 
     Raises:
         MissingExtra: Dask is not installed.
-        InvalidArgument: Nothing answers at the address, or the number of workers is none.
+        InvalidArgument: No scheduler answers at the address, or the number of workers is no number.
     """
-    if cluster is None or not isinstance(cluster, str) or cluster == "serial":
-        yield None if cluster == "serial" else cluster
+    if cluster is None or not isinstance(cluster, str):
+        yield cluster
+        return
+    if cluster == "serial":
+        yield None
         return
     distributed = require("distributed", "dask", "work on a cluster")
+    local = has_local_workers(cluster)
     port = cluster.rpartition(":")[2]
-    if (
-        cluster.partition(":")[0] != "local"
-        and "://" not in cluster
-        and not (port.isdigit() and int(port) >= _FIRST_PORT)
-    ):
+    if not (local or "://" in cluster or (port.isdigit() and int(port) >= _FIRST_PORT)):
         raise InvalidArgument(
-            f"--dask {cluster}: is no address; write local:N, serial, or one such as tcp://host:8786"
+            f"--dask {cluster}: is no address; "
+            "write local:N, serial, or one such as tcp://host:8786"
         )
     with contextlib.ExitStack() as stack:
-        where: Any = cluster
-        if workers_are_ours(cluster):
-            where = stack.enter_context(_workers_here(workers_of(cluster)))
+        scheduler: Any = cluster
+        if local:
+            scheduler = stack.enter_context(_local_cluster(workers_of(cluster)))
         try:
-            client = stack.enter_context(distributed.Client(where, timeout=_PATIENCE))
+            client = stack.enter_context(distributed.Client(scheduler, timeout=_PATIENCE))
         except (OSError, ValueError) as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0]
             raise InvalidArgument(
-                f"--dask {cluster}: no scheduler answers ({first}); write local:N, serial, or an address such as tcp://host:8786"
+                f"--dask {cluster}: no scheduler answers ({first_line(error)}); "
+                "write local:N, serial, or an address such as tcp://host:8786"
             ) from None
         yield client
 
 
-def workers_are_ours(cluster: Cluster) -> bool:
-    """Whether the workers are processes that begin and end with this one.
+def has_local_workers(cluster: Cluster) -> bool:
+    """Return True if the workers are processes that begin and end with this one.
 
     Example:
-        >>> workers_are_ours("local:2"), workers_are_ours("tcp://host:8786")
+        >>> has_local_workers("local:2"), has_local_workers("tcp://host:8786")
         (True, False)
     """
     return isinstance(cluster, str) and cluster.partition(":")[0] == "local"
 
 
-def _workers_here(count: int) -> LocalCluster:
-    """Processes of one thread that keep the memory that they free.
+def _local_cluster(count: int) -> LocalCluster:
+    """Return a cluster of processes with one thread each.
 
-    Dask tells its workers to give freed memory back at once (MALLOC_TRIM_THRESHOLD_), which makes arrays that come and go half
-    as slow again.
+    By default Dask makes its workers return freed memory at once (MALLOC_TRIM_THRESHOLD_), which
+    makes short-lived arrays half as slow again; these workers do not.
     """
     import dask
     from distributed import LocalCluster
 
-    environment = dask.config.get("distributed.nanny.pre-spawn-environ", {})
-    kept = {name: value for name, value in environment.items() if not name.startswith("MALLOC_")}
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": kept}):
+    setting = "distributed.nanny.pre-spawn-environ"
+    environment = dask.config.get(setting, {})
+    reduced = {name: value for name, value in environment.items() if not name.startswith("MALLOC_")}
+    with dask.config.set({setting: reduced}):
         return LocalCluster(count, threads_per_worker=1, dashboard_address=":0")
 
 
 def workers_of(text: str) -> int:
-    """Workers of `local` and `local:N`: one for each core, or N.
+    """Return the number of workers of `local` or `local:N`: one for each core, or N.
+
+    Raises:
+        InvalidArgument: N is no positive number.
 
     Example:
         >>> workers_of("local:3")

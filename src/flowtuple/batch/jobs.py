@@ -1,4 +1,4 @@
-"""What is done with each file: values that travel to a worker, are called with a task there, and say what came of it."""
+"""Jobs on files: values that are sent to a worker, called with a task there, and return facts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from flowtuple.api import EVERYTHING, Selection
 from flowtuple.batch.tasks import Task
 from flowtuple.data.bounds import Bound
 from flowtuple.data.memory import MEMORY
+from flowtuple.data.resources import Resources
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import BoundViolated, Corrupt
 from flowtuple.file.damage import check_integrity
@@ -27,31 +28,32 @@ Facts = dict[str, Any]
 
 
 class Job(Protocol):
-    """One use of a file.
+    """Interface of a job.
 
-    A job depends on its fields and on the files that they name, and on nothing else; equal jobs write equal events of equal
-    inputs.
+    A job depends only on its fields and on the files that they name; equal jobs write equal
+    events of equal inputs.
 
     Attributes:
-        writes: Whether a task has an output, which need not be made again; what only looks looks each time.
+        writes: True if a task has an output, which is not made again; a job without outputs is done
+            each time.
     """
 
     writes: ClassVar[bool]
 
     def __call__(self, task: Task) -> Facts:
-        """Do it; what there is to tell."""
+        """Do a task and return the facts to report."""
         ...
 
 
 @dataclass(frozen=True)
 class Compress:
-    """Compress with a model that is there already; the arguments are those of `flowtuple.compress`."""
+    """Compression with an existing model; the arguments are those of `flowtuple.compress`."""
 
     writes: ClassVar[bool] = True
     model: str
     tolerance: Mapping[str, str | Bound] = field(default_factory=dict)
     selection: Selection = EVERYTHING
-    refer: bool = False
+    model_ref: bool = False
     memory: int = MEMORY
 
     def __call__(self, task: Task) -> Facts:
@@ -62,17 +64,16 @@ class Compress:
             tolerance=self.tolerance,
             selection=self.selection,
             model=self.model,
-            refer=self.refer,
-            workers=1,
-            memory=self.memory,
+            model_ref=self.model_ref,
+            resources=Resources(1, self.memory),
         )
-        kept = ("events", "values", "raw_bytes", "input_bytes", "warnings")
-        return {name: getattr(done, name) for name in kept} | _left_out_facts(done.left_out)
+        reported = ("events", "values", "raw_bytes", "input_bytes", "warnings")
+        return {name: getattr(done, name) for name in reported} | _left_out_facts(done.left_out)
 
 
 @dataclass(frozen=True)
 class Decompress:
-    """Write the events back; the arguments are those of `flowtuple.decompress`."""
+    """Decompression; the arguments are those of `flowtuple.decompress`."""
 
     writes: ClassVar[bool] = True
     columns: tuple[str, ...] = ()
@@ -87,9 +88,8 @@ class Decompress:
             _ready(task),
             columns=self.columns,
             model=self.model,
-            workers=1,
-            memory=self.memory,
             options=self.options,
+            resources=Resources(1, self.memory),
         )
         if not isinstance(done, api.Decompressed):
             return {}
@@ -103,37 +103,44 @@ class Decompress:
 
 
 def _left_out_facts(parts: Sequence[LeftOut]) -> Facts:
-    """The parts that an output does not hold, where there are any."""
+    """Return the parts that an output does not contain, if there are any."""
     return {"left_out": [part.to_json() for part in parts]} if parts else {}
 
 
 @dataclass(frozen=True)
 class Verify:
-    """Hold compressed files against their originals, every value against its bound; a task's output is the compressed file."""
+    """Check of compressed files against their originals, every value against its bound.
+
+    The output of a task is the compressed file.
+    """
 
     writes: ClassVar[bool] = False
     model: str | None = None
 
     def __call__(self, task: Task) -> Facts:
-        """Count the values that are outside.
+        """Count the values outside their bounds.
 
         Raises:
             BoundViolated: There are some.
         """
-        found = api.verify(task.source, task.output, model=self.model)
-        outside = {column.column: column.violations for column in found if column.violations}
+        verified = api.verify(task.source, task.output, model=self.model)
+        outside = {column.column: column.violations for column in verified if column.violations}
         if outside:
             name, others = next(iter(outside)), len(outside) - 1
             raise BoundViolated(
-                f"{task.output}: column {name!r} and {others} others have values outside their bounds"
+                f"{task.output}: column {name!r} and {others} others "
+                "have values outside their bounds"
             )
-        lacking = f"lacks {len(found.absent)} of what the original holds, {', '.join(found.absent[:3])} among it"
-        return {"columns": len(found)} | ({"warnings": [lacking]} if found.absent else {})
+        if not verified.absent:
+            return {"columns": len(verified)}
+        named = ", ".join(verified.absent[:3])
+        lacking = f"lacks {len(verified.absent)} parts of the original, {named} among them"
+        return {"columns": len(verified), "warnings": [lacking]}
 
 
 @dataclass(frozen=True)
 class Simulate:
-    """Simulate generated events; each file has random numbers of its own, by its name."""
+    """Simulation of generated events; each file has random numbers of its own, by its name."""
 
     writes: ClassVar[bool] = True
     model: str
@@ -154,33 +161,32 @@ class Simulate:
             oversample=self.oversample,
             weight=self.weight,
             flag=self.flag,
-            workers=1,
             options=WriteOptions(drop=self.drop),
+            resources=Resources(1),
         )
         return {"warnings": list(notes)}
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw events from a model; a task's source is the range of events that its file holds, of all that a seed gives."""
+    """Generation of events; the source of a task is a range of the events of a seed."""
 
     writes: ClassVar[bool] = True
     model: str
     seed: int = 0
-    tree: str | None = None
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
         start, stop = (int(word) for word in task.source.split(":"))
         api.sample(
-            self.model, stop, _ready(task), seed=self.seed, tree=self.tree, workers=1, first=start
+            self.model, stop, _ready(task), seed=self.seed, first=start, resources=Resources(1)
         )
         return {"events": stop - start}
 
 
 @dataclass(frozen=True)
 class Examine:
-    """Check every checksum of a compressed file, without its original."""
+    """Check of all checksums of a compressed file, without its original."""
 
     writes: ClassVar[bool] = False
 
@@ -198,14 +204,13 @@ class Examine:
 
 @dataclass(frozen=True)
 class Score:
-    """Score events; the arguments are those of `flowtuple.score`."""
+    """Scores of events; the arguments are those of `flowtuple.score`."""
 
     writes: ClassVar[bool] = True
     model: str
     against: str | None = None
-    columns: bool = False
+    by_column: bool = False
     label: str | None = None
-    tree: str | None = None
 
     def __call__(self, task: Task) -> Facts:
         """Write the task's output."""
@@ -214,22 +219,23 @@ class Score:
             task.source,
             _ready(task),
             against=self.against,
-            columns=self.columns,
+            by_column=self.by_column,
             label=self.label,
-            tree=self.tree,
         )
         return {}
 
 
 def fingerprint(job: Job) -> str:
-    """Of a job with the models that it names.
+    """Return a hash of a job and of the models that it names.
 
     Raises:
         InvalidArgument: A model cannot be read.
     """
-    digest = xxhash.xxh3_64(repr((type(job).__name__, asdict(job))).encode())  # type: ignore[call-overload]
+    content = type(job).__name__, asdict(job)  # type: ignore[call-overload]
+    digest = xxhash.xxh3_64(repr(content).encode())
     for name in ("model", "against"):
-        path = getattr(job, name, None)
+        named = getattr(job, name, None)
+        path = None if named is None else split_tree(named, STORED)[0]
         if path is not None and not is_url(path):
             check_readable(path)
             digest.update(Path(path).read_bytes())
@@ -237,7 +243,10 @@ def fingerprint(job: Job) -> str:
 
 
 def key_of(job: str, task: Task) -> str:
-    """Of all that a task's output depends on: the job's fingerprint, the input by its path, size and time."""
+    """Return a hash of everything that a task's output depends on.
+
+    These are the fingerprint of the job, and path, size and time of the input.
+    """
     digest = xxhash.xxh3_64(repr((job, task)).encode())
     path, _ = split_tree(task.source, (*input_suffixes(), *STORED))
     if not is_url(path) and os.path.lexists(path):
@@ -247,7 +256,7 @@ def key_of(job: str, task: Task) -> str:
 
 
 def _ready(task: Task) -> Path:
-    """The output's path, its folder made."""
+    """Return the path of the output, and create its folder."""
     path = Path(task.output)
     make_folder(path.parent)
     return path

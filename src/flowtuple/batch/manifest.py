@@ -1,4 +1,4 @@
-"""What became of each task, as lines of JSON beside the outputs: a second run does only what is missing."""
+"""Manifest of tasks, lines of JSON next to the outputs: a second run does only missing tasks."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _CHECKSUM = "xxh3"
 
 @dataclass(frozen=True)
 class Record:
-    """The end of one task.
+    """Outcome of one task.
 
     Attributes:
-        task: Its name.
-        source: Its input.
-        key: Of all that its output depends on: input, model, options.
-        reason: Why it failed; empty where it did not.
-        nbytes: Size of the output, 0 where there is none.
-        written: When it was, in nanoseconds.
-        facts: What there is to tell, such as the number of events.
+        task: Name of the task.
+        source: Input of the task.
+        key: Hash of everything that the output depends on: input, model, options.
+        reason: Reason of a failure; empty for none.
+        nbytes: Size of the output, 0 if there is none.
+        written: Time of the output's last change, in nanoseconds.
+        facts: Facts to report, such as the number of events.
     """
 
     task: str
@@ -42,27 +42,24 @@ class Record:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def to_line(self) -> bytes:
-        """A line of JSON, with its own checksum."""
+        """Return a line of JSON with its own checksum."""
         content = asdict(self)
-        return (
-            json.dumps(content | {_CHECKSUM: _checksum(content)}, sort_keys=True).encode() + b"\n"
-        )
+        text = json.dumps(content | {_CHECKSUM: _checksum(content)}, sort_keys=True)
+        return text.encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Record:
-        """The inverse of `to_line`; lines of earlier versions have no checksum.
+        """Return the record of a line; lines of earlier versions have no checksum.
 
         Raises:
-            ValueError, TypeError, RecursionError: It is no such line.
+            ValueError, TypeError, RecursionError: The text is no such line.
         """
         content = json.loads(line)
         known = content.pop(_CHECKSUM, None) if isinstance(content, dict) else None
         record = cls(**content)
         texts = (record.task, record.source, record.key, record.reason)
         numbers = (record.nbytes, record.written)
-        if not all(isinstance(text, str) for text in texts) or not all(
-            type(number) is int for number in numbers
-        ):
+        if {type(text) for text in texts} != {str} or {type(n) for n in numbers} != {int}:
             raise TypeError("a field of another type")
         if not isinstance(record.facts, dict) or known not in (None, _checksum(content)):
             raise ValueError("another checksum")
@@ -75,10 +72,10 @@ def _checksum(content: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def opened(folder: Path, job: str) -> Iterator[Manifest]:
-    """The records of one job in a folder, which nobody else writes meanwhile.
+    """Open the records of one job in a folder, locked against other processes.
 
     Raises:
-        InvalidArgument: Another process is at it; or as of `Manifest`.
+        InvalidArgument: Another process does this job here; or as of `Manifest`.
     """
     make_folder(folder)
     path = folder / f"{job}.jsonl"
@@ -92,24 +89,25 @@ def opened(folder: Path, job: str) -> Iterator[Manifest]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            hint = "wait for it, or choose another folder"
             raise InvalidArgument(
-                f"{folder}: another flowtuple does the same here; {hint}"
+                f"{folder}: another flowtuple does the same here; "
+                "wait for it, or choose another folder"
             ) from None
         yield Manifest(folder, job)
 
 
 class Manifest:
-    """The records of one job in a folder; of several about one task the last one counts.
+    """Records of one job in a folder; the last record of a task counts.
 
-    A line is on the disk before the next task ends. A last line that a crash has cut off counts as not written.
+    A line is on the disk before the next task ends. A last line that a crash has cut off is
+    ignored.
 
     Args:
-        folder: Of the outputs; made where it is missing.
-        job: What is done with each file; the records of `compress` are in `compress.jsonl`.
+        folder: Folder of the outputs; created if it is missing.
+        job: Name of the job; the records of `compress` are in `compress.jsonl`.
 
     Raises:
-        InvalidArgument: The folder cannot be made, or what is there is no manifest.
+        InvalidArgument: The folder cannot be created, or the file in it is no manifest.
     """
 
     def __init__(self, folder: Path, job: str) -> None:
@@ -119,17 +117,15 @@ class Manifest:
         self._read()
 
     def is_done(self, task: str, key: str, output: Path) -> bool:
-        """Whether a task has ended well, with this key, and its output is still as it was written."""
+        """Return True if a task was successful with this key, and its output has not changed."""
         record = self.records.get(task)
-        if record is None or record.reason or record.key != key:
+        if record is None or record.reason or record.key != key or not output.is_file():
             return False
-        return output.is_file() and (output.stat().st_size, output.stat().st_mtime_ns) == (
-            record.nbytes,
-            record.written,
-        )
+        state = output.stat()
+        return (state.st_size, state.st_mtime_ns) == (record.nbytes, record.written)
 
     def add(self, record: Record) -> None:
-        """Write a record down."""
+        """Append a record."""
         with open(self.path, "ab") as stream:
             stream.write(record.to_line())
             stream.flush()
@@ -151,8 +147,8 @@ class Manifest:
                 record = Record.from_line(line)
             except (ValueError, TypeError, RecursionError):
                 raise InvalidArgument(
-                    f"{self.path}: line {number} is no record of a task, or a damaged one; remove that line to do its task "
-                    "again, or the file to do all tasks again"
+                    f"{self.path}: line {number} is no record of a task, or a damaged one; "
+                    "remove that line to do its task again, or the file to do all tasks again"
                 ) from None
             self.records[record.task] = record
         if torn:

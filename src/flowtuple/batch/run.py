@@ -1,19 +1,19 @@
-"""A job done for each of many files: what fails is named and does not stop the others."""
+"""Jobs on many files: a file that fails is named and does not stop the others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowtuple.batch.cluster import Cluster, connected, workers_are_ours
+from flowtuple.batch.cluster import Cluster, connected, has_local_workers
 from flowtuple.batch.jobs import Facts, Job, fingerprint, key_of
 from flowtuple.batch.manifest import Manifest, Record, opened
 from flowtuple.batch.tasks import Task
-from flowtuple.errors import FlowtupleError
+from flowtuple.errors import FlowtupleError, first_line
 from flowtuple.runtime.atomic import remove_parts
 from flowtuple.runtime.progress import Progress, silent
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 _AHEAD = 2  # tasks for each thread that wait at the workers: none is idle, and the client holds few
 
 Outcome = tuple[Task, Facts, str]
-"""A task, what there is to tell, and why it failed; empty where it did not."""
+"""A task, its facts, and the reason of its failure; empty for none."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of many tasks.
+    """Outcome of many tasks.
 
     Attributes:
-        done: How many ended well, those of earlier runs among them.
-        skipped: How many of these had been done before.
-        failed: Why, by name of the task.
-        facts: Of each task that ended well, by name.
+        done: Number of successful tasks, with those of earlier runs.
+        skipped: Number of tasks that earlier runs had done.
+        failed: Reasons of failures by name of the task.
+        facts: Facts of successful tasks by name.
     """
 
     done: int
@@ -50,124 +50,120 @@ def run(
     cluster: Cluster = None,
     progress: Progress = silent,
 ) -> Summary:
-    """Do a job for each task that is not yet done, and keep a manifest in the folder.
+    """Do a job for each task that is not yet done, with a manifest in the folder.
 
     Args:
-        job: What to do; see `flowtuple.batch.jobs`.
-        tasks: From `flowtuple.batch.tasks.plan`.
-        folder: For the manifest.
-        cluster: Where: `local:N`, a scheduler's address, a client of Dask; `serial` or `None` for this process.
-        progress: Told of each task that ends.
+        job: The job; see `flowtuple.batch.jobs`.
+        tasks: Tasks of `flowtuple.batch.tasks.plan`.
+        folder: Folder of the manifest.
+        cluster: `local:N`, a scheduler's address, a client of Dask; `serial` or `None` for this
+            process.
+        progress: Reports each task that ends.
 
     Raises:
         InvalidArgument: The folder, its manifest or the cluster cannot be used.
     """
-    todo, fixed = list(tasks), fingerprint(job)
-    keys = {task.name: key_of(fixed, task) for task in todo}
+    tasks = list(tasks)
+    job_key = fingerprint(job)
+    keys = {task.name: key_of(job_key, task) for task in tasks}
     failed: dict[str, str] = {}
     with opened(folder, type(job).__name__.lower()) as manifest:
-        done = {
-            t.name
-            for t in todo
-            if job.writes and manifest.is_done(t.name, keys[t.name], Path(t.output))
-        }
-        waiting = [task for task in todo if task.name not in done]
-        with (
-            _cleared(waiting, manifest, cluster),
-            connected(cluster if waiting else None) as client,
-        ):
+        waiting = [
+            task
+            for task in tasks
+            if not (job.writes and manifest.is_done(task.name, keys[task.name], Path(task.output)))
+        ]
+        cluster = cluster if waiting else None
+        with _cleared(waiting, manifest, cluster), connected(cluster) as client:
             progress("files", 0.0, "" if client is None else f"dashboard {client.dashboard_link}")
-            for number, (task, facts, found) in enumerate(outcomes(job, waiting, client), 1):
-                record = _record(task, keys[task.name], facts, found, job.writes)
+            for number, (task, facts, reason) in enumerate(outcomes(job, waiting, client), 1):
+                record = _record(task, keys[task.name], facts, reason, job.writes)
                 manifest.add(record)
                 if record.reason:
                     failed[task.name] = record.reason
-                progress(
-                    "files",
-                    number / len(waiting),
-                    f"{number} of {len(waiting)}, {len(failed)} failed",
-                )
-        facts_of = {
-            task.name: manifest.records[task.name].facts for task in todo if task.name not in failed
-        }
-    return Summary(len(todo) - len(failed), len(done), failed, facts_of)
+                detail = f"{number} of {len(waiting)}, {len(failed)} failed"
+                progress("files", number / len(waiting), detail)
+        successful = [task.name for task in tasks if task.name not in failed]
+        facts_of = {name: manifest.records[name].facts for name in successful}
+    return Summary(len(successful), len(tasks) - len(waiting), failed, facts_of)
 
 
 @contextmanager
 def _cleared(tasks: list[Task], manifest: Manifest, cluster: Cluster) -> Iterator[None]:
-    """In the end remove what workers of this process left unfinished: they end with it, in the middle of a file."""
+    """Remove unfinished files of local workers in the end, which end with this process."""
     begun = {task.name: manifest.records.get(task.name) for task in tasks}
     try:
         yield
     finally:
-        for task in tasks if workers_are_ours(cluster) else ():
+        for task in tasks if has_local_workers(cluster) else ():
             record = manifest.records.get(task.name)
             if record is begun[task.name] or (record is not None and record.reason):
                 remove_parts(task.output)
 
 
 def _record(task: Task, key: str, facts: Facts, reason: str, writes: bool) -> Record:
-    """What is written down of a task; one that left no output has failed, whatever it says."""
+    """Return the record of a task; a task without its output has failed, whatever it reports."""
+    record = Record(task.name, task.source, key, reason, facts=facts)
     output = Path(task.output)
     if reason or not writes:
-        return Record(task.name, task.source, key, reason, facts=facts)
+        return record
     if not output.exists():
-        return Record(
-            task.name,
-            task.source,
-            key,
-            f"{output}: is not there; name a folder that all workers see",
-        )
-    return Record(
-        task.name, task.source, key, "", output.stat().st_size, output.stat().st_mtime_ns, facts
-    )
+        reason = f"{output}: is not there; name a folder that all workers see"
+        return replace(record, reason=reason, facts={})
+    state = output.stat()
+    return replace(record, nbytes=state.st_size, written=state.st_mtime_ns)
 
 
 def outcomes(job: Job, tasks: Iterable[Task], client: Client | None) -> Iterator[Outcome]:
-    """What comes of each task, as it ends: in this process, or on a cluster."""
-    return _here(job, tasks) if client is None else _on(client, job, tasks)
-
-
-def _here(job: Job, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    """Yield the outcome of each task when it ends: in this process, or on a cluster."""
+    if client is not None:
+        yield from _outcomes_on(client, job, tasks)
+        return
     for task in tasks:
-        facts, reason = attempt(job, task)
-        yield task, facts, reason
+        yield task, *attempt(job, task)
 
 
-def _on(client: Client, job: Job, tasks: Iterable[Task]) -> Iterator[Outcome]:
-    """Outcomes as they come; only a few tasks at a time are known to the scheduler, so that its memory does not grow."""
+def _outcomes_on(client: Client, job: Job, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    """Yield outcomes when tasks end; the scheduler knows a few at a time, to bound its memory."""
     from distributed import as_completed
 
-    left, of, running = iter(tasks), dict[str, Task](), as_completed()
+    left = iter(tasks)
+    submitted: dict[str, Task] = {}
+    running = as_completed()
 
     def fill() -> None:
-        """Let each thread that is there by now have its tasks."""
+        """Submit tasks for each thread that has joined by now."""
         room = max(1, _AHEAD * sum(client.nthreads().values()))
-        for task in islice(left, max(0, room - len(of))):
+        for task in islice(left, max(0, room - len(submitted))):
             future = client.submit(attempt, job, task, pure=False)
-            of[future.key] = task
+            submitted[future.key] = task
             running.add(future)
 
     fill()
     for future in running:
-        task = of.pop(future.key)
+        task = submitted.pop(future.key)
         if future.status == "finished":
             facts, reason = future.result()
         else:
-            facts, reason = {}, _told(future.exception())
+            facts, reason = {}, _reason(future.exception())
         fill()
         yield task, facts, reason
 
 
 def attempt(job: Job, task: Task) -> tuple[Facts, str]:
-    """Do one task; what there is to tell, and why it failed."""
+    """Do one task.
+
+    Returns:
+        Its facts, and the reason of its failure; empty for none.
+    """
     try:
         return job(task), ""
-    except Exception as error:  # whatever it is, the other files are not to suffer
-        return {}, _told(error)
+    except Exception as error:  # one file that fails must not stop the others
+        return {}, _reason(error)
 
 
-def _told(error: BaseException | None) -> str:
-    """One line."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return first if isinstance(error, FlowtupleError) else f"{type(error).__name__}: {first}"
+def _reason(error: BaseException) -> str:
+    """Return an error in one line."""
+    if isinstance(error, FlowtupleError):
+        return first_line(error)
+    return f"{type(error).__name__}: {first_line(error)}"

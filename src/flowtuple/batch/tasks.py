@@ -1,10 +1,11 @@
-"""Which inputs there are, and where the output of each goes."""
+"""Tasks: inputs, each with the path of its output."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from flowtuple.data.table import ranges
@@ -19,9 +20,9 @@ class Task:
     """One input and its output.
 
     Attributes:
-        name: What the output is called below its folder; no two tasks share it.
-        source: Path or URL, with its tree where one is named.
-        output: Path.
+        name: Path of the output below the folder of outputs; no two tasks share it.
+        source: Path or URL of the input, with its tree if one is named.
+        output: Path of the output.
     """
 
     name: str
@@ -30,22 +31,24 @@ class Task:
 
 
 def plan(sources: Iterable[str], folder: Path, suffix: str) -> list[Task]:
-    """A task for each file, its output named like the input, below the folders that the inputs do not share.
+    """Return a task for each file; outputs keep the names of inputs, and folders not shared by all.
 
     Args:
-        sources: Paths, URLs and globs, with `:TREE` where a tree is named.
-        folder: Where outputs go.
-        suffix: Of the outputs.
+        sources: Paths, URLs and globs, with `:TREE` to name a tree.
+        folder: Folder of the outputs.
+        suffix: Suffix of the outputs.
 
     Raises:
-        InvalidArgument: A glob matches nothing, an input is named twice, two outputs would have one name, or one would replace
-            an input.
+        InvalidArgument: A glob matches nothing, an input is named twice, two outputs would have one
+            name, or one would replace an input.
 
     Example:
-        >>> [task.name for task in plan(["data/a/1.root:Events", "data/b/1.root"], Path("out"), ".ftup")]
+        >>> inputs = ["data/a/1.root:Events", "data/b/1.root"]
+        >>> [task.name for task in plan(inputs, Path("out"), ".ftup")]
         ['a/1.ftup', 'b/1.ftup']
     """
-    known, folder = (*input_suffixes(), *STORED), Path(_absolute(folder))  # a worker is elsewhere
+    known = (*input_suffixes(), *STORED)
+    folder = Path(_absolute(folder))  # a worker has another working directory
     inputs = [(path, tree) for text in sources for path, tree in _files(text, known)]
     levels = [path.replace("://", "/").split("/") for path, _ in inputs]
     shared = _shared([names[:-1] for names in levels])
@@ -53,15 +56,14 @@ def plan(sources: Iterable[str], folder: Path, suffix: str) -> list[Task]:
     tasks: dict[str, Task] = {}
     for (path, tree), names in zip(inputs, levels, strict=True):
         name = "/".join(names[shared:]).removesuffix(format_suffix(path, known)) + suffix
-        source, output = path if tree is None else f"{path}:{tree}", str(folder / name)
+        source = path if tree is None else f"{path}:{tree}"
+        output = str(folder / name)
         if name in tasks:
             other = tasks[name].source
-            what = (
-                "is named twice"
-                if other == source
-                else f"and {other} would both become {name}; give them different names"
-            )
-            raise InvalidArgument(f"{source}: {what}")
+            problem = f"and {other} would both become {name}; give them different names"
+            if other == source:
+                problem = "is named twice"
+            raise InvalidArgument(f"{source}: {problem}")
         if suffix and os.path.realpath(output) in read:
             raise InvalidArgument(
                 f"{output}: would replace an input; choose another folder with --output"
@@ -71,17 +73,17 @@ def plan(sources: Iterable[str], folder: Path, suffix: str) -> list[Task]:
 
 
 def parts(events: int, size: int, folder: Path, suffix: str) -> list[Task]:
-    """Ranges of events, each a file of its own.
+    """Return a task for each range of events, each with a file of its own.
 
     Example:
         >>> [(task.name, task.source) for task in parts(250, 100, Path("out"), ".root")]
         [('0.root', '0:100'), ('1.root', '100:200'), ('2.root', '200:250')]
     """
-    folder = Path(_absolute(folder))
-    names = [
-        (f"{k}{suffix}", f"{start}:{stop}") for k, (start, stop) in enumerate(ranges(events, size))
+    base = Path(_absolute(folder))
+    return [
+        Task(f"{k}{suffix}", f"{start}:{stop}", str(base / f"{k}{suffix}"))
+        for k, (start, stop) in enumerate(ranges(events, size))
     ]
-    return [Task(name, source, str(folder / name)) for name, source in names]
 
 
 def _files(text: str, known: Iterable[str]) -> list[tuple[str, str | None]]:
@@ -94,10 +96,6 @@ def _absolute(path: str | Path) -> str:
 
 
 def _shared(folders: Sequence[Sequence[str]]) -> int:
-    """How many folders all inputs have in common, from the first on."""
-    count = 0
-    for level in zip(*folders, strict=False):
-        if len(set(level)) > 1:
-            break
-        count += 1
-    return count
+    """Return the number of leading folders that all inputs share."""
+    levels = zip(*folders, strict=False)
+    return len(list(takewhile(lambda names: len(set(names)) == 1, levels)))

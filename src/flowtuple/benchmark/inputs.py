@@ -1,4 +1,4 @@
-"""The events of a contest as they travel to the processes that are measured: arrays in npy files, layouts as JSON."""
+"""Events for the measured processes: arrays in npy files, layouts as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowtuple.benchmark.codecs.rival import TableLayout
+from flowtuple.benchmark.codecs.table_codec import TableLayout
 from flowtuple.data.bounds import Bound, requested_bounds
 from flowtuple.data.schema import Column
 from flowtuple.data.selection import prefix_errors
@@ -21,7 +21,7 @@ from flowtuple.training.lattices import survey
 
 
 def numeric_tables(dataset: Dataset) -> tuple[list[Table], list[str]]:
-    """The tables of a data set in memory without their opaque columns, and a note on all that is left out.
+    """Read the tables of a data set without opaque columns, with a note on each part left out.
 
     Raises:
         InvalidArgument: No column of numbers is left.
@@ -29,18 +29,12 @@ def numeric_tables(dataset: Dataset) -> tuple[list[Table], list[str]]:
     tables, notes = [], [f"{name} is left out: it is no table" for name in dataset.carried]
     for name, source in dataset.tables.items():
         columns = tuple(c for c in source.columns if not c.is_opaque)
-        notes += [
-            f"{name}/{c.name} is left out: it holds no plain numbers"
-            for c in source.columns
-            if c.is_opaque
-        ]
+        opaque = (c.name for c in source.columns if c.is_opaque)
+        notes += [f"{name}/{column} is left out: it holds no plain numbers" for column in opaque]
         if columns:
             table = read_all(source, [c.name for c in columns])
-            tables.append(
-                Table(
-                    name, columns, table.num_entries, {c.name: table.data[c.name] for c in columns}
-                )
-            )
+            data = {c.name: table.data[c.name] for c in columns}
+            tables.append(Table(name, columns, table.num_entries, data))
     if not any(c for table in tables for c in table.columns if table.data[c.name].size):
         raise InvalidArgument(
             f"{dataset.description}: holds no numbers to compare codecs on; name a file with events"
@@ -49,7 +43,7 @@ def numeric_tables(dataset: Dataset) -> tuple[list[Table], list[str]]:
 
 
 def surveys(tables: Sequence[Table], progress: Progress) -> dict[str, dict[str, Statistics]]:
-    """Statistics of every column by table, which the bounds of all codecs are resolved with."""
+    """Return statistics of every column by table, which resolve the bounds of all codecs."""
     return {table.name: survey(table, progress) for table in tables}
 
 
@@ -59,53 +53,46 @@ def layouts(
     tolerance: Mapping[str, str | Bound],
     description: str,
 ) -> list[TableLayout]:
-    """What codecs are told of each table: its schema, and every bound resolved as `compress` resolves it.
+    """Return the layout of each table: its schema, and bounds resolved as `compress` does.
 
     Raises:
-        InvalidArgument: A pattern matches nothing, or a bound is impossible for a column named in full.
+        InvalidArgument: A pattern matches nothing, or a bound is impossible for a named column.
     """
     with prefix_errors(description):
-        asked = requested_bounds({table.name: table.columns for table in tables}, tolerance)
-    found = []
+        requested = requested_bounds({table.name: table.columns for table in tables}, tolerance)
+    result = []
     for table in tables:
-        resolved = {
-            c: resolve_std(bound, statistics[table.name][c])
-            for c, bound in asked[table.name].items()
-        }
-        bounds = {c: bound for c, bound in resolved.items() if bound.kind != "lossless"}
-        found.append(TableLayout(table.name, table.columns, table.num_entries, bounds))
-    return found
+        bounds = {}
+        for name, bound in requested[table.name].items():
+            resolved = resolve_std(bound, statistics[table.name][name])
+            if resolved.kind != "lossless":
+                bounds[name] = resolved
+        result.append(TableLayout(table.name, table.columns, table.num_entries, bounds))
+    return result
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> None:
-    """One npy file a column, uncompressed, so that reading it back takes no more memory than it holds."""
+    """Write one npy file a column, uncompressed, so that reading takes no memory beyond it."""
     for t, table in enumerate(tables):
         for c, column in enumerate(table.columns):
-            np.save(
-                folder / f"t{t}c{c}.npy",
-                np.ascontiguousarray(table.data[column.name]),
-                allow_pickle=False,
-            )
+            values = np.ascontiguousarray(table.data[column.name])
+            np.save(folder / f"t{t}c{c}.npy", values, allow_pickle=False)
 
 
-def read_tables(found: Sequence[TableLayout], folder: Path) -> list[Table]:
-    """The tables that `write_tables` wrote."""
-    return [
-        Table(
-            layout.name,
-            layout.columns,
-            layout.num_entries,
-            {
-                column.name: np.load(folder / f"t{t}c{c}.npy", allow_pickle=False)
-                for c, column in enumerate(layout.columns)
-            },
-        )
-        for t, layout in enumerate(found)
-    ]
+def read_tables(layouts: Sequence[TableLayout], folder: Path) -> list[Table]:
+    """Read the tables that `write_tables` wrote."""
+    tables = []
+    for t, layout in enumerate(layouts):
+        data = {
+            column.name: np.load(folder / f"t{t}c{c}.npy", allow_pickle=False)
+            for c, column in enumerate(layout.columns)
+        }
+        tables.append(Table(layout.name, layout.columns, layout.num_entries, data))
+    return tables
 
 
-def write_layouts(found: Sequence[TableLayout], path: Path) -> None:
-    """Layouts as JSON."""
+def write_layouts(layouts: Sequence[TableLayout], path: Path) -> None:
+    """Write layouts as JSON."""
     content = [
         {
             "name": layout.name,
@@ -113,17 +100,17 @@ def write_layouts(found: Sequence[TableLayout], path: Path) -> None:
             "events": layout.num_entries,
             "bounds": {name: str(bound) for name, bound in layout.bounds.items()},
         }
-        for layout in found
+        for layout in layouts
     ]
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def read_layouts(path: Path) -> list[TableLayout]:
-    """The inverse of `write_layouts`."""
+    """Read the layouts that `write_layouts` wrote."""
     return [
         TableLayout(
             entry["name"],
-            tuple(Column.from_json(c) for c in entry["columns"]),
+            tuple(map(Column.from_json, entry["columns"])),
             entry["events"],
             {name: Bound.parse(text) for name, text in entry["bounds"].items()},
         )

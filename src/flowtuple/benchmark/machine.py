@@ -1,4 +1,4 @@
-"""What a measurement ran on, for whoever repeats it."""
+"""Description of the machine of a measurement, for those who repeat it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PACKAGES = (
 
 
 def machine() -> dict[str, Any]:
-    """Day, processor, cores that this process may use, memory in bytes, Python, system and versions of packages.
+    """Return date, processor, usable cores, memory in bytes, system, Python and package versions.
 
     Example:
         >>> machine()["cores"] >= 1
@@ -42,7 +42,7 @@ def machine() -> dict[str, Any]:
         "memory_bytes": _memory(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "versions": _versions(),
     }
 
 
@@ -61,8 +61,9 @@ def _memory() -> int | None:
     return None
 
 
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions

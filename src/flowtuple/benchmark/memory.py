@@ -1,4 +1,4 @@
-"""How much memory a piece of work takes at its peak, above what the process held before it."""
+"""Peak memory of a piece of work, above the memory of the process before it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _STATUS, _REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def peak_meter() -> Callable[[], int]:
-    """Start measuring; the function returned gives the growth of the peak in bytes since.
+    """Start measuring, and return a function that returns the growth of the peak in bytes since.
 
-    On Linux the kernel's high-water mark is set back first: `ru_maxrss` alone would hide what stays below an earlier
-    peak, and a new process inherits its parent's.
+    On Linux the kernel's high-water mark is set back first: `ru_maxrss` alone would hide a peak
+    below an earlier one, and a new process inherits that of its parent.
     """
     with contextlib.suppress(OSError):
         _REFERENCES.write_text("5")
@@ -27,7 +27,7 @@ def peak_meter() -> Callable[[], int]:
 
 
 def resident() -> int:
-    """Bytes of memory that the process holds; 0 where the system does not say."""
+    """Return the resident bytes of the process; 0 where the system does not count them."""
     return _status("VmRSS:") or 0
 
 
@@ -43,7 +43,7 @@ def _peak() -> int:
 
 
 def _status(name: str) -> int | None:
-    """A figure that the kernel keeps in kB, in bytes."""
+    """Return a figure that the kernel counts in kB, in bytes."""
     with contextlib.suppress(OSError, StopIteration):
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(name))
         return int(line.split()[1]) * 1024

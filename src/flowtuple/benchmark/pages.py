@@ -1,4 +1,4 @@
-"""What a contest leaves in a folder: `bench.json`, `bench.md` and `rate_distortion.png`."""
+"""Files of a benchmark: `bench.json`, `bench.md` and `rate_distortion.png`."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ HEADINGS = (
 )
 
 _LEGEND = """\
-Every byte of each codec counts, model and index included; rivals are told the schema for free. Bold is the smallest that keeps
-its bound; a codec without one, marked "no bound", is never that, however small. max/bound is the largest error over what the
-bound allows; mean/std and max/std are errors over the standard deviation of their column, of floats that are no ids and no
-weights: a mean over columns, and the largest of all. A rate is 10^6 bytes of raw columns a second, in a fresh process; a
-training is part of it. Peak memory is what encoding or decoding takes above the loaded input, in 10^6 bytes."""
+Every byte of each codec counts, model and index included; other codecs get the schema for free. Bold is the smallest that
+keeps its bound; a codec without one, marked "no bound", is never that, however small. max/bound is the largest error over
+what the bound allows; mean/std and max/std are errors over the standard deviation of their column, of floats that are no ids
+and no weights: a mean over columns, and the largest of all. A rate is 10^6 bytes of raw columns a second, in a fresh process;
+a training is part of it. Peak memory is that of encoding or decoding above the loaded input, in 10^6 bytes."""
 
 
 def write_bench(bench: Bench, folder: Path) -> None:
@@ -64,7 +64,7 @@ def _bits(bench: Bench, codec: str, bound: str) -> float | None:
 
 
 def cells(bench: Bench, row: Measurement) -> list[str]:
-    """A row as text under `HEADINGS`; a codec that failed says so where its bytes would stand."""
+    """Return a row as text under `HEADINGS`; a codec that failed has the word in place of bytes."""
     if row.failed:
         return [row.codec, "failed", *[""] * (len(HEADINGS) - 2)]
     return [
@@ -86,14 +86,14 @@ def cells(bench: Bench, row: Measurement) -> list[str]:
 
 
 def _outside(row: Measurement) -> str:
-    """Values outside the bound, and what that means: broken, or never promised."""
+    """Return the number of values outside the bound, and whether it is broken or not promised."""
     if row.promise == "none":
         return f"{row.violations}, no bound"
     return f"{row.violations}" if row.holds else f"{row.violations} BREAKS"
 
 
 def cells_with_model(row: Measurement) -> list[str] | None:
-    """A second row for a codec that trains: how fast it is once it has its model."""
+    """Return a second row for a codec that trains: its rate with a given model."""
     if row.trained_mb_per_s_in is None:
         return None
     return [
@@ -107,7 +107,7 @@ def cells_with_model(row: Measurement) -> list[str] | None:
 
 
 def markdown(bench: Bench) -> str:
-    """A page with a table per bound, and what it was measured on."""
+    """Return a page with a table per bound, and a description of the machine."""
     return "\n".join(_lines(bench)) + "\n"
 
 

@@ -1,22 +1,22 @@
-"""Which codecs take part, by name: the rivals, then flowtuple; the reference methods where they are named."""
+"""Codecs by name: those of other tools, then flowtuple; published methods where they are named."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from flowtuple.benchmark.codecs.listing import RIVALS
-from flowtuple.benchmark.codecs.rival import Rival, is_available
+from flowtuple.benchmark.codecs.listing import CODECS
+from flowtuple.benchmark.codecs.table_codec import TableCodec, is_available
 from flowtuple.benchmark.flowtuple_codec import NAME, Flowtuple
-from flowtuple.benchmark.published.listing import REFERENCES
+from flowtuple.benchmark.published.listing import PUBLISHED
 from flowtuple.benchmark.settings import Settings
 from flowtuple.errors import InvalidArgument, MissingExtra, nearest
 
 _DEFAULT = Settings()
 
 
-def codec(name: str, settings: Settings = _DEFAULT) -> Rival:
-    """One codec by name.
+def codec(name: str, settings: Settings = _DEFAULT) -> TableCodec:
+    """Return one codec by name.
 
     Raises:
         InvalidArgument: There is none of that name.
@@ -25,46 +25,38 @@ def codec(name: str, settings: Settings = _DEFAULT) -> Rival:
         >>> codec("zstd-19").promise, codec("latent-13").promise
         ('lossless', 'none')
     """
-    codecs: dict[str, Rival] = {rival.name: rival for rival in RIVALS}
-    codecs[NAME] = Flowtuple(settings.effort, settings.threads, settings.model, settings.progress)
-    codecs |= {
-        rival.name: replace(rival, method=rival.method.in_unit(settings.unit))
-        for rival in REFERENCES
-    }
+    published = (replace(c, method=c.method.in_unit(settings.unit)) for c in PUBLISHED)
+    codecs = {c.name: c for c in (*CODECS, Flowtuple(settings=settings), *published)}
     if name not in codecs:
         raise InvalidArgument(f"no codec {name!r}; {nearest(name, codecs, limit=len(codecs))}")
     return codecs[name]
 
 
 def choose(names: Sequence[str] | None) -> tuple[list[str], list[str]]:
-    """The codecs that take part, each once, and a note on each that cannot.
+    """Return the codecs to measure, each once, and a note on each that is left out.
 
     Args:
-        names: Codecs asked for; `None` for all that are installed and keep what they promise, which leaves the reference
-            methods out: they promise nothing, and train for minutes.
+        names: Names of codecs; `None` for all that are installed and keep a promise. Published
+            methods promise nothing, and train for minutes.
 
     Raises:
         InvalidArgument: A name is unknown, or there is none.
-        MissingExtra: A codec asked for is not installed.
+        MissingExtra: A named codec is not installed.
     """
+    everyone: list[TableCodec] = [*CODECS, codec(NAME)]
     if names is None:
-        everyone = [*RIVALS, codec(NAME)]
-        notes = [
-            f"{rival.name} is left out: {_missing(rival)}"
-            for rival in everyone
-            if not is_available(rival)
-        ]
-        return [rival.name for rival in everyone if is_available(rival)], notes
-    for rival in map(codec, names):
-        if not is_available(rival):
-            raise _missing(rival)
+        missing = [c for c in everyone if not is_available(c)]
+        notes = [f"{c.name} is left out: {_missing(c)}" for c in missing]
+        return [c.name for c in everyone if c not in missing], notes
     if not names:
-        raise InvalidArgument(
-            f"no codec is named; {nearest('', [*(r.name for r in RIVALS), NAME], limit=20)}"
-        )
+        close = nearest("", [c.name for c in everyone], limit=20)
+        raise InvalidArgument(f"no codec is named; {close}")
+    for named in map(codec, names):
+        if not is_available(named):
+            raise _missing(named)
     return list(dict.fromkeys(names)), []
 
 
-def _missing(rival: Rival) -> MissingExtra:
-    module, extra = rival.requires or ("", "")
-    return MissingExtra(extra, f"the codec {rival.name} ({module})")
+def _missing(codec: TableCodec) -> MissingExtra:
+    module, extra = codec.requires or ("", "")
+    return MissingExtra(extra, f"the codec {codec.name} ({module})")

@@ -1,4 +1,4 @@
-"""What a contest came to: one row per codec and bound, with what it was measured on."""
+"""Results of a benchmark: one row per codec and bound, with a description of the machine."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flowtuple.benchmark.codecs.grid_pcodec import NAME as PCODEC
-from flowtuple.benchmark.codecs.rival import Promise
+from flowtuple.baseline.sizes import PCODEC
+from flowtuple.benchmark.codecs.table_codec import Promise
+from flowtuple.runtime.notebook import Shown
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One codec at one bound; sizes in bytes, times in seconds, rates in MB (10^6 bytes of raw columns) per second.
+    """One codec at one bound; bytes, seconds, and rates in MB (10^6 bytes of raw columns) a second.
 
     Attributes:
-        codec: Its name.
-        promise: What it promises.
-        bound: The bound as it was asked for.
-        failed: Why there are no numbers; empty where there are.
-        bytes: All that it wrote, model and index included.
+        codec: Name of the codec.
+        promise: Its promise.
+        bound: The bound as requested.
+        failed: Reason for missing numbers; empty where there are numbers.
+        bytes: Size of its file, model and index included.
         model_bytes: The model within that.
         index_bytes: Header and index within that, where the codec has them.
-        bits_per_value: Over all values, counters included.
+        bits_per_value: Bits per value over all values, counters included.
         violations: Values outside their bound.
         worst: Largest |x' - x| / allowed; `None` where a value moved that may not move at all.
-        mean_error: Mean |x' - x| / std of floats that are no ids and no weights, a mean over their columns.
-        largest_error: The largest of them.
-        seconds_in: Encoding, a training included.
-        seconds_out: Decoding.
-        trained_seconds_in: Encoding with a model at hand; `None` for a codec without one.
+        mean_error: Mean |x' - x| / std of floats that are no ids and no weights, over columns.
+        largest_error: The largest |x' - x| / std of them.
+        seconds_in: Time of encoding, a training included.
+        seconds_out: Time of decoding.
+        trained_seconds_in: Time of encoding with a given model; `None` for a codec without one.
         mb_per_s_in: Rate of `seconds_in`.
         mb_per_s_out: Rate of `seconds_out`.
         trained_mb_per_s_in: Rate of `trained_seconds_in`.
@@ -62,28 +63,34 @@ class Measurement:
 
     @property
     def holds(self) -> bool:
-        """Whether it ran, promised a bound, and kept every value within it."""
+        """True if it ran, promised a bound, and returned every value within it."""
         return self.promise != "none" and not self.failed and self.violations == 0
 
 
-@dataclass(frozen=True)
-class Bench:
+@dataclass(frozen=True, repr=False)
+class Bench(Shown):
     """All measurements of one input.
 
     Attributes:
-        source: What was measured, as it was named.
+        source: Name of the input.
         command: The command line, where there was one.
-        effort: Of flowtuple's training.
-        threads: That each codec may use where it can use several.
-        unit: Of energies, as reference methods were told.
+        effort: Effort of flowtuple's training.
+        threads: Threads of each codec that can use several.
+        unit: Unit of energies for published methods.
         events: Number of events by table.
         columns: Number of columns over all tables.
         values: Number of values over all columns.
         raw_bytes: Bytes of the raw columns.
-        bounds: The bounds asked for, in order.
+        bounds: The requested bounds, in order.
         rows: Codecs in order, for each bound in turn.
-        notes: What was left out, and why.
-        machine: What it ran on.
+        notes: Parts that were left out, with reasons.
+        machine: Description of the machine.
+
+    Example:
+        >>> import flowtuple as ft
+        >>> events = {"x": [0.1 * k for k in range(500)]}
+        >>> ft.bench(events, tolerance="abs:0.01", codecs=["quantise+pcodec"])
+        <Bench: source dict in memory, values 500, smallest at abs:0.01 quantise+pcodec>
     """
 
     source: str
@@ -100,28 +107,28 @@ class Bench:
     notes: tuple[str, ...]
     machine: Mapping[str, Any]
 
+    def facts(self) -> dict[str, object]:
+        """Return the input, and the smallest codec that holds each bound."""
+        smallest = {f"smallest at {bound}": self.best(bound) or "none" for bound in self.bounds}
+        return {"source": self.source, "values": f"{self.values:,}", **smallest}
+
     def at(self, bound: str) -> list[Measurement]:
-        """The rows of one bound."""
+        """Return the rows of one bound."""
         return [row for row in self.rows if row.bound == bound]
 
     def ratio(self, row: Measurement) -> float | None:
-        """Bytes over those of quantise+pcodec at the same bound; `None` where one of them has none."""
-        rival = next((r.bytes for r in self.at(row.bound) if r.codec == PCODEC and not r.failed), 0)
-        return row.bytes / rival if rival and not row.failed else None
+        """Return bytes over those of quantise+pcodec at the same bound; `None` without one."""
+        sizes = (r.bytes for r in self.at(row.bound) if r.codec == PCODEC and not r.failed)
+        size = next(sizes, 0)
+        return row.bytes / size if size and not row.failed else None
 
     def best(self, bound: str) -> str | None:
-        """The codec with the fewest bytes of those that keep the bound."""
-        return (
-            min(
-                (row for row in self.at(bound) if row.holds),
-                key=lambda row: row.bytes,
-                default=_NOBODY,
-            ).codec
-            or None
-        )
+        """Return the codec with the fewest bytes of those whose values hold the bound."""
+        sizes = {row.codec: row.bytes for row in self.at(bound) if row.holds}
+        return min(sizes, key=lambda codec: sizes[codec], default=None)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers and text; `ratio_to_quantise_pcodec`, `holds` and `best` stand with each row."""
+        """Return plain numbers and text, with the ratio, `holds` and `best` of each row."""
         rows = [
             asdict(row)
             | {
@@ -131,8 +138,4 @@ class Bench:
             }
             for row in self.rows
         ]
-        head = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {"format": FORMAT} | head | {"rows": rows}
-
-
-_NOBODY = Measurement("", "none", "")
+        return {"format": FORMAT} | vars(self) | {"rows": rows}

@@ -1,4 +1,4 @@
-"""The contest itself: inputs written once, then for every bound and codec one process that encodes and one that decodes."""
+"""A benchmark: inputs are written once; each bound and codec has processes that encode and decode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flowtuple.benchmark.codecs.rival import raw_bytes
+from flowtuple.benchmark.codecs.table_codec import raw_bytes
 from flowtuple.benchmark.flowtuple_codec import NAME
 from flowtuple.benchmark.inputs import layouts, numeric_tables, surveys, write_layouts, write_tables
 from flowtuple.benchmark.machine import machine
@@ -21,9 +21,8 @@ from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.benchmark.settings import Settings
 from flowtuple.data.bounds import Bound
 from flowtuple.data.table import Dataset
-from flowtuple.runtime.progress import Progress
 
-_SHARE_OF_TRAINED = 20  # how much longer than a rival's a training takes, for the time left
+_TRAINING = 20  # time of a training over that of other codecs, for the time left
 POOLS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -33,29 +32,24 @@ POOLS = (
 )
 
 Points = Mapping[str, Mapping[str, "str | Bound"]]
-"""For each bound, as it is shown, the tolerance that stands for it."""
+"""Tolerance by the name of its bound in tables."""
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What all processes of one contest share.
+    """Parts that all processes of one benchmark share.
 
     Attributes:
-        folder: For their files.
-        settings: Of all codecs.
-        raw_bytes: Of the columns.
-        values: Of the columns.
+        folder: Folder of their files.
+        settings: Settings of all codecs.
+        raw_bytes: Bytes of the columns.
+        values: Number of values of the columns.
     """
 
     folder: Path
     settings: Settings
     raw_bytes: int
     values: int
-
-    @property
-    def progress(self) -> Progress:
-        """Told of each stage."""
-        return self.settings.progress
 
 
 def run(
@@ -67,23 +61,23 @@ def run(
         dataset: The events; opaque columns and carried objects are left out.
         points: The bounds.
         codecs: Names from `choose`.
-        settings: Of all codecs; its progress is told of each stage.
+        settings: Settings of all codecs; its progress is called with each stage.
         command: The command line, for the record.
 
     Raises:
-        InvalidArgument: A pattern matches nothing, a bound is impossible for its column, or there are no numbers.
+        InvalidArgument: A pattern matches nothing, a bound is impossible for its column, or there
+            are no numbers.
     """
     tables, notes = numeric_tables(dataset)
     statistics = surveys(tables, settings.progress)
-    found = {
-        bound: layouts(tables, statistics, tolerance, dataset.description)
-        for bound, tolerance in points.items()
-    }
+    described = [
+        layouts(tables, statistics, tolerance, dataset.description) for tolerance in points.values()
+    ]
     values = sum(int(t.data[c.name].size) for t in tables for c in t.columns)
     with tempfile.TemporaryDirectory(prefix="flowtuple-bench-") as name:
         shared = _Run(Path(name), settings, raw_bytes(tables), values)
         write_tables(tables, shared.folder)
-        for number, entry in enumerate(found.values()):
+        for number, entry in enumerate(described):
             write_layouts(entry, shared.folder / f"{number}.json")
         rows = _measure_all(shared, list(points), codecs)
     return Bench(
@@ -104,7 +98,7 @@ def run(
 
 
 def _measure_all(shared: _Run, bounds: Sequence[str], codecs: Sequence[str]) -> list[Measurement]:
-    """A row for each bound and codec; what a bound changes nothing for is encoded once."""
+    """Return a row for each bound and codec; codecs without bounds encode once."""
     rows: list[Measurement] = []
     lossless: dict[str, Measurement] = {}
     encoded: dict[str, Measurement] = {}
@@ -112,7 +106,7 @@ def _measure_all(shared: _Run, bounds: Sequence[str], codecs: Sequence[str]) -> 
     for number, bound in enumerate(bounds):
         described = shared.folder / f"{number}.json"
         for name in codecs:
-            shared.progress("bench", done / total, f"{name} at {bound}")
+            shared.settings.progress("bench", done / total, f"{name} at {bound}")
             if name in lossless:
                 rows.append(replace(lossless[name], bound=bound))
             elif codec(name).promise == "none":
@@ -127,16 +121,16 @@ def _measure_all(shared: _Run, bounds: Sequence[str], codecs: Sequence[str]) -> 
             if rows[-1].promise == "lossless":
                 lossless[name] = rows[-1]
             done += _weight(name)
-    shared.progress("bench", 1.0, "")
+    shared.settings.progress("bench", 1.0, "")
     return rows
 
 
 def _weight(name: str) -> int:
-    return _SHARE_OF_TRAINED if name == NAME or codec(name).promise == "none" else 1
+    return _TRAINING if name == NAME or codec(name).promise == "none" else 1
 
 
 def _measure(shared: _Run, name: str, bound: str, described: Path) -> Measurement:
-    """A codec at one bound, its file removed."""
+    """Measure a codec at one bound, and remove its file."""
     path = described.with_suffix(codec(name).suffix)
     try:
         return _decoded(shared, _encoded(shared, name, bound, described, path), described, path)
@@ -145,7 +139,7 @@ def _measure(shared: _Run, name: str, bound: str, described: Path) -> Measuremen
 
 
 def _encoded(shared: _Run, name: str, bound: str, described: Path, path: Path) -> Measurement:
-    """What is known once a codec has written its file."""
+    """Return the row of a codec that has written its file."""
     row, task = Measurement(name, codec(name).promise, bound), _task(name, described, path)
     try:
         done = _child(shared, task | {"operation": "encode"}, bound)
@@ -168,7 +162,7 @@ def _encoded(shared: _Run, name: str, bound: str, described: Path, path: Path) -
 
 
 def _decoded(shared: _Run, row: Measurement, described: Path, path: Path) -> Measurement:
-    """The row with all that decoding tells."""
+    """Return the row with the figures of decoding."""
     if row.failed:
         return row
     try:
@@ -194,7 +188,7 @@ def _task(name: str, described: Path, path: Path) -> dict[str, Any]:
 
 
 def _seconds_with_model(shared: _Run, task: dict[str, Any], bound: str) -> float:
-    """Encoding once more with the model of the file just written."""
+    """Encode once more with the model of the file just written."""
     again = Path(task["path"]).with_name("again.ftup")
     encoded = _child(
         shared, {**task, "operation": "encode", "model": task["path"], "path": str(again)}, bound
@@ -208,7 +202,7 @@ def _rate(nbytes: int, seconds: float | None) -> float | None:
 
 
 class ChildFailed(Exception):
-    """A process that was to be measured ended without a result; the text is one line."""
+    """A measured process ended without a result; the text is one line."""
 
 
 def _child(shared: _Run, task: dict[str, Any], bound: str) -> dict[str, Any]:
@@ -231,12 +225,12 @@ def _child(shared: _Run, task: dict[str, Any], bound: str) -> dict[str, Any]:
             for line in process.stdout or ():
                 message = json.loads(line)
                 if "result" in message:
-                    found: dict[str, Any] = message["result"]
-                    return found
+                    result: dict[str, Any] = message["result"]
+                    return result
                 if "error" in message:
                     raise ChildFailed(message["error"])
                 stage, share, detail = message["progress"]
-                shared.progress(f"{task['codec']} at {bound}: {stage}", share, detail)
+                shared.settings.progress(f"{task['codec']} at {bound}: {stage}", share, detail)
         except BaseException:
             process.kill()
             raise

@@ -1,4 +1,4 @@
-"""What codecs are told beside the events and their bounds."""
+"""Options of the codecs that have any."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from flowtuple.runtime.progress import Progress, silent
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of codecs that have any.
+    """The options of all codecs.
 
     Attributes:
-        effort: Of flowtuple's training.
-        threads: That a codec may use where it can use several.
-        unit: Of energies, for reference methods: GeV or MeV.
+        effort: Effort of flowtuple's training.
+        threads: Threads of a codec that can use several.
+        unit: Unit of energies, for published methods: GeV or MeV.
         model: A compressed file whose flow flowtuple takes instead of training one.
-        progress: Told of flowtuple's stages.
+        progress: Called with each stage of flowtuple.
     """
 
     effort: str = "default"

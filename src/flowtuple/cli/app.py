@@ -1,4 +1,4 @@
-"""The command line: arguments in, a workflow called, results shown; no work is done here."""
+"""The command line: arguments in, one function of the library called, results shown."""
 
 from __future__ import annotations
 
@@ -7,22 +7,58 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from flowtuple.cli.arguments import as_options
+from flowtuple.cli.old_spellings import current_spelling
 from flowtuple.cli.stopping import stopping, streams
 from flowtuple.errors import FlowtupleError, Refused
 from flowtuple.runtime.atomic import is_full
 
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""Base of all usage errors, which typer does not export."""
+
+
+class CommandLine(TyperGroup):
+    """The group of all commands, which also takes the spellings of the last release."""
+
+    def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]  # noqa: ANN
+        """Return the command of a command line; old spellings are replaced first."""
+        return super().resolve_command(ctx, current_spelling(args))
+
+
 app = typer.Typer(
+    cls=CommandLine,
     help="Compress high-energy-physics ntuples with a bound on every value. ROOT in, ROOT out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from flowtuple import __version__
+
+        sys.stdout.write(f"flowtuple {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Compress high-energy-physics ntuples with a bound on every value. ROOT in, ROOT out."""
 
 
 def main() -> None:
@@ -30,41 +66,57 @@ def main() -> None:
 
     With `--json`, standard output holds the error and its kind as JSON, and every part that a refusal concerns.
     """
-    with streams(), stopping(), _warnings():
+    with streams(), stopping(), _library_warnings():
         try:
-            app()
+            code = app(prog_name="flowtuple", standalone_mode=False)
         except FlowtupleError as error:
             if "--json" in sys.argv[1:]:
                 sys.stdout.write(json.dumps(_to_json(error), indent=1) + "\n")
-            sys.stderr.write(f"flowtuple: {error}\n")
-            sys.exit(2)
+            _fail(as_options(str(error)))
+        except typer.Abort:
+            _fail("stopped")
+        except _UsageError as error:
+            _fail(_usage(error))
         except MemoryError:
-            sys.stderr.write(
-                "flowtuple: not enough memory; take fewer events or columns at a time, or allow less by --memory\n"
+            _fail(
+                "not enough memory; take fewer events or columns at a time, or allow less by --memory"
             )
-            sys.exit(2)
         except OSError as error:
             if not is_full(error):
                 raise
             where = error.filename or "an output"
-            sys.stderr.write(
-                f"flowtuple: {where}: cannot be written ({error.strerror}); make room or choose another disk\n"
+            _fail(
+                f"{where}: cannot be written ({error.strerror}); make room or choose another disk"
             )
-            sys.exit(2)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    """End with one line on standard error and exit code 2."""
+    sys.stderr.write(f"flowtuple: {message}\n")
+    sys.exit(2)
+
+
+def _usage(error: BaseException) -> str:
+    """Return what is wrong with a command line, and where its help is, as one line."""
+    context = getattr(error, "ctx", None)
+    command = "flowtuple" if context is None else str(context.command_path)
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    reason = " ".join(text.split()).rstrip(".")
+    return f"{reason}; see {command} --help"
 
 
 def _to_json(error: FlowtupleError) -> dict[str, Any]:
-    said = {"error": str(error), "kind": type(error).__name__}
-    if not isinstance(error, Refused):
-        return said
-    return said | {
-        "refused": [{"name": name, "reason": reason} for name, reason in error.parts.items()]
-    }
+    content: dict[str, Any] = {"error": as_options(str(error)), "kind": type(error).__name__}
+    if isinstance(error, Refused):
+        parts = error.parts.items()
+        content["refused"] = [{"name": name, "reason": reason} for name, reason in parts]
+    return content
 
 
 @contextmanager
-def _warnings() -> Iterator[None]:
-    """Show what the library logs as lines of their own."""
+def _library_warnings() -> Iterator[None]:
+    """Show log messages and warnings of the library as lines of their own."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("flowtuple: warning: %(message)s"))
     logger = logging.getLogger("flowtuple")

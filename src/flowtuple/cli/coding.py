@@ -19,6 +19,7 @@ from flowtuple.cli.options import (
     CheckpointFolder,
     Columns,
     Compressed,
+    CompressedOutput,
     Drop,
     EffortOption,
     Exclude,
@@ -29,21 +30,24 @@ from flowtuple.cli.options import (
     Memory,
     ModelFile,
     Names,
+    Output,
     Preset,
     Roles,
     Seed,
-    Threads,
     Tolerances,
+    Workers,
     make_selection,
     one_or_many,
     print_json,
     read_entries,
     read_memory,
     read_tolerance,
+    resources,
 )
 from flowtuple.cli.terminal import show_compressed, shown_progress, warn, warn_left_out
 from flowtuple.errors import InvalidArgument
 from flowtuple.reporting.page import format_bytes
+from flowtuple.runtime.progress import silent
 
 
 class RootContainer(StrEnum):
@@ -55,7 +59,7 @@ class RootContainer(StrEnum):
 
 Container = Annotated[
     RootContainer | None,
-    typer.Option("--as", help="Of ROOT output. Default: the kind that the input had."),
+    typer.Option("--as", help="Kind of ROOT output. Default: the kind of the input."),
 ]
 
 
@@ -63,9 +67,7 @@ Container = Annotated[
 def compress(
     context: typer.Context,
     source: Inputs,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")
-    ],
+    output: CompressedOutput,
     tolerance: Tolerances = [],  # noqa: B006 (typer reads it once)
     bounds: BoundsFile = None,
     columns: Columns = [],  # noqa: B006
@@ -79,15 +81,15 @@ def compress(
     model: Annotated[
         Path | None, typer.Option("--model", metavar="M.flow", help="Use and embed this model.")
     ] = None,
-    refer: Annotated[
+    model_ref: Annotated[
         bool,
         typer.Option(
-            "--model-ref", help="Keep only the hash of --model; readers then need it, too."
+            "--model-ref", help="Store only the hash of --model; readers then need it as well."
         ),
     ] = False,
     seed: Seed = 0,
     checkpoint: CheckpointFolder = None,
-    threads: Threads = None,
+    workers: Workers = None,
     memory: Memory = "2GB",
     dask: OnDask = None,
     as_json: Json = False,
@@ -110,7 +112,7 @@ def compress(
             "names",
             "drop",
             "preset",
-            "refer",
+            "model_ref",
             "memory",
             "as_json",
         )
@@ -121,7 +123,7 @@ def compress(
             )
         chosen = make_selection(columns, exclude, role, names, drop, preset)
         job = jobs.Compress(
-            str(model), read_tolerance(tolerance, bounds), chosen, refer, read_memory(memory)
+            str(model), read_tolerance(tolerance, bounds), chosen, model_ref, read_memory(memory)
         )
         run_each(job, plan(source, output, ".ftup"), output, dask, as_json)
         return
@@ -134,12 +136,9 @@ def compress(
             given=given,
             effort=effort,
             model=model,
-            refer=refer,
+            model_ref=model_ref,
             seed=seed,
-            checkpoint=checkpoint,
-            workers=threads,
-            memory=read_memory(memory),
-            progress=progress,
+            resources=resources(progress, workers, memory, checkpoint),
         )
     for message in result.warnings:
         warn(message)
@@ -154,18 +153,14 @@ def compress(
 def decompress(
     context: typer.Context,
     path: Annotated[str, typer.Argument(metavar="IN.ftup[:TREE]", help="A flowtuple file or URL.")],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz]."
-        ),
-    ],
+    output: Output,
     columns: Columns = [],  # noqa: B006
     entries: Annotated[
         str, typer.Option("--entries", metavar="A:B", help="Events A to B, B left out.")
     ] = "",
     compression: Annotated[
-        str | None, typer.Option("--compression", metavar="NAME:LEVEL", help="Of ROOT output.")
+        str | None,
+        typer.Option("--compression", metavar="NAME:LEVEL", help="Compression of ROOT output."),
     ] = None,
     basket: Annotated[
         int, typer.Option("--basket", min=1, help="Events per basket or row group.")
@@ -173,7 +168,7 @@ def decompress(
     drop: Drop = False,
     given: GivenFile = [],  # noqa: B006
     model: ModelFile = None,
-    threads: Threads = None,
+    workers: Workers = None,
     memory: Memory = "2GB",
     container: Container = None,
     dask: OnDask = None,
@@ -217,9 +212,8 @@ def decompress(
         entries=read_entries(entries),
         given=one_or_many(given) if given else None,
         model=model,
-        workers=threads,
-        memory=read_memory(memory),
         options=options,
+        resources=resources(silent, workers, memory),
     )
     if not isinstance(result, api.Decompressed):
         return  # without an output there is nothing to show
@@ -235,9 +229,7 @@ def decompress(
 @app.command()
 def recompress(
     path: Compressed,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")
-    ],
+    output: CompressedOutput,
     tolerance: Tolerances = [],  # noqa: B006
     bounds: BoundsFile = None,
     effort: EffortOption = "default",
@@ -245,18 +237,18 @@ def recompress(
     model: ModelFile = None,
     seed: Seed = 0,
     checkpoint: CheckpointFolder = None,
-    threads: Threads = None,
+    workers: Workers = None,
     memory: Memory = "2GB",
     as_json: Json = False,
 ) -> None:
-    """Compress a file again to wider bounds; each adds to the one that its values already kept, and is shown so.
+    """Compress a file again to wider bounds; each adds to the bound that the values already have.
 
     Example: flowtuple recompress fine.ftup -o coarse.ftup -t 'Jet_*=rel:1e-2'
     """
     from flowtuple import api
 
     with shown_progress() as progress:
-        found = api.recompress(
+        done = api.recompress(
             path,
             output,
             tolerance=read_tolerance(tolerance, bounds),
@@ -264,17 +256,14 @@ def recompress(
             given=one_or_many(given) if given else None,
             model=model,
             seed=seed,
-            checkpoint=checkpoint,
-            workers=threads,
-            memory=read_memory(memory),
-            progress=progress,
+            resources=resources(progress, workers, memory, checkpoint),
         )
-    for message in found.result.warnings:
+    for message in done.result.warnings:
         warn(message)
-    warn_left_out(found.result.left_out)
+    warn_left_out(done.result.left_out)
     if as_json:
-        print_json(asdict(found.result) | {"bounds": found.bounds})
+        print_json(asdict(done.result) | {"bounds": done.bounds})
         return
-    show_compressed(found.result)
-    for column, bound in found.bounds.items():
+    show_compressed(done.result)
+    for column, bound in done.bounds.items():
         sys.stdout.write(f"{column}: now within {bound} of its original\n")

@@ -14,21 +14,34 @@ from flowtuple.batch import jobs
 from flowtuple.batch.tasks import parts, plan
 from flowtuple.cli.app import app
 from flowtuple.cli.many import OnDask, folder_and_suffix, goes_with_dask, run_each
-from flowtuple.cli.options import Drop, Inputs, Json, Seed, Threads, one_or_many, print_json
+from flowtuple.cli.old_spellings import note
+from flowtuple.cli.options import (
+    Drop,
+    Inputs,
+    Json,
+    Output,
+    Seed,
+    Workers,
+    one_or_many,
+    print_json,
+    resources,
+)
 from flowtuple.cli.terminal import show_facts, shown_progress, warn
 from flowtuple.errors import InvalidArgument
+from flowtuple.runtime.progress import silent
 
-Model = Annotated[str, typer.Argument(metavar="M.flow", help="A model, or a compressed file.")]
-Tree = Annotated[
-    str | None,
-    typer.Option("--tree", metavar="NAME", help="Table of the model, where it has several."),
+Model = Annotated[
+    str, typer.Argument(metavar="M.flow[:TREE]", help="A model, or a compressed file.")
 ]
-Output = Annotated[
-    Path,
-    typer.Option(
-        "--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz]."
-    ),
-]
+Tree = Annotated[str | None, typer.Option("--tree", hidden=True)]
+
+
+def _named(model: str, tree: str | None) -> str:
+    """Return the model with its tree, which the last release named by `--tree`."""
+    if tree is None:
+        return model
+    note("--tree", "M.flow:TREE")
+    return f"{model}:{tree}"
 
 
 @app.command()
@@ -42,10 +55,12 @@ def sample(
     seed: Seed = 0,
     given: Annotated[
         list[str],
-        typer.Option("--given", metavar="FILE", help="Has columns to draw the others from."),
+        typer.Option(
+            "--given", metavar="FILE", help="Events with columns to draw the others from."
+        ),
     ] = [],  # noqa: B006
     tree: Tree = None,
-    threads: Threads = None,
+    workers: Workers = None,
     drop: Drop = False,
     dask: OnDask = None,
     per_file: Annotated[
@@ -61,13 +76,14 @@ def sample(
     from flowtuple import api
     from flowtuple.io.source import WriteOptions
 
+    model = _named(model, tree)
     if dask is not None:
         goes_with_dask(context, "output", "number", "seed", "tree", "per_file")
         if number is None:
             raise InvalidArgument("--dask: say how many events with --number")
         folder, suffix = folder_and_suffix(output, ".root")
         run_each(
-            jobs.Sample(model, check_seed(seed), tree),
+            jobs.Sample(model, check_seed(seed)),
             parts(number, per_file, folder, suffix),
             folder,
             dask,
@@ -82,9 +98,8 @@ def sample(
         output,
         seed=seed,
         given=supplied,
-        tree=tree,
-        workers=threads,
         options=options,
+        resources=resources(silent, workers),
     )
     sys.stdout.write(f"{output}: written in {time.perf_counter() - begin:.1f} s\n")
 
@@ -92,7 +107,7 @@ def sample(
 @app.command()
 def simulate(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="M.flow", help="From train --target.")],
+    model: Annotated[str, typer.Argument(metavar="M.flow", help="From train-simulation.")],
     source: Inputs,
     output: Output,
     oversample: Annotated[
@@ -101,22 +116,24 @@ def simulate(
     weight: Annotated[
         str | None,
         typer.Option(
-            "--weight", metavar="COL", help="Divided by K; genWeight, where there is one."
+            "--weight",
+            metavar="COL",
+            help="Column of event weights, divided by K; default: genWeight, where there is one.",
         ),
     ] = None,
     flag: Annotated[
         bool,
         typer.Option(
             "--flag",
-            help="Add GenJet_outside, ..., outside: holds values that the model has not seen.",
+            help="Add GenJet_outside, ..., outside: values outside the range of the training sample.",
         ),
     ] = False,
     seed: Seed = 0,
-    threads: Threads = None,
+    workers: Workers = None,
     drop: Drop = False,
     dask: OnDask = None,
 ) -> None:
-    """Simulate generated events: objects found, their properties, the rest of the event; the same seed gives the same events.
+    """Simulate generated events: reconstructed objects and event columns; the same seed gives the same events.
 
     With --dask many files one by one: simulate sim.flow 'gen/*.root' -o out --dask local:4
 
@@ -141,12 +158,11 @@ def simulate(
             oversample=oversample,
             weight=weight,
             flag=flag,
-            workers=threads,
             options=WriteOptions(drop=drop),
-            progress=progress,
+            resources=resources(progress, workers),
         )
-    for note in notes:
-        warn(note)
+    for message in notes:
+        warn(message)
     sys.stdout.write(f"{output}: written in {time.perf_counter() - begin:.1f} s\n")
 
 
@@ -173,7 +189,7 @@ def score(
         typer.Option(
             "--label",
             metavar="COL",
-            help="How well the scores tell its larger values from its smallest.",
+            help="Column whose larger values are signal: how well do the scores separate it.",
         ),
     ] = None,
     roc: Annotated[
@@ -183,19 +199,20 @@ def score(
     dask: OnDask = None,
     as_json: Json = False,
 ) -> None:
-    """Write how likely a model finds each event: log-density, bits, surprise; with --label how well that finds signal.
+    """Write the likelihood of each event under a model: log-density, bits, surprise; with --label as a classifier.
 
     Example: flowtuple score background.flow data.root -o scores.parquet --against signal.flow
     """
     from flowtuple import api
 
+    model = _named(model, tree)
     if dask is not None:
         goes_with_dask(context, "output", "against", "by_column", "label", "tree", "as_json")
         if output is None:
             raise InvalidArgument("--dask: say where the scores go with --output")
         folder, suffix = folder_and_suffix(output, ".parquet")
         run_each(
-            jobs.Score(model, against, by_column, label, tree),
+            jobs.Score(model, against, by_column, label),
             plan(source, folder, suffix),
             folder,
             dask,
@@ -204,21 +221,21 @@ def score(
         return
     if output is None and label is None:
         raise InvalidArgument(
-            "say where the scores go with --output, or what they are to find with --label"
+            "say where the scores go with --output, or what is signal with --label"
         )
     if roc is not None and label is None:
-        raise InvalidArgument("--roc needs --label, which says what is to be found")
+        raise InvalidArgument("--roc needs --label, which says what is signal")
     if label is None:
-        api.score(model, one_or_many(source), output, against=against, columns=by_column, tree=tree)
+        api.score(model, one_or_many(source), output, against=against, by_column=by_column)
         sys.stdout.write(f"{output}\n")
         return
     scores = api.score(
-        model, one_or_many(source), against=against, columns=by_column, label=label, tree=tree
+        model, one_or_many(source), against=against, by_column=by_column, label=label
     )
-    found = api.separation(scores, roc)
+    areas = api.separation(scores, roc)
     if output is not None:
         api.write(scores, output)
     if as_json:
-        print_json({name: vars(area) for name, area in found.items()})
+        print_json({name: vars(area) for name, area in areas.items()})
     else:
-        show_facts({"score": "area under the ROC curve (95 % interval)", **found})
+        show_facts({"score": "area under the ROC curve (95 % interval)", **areas})

@@ -1,4 +1,4 @@
-"""Commands for files that are there: verify, info, report, merge, recover."""
+"""Commands for existing files: verify, info, report, merge, recover."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from flowtuple.cli.options import (
     one_or_many,
     print_json,
     read_memory,
+    resources,
     split_names,
 )
 from flowtuple.cli.terminal import (
@@ -42,6 +43,7 @@ from flowtuple.cli.terminal import (
 from flowtuple.file.damage import check_integrity
 from flowtuple.file.file import File
 from flowtuple.reporting.page import format_bytes
+from flowtuple.runtime.progress import silent
 
 
 @app.command()
@@ -60,9 +62,9 @@ def verify(
     dask: OnDask = None,
     as_json: Json = False,
 ) -> None:
-    """Check every value against its original and bound, or without the original every checksum; exit code 1 where one fails.
+    """Check every value against its original and bound, or without the original every checksum; exit code 1 if one fails.
 
-    Of a .ref the one checksum is checked; flowtuple reference report shows how far its values lie from the original.
+    A .ref has one checksum; flowtuple reference report shows the errors of its values.
     With --dask the last is the folder that compress --dask filled: verify 'data/*.root' out --dask local:4
 
     Example: flowtuple verify nano.root nano.ftup
@@ -72,7 +74,7 @@ def verify(
         _verify_each(context, original, Path(path), model, dask, as_json)
         return
     if original:
-        _verify_values(original, path, names, model, read_memory(memory), as_json)
+        _verify_values(original, path, names, model, memory, as_json)
         return
     if is_reference(path):
         damage = check_reference(path)
@@ -111,38 +113,36 @@ def _verify_each(
 
 
 def _verify_values(
-    original: list[str], path: str, names: str, model: Path | None, memory: int, as_json: bool
+    original: list[str], path: str, names: str, model: Path | None, memory: str, as_json: bool
 ) -> None:
     from flowtuple import api
 
     with shown_progress() as progress:
-        found = api.verify(
+        verified = api.verify(
             one_or_many(original),
             path,
             names=split_names(names),
             model=model,
-            memory=memory,
-            progress=progress,
+            resources=resources(progress, memory=memory),
         )
-    with File(path, model=model, memory=memory) as file:
+    with File(path, model=model, resources=resources(silent, memory=memory)) as file:
         left_out = file.left_out
-    violations = sum(column.violations for column in found)
     if as_json:
-        columns = [column.to_json() for column in found]
+        columns = [column.to_json() for column in verified]
         parts = [part.to_json() for part in left_out]
         print_json(
             {
-                "violations": violations,
+                "violations": verified.violations,
                 "columns": columns,
-                "absent": list(found.absent),
+                "absent": list(verified.absent),
                 "left_out": parts,
             }
         )
     else:
-        show_fidelity(f"{path} against {', '.join(original)}", found)
-        show_absent(found.absent)
+        show_fidelity(f"{path} against {', '.join(original)}", verified)
+        show_absent(verified.absent)
         warn_left_out(left_out, " at compression")
-    if violations:
+    if verified.violations:
         raise typer.Exit(1)
 
 
@@ -150,20 +150,21 @@ def _verify_values(
 def info(
     path: Compressed, model: ModelFile = None, memory: Memory = "2GB", as_json: Json = False
 ) -> None:
-    """Show schema, bounds, sizes per column and section, model, checksums and provenance; of a .ref its method and sizes.
+    """Show schema, bounds, sizes per column and section, model, checksums and provenance; for a .ref its method and sizes.
 
     Example: flowtuple info nano.ftup
     """
     if is_reference(path):
-        found, show = describe_reference(path), show_reference
+        content, show = describe_reference(path), show_reference
     else:
         from flowtuple.reporting.describe import info as describe
 
-        found, show = describe(path, model, read_memory(memory)), show_info
+        content = describe(path, model, resources=resources(silent, memory=memory))
+        show = show_info
     if as_json:
-        print_json(found)
+        print_json(content)
         return
-    show(found)
+    show(content)
 
 
 @app.command()
@@ -177,7 +178,7 @@ def report(
     model: ModelFile = None,
     memory: Memory = "2GB",
 ) -> None:
-    """Write a self-contained HTML page: bounds, sizes against rivals, histograms with ratios.
+    """Write a self-contained HTML page about a file (bounds, sizes, histograms) or about a model.
 
     Example: flowtuple report nano.root nano.ftup -o report
     """
@@ -190,8 +191,7 @@ def report(
             output,
             names=split_names(names),
             model=model,
-            memory=read_memory(memory),
-            progress=progress,
+            resources=resources(progress, memory=memory),
         )
     sys.stdout.write(f"{page}\n")
 
@@ -217,7 +217,7 @@ def merge(
     from flowtuple.file.merge import merge as join
 
     with shown_progress() as progress:
-        size = join(files, output, drop=drop, progress=progress)
+        size = join(files, output, drop=drop, resources=resources(progress))
     with File(output) as merged:
         left_out = merged.left_out
     warn_left_out(left_out)
@@ -253,36 +253,33 @@ def recover(
     drop: Drop = False,
     as_json: Json = False,
 ) -> None:
-    """Save what is whole of a damaged file and list what is missing; exit code 1 where something is.
+    """Save the intact parts of a damaged file and list what is missing; exit code 1 if something is.
 
     Example: flowtuple recover broken.ftup -o saved.ftup
     """
     from flowtuple.file.recover import recover as save
-    from flowtuple.io.source import WriteOptions, open_dataset
+    from flowtuple.io.source import WriteOptions
 
-    supplied = open_dataset(one_or_many(given)) if given else None
     with shown_progress() as progress:
-        found = save(
+        saved = save(
             path,
             output,
             columns=columns,
-            given=supplied,
+            given=one_or_many(given) if given else None,
             model=model,
             options=WriteOptions(drop=drop),
-            progress=progress,
+            resources=resources(progress),
         )
-    warn_left_out(found.left_out)
+    warn_left_out(saved.left_out)
     if as_json:
-        missing, left_out = (
-            [vars(d) for d in found.missing],
-            [part.to_json() for part in found.left_out],
-        )
+        missing = [vars(d) for d in saved.missing]
+        left_out = [part.to_json() for part in saved.left_out]
         print_json(
-            {"path": found.path, "events": found.events, "missing": missing, "left_out": left_out}
+            {"path": saved.path, "events": saved.events, "missing": missing, "left_out": left_out}
         )
     else:
-        show_damage(path, found.missing)
-        for name, (saved, held) in found.events.items():
-            sys.stdout.write(f"{found.path}: {saved} of {held} events of {name}\n")
-    if found.missing:
+        show_damage(path, saved.missing)
+        for name, (count, total) in saved.events.items():
+            sys.stdout.write(f"{saved.path}: {count} of {total} events of {name}\n")
+    if saved.missing:
         raise typer.Exit(1)

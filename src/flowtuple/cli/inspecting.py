@@ -1,4 +1,4 @@
-"""Commands to begin with: the demo, a look into an input, a comparison of codecs."""
+"""Commands to begin with: demo, inspect, bench."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from flowtuple.cli.app import app
 from flowtuple.cli.options import (
+    RESOURCES,
     BoundsFile,
     Columns,
     Drop,
@@ -21,15 +22,15 @@ from flowtuple.cli.options import (
     Names,
     Roles,
     Tolerances,
-    _bound,
     make_selection,
     one_or_many,
     print_json,
+    read_bound,
     read_tolerance,
+    resources,
     split_names,
 )
 from flowtuple.cli.terminal import show_bench, show_demonstration, show_inspection, shown_progress
-from flowtuple.errors import InvalidArgument
 
 
 @app.command()
@@ -46,7 +47,7 @@ def demo(
     from flowtuple import api
 
     with shown_progress() as progress:
-        made = api.demo(output, effort=effort, progress=progress)
+        made = api.demo(output, effort=effort, resources=resources(progress))
     show_demonstration(made.rows, made.totals, made.report)
     if made.violations:
         raise typer.Exit(1)
@@ -67,25 +68,20 @@ def inspect(
 
     Example: flowtuple inspect nano.root:Events --gain -t '*=rel:1e-3'
     """
-    from flowtuple.io.source import ReadOptions, open_dataset
-    from flowtuple.reporting.describe import inspect_dataset
+    from flowtuple import api
 
-    asked = read_tolerance(tolerance, bounds)
-    if asked and not gain:
-        raise InvalidArgument(
-            "--tolerance says nothing to inspect without --gain; add --gain or leave it out"
-        )
-    dataset = open_dataset(one_or_many(source), ReadOptions(names=split_names(names)))
     with shown_progress() as progress:
-        found = inspect_dataset(dataset, progress)
-        if gain:
-            from flowtuple.api.forecast import forecast
-
-            found["gain"] = [table.to_json() for table in forecast(dataset, asked, progress)]
+        content = api.inspect(
+            one_or_many(source),
+            names=split_names(names),
+            tolerance=read_tolerance(tolerance, bounds),
+            gain=gain,
+            resources=resources(progress),
+        )
     if as_json:
-        print_json(found)
+        print_json(content)
         return
-    show_inspection(found)
+    show_inspection(content)
 
 
 @app.command()
@@ -108,43 +104,45 @@ def bench(
         str | None, typer.Option("--codecs", metavar="A,B,...", help="Default: all with a promise.")
     ] = None,
     effort: EffortOption = "default",
-    threads: Annotated[int, typer.Option("--threads", min=1, help="That each codec may use.")] = 1,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", min=1, help="Threads of each codec.", rich_help_panel=RESOURCES),
+    ] = 1,
     unit: Annotated[
-        str, typer.Option("--unit", help="Of energies, for reference methods: GeV or MeV.")
+        str, typer.Option("--unit", help="Unit of energies for reference methods: GeV or MeV.")
     ] = "GeV",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="For the tables and a plot."),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the tables and a plot."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure size, error, speed and memory beside other codecs at the same bounds.
+    """Measure size, error, speed and memory of codecs at the same bounds.
 
-    Reference methods, which keep none, take part where they are named: --codecs latent-13,autoencoder-tanh,baler,flowtuple
+    Reference methods, which have no bound, take part where they are named: --codecs latent-13,autoencoder-tanh,baler,flowtuple
 
     Example: flowtuple bench nano.root -t '*=std:1e-3' -o bench
     """
     from flowtuple import api
 
     with shown_progress() as progress:
-        found = api.bench(
+        result = api.bench(
             one_or_many(source),
             tolerance=read_tolerance(tolerance, bounds),
-            scan=[_bound(text.strip(), f"--scan {scan!r}") for text in scan.split(",")]
+            scan=[read_bound(text.strip(), f"--scan {scan!r}") for text in scan.split(",")]
             if scan
             else [],
             selection=make_selection(columns, exclude, role, names, drop),
             codecs=None if codecs is None else [name.strip() for name in codecs.split(",")],
             effort=effort,
-            threads=threads,
             unit=unit,
             folder=output,
             command=shlex.join(["flowtuple", *sys.argv[1:]]),
-            progress=progress,
+            resources=resources(progress, workers),
         )
     if as_json:
-        print_json(found.to_json())
+        print_json(result.to_json())
         return
-    show_bench(found)
+    show_bench(result)
     if output:
         sys.stdout.write(f"{output}\n")

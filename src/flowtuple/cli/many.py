@@ -1,4 +1,4 @@
-"""Commands that take many files one by one: the option that says where, and how what came of it is shown."""
+"""Commands that take many files one by one: the option --dask, and the summary that they show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowtuple.batch.histograms import Difference
 from flowtuple.batch.jobs import Job
 from flowtuple.batch.run import Summary, run
 from flowtuple.batch.tasks import Task
-from flowtuple.cli.options import explicit_options, print_json
+from flowtuple.cli.options import RESOURCES, explicit_options, print_json
 from flowtuple.cli.terminal import show_table, shown_progress, warn, warn_left_out
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import InvalidArgument
@@ -23,16 +23,21 @@ OnDask = Annotated[
     typer.Option(
         "--dask",
         metavar="ADDRESS|local[:N]|serial",
-        help="Each file by itself, into a folder: on a cluster of Dask, by N workers, or here; run again for what is missing.",
+        help="Each file by itself, into a folder: on a cluster of Dask, by N workers, or here; run again to resume.",
+        rich_help_panel=RESOURCES,
     ),
 ]
 
 
 def goes_with_dask(context: typer.Context, *names: str) -> None:
-    """Nothing else is asked for beside `--dask` than these options.
+    """Raise for options that have no effect together with `--dask`.
+
+    Args:
+        context: Of the command.
+        names: Parameters of the options that have an effect.
 
     Raises:
-        InvalidArgument: Something is, and would have been without effect.
+        InvalidArgument: The command line names another option.
     """
     for name, option in explicit_options(context).items():
         if name not in ("dask", *names):
@@ -40,7 +45,7 @@ def goes_with_dask(context: typer.Context, *names: str) -> None:
 
 
 def run_each(job: Job, tasks: list[Task], folder: Path, dask: str, as_json: bool = False) -> None:
-    """Do a job for each task, tell what failed; exit code 1 where something did."""
+    """Do a job for each task and show what failed; exit code 1 if something did."""
     with shown_progress() as progress:
         summary = run(job, tasks, folder, dask, progress)
     if as_json:
@@ -59,7 +64,7 @@ def run_each(job: Job, tasks: list[Task], folder: Path, dask: str, as_json: bool
 
 
 def folder_and_suffix(output: Path, usual: str) -> tuple[Path, str]:
-    """Where the outputs go, and their format: `out`, or `out/*.parquet`.
+    """Return the folder of the outputs and their suffix: of `out`, or `out/*.parquet`.
 
     Example:
         >>> folder_and_suffix(Path("out/*.parquet"), ".root")
@@ -68,8 +73,8 @@ def folder_and_suffix(output: Path, usual: str) -> tuple[Path, str]:
     return (output.parent, output.name[1:]) if output.name.startswith("*.") else (output, usual)
 
 
-def show_differences(found: list[Difference]) -> None:
-    """A line for each column of two samples, the most different first."""
+def show_differences(differences: list[Difference]) -> None:
+    """Show a line for each column of two samples, the most different first."""
     rows = [
         [
             d.column,
@@ -79,7 +84,7 @@ def show_differences(found: list[Difference]) -> None:
             f"{d.chi2:.1f}/{d.ndf}",
             format_number(d.p_value),
         ]
-        for d in sorted(found, key=lambda d: d.p_value)
+        for d in sorted(differences, key=lambda d: d.p_value)
     ]
     show_table(
         "Histograms", ["column", "mean", "other", "std", "other", "W1/std", "chi2/ndf", "p"], rows

@@ -1,4 +1,4 @@
-"""Options that commands share, and their texts as values."""
+"""Options that commands share, and the parsing of their texts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from flowtuple.data.bounds import Bound
+from flowtuple.data.bounds import FORMS, Bound
+from flowtuple.data.resources import Resources
 from flowtuple.errors import InvalidArgument, nearest
+from flowtuple.runtime.progress import Progress
+
+INPUT, TRAINING, RESOURCES = "Input", "Training", "Resources"  # panels of --help
 
 Inputs = Annotated[
     list[str],
@@ -23,52 +27,76 @@ Tolerances = Annotated[
         "--tolerance",
         "-t",
         metavar="GLOB=BOUND",
-        help="lossless, abs:E, rel:R, std:S or bits:B; last match wins.",
+        help=f"{FORMS}; the last match wins; a bound alone is for all.",
     ),
 ]
 BoundsFile = Annotated[
     Path | None,
-    typer.Option("--bounds", metavar="TOML", help="Bounds by glob in a table [tolerance]."),
+    typer.Option("--bounds", metavar="TOML", help="Bounds by glob, in a table named tolerance."),
 ]
 Columns = Annotated[
     list[str],
-    typer.Option("--columns", metavar="GLOB", help="Take only these columns, and their counters."),
+    typer.Option(
+        "--columns",
+        metavar="GLOB",
+        help="Take only these columns, and their counters.",
+        rich_help_panel=INPUT,
+    ),
 ]
 Exclude = Annotated[
-    list[str], typer.Option("--exclude", metavar="GLOB", help="Leave these columns out.")
+    list[str],
+    typer.Option(
+        "--exclude", metavar="GLOB", help="Leave these columns out.", rich_help_panel=INPUT
+    ),
 ]
 Roles = Annotated[
     list[str],
     typer.Option(
-        "--role", metavar="GLOB=ROLE", help="value, angle, id, weight, label or reference."
+        "--role",
+        metavar="GLOB=ROLE",
+        help="value, angle, id, weight, label or reference.",
+        rich_help_panel=INPUT,
     ),
 ]
 Names = Annotated[
-    str, typer.Option("--names", metavar="A,B,...", help="Column names for inputs that have none.")
+    str,
+    typer.Option(
+        "--names",
+        metavar="A,B,...",
+        help="Column names for inputs that have none.",
+        rich_help_panel=INPUT,
+    ),
 ]
 Preset = Annotated[
     str | None,
     typer.Option(
-        "--preset", help="Known columns: higgs, jets4, jets24, nanoaod-jets; flashsim-jets, -muons."
+        "--preset",
+        help="Known columns: higgs, jets4, jets24, nanoaod-jets; flashsim-jets, -muons.",
+        rich_help_panel=INPUT,
     ),
 ]
 Drop = Annotated[
     bool, typer.Option("--drop", help="Leave out what cannot be carried instead of refusing.")
 ]
 EffortOption = Annotated[
-    str, typer.Option("--effort", help="fast, default or best: training time for bytes.")
+    str,
+    typer.Option(
+        "--effort",
+        help="fast, default or best: training time for bytes.",
+        rich_help_panel=TRAINING,
+    ),
 ]
 GivenColumns = Annotated[
     list[str],
     typer.Option(
         "--given",
         metavar="GLOB",
-        help="Columns that whoever reads supplies; of simulations the generated ones.",
+        help="External columns: only their hash is stored, readers supply them.",
     ),
 ]
 GivenFile = Annotated[
     list[str],
-    typer.Option("--given", metavar="FILE", help="Has the columns that were given at compression."),
+    typer.Option("--given", metavar="FILE", help="Events with the external columns of the file."),
 ]
 ModelFile = Annotated[
     Path | None,
@@ -79,7 +107,8 @@ CheckpointFolder = Annotated[
     typer.Option(
         "--checkpoint",
         metavar="DIR",
-        help="Keep finished parts of the training; run again to resume.",
+        help="Store finished parts of the training; run again to resume.",
+        rich_help_panel=RESOURCES,
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Same input, options and seed: same file.")]
@@ -91,21 +120,54 @@ Originals = Annotated[
 Memory = Annotated[
     str,
     typer.Option(
-        "--memory", metavar="SIZE", help="To keep within, such as 500MB or 4GB; at least 256MB."
+        "--memory",
+        metavar="SIZE",
+        help="Limit, such as 500MB or 4GB; at least 256MB.",
+        rich_help_panel=RESOURCES,
     ),
 ]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Default: one per core.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, help="Threads; default: one per core.", rich_help_panel=RESOURCES
+    ),
+]
+Weight = Annotated[
+    str | None, typer.Option("--weight", metavar="COL", help="Column of event weights.")
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz]."
+    ),
+]
+CompressedOutput = Annotated[
+    Path, typer.Option("--output", "-o", metavar="OUT.ftup", help="The file to write.")
+]
+ModelOutput = Annotated[
+    Path, typer.Option("--output", "-o", metavar="M.flow", help="The model to write.")
+]
 
 _LEAST_MEMORY = 256 * 10**6
 
 
+def resources(
+    progress: Progress,
+    workers: int | None = None,
+    memory: str = "2GB",
+    checkpoint: Path | None = None,
+) -> Resources:
+    """Return what a command may use."""
+    return Resources(workers, read_memory(memory), progress, checkpoint)
+
+
 def one_or_many(source: list[str]) -> Any:
-    """One input by itself, several as a list."""
+    """Return one input by itself, several as a list."""
     return source[0] if len(source) == 1 else source
 
 
 def split_names(names: str) -> tuple[str, ...] | None:
-    """Names between commas; `None` without any."""
+    """Return names between commas; `None` without any."""
     return tuple(n.strip() for n in names.split(",")) if names else None
 
 
@@ -117,7 +179,7 @@ def make_selection(
     drop: bool,
     preset: str | None = None,
 ) -> Any:
-    """What part of an input to take; what is said in full goes before the preset."""
+    """Return the selected part of an input; options win over the preset."""
     from flowtuple import api
 
     base = api.EVERYTHING if preset is None else api.preset(preset)
@@ -132,7 +194,7 @@ def make_selection(
 
 
 def read_pairs(texts: list[str], option: str, form: str, example: str) -> dict[str, str]:
-    """What stands right of the last equals sign by what stands left of it."""
+    """Return the text right of the last equals sign by the text left of it."""
     pairs: dict[str, str] = {}
     for left, right in (_pair(text, option, form, example) for text in texts):
         pairs.pop(left, None)  # the last one is to come last
@@ -141,7 +203,7 @@ def read_pairs(texts: list[str], option: str, form: str, example: str) -> dict[s
 
 
 def read_mix(sources: list[str]) -> tuple[list[str], tuple[float, ...]]:
-    """Inputs, and what the events of each count for where one of them says so: `A.root B.root:0.3`."""
+    """Return inputs, and the factor of each where one has a factor: `A.root B.root:0.3`."""
     split = [text.rpartition(":") for text in sources]
     factors = [_factor(right) if colon else None for _, colon, right in split]
     if all(factor is None for factor in factors):
@@ -161,7 +223,7 @@ def _factor(text: str) -> float | None:
 
 
 def read_sizes(text: str, option: str) -> tuple[int, ...]:
-    """Whole numbers between commas."""
+    """Return whole numbers between commas."""
     try:
         return tuple(int(word) for word in text.split(","))
     except ValueError:
@@ -179,7 +241,8 @@ def _pair(text: str, option: str, form: str, example: str) -> tuple[str, str]:
     return left, right
 
 
-def _bound(text: str, where: str) -> Bound:
+def read_bound(text: str, where: str) -> Bound:
+    """Return a bound; an error names where its text stands."""
     try:
         return Bound.parse(text)
     except InvalidArgument as error:
@@ -187,20 +250,29 @@ def _bound(text: str, where: str) -> Bound:
 
 
 def read_tolerance(tolerance: list[str], bounds: Path | None) -> dict[str, Bound]:
-    """Bounds of the TOML file first, those of the command line after them: the last match wins."""
+    """Return bounds by glob: those of the TOML file first, then those of the command line."""
     merged = _read_bounds(bounds) if bounds else {}
     for text in tolerance:
-        pattern, bound = _pair(text, "--tolerance", "GLOB=BOUND", "'Jet_*=rel:1e-3'")
-        merged.pop(pattern, None)
-        merged[pattern] = _bound(bound, f"--tolerance {text!r}")
+        pattern, bound = ("*", text) if _is_bound(text) else _bound_pair(text)
+        merged.pop(pattern, None)  # the last match wins, so that it has to come last
+        merged[pattern] = read_bound(bound, f"--tolerance {text!r}")
     return merged
+
+
+def _bound_pair(text: str) -> tuple[str, str]:
+    return _pair(text, "--tolerance", "GLOB=BOUND", "'Jet_*=rel:1e-3'")
+
+
+def _is_bound(text: str) -> bool:
+    return text == "lossless" or text.partition(":")[0] in ("abs", "rel", "std", "bits")
 
 
 def _read_bounds(path: Path) -> dict[str, Bound]:
     try:
         table = tomllib.loads(path.read_text())["tolerance"]
         return {
-            pattern: _bound(str(bound), f"{path}: {pattern!r}") for pattern, bound in table.items()
+            pattern: read_bound(str(bound), f"{path}: {pattern!r}")
+            for pattern, bound in table.items()
         }
     except FileNotFoundError:
         names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
@@ -216,7 +288,7 @@ def _read_bounds(path: Path) -> dict[str, Bound]:
 
 
 def read_entries(text: str) -> tuple[int | None, int | None]:
-    """First event and event after the last of `A:B`."""
+    """Return the first event and the event after the last of `A:B`."""
     if not text:
         return None, None
     start, colon, stop = text.partition(":")
@@ -231,7 +303,7 @@ def read_entries(text: str) -> tuple[int | None, int | None]:
 
 
 def read_memory(text: str) -> int:
-    """Bytes of a size such as `2GB`."""
+    """Return the bytes of a size such as `2GB`."""
     number = text.strip().upper().removesuffix("B")
     scale = {"M": 10**6, "G": 10**9}.get(number[-1:], 0)
     try:
@@ -244,8 +316,8 @@ def read_memory(text: str) -> int:
 
 
 def explicit_options(context: typer.Context) -> dict[str, str]:
-    """The options that the command line names, by the names of their parameters: those that it leaves out are not there."""
-    found = {}
+    """Return the options that the command line names, by the names of their parameters."""
+    named = {}
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
         if (
@@ -253,11 +325,11 @@ def explicit_options(context: typer.Context) -> dict[str, str]:
             and source.name == "COMMANDLINE"
             and parameter.param_type_name == "option"
         ):
-            found[str(parameter.name)] = parameter.opts[0]
-    return found
+            named[str(parameter.name)] = parameter.opts[0]
+    return named
 
 
 def print_json(content: Any) -> None:
-    """Indented JSON on standard output."""
+    """Print indented JSON on standard output."""
     json.dump(content, sys.stdout, indent=1, default=str)
     sys.stdout.write("\n")

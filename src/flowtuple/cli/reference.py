@@ -1,4 +1,4 @@
-"""Commands of the reference methods: reference encode, reference decode; for reference sample see `reference_sample`."""
+"""Commands of the reference methods: reference encode, reference decode."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from flowtuple.cli.options import (
     Inputs,
     Json,
     Names,
+    Output,
     Seed,
     make_selection,
     one_or_many,
     print_json,
     read_sizes,
+    resources,
 )
 from flowtuple.cli.terminal import show_table, shown_progress, warn
 from flowtuple.errors import InvalidArgument, nearest
@@ -39,7 +41,7 @@ _OF_LATENT, _OF_AUTOENCODER = "Latent codec", "Autoencoder"
 reference = typer.Typer(
     help="Methods that others published, as they are documented: rows of floats, without a bound of their own.",
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
 app.add_typer(reference, name="reference")
 
@@ -157,7 +159,7 @@ def encode(
     from flowtuple import api
 
     widths = read_sizes(hidden, "--hidden") if hidden else ()
-    asked: dict[str, Latent | Autoencoder] = {
+    methods: dict[str, Latent | Autoencoder] = {
         "latent": Latent(bits, model=model, truncate=truncate, unit=unit, then=then, scale=scale),
         "autoencoder": Autoencoder(
             latent,
@@ -170,16 +172,16 @@ def encode(
             then=then,
         ),
     }
-    if codec not in asked:
+    if codec not in methods:
         raise InvalidArgument(
-            f"there is no codec {codec!r} among the reference methods; {nearest(codec, asked)}"
+            f"there is no codec {codec!r} among the reference methods; {nearest(codec, methods)}"
         )
-    method = asked[codec]
+    method = methods[codec]
     if epochs is not None:
         method = replace(method, training=replace(method.training, epochs=epochs))
     selection = make_selection(columns, exclude, [], names, drop)
     with shown_progress() as progress:
-        found = api.encode_rows(
+        encoded = api.encode_rows(
             one_or_many(source),
             output,
             method,
@@ -188,27 +190,22 @@ def encode(
             cuts=where,
             seed=seed,
             log=None if log is None else str(log),
-            progress=progress,
+            resources=resources(progress),
         )
-    for note in found.notes:
+    for note in encoded.notes:
         warn(note)
-    if found.dropped:
-        warn(f"{found.dropped} rows hold NaN or infinite values and were left out")
+    if encoded.dropped:
+        warn(f"{encoded.dropped} rows hold NaN or infinite values and were left out")
     if as_json:
-        print_json(found.to_json())
+        print_json(encoded.to_json())
         return
-    _show(found)
+    _show(encoded)
 
 
 @reference.command()
 def decode(
     path: Annotated[str, typer.Argument(metavar="IN.ref", help="From reference encode.")],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz]."
-        ),
-    ],
+    output: Output,
 ) -> None:
     """Write the rows back; needs PyTorch, and nothing else than the file. flowtuple decompress does the same.
 
@@ -221,7 +218,7 @@ def decode(
 
 
 def show_accuracy(accuracy: Sequence[Accuracy]) -> None:
-    """A table of the errors of each column."""
+    """Show a table of the errors of each column."""
     rows = [
         [
             a.column,
@@ -252,17 +249,18 @@ def show_accuracy(accuracy: Sequence[Accuracy]) -> None:
 
 
 def show_left_out(left_out: Mapping[str, int]) -> None:
-    """How many rows each cut left out, a line each."""
+    """Show the number of rows that each cut left out."""
     for cut, count in left_out.items():
         sys.stdout.write(f"{count} rows left out: not {cut}\n")
 
 
-def _show(found: Encoded) -> None:
-    """Sizes, and the errors of each column."""
-    show_accuracy(found.accuracy)
-    show_left_out(found.left_out)
-    smaller = f"{format_number(found.ratio)} times smaller than {format_bytes(found.raw_bytes)} raw"
+def _show(encoded: Encoded) -> None:
+    """Show the sizes, and the errors of each column."""
+    show_accuracy(encoded.accuracy)
+    show_left_out(encoded.left_out)
+    raw, model = format_bytes(encoded.raw_bytes), format_bytes(encoded.model_bytes)
     sys.stdout.write(
-        f"{found.path}: {format_bytes(found.file_bytes)} for {found.rows} rows, {smaller}, "
-        f"{format_number(found.bits_per_value)} bits per value (model {format_bytes(found.model_bytes)} included)\n"
+        f"{encoded.path}: {format_bytes(encoded.file_bytes)} for {encoded.rows} rows, "
+        f"{format_number(encoded.ratio)} times smaller than {raw} raw, "
+        f"{format_number(encoded.bits_per_value)} bits per value (model {model} included)\n"
     )

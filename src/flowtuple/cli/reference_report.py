@@ -1,4 +1,4 @@
-"""The command reference report: a decoded file of a reference method beside its original."""
+"""The command reference report: errors of a decoded file of a reference method."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from flowtuple.cli.options import Json, Names, Originals, one_or_many, print_json, split_names
+from flowtuple.cli.options import (
+    Json,
+    Names,
+    Originals,
+    one_or_many,
+    print_json,
+    resources,
+    split_names,
+)
 from flowtuple.cli.reference import reference, show_accuracy, show_left_out
 from flowtuple.cli.terminal import shown_progress, warn
 from flowtuple.reporting.page import format_number
@@ -31,27 +39,31 @@ def report(
     from flowtuple import api
 
     with shown_progress() as progress:
-        found = api.report_rows(
-            path, one_or_many(original), output, names=split_names(names), progress=progress
+        report = api.report_rows(
+            path,
+            one_or_many(original),
+            output,
+            names=split_names(names),
+            resources=resources(progress),
         )
     if as_json:
-        print_json(found.to_json())
+        print_json(report.to_json())
         return
-    if found.dropped:
-        warn(f"{found.dropped} rows hold NaN or infinite values and are not in the file")
-    show_accuracy(found.accuracy)
-    show_left_out(found.left_out)
-    if found.dijet is not None:
+    if report.dropped:
+        warn(f"{report.dropped} rows hold NaN or infinite values and are not in the file")
+    show_accuracy(report.accuracy)
+    show_left_out(report.left_out)
+    if report.dijet is not None:
         mass, shift = (
-            f"mass of the two leading {found.dijet.collection}",
+            f"mass of the two leading {report.dijet.collection}",
             "(after - before) / before",
         )
         mean, width, largest = (
-            format_number(v) for v in (found.dijet.mean, found.dijet.width, found.dijet.largest)
+            format_number(v) for v in (report.dijet.mean, report.dijet.width, report.dijet.largest)
         )
         sys.stdout.write(f"{mass}, {shift}: mean {mean}, width {width}, largest {largest}\n")
-        if found.dijet.left_out:
+        if report.dijet.left_out:
             sys.stdout.write(
-                f"{found.dijet.left_out} of {found.dijet.events} events left out: a mass of 0 or not finite\n"
+                f"{report.dijet.left_out} of {report.dijet.events} events left out: a mass of 0 or not finite\n"
             )
-    sys.stdout.write(f"{found.page}\n")
+    sys.stdout.write(f"{report.page}\n")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flowtuple.cli.options import Seed
+from flowtuple.cli.options import Output, Seed
 from flowtuple.cli.reference import reference
 from flowtuple.reporting.page import format_bytes
 
@@ -20,12 +19,7 @@ def sample(
         str, typer.Argument(metavar="IN.ref", help="From reference encode --codec latent.")
     ],
     number: Annotated[int, typer.Option("--number", "-n", min=0, help="Rows: objects, or events.")],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="OUT.root, .parquet, .h5, .npz or .csv[.gz]."
-        ),
-    ],
+    output: Output,
     seed: Seed = 0,
 ) -> None:
     """Draw rows from the latent codec's flow; the same seed gives the same rows, however many are drawn.

@@ -30,12 +30,15 @@ from flowtuple.lattice.context import MAX_ROWS, Context, collection_of, make_con
 from flowtuple.lattice.walk import TableCoding, walk
 
 MAX_ENTRIES = 2**20
-_WORK = 40  # bytes that decoding takes for each row of the column at hand: indices, their order, what they stand for
-_OPAQUE_WORK = 5  # times the bytes of an opaque column that decoding it takes
+_WORK = 40
+"""Bytes per row that decoding a column takes: indices, their order and values."""
+
+_OPAQUE_WORK = 5
+"""Memory that decoding an opaque column takes, in units of its size."""
 
 
 def encode_chunk(table: Table, coding: TableCoding) -> bytes:
-    """Bytes of a chunk; `read_directory` tells how many of them are its head.
+    """Return the bytes of a chunk; `read_directory` tells how many of them are its head.
 
     Raises:
         BoundViolated: A value did not come back within its bound; nothing may be written then.
@@ -47,13 +50,14 @@ def encode_chunk(table: Table, coding: TableCoding) -> bytes:
         table.name,
         table.num_entries,
         coding,
-        given=lambda names: table.read(names, 0, table.num_entries),
+        external=lambda names: table.read(names, 0, table.num_entries),
     )
     _check(table, decoded, coding)
     return data
 
 
 def _encode_columns(table: Table, coding: TableCoding) -> dict[str, StoredColumn]:
+    """Encode u of all columns, in one walk."""
     stored = {
         c.name: StoredColumn(Method.OPAQUE, packing.pack_opaque(ak.Array(table.data[c.name])))
         for c in coding.columns
@@ -63,7 +67,7 @@ def _encode_columns(table: Table, coding: TableCoding) -> dict[str, StoredColumn
     small: dict[str, StoredColumn] = {}
     for state in walk(coding, context):
         values = table.data[state.name].reshape(-1)
-        if state.name in coding.given:
+        if state.name in coding.external:
             stored[state.name] = encode_external(values, state)
             continue
         stored[state.name], shared = encode_column(values, state)
@@ -75,15 +79,15 @@ def _encode_columns(table: Table, coding: TableCoding) -> dict[str, StoredColumn
 def _group_small(
     stored: dict[str, StoredColumn], small: dict[str, StoredColumn]
 ) -> dict[str, StoredColumn]:
-    """Small columns move into one frame where that is shorter: a frame of their own costs each more than its content."""
+    """Move small columns into one frame where that is shorter than a frame for each."""
     together = len(packing.zstd(b"".join(s.payload for s in small.values())))
     together += sum(len(s.escapes) for s in small.values())
     alone = sum(len(stored[name]) for name in small)
     return stored | small if together < alone else stored
 
 
-Given = Callable[[Sequence[str]], Table]
-"""Reads the given columns of a chunk's events."""
+ReadExternal = Callable[[Sequence[str]], Table]
+"""Reads external columns of a chunk's events."""
 
 
 def decode_chunk(
@@ -92,35 +96,36 @@ def decode_chunk(
     num_entries: int,
     coding: TableCoding,
     wanted: Iterable[str] | None = None,
-    given: Given | None = None,
+    external: ReadExternal | None = None,
 ) -> Table:
-    """The events of a chunk that is at hand as a whole.
+    """Return the events of a chunk whose bytes are all in memory.
 
     Args:
-        data: What `encode_chunk` returned.
-        name: Of the table.
+        data: Result of `encode_chunk`.
+        name: Name of the table.
         num_entries: Events of the chunk.
-        coding: That it was encoded with.
-        wanted: Columns to decode, beside their counters; `None` for all.
-        given: Supplies the columns that the chunk does not store.
+        coding: The coding that it was encoded with.
+        wanted: Columns to decode, besides their counters; `None` for all.
+        external: Reads the columns that the chunk does not store.
 
     Raises:
         Corrupt: The bytes are not what `encode_chunk` makes for this coding.
-        InvalidArgument: Given columns are missing or not those of the encoder.
+        InvalidArgument: External columns are missing or not those of the encoder.
     """
     directory = read_directory(data, coding.columns)
     if len(data) != directory.head + directory.body:
         raise Corrupt(
-            f"a chunk has {len(data)} bytes where its directory lists {directory.head + directory.body}"
+            f"a chunk has {len(data)} bytes where its directory lists "
+            f"{directory.head + directory.body}"
         )
     body = data[directory.head :]
     return decode_columns(
-        directory, lambda spans: slices(body, 0, spans), name, num_entries, coding, wanted, given
+        directory, lambda spans: slices(body, 0, spans), name, num_entries, coding, wanted, external
     )
 
 
 def slices(data: bytes, base: int, spans: Iterable[tuple[int, int]]) -> list[bytes]:
-    """Ranges of bytes at hand, counted from `base`: what `Fetch` means where nothing has to be read."""
+    """Return ranges of bytes in memory, counted from `base`: a `Fetch` that reads nothing."""
     return [data[base + begin : base + stop] for begin, stop in spans]
 
 
@@ -131,36 +136,49 @@ def decode_columns(
     num_entries: int,
     coding: TableCoding,
     wanted: Iterable[str] | None = None,
-    given: Given | None = None,
+    external: ReadExternal | None = None,
     gate: Gate | None = None,
 ) -> Table:
-    """The events of a chunk of which only the needed bytes are read; arguments and errors as those of `decode_chunk`.
+    """Return the events of a chunk, and read only the bytes of needed columns.
 
-    With a gate memory is taken there before it is allocated.
+    Args:
+        directory: Positions of the columns.
+        fetch: Reads ranges of bytes.
+        name: As in `decode_chunk`, as the next four.
+        num_entries: Events of the chunk.
+        coding: The coding that it was encoded with.
+        wanted: Columns to decode.
+        external: Reads the columns that the chunk does not store.
+        gate: Grants memory before it is allocated; `None` for any amount.
 
     Raises:
-        TooLarge: There is not so much.
+        Corrupt: As `decode_chunk`.
+        InvalidArgument: As `decode_chunk`.
+        TooLarge: The gate has less memory.
     """
     if num_entries > MAX_ENTRIES:
         raise Corrupt(f"a chunk of {num_entries} events is larger than any that the format allows")
-    kept = coding.columns if wanted is None else with_counters(coding.columns, wanted)
-    needed = coding.needed(kept)
+    columns = coding.columns if wanted is None else with_counters(coding.columns, wanted)
+    needed = coding.needed(columns)
     stored = directory.take([c.name for c in coding.columns if c.name in needed], fetch)
     with nullcontext() if gate is None else gate.share() as take:
         reserve = (
             None if take is None or gate is None else _Reserve(coding, needed, stored, gate, take)
         )
-        contents = _decode_numbers(stored, needed, num_entries, coding, given, reserve)
-        for column in kept:
+        contents = _decode_numbers(stored, needed, num_entries, coding, external, reserve)
+        for column in columns:
             if column.is_opaque:
                 contents[column.name] = packing.unpack_opaque(
                     stored[column.name].payload, num_entries
                 )
-    return Table(name, kept, num_entries, {c.name: contents[c.name] for c in kept})
+    return Table(name, columns, num_entries, {c.name: contents[c.name] for c in columns})
 
 
 class _Reserve:
-    """Takes the memory for a chunk before it is allocated: event columns first, which say how many objects there are."""
+    """Memory for a chunk, taken before it is allocated.
+
+    Event columns come first: they say how many objects there are.
+    """
 
     def __init__(
         self,
@@ -178,7 +196,7 @@ class _Reserve:
         self._gate, self._take = gate, take
 
     def begin(self, context: Context) -> bool:
-        """Refuse event columns that alone are too many; whether there are others, whose rows are not known yet."""
+        """Check the event columns; return True if there are others, of unknown rows."""
         of_events = [c for c in self._columns if not collection_of(c)]
         if len(of_events) < len(self._columns):
             self._gate.check(self._opaque + self._bytes(of_events, context))
@@ -187,7 +205,7 @@ class _Reserve:
         return False
 
     def all(self, context: Context) -> None:
-        """Take what all columns need, once the counters are known."""
+        """Take the memory of all columns, once the counters are known."""
         self._take(self._opaque + self._bytes(self._columns, context))
 
     def _bytes(self, columns: Sequence[Column], context: Context) -> int:
@@ -202,42 +220,47 @@ def _decode_numbers(
     needed: set[str],
     num_entries: int,
     coding: TableCoding,
-    given: Given | None,
+    external: ReadExternal | None,
     reserve: _Reserve | None,
 ) -> dict[str, Any]:
+    """Decode u of the needed columns, in one walk."""
     contents: dict[str, Any] = {}
     context = make_context(coding.columns, num_entries, contents)
     waiting = reserve if reserve is not None and reserve.begin(context) else None
-    supplied = _supply(sorted(needed & coding.given), given, num_entries)
+    supplied = _supply(sorted(needed & coding.external), external, num_entries)
     rows = 0
     for state in walk(coding, context, needed):
-        name, column = state.name, state.column
+        name = state.name
         if waiting is not None and state.key:
             waiting.all(context)
             waiting = None
         rows += len(state.rows)
         if rows > MAX_ROWS:
             raise Corrupt(f"column {name!r}: a chunk cannot hold more than {MAX_ROWS} values")
-        if (stored[name].method is Method.GIVEN) != (name in coding.given):
+        if (stored[name].method is Method.GIVEN) != (name in coding.external):
             raise Corrupt(f"column {name!r} is stored and given, or neither")
-        if name in coding.given:
+        if name in coding.external:
             values = supplied[name].reshape(-1)
             decode_external(stored[name], values, state)
         else:
             values = decode_column(stored[name], state)
-        contents[name] = values.reshape(num_entries, *column.shape) if column.shape else values
+        shape = state.column.shape
+        contents[name] = values.reshape(num_entries, *shape) if shape else values
     return contents
 
 
-def _supply(names: Sequence[str], given: Given | None, num_entries: int) -> Mapping[str, Any]:
+def _supply(
+    names: Sequence[str], external: ReadExternal | None, num_entries: int
+) -> Mapping[str, Any]:
     if not names:
         return {}
-    if given is None:
+    if external is None:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         raise InvalidArgument(
-            f"column {names[0]!r}{more} was given when it was compressed; name the file that has it with --given"
+            f"column {names[0]!r}{more} was given when it was compressed; "
+            "name the file that has it with --given"
         )
-    table = given(names)
+    table = external(names)
     if table.num_entries != num_entries:
         raise InvalidArgument(
             f"the given events end after {table.num_entries} of the {num_entries} of a chunk"
@@ -249,12 +272,12 @@ def _check(original: Table, decoded: Table, coding: TableCoding) -> None:
     for column in coding.columns:
         before, after = original.data[column.name], decoded.data[column.name]
         if column.is_opaque:
-            kept = packing.opaque_bytes(before) == packing.opaque_bytes(after)
+            holds = packing.opaque_bytes(before) == packing.opaque_bytes(after)
         else:
-            kept = bool(
+            holds = bool(
                 coding.lattices[column.name].bound.holds(before, after).all()
             ) and _same_signs(before, after)
-        if not kept:
+        if not holds:
             raise BoundViolated(
                 f"column {column.name!r} did not come back within its bound; nothing was written"
             )

@@ -1,8 +1,10 @@
-"""The entropy coder: two interleaved lanes of range asymmetric numeral systems (Duda, arXiv:1311.2540) with 32-bit words.
+"""The entropy coder: two interleaved lanes of range asymmetric numeral systems with 32-bit words.
 
-A row costs -log2(f / 2^16) bits for its symbol and log2(span + 1) bits for its place in the bin. The state is
-64 bits wide; rows take the lanes in turn; both lanes share one sequence of words. Decoding ends with both states back
-at their start and every word used, or the stream is corrupt.
+A row costs -log2(f / 2^16) bits for its symbol and log2(span + 1) bits for its place in the bin.
+States are 64 bits wide; rows take the lanes in turn; both lanes share one sequence of words.
+Decoding ends with both states at their start and every word used, or the stream is corrupt.
+
+Source: Duda, arXiv:1311.2540.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ _HEADER = 16
 
 @compiled()
 def _push(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: Any) -> Any:
-    """Put an interval [begin, begin + frequency) of 2^bits on a state; a word that overflows goes to `words`."""
+    """Push an interval [begin, begin + frequency) of 2^bits; `words` takes the overflow."""
     if state >= (frequency << (np.uint64(63) - bits)):
         words[used[0]] = np.uint32(state & np.uint64(0xFFFFFFFF))
         used[0] += 1
@@ -32,7 +34,7 @@ def _push(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: A
 
 @compiled()
 def _pop(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: Any) -> Any:
-    """Take the interval off again; reads backwards from `words`, and lets `used` go below zero where they run out."""
+    """Pop an interval, reading `words` backwards; `used` goes below zero where they run out."""
     slot = state & ((np.uint64(1) << bits) - np.uint64(1))
     state = frequency * (state >> bits) + slot - begin
     if state < np.uint64(2147483648):
@@ -44,7 +46,7 @@ def _pop(state: Any, begin: Any, frequency: Any, bits: Any, words: Any, used: An
 
 @compiled()
 def _raw_bits(span: Any) -> Any:
-    """Low bits of the place in a bin that are stored as they are: all beyond the top 16."""
+    """Return the low bits of a place that are stored uncoded: all beyond the top 16."""
     bits = np.uint64(0)
     while (span >> bits) >= np.uint64(65536):
         bits += np.uint64(1)
@@ -64,8 +66,10 @@ def _encode(
 ) -> Any:
     used = np.zeros(1, np.int64)
     for i in range(len(q) - 1, -1, -1):
-        k, state = symbols[i], states[i & 1]
-        span, place = spans[k], np.uint64(q[i]) - np.uint64(starts[k])
+        k = symbols[i]
+        state = states[i & 1]
+        span = spans[k]
+        place = np.uint64(q[i]) - np.uint64(starts[k])
         raw = _raw_bits(span)
         done = np.uint64(0)
         while done < raw:
@@ -105,7 +109,9 @@ def _decode(
         lane = (i + odd) & 1
         state = states[lane]
         slot = state & np.uint64(65535)
-        k, below, frequency = 0, np.uint64(0), np.uint64(65536)
+        k = 0
+        below = np.uint64(0)
+        frequency = np.uint64(65536)
         while k < last:
             frequency = share(weights[k], reciprocal)
             if below + frequency > slot:
@@ -122,10 +128,8 @@ def _decode(
         if cells > np.uint64(1):
             slot = state & np.uint64(16777215)
             place = ((slot + np.uint64(1)) * cells - np.uint64(1)) >> np.uint64(24)
-            begin, end = (
-                (place << np.uint64(24)) // cells,
-                ((place + np.uint64(1)) << np.uint64(24)) // cells,
-            )
+            begin = (place << np.uint64(24)) // cells
+            end = ((place + np.uint64(1)) << np.uint64(24)) // cells
             state = _pop(state, begin, end - begin, np.uint64(24), words, used)
             place = place << raw
         done = raw
@@ -138,7 +142,8 @@ def _decode(
             state = _pop(state, piece, np.uint64(1), take, words, used)
             place |= piece << done
         if place > span:
-            used[0] = -1  # no word brings this up again: `end` refuses the stream
+            # Later words cannot raise it to 0 again, so that `end` refuses the stream.
+            used[0] = -1
         states[lane] = state
         q[i] = np.int64(np.uint64(starts[k]) + place)
 
@@ -146,12 +151,12 @@ def _decode(
 def encode(
     q: Array, symbols: Array, below: Array, frequency: Array, starts: Array, spans: Array
 ) -> bytes:
-    """Code indices against the intervals of their symbols.
+    """Encode u: code indices in the intervals of their symbols.
 
     Args:
         q: int64 indices, shape (n,).
         symbols: int64 symbol of each index, shape (n,).
-        below: uint32, where each row's symbol begins in [0, 2^16), shape (n,).
+        below: uint32, first point of each row's symbol in [0, 2^16), shape (n,).
         frequency: uint32, its frequency, shape (n,).
         starts: int64 first index of each symbol, shape (K,).
         spans: uint64 width - 1 of each symbol, shape (K,).
@@ -166,10 +171,10 @@ def encode(
 
 
 class Decoder:
-    """Takes the rows of one stream off again, block by block: the logits of later rows may depend on earlier ones.
+    """Decode u of one stream, block by block: the logits of later rows may depend on earlier ones.
 
     Args:
-        data: What `encode` returned.
+        data: Result of `encode`.
 
     Raises:
         Corrupt: The bytes cannot be a stream.
@@ -182,11 +187,18 @@ class Decoder:
         self._words = np.frombuffer(data[_HEADER:], "<u4").astype(np.uint32)
         self._used = np.full(1, len(self._words), np.int64)
         if ((self._states < START) | (self._states >= 2**63)).any():
-            self._used[0] = -1  # no encoder leaves these: `end` refuses the stream
+            self._used[0] = -1  # no encoder ends in these states: `end` refuses the stream
         self._rows = 0
 
     def take(self, logits: Array, starts: Array, spans: Array, rows: int | None = None) -> Array:
-        """The next rows: int64 indices, shape (n,), for int16 logits of shape (n, K), or (1, K) for n equal `rows`."""
+        """Return the next rows: int64 indices, shape (n,).
+
+        Args:
+            logits: int16, shape (n, K), or (1, K) for equal rows.
+            starts: int64 first index of each symbol, shape (K,).
+            spans: uint64 width - 1 of each symbol, shape (K,).
+            rows: n; `None` for one row per row of logits.
+        """
         q = np.empty(len(logits) if rows is None else rows, np.int64)
         odd = np.int64(self._rows & 1)
         _decode(
@@ -216,13 +228,13 @@ class Decoder:
 def code_length(
     frequency: Array, symbols: Array, spans: Array, weight: Array | None = None
 ) -> float:
-    """Bits that the model assigns to rows: what `encode` takes, but for its 16 bytes and rounding.
+    """Return the bits that the model assigns to rows: those of `encode` without its header.
 
     Args:
         frequency: uint32 frequency of each row's symbol, shape (n,).
         symbols: int64 symbol of each row, shape (n,).
         spans: uint64 width - 1 of each symbol, shape (K,).
-        weight: How often each row counts, shape (n,); `None` for once.
+        weight: Weight of each row, shape (n,); `None` for 1.
     """
     bits = (
         16 - np.log2(frequency.astype(np.float64)) + np.log2(spans.astype(np.float64) + 1)[symbols]

@@ -1,6 +1,6 @@
-"""Where each column of a chunk lies: the chunk's head, and the columns' bytes after it in blocks with checksums.
+"""The directory of a chunk: positions of its columns, whose bytes lie in blocks with checksums.
 
-A column can so be read and checked without the rest of its chunk.
+A column can be read and checked without the rest of its chunk.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from flowtuple.codec.varint import Reader, write_unsigned
 from flowtuple.data.schema import Column
 from flowtuple.errors import Corrupt, Truncated
 
-BLOCK = (
-    2**15
-)  # bytes from which on a block ends with its column: a checksum costs nothing beside it
+BLOCK = 2**15
+"""Bytes from which on a block ends with its column; a checksum is small compared with it."""
+
 _RESIDUAL = 8  # added to a method's number
-_NUMBER = 10  # bytes of a number at most
+_NUMBER = 10  # largest length of a number
 _CHECKSUM = 8
 
 Fetch = Callable[[Sequence[tuple[int, int]]], Sequence[bytes]]
@@ -33,10 +33,10 @@ class Entry:
     """A column as the directory lists it.
 
     Attributes:
-        method: How it is stored.
+        method: The way it is stored.
         residual: Whether its payload holds residuals.
         begin: First byte in the body.
-        payload: Bytes of the payload; of GROUP in the group and not in the body.
+        payload: Bytes of the payload; with GROUP they lie in the group and not in the body.
         escapes: Bytes of the escapes, after the payload.
     """
 
@@ -51,7 +51,7 @@ class Entry:
 
     @property
     def stop(self) -> int:
-        """First byte in the body after it."""
+        """First byte in the body after the column."""
         return self.begin + self.escapes + (0 if self.method is Method.GROUP else self.payload)
 
 
@@ -69,9 +69,9 @@ class Directory:
     """The head of a chunk.
 
     Attributes:
-        head: Its bytes.
+        head: Bytes of the head.
         body: Bytes that follow it.
-        entries: The columns by name.
+        entries: Columns by name.
         blocks: The body, block after block.
         group: Payloads of the columns that share a frame, by name.
     """
@@ -83,7 +83,7 @@ class Directory:
     group: Mapping[str, bytes]
 
     def damaged(self, fetch: Fetch) -> list[str]:
-        """The columns whose bytes are damaged or missing."""
+        """Return the columns whose bytes are damaged or missing."""
         bad = [block for block in self.blocks if not _is_whole(block, fetch)]
         return [
             n
@@ -92,10 +92,10 @@ class Directory:
         ]
 
     def take(self, names: Iterable[str], fetch: Fetch) -> dict[str, StoredColumn]:
-        """Some columns, from the blocks that they lie in.
+        """Return some columns, from the blocks that contain them.
 
         Raises:
-            Corrupt: A block is not what was written.
+            Corrupt: The checksum of a block is wrong.
         """
         entries = {name: self.entries[name] for name in names}
         starts = [b.begin for b in self.blocks]
@@ -133,7 +133,7 @@ def _checksum(data: bytes) -> int:
 
 
 def join(stored: Sequence[StoredColumn]) -> tuple[bytes, bytes]:
-    """Head and body of a chunk of these columns, which are all of the schema, in its order."""
+    """Return head and body of a chunk of these columns: all of the schema, in its order."""
     group = b"".join(s.payload for s in stored if s.method is Method.GROUP)
     numbers = [
         n
@@ -152,7 +152,7 @@ def join(stored: Sequence[StoredColumn]) -> tuple[bytes, bytes]:
 
 
 def _blocks(lengths: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """A block ends with the column that makes it long enough, and with the last one."""
+    """Yield the blocks: each ends with the column that makes it long enough, or the last one."""
     begin = stop = 0
     for length in lengths:
         stop += length
@@ -164,7 +164,7 @@ def _blocks(lengths: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def read_directory(data: bytes, columns: Sequence[Column]) -> Directory:
-    """The directory from a chunk's head, or from the whole chunk.
+    """Return the directory from a chunk's head, or from the whole chunk.
 
     Raises:
         Corrupt: The bytes describe no chunk of these columns.

@@ -1,11 +1,11 @@
-"""From the conditioner's integer logits to integer frequencies that sum to 2^16, by exact arithmetic only.
+"""Integer frequencies that sum to 2^16 from the conditioner's logits, in exact arithmetic.
 
 With d = max(z) - z in units of 1/16 bit, w = floor(2^(20 - d/16)) from a table and S = sum w,
 
-    f = 1 + floor(w R / 2^32),   R = floor((2^16 - K) 2^32 / S),
-
-and the last symbol, the outside one, takes what is left of 2^16: less than K more than its own, 0.0005 bits per row, so that
-nobody has to add up all of a row to find one symbol in it. Every symbol keeps a frequency of at least 1.
+    f = 1 + floor(w R / 2^32),   R = floor((2^16 - K) 2^32 / S).
+ The last symbol, the outside one, takes the rest of 2^16: less than K more than its own share,
+0.0005 bits per row. So a symbol is located without the sum over all of a row. Every frequency is at
+least 1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_SYMBOLS = 4096
 
 
 def _exp2_table() -> Array:
-    """floor(2^(20 - d/16)) for d = 0..511: the integer 16th root of 2^(320 - d), exact on any machine."""
+    """Return floor(2^(20 - d/16)) for d = 0..511 as exact integer 16th roots of 2^(320 - d)."""
 
     def root16(n: int) -> int:
         return math.isqrt(math.isqrt(math.isqrt(math.isqrt(n))))
@@ -36,7 +36,7 @@ EXP2 = _exp2_table()
 
 @compiled()
 def weigh(logits: Any, exp2: Any, weights: Any) -> Any:
-    """The weights of one row of logits into `weights`, int32 of shape (K,), and R."""
+    """Write the weights of one row of logits into `weights`, int32 of shape (K,), and return R."""
     top = logits[0]
     for k in range(1, len(logits)):
         top = max(top, logits[k])
@@ -49,7 +49,7 @@ def weigh(logits: Any, exp2: Any, weights: Any) -> Any:
 
 @compiled()
 def share(weight: Any, reciprocal: Any) -> Any:
-    """The frequency of any symbol but the last."""
+    """Return the frequency of any symbol but the last."""
     return np.uint64(1) + ((np.uint64(weight) * reciprocal) >> np.uint64(32))
 
 
@@ -73,11 +73,11 @@ def _fill_intervals(logits: Any, exp2: Any, symbols: Any, below: Any, frequency:
 
 
 def intervals(logits: Array, symbols: Array) -> tuple[Array, Array]:
-    """Where each row's symbol begins in [0, 2^16), and its frequency.
+    """Return the first point of each row's symbol in [0, 2^16), and its frequency.
 
     Args:
-        logits: int16, shape (n, K), or (1, K) for n equal rows. K is at least 2: every column has its outside symbol
-            beside at least one other.
+        logits: int16, shape (n, K), or (1, K) for n equal rows. K is at least 2: the outside symbol
+            and another one.
         symbols: int64, shape (n,), from 0 to K - 1.
 
     Returns:

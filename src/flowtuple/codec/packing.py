@@ -1,4 +1,4 @@
-"""The ways to store a column's indices or values that need no model; the flow has to beat the smallest of them."""
+"""Ways to store indices or values without a model; the flow has to beat the smallest of them."""
 
 from __future__ import annotations
 
@@ -18,33 +18,40 @@ from flowtuple.errors import Corrupt, Unsupported
 from flowtuple.lattice.grid import ATOM, ESCAPE
 
 ZSTD_LEVEL = 19
-_HOPELESS = 1.5  # a fast zstd this much larger than pcodec: the slow one will not win, it seldom saves a third
+_HOPELESS = 1.5
+"""Size of a fast zstd frame, relative to pcodec, beyond which the slow zstd is not tried."""
+
 _PCODEC = ChunkConfig(compression_level=8)
 _MOST = 2**30  # bytes of a frame's content
 _DTYPE = re.compile(r"[<>|=]?([biufc][0-9]{1,2}|[mM]8(\[[0-9]{0,9}[a-zA-Z]{1,2}\])?)")
-_LARGEST_RATIO = (
-    2**15
-)  # four bytes of zstd are a block of 128 KiB at most: a frame that declares more is made to mislead
+_LARGEST_RATIO = 2**15
+"""Content bytes per frame byte at most: four bytes of zstd are a block of 128 KiB at most."""
 
 
 def zstd(data: bytes) -> bytes:
-    """One zstd frame that states its content size.
+    """Return one zstd frame that states its content size.
 
     Raises:
         Unsupported: It would be larger than the format allows.
     """
     if len(data) > _MOST:
         raise Unsupported(
-            f"{len(data)} bytes of one column, model or object are more than the {_MOST} of the format; leave it out"
+            f"{len(data)} bytes of one column, model or object are more than the {_MOST} "
+            "of the format; leave it out"
         )
     return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(data)
 
 
 def unzstd(data: bytes, length: int | None = None, most: int | None = None) -> bytes:
-    """The content of one zstd frame: exactly `length` bytes of it, or at most `most`, where these are known.
+    """Return the content of one zstd frame.
+
+    Args:
+        data: The frame.
+        length: Exact size of the content, where it is known.
+        most: Largest size of the content, where it is known.
 
     Raises:
-        Corrupt: It is no frame, or holds another number of bytes.
+        Corrupt: It is no frame, or its content has another size.
     """
     try:
         declared = zstandard.frame_content_size(data)
@@ -66,7 +73,7 @@ def unzstd(data: bytes, length: int | None = None, most: int | None = None) -> b
 
 
 def declared(data: bytes) -> int:
-    """Bytes that a zstd frame says that it holds; 0 where it says nothing or what `unzstd` refuses."""
+    """Return the declared size of a zstd frame; 0 where `unzstd` would refuse it."""
     try:
         size = zstandard.frame_content_size(data)
     except zstandard.ZstdError:
@@ -75,7 +82,7 @@ def declared(data: bytes) -> int:
 
 
 def _empty(data: bytes) -> bytes:
-    """The content of a frame of nothing, of which `decompress` looks at the first bytes only."""
+    """Check a frame of no content; `decompress` looks at its first bytes only."""
     frame = zstandard.ZstdDecompressor().decompressobj()
     content = frame.decompress(data)
     if content or not frame.eof or frame.unused_data:
@@ -84,10 +91,10 @@ def _empty(data: bytes) -> bytes:
 
 
 def from_bytes(data: bytes, dtype: str) -> Array:
-    """Values that lie one after another.
+    """Return an array of the values in some bytes.
 
     Raises:
-        Corrupt: They end within one, or a bool is neither 0 nor 1.
+        Corrupt: They end within a value, or a bool is neither 0 nor 1.
     """
     kind = np.dtype(dtype)
     if len(data) % kind.itemsize:
@@ -98,14 +105,14 @@ def from_bytes(data: bytes, dtype: str) -> Array:
 
 
 def pack_constant(q: Array) -> bytes | None:
-    """The one index that all rows share, `None` where they differ."""
+    """Return the one index that all rows share, `None` where they differ."""
     if not len(q) or (q != q[0]).any():
         return None
     return write_signed([int(q[0])])
 
 
 def unpack_constant(data: bytes, rows: int) -> Array:
-    """`rows` copies of a constant index.
+    """Return `rows` copies of a constant index.
 
     Raises:
         Corrupt: The bytes are no index.
@@ -117,7 +124,7 @@ def unpack_constant(data: bytes, rows: int) -> Array:
 
 
 def _fold_specials(q: Array) -> tuple[Array, int]:
-    """Atoms and escapes moved down to just above the ordinary indices, and the first index that they take there."""
+    """Move atoms and escapes to just above the ordinary indices; return their new first."""
     special = q >= ATOM
     if not special.any():
         return q, 0
@@ -126,13 +133,16 @@ def _fold_specials(q: Array) -> tuple[Array, int]:
 
 
 def pack_indices(q: Array) -> bytes:
-    """Pcodec on the indices at the narrowest integer type; a leading number says where special indices begin, 0: none."""
+    """Pack indices by pcodec at the narrowest integer type.
+
+    A leading number says where special indices begin; 0 if there are none.
+    """
     folded, above = _fold_specials(q)
     return write_signed([above]) + _pco(_narrow(folded, smallest=2))
 
 
 def unpack_indices(data: bytes, rows: int) -> Array:
-    """The inverse of `pack_indices`.
+    """Return the indices of `pack_indices`.
 
     Raises:
         Corrupt: The bytes do not decode to so many indices.
@@ -158,7 +168,7 @@ def _narrow(q: Array, smallest: int = 1) -> Array:
 
 
 def pack_values(values: Array) -> bytes:
-    """Pcodec on the values at their own type (it finds decimals and truncated mantissas itself), or zstd if smaller."""
+    """Pack values at their own type: by pcodec, which detects decimals, or by zstd."""
     raw = values.tobytes()
     if values.dtype.itemsize == 1:
         return b"\x00" + zstd(raw)
@@ -169,7 +179,7 @@ def pack_values(values: Array) -> bytes:
 
 
 def unpack_values(data: bytes, rows: int, dtype: str) -> Array:
-    """The inverse of `pack_values`.
+    """Return the values of `pack_values`.
 
     Raises:
         Corrupt: The bytes do not decode to so many values of this type.
@@ -193,7 +203,7 @@ def _pco(values: Array) -> bytes:
 
 
 def _unpco(data: bytes, rows: int, dtypes: Sequence[str]) -> Array:
-    """Exactly `rows` numbers of the one of some types that the stream has; one that holds more costs nothing."""
+    """Return the `rows` numbers of a stream of one of some types, and refuse a longer one."""
     reason = ""
     for dtype in dtypes:
         values = np.empty(rows, dtype)
@@ -203,8 +213,8 @@ def _unpco(data: bytes, rows: int, dtypes: Sequence[str]) -> Array:
             reason = str(error)
             continue
         if progress.n_processed != rows or not progress.finished:
-            found = progress.n_processed if progress.finished else "more"
-            raise Corrupt(f"a pcodec stream holds {found} values where {rows} are due")
+            count = progress.n_processed if progress.finished else "more"
+            raise Corrupt(f"a pcodec stream holds {count} values where {rows} are due")
         return values
     raise Corrupt(
         f"a pcodec stream of {rows} values of type {' or '.join(dtypes)} does not decode ({reason})"
@@ -212,14 +222,14 @@ def _unpco(data: bytes, rows: int, dtypes: Sequence[str]) -> Array:
 
 
 def pack_raw(q: Array) -> bytes:
-    """Indices as plain bytes, to be compressed together with other small columns: width, then bytes of equal rank."""
+    """Pack indices for a frame shared with others: width, then bytes of equal rank."""
     narrow = _narrow(q)
     planes = narrow.astype(f"<i{narrow.itemsize}").view(np.uint8).reshape(-1, narrow.itemsize).T
     return bytes([narrow.itemsize]) + planes.tobytes()
 
 
 def unpack_raw(data: bytes, rows: int) -> Array:
-    """The inverse of `pack_raw`.
+    """Return the indices of `pack_raw`.
 
     Raises:
         Corrupt: The bytes are not so many indices.
@@ -232,12 +242,12 @@ def unpack_raw(data: bytes, rows: int) -> Array:
 
 
 def pack_opaque(array: ak.Array) -> bytes:
-    """Any awkward array as its form and buffers, in one zstd frame."""
+    """Pack an awkward array as its form and buffers, in one zstd frame."""
     return zstd(opaque_bytes(array))
 
 
 def opaque_bytes(array: ak.Array) -> bytes:
-    """Any awkward array as its form and buffers: equal bytes mean equal bits, NaN and -0.0 among them."""
+    """Return form and buffers of an awkward array; equal bytes mean equal bits, also of NaN."""
     form, length, buffers = ak.to_buffers(ak.to_packed(array))
     parts = {name: np.ascontiguousarray(b) for name, b in buffers.items()}
     described = [[name, part.dtype.str, part.size] for name, part in parts.items()]
@@ -246,7 +256,7 @@ def opaque_bytes(array: ak.Array) -> bytes:
 
 
 def _plain(name: str, part: Array) -> bytes:
-    """The bytes of a buffer; offsets as differences, bytes of equal rank together."""
+    """Return the bytes of a buffer; offsets as differences, bytes of equal rank together."""
     if not _is_offsets(name, part.dtype):
         return part.tobytes()
     lengths = np.diff(part, prepend=part.dtype.type(0))
@@ -254,7 +264,7 @@ def _plain(name: str, part: Array) -> bytes:
 
 
 def _buffer(name: str, dtype: np.dtype[Any], data: bytes) -> Array:
-    """The inverse of `_plain`."""
+    """Return a buffer from the bytes of `_plain`."""
     if not _is_offsets(name, dtype):
         return np.frombuffer(data, dtype)
     planes = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1)
@@ -263,7 +273,7 @@ def _buffer(name: str, dtype: np.dtype[Any], data: bytes) -> Array:
 
 
 def _dtype(text: str) -> np.dtype[Any]:
-    """The type of a buffer; what else NumPy would parse, even as Python, is none."""
+    """Return the type of a buffer; refuse other text that NumPy would parse, even as Python."""
     if not _DTYPE.fullmatch(text):
         raise ValueError(f"no buffer has the type {text[:40]!r}")
     return np.dtype(text)
@@ -285,7 +295,7 @@ _OPAQUE_ERRORS = (
 
 
 def unpack_opaque(data: bytes, rows: int) -> ak.Array:
-    """The inverse of `pack_opaque`.
+    """Return the array of `pack_opaque`.
 
     Raises:
         Corrupt: The bytes do not describe so many entries.

@@ -1,4 +1,4 @@
-"""Whole numbers of any size in as few bytes as they need: LEB128, signed numbers zigzagged."""
+"""Integers in as few bytes as they need: LEB128, signed numbers zigzagged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LONGEST = 10  # bytes of a 64-bit number
 
 
 def write_unsigned(numbers: Iterable[int]) -> bytes:
-    """Seven bits a byte, lowest first, the high bit set on all but a number's last byte.
+    """Return numbers in seven bits a byte, lowest first; the high bit says that more follow.
 
     Example:
         >>> write_unsigned([1, 300]).hex()
@@ -27,7 +27,7 @@ def write_unsigned(numbers: Iterable[int]) -> bytes:
 
 
 def write_signed(numbers: Iterable[int]) -> bytes:
-    """0, -1, 1, -2, ... as 0, 1, 2, 3, ..."""
+    """Return signed numbers: 0, -1, 1, -2, ... as 0, 1, 2, 3, ..."""
     return write_unsigned(2 * n if n >= 0 else -2 * n - 1 for n in numbers)
 
 
@@ -45,7 +45,7 @@ class Reader:
         self.position = position
 
     def unsigned(self) -> int:
-        """The next number.
+        """Return the next number.
 
         Raises:
             Corrupt: The bytes end within it, or it is longer than any 64-bit number.
@@ -66,7 +66,7 @@ class Reader:
         return number >> 1 if number % 2 == 0 else -(number >> 1) - 1
 
     def end(self, what: str, than: str = "its columns") -> None:
-        """Refuse bytes that are left over.
+        """Check that no bytes are left.
 
         Raises:
             Corrupt: There are some.
@@ -75,7 +75,7 @@ class Reader:
             raise Corrupt(f"{what} has {len(self.data) - self.position} bytes more than {than}")
 
     def take(self, length: int) -> bytes:
-        """The next `length` bytes.
+        """Return the next `length` bytes.
 
         Raises:
             Corrupt: There are fewer.

@@ -22,8 +22,10 @@ Laws, and the tests that hold them:
 
 - Contents and schema of a table fit each other, or it is refused (tests/data/test_table.py).
 - A bound holds by its own arithmetic: equal bits always hold, NaN, infinities and -0.0 only so; a
-  bound's text parses back to the same bound (tests/data/test_schema.py).
+  bound's text parses back to the same bound (tests/data/test_bounds.py).
 - A glob bounds floats only; integers, ids and weights are bounded by their full names only
+  (tests/data/test_bounds.py).
+- Schemas are compared by names, types and shapes; names of hidden counters do not count
   (tests/data/test_schema.py).
 - Rows are the same, bit by bit, in memory and in a mapped file (tests/data/test_mapped_rows.py).
 - Derived quantities agree with the formulas written out in NumPy (tests/data/test_kinematics.py).

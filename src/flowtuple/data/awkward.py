@@ -102,22 +102,26 @@ def kind_of(values: ak.Array) -> tuple[str, tuple[int, ...], bool]:
         >>> kind_of(ak.Array([[1.5], []])), kind_of(ak.Array(["a"]))
         (('float64', (), True), ('opaque', (), False))
     """
-    layout = values.layout
-    if block := _number_block(layout):
+    return kind_of_form(values.layout.form)
+
+
+def kind_of_form(form: Any) -> tuple[str, tuple[int, ...], bool]:
+    """Return the same of values of an awkward form."""
+    if block := number_block(form):
         return (*block, False)
-    is_plain_list = layout.is_list and layout.parameter("__array__") is None
-    block = _number_block(layout.content) if is_plain_list else None
+    is_plain_list = form.is_list and form.parameter("__array__") is None
+    block = number_block(form.content) if is_plain_list else None
     return (*block, True) if block and not block[1] else (OPAQUE, (), False)
 
 
-def _number_block(layout: Any) -> tuple[str, tuple[int, ...]] | None:
-    """Return dtype and inner shape of a rectangular array of plain numbers, `None` for others."""
+def number_block(form: Any) -> tuple[str, tuple[int, ...]] | None:
+    """Return dtype and inner shape of rectangular arrays of plain numbers, `None` for other forms."""
     shape: tuple[int, ...] = ()
-    while layout.is_regular and layout.parameter("__array__") is None:
-        layout, shape = layout.content, (*shape, layout.size)
-    if not layout.is_numpy or layout.parameter("__array__") is not None:
+    while form.is_regular and form.parameter("__array__") is None:
+        form, shape = form.content, (*shape, form.size)
+    if not form.is_numpy or form.parameter("__array__") is not None:
         return None
-    dtype = layout.data.dtype
+    dtype = ak.types.numpytype.primitive_to_dtype(form.primitive)
     if dtype.kind not in "fiub" or dtype.itemsize > 8:
         return None
-    return dtype.name, (*shape, *layout.inner_shape)
+    return dtype.name, (*shape, *form.inner_shape)

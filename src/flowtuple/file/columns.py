@@ -1,4 +1,4 @@
-"""The columns of a table as a mapping that reads lazily, for whoever takes columns by name: coffea does."""
+"""Lazily read columns of a table as a mapping, which tools such as coffea take."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from flowtuple.file.table import StoredTable, no_events
 
 
 class Columns(Mapping[str, ak.Array]):
-    """Columns by name: virtual arrays, each read whole when its values are first touched, and kept from then on.
+    """Columns by name: virtual arrays, each read whole on its first use and then cached.
 
     Attributes:
-        metadata: What coffea's `NanoEventsFactory.from_preloaded` asks for: `uuid`, `num_rows` and `object_path`.
+        metadata: `uuid`, `num_rows` and `object_path`, which coffea's
+            `NanoEventsFactory.from_preloaded` needs.
     """
 
     def __init__(self, table: StoredTable, names: Sequence[str], path: str) -> None:
@@ -47,13 +48,10 @@ class Columns(Mapping[str, ak.Array]):
         return table_to_awkward(self._table.read([name], 0, self._table.num_entries))[name]
 
     def _virtual(self, name: str) -> ak.Array:
-        kept = with_counters(self._table.columns, [name])
-        if any(c.is_opaque for c in kept):  # only its values tell its type
+        columns = with_counters(self._table.columns, [name])
+        if any(c.is_opaque for c in columns):  # only its values tell its type
             return self._read(name)
-        form, _, keys = ak.to_buffers(table_to_awkward(no_events(self._table.name, kept))[name])
+        form, _, keys = ak.to_buffers(table_to_awkward(no_events(self._table.name, columns))[name])
         buffers = cache(lambda: ak.to_buffers(self._read(name))[2])
-        return ak.from_buffers(
-            form,
-            self._table.num_entries,
-            {key: partial(lambda k: buffers()[k], key) for key in keys},
-        )
+        virtual = {key: partial(lambda k: buffers()[k], key) for key in keys}
+        return ak.from_buffers(form, self._table.num_entries, virtual)

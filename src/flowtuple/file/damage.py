@@ -1,4 +1,4 @@
-"""A file of which parts may be damaged: every byte checked without the original, and what is lost named."""
+"""Check of every byte of a file that may be damaged, without the original."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flowtuple.codec.column import Method
+from flowtuple.codec.directory import Directory
 from flowtuple.data.memory import MEMORY
 from flowtuple.data.table import Dataset, TableSource
 from flowtuple.errors import Corrupt, TooNew, Truncated
@@ -24,13 +25,17 @@ DAMAGE = (Corrupt, Truncated)
 
 @dataclass(frozen=True)
 class Damage:
-    """Something of a file that is lost.
+    """A lost part of a file.
 
     Attributes:
-        table: The tree; empty where it is no event data.
-        events: First event and event after the last; `None` of what is no events.
-        columns: Names of the lost columns; empty for all.
-        reason: What was found, in words.
+        table: Name of the tree; empty for parts other than event data.
+        events: First event and event after the last; `None` for parts other than events.
+        columns: Names of the lost columns, or of a lost carried object; empty for all columns.
+        reason: The kind of damage, in words.
+
+    Example:
+        >>> Damage("Events", (0, 1000), ("Jet_pt",), "its checksum is wrong").columns
+        ('Jet_pt',)
     """
 
     table: str
@@ -40,31 +45,31 @@ class Damage:
 
 
 class DamagedFile:
-    """A file opened whether or not it is whole.
+    """An open file that may be damaged.
 
     Attributes:
-        reader: Its sections.
-        damage: What of it is damaged.
-        tables: The tables, with the chunks that were found.
-        damaged: Of every table and every chunk, the columns with damaged bytes.
+        reader: The sections of the file.
+        damage: The lost parts.
+        tables: The tables, with the chunks that are there.
+        damaged: Columns with damaged bytes, by table and chunk.
         lost_models: Names of the tables whose model is damaged or missing.
-        carried: Objects that travel along, by name.
+        carried: Carried objects by name.
 
     Args:
         path: Path or URL.
-        given: Has the columns that were given when the file was compressed.
-        progress: Told of the chunks looked at.
-        memory: Bytes that what is read whole may take parts of.
+        external: Data set with the external columns, if the file has any.
+        progress: Reports the chunks that were checked.
+        memory: Memory limit in bytes.
 
     Raises:
-        Corrupt, Truncated: Not even the description can be read: nothing can be saved.
-        TooNew: It is of a later format.
+        Corrupt, Truncated: Not even the description can be read: nothing can be recovered.
+        TooNew: The file has a later format.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
-        given: Dataset | None = None,
+        external: Dataset | None = None,
         progress: Progress = silent,
         memory: int = MEMORY,
     ) -> None:
@@ -80,7 +85,9 @@ class DamagedFile:
                 parsed = parse_table(described)
                 if not self._has_index:
                     self._find_chunks(number, parsed)
-                table = StoredTable(self.reader, number, parsed, given=given, partial=True)
+                table = StoredTable(
+                    self.reader, number, parsed, external_source=external, partial=True
+                )
                 self.tables[table.name] = table
                 self.damaged[table.name] = list(self._check_chunks(table, progress))
                 self._check_model(table)
@@ -90,7 +97,7 @@ class DamagedFile:
             raise
 
     def dataset(self) -> Dataset:
-        """The tables and the carried objects that are whole, as a data set."""
+        """Return the tables and the undamaged carried objects as a data set."""
         meta = self.reader.meta
         tables: dict[str, TableSource] = dict(self.tables)
         return Dataset(
@@ -116,23 +123,20 @@ class DamagedFile:
             return SectionReader(path, sections, memory=self._memory)
 
     def _find_chunks(self, number: int, described: DescribedTable) -> None:
-        """The chunks of a table that were found, by the events that their frames name; the rest is missing."""
+        """Order the chunks of a table by the events of their frames; the gaps are missing."""
         chunks: list[Section] = []
+        total = described.num_entries
         end = 0
         for section in sorted(self.reader.chunks.get(number, []), key=lambda s: s.first):
             after = section.first + section.entries
-            if (
-                section.first < end
-                or after > described.num_entries
-                or (chunks and not section.entries)
-            ):
-                continue  # there twice, or of another file
+            if section.first < end or after > total or (chunks and not section.entries):
+                continue  # a second copy, or a chunk of another file
             if section.first > end:
                 self.damage.append(Damage(described.name, (end, section.first), (), "missing"))
             chunks.append(section)
             end = after
-        if end < described.num_entries:
-            self.damage.append(Damage(described.name, (end, described.num_entries), (), "missing"))
+        if end < total:
+            self.damage.append(Damage(described.name, (end, total), (), "missing"))
         self.reader.chunks[number] = chunks
 
     def _check_model(self, table: StoredTable) -> None:
@@ -143,17 +147,11 @@ class DamagedFile:
         except DAMAGE:
             self.lost_models.add(table.name)
         if table.name in self.lost_models:
-            self.damage.append(
-                Damage(
-                    table.name,
-                    None,
-                    (),
-                    "its model is damaged" if section else "its model is missing",
-                )
-            )
+            reason = f"its model is {'damaged' if section else 'missing'}"
+            self.damage.append(Damage(table.name, None, (), reason))
 
     def _check_chunks(self, table: StoredTable, progress: Progress) -> Iterator[frozenset[str]]:
-        """Chunk by chunk the columns with damaged bytes."""
+        """Yield the columns with damaged bytes, chunk by chunk."""
         for chunk in table.chunks:
             damaged = self._check_chunk(table, chunk)
             if damaged:
@@ -167,31 +165,26 @@ class DamagedFile:
             directory, fetch = table.directory(chunk)
         except DAMAGE:
             return [c.name for c in table.columns]
-        if (
-            any(e.method is Method.FLOW or e.residual for e in directory.entries.values())
-            and not table.model_hash
-        ):
+        if not table.model_hash and coded_by_flow(directory):
             self.lost_models.add(table.name)
         return directory.damaged(fetch)
 
     def _read_carried(self) -> Iterator[tuple[str, bytes]]:
         names = self.reader.meta["carried"]
         left = self.reader.memory
-        for section in self.reader.sections:
-            if section.kind is SectionKind.CARRIED:
-                try:
-                    content = self.reader.unpacked(section, left)
-                    left -= len(content)
-                    yield names[section.owner], content
-                except DAMAGE:
-                    self.damage.append(
-                        Damage("", None, (names[section.owner],), "a carried object is damaged")
-                    )
-        there = {
-            section.owner for section in self.reader.sections if section.kind is SectionKind.CARRIED
-        }
-        lost = [name for number, name in enumerate(names) if number not in there]
-        self.damage += [Damage("", None, (name,), "a carried object is missing") for name in lost]
+        sections = [s for s in self.reader.sections if s.kind is SectionKind.CARRIED]
+        lost = []
+        for section in sections:
+            try:
+                content = self.reader.unpacked(section, left)
+                left -= len(content)
+                yield names[section.owner], content
+            except DAMAGE:
+                lost.append((names[section.owner], "damaged"))
+        there = {section.owner for section in sections}
+        lost += [(name, "missing") for number, name in enumerate(names) if number not in there]
+        for name, kind in lost:
+            self.damage.append(Damage("", None, (name,), f"a carried object is {kind}"))
 
     def close(self) -> None:
         """Close the file."""
@@ -207,7 +200,10 @@ class DamagedFile:
 def check_integrity(
     path: str | os.PathLike[str], progress: Progress = silent, memory: int = MEMORY
 ) -> list[Damage]:
-    """Check every byte of a file against its checksums, without the original; what is damaged.
+    """Check every byte of a file against its checksums, without the original.
+
+    Returns:
+        The damaged parts.
 
     Raises:
         Corrupt, Truncated: Not even the description can be read.
@@ -216,8 +212,17 @@ def check_integrity(
         return damaged.damage
 
 
+def coded_by_flow(directory: Directory) -> set[str]:
+    """Return the columns of a chunk that the model of its table decodes."""
+    entries = directory.entries.items()
+    return {name for name, entry in entries if entry.method is Method.FLOW or entry.residual}
+
+
 def _first_of_each(sections: Iterable[Section]) -> Iterator[Section]:
-    """All chunks, and the first section of each other kind and owner; a second description begins another file."""
+    """Yield all chunks, and the first section of each other kind and owner.
+
+    A second description begins another file.
+    """
     seen = set()
     for section in sections:
         key = section.kind, section.owner
@@ -229,11 +234,13 @@ def _first_of_each(sections: Iterable[Section]) -> Iterator[Section]:
 
 
 def _header_is_damaged(storage: Storage) -> bool:
-    """Whether the index goes with the header that this version writes, and so not with the one that stands there."""
+    """Return True if the checksum of the index fits the header that this version writes.
+
+    Then the header of the file is not the one that was written.
+    """
     try:
-        tail = storage.read(
-            max(0, storage.size - layout.TRAILER_SIZE), min(storage.size, layout.TRAILER_SIZE)
-        )
+        begin = max(0, storage.size - layout.TRAILER_SIZE)
+        tail = storage.read(begin, storage.size - begin)
         offset, length, expected = layout.unpack_trailer(tail, storage.size, storage.path)
         return layout.checksum(layout.pack_header() + storage.read(offset, length)) == expected
     except DAMAGE:

@@ -1,4 +1,4 @@
-"""The description of a table as it stands in a file: JSON that may hold anything, made into a schema that fits together."""
+"""The description of a file's tables: JSON that may contain anything, parsed and checked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DTYPES = _INTEGERS | set(MANTISSA_BITS) | {"bool", OPAQUE}
 
 @dataclass(frozen=True)
 class Part:
-    """Consecutive events of a table that were compressed together: how many, and their lattices."""
+    """Consecutive events of a table that were compressed together, with their lattices."""
 
     entries: int
     lattices: Mapping[str, Lattice]
@@ -33,37 +33,50 @@ class Part:
 
 @dataclass(frozen=True)
 class DescribedTable:
-    """Name, events, schema, lattices, asked bounds and given columns of one table; the hash of a model kept elsewhere.
+    """Description of one table.
 
-    Tables that were merged have several parts, of lattices that differ in their ranges alone.
+    Attributes:
+        name: The tree's name.
+        num_entries: Number of events.
+        columns: The schema.
+        lattices: Lattices of all columns that are not opaque.
+        requested: Bounds as they were requested, by column.
+        external: Names of the external columns, of which the file has a hash only.
+        model: Hash of the model in another file; empty for none.
+        parts: Parts of merged tables, whose lattices differ in their ranges only.
     """
 
     name: str
     num_entries: int
     columns: tuple[Column, ...]
     lattices: dict[str, Lattice]
-    asked: dict[str, str]
-    given: frozenset[str] = frozenset()
+    requested: dict[str, str]
+    external: frozenset[str] = frozenset()
     model: str = ""
     parts: tuple[Part, ...] = ()
 
 
 def pack_description(meta: Mapping[str, Any]) -> bytes:
-    """The description as bytes: equal descriptions give equal ones."""
+    """Return the description as bytes; equal descriptions give equal bytes."""
     return zstd(json.dumps(meta, separators=(",", ":"), sort_keys=True, allow_nan=False).encode())
 
 
 def unpack_description(data: bytes, name: str, most: int | None = None) -> dict[str, Any]:
-    """The inverse of `pack_description`.
+    """Return the description that `pack_description` packed.
+
+    Args:
+        data: The packed description.
+        name: Path of the file, for messages.
+        most: Largest number of bytes of the unpacked description; `None` for any.
 
     Raises:
         Corrupt: It is no JSON object with lists of tables and of carried objects.
         TooLarge: It has more than `most` bytes.
     """
     if most is not None and declared(data) > most:
-        advice = "open it with more memory= (--memory) if you trust it"
         raise TooLarge(
-            f"{name}: its description takes {in_words(declared(data))}, more than {in_words(most)}; {advice}"
+            f"{name}: its description takes {in_words(declared(data))}, more than "
+            f"{in_words(most)}; open it with more memory= (--memory) if you trust it"
         )
     try:
         text = unzstd(data).decode("utf-8")
@@ -72,22 +85,20 @@ def unpack_description(data: bytes, name: str, most: int | None = None) -> dict[
         raise Corrupt(f"{name}: its description does not parse ({error})") from None
     if not isinstance(meta, dict):
         raise Corrupt(f"{name}: its description is no JSON object")
-    described, names = meta.get("tables"), meta.get("carried")
-    if (
-        not isinstance(described, list)
-        or not isinstance(names, list)
-        or not all(isinstance(n, str) for n in names)
-    ):
+    names = meta.get("carried")
+    tables = meta.get("tables")
+    if not isinstance(tables, list) or not isinstance(names, list) or not all(map(_is_text, names)):
         raise Corrupt(f"{name}: its description lists neither tables nor carried objects")
     if len(set(names)) != len(names) or not isinstance(meta.get("model", False), bool):
         raise Corrupt(
-            f"{name}: its description has two carried objects of one name, or a model that is neither true nor false"
+            f"{name}: its description has two carried objects of one name, "
+            "or a model that is neither true nor false"
         )
     return meta
 
 
 def read_storage(meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The notes of a description on how the input stored each table; tables without notes are left out."""
+    """Return the notes on how the input stored each table; tables without notes are left out."""
     tables = [t for t in meta["tables"] if isinstance(t, dict)]
     return {
         str(t["name"]): t["storage"]
@@ -97,7 +108,7 @@ def read_storage(meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def read_left_out(meta: Mapping[str, Any]) -> tuple[LeftOut, ...]:
-    """The parts of the input that a description says the file does not hold."""
+    """Return the parts of the input that the file does not contain, by its description."""
     listed = meta.get("left_out")
     parts = [part for part in listed if isinstance(part, dict)] if isinstance(listed, list) else []
     return tuple(LeftOut(str(part.get("name", "")), str(part.get("reason", ""))) for part in parts)
@@ -115,21 +126,19 @@ def _finite(text: str) -> float:
 
 
 def parse_table(description: Any) -> DescribedTable:
-    """A table's description, checked.
+    """Return a table's description, checked.
 
     Raises:
-        Corrupt: It describes no table; the message goes on from "the description of table 0".
+        Corrupt: It describes no table; the message continues "the description of table 0".
     """
     try:
-        name, entries, described = (
-            description["name"],
-            description["entries"],
-            description["columns"],
-        )
+        name = description["name"]
+        entries = description["entries"]
+        described = description["columns"]
         columns = tuple(Column.from_json(c) for c in described)
         lattices = {c["name"]: Lattice.from_json(c["lattice"]) for c in described if "lattice" in c}
-        asked = {c["name"]: str(c["asked"]) for c in described if "asked" in c}
-        given = frozenset(c["name"] for c in described if _flag(c, "given"))
+        requested = {c["name"]: str(c["asked"]) for c in described if "asked" in c}
+        external = frozenset(c["name"] for c in described if _flag(c, "given"))
         model = description.get("model", "")
         parts = tuple(_part(p, lattices) for p in description.get("parts", ({"entries": entries},)))
     except KeyError as error:
@@ -141,48 +150,42 @@ def parse_table(description: Any) -> DescribedTable:
     _check_columns(columns)
     for column in columns:
         _check_lattice(column, lattices)
-    _check_given(columns, lattices, given)
+    _check_external(columns, lattices, external)
     if not isinstance(model, str) or ("model" in description and not _HASH.fullmatch(model)):
         raise Corrupt(f"refers to the model {str(model)[:40]!r}, which is no hash")
-    if (
-        not parts
-        or not all(_is_count(part.entries) for part in parts)
-        or sum(part.entries for part in parts) != entries
-    ):
+    counts = [part.entries for part in parts]
+    if not counts or not all(map(_is_count, counts)) or sum(counts) != entries:
         raise Corrupt("has parts that do not add up to its events")
-    return DescribedTable(name, entries, columns, lattices, asked, given, model, parts)
+    return DescribedTable(name, entries, columns, lattices, requested, external, model, parts)
 
 
 def _part(described: Mapping[str, Any], lattices: Mapping[str, Lattice]) -> Part:
-    """A part of a table, with ranges of its own for some columns."""
+    """Return a part of a table, with ranges of its own for some columns."""
     ranges = described.get("ranges", {})
-    return Part(
-        described["entries"],
-        {**lattices, **{name: lattices[name].within(*r) for name, r in ranges.items()}},
-    )
+    own = {name: lattices[name].within(*ends) for name, ends in ranges.items()}
+    return Part(described["entries"], {**lattices, **own})
 
 
 def with_parts(described: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, Any]:
-    """A table's description for other events: its entries, the ranges of its parts, and the widest of these in its lattices."""
+    """Return a table's description with the events of other parts.
+
+    Its lattices get the widest of the ranges of the parts.
+    """
     out = dict(described) | {"entries": sum(part.entries for part in parts)}
     out.pop("parts", None)
-    columns, ranges = [], [dict[str, Any]() for _ in parts]
+    out["columns"] = []
+    noted: list[dict[str, Any]] = [{"entries": part.entries, "ranges": {}} for part in parts]
     for column in described["columns"]:
-        name, lattice = column["name"], dict(column.get("lattice", {}))
+        lattice = dict(column.get("lattice", {}))
         if "range" in lattice and parts:
-            for part, own in zip(parts, ranges, strict=True):
-                own[name] = [part.lattices[name].low, part.lattices[name].high]
-            ends = [own[name] for own in ranges if own[name][0] is not None]
-            lattice["range"] = (
-                [min(e[0] for e in ends), max(e[1] for e in ends)] if ends else [None, None]
-            )
-        columns.append(column | ({"lattice": lattice} if lattice else {}))
-    if len(parts) > 1:
-        out["parts"] = [
-            {"entries": part.entries, "ranges": own}
-            for part, own in zip(parts, ranges, strict=True)
-        ]
-    return out | {"columns": columns}
+            own = [part.lattices[column["name"]] for part in parts]
+            for note, ranged in zip(noted, own, strict=True):
+                note["ranges"][column["name"]] = [ranged.low, ranged.high]
+            lows = [ranged.low for ranged in own if ranged.low is not None]
+            highs = [ranged.high for ranged in own if ranged.high is not None]
+            lattice["range"] = [min(lows, default=None), max(highs, default=None)]
+        out["columns"].append(column | ({"lattice": lattice} if lattice else {}))
+    return out | ({"parts": noted} if len(parts) > 1 else {})
 
 
 def _flag(described: Mapping[str, Any], key: str) -> bool:
@@ -192,15 +195,19 @@ def _flag(described: Mapping[str, Any], key: str) -> bool:
     return value
 
 
-def _check_given(
-    columns: tuple[Column, ...], lattices: Mapping[str, Lattice], given: frozenset[str]
+def _check_external(
+    columns: tuple[Column, ...], lattices: Mapping[str, Lattice], external: frozenset[str]
 ) -> None:
     for column in columns:
-        if column.name in given:
+        if column.name in external:
             if column.is_opaque or lattices[column.name].bound.kind != "lossless":
                 raise Corrupt(f"has the given column {column.name!r}, which is opaque or bounded")
-            if column.counter is not None and column.counter not in given:
+            if column.counter is not None and column.counter not in external:
                 raise Corrupt(f"has the given column {column.name!r}, whose counter is not given")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_count(number: Any) -> bool:
@@ -210,13 +217,10 @@ def _is_count(number: Any) -> bool:
 def _check_columns(columns: tuple[Column, ...]) -> None:
     for column in columns:
         texts = (column.name, column.dtype, column.role, column.title)
-        if not all(isinstance(text, str) for text in texts) or not isinstance(column.hidden, bool):
+        if not all(map(_is_text, texts)) or not isinstance(column.hidden, bool):
             raise Corrupt(f"has a column that is not what it should be: {str(column)[:200]}")
-        shaped = (
-            all(_is_count(n) for n in column.shape)
-            and math.prod(n or 1 for n in column.shape) <= MAX_ROWS
-        )
-        shaped = shaped and not (column.shape and column.is_opaque)
+        shaped = all(map(_is_count, column.shape)) and not (column.shape and column.is_opaque)
+        shaped = shaped and math.prod(n or 1 for n in column.shape) <= MAX_ROWS
         if column.dtype not in _DTYPES or column.role not in ROLES or not shaped:
             raise Corrupt(f"has a column of unknown type, role or shape: {str(column)[:200]}")
     known = {c.name: c for c in columns}
@@ -229,19 +233,11 @@ def _check_columns(columns: tuple[Column, ...]) -> None:
 
 def _check_counter(column: Column, known: Mapping[str, Column]) -> None:
     counter = known.get(column.counter) if isinstance(column.counter, str) else None
-    if (
-        counter is None
-        or counter.dtype not in _INTEGERS
-        or counter.counter is not None
-        or counter.shape
-    ):
-        raise Corrupt(
-            f"has the column {column.name!r} counted by {column.counter!r}, which counts nothing"
-        )
+    counted = f"has the column {column.name!r} counted by {column.counter!r}"
+    if counter is None or counter.dtype not in _INTEGERS or not counter.is_event_number:
+        raise Corrupt(f"{counted}, which counts nothing")
     if column.shape or column.is_opaque:
-        raise Corrupt(
-            f"has the column {column.name!r} counted by {column.counter!r} and shaped as well"
-        )
+        raise Corrupt(f"{counted} and shaped as well")
 
 
 def _check_lattice(column: Column, lattices: Mapping[str, Lattice]) -> None:
@@ -255,5 +251,6 @@ def _check_lattice(column: Column, lattices: Mapping[str, Lattice]) -> None:
         )
     if not column.is_opaque and lattices[column.name].dtype != column.dtype:
         raise Corrupt(
-            f"has a lattice of {lattices[column.name].dtype} for the {column.dtype} column {column.name!r}"
+            f"has a lattice of {lattices[column.name].dtype} "
+            f"for the {column.dtype} column {column.name!r}"
         )

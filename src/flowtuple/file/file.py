@@ -1,4 +1,4 @@
-"""A flowtuple file on disk or behind a URL, read piece by piece."""
+"""An open flowtuple file, on disk or behind a URL, which is read in parts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import awkward as ak
 
 from flowtuple.data.awkward_tables import table_to_awkward
 from flowtuple.data.globs import matches
-from flowtuple.data.memory import MEMORY
+from flowtuple.data.resources import Resources
+from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import Dataset, LeftOut, ranges
 from flowtuple.errors import Corrupt, InvalidArgument, nearest
 from flowtuple.file.columns import Columns
@@ -20,52 +21,65 @@ from flowtuple.file.description import parse_table, read_left_out, read_storage
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
+from flowtuple.runtime.notebook import Shown
+from flowtuple.runtime.old_names import accepts_old
 
 Key = str | tuple[str, "slice | int"]
 
 
-class File:
-    """An open flowtuple file; opening reads the description and the index only, and reading what is asked for.
+class File(Shown):
+    """An open flowtuple file.
 
-    Threads may share it. A file of one tree needs no `tree` anywhere below.
+    Opening reads the description and the index only; reading events reads the chunks that have
+    them. Threads may share a file. A file of one tree needs no `tree` anywhere below.
 
     Attributes:
         path: Path or URL.
-        tables: Its tables by name.
+        size: Number of bytes of the file.
+        meta: The description as it is stored.
+        sections: All sections, in the order of the file.
+        index_size: Number of bytes in no section: header, index and trailer.
+        tables: The tables by name.
 
     Args:
         path: Path or URL of any fsspec file system.
-        workers: Threads that decode; `None` for one per core.
-        given: Has the columns that were given when the file was compressed, if any were.
-        model: The model that the file refers to, if it does.
-        memory: Bytes that what is read at a time may take once it is decoded; a small file can declare a great deal.
+        given: Data set with the external columns, if the file has any.
+        model: Path of the model that the file refers to, if it does.
+        resources: Threads that decode, and the memory limit, in bytes, of decoded events read at a
+            time; a small file can declare a great deal.
 
     Raises:
-        TooLarge: Here or when it is read: it declares more.
+        TooLarge: On opening or on reading: the file declares more than the memory limit.
 
     Example:
         >>> import pathlib, tempfile
         >>> import flowtuple as ft
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.ftup"
-        >>> result = ft.compress({"x": [1.5, 2.5, 3.5], "Jet_pt": [[50.1, 20.2], [], [30.3]]}, path)
+        >>> events = {"x": [1.5, 2.5, 3.5], "Jet_pt": [[50.1, 20.2], [], [30.3]]}
+        >>> result = ft.compress(events, path)
         >>> with ft.open(path) as f:
         ...     f.keys(), f["x", 1:].tolist(), f.arrays(["Jet_*"], entry_stop=2).tolist()
         (['x', 'Jet_pt'], [2.5, 3.5], [{'Jet_pt': [50.1, 20.2]}, {'Jet_pt': []}])
     """
 
+    @accepts_old(resources=Resources)
     def __init__(
         self,
         path: str | os.PathLike[str],
-        workers: int | None = None,
         *,
         given: Dataset | None = None,
         model: str | os.PathLike[str] | None = None,
-        memory: int = MEMORY,
+        resources: Resources = Resources(),
     ) -> None:
         self._model_path = model
-        self._reader = SectionReader(path, memory=memory)
+        self._reader = SectionReader(path, memory=resources.memory)
+        self.path = self._reader.path
+        self.size = self._reader.storage.size
+        self.meta = self._reader.meta
+        self.sections = self._reader.sections
+        self.index_size = self._reader.index_size
         try:
-            tables = self._describe(workers, given)
+            tables = self._describe(resources.workers, given)
         except BaseException:
             self.close()
             raise
@@ -74,7 +88,7 @@ class File:
             self.close()
             raise Corrupt(f"{self.path}: has two tables of one name")
 
-    def _describe(self, workers: int | None, given: Dataset | None) -> list[StoredTable]:
+    def _describe(self, workers: int | None, external: Dataset | None) -> list[StoredTable]:
         tables = []
         for number, described in enumerate(self.meta["tables"]):
             try:
@@ -87,83 +101,66 @@ class File:
                     number,
                     table,
                     workers=workers,
-                    given=given,
+                    external_source=external,
                     referred=self._referred_table,
                 )
             )
         return tables
 
-    @property
-    def path(self) -> str:
-        """Path or URL."""
-        return self._reader.path
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self._reader.storage.size
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """The description as it is stored."""
-        return self._reader.meta
-
-    @property
-    def sections(self) -> list[Section]:
-        """All sections, in the order of the file."""
-        return self._reader.sections
-
-    @property
-    def index_size(self) -> int:
-        """Bytes that are in no section: header, index and trailer."""
-        return self._reader.index_size
+    def facts(self) -> dict[str, object]:
+        """Return path, size, and events and columns of each table."""
+        tables = {
+            name: f"{table.num_entries:,} events, {len(self.keys(name))} columns"
+            for name, table in self.tables.items()
+        }
+        kind = "model" if self.is_model else "events"
+        return {"path": self.path, "size": f"{self.size:,} bytes", "kind": kind, **tables}
 
     @cached_property
     def _model(self) -> File | None:
-        return (
-            None if self._model_path is None else File(self._model_path, memory=self._reader.memory)
-        )
+        if self._model_path is None:
+            return None
+        return File(self._model_path, resources=Resources(memory=self._reader.memory))
 
     def _referred_table(self, name: str, reference: str) -> StoredTable:
-        """The table of another file that holds the model of one of this file's."""
+        """Return the table of the model's file by its name and the hash of its model."""
         if self._model is None:
             raise InvalidArgument(
                 f"{self.path}: needs the model {reference}, kept elsewhere; name it with --model"
             )
         table = self._model.tables.get(name)
         if table is None or table.model_hash != reference or table.model_section is None:
-            found = (
-                "no model of this table"
-                if table is None
-                else f"the model {table.model_hash or 'of no table'}"
-            )
+            has = "no model of this table"
             if table is not None and table.model_reference:
-                found = f"only the hash {table.model_reference} of a model"
+                has = f"only the hash {table.model_reference} of a model"
+            elif table is not None:
+                has = f"the model {table.model_hash or 'of no table'}"
             raise InvalidArgument(
-                f"{self.path}: needs the model {reference}, {self._model.path} has {found}"
+                f"{self.path}: needs the model {reference}, {self._model.path} has {has}"
             )
         return table
 
     @property
     def is_model(self) -> bool:
-        """Whether it holds a model alone, to compress other files with."""
+        """True for a file of a model without events, with which others are compressed."""
         return bool(self.meta.get("model", False))
 
     @property
     def carried(self) -> dict[str, bytes]:
-        """Objects that travel along, by name."""
+        """Carried objects by name."""
         names = self.meta["carried"]
-        found: dict[str, bytes] = {}
+        contents: dict[str, bytes] = {}
         left = self._reader.memory
         for section in self.sections:
             if section.kind is SectionKind.CARRIED:
-                found[names[section.owner]] = self._reader.unpacked(section, left)
-                left -= len(found[names[section.owner]])
-        return found
+                content = self._reader.unpacked(section, left)
+                contents[names[section.owner]] = content
+                left -= len(content)
+        return contents
 
     @property
     def storage(self) -> dict[str, dict[str, Any]]:
-        """How the input stored each table, where its format keeps notes."""
+        """Notes on how the input stored each table."""
         return read_storage(self.meta)
 
     @property
@@ -172,25 +169,25 @@ class File:
         return read_left_out(self.meta)
 
     def dataset(self) -> Dataset:
-        """The whole file as a data set that can be written in any format."""
+        """Return the whole file as a data set, which can be written in any format."""
         return Dataset(
             self.path, dict(self.tables), self.carried, {}, self.size, self.storage, self.left_out
         )
 
     def raw(self, section: Section) -> bytes:
-        """All bytes of a section, its frame among them, as they are in the file."""
+        """Return all bytes of a section, with its frame, as they are in the file."""
         return self._reader.raw(section)
 
     def read_head(self, section: Section) -> bytes:
-        """The head of a section, checked: all of it but for chunks.
+        """Return the checked head of a section, which is all of it except for chunks.
 
         Raises:
-            Corrupt: It is not what was written.
+            Corrupt: The bytes are not those that were written.
         """
         return self._reader.read(section)
 
     def table(self, tree: str | None = None) -> StoredTable:
-        """One table; without a name the only one.
+        """Return one table; without a name the only one.
 
         Raises:
             InvalidArgument: There is no such table, or there are several.
@@ -200,26 +197,28 @@ class File:
         if tree is None:
             names = ", ".join(self.tables)
             raise InvalidArgument(
-                f"{self.path}: holds {len(self.tables)} trees ({names}); choose one by tree= (--tree)"
+                f"{self.path}: holds {len(self.tables)} trees ({names}); "
+                "choose one by tree= (--tree)"
             )
         if tree not in self.tables:
             raise InvalidArgument(f"{self.path}: no tree {tree!r}; {nearest(tree, self.tables)}")
         return self.tables[tree]
 
     def keys(self, tree: str | None = None) -> list[str]:
-        """Names of the columns."""
+        """Return the names of the columns."""
         return [c.name for c in self.table(tree).columns if not c.hidden]
 
     def __getitem__(self, key: Key) -> ak.Array:
-        """One column, `f["Jet_pt"]`, or some events of it, `f["Jet_pt", 1000:2000]`; only what these need is read."""
-        name, part = self._asked(key)
+        """Read one column, `f["Jet_pt"]`, or some events of it, `f["Jet_pt", 1000:2000]`."""
+        name, part = self._parsed(key)
         tree, _, column = name.rpartition("/")
         table = self.table(tree or None)
         if not isinstance(part, slice):
             number = part if part >= 0 else part + table.num_entries
             if not 0 <= number < table.num_entries:
                 raise IndexError(
-                    f"{self.path}: there is no event {part} among {table.num_entries}; the first is 0"
+                    f"{self.path}: there is no event {part} among {table.num_entries}; "
+                    "the first is 0"
                 )
             return self[name, number : number + 1][0]
         names = self.keys(table.name)
@@ -232,8 +231,8 @@ class File:
             )
         return table_to_awkward(table.read([column], start, max(start, stop)))[column]
 
-    def _asked(self, key: Key) -> tuple[str, slice | int]:
-        """The column and the events that a key names."""
+    def _parsed(self, key: Key) -> tuple[str, slice | int]:
+        """Return the column and the events of a key."""
         name: object = key
         part: object = slice(None)
         if isinstance(key, tuple) and len(key) == 2:
@@ -252,7 +251,7 @@ class File:
         entry_stop: int | None = None,
         tree: str | None = None,
     ) -> ak.Array:
-        """Events as a record array, one field a column.
+        """Read events as a record array, one field a column.
 
         Args:
             columns: Names or globs; `None` for all.
@@ -265,25 +264,15 @@ class File:
         """
         table = self.table(tree)
         start, stop, _ = slice(entry_start, entry_stop).indices(table.num_entries)
-        return self._arrays(table, self._names(table, columns), start, max(start, stop))
-
-    def _arrays(self, table: StoredTable, names: Sequence[str], start: int, stop: int) -> ak.Array:
-        events = table_to_awkward(table.read(names, start, stop))
-        wanted = set(names)
-        fields = [name for name in events.fields if name in wanted]
-        return (
-            events if fields == events.fields else events[fields]
-        )  # awkward would take no fields for no events
+        return _arrays(table, self._names(table, columns), start, max(start, stop))
 
     def _names(self, table: StoredTable, columns: str | Iterable[str] | None) -> list[str]:
+        if columns is None:
+            return self.keys(table.name)
         patterns = [columns] if isinstance(columns, str) else columns
         visible = {table.name: [c for c in table.columns if not c.hidden]}
-        if patterns is None:
-            return self.keys(table.name)
-        try:
+        with prefix_errors(self.path):
             return list(dict.fromkeys(c.name for p in patterns for _, c in matches(p, visible)))
-        except InvalidArgument as error:
-            raise InvalidArgument(f"{self.path}: {error}") from None
 
     def iterate(
         self,
@@ -292,7 +281,7 @@ class File:
         step_size: int | None = None,
         tree: str | None = None,
     ) -> Iterator[ak.Array]:
-        """Record arrays of consecutive events, one chunk or `step_size` events at a time."""
+        """Read record arrays of consecutive events, one chunk or `step_size` events at a time."""
         table = self.table(tree)
         names = self._names(table, columns)
         if step_size is not None and step_size < 1:
@@ -301,12 +290,12 @@ class File:
             )
         chunks = [(c.begin, c.stop) for c in table.chunks]
         for start, stop in chunks if step_size is None else ranges(table.num_entries, step_size):
-            yield self._arrays(table, names, start, stop)
+            yield _arrays(table, names, start, stop)
 
     def mapping(
         self, columns: str | Iterable[str] | None = None, *, tree: str | None = None
     ) -> Columns:
-        """The columns by name, as awkward arrays that are read when they are touched.
+        """Return the columns by name, as awkward arrays that are read on their first use.
 
         Args:
             columns: Names or globs; `None` for all.
@@ -326,7 +315,7 @@ class File:
         return Columns(table, self._names(table, columns), self.path)
 
     def close(self) -> None:
-        """Close the file; tables taken from it read no more."""
+        """Close the file; its tables read no more after that."""
         self._reader.storage.close()
         if "_model" in self.__dict__ and self._model is not None:
             self._model.close()
@@ -336,3 +325,11 @@ class File:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _arrays(table: StoredTable, names: Sequence[str], start: int, stop: int) -> ak.Array:
+    events = table_to_awkward(table.read(names, start, stop))
+    wanted = set(names)
+    fields = [name for name in events.fields if name in wanted]
+    # Awkward would take a selection of no fields for a selection of no events.
+    return events if fields == events.fields else events[fields]

@@ -1,4 +1,4 @@
-"""The fixed parts of a file, byte by byte as in docs/format.md; nothing here reads or writes files."""
+"""The fixed parts of a file, byte by byte as in docs/format.md, as bytes in memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _INDEX_ROW = 5 * 10 + 8  # bytes of a section's row in the index at most
 
 
 class SectionKind(IntEnum):
-    """What a section holds."""
+    """Contents of a section."""
 
     DESCRIPTION = 0
     MODEL = 1
@@ -41,17 +41,19 @@ class SectionKind(IntEnum):
 
 @dataclass(frozen=True)
 class Section:
-    """Where one part of the file lies, what it belongs to and how to check it.
+    """Place, owner and checksum of one part of the file.
 
     Attributes:
-        kind: What it holds.
+        kind: Contents of the section.
         owner: Number of its table, or of the carried object.
-        entries: Events of a chunk, 0 for others.
-        head: Bytes that `checksum` covers.
-        body: Bytes after these, of a chunk only; the head has their checksums.
+        entries: Number of events of a chunk, 0 for others.
+        head: Number of bytes of the head, which `checksum` covers.
+        body: Number of bytes of the body, which only chunks have; the head has their checksums.
         checksum: XXH3-64 of the head.
-        first: Number of a chunk's first event in its table, 0 for others; so that a chunk has its place by itself.
-        offset: First byte of its frame in the file; sections follow one another from the end of the header.
+        first: Number of a chunk's first event in its table, 0 for others; so a chunk has its place
+            without the index.
+        offset: First byte of the frame in the file; sections follow one another from the end of the
+            header.
     """
 
     kind: SectionKind
@@ -65,32 +67,36 @@ class Section:
 
     @property
     def length(self) -> int:
-        """Bytes in the file, its frame among them."""
+        """Number of bytes in the file, with the frame."""
         return FRAME_SIZE + self.head + self.body
 
     @property
     def begin(self) -> int:
-        """First byte after its frame."""
+        """First byte after the frame."""
         return self.offset + FRAME_SIZE
 
     @property
     def stop(self) -> int:
-        """First byte after it."""
+        """First byte after the section."""
         return self.offset + self.length
 
 
 def checksum(data: bytes) -> int:
-    """XXH3 with 64 bits."""
+    """Return the XXH3-64 of the data."""
     return int(xxhash.xxh3_64_intdigest(data))
 
 
 def pack_header() -> bytes:
-    """Magic, major version, minor version, feature flags."""
+    """Return the header: magic, major version, minor version, feature flags."""
     return _HEADER.pack(MAGIC, MAJOR, MINOR, 0)
 
 
 def check_header(data: bytes, name: str) -> None:
-    """Refuse what is not a file of ours, or one of a later format.
+    """Raise if the header is not one that this version reads.
+
+    Args:
+        data: The first bytes of a file.
+        name: Path of the file, for messages.
 
     Raises:
         Corrupt: The magic is another's or damaged.
@@ -99,7 +105,8 @@ def check_header(data: bytes, name: str) -> None:
     """
     if not MAGIC.startswith(data[: len(MAGIC)]):
         raise Corrupt(
-            f"{name}: is not a flowtuple file (it lacks the flowtuple signature); try flowtuple inspect"
+            f"{name}: is not a flowtuple file (it lacks the flowtuple signature); "
+            "try flowtuple inspect"
         )
     if len(data) < HEADER_SIZE:
         raise Truncated(
@@ -108,33 +115,31 @@ def check_header(data: bytes, name: str) -> None:
     _, major, minor, flags = _HEADER.unpack(data[:HEADER_SIZE])
     if major == 0:
         raise Corrupt(
-            f"{name}: has the draft format {major}.{minor}, which nothing reads any more; compress again"
+            f"{name}: has the draft format {major}.{minor}, which nothing reads any more; "
+            "compress again"
         )
+    later = f"{name}: has format version {major}.{minor}"
     if major > MAJOR:
-        raise TooNew(
-            f"{name}: has format version {major}.{minor}, this flowtuple reads up to {MAJOR}.x; update flowtuple"
-        )
+        raise TooNew(f"{later}, this flowtuple reads up to {MAJOR}.x; update flowtuple")
     if flags & ~_KNOWN_FLAGS:
-        raise TooNew(
-            f"{name}: has format version {major}.{minor} with the unknown feature flags {flags:#x}; update flowtuple"
-        )
+        raise TooNew(f"{later} with the unknown feature flags {flags:#x}; update flowtuple")
 
 
 def pack_frame(section: Section) -> bytes:
-    """What stands before a section: enough to find and check it without the index."""
+    """Return the frame before a section: enough to find and check it without the index."""
     s = section
     fixed = _FRAME.pack(MARKER, s.kind, s.owner, s.entries, s.head, s.body, s.checksum, s.first)
     return fixed + _CHECKSUM.pack(checksum(fixed))
 
 
 def unpack_frame(data: bytes, offset: int) -> Section | None:
-    """The section whose frame these bytes are, `None` where they are none."""
+    """Return the section whose frame begins these bytes, `None` if they are no frame."""
     if len(data) < FRAME_SIZE or not data.startswith(MARKER):
         return None
-    _, kind, owner, entries, head, body, digest, first = _FRAME.unpack(data[: _FRAME.size])
-    if _CHECKSUM.unpack(data[_FRAME.size : FRAME_SIZE])[0] != checksum(
-        data[: _FRAME.size]
-    ) or kind not in tuple(SectionKind):
+    fixed = data[: _FRAME.size]
+    _, kind, owner, entries, head, body, digest, first = _FRAME.unpack(fixed)
+    expected = _CHECKSUM.unpack(data[_FRAME.size : FRAME_SIZE])[0]
+    if checksum(fixed) != expected or kind not in tuple(SectionKind):
         return None
     if kind != SectionKind.CHUNK and (body or entries or first):
         return None
@@ -142,7 +147,7 @@ def unpack_frame(data: bytes, offset: int) -> Section | None:
 
 
 def pack_index(sections: Sequence[Section]) -> bytes:
-    """The index of sections, with the trailer that finds it from the end of the file."""
+    """Return the index of sections, and the trailer that locates it from the end of the file."""
     numbers = [n for s in sections for n in (s.kind, s.owner, s.entries, s.head, s.body)]
     content = write_unsigned([len(sections), *numbers]) + b"".join(
         _CHECKSUM.pack(s.checksum) for s in sections
@@ -153,7 +158,7 @@ def pack_index(sections: Sequence[Section]) -> bytes:
 
 
 def unpack_trailer(data: bytes, size: int, name: str) -> tuple[int, int, int]:
-    """Offset, length and checksum of the index, from the last bytes of a file of `size` bytes.
+    """Return offset, length and checksum of the index, from the last bytes of a file.
 
     Raises:
         Truncated: The file does not end as every complete file does.
@@ -161,8 +166,8 @@ def unpack_trailer(data: bytes, size: int, name: str) -> tuple[int, int, int]:
     """
     if len(data) < TRAILER_SIZE or data[-len(END_MAGIC) :] != END_MAGIC:
         raise Truncated(
-            f"{name}: does not end with the flowtuple end mark; it is cut short or damaged: fetch or copy it again, "
-            "or save what is whole with flowtuple recover"
+            f"{name}: does not end with the flowtuple end mark; it is cut short or damaged: "
+            "fetch or copy it again, or save what is whole with flowtuple recover"
         )
     offset, length, expected, _ = _TRAILER.unpack(data[-TRAILER_SIZE:])
     if offset < HEADER_SIZE or offset + length + TRAILER_SIZE != size:
@@ -173,21 +178,22 @@ def unpack_trailer(data: bytes, size: int, name: str) -> tuple[int, int, int]:
 
 
 def unpack_index(data: bytes, offset: int, name: str) -> list[Section]:
-    """The sections, from the index that begins at `offset`.
+    """Return the sections of the index that begins at `offset`.
 
     Raises:
         Corrupt: The parts contradict each other.
     """
     reader = Reader(unzstd(data, most=10 + _INDEX_ROW * (offset // FRAME_SIZE)))
     rows = [[reader.unsigned() for _ in range(5)] for _ in range(reader.unsigned())]
-    sections, position, events = [], HEADER_SIZE, dict[int, int]()
+    sections: list[Section] = []
+    position = HEADER_SIZE
+    events: dict[int, int] = {}
     for kind, owner, entries, head, body in rows:
         if kind not in tuple(SectionKind):
             raise Corrupt(f"{name}: has a section of unknown kind {kind}")
         if max(owner, entries) > _LARGEST or (kind != SectionKind.CHUNK and (body or entries)):
-            raise Corrupt(
-                f"{name}: has a {SectionKind(kind).name.lower()} section of numbers that none can have"
-            )
+            named = SectionKind(kind).name.lower()
+            raise Corrupt(f"{name}: has a {named} section of numbers that none can have")
         digest = _CHECKSUM.unpack(reader.take(_CHECKSUM.size))[0]
         first = events.get(owner, 0) if kind == SectionKind.CHUNK else 0
         sections.append(

@@ -1,4 +1,4 @@
-"""Files of one schema and model joined without coding anything again."""
+"""Merging of files of one schema and model, without coding anything again."""
 
 from __future__ import annotations
 
@@ -9,39 +9,51 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flowtuple.codec.packing import zstd
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema_diff import schema_diff
 from flowtuple.data.table import LeftOut
 from flowtuple.errors import InvalidArgument
 from flowtuple.file.description import Part, with_parts
 from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
-from flowtuple.file.table import StoredTable
-from flowtuple.file.writer import create
+from flowtuple.file.table import StoredChunk, StoredTable
+from flowtuple.file.writer import Writer, create
 from flowtuple.io.source import check_stored_name
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.old_names import accepts_old
 
 
+@accepts_old(resources=Resources)
 def merge(
     paths: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     *,
     drop: bool = False,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> int:
-    """Write the events of several files, one after another, as one file; chunks are copied bit by bit.
+    """Write the events of several files as one file; chunks are copied bit by bit.
 
     Args:
-        paths: Files with the same tables, columns, bounds and model, such as those of `compress` with one `model`.
+        paths: Files with the same tables, columns, bounds and model, such as those of `compress`
+            with one `model`.
         output: The file to write.
         drop: Leave out carried objects that differ.
-        progress: Told of the files copied.
+        resources: Its `progress` is called after each file.
 
     Returns:
         Bytes of the file.
 
     Raises:
         InvalidArgument: The files do not fit one another; the message names the first difference.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> for name in ("a", "b"):
+        ...     done = ft.compress({"x": [1.0, 2.0]}, folder / f"{name}.ftup")
+        >>> size = merge([folder / "a.ftup", folder / "b.ftup"], folder / "both.ftup")
+        >>> ft.decompress(folder / "both.ftup")["x"].tolist()
+        [1.0, 2.0, 1.0, 2.0]
     """
     check_stored_name(output)
     if len(paths) < 2:
@@ -62,23 +74,22 @@ def merge(
             if section.kind is SectionKind.MODEL:
                 writer.add(section.kind, section.owner, first.read_head(section))
         for number, name in enumerate(first.tables):
-            for k, file in enumerate(files):
+            for done, file in enumerate(files, 1):
                 for chunk in file.tables[name].chunks:
-                    writer.add(
-                        SectionKind.CHUNK,
-                        number,
-                        *file.tables[name].copy(chunk),
-                        entries=chunk.section.entries,
-                    )
-                progress(f"merge {name}", (k + 1) / len(files), "")
-        for number, content in enumerate(carried.values()):
-            writer.add(SectionKind.CARRIED, number, zstd(content))
-        writer.finish()
+                    copy_chunk(writer, number, file.tables[name], chunk)
+                resources.progress(f"merge {name}", done / len(files), "")
+        writer.finish(carried.values())
     return Path(output).stat().st_size
 
 
+def copy_chunk(writer: Writer, number: int, table: StoredTable, chunk: StoredChunk) -> None:
+    """Copy a chunk, bit by bit, as a chunk of the table with this number."""
+    head, body = table.copy(chunk)
+    writer.add(SectionKind.CHUNK, number, head, body, chunk.section.entries)
+
+
 def _left_out(files: Sequence[File], carried: Mapping[str, bytes]) -> list[LeftOut]:
-    """The parts that one of the files lacks, and the objects that are not the same in all of them."""
+    """Return the parts that a file lacks, and the objects that are not the same in all files."""
     lacking = {part.name: part for file in files for part in file.left_out}
     for name in dict.fromkeys(name for file in files for name in file.carried):
         if name not in carried:
@@ -117,29 +128,35 @@ def _check_tables(table: StoredTable, other: StoredTable, where: str) -> None:
     for name in names:
         if _fixed(table, name) != _fixed(other, name):
             raise InvalidArgument(
-                f"{where}: column {name!r} has another bound or lattice; compress both with one --model"
+                f"{where}: column {name!r} has another bound or lattice; "
+                "compress both with one --model"
             )
-    if table.given or other.given:
+    if table.external or other.external:
         raise InvalidArgument(
-            f"{where}: has given columns, which would be looked for in one file; merge them decompressed"
+            f"{where}: has given columns, which would be looked for in one file; "
+            "merge them decompressed"
         )
 
 
 def _fixed(table: StoredTable, name: str) -> Any:
-    """What of a lattice is not the range of some events."""
+    """Return a lattice without the range, which depends on the events."""
     lattice = table.lattices.get(name)
     return lattice and replace(lattice, low=None, high=None)
 
 
 def _carried(files: Sequence[File], drop: bool) -> Mapping[str, bytes]:
-    """Objects that are the same in all files."""
+    """Return the objects that are the same in all files.
+
+    Raises:
+        InvalidArgument: Others are not to be dropped.
+    """
     contents = [file.carried for file in files]
-    same = {
-        n: c for n, c in contents[0].items() if all(other.get(n) == c for other in contents[1:])
-    }
-    for k, carried in enumerate(contents):
+    same = {n: c for n, c in contents[0].items() if len({o.get(n) for o in contents}) == 1}
+    for file, carried in zip(files, contents, strict=True):
         for name in carried:
             if name not in same and not drop:
-                where = f"{files[k].path}: carries {name!r}, which is not the same in all files"
-                raise InvalidArgument(f"{where}; leave it out with --drop")
+                raise InvalidArgument(
+                    f"{file.path}: carries {name!r}, which is not the same in all files; "
+                    "leave it out with --drop"
+                )
     return same

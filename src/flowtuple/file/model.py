@@ -1,4 +1,4 @@
-"""A `LatticeFlow` as bytes: bins, parents and integer networks, column by column."""
+"""Packing of a `LatticeFlow`: bins, parents and integer networks, column by column."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DOUBLE = struct.Struct("<d")
 
 
 def pack_flow(flow: LatticeFlow, columns: Sequence[Column]) -> bytes:
-    """One zstd frame; each column with a flow by its number in the schema, in coding order."""
+    """Return the flows of columns as one zstd frame, by number in the schema, in coding order."""
     numbers = {c.name: k for k, c in enumerate(columns)}
     parts = [write_unsigned([len(flow.columns)])]
     for name, column in flow.columns.items():
@@ -36,34 +36,29 @@ def pack_flow(flow: LatticeFlow, columns: Sequence[Column]) -> bytes:
 
 
 def pack_column(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
-    """Bins, scale, parents, prediction, then the layers of the network, of which there may be none."""
+    """Return bins, scale, parents, prediction and network layers, of which there may be none."""
     layers = column.network.layers if column.network else ()
-    return b"".join(
-        [
-            _pack_bins(column.bins),
-            write_unsigned([column.scale is not None]),
-            _pack_bins(column.scale) if column.scale else b"",
-            write_unsigned(
-                [
-                    len(column.parents),
-                    *(n for p in column.parents for n in _parent_numbers(p, numbers)),
-                ]
-            ),
-            _pack_prediction(column, numbers),
-            write_unsigned([len(layers)]),
-            *map(_pack_layer, layers),
-        ]
-    )
+    parents = [n for parent in column.parents for n in _parent_numbers(parent, numbers)]
+    parts = [_pack_bins(column.bins), write_unsigned([column.scale is not None])]
+    if column.scale is not None:
+        parts.append(_pack_bins(column.scale))
+    parts += [
+        write_unsigned([len(column.parents), *parents]),
+        _pack_prediction(column, numbers),
+        write_unsigned([len(layers)]),
+        *map(_pack_layer, layers),
+    ]
+    return b"".join(parts)
 
 
 def _parent_numbers(parent: Parent, numbers: Mapping[str, int]) -> list[int]:
-    """The relation, the column where it has one, and what a reference goes through."""
+    """Return the numbers of the relation, of its column and of its column of references."""
     named = [numbers[name] for name in (parent.column, parent.through) if name]
     return [RELATIONS.index(parent.relation), *named]
 
 
 def _pack_prediction(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
-    """Number of terms; then whether residuals are coded, the period (0 indices: none), and each term."""
+    """Return the number of terms, the flag of residuals, the period (0 for none), and each term."""
     if column.prediction is None:
         return write_unsigned([0])
     low, turn = column.prediction.period or (0, 0)
@@ -82,7 +77,7 @@ def _pack_prediction(column: ColumnFlow, numbers: Mapping[str, int]) -> bytes:
 
 
 def _pack_bins(bins: Bins) -> bytes:
-    """First index, gap to the bin before and width - 1 of each bin, as variable-length numbers."""
+    """Return the first index, then the gaps between bins, then the widths less 1, as varints."""
     first, last = bins.first.tolist(), bins.last.tolist()
     gaps = [b - a - 1 for a, b in zip(last, first[1:], strict=False)]
     widths = [b - a for a, b in zip(first, last, strict=True)]
@@ -95,14 +90,14 @@ def _pack_bins(bins: Bins) -> bytes:
 
 
 def _pack_layer(layer: Layer) -> bytes:
-    """Outputs and inputs, shifts, then the weights input by input."""
+    """Return outputs and inputs, shifts, then the weights input by input."""
     outputs, inputs = layer.weights.shape
     weights = np.ascontiguousarray(layer.weights.T)
     return write_unsigned([outputs, inputs]) + layer.shifts.tobytes() + weights.tobytes()
 
 
 def unpack_flow(data: bytes, columns: Sequence[Column]) -> LatticeFlow:
-    """The inverse of `pack_flow`.
+    """Return the flow that `pack_flow` packed.
 
     Raises:
         Corrupt: The bytes describe no flow of these columns.
@@ -111,7 +106,7 @@ def unpack_flow(data: bytes, columns: Sequence[Column]) -> LatticeFlow:
 
 
 def unpack_content(content: bytes, columns: Sequence[Column]) -> LatticeFlow:
-    """As `unpack_flow`, from what its frame holds."""
+    """Return the flow from the contents of its frame; see `unpack_flow`."""
     reader = Reader(content)
     flows: dict[str, ColumnFlow] = {}
     for _ in range(reader.unsigned()):
@@ -143,7 +138,7 @@ def _unpack_column(reader: Reader, columns: Sequence[Column]) -> ColumnFlow:
 
 
 def _count(reader: Reader, most: int, what: str) -> int:
-    """A number of parts of a few bytes each, of which a small frame could declare a great many."""
+    """Read a number of parts, of which a small frame could declare a great many."""
     count = reader.unsigned()
     if count > most:
         raise Corrupt(f"a model has a column of {count} {what}, more than {most}")
@@ -151,7 +146,10 @@ def _count(reader: Reader, most: int, what: str) -> int:
 
 
 def _check_order(flows: Mapping[str, ColumnFlow], columns: Sequence[Column]) -> None:
-    """All that a column reads is decoded before it, or is itself at objects before, and lies where the relation says."""
+    """Raise if a column reads another that is not decoded before it, or has no such relation to it.
+
+    A column may read itself at objects before.
+    """
     order = {c.name: k for k, c in enumerate(coding_order(columns, tuple(flows)))}
     key = {c.name: collection_of(c) for c in columns}
     for name, flow in flows.items():
@@ -173,20 +171,19 @@ def _may_read(
 ) -> bool:
     if parent.column not in order:
         return False
-    own, other = key[reader], key[parent.column]
-    before, itself = order[parent.column] < order[reader], parent.column == reader
-    pointed = (
-        parent.through in order
-        and order[parent.through] < order[reader]
-        and key[parent.through] == own
-    )
+    own = key[reader]
+    other = key[parent.column]
+    before = order[parent.column] < order[reader]
+    through = parent.through
+    refers = through in order and order[through] < order[reader] and key[through] == own
+    before_or_itself = before or parent.column == reader
     allowed = {
         "row": before and other == own,
         "event": before and other == "",
-        "previous": (before or itself) and own == other != "",
-        "leading": (before or itself) and other != "",
+        "previous": before_or_itself and own == other != "",
+        "leading": before_or_itself and other != "",
         "same": before and "" not in (own, other) and own != other,
-        "reference": before and pointed and other != "",
+        "reference": before and refers and other != "",
     }
     return allowed[parent.relation]
 

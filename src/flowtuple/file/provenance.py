@@ -1,4 +1,4 @@
-"""How a file came about."""
+"""Provenance of a file: version, options and inputs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from flowtuple.io.source import Source
 
 
 def provenance(effort: str, seed: int, source: Source) -> dict[str, Any]:
-    """How a file came about: version, options, size and XXH3 of each input on disk.
+    """Return version, options, and size and XXH3 of each input on disk.
 
-    No time, user or path, so that equal inputs give equal files.
+    There is no time, user or path in it, so that equal inputs give equal files.
     """
     out: dict[str, Any] = {"flowtuple": version("flowtuple"), "effort": effort, "seed": seed}
     sources = source if isinstance(source, (list, tuple)) else [source]

@@ -1,4 +1,4 @@
-"""The sections of an open file: found through the index, read and checked."""
+"""Sections of an open file: located by the index, read and checked."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ from flowtuple.file.storage import Storage
 
 PREFIX = 2**16  # bytes read at once on opening: description and small models lie there
 SUFFIX = 2**14  # the index of a thousand chunks
-WHOLE = 2**18  # bytes up to which a chunk is read in one go, whatever is wanted of it
+WHOLE = 2**18  # bytes up to which a chunk is read at once, whatever its columns are needed
 
 
 class SectionReader:
-    """Header, index and description of a file, and the way to its sections.
+    """Reader of header, index and description of a file, and of its sections.
 
     Attributes:
-        storage: Where the bytes are.
-        memory: Bytes that what is read whole may take parts of.
+        storage: The bytes of the file.
+        memory: Memory limit in bytes.
         sections: All sections, in the order of the file.
         meta: The description as it is stored.
-        index_size: Bytes that are in no section.
+        index_size: Number of bytes that are in no section.
 
     Args:
         path: Path or URL.
-        memory: Bytes that the description and what else is read whole may take parts of.
-        sections: What was found of the sections where index or header is damaged; then these are not looked at.
+        sections: Sections that a search located, for a file whose index or header is damaged; then
+            neither is read.
+        memory: Memory limit in bytes, of which the description may take a part.
 
     Raises:
         Corrupt, Truncated, TooNew: It is no whole file of a version that can be read.
@@ -90,10 +91,11 @@ class SectionReader:
         return unpack_description(self.read(self.sections[0]), self.path, self.memory // DESCRIBED)
 
     def _check_owners(self, *, complete: bool) -> None:
-        tables, names = len(self.meta["tables"]), self.meta["carried"]
+        tables = len(self.meta["tables"])
+        carried = len(self.meta["carried"])
         limits = {
             SectionKind.DESCRIPTION: 1,
-            SectionKind.CARRIED: len(names),
+            SectionKind.CARRIED: carried,
             SectionKind.CHUNK: tables,
             SectionKind.MODEL: tables,
         }
@@ -102,26 +104,22 @@ class SectionReader:
                 f"{self.path}: has a section of a table or object that its description lacks"
             )
         owners = {kind: [s.owner for s in self.sections if s.kind is kind] for kind in SectionKind}
-        single = all(
-            len(set(owners[k])) == len(owners[k]) for k in SectionKind if k is not SectionKind.CHUNK
-        )
-        if self.meta.get("model", False) and (
-            owners[SectionKind.CHUNK] or owners[SectionKind.CARRIED]
-        ):
+        chunks = owners.pop(SectionKind.CHUNK)
+        objects = owners[SectionKind.CARRIED]
+        if self.meta.get("model", False) and (chunks or objects):
             raise Corrupt(f"{self.path}: is a model and holds events or objects")
-        if not single or (
-            complete and sorted(owners[SectionKind.CARRIED]) != list(range(len(set(names))))
-        ):
+        single = all(len(set(numbers)) == len(numbers) for numbers in owners.values())
+        if not single or (complete and len(objects) != carried):
             raise Corrupt(f"{self.path}: its sections do not fit its description")
 
     @cached_property
     def chunks(self) -> dict[int, list[Section]]:
         """The chunks of each table, by its number."""
-        found: dict[int, list[Section]] = {}
+        chunks: dict[int, list[Section]] = {}
         for section in self.sections:
             if section.kind is SectionKind.CHUNK:
-                found.setdefault(section.owner, []).append(section)
-        return found
+                chunks.setdefault(section.owner, []).append(section)
+        return chunks
 
     @cached_property
     def models(self) -> dict[int, Section]:
@@ -129,58 +127,57 @@ class SectionReader:
         return {s.owner: s for s in self.sections if s.kind is SectionKind.MODEL}
 
     def read(self, section: Section) -> bytes:
-        """The head of a section, which is all of it but for chunks.
+        """Read the head of a section, which is all of it except for chunks.
 
         Raises:
-            Corrupt: It is not what was written.
+            Corrupt: The bytes are not those that were written.
         """
         return self.checked(section, self._bytes(section.offset, layout.FRAME_SIZE + section.head))
 
     def unpacked(self, section: Section, most: int) -> bytes:
-        """The content of a section that is one frame, of at most so many bytes.
+        """Read the contents of a section that is one compressed frame.
 
         Raises:
-            Corrupt: It is not what was written.
-            TooLarge: It takes more.
+            Corrupt: The bytes are not those that were written.
+            TooLarge: The contents take more than `most` bytes.
         """
         data = self.read(section)
         size = declared(data)
         if size > most:
-            what = f"its {section.kind.name.lower()} section takes {in_words(size)}, for which {in_words(most)} are left"
             raise TooLarge(
-                f"{self.path}: {what}; open it with more memory= (--memory) if you trust it"
+                f"{self.path}: its {section.kind.name.lower()} section takes {in_words(size)}, "
+                f"for which {in_words(most)} are left; "
+                "open it with more memory= (--memory) if you trust it"
             )
         return unzstd(data)
 
     def checked(self, section: Section, data: bytes) -> bytes:
-        """The head among the first bytes of a section.
+        """Return the head among the first bytes of a section.
 
         Raises:
-            Corrupt: Frame or head are not what was written.
+            Corrupt: Frame or head are not those that were written.
         """
+        frame = data[: layout.FRAME_SIZE]
         head = data[layout.FRAME_SIZE : layout.FRAME_SIZE + section.head]
-        if (
-            data[: layout.FRAME_SIZE] != layout.pack_frame(section)
-            or layout.checksum(head) != section.checksum
-        ):
-            place = f"bytes {section.offset} to {section.stop}"
+        if frame != layout.pack_frame(section) or layout.checksum(head) != section.checksum:
             raise Corrupt(
-                f"{self.path}: {section.kind.name.lower()} section at {place} is damaged; restore it from a copy"
+                f"{self.path}: {section.kind.name.lower()} section at bytes {section.offset} "
+                f"to {section.stop} is damaged; restore it from a copy"
             )
         return head
 
     def chunk(
         self, section: Section, columns: Sequence[Column], *, whole: bool = False
     ) -> tuple[Directory, Fetch]:
-        """The directory of a chunk and the way to its columns' bytes.
+        """Return the directory of a chunk and the function that fetches its columns' bytes.
 
         Args:
-            section: Of the chunk.
+            section: Section of the chunk.
             columns: The schema of its table.
-            whole: All columns are wanted: read them in one go.
+            whole: Read all columns at once.
 
         Raises:
-            Corrupt: Its head is not what was written.
+            Corrupt: The head of the chunk is not the one that was written.
         """
         at_once = (whole or section.length <= WHOLE) and section.stop <= self.storage.size
         data = self._bytes(
@@ -203,7 +200,7 @@ class SectionReader:
         )
 
     def raw(self, section: Section) -> bytes:
-        """All bytes of a section, its frame among them, as they are in the file."""
+        """Read all bytes of a section, with its frame, as they are in the file."""
         return self._bytes(section.offset, section.length)
 
     def _bytes(self, offset: int, length: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What is whole of a damaged file, saved into a new one."""
+"""Recovery of the undamaged parts of a file into a new one."""
 
 from __future__ import annotations
 
@@ -7,34 +7,40 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flowtuple.codec.column import Method
-from flowtuple.codec.packing import zstd
+from flowtuple.data.resources import Resources
 from flowtuple.data.selection import select
 from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, concatenate, with_counters
 from flowtuple.errors import Corrupt, InvalidArgument
-from flowtuple.file.damage import Damage, DamagedFile
+from flowtuple.file.damage import Damage, DamagedFile, coded_by_flow
 from flowtuple.file.description import Part, with_parts
 from flowtuple.file.file import File
 from flowtuple.file.layout import SectionKind
+from flowtuple.file.merge import copy_chunk
 from flowtuple.file.table import StoredChunk, StoredTable, no_events
 from flowtuple.file.writer import Writer, create
 from flowtuple.io.formats import output_suffixes
-from flowtuple.io.source import WriteOptions, write_dataset
+from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.lattice.flow import LatticeFlow
-from flowtuple.runtime.progress import Progress, silent
+from flowtuple.runtime.notebook import Shown
+from flowtuple.runtime.old_names import accepts_old
 
 Lost = list[frozenset[str]]
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """What was saved, and what was not.
+@dataclass(frozen=True, repr=False)
+class Recovered(Shown):
+    """Result of a recovery.
 
     Attributes:
-        path: The file written.
-        events: By table, how many events were saved and how many the damaged file had.
-        missing: Damaged parts that could not be saved.
-        left_out: Parts of the original that the damaged file did not hold, or that the format of the output cannot.
+        path: Path of the new file.
+        events: Numbers of recovered events and of events of the damaged file, by table.
+        missing: Damaged parts that could not be recovered.
+        left_out: Parts of the original that the damaged file did not contain, or that the format of
+            the output cannot represent.
+
+    Example:
+        >>> Recovered("saved.ftup", {"Events": (900, 1000)}, ())
+        <Recovered: path saved.ftup, Events 900 of 1000 events, missing 0>
     """
 
     path: str
@@ -42,51 +48,74 @@ class Recovered:
     missing: tuple[Damage, ...]
     left_out: tuple[LeftOut, ...] = ()
 
+    def facts(self) -> dict[str, object]:
+        """Return path, recovered events of each table, and the number of lost parts."""
+        events = {
+            name: f"{count} of {total} events" for name, (count, total) in self.events.items()
+        }
+        return {"path": self.path, **events, "missing": len(self.missing)}
 
+
+@accepts_old(resources=Resources)
 def recover(
     path: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
     columns: Iterable[str] = (),
-    given: Dataset | None = None,
+    given: Source | None = None,
     model: str | os.PathLike[str] | None = None,
     options: WriteOptions | None = None,
-    progress: Progress = silent,
+    resources: Resources = Resources(),
 ) -> Recovered:
     """Save all intact chunks of a damaged file.
 
     Args:
         path: Path or URL of the file.
-        output: A new flowtuple file, into which chunks that are whole in all columns are copied bit by bit; or a path
-            whose suffix names another format, into which the events are written of which all the columns asked for can be
-            decoded.
-        columns: For another format, globs of the columns to save; none means all that are not lost everywhere.
-        given: Has the columns that were given when the file was compressed, if any were.
-        model: The model, where that in the file is damaged or kept elsewhere.
-        options: For another format.
-        progress: Told of the chunks looked at.
+        output: A new flowtuple file, into which chunks that are whole in all columns are copied
+            bit by bit; or a path with the suffix of another format, into which those events are
+            written of which all requested columns can be decoded.
+        columns: For another format, globs of the columns to save; none means all that are not lost
+            everywhere.
+        given: Events with the external columns, if the file has any.
+        model: Path of the model, if that in the file is damaged or the file refers to another.
+        options: Options of another format.
+        resources: Memory limit, and progress over the chunks.
+
+    Returns:
+        The recovered events by table, and the parts that are lost.
 
     Raises:
-        Corrupt, Truncated: Not even the description can be read: nothing can be saved.
-        InvalidArgument: The model is damaged, and `model` is missing or another; or `columns` are asked for in vain.
+        Corrupt, Truncated: Not even the description can be read: nothing can be recovered.
+        InvalidArgument: The model is damaged, and `model` is missing or another model; or `columns`
+            are requested of a flowtuple file.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> done = ft.compress({"x": [1.0, 2.0]}, folder / "x.ftup")
+        >>> recover(folder / "x.ftup", folder / "saved.ftup").events
+        {'events': (2, 2)}
     """
     other_format = os.fspath(output).lower().endswith(tuple(output_suffixes()))
     columns = tuple(columns)
     if Path(output).exists() and "://" not in os.fspath(path) and Path(output).samefile(path):
         raise InvalidArgument(
-            f"{output}: is the damaged file itself, of which more may be saved another time; write elsewhere"
+            f"{output}: is the damaged file itself, of which more may be saved another time; "
+            "write elsewhere"
         )
     if columns and not other_format:
         raise InvalidArgument(
-            f"{output}: takes whole chunks of all columns; write OUT.root for some, or leave out --columns"
+            f"{output}: takes whole chunks of all columns; "
+            "write OUT.root for some, or leave out --columns"
         )
-    with DamagedFile(path, given, progress) as damaged:
+    supplied = None if given is None else open_dataset(given)
+    with DamagedFile(path, supplied, resources.progress, resources.memory) as damaged:
         models = _take_models(damaged, model)
         declared = {d["name"]: int(d["entries"]) for d in damaged.reader.meta["tables"]}
-        missing = damaged.damage
         if other_format:
             lost = {name: _lost(damaged, table) for name, table in damaged.tables.items()}
-            missing = [*missing, *_read_in_vain(damaged, lost)]
+            missing = [*damaged.damage, *_undecodable(damaged, lost)]
             saved = _salvage(damaged, lost, columns)
             written = write_dataset(saved, output, options or WriteOptions())
             left_out = (*saved.left_out, *written.left_out)
@@ -101,20 +130,21 @@ def recover(
 
 
 def _whole_chunk(damage: Damage) -> Damage:
-    """What damage of some columns means where only whole chunks are copied: all columns of these events are lost."""
+    """Return the damage of a whole chunk: without some of its columns, all others are left out."""
     if not damage.table or not damage.columns:
         return damage
-    first, more = damage.columns[0], len(damage.columns) - 1
-    return replace(
-        damage,
-        columns=(),
-        reason=f"left out, for {first!r}{f' and {more} more' if more else ''} {'are' if more else 'is'} damaged; "
-        "OUT.root in place of OUT.ftup would keep the others",
-    )
+    more = len(damage.columns) - 1
+    named = f"{damage.columns[0]!r}" + (f" and {more} more are" if more else " is")
+    reason = f"left out, for {named} damaged; OUT.root in place of OUT.ftup would keep the others"
+    return replace(damage, columns=(), reason=reason)
 
 
 def _take_models(damaged: DamagedFile, path: str | os.PathLike[str] | None) -> dict[str, bytes]:
-    """Flows from elsewhere where the file has none that is whole, and the bytes of the models that hold them."""
+    """Give tables without an undamaged model the flow of another file.
+
+    Returns:
+        The bytes of the models by table.
+    """
     wanting = [
         t for t in damaged.tables.values() if t.model_reference or t.name in damaged.lost_models
     ]
@@ -141,70 +171,70 @@ def _take_model(table: StoredTable, file: File) -> bytes:
 
 
 def _lost(damaged: DamagedFile, table: StoredTable) -> Lost:
-    """Chunk by chunk the columns that cannot be decoded: damaged ones, and what reads them."""
+    """Return the columns that cannot be decoded, chunk by chunk: damaged ones and their readers."""
     needs = {c.name: table.needed([c.name]) for c in table.columns}
     without_flow = (
         table.name in damaged.lost_models or bool(table.model_reference)
     ) and not table.flow.columns
-    found = []
-    for chunk, gone in zip(table.chunks, damaged.damaged[table.name], strict=True):
+    lost = []
+    for chunk, unreadable in zip(table.chunks, damaged.damaged[table.name], strict=True):
+        gone = set(unreadable)
         if without_flow and len(gone) < len(needs):
-            entries = table.directory(chunk)[0].entries
-            gone |= {name for name, e in entries.items() if e.method is Method.FLOW or e.residual}
-        found.append(frozenset(name for name, needed in needs.items() if needed & gone))
-    return found
+            gone |= coded_by_flow(table.directory(chunk)[0])
+        lost.append(frozenset(name for name, needed in needs.items() if needed & gone))
+    return lost
 
 
-def _read_in_vain(damaged: DamagedFile, lost: Mapping[str, Lost]) -> Iterator[Damage]:
-    """Columns that are whole, and lost with what they read."""
+def _undecodable(damaged: DamagedFile, lost: Mapping[str, Lost]) -> Iterator[Damage]:
+    """Yield columns that are undamaged, but decoded from damaged ones."""
     for name, table in damaged.tables.items():
-        for chunk, unreadable, gone in zip(
-            table.chunks, damaged.damaged[name], lost[name], strict=True
-        ):
+        chunks = zip(table.chunks, damaged.damaged[name], lost[name], strict=True)
+        for chunk, unreadable, gone in chunks:
             if gone - unreadable:
                 named = tuple(c.name for c in table.columns if c.name in gone - unreadable)
-                yield Damage(
-                    name, (chunk.begin, chunk.stop), named, "whole, but decoded from what is lost"
-                )
+                reason = "whole, but decoded from what is lost"
+                yield Damage(name, (chunk.begin, chunk.stop), named, reason)
 
 
 class _RecoveredTable:
-    """The events of a table of which some columns can be decoded, a `TableSource`."""
+    """The events of a table of which some columns can be decoded; a `TableSource`."""
 
     def __init__(self, table: StoredTable, names: frozenset[str], lost: Lost) -> None:
         self._table = table
-        self._kept = [c for c, gone in zip(table.chunks, lost, strict=True) if not names & gone]
+        self._chunks = [c for c, gone in zip(table.chunks, lost, strict=True) if not names & gone]
         self.name = table.name
         self.columns = tuple(c for c in table.columns if c.name in names)
-        self.num_entries = sum(c.section.entries for c in self._kept)
+        self.num_entries = sum(c.section.entries for c in self._chunks)
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Events counted among those that were saved."""
-        pieces, begin = [], 0
-        for chunk in self._kept:
+        """Read events, which are counted among the recovered ones."""
+        pieces = []
+        begin = 0
+        for chunk in self._chunks:
             first, last = max(start - begin, 0), min(stop - begin, chunk.section.entries)
             if first < last:
                 pieces.append(self._table.read(columns, chunk.begin + first, chunk.begin + last))
             begin += chunk.section.entries
         if pieces:
             return concatenate(pieces)
-        for chunk in self._kept[:1]:  # it tells the types of opaque columns
+        for chunk in self._chunks[:1]:  # it tells the types of opaque columns
             return self._table.read(columns, chunk.begin, chunk.stop).read(columns, 0, 0)
         return no_events(self.name, with_counters(self.columns, columns))
 
 
 def _salvage(damaged: DamagedFile, lost: Mapping[str, Lost], columns: Iterable[str]) -> Dataset:
-    """What can be decoded: of the columns asked for, or of all that are not lost everywhere."""
-    asked = tuple(columns)
-    dataset = select(damaged.dataset(), asked)
+    """Return the events of which all the requested columns can be decoded.
+
+    Without a request these are all columns that are not lost everywhere.
+    """
+    requested = tuple(columns)
+    dataset = select(damaged.dataset(), requested)
     tables: dict[str, TableSource] = {}
     for name, view in dataset.tables.items():
         everywhere = frozenset.intersection(*lost[name]) if lost[name] else frozenset()
-        kept = {c.name for c in view.columns} - (set() if asked else everywhere)
-        counting = {c.counter for c in view.columns if c.name in kept}
-        names = frozenset(
-            c.name for c in view.columns if c.name in kept and (not c.hidden or c.name in counting)
-        )
+        wanted = [c for c in view.columns if requested or c.name not in everywhere]
+        counting = {c.counter for c in wanted}
+        names = frozenset(c.name for c in wanted if not c.hidden or c.name in counting)
         saved = _RecoveredTable(damaged.tables[name], names, lost[name])
         if saved.columns:
             tables[name] = saved
@@ -212,48 +242,43 @@ def _salvage(damaged: DamagedFile, lost: Mapping[str, Lost], columns: Iterable[s
 
 
 def _copy(damaged: DamagedFile, models: Mapping[str, bytes], writer: Writer) -> dict[str, int]:
-    """Write the chunks that are whole, bit for bit; how many events of each table these have."""
+    """Copy the undamaged chunks bit by bit.
+
+    Returns:
+        Numbers of their events by table.
+    """
     for name in damaged.lost_models - set(models):
         raise Corrupt(
-            f"{damaged.reader.path}: the model of table {name!r} is damaged; name the model that it was compressed with by "
-            "--model, or write what needs none to OUT.root"
+            f"{damaged.reader.path}: the model of table {name!r} is damaged; name the model that "
+            "it was compressed with by --model, or write what needs none to OUT.root"
         )
-    kept = {
-        n: [c for c, bad in zip(t.chunks, damaged.damaged[n], strict=True) if not bad]
-        for n, t in damaged.tables.items()
+    whole = {
+        name: [c for c, bad in zip(t.chunks, damaged.damaged[name], strict=True) if not bad]
+        for name, t in damaged.tables.items()
     }
-    meta = dict(damaged.reader.meta) | {"carried": list(damaged.carried)}
-    meta["tables"] = [with_parts(d, _parts(kept[d["name"]])) for d in meta["tables"]]
-    for described in meta["tables"]:
-        if (
-            damaged.tables[described["name"]].given
-            and described["entries"] != damaged.tables[described["name"]].num_entries
-        ):
+    events = {name: sum(c.section.entries for c in chunks) for name, chunks in whole.items()}
+    for name, table in damaged.tables.items():
+        if table.external and events[name] != table.num_entries:
             raise InvalidArgument(
-                f"{damaged.reader.path}: without the lost events of table {described['name']!r} its given columns would not "
-                "line up; write OUT.root with --given"
+                f"{damaged.reader.path}: without the lost events of table {name!r} its given "
+                "columns would not line up; write OUT.root with --given"
             )
+    meta = dict(damaged.reader.meta) | {"carried": list(damaged.carried)}
+    meta["tables"] = [with_parts(d, _parts(whole[d["name"]])) for d in meta["tables"]]
     writer.describe(meta)
     for number, (name, table) in enumerate(damaged.tables.items()):
         section = table.model_section
         if section is not None:
             writer.add(SectionKind.MODEL, number, models.get(name) or damaged.reader.read(section))
-    for number, (name, chunks) in enumerate(kept.items()):
+    for number, (name, chunks) in enumerate(whole.items()):
         for chunk in chunks:
-            writer.add(
-                SectionKind.CHUNK,
-                number,
-                *damaged.tables[name].copy(chunk),
-                entries=chunk.section.entries,
-            )
-    for number, content in enumerate(damaged.carried.values()):
-        writer.add(SectionKind.CARRIED, number, zstd(content))
-    writer.finish()
-    return {name: sum(c.section.entries for c in chunks) for name, chunks in kept.items()}
+            copy_chunk(writer, number, damaged.tables[name], chunk)
+    writer.finish(damaged.carried.values())
+    return events
 
 
 def _parts(chunks: Iterable[StoredChunk]) -> list[Part]:
-    """The parts that chunks belong to, with the events of these chunks only."""
+    """Return the parts of chunks, with the events of these chunks only."""
     parts: list[tuple[Part, int]] = []
     for chunk in chunks:
         if parts and parts[-1][0] is chunk.part:

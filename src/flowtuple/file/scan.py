@@ -1,4 +1,4 @@
-"""Sections found by their frames, in a file whose index or header is damaged or missing."""
+"""Search for sections by their frames, in a file whose index or header is damaged or missing."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _WINDOW = 2**24  # bytes searched at a time; fewer at first, for the next frame 
 
 
 def scan(storage: Storage) -> Iterator[Section]:
-    """Sections in the order of the file, perhaps with bodies that go beyond its end.
+    """Yield the sections in the order of the file, perhaps with bodies beyond its end.
 
-    Each frame is followed by its section and the next frame; where there is none, the search goes on from byte to byte.
+    Behind a section the next frame begins; if none does, the search continues byte by byte.
     """
     section = _next_frame(storage, layout.HEADER_SIZE)
     while section is not None:
@@ -23,16 +23,16 @@ def scan(storage: Storage) -> Iterator[Section]:
 
 
 def _next_frame(storage: Storage, position: int) -> Section | None:
-    """The first section whose frame begins at a byte or after it."""
+    """Return the first section whose frame begins at a byte or after it."""
     window = layout.FRAME_SIZE
     while position + layout.FRAME_SIZE <= storage.size:
         data = storage.read(position, min(window, storage.size - position))
-        found = data.find(layout.MARKER)
-        while found >= 0:
-            section = layout.unpack_frame(data[found : found + layout.FRAME_SIZE], position + found)
+        begin = data.find(layout.MARKER)
+        while begin >= 0:
+            section = layout.unpack_frame(data[begin : begin + layout.FRAME_SIZE], position + begin)
             if section is not None:
                 return section
-            found = data.find(layout.MARKER, found + 1)
+            begin = data.find(layout.MARKER, begin + 1)
         position += len(data) - layout.FRAME_SIZE + 1  # a frame may lie across two windows
         window = min(4 * window, _WINDOW)
     return None

@@ -1,4 +1,4 @@
-"""Bytes of a file on disk or behind a URL, by ranges: few large contiguous reads, from any number of threads."""
+"""Ranges of bytes of a file on disk or behind a URL, in few large reads, from any thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import fsspec
 
 from flowtuple.errors import InvalidArgument, Truncated, nearest
 
-GAP = 2**16  # bytes between two ranges that are read rather than asked for apart
+GAP = 2**16  # bytes between two ranges that are read along, to save a second request
 
 
 class Storage:
@@ -40,9 +40,8 @@ class Storage:
         except FileNotFoundError:
             folder = Path(self.path).parent
             names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-            raise InvalidArgument(
-                f"{self.path}: no such file; {nearest(Path(self.path).name, names)}"
-            ) from None
+            close = nearest(Path(self.path).name, names)
+            raise InvalidArgument(f"{self.path}: no such file; {close}") from None
         except OSError as error:
             raise InvalidArgument(f"{self.path}: cannot be read ({error.strerror})") from None
         self._close = stream.close
@@ -57,47 +56,48 @@ class Storage:
             )
             return int(system.size(name))
         except FileNotFoundError as error:
-            cause = (
-                error.__cause__
-            )  # fsspec says so of every server that does not answer as it should
+            cause = error.__cause__  # fsspec says so of every server that answers with an error
             if cause is not None and getattr(cause, "status", None) != HTTPStatus.NOT_FOUND:
                 raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(cause)})") from None
             raise InvalidArgument(f"{self.path}: no such file") from None
-        except Exception as error:  # file systems raise what they like; a size that the server does not tell is None
+        except Exception as error:  # file systems raise errors of any kind; an unknown size is None
             raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(error)})") from None
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes from `offset` on.
+        """Read `length` bytes from `offset` on.
 
         Raises:
             Truncated: The file ends before.
-            InvalidArgument: It cannot be read any more.
+            InvalidArgument: The file cannot be read any more.
         """
-        if offset + length > self.size:  # a frame may speak of more bytes than fit into memory
-            raise Truncated(
-                f"{self.path}: ends at byte {max(offset, self.size)}, within its contents; fetch or copy it again"
-            )
+        if offset + length > self.size:  # a frame may declare more bytes than fit into memory
+            raise self._truncated(max(offset, self.size))
         try:
             data = self._pread(offset, length) if length else b""
         except Exception as error:
             raise InvalidArgument(f"{self.path}: cannot be read ({_in_words(error)})") from None
         if len(data) > length:
             raise InvalidArgument(
-                f"{self.path}: cannot be read by ranges, the server sends all of it; download it first"
+                f"{self.path}: cannot be read by ranges, the server sends all of it; "
+                "download it first"
             )
         if len(data) != length:
-            raise Truncated(
-                f"{self.path}: ends at byte {offset + len(data)}, within its contents; fetch or copy it again"
-            )
+            raise self._truncated(offset + len(data))
         return data
 
+    def _truncated(self, end: int) -> Truncated:
+        return Truncated(
+            f"{self.path}: ends at byte {end}, within its contents; fetch or copy it again"
+        )
+
     def read_ranges(self, spans: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Ranges (first byte, byte after the last) in increasing order, close ones in one read."""
-        found = {}
+        """Read ranges (first byte, byte after the last) in increasing order, close ones at once."""
+        parts = []
         for group in _joined(spans):
-            begin, data = group[0][0], self.read(group[0][0], group[-1][1] - group[0][0])
-            found.update({span: data[span[0] - begin : span[1] - begin] for span in group})
-        return [found[span] for span in spans]
+            start = group[0][0]
+            data = self.read(start, group[-1][1] - start)
+            parts += [data[begin - start : stop - start] for begin, stop in group]
+        return parts
 
     def close(self) -> None:
         """Close the file."""
@@ -105,14 +105,15 @@ class Storage:
 
 
 def _pread(handle: int, offset: int, length: int) -> bytes:
-    """One range whole, however little the system hands out at a time (2 GiB at most)."""
+    """Read one range whole; the system returns 2 GiB at a time, or fewer."""
     parts: list[bytes] = []
     while length > 0:
         part = os.pread(handle, length, offset)
         if not part:
             break
         parts.append(part)
-        offset, length = offset + len(part), length - len(part)
+        offset += len(part)
+        length -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -127,6 +128,6 @@ def _joined(spans: Iterable[tuple[int, int]]) -> list[list[tuple[int, int]]]:
 
 
 def _in_words(error: BaseException) -> str:
-    """The error in one line."""
+    """Return the error in one line."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text.splitlines()[0]

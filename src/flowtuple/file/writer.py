@@ -1,12 +1,13 @@
-"""A flowtuple file written section by section; it appears under its name when it is whole."""
+"""Writer of a file, section by section; the file appears under its name when it is whole."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
+from flowtuple.codec.packing import zstd
 from flowtuple.errors import InvalidArgument
 from flowtuple.file import layout
 from flowtuple.file.description import pack_description
@@ -15,9 +16,13 @@ from flowtuple.runtime.atomic import atomic_path
 
 
 class Writer:
-    """Appends sections to an open file: the description first, the index last.
+    """Writer of sections to an open file: the description first, the index last.
 
-    Every method raises InvalidArgument where the file at `path` cannot be written.
+    Every method raises InvalidArgument if the file cannot be written.
+
+    Args:
+        out: The open file.
+        path: Path of the file, for messages.
     """
 
     def __init__(self, out: BinaryIO, path: str | os.PathLike[str]) -> None:
@@ -37,7 +42,7 @@ class Writer:
             ) from None
 
     def describe(self, meta: Mapping[str, Any]) -> None:
-        """Write the description; before all else, so that what was saved of a damaged file can be read."""
+        """Write the description; it comes first, so that a file cut short can be recovered."""
         self.add(SectionKind.DESCRIPTION, 0, pack_description(meta))
 
     def add(
@@ -51,14 +56,16 @@ class Writer:
         if kind is SectionKind.CHUNK:
             self._events[owner] = first + entries
 
-    def finish(self) -> None:
-        """Write the index; nothing may follow."""
+    def finish(self, carried: Iterable[bytes] = ()) -> None:
+        """Write carried objects, and the index; nothing may follow."""
+        for number, content in enumerate(carried):
+            self.add(SectionKind.CARRIED, number, zstd(content))
         self._write(layout.pack_index(self._sections))
 
 
 @contextmanager
 def create(path: str | os.PathLike[str]) -> Iterator[Writer]:
-    """A writer whose file appears at `path` when the block ends without an error, and not otherwise.
+    """Open a writer whose file appears at `path` only if the block ends without an error.
 
     Raises:
         InvalidArgument: The path cannot be written, or the disk is full.

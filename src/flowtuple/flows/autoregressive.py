@@ -1,8 +1,9 @@
-"""Flows of zuko whose steps are elementwise bijections under a masked conditioner: MAF, splines, coupling, RealNVP.
+"""Autoregressive flows of zuko: MAF, splines, coupling and RealNVP.
 
-Papamakarios et al., "Masked autoregressive flow for density estimation" (2017); Dinh et al., "Density estimation using
-real NVP" (2017); Durkan et al., "Neural spline flows" (2019). A coupling step is an autoregressive one that is inverted
-in two passes.
+Their steps are elementwise bijections under a masked conditioner; a coupling step is one that is
+inverted in two passes. Papamakarios et al., "Masked autoregressive flow for density estimation"
+(2017); Dinh et al., "Density estimation using real NVP" (2017); Durkan et al., "Neural spline
+flows" (2019).
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from torch import Tensor
 from flowtuple.flows.bijection import LikelihoodFlow
 from flowtuple.flows.options import Shape
 
-_HALVES = {"passes": 2, "randperm": True}  # a step inverted in two passes
-_USUAL = 3  # steps
+_COUPLING = {"passes": 2, "randperm": True}  # two halves, drawn again for each step
+_DEFAULT_STEPS = 3
 
 
 class Autoregressive(LikelihoodFlow):
     """A flow of zuko as a `Bijection`.
 
     Args:
-        flow: Composed of masked autoregressive transformations of d columns, whose conditioners may read c conditions too.
+        flow: Masked autoregressive transformations of d columns under c conditions.
     """
 
     def __init__(self, flow: zuko.lazy.Flow) -> None:
@@ -44,32 +45,31 @@ class Autoregressive(LikelihoodFlow):
         return z
 
     def _steps(self, context: Tensor | None) -> list[Any]:
-        """The transformations, given the conditions."""
+        """Return the transformations under the conditions of each row."""
         return [lazy(context) for lazy in self.flow.transform.transforms]
 
 
 def _elementwise(step: Any, x: Tensor) -> Any:
-    """The map of each column by itself, given the row that its parameters are computed from."""
-    dependent = (
-        step.meta(x) if isinstance(step, zuko.transforms.AutoregressiveTransform) else step
-    )  # one column alone has none
-    return dependent.base
+    """Return the map of each column with the parameters that a conditioner computes from x."""
+    if isinstance(step, zuko.transforms.AutoregressiveTransform):
+        return step.meta(x).base
+    return step.base  # a single column has no conditioner
 
 
 def maf(features: int, context: int, shape: Shape) -> Autoregressive:
-    """Affine, fully autoregressive."""
+    """Build affine steps, fully autoregressive."""
     return Autoregressive(
         zuko.flows.MAF(features, context, randperm=shape.permute, **_settings(shape))
     )
 
 
 def realnvp(features: int, context: int, shape: Shape) -> Autoregressive:
-    """Affine coupling of halves of the columns, drawn anew for each step."""
-    return Autoregressive(zuko.flows.MAF(features, context, **_HALVES, **_settings(shape)))
+    """Build affine coupling steps of random halves of the columns."""
+    return Autoregressive(zuko.flows.MAF(features, context, **_COUPLING, **_settings(shape)))
 
 
 def nsf(features: int, context: int, shape: Shape) -> Autoregressive:
-    """Rational-quadratic splines, fully autoregressive."""
+    """Build steps of rational-quadratic splines, fully autoregressive."""
     return Autoregressive(
         zuko.flows.NSF(
             features, context, bins=shape.bins, randperm=shape.permute, **_settings(shape)
@@ -78,11 +78,11 @@ def nsf(features: int, context: int, shape: Shape) -> Autoregressive:
 
 
 def coupling(features: int, context: int, shape: Shape) -> Autoregressive:
-    """Rational-quadratic splines, coupling of halves of the columns, drawn anew for each step."""
+    """Build coupling steps of rational-quadratic splines of random halves of the columns."""
     return Autoregressive(
-        zuko.flows.NSF(features, context, bins=shape.bins, **_HALVES, **_settings(shape))
+        zuko.flows.NSF(features, context, bins=shape.bins, **_COUPLING, **_settings(shape))
     )
 
 
 def _settings(shape: Shape) -> dict[str, Any]:
-    return {"transforms": shape.transforms_or(_USUAL), "hidden_features": shape.hidden}
+    return {"transforms": shape.transforms_or(_DEFAULT_STEPS), "hidden_features": shape.hidden}

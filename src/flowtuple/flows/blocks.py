@@ -1,7 +1,7 @@
-"""Rows in batches, in another order each epoch: blocks at random, and within a group of blocks the rows.
+"""Batches of rows in a new order each epoch: blocks at random, and the rows in a group of blocks.
 
-A block lies in one piece in memory or on disk, so that no row is read by itself; a sample of one group is shuffled as a whole.
-What an epoch is like depends on the seed and its number alone.
+A block is contiguous in memory or on disk, so that no row is read by itself. A sample of one group
+is shuffled as a whole. The order depends on the seed and the epoch alone.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from flowtuple.data.table import ranges
 from flowtuple.flows.processes import Process
 from flowtuple.flows.rng import RngStream, draw
 
-BLOCK = 2**15  # rows that lie together; about as many are preprocessed at a time
+BLOCK = 2**15  # contiguous rows; about as many are preprocessed at a time
 GROUP = 16  # blocks whose rows are shuffled together
 
 Spread = Callable[[Array, Array], Array]
-"""Rows by number, shape (m,), ready for the flow, from random places in their cells: both of shape (m, d)."""
+"""Preprocessed rows by number, shape (m,), at positions in their cells: both of shape (m, d)."""
 
 
 @dataclass(frozen=True, eq=False)
 class SampledRows:
-    """What a flow is fitted to.
+    """Rows that a flow is fitted to.
 
     Attributes:
-        spread: Some of the rows, given places in their cells; called in a thread.
+        spread: Returns preprocessed rows; called in a thread.
         shape: Rows and columns (n, d).
         event: The event of each row, shape (n,).
-        weight: Of mean 1, shape (n,).
-        context: Conditions of each row as the flow reads them, shape (n, c); `None` for a flow without.
-        identity: Stands for the values and their preprocessing: another sample has another.
+        weight: Weight of each row with mean 1, shape (n,).
+        context: Conditions of each row as the flow reads them, shape (n, c); `None` without.
+        identity: Hash of the values and their preprocessing.
     """
 
     spread: Spread
@@ -45,24 +45,25 @@ class SampledRows:
     context: Array | None = None
     identity: str = ""
 
-    def held_out(self, share: float, seed: int) -> Array:
-        """Whether a row's event only judges: bool of shape (n,)."""
-        chosen: Array = (
-            draw(seed, RngStream.HELD_OUT).random(int(self.event.max(initial=-1)) + 1) < share
-        )
+    def validation(self, share: float, seed: int) -> Array:
+        """Return which rows belong to validation events: bool of shape (n,)."""
+        events = int(self.event.max(initial=-1)) + 1
+        chosen: Array = draw(seed, RngStream.VALIDATION_EVENTS).random(events) < share
         return chosen[self.event]
 
-    def take(self, rows: Array, places: Array, total: int) -> Batch:
-        """Some rows as tensors."""
-        context = (
-            None
-            if self.context is None
-            else torch.from_numpy(self.context[rows].astype(np.float32))
-        )
-        x, weight = (
-            self.spread(rows, places).astype(np.float32),
-            self.weight[rows].astype(np.float32),
-        )
+    def take(self, rows: Array, positions: Array, total: int) -> Batch:
+        """Return some rows as tensors.
+
+        Args:
+            rows: Their numbers, shape (m,).
+            positions: Positions in cells, shape (m, d).
+            total: Rows of the step in all processes.
+        """
+        context = None
+        if self.context is not None:
+            context = torch.from_numpy(self.context[rows].astype(np.float32))
+        x = self.spread(rows, positions).astype(np.float32)
+        weight = self.weight[rows].astype(np.float32)
         return Batch(torch.from_numpy(x), torch.from_numpy(weight), context, total)
 
 
@@ -82,17 +83,13 @@ class Batch:
     context: Tensor | None
     total: int
 
-    def part(self, rows: slice, total: int) -> Batch:
-        """Some of the rows, of a step of so many."""
-        return Batch(
-            self.x[rows],
-            self.weight[rows],
-            None if self.context is None else self.context[rows],
-            total,
-        )
+    def part(self, rows: slice | Tensor, total: int) -> Batch:
+        """Return some of the rows, as part of a step of `total` rows."""
+        context = None if self.context is None else self.context[rows]
+        return Batch(self.x[rows], self.weight[rows], context, total)
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
+        """Return the batch on a device."""
         context = None if self.context is None else self.context.to(device)
         return Batch(self.x.to(device), self.weight.to(device), context, self.total)
 
@@ -102,57 +99,49 @@ class Shuffled:
 
     Args:
         sample: The rows.
-        training: Whether a row is one to train on, shape (n,).
+        training: Which rows to train on, shape (n,).
         batch: Rows of a step, in all processes.
-        seed: Of the order and of the places in cells.
-        process: Which part of each batch is made here.
+        seed: Seed of the order and of positions in cells.
+        process: The process, which makes its part of each batch.
     """
 
     def __init__(
         self, sample: SampledRows, training: Array, batch: int, seed: int, process: Process
     ) -> None:
-        self._sample, self._training, self._batch, self._seed, self._process = (
-            sample,
-            training,
-            batch,
-            seed,
-            process,
-        )
+        self._sample = sample
+        self._training = training
+        self._batch = batch
+        self._seed = seed
+        self._process = process
         self._blocks = list(ranges(len(training), BLOCK))
         self.rows = int(training.sum())
         self.steps = -(-self.rows // batch)
 
     def pieces(self, epoch: int) -> Iterator[list[Batch]]:
-        """Consecutive batches of an epoch, as many at a time as are preprocessed together."""
+        """Return the batches of an epoch, as many at a time as are preprocessed together."""
         for number, rows in enumerate(self._pieces(epoch)):
-            places = draw(self._seed, RngStream.PLACES, epoch, number).random(
-                (len(rows), self._sample.shape[1])
-            )
-            steps = [(start, stop - start) for start, stop in ranges(len(rows), self._batch)]
-            shares = [self._process.share(count) for _, count in steps]
-            own = [
-                np.arange(start + s.start, start + s.stop)
-                for (start, _), s in zip(steps, shares, strict=True)
-            ]
-            made = self._made(rows, places, np.concatenate(own))
-            ends = np.cumsum([len(part) for part in own]).tolist()
-            yield [
-                made.part(slice(end - len(part), end), count)
-                for part, end, (_, count) in zip(own, ends, steps, strict=True)
-            ]
+            generator = draw(self._seed, RngStream.POSITIONS, epoch, number)
+            # Every process draws the positions of all rows, so that their number changes nothing.
+            positions = generator.random((len(rows), self._sample.shape[1]))
+            own, ends, counts = [], [0], []
+            for start, stop in ranges(len(rows), self._batch):
+                share = self._process.share(stop - start)
+                own.append(np.arange(start + share.start, start + share.stop))
+                ends.append(ends[-1] + share.stop - share.start)
+                counts.append(stop - start)
+            piece = self._take(rows, positions, np.concatenate(own))
+            yield [piece.part(slice(ends[k], ends[k + 1]), count) for k, count in enumerate(counts)]
 
-    def _made(self, rows: Array, places: Array, own: Array) -> Batch:
-        """This process's rows of a piece, read in the order in which they lie."""
+    def _take(self, rows: Array, positions: Array, own: Array) -> Batch:
+        """Return this process's rows of a piece, read in ascending order and then reordered."""
         ascending = own[np.argsort(rows[own])]
-        found = self._sample.take(rows[ascending], places[ascending], len(rows))
-        where = np.empty(len(rows), np.int64)
-        where[ascending] = np.arange(len(ascending))
-        order = torch.from_numpy(where[own])
-        context = None if found.context is None else found.context[order]
-        return Batch(found.x[order], found.weight[order], context, len(rows))
+        batch = self._sample.take(rows[ascending], positions[ascending], len(rows))
+        place = np.empty(len(rows), np.int64)
+        place[ascending] = np.arange(len(ascending))
+        return batch.part(torch.from_numpy(place[own]), len(rows))
 
     def _pieces(self, epoch: int) -> Iterator[Array]:
-        """Numbers of rows, whole batches but for the last."""
+        """Return numbers of rows in whole batches, except for the last ones."""
         size = self._batch * max(1, BLOCK // self._batch)
         rest = np.empty(0, np.int64)
         for group in self._groups(epoch):
@@ -165,7 +154,7 @@ class Shuffled:
             yield rest
 
     def _groups(self, epoch: int) -> Iterator[Array]:
-        """Numbers of the rows of some blocks at a time, shuffled."""
+        """Return numbers of the rows of some blocks at a time, shuffled."""
         blocks = draw(self._seed, RngStream.BLOCKS, epoch).permutation(len(self._blocks))
         for number, (first, last) in enumerate(ranges(len(blocks), GROUP)):
             bounds = [self._blocks[k] for k in blocks[first:last]]

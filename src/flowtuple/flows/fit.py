@@ -1,4 +1,4 @@
-"""A flow fitted to rows: epochs of shuffled batches, judged by held-out events, interrupted and taken up at will."""
+"""Fit of a flow to rows: epochs of shuffled batches with validation, which can be interrupted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
 from flowtuple.flows import train_state
 from flowtuple.flows.bijection import Trainable
@@ -23,31 +24,33 @@ from flowtuple.flows.options import Training
 from flowtuple.flows.prefetch import Prefetcher
 from flowtuple.flows.process_group import ProcessGroup, joined
 from flowtuple.flows.processes import Process
-from flowtuple.flows.rng import RngStream, torch_seed
+from flowtuple.flows.rng import RngStream, torch_generator
 from flowtuple.flows.schedule import make_optimiser
+from flowtuple.flows.train_state import TrainState
 from flowtuple.flows.validation_loss import ValidationLoss
+from flowtuple.runtime.torch_threads import torch_threads
 
-THREADS = 2  # of PyTorch, whatever the machine: a sum in another order is another model; of several processes each has one
-WATCHES = 10  # times in a training that rows are drawn and looked at
-_LEAST = 20  # events
+THREADS = 2  # of PyTorch on any machine: the order of a sum decides the last bits of the weights
+WATCHES = 10  # times in a training that rows are drawn and compared
+_FEWEST_EVENTS = 20
 
 Report = Callable[[float, float], None]
-"""Called with the share done (0 to 1) and the loss on held-out events, in nats per row."""
+"""Called with the share done (0 to 1) and the validation loss in nats per row."""
 Trained = TypeVar("Trained", bound=Trainable)
-Look = Callable[[], Mapping[str, float]]
-"""What the flow is like as it is, as numbers by name."""
+Watch = Callable[[], Mapping[str, float]]
+"""Measures the flow in its present state, as numbers by name."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What came of a training.
+    """Result of a training.
 
     Attributes:
-        best_epoch: Its number, from 1.
-        history: Of each epoch the learning rate and both losses.
-        watched: Epochs after which the flow was looked at, and what was found.
-        seconds: Time of this run's epochs, without judging and watching.
-        waited: Share of it in which no step was made for want of rows.
+        best_epoch: Number of the epoch of the smallest validation loss, from 1.
+        history: Learning rate, training loss and validation loss of each epoch.
+        watched: Epochs after which the flow was measured, and the numbers.
+        seconds: Time of this run's epochs, without validation.
+        waited: Share of that time without a step because rows were missing.
     """
 
     best_epoch: int
@@ -70,182 +73,176 @@ def fit(
 ) -> Fitted:
     """Train a flow in place; its weights end as those of the best epoch.
 
-    Several processes that torchrun started train it together: each calls this with the same arguments, and the first one
-    reports, watches, and writes checkpoint and log.
+    Several processes that torchrun started train it together. Each calls this with the same
+    arguments, and the first one reports, watches, and writes checkpoint and log.
 
     Args:
-        flow: With random weights, on the processor, where it is again in the end.
+        flow: The flow with random weights, on the processor, where it is again at the end.
         sample: The rows.
-        options: Epochs, batches, schedule.
-        seed: Of all that is random; an interrupted training that is taken up ends with the same weights.
-        report: Told of each epoch.
+        options: Epochs, batches and schedule.
+        seed: Seed of all random numbers. A training that was interrupted and resumed ends with
+            the same weights.
+        report: Called after each epoch.
         checkpoint: A folder for the state after each epoch.
         log: A folder for TensorBoard.
-        watch: Called some times in a training with the flow as it is.
+        watch: Called some times in a training with the flow.
         device: auto, cpu or cuda.
 
     Raises:
-        InvalidArgument: There are too few events, or the loss is no number any more.
-        ProcessLost: Another process ended, or has said nothing for long.
+        InvalidArgument: There are too few events, or the loss is no longer a number.
+        ProcessLost: Another process ended or did not answer.
     """
-    events = np.unique(sample.event)
-    if len(events) < _LEAST:
+    events = len(np.unique(sample.event))
+    if events < _FEWEST_EVENTS:
         raise InvalidArgument(
-            f"{len(events)} events with rows are too few to train a flow on; {_LEAST} are needed"
+            f"{events} events with rows are too few to train a flow on; {_FEWEST_EVENTS} are needed"
         )
-    process, before = Process.here(), torch.get_num_threads()
-    torch.set_num_threads(THREADS if process.size == 1 else 1)
-    place = choose_device(device, process.local_rank)
-    try:
-        with joined(process, place) as team:
-            look = None if watch is None else partial(watch, flow)
-            return _Run(flow.to(place), sample, options, seed, team, checkpoint).go(
-                report, log, look
-            )
-    finally:
-        flow.to("cpu")
-        torch.set_num_threads(before)
+    process = Process.here()
+    with torch_threads(THREADS if process.size == 1 else 1):
+        place = choose_device(device, process.local_rank)
+        try:
+            with joined(process, place) as group:
+                training = _Training(flow.to(place), sample, options, seed, group, checkpoint)
+                return training.run(report, log, None if watch is None else partial(watch, flow))
+        finally:
+            flow.to("cpu")
 
 
-class _Run:
+def _split(sample: SampledRows, options: Training, seed: int) -> Array:
+    """Return which rows are for validation.
+
+    Raises:
+        InvalidArgument: All or none of them are.
+    """
+    validation = sample.validation(options.held_out, seed)
+    if validation.all() or not validation.any():
+        raise InvalidArgument(
+            f"holding out {options.held_out} of the events leaves none of one kind; "
+            "give more events"
+        )
+    return validation
+
+
+class _Training:
+    """One process's part of a training."""
+
     def __init__(
         self,
         flow: Trainable,
         sample: SampledRows,
         options: Training,
         seed: int,
-        team: ProcessGroup,
+        group: ProcessGroup,
         checkpoint: Path | None,
     ) -> None:
-        self.flow, self.options, self.seed, self.team, self.checkpoint = (
-            flow,
-            options,
-            seed,
-            team,
-            checkpoint,
-        )
-        held = sample.held_out(options.held_out, seed)
-        if held.all() or not held.any():
+        self.flow = flow
+        self.options = options
+        self.seed = seed
+        self.group = group
+        self.checkpoint = checkpoint
+        validation = _split(sample, options, seed)
+        self.rows = Shuffled(sample, ~validation, options.batch, seed, group.process)
+        if min(self.rows.rows, options.batch) < group.process.size:
             raise InvalidArgument(
-                f"holding out {options.held_out} of the events leaves none of one kind; give more events"
+                f"{self.rows.rows} rows in batches of {options.batch} are too few for "
+                f"{group.process.size} processes; start fewer"
             )
-        self.rows = Shuffled(sample, ~held, options.batch, seed, team.process)
-        if min(self.rows.rows, options.batch) < team.process.size:
-            few = f"{self.rows.rows} rows in batches of {options.batch}"
-            raise InvalidArgument(
-                f"{few} are too few for {team.process.size} processes; start fewer"
-            )
-        self.judge = ValidationLoss(sample, held, seed, team)
-        self.optimiser, (self.scheduler, self.moves) = make_optimiser(
+        self.validation_loss = ValidationLoss(sample, validation, seed, group)
+        self.optimiser, (self.scheduler, self.unit) = make_optimiser(
             flow.parameters(), options, self.rows.steps
         )
-        self.objective = team.objective(flow)
-        self.fingerprint = train_state.fingerprint(flow, sample, options, seed)
+        self.objective = group.objective(flow)
+        fingerprint = train_state.fingerprint(flow, sample, options, seed)
+        self.state, self.best = TrainState(fingerprint), train_state.weights_of(flow)
+        if checkpoint is not None:
+            stored = train_state.load(checkpoint, fingerprint, flow, self.optimiser, self.scheduler)
+            if stored is not None:
+                self.state, self.best = stored
+        group.check_agreement(self.state.epoch)
 
-    def go(self, report: Report, log: Path | None, look: Look | None) -> Fitted:
-        where, best = self._begin()
-        writer = TrainingLog(log if self.team.process.is_main else None)
-        pieces = (p for k in range(where.epoch, self.options.epochs) for p in self.rows.pieces(k))
-        spent = 0.0  # seconds
-        with Prefetcher(pieces) as ahead:
-            batches = (batch for piece in ahead for batch in piece)
-            while where.epoch < self.options.epochs and not self._tired(where):
-                begin, before = time.perf_counter(), ahead.waited
-                loss = self._epoch(where.epoch, batches)
-                seconds = time.perf_counter() - begin
-                spent += seconds
-                best = self._finish(where, loss, best)
-                if self.team.process.is_main:
-                    if (
-                        look is not None
-                        and where.epoch % max(1, self.options.epochs // WATCHES) == 0
-                    ):
-                        where.watched.append((where.epoch, dict(look())))
-                    writer.write(
-                        where.epoch,
-                        self._numbers(where)
-                        | {"waited_for_data": (ahead.waited - before) / seconds},
-                    )
-                    if self.checkpoint is not None:
-                        train_state.save(
-                            self.checkpoint, where, self.flow, best, self.optimiser, self.scheduler
-                        )
-                    report(where.epoch / self.options.epochs, where.history[-1][2])
+    def run(self, report: Report, log: Path | None, watch: Watch | None) -> Fitted:
+        """Train all epochs that are left, and set the best weights."""
+        state, epochs = self.state, self.options.epochs
+        is_main = self.group.process.is_main
+        writer = TrainingLog(log if is_main else None)
+        pieces = (p for epoch in range(state.epoch, epochs) for p in self.rows.pieces(epoch))
+        seconds = 0.0
+        with Prefetcher(pieces) as prefetched:
+            batches = (batch for piece in prefetched for batch in piece)
+            while state.epoch < epochs and not self._is_stalled():
+                begin, waited = time.perf_counter(), prefetched.waited
+                loss = self._epoch(batches)
+                spent = time.perf_counter() - begin
+                seconds += spent
+                self._validate(loss)
+                if is_main:
+                    if watch is not None and state.epoch % max(1, epochs // WATCHES) == 0:
+                        state.watched.append((state.epoch, dict(watch())))
+                    share = (prefetched.waited - waited) / spent
+                    writer.write(state.epoch, self._numbers() | {"waited_for_data": share})
+                    self._save()
+                    report(state.epoch / epochs, state.history[-1][2])
         writer.close()
-        self.flow.load_state_dict(best)
-        return Fitted(
-            where.best[1],
-            where.history,
-            where.watched,
-            spent,
-            ahead.waited / spent if spent else 0.0,
-        )
+        self.flow.load_state_dict(self.best)
+        share = prefetched.waited / seconds if seconds else 0.0
+        return Fitted(state.best[1], state.history, state.watched, seconds, share)
 
-    def _begin(self) -> tuple[train_state.TrainState, dict[str, Tensor]]:
-        found = None
-        if self.checkpoint is not None:
-            found = train_state.load(
-                self.checkpoint, self.fingerprint, self.flow, self.optimiser, self.scheduler
-            )
-        where, best = found or (
-            train_state.TrainState(self.fingerprint),
-            train_state.weights_of(self.flow),
-        )
-        self.team.check_agreement(where.epoch)
-        return where, best
+    def _is_stalled(self) -> bool:
+        """Return whether the loss has not improved for as many epochs as patience allows."""
+        patience = self.options.patience
+        return patience > 0 and self.state.epoch - self.state.best[1] >= patience
 
-    def _tired(self, where: train_state.TrainState) -> bool:
-        return bool(self.options.patience) and where.epoch - where.best[1] >= self.options.patience
-
-    def _epoch(self, number: int, batches: Iterator[Batch]) -> float:
-        """One pass in a random order, each value at a random place of its cell; the mean loss."""
-        device = self.team.device
-        noise = torch_seed(self.seed, RngStream.NOISE, number, self.team.process.rank)
-        generator, total = (
-            torch.Generator(device).manual_seed(noise),
-            torch.zeros((), dtype=torch.float64, device=device),
-        )
+    def _epoch(self, batches: Iterator[Batch]) -> float:
+        """Make all steps of an epoch and return the mean loss."""
+        device, rank = self.group.device, self.group.process.rank
+        generator = torch_generator(device, self.seed, RngStream.NOISE, self.state.epoch, rank)
+        total = torch.zeros((), dtype=torch.float64, device=device)
         with mixed_precision(self.flow, device):
             for _ in range(self.rows.steps):
                 batch = next(batches).to(device)
                 total += self._step(batch, generator) * batch.total
-        return float(self.team.total(total)) / self.rows.rows
+        return float(self.group.total(total)) / self.rows.rows
 
     def _step(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """One step; what this process's rows add to the mean loss."""
-        loss = self.objective(batch, generator)
+        """Make one step and return the share of this process's rows in the mean loss."""
+        loss: Tensor = self.objective(batch, generator)
         self.optimiser.zero_grad()
-        (
-            loss * self.team.process.size
-        ).backward()  # the gradients of all processes are averaged, not added
+        # Gradients of all processes are averaged where they should be added.
+        (loss * self.group.process.size).backward()  # type: ignore[no-untyped-call]
         if self.options.clip:
             torch.nn.utils.clip_grad_norm_(self.flow.parameters(), self.options.clip)
         self.optimiser.step()
-        if self.moves == "step":
+        if self.unit == "step":
             self.scheduler.step()
-        added: Tensor = loss.detach()
-        return added
+        return loss.detach()
 
-    def _finish(
-        self, where: train_state.TrainState, loss: float, best: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """Judge an epoch and note it; the weights of the best one so far."""
-        held = self.judge(self.flow)
-        if not np.isfinite(held):
-            after = f"the loss is {held} after epoch {where.epoch + 1}"
-            raise InvalidArgument(f"{after}; lower the learning rate or choose other transforms")
-        if self.moves != "step":
-            self.scheduler.step(*([held] if self.moves == "loss" else []))
-        where.epoch += 1
-        where.history.append((self.optimiser.param_groups[0]["lr"], loss, held))
-        if held < where.best[0]:
-            where.best, best = (held, where.epoch), train_state.weights_of(self.flow)
-        return best
+    def _validate(self, loss: float) -> None:
+        """Finish an epoch: validate, move the schedule, and remember the best weights."""
+        state, validation = self.state, self.validation_loss(self.flow)
+        if not np.isfinite(validation):
+            raise InvalidArgument(
+                f"the loss is {validation} after epoch {state.epoch + 1}; "
+                "lower the learning rate or choose other transforms"
+            )
+        if self.unit == "loss":
+            self.scheduler.step(validation)
+        elif self.unit == "epoch":
+            self.scheduler.step()
+        state.epoch += 1
+        state.history.append((self.optimiser.param_groups[0]["lr"], loss, validation))
+        if validation < state.best[0]:
+            state.best = (validation, state.epoch)
+            self.best = train_state.weights_of(self.flow)
 
-    def _numbers(self, where: train_state.TrainState) -> dict[str, float]:
-        """Of the last epoch, by the names that TensorBoard shows."""
-        names = ("learning_rate", "loss/training", "loss/held_out")
-        epoch, found = where.watched[-1] if where.watched else (0, {})
-        return dict(zip(names, where.history[-1], strict=True)) | (
-            found if epoch == where.epoch else {}
-        )
+    def _save(self) -> None:
+        if self.checkpoint is not None:
+            train_state.save(
+                self.checkpoint, self.state, self.flow, self.best, self.optimiser, self.scheduler
+            )
+
+    def _numbers(self) -> dict[str, float]:
+        """Return numbers of the last epoch by their names in TensorBoard."""
+        rate, loss, validation = self.state.history[-1]
+        numbers = {"learning_rate": rate, "loss/training": loss, "loss/held_out": validation}
+        epoch, watched = self.state.watched[-1] if self.state.watched else (0, {})
+        return numbers | watched if epoch == self.state.epoch else numbers

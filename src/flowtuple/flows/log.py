@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a training."""
+"""Log of a training for TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowtuple.runtime.extras import require
 
 
 class TrainingLog:
-    """Numbers by epoch, for TensorBoard; without a folder none are kept.
+    """Numbers by epoch, for TensorBoard; without a folder nothing is written.
 
     Raises:
         MissingExtra: The extra 'tensorboard' is not installed.
@@ -30,6 +30,6 @@ class TrainingLog:
                 self._writer.add_scalar(name, value, epoch)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the rest and close the files."""
         if self._writer is not None:
             self._writer.close()

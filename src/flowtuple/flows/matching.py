@@ -1,7 +1,8 @@
-"""A continuous flow trained by flow matching: noise moves to data along a velocity field that a network has learned.
+"""A continuous flow trained by flow matching: a learned velocity field moves noise to data.
 
-Lipman et al., "Flow matching for generative modeling" (2023), with straight paths. The field is integrated by the classical
-fourth-order Runge-Kutta method in a fixed number of steps, so that a row's path does not depend on the rows beside it.
+Lipman et al., "Flow matching for generative modeling" (2023), with straight paths. The classical
+fourth-order Runge-Kutta method integrates the field in a fixed number of steps, so that the path of
+a row does not depend on the other rows.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from torch import Tensor
 from flowtuple.flows.bijection import Bijection
 from flowtuple.flows.options import Shape
 
-_WAVES = 4  # of the time as the network reads it
-_ROWS = 4096  # rows whose Jacobians are held at a time
+_FREQUENCIES = 4  # of the embedded time
+_ROWS = 4096  # whose Jacobians are in memory at a time
 
 
 class FlowMatching(Bijection):
     """A velocity field v(x, t) as a `Bijection`: z at t = 0, x at t = 1.
 
     Args:
-        features: Columns d.
-        context: Conditions c.
+        features: Number of columns d.
+        context: Number of conditions c.
         hidden: Widths of the field's hidden layers.
-        steps: Of the solver.
+        steps: Steps of the solver.
     """
 
     frequency: Tensor
@@ -35,34 +36,37 @@ class FlowMatching(Bijection):
     def __init__(self, features: int, context: int, hidden: tuple[int, ...], steps: int) -> None:
         super().__init__()
         self.steps = steps
-        read = features + context + 2 * _WAVES
+        read = features + context + 2 * _FREQUENCIES
         self.network = zuko.nn.MLP(read, features, hidden_features=hidden, activation=torch.nn.SiLU)
-        self.register_buffer("frequency", math.pi * torch.arange(1, _WAVES + 1), persistent=False)
+        self.register_buffer(
+            "frequency", math.pi * torch.arange(1, _FREQUENCIES + 1), persistent=False
+        )
 
     def velocity(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
-        """dx/dt of shape (n, d) at times of shape (n, 1) or ()."""
+        """Return dx/dt of shape (n, d) at times of shape (n, 1) or ()."""
         angle = (t * self.frequency).expand(*x.shape[:-1], -1)
-        known = () if context is None else (context,)
-        v: Tensor = self.network(torch.cat([x, angle.cos(), angle.sin(), *known], dim=-1))
+        inputs = [x, angle.cos(), angle.sin()]
+        v: Tensor = self.network(
+            torch.cat(inputs if context is None else [*inputs, context], dim=-1)
+        )
         return v
 
     def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:
-        """Squared error of the velocity at a random time on a random straight path to x."""
+        """Return the squared error of the velocity at a random time on a random path to x."""
         z = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
         t = torch.rand((len(x), 1), generator=generator, dtype=x.dtype, device=x.device)
-        loss: Tensor = (
-            (self.velocity((1 - t) * z + t * x, t, context) - (x - z)).square().sum(dim=1)
-        )
+        error = self.velocity((1 - t) * z + t * x, t, context) - (x - z)
+        loss: Tensor = error.square().sum(dim=1)
         return loss
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         rows = torch.split(x, _ROWS)
-        known = [None] * len(rows) if context is None else torch.split(context, _ROWS)
-        parts = [self._back(part, seen) for part, seen in zip(rows, known, strict=True)]
+        contexts = [None] * len(rows) if context is None else torch.split(context, _ROWS)
+        parts = [self._back(*part) for part in zip(rows, contexts, strict=True)]
         return torch.cat([z for z, _ in parts]), torch.cat([ladj for _, ladj in parts])
 
     def _back(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """From t = 1 to 0, with the integral of each column's share of the field's divergence."""
+        """Integrate from t = 1 to 0, with each column's share of the divergence."""
 
         def slope(state: Tensor, t: Tensor) -> Tensor:
             v, divergence = self._with_divergence(state[..., 0], t, context)
@@ -77,7 +81,7 @@ class FlowMatching(Bijection):
     def _with_divergence(
         self, x: Tensor, t: Tensor, context: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Velocity v and its dv_i/dx_i, each of shape (n, d)."""
+        """Return the velocity v and its dv_i/dx_i, each of shape (n, d)."""
         with torch.enable_grad():
             rows = x.detach().requires_grad_()
             parts = self.velocity(rows, t, context).sum(dim=0)
@@ -90,7 +94,7 @@ class FlowMatching(Bijection):
     def _integrate(
         self, slope: Callable[[Tensor, Tensor], Tensor], state: Tensor, start: float, stop: float
     ) -> Tensor:
-        """Runge-Kutta; `slope` is called with the state and the time."""
+        """Integrate by Runge-Kutta the slope of a state at a time."""
         step = (stop - start) / self.steps
         for k in range(self.steps):
             t = start + k * step
@@ -107,5 +111,5 @@ class FlowMatching(Bijection):
 
 
 def flow_matching(features: int, context: int, shape: Shape) -> FlowMatching:
-    """Straight paths, `shape.steps` steps of the solver."""
+    """Build a flow of straight paths, with `shape.steps` steps of the solver."""
     return FlowMatching(features, context, shape.hidden, shape.steps)

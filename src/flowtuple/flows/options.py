@@ -1,4 +1,4 @@
-"""What may be asked of a flow over rows, without PyTorch."""
+"""Options of a flow over rows, without PyTorch."""
 
 from __future__ import annotations
 
@@ -10,21 +10,34 @@ from flowtuple.errors import InvalidArgument, nearest
 KINDS = ("maf", "nsf", "coupling", "realnvp", "flashsim", "flow-matching")
 SCHEDULES = ("constant", "plateau", "cosine", "warm-restarts", "one-cycle")
 DEVICES = ("auto", "cpu", "cuda")
-_LARGEST = {"transforms": 64, "hidden": 4096, "bins": 1024, "steps": 1024, "blocks": 64}
+_RANGES = {
+    "transforms": (1, 64),
+    "hidden": (1, 4096),
+    "bins": (2, 1024),
+    "steps": (1, 1024),
+    "blocks": (1, 64),
+}
+_MOST_LAYERS = 16
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Size of a flow; what a kind of flow has no use for is ignored.
+    """Size of a flow; a kind of flow ignores numbers that it does not use.
 
     Attributes:
-        transforms: Autoregressive or coupling steps; without a number one a column for `flashsim`, three for others.
-        hidden: Widths of the conditioner's hidden layers; of a residual network the first is its width.
+        transforms: Autoregressive or coupling steps; by default one for each column in
+            `flashsim`, three in other kinds.
+        hidden: Widths of the conditioner's hidden layers; the first is the width of a residual
+            network.
         bins: Pieces of a spline.
-        steps: Steps of the solver of a continuous flow.
+        steps: Solver steps of a continuous flow.
         blocks: Blocks of a residual network, of two layers each.
-        permute: Whether each step of `maf` and `nsf` takes the columns in an order drawn at random; otherwise forwards and
-            backwards in turn.
+        permute: Draw the order of columns in each step of `maf` and `nsf` at random, instead of
+            forwards and backwards in turn.
+
+    Example:
+        >>> Shape(hidden=(128, 128)).bins
+        16
     """
 
     transforms: int | None = None
@@ -35,24 +48,17 @@ class Shape:
     permute: bool = False
 
     def __post_init__(self) -> None:
-        one = {
-            "transforms": self.transforms_or(1),
-            "bins": self.bins,
-            "steps": self.steps,
-            "blocks": self.blocks,
-        }
-        sizes = {"hidden": self.hidden} | {name: (size,) for name, size in one.items()}
-        for name, values in sizes.items():
-            if not 1 <= len(values) <= 16 or not all(
-                1 + (name == "bins") <= v <= _LARGEST[name] for v in values
-            ):
+        for name, (least, most) in _RANGES.items():
+            value = self.transforms_or(1) if name == "transforms" else getattr(self, name)
+            sizes: tuple[int, ...] = value if isinstance(value, tuple) else (value,)
+            if not (1 <= len(sizes) <= _MOST_LAYERS and all(least <= n <= most for n in sizes)):
                 raise InvalidArgument(
-                    f"{name} {getattr(self, name)} is out of range; the most is {_LARGEST[name]}"
+                    f"{name} {getattr(self, name)} is out of range; the most is {most}"
                 )
 
-    def transforms_or(self, usual: int) -> int:
-        """The number of transforms, or the usual one where none was asked for."""
-        return usual if self.transforms is None else self.transforms
+    def transforms_or(self, default: int) -> int:
+        """Return the number of transforms, or the default of a kind of flow."""
+        return default if self.transforms is None else self.transforms
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,20 @@ class Training:
     """Options of a training.
 
     Attributes:
-        epochs: Passes over the rows, at most.
+        epochs: Largest number of passes over the rows.
         batch: Rows of a step.
-        learning_rate: The largest.
-        weight_decay: Decoupled, as of AdamW.
-        schedule: Of the learning rate: constant, plateau, cosine, warm-restarts or one-cycle.
+        learning_rate: Largest learning rate.
+        weight_decay: Decoupled weight decay, as of AdamW.
+        schedule: Schedule of the learning rate: constant, plateau, cosine, warm-restarts or
+            one-cycle.
         clip: Largest norm of a step's gradient; 0 for any.
-        patience: Epochs without a better loss on held-out events after which training stops; 0 to go on.
-        held_out: Share of the events that only judge.
+        patience: Epochs without a better validation loss after which training stops; 0 for no
+            such stop.
+        held_out: Share of the events for validation.
+
+    Example:
+        >>> Training(epochs=100, schedule="one-cycle").batch
+        1024
     """
 
     epochs: int = 60
@@ -84,22 +96,21 @@ class Training:
             raise InvalidArgument(
                 f"there is no schedule {self.schedule!r}; {nearest(self.schedule, SCHEDULES)}"
             )
-        fine = {
+        in_range = {
             "epochs": self.epochs >= 1,
             "batch": self.batch >= 1,
             "learning_rate": self.learning_rate > 0,
-        }
-        fine |= {
             "weight_decay": self.weight_decay >= 0,
             "clip": self.clip >= 0,
             "patience": self.patience >= 0,
+            "held_out": 0 < self.held_out < 1,
         }
-        fine |= {"held_out": 0 < self.held_out < 1}
-        for name, holds in fine.items():
-            if not holds:
+        for name, valid in in_range.items():
+            if not valid:
                 usual = Training.__dataclass_fields__[name].default
                 raise InvalidArgument(
-                    f"{name.replace('_', ' ')} {getattr(self, name)} is out of range; {usual} is usual"
+                    f"{name.replace('_', ' ')} {getattr(self, name)} is out of range; "
+                    f"{usual} is usual"
                 )
 
 
@@ -109,13 +120,18 @@ class RowFlow:
 
     Attributes:
         kind: maf, nsf, coupling, realnvp, flashsim or flow-matching.
-        shape: Its size.
-        training: How it is trained.
-        transforms: Preprocessing by name or glob of a column or a condition, such as `{"Jet_pt": "log:10,standard"}`; the
-            last match wins. Without one, integers of many values are dequantised, and every column goes to its normal
-            quantile by rank; so do conditions, which are kept within 5 of it.
+        shape: Size of the flow.
+        training: Options of its training.
+        transforms: Preprocessing by name or glob of a column or a condition, such as
+            `{"Jet_pt": "log:10,standard"}`; the last match wins. By default integers of many
+            values are dequantised, and every column becomes the normal quantile of its rank;
+            conditions are then limited to 5.
         log: A folder for TensorBoard.
-        device: What it is trained on: cpu, cuda, or auto for a GPU where there is one.
+        device: Device of the training: cpu, cuda, or auto for a GPU if there is one.
+
+    Example:
+        >>> RowFlow("maf", Shape(transforms=5), transforms={"Jet_pt": "log:10,standard"}).kind
+        'maf'
     """
 
     kind: str = "nsf"

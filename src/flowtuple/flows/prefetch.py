@@ -1,23 +1,22 @@
-"""One item ahead: a thread makes the next one while this one is used, and the time spent waiting for it is known."""
+"""Prefetch of one item: a thread makes the next one while the present one is used."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 Item = TypeVar("Item")
 
 
 class Prefetcher(Generic[Item]):
-    """An iterator whose items a thread of its own makes, each while the one before is used.
+    """An iterator whose next item is made in a thread.
 
-    Items come in their order and an error of the maker comes where its item would; leaving the `with` ends the thread.
+    Items come in order, and an error comes in place of its item. The thread ends with the `with`.
 
     Attributes:
-        waited: Seconds that its user has spent waiting for items.
+        waited: Seconds that the user has waited for items.
 
     Example:
         >>> with Prefetcher(n * n for n in range(3)) as squares:
@@ -28,11 +27,11 @@ class Prefetcher(Generic[Item]):
     def __init__(self, items: Iterable[Item]) -> None:
         self.waited = 0.0
         self._items = iter(items)
-        self._thread = ThreadPoolExecutor(1, "flowtuple-ahead")
+        self._thread = ThreadPoolExecutor(1, "flowtuple-prefetch")
         self._next = self._thread.submit(self._make)
 
     def _make(self) -> list[Item]:
-        """The next item, or none; no future carries a StopIteration."""
+        """Return the next item, or an empty list at the end: a future carries no StopIteration."""
         for item in self._items:
             return [item]
         return []
@@ -52,10 +51,5 @@ class Prefetcher(Generic[Item]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)

@@ -1,13 +1,16 @@
-"""Flows over rows that were published, as data: which columns given which, the preprocessing of each, size and training.
+"""Published flows over rows, as data: columns, conditions, preprocessing, size and training.
 
-The two of FlashSim follow the public code of its prototype (github.com/francesco-vaselli/FlashSim: `preprocessing/` for columns
-and transforms, `docs/trainings.md` for sizes and training), which Vaselli et al., "End-to-end simulation of particle physics
-events with flow matching and generator oversampling" (2024) goes on from. Names are those of NanoAOD, `Jet_ptRatio` for p_T
-over the generated one, `Jet_etaMinusGen` for a difference, `ClosestMuon_*` for the nearest generated muon within Delta R = 0.4.
+The two of FlashSim follow the public code of its prototype (github.com/francesco-vaselli/FlashSim:
+`preprocessing/` for columns and transforms, `docs/trainings.md` for sizes and training), on which
+Vaselli et al., "End-to-end simulation of particle physics events with flow matching and generator
+oversampling" (2024) builds. Names are those of NanoAOD, with `Jet_ptRatio` for p_T over the
+generated one, `Jet_etaMinusGen` for a difference, and `ClosestMuon_*` for the nearest generated
+muon within Delta R = 0.4.
 
-What is different here: every chain ends in `standard`, because the splines end at 5; conditions are kept within 5 standard
-deviations; the prototype leaves the number of constituents and the zeros of the muon fraction as they are, here they are
-dequantised, like its flags; and it drops events without energy out of time, for which log1p stands in place of log.
+There are four differences. Every chain ends in `standard`, because the splines end at 5.
+Conditions are limited to 5 standard deviations. The number of constituents and the zeros of the
+muon fraction are dequantised, as the flags are; the prototype leaves them. Events without energy
+out of time stay, with log1p in place of log; the prototype drops them.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.flows.options import RowFlow, Shape, Training
 
 _FLAG = "smear:0.1,standard"
-_SCORE = "peak:-0.01:-0.1:0.02,standard"  # negative where there is none
+_SCORE = "peak:-0.01:-0.1:0.02,standard"  # a negative score means "none"
 _SEEN = "standard,clip:-5:5"
 _PT, _PT_OR_0 = f"log,{_SEEN}", f"log1p,{_SEEN}"
 _ZERO = "log:1e-5,peak:-7.5:-11.51:1,standard"  # of isolations
@@ -27,13 +30,17 @@ _ZERO = "log:1e-5,peak:-7.5:-11.51:1,standard"  # of isolations
 
 @dataclass(frozen=True)
 class FlowPreset:
-    """A flow over rows and what it is for.
+    """A published flow over rows.
 
     Attributes:
         targets: Preprocessing by target column.
-        conditions: Preprocessing by given column.
+        conditions: Preprocessing by condition.
         shape: Size of the flow, which is of kind `flashsim`.
-        training: How it was trained.
+        training: Options of its training.
+
+    Example:
+        >>> flow_preset("flashsim-jets").flow.kind
+        'flashsim'
     """
 
     targets: Mapping[str, str]
@@ -43,17 +50,17 @@ class FlowPreset:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What is learned."""
+        """Names of the target columns."""
         return tuple(self.targets)
 
     @property
     def given(self) -> tuple[str, ...]:
-        """What it is learned given."""
+        """Names of the conditions."""
         return tuple(self.conditions)
 
     @property
     def flow(self) -> RowFlow:
-        """All that `flowtuple.train` is to be told of the flow."""
+        """The flow as an option of `flowtuple.train`."""
         return RowFlow("flashsim", self.shape, self.training, {**self.targets, **self.conditions})
 
 
@@ -129,7 +136,13 @@ FLOW_PRESETS: dict[str, FlowPreset] = {
 
 
 def flow_preset(name: str) -> FlowPreset:
-    """A published flow over rows.
+    """Return a published flow over rows.
+
+    Args:
+        name: `flashsim-jets` or `flashsim-muons`.
+
+    Returns:
+        The columns, their preprocessing, and the flow.
 
     Raises:
         InvalidArgument: There is no such preset.

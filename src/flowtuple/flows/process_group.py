@@ -1,13 +1,13 @@
-"""Processes that train one flow together: gradients averaged by PyTorch's DistributedDataParallel, sums over all of them.
+"""Processes that train one flow together: mean gradients by DistributedDataParallel, and sums.
 
-Li et al., "PyTorch Distributed: experiences on accelerating data parallel training" (2020). Every process holds the whole
-flow and takes the same steps; of each step's rows it sees its own share.
+Li et al., "PyTorch Distributed: experiences on accelerating data parallel training" (2020). Every
+process has the whole flow and takes the same steps; it sees its own share of the rows of each step.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,68 +22,65 @@ from flowtuple.flows.bijection import Trainable
 from flowtuple.flows.blocks import Batch
 from flowtuple.flows.processes import Process
 
-PATIENCE = timedelta(minutes=10)  # after which a process that says nothing is lost
+PATIENCE = timedelta(minutes=10)  # after which a process that does not answer is lost
 
 
 class Objective(torch.nn.Module):
-    """The loss of a flow, as the forward pass that `DistributedDataParallel` watches."""
+    """The loss of a flow as a forward pass, which is what `DistributedDataParallel` wraps."""
 
     def __init__(self, flow: Trainable) -> None:
         super().__init__()
         self.flow = flow
 
     def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """What these rows add to the weighted mean over all rows of the step."""
+        """Return the share of these rows in the weighted mean over all rows of the step."""
         total: Tensor = (batch.weight * losses(self.flow, batch, generator)).sum() / batch.total
         return total
 
 
 def losses(flow: Trainable, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Of each row, shape (m,)."""
-    if batch.context is None:
+    """Return the loss of each row, shape (m,)."""
+    if batch.context is None:  # a loss without conditions need not accept a context
         return flow.loss(batch.x, generator)
-    conditional: Callable[..., Tensor] = flow.loss
-    return conditional(batch.x, generator, batch.context)
+    return flow.loss(batch.x, generator, batch.context)
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes, seen from one of them.
+    """The processes of a training, seen from one of them.
 
     Attributes:
-        process: This one.
-        device: What it computes on.
+        process: This process.
+        device: Its device.
     """
 
     process: Process
     device: torch.device
 
     def objective(self, flow: Trainable) -> torch.nn.Module:
-        """The loss, whose gradients come to be those of the whole step in every process."""
+        """Return the loss of a flow, with gradients averaged over the processes."""
         module = Objective(flow)
         if self.process.size == 1:
             return module
-        with (
-            warnings.catch_warnings()
-        ):  # PyTorch renames the option; versions before 2.13 know this name only
+        with warnings.catch_warnings():
+            # PyTorch renames the option, and versions before 2.13 know only this name.
             warnings.simplefilter("ignore", FutureWarning)
-            return DistributedDataParallel(
-                module, broadcast_buffers=False
-            )  # they are masks, the same everywhere
+            # Buffers are masks, which are equal in all processes.
+            return DistributedDataParallel(module, broadcast_buffers=False)
 
     def total(self, values: Tensor) -> Tensor:
-        """Sums over all processes, the same in each."""
-        if self.process.size > 1:
-            there = values.to(self.device)
-            dist.all_reduce(there)
-            values = there.cpu()
-        return values
+        """Return sums over all processes, the same in each."""
+        if self.process.size == 1:
+            return values
+        on_device = values.to(self.device)
+        dist.all_reduce(on_device)
+        return on_device.cpu()
 
     def check_agreement(self, number: int) -> None:
-        """Refuse to go on where processes begin after different epochs.
+        """Check that all processes have the same number.
 
         Raises:
-            InvalidArgument: They do.
+            InvalidArgument: They begin after different epochs.
         """
         if float(self.total(torch.tensor(float(number)))) != float(number * self.process.size):
             raise InvalidArgument(
@@ -93,34 +90,33 @@ class ProcessGroup:
 
 @contextmanager
 def joined(process: Process, device: torch.device) -> Iterator[ProcessGroup]:
-    """Meet the other processes; alone there is nothing to do.
+    """Join the other processes; a single process has nothing to do.
 
     Raises:
-        ProcessLost: Another one ended, or has said nothing for `PATIENCE`.
+        ProcessLost: Another process ended, or did not answer for `PATIENCE`.
     """
-    team = ProcessGroup(process, device)
+    group = ProcessGroup(process, device)
     if process.size == 1:
-        yield team
+        yield group
         return
     ours = not dist.is_initialized()
     try:
         if ours:
-            kind = "nccl" if device.type == "cuda" else "gloo"
+            backend = "nccl" if device.type == "cuda" else "gloo"
             dist.init_process_group(
-                kind, rank=process.rank, world_size=process.size, timeout=PATIENCE
+                backend, rank=process.rank, world_size=process.size, timeout=PATIENCE
             )
-        yield team
+        yield group
     except RuntimeError as error:
-        if not (
-            isinstance(error, dist.DistError)
-            or "gloo" in str(error).lower()
-            or "nccl" in str(error).lower()
+        text = str(error)
+        if not isinstance(error, dist.DistError) and not any(
+            backend in text.lower() for backend in ("gloo", "nccl")
         ):
             raise
-        first = str(error).strip().splitlines()[0]
-        told = f"process {process.rank} of {process.size} lost another one ({first})"
         raise ProcessLost(
-            f"{told}; start again: with --checkpoint it goes on after the last epoch"
+            f"process {process.rank} of {process.size} lost another one "
+            f"({text.strip().splitlines()[0]}); "
+            "start again: with --checkpoint it goes on after the last epoch"
         ) from None
     finally:
         if ours and dist.is_initialized():

@@ -1,4 +1,4 @@
-"""The processes that train one flow together, as torchrun tells each of them; without PyTorch."""
+"""The processes that train one flow together, from torchrun's environment; without PyTorch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flowtuple.errors import InvalidArgument
 
-_TOLD = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Process:
     """One of the processes of a training.
 
     Attributes:
-        rank: Its number, from 0; the first one judges by physics and writes.
-        size: How many there are.
+        rank: Its number, from 0.
+        size: Number of processes.
         local_rank: Its number on its machine.
 
     Example:
@@ -30,29 +30,31 @@ class Process:
 
     @classmethod
     def here(cls) -> Process:
-        """This one, out of what torchrun put into the environment; the only one without that.
+        """Return this process as torchrun describes it, or the only one without torchrun.
 
         Raises:
-            InvalidArgument: The environment holds other than whole numbers there.
+            InvalidArgument: A variable of the environment is not a whole number.
         """
-        if not all(name in os.environ for name in _TOLD):
+        environment = os.environ
+        if not all(name in environment for name in _VARIABLES):
             return cls()
         try:
             return cls(
-                int(os.environ["RANK"]),
-                int(os.environ["WORLD_SIZE"]),
-                int(os.environ.get("LOCAL_RANK", "0")),
+                int(environment["RANK"]),
+                int(environment["WORLD_SIZE"]),
+                int(environment.get("LOCAL_RANK", "0")),
             )
         except ValueError:
             raise InvalidArgument(
-                "RANK, WORLD_SIZE or LOCAL_RANK is no whole number; start with torchrun, or unset them"
+                "RANK, WORLD_SIZE or LOCAL_RANK is no whole number; "
+                "start with torchrun, or unset them"
             ) from None
 
     @property
     def is_main(self) -> bool:
-        """Whether it is the one that writes."""
+        """True for the process that reports and writes."""
         return self.rank == 0
 
     def share(self, count: int) -> slice:
-        """Its part of so many rows; the parts of all are every row once."""
+        """Return this process's part of so many rows; the parts cover every row once."""
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)

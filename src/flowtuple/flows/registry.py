@@ -1,4 +1,4 @@
-"""Every kind of flow by its name."""
+"""Kinds of flows by name."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ FLOWS: dict[str, Callable[[int, int, Shape], Bijection]] = {
 
 
 def build(kind: str, features: int, shape: Shape, seed: int, context: int = 0) -> Bijection:
-    """A flow with random weights, the same for a seed.
+    """Build a flow with random weights that depend on the seed alone.
 
     Args:
         kind: Name in `FLOWS`.
-        features: Columns d.
-        shape: Its size.
-        seed: Of the weights.
-        context: Conditions c that it reads.
+        features: Number of columns d.
+        shape: Size of the flow.
+        seed: Seed of the weights.
+        context: Number of conditions c.
 
     Example:
         >>> flow = build("nsf", 3, Shape(transforms=1, hidden=(8,), bins=4), seed=1)

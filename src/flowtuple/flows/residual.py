@@ -1,8 +1,9 @@
-"""A residual network as a conditioner: pre-activated blocks of two layers, each gated by the conditions.
+"""A residual network as a conditioner: pre-activated blocks of two layers, gated by conditions.
 
-He et al., "Identity mappings in deep residual networks" (2016); gated linear units as in Dauphin et al., "Language modeling
-with gated convolutional networks" (2017). Layers are normalised row by row (Ba et al., "Layer normalization", 2016) and not
-over the batch, so that a row does not depend on the rows beside it.
+He et al., "Identity mappings in deep residual networks" (2016); gated linear units as in Dauphin
+et al., "Language modeling with gated convolutional networks" (2017). Layers are normalised row by
+row (Ba et al., "Layer normalization", 2016) and not over the batch, so that the result of a row
+does not depend on the other rows.
 """
 
 from __future__ import annotations
@@ -11,17 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn import LayerNorm, Linear, ReLU, Sequential
 
-_ALMOST_NONE = (
-    1e-3  # weights of last layers at the beginning: blocks and splines start as the identity
-)
+_SMALL = 1e-3  # initial weights of last layers, so that blocks and splines start as the identity
 
 
 class Block(torch.nn.Module):
-    """h + gate(context) f(h), f two layers behind their activations.
+    """h + gate(context) f(h), with f two layers after their activations.
 
     Args:
-        width: Of the hidden rows.
-        embedded: Width of what is known of the context; 0 for no gate.
+        width: Width of the hidden rows.
+        embedded: Width of the embedded context; 0 for no gate.
     """
 
     def __init__(self, width: int, embedded: int) -> None:
@@ -37,21 +36,21 @@ class Block(torch.nn.Module):
         self.gate = Linear(embedded, width) if embedded else None
         _shrink(self.layers[-1])
 
-    def forward(self, h: Tensor, known: Tensor | None) -> Tensor:
-        """Hidden rows of shape (n, width)."""
+    def forward(self, h: Tensor, embedded: Tensor | None) -> Tensor:
+        """Return hidden rows of shape (n, width)."""
         change: Tensor = self.layers(h)
-        return h + (change if self.gate is None else change * torch.sigmoid(self.gate(known)))
+        return h + (change if self.gate is None else change * torch.sigmoid(self.gate(embedded)))
 
 
 class ResidualNetwork(torch.nn.Module):
-    """A network that reads columns and conditions; the conditions, embedded by a layer of their own, gate every block.
+    """A network of columns and conditions; a layer embeds the conditions, which gate every block.
 
     Args:
-        columns: That are read, 0 or more.
-        context: Conditions c, 0 or more.
-        outputs: For each row.
-        width: Of the hidden layers, and of the embedding of the conditions.
-        blocks: Of two layers each.
+        columns: Number of columns that it reads, 0 or more.
+        context: Number of conditions c, 0 or more.
+        outputs: Number of outputs for each row.
+        width: Width of the hidden layers, and of the embedded conditions.
+        blocks: Number of blocks of two layers.
     """
 
     def __init__(self, columns: int, context: int, outputs: int, width: int, blocks: int) -> None:
@@ -66,16 +65,16 @@ class ResidualNetwork(torch.nn.Module):
         _shrink(self.last)
 
     def forward(self, columns: Tensor, context: Tensor | None = None) -> Tensor:
-        """Shape (n, outputs) from columns of shape (n, columns) and a context of shape (n, c)."""
+        """Return shape (n, outputs) from columns (n, columns) and a context (n, c)."""
         read = columns if context is None else torch.cat([columns, context], dim=-1)
         h = self.first(read if self.reads else columns.new_ones((len(columns), 1)))
-        known = None if self.embed is None else self.embed(context)
+        embedded = None if self.embed is None else self.embed(context)
         for block in self.blocks:
-            h = block(h, known)
+            h = block(h, embedded)
         out: Tensor = self.last(h)
         return out
 
 
 def _shrink(layer: torch.nn.Module) -> None:
     for weights in layer.parameters():
-        torch.nn.init.uniform_(weights, -_ALMOST_NONE, _ALMOST_NONE)
+        torch.nn.init.uniform_(weights, -_SMALL, _SMALL)

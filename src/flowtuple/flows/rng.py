@@ -1,27 +1,28 @@
-"""Random numbers by what they are for, so that no thread, process or interruption changes any of them."""
+"""Random numbers by purpose, so that threads, processes and interruptions change none of them."""
 
 from __future__ import annotations
 
 from enum import IntEnum
 
 import numpy as np
+import torch
 
 
 class RngStream(IntEnum):
-    """What random numbers of a training decide."""
+    """Purposes of random numbers in a training."""
 
-    HELD_OUT = 0
-    PLACES = 1
-    PLACES_HELD_OUT = 2
+    VALIDATION_EVENTS = 0
+    POSITIONS = 1
+    VALIDATION_POSITIONS = 2
     BLOCKS = 3
     ROWS = 4
     NOISE = 5
-    NOISE_HELD_OUT = 6
-    VALIDATION = 7
+    VALIDATION_NOISE = 6
+    VALIDATION_SAMPLE = 7
 
 
-def draw(seed: int, use: RngStream, epoch: int = 0, number: int = 0) -> np.random.Generator:
-    """A generator for one use in one epoch, one block or process of it.
+def draw(seed: int, stream: RngStream, epoch: int = 0, number: int = 0) -> np.random.Generator:
+    """Return the generator of one purpose in one epoch and one block or process of it.
 
     Example:
         >>> draw(1, RngStream.ROWS, 3).bytes(8) == draw(1, RngStream.ROWS, 3).bytes(8)
@@ -29,9 +30,12 @@ def draw(seed: int, use: RngStream, epoch: int = 0, number: int = 0) -> np.rando
         >>> draw(1, RngStream.ROWS, 3).bytes(8) == draw(1, RngStream.ROWS, 3, 1).bytes(8)
         False
     """
-    return np.random.default_rng([seed, use, epoch, number])
+    return np.random.default_rng([seed, stream, epoch, number])
 
 
-def torch_seed(seed: int, use: RngStream, epoch: int = 0, number: int = 0) -> int:
-    """A seed for PyTorch's own generator."""
-    return int(draw(seed, use, epoch, number).integers(2**62))
+def torch_generator(
+    device: torch.device, seed: int, stream: RngStream, epoch: int = 0, number: int = 0
+) -> torch.Generator:
+    """Return PyTorch's generator of one purpose on a device."""
+    torch_seed = int(draw(seed, stream, epoch, number).integers(2**62))
+    return torch.Generator(device).manual_seed(torch_seed)

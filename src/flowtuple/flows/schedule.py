@@ -1,4 +1,4 @@
-"""Optimiser and schedule of the learning rate, by name."""
+"""Optimisers, and schedules of the learning rate by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowtuple.flows.options import Training
 _WARM_RESTARTS = 10  # epochs of the first cycle; each later one is twice as long
 
 Schedule = tuple[Any, str]
-"""A scheduler of PyTorch, and when it moves: after a `step`, an `epoch`, or by an epoch's `loss`."""
+"""A scheduler of PyTorch and its unit: a `step`, an `epoch`, or an epoch with its `loss`."""
 
 
 def _constant(optimiser: torch.optim.Optimizer, options: Training, steps: int) -> Schedule:
@@ -39,7 +39,7 @@ def _warm_restarts(optimiser: torch.optim.Optimizer, options: Training, steps: i
 
 
 def _one_cycle(optimiser: torch.optim.Optimizer, options: Training, steps: int) -> Schedule:
-    total = steps * options.epochs + 1  # it is asked once more than there are steps
+    total = steps * options.epochs + 1  # the scheduler makes one step when it is built
     return torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=options.learning_rate, total_steps=total
     ), "step"
@@ -57,12 +57,12 @@ SCHEDULES: dict[str, Callable[[torch.optim.Optimizer, Training, int], Schedule]]
 def make_optimiser(
     parameters: Iterable[torch.nn.Parameter], options: Training, steps: int
 ) -> tuple[torch.optim.Optimizer, Schedule]:
-    """Adam, or AdamW where weights decay, with the schedule.
+    """Build Adam, or AdamW if weights decay, with a schedule.
 
     Args:
-        parameters: What is trained.
-        options: The options.
-        steps: Of an epoch.
+        parameters: Weights to train.
+        options: Options of the training.
+        steps: Steps of an epoch.
     """
     kind = torch.optim.AdamW if options.weight_decay else torch.optim.Adam
     optimiser = kind(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)

@@ -1,4 +1,4 @@
-"""A `RowModel` as one file: safetensors for the weights, JSON in its header for all else."""
+"""A `RowModel` as one safetensors file: weights as tensors, all else as JSON in its header."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from flowtuple.errors import Corrupt, TooNew
-from flowtuple.flows.model import Given, RowModel
+from flowtuple.flows.model import ContextColumns, RowModel
 from flowtuple.flows.options import KINDS, Shape
 from flowtuple.flows.registry import build
+from flowtuple.flows.tensor_file import read_tensors
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.transforms import Chain
 
-VERSION = 2  # 1 knew no conditions
+VERSION = 2  # version 1 had no conditions
 _KEY = "flowtuple rows"
-_LENGTH = 8  # bytes that say how long the header of a safetensors file is, which is JSON
 
 
 def save_model(model: RowModel, path: str | os.PathLike[str]) -> None:
-    """Write a model; it appears whole or not at all."""
+    """Write a model; the file appears complete or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(pack_model(model))
 
 
 def pack_model(model: RowModel) -> bytes:
-    """A model as the bytes of a safetensors file."""
+    """Return a model as the bytes of a safetensors file."""
     content = {
         "version": VERSION,
         "columns": model.columns,
@@ -44,48 +44,49 @@ def pack_model(model: RowModel) -> bytes:
         "shape": asdict(model.shape),
         "about": model.about,
         "given": {
-            "columns": model.given.columns,
-            "dtypes": model.given.dtypes,
-            "chains": [chain.config() for chain in model.given.chains],
+            "columns": model.context.columns,
+            "dtypes": model.context.dtypes,
+            "chains": [chain.config() for chain in model.context.chains],
         },
     }
     tensors = {
-        name: value.float() if value.is_floating_point() else value
+        name: (value.float() if value.is_floating_point() else value).contiguous()
         for name, value in model.flow.state_dict().items()
     }
-    return save({k: v.contiguous() for k, v in tensors.items()}, {_KEY: json.dumps(content)})
+    return save(tensors, {_KEY: json.dumps(content)})
 
 
 def load_model(path: str | os.PathLike[str]) -> RowModel:
     """Read a model.
 
     Raises:
-        Corrupt: The file is no model of rows, or a damaged one.
-        TooNew: It was written by a later flowtuple.
+        Corrupt: The file is not a model of rows, or it is damaged.
+        TooNew: A later flowtuple wrote it.
     """
     return unpack_model(Path(path).read_bytes(), os.fspath(path))
 
 
-def unpack_model(data: bytes, where: str) -> RowModel:
-    """The inverse of `pack_model`; `where` is what messages call the bytes.
+def unpack_model(data: bytes, name: str) -> RowModel:
+    """Return the model in bytes that `pack_model` made.
+
+    Args:
+        data: The bytes.
+        name: Name of the bytes in messages.
 
     Raises:
-        Corrupt: They are no model of rows, or a damaged one.
-        TooNew: It was written by a later flowtuple.
+        Corrupt: The bytes are not a model of rows, or they are damaged.
+        TooNew: A later flowtuple wrote them.
     """
     try:
-        tensors = load(data)
-        content = json.loads(
-            json.loads(data[_LENGTH : _LENGTH + int.from_bytes(data[:_LENGTH], "little")])[
-                "__metadata__"
-            ][_KEY]
-        )
+        tensors, texts = read_tensors(data)
+        content = json.loads(texts[_KEY])
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise Corrupt(f"{where}: is no model of flowtuple ({error}); train it again") from None
+        raise Corrupt(f"{name}: is no model of flowtuple ({error}); train it again") from None
     try:
         if int(content["version"]) > VERSION:
             raise TooNew(
-                f"{where}: is a model of version {content['version']}, this flowtuple reads {VERSION}; update flowtuple"
+                f"{name}: is a model of version {content['version']}, this flowtuple reads "
+                f"{VERSION}; update flowtuple"
             )
         return _model(content, tensors)
     except (
@@ -97,49 +98,49 @@ def unpack_model(data: bytes, where: str) -> RowModel:
         RuntimeError,
         Corrupt,
     ) as error:
-        raise Corrupt(
-            f"{where}: describes no model ({str(error).splitlines()[0]}); train it again"
-        ) from None
+        reason = str(error).splitlines()[0]
+        raise Corrupt(f"{name}: describes no model ({reason}); train it again") from None
 
 
 def _model(content: Mapping[str, Any], tensors: Mapping[str, Any]) -> RowModel:
-    columns, dtypes = tuple(content["columns"]), tuple(content["dtypes"])
-    chains = tuple(Chain.from_config(config) for config in content["chains"])
-    given = _given(content["given"]) if content["version"] > 1 else Given()
-    if not len(columns) == len(dtypes) == len(chains) or content["kind"] not in KINDS:
-        raise ValueError("columns, types and transforms do not fit")
-    if any(np.dtype(dtype).kind not in "biuf" for dtype in (*dtypes, *given.dtypes)):
-        raise ValueError("a column's type is none of numbers")
-    shape = Shape(**(content["shape"] | {"hidden": tuple(content["shape"]["hidden"])}))
-    if _least_weights(content["kind"], shape, len(columns)) > sum(
-        tensor.numel() for tensor in tensors.values()
-    ):
-        raise ValueError("a flow larger than the file")
-    flow = build(content["kind"], len(columns), shape, seed=0, context=len(given.columns))
-    flow.load_state_dict(dict(tensors))
-    return RowModel(
-        columns,
-        dtypes,
-        content["counter"],
-        chains,
-        content["kind"],
-        shape,
-        flow.double(),
-        content["about"],
-        given,
+    columns, dtypes, chains = _columns(content, "columns")
+    context = (
+        ContextColumns(*_columns(content["given"], "conditions"))
+        if content["version"] > 1
+        else None
     )
+    kind = content["kind"]
+    if kind not in KINDS:
+        raise ValueError(f"there is no flow {kind!r}")
+    shape = Shape(**(content["shape"] | {"hidden": tuple(content["shape"]["hidden"])}))
+    stored = sum(tensor.numel() for tensor in tensors.values())
+    if _least_weights(kind, shape, len(columns)) > stored:
+        raise ValueError("a flow larger than the file")
+    context = context or ContextColumns()
+    flow = build(kind, len(columns), shape, seed=0, context=len(context.columns))
+    flow.load_state_dict(dict(tensors))
+    counter, about = content["counter"], content["about"]
+    return RowModel(columns, dtypes, counter, chains, kind, shape, flow.double(), about, context)
 
 
-def _given(content: Mapping[str, Any]) -> Given:
+def _columns(
+    content: Mapping[str, Any], name: str
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Chain, ...]]:
+    """Return names, types and preprocessing of columns; errors call them by a name."""
     columns, dtypes = tuple(content["columns"]), tuple(content["dtypes"])
     chains = tuple(Chain.from_config(config) for config in content["chains"])
     if not len(columns) == len(dtypes) == len(chains):
-        raise ValueError("conditions, types and transforms do not fit")
-    return Given(columns, dtypes, chains)
+        raise ValueError(f"{name}, types and transforms do not fit")
+    if any(np.dtype(dtype).kind not in "biuf" for dtype in dtypes):
+        raise ValueError("a column's type is none of numbers")
+    return columns, dtypes, chains
 
 
 def _least_weights(kind: str, shape: Shape, columns: int) -> int:
-    """How many weights such a flow has at least: what a small file may not make a reader allocate."""
+    """Return a lower limit on the weights of a flow.
+
+    A small file must not make its reader allocate more than that.
+    """
     if kind == "flashsim":
         return shape.transforms_or(columns) * 2 * shape.blocks * shape.hidden[0] ** 2
     networks = 1 if kind == "flow-matching" else shape.transforms_or(1) * (columns > 1)

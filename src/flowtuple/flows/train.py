@@ -1,4 +1,4 @@
-"""`train_rows`: preprocessing fitted, a flow built and trained, a model returned."""
+"""Training of a flow over rows: fit the preprocessing, build the flow, train it, return a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.flows.bijection import Bijection
 from flowtuple.flows.blocks import SampledRows
 from flowtuple.flows.fit import Fitted, Report, fit
-from flowtuple.flows.model import Given, RowModel
+from flowtuple.flows.model import ContextColumns, RowModel
 from flowtuple.flows.options import RowFlow
 from flowtuple.flows.registry import build
 from flowtuple.flows.rng import RngStream, draw
@@ -25,33 +25,33 @@ from flowtuple.flows.validation import ROWS, Validation
 from flowtuple.transforms import Chain
 from flowtuple.transforms.discrete import FEW
 
-MANY = "dequantise,gauss-rank"  # of whole numbers
+MANY = "dequantise,gauss-rank"  # for whole numbers of many values
 REAL = "gauss-rank"
-CONDITION = (
-    "gauss-rank,clip:-5:5"  # what lies far outside of what was learned from reads as its edge
-)
+CONDITION = "gauss-rank,clip:-5:5"  # a condition far outside of the training reads as its edge
 
 
 def train_rows(
     rows: Rows,
-    asked: RowFlow,
+    options: RowFlow,
     seed: int,
     report: Report,
     checkpoint: Path | None = None,
     like: RowModel | None = None,
 ) -> tuple[RowModel, Fitted]:
-    """Fit a flow to rows; of several processes that torchrun started each gets the same.
+    """Fit a flow to rows. Several processes that torchrun started all get the same model.
 
     Args:
-        rows: Finite, with the types of their columns, perhaps with conditions; weights may be negative where their sum is not.
-        asked: Kind and size of the flow, training, preprocessing.
-        seed: The same rows, options and seed give the same model on one machine.
-        report: Told of each epoch.
-        checkpoint: A folder for the state of the training, from which an interrupted one goes on.
+        rows: Finite rows with the types of their columns, perhaps with conditions. Weights may be
+            negative if their sum is positive.
+        options: Kind and size of the flow, training and preprocessing.
+        seed: Equal rows, options and seeds give equal models on one machine.
+        report: Called after each epoch.
+        checkpoint: A folder for the state of the training, from which it can be resumed.
         like: A model whose columns and preprocessing this one takes over.
 
     Raises:
-        InvalidArgument: Too few rows, a transform that does not fit its column, weights that sum to nothing.
+        InvalidArgument: Rows are too few, a transform does not fit its column, or the weights do
+            not sum to more than 0.
     """
     weight = np.ones(len(rows)) if rows.weights is None else rows.weights
     if not weight.sum() > 0:
@@ -59,120 +59,150 @@ def train_rows(
             f"{rows.source}: the weights sum to {weight.sum():g}; a density needs more than 0"
         )
     if like is None:
-        chains, given = _fitted(rows, asked.transforms)
+        chains, context = _preprocessing(rows, options.transforms)
     else:
-        rows = _like(rows, like, asked)
-        chains, given = like.chains, like.given
+        rows = _like(rows, like, options)
+        chains, context = like.chains, like.context
+    flow = build(options.kind, len(rows.columns), options.shape, seed, len(context.columns))
+    model = RowModel(
+        rows.columns,
+        rows.dtypes,
+        rows.counter,
+        chains,
+        options.kind,
+        options.shape,
+        flow,
+        context=context,
+    )
+    sample = _sample(rows, model, weight / weight.mean())
+    training = options.training
+    watch = _validation(rows, model, sample, training.held_out, seed)
+    log = Path(options.log) if options.log else None
+    fitted = fit(flow, sample, training, seed, report, checkpoint, log, watch, options.device)
+    about = {"training": asdict(training), "seed": seed, "rows": len(rows)} | _history(fitted)
+    return replace(model, flow=flow.double(), about=about), fitted
+
+
+def _sample(rows: Rows, model: RowModel, weight: Array) -> SampledRows:
+    """Return rows as training reads them."""
 
     def spread(numbers: Array, u: Array) -> Array:
-        return np.stack(
-            [c.forward(rows.values[:, k][numbers], u[:, k]) for k, c in enumerate(chains)], axis=1
-        )
+        columns = [
+            chain.forward(rows.values[:, k][numbers], u[:, k])
+            for k, chain in enumerate(model.chains)
+        ]
+        return np.stack(columns, axis=1)
 
-    flow = build(asked.kind, len(rows.columns), asked.shape, seed, len(given.columns))
-    context = (
-        None
-        if rows.conditions is None
-        else given.forward(rows.conditions.values).astype(np.float32)
-    )
-    shape, identity = (len(rows), len(rows.columns)), _identity(rows, (*chains, *given.chains))
-    sample = SampledRows(spread, shape, rows.event, weight / weight.mean(), context, identity)
-    model = RowModel(
-        rows.columns, rows.dtypes, rows.counter, chains, asked.kind, asked.shape, flow, given=given
-    )
-    log = Path(asked.log) if asked.log else None
-    watch = _validation(rows, model, sample, asked.training.held_out, seed)
-    fitted = fit(flow, sample, asked.training, seed, report, checkpoint, log, watch, asked.device)
-    about = {
-        "training": asdict(asked.training),
-        "seed": seed,
-        "rows": len(rows),
+    context = None
+    if rows.conditions is not None:
+        context = model.context.forward(rows.conditions.values).astype(np.float32)
+    identity = _identity(rows, (*model.chains, *model.context.chains))
+    shape = (len(rows), len(rows.columns))
+    return SampledRows(spread, shape, rows.event, weight, context, identity)
+
+
+def _identity(rows: Rows, chains: Sequence[Chain]) -> str:
+    """Return a hash of the rows and their preprocessing."""
+    digest = xxhash.xxh3_64(json.dumps([chain.config() for chain in chains]).encode())
+    for column in _values(rows):
+        digest.update(np.ascontiguousarray(column).data)
+    return str(digest.hexdigest())
+
+
+def _values(rows: Rows) -> list[Array]:
+    """Return the values of each column and each condition."""
+    conditions = () if rows.conditions is None else rows.conditions.values.T
+    return [*rows.values.T, *conditions]
+
+
+def _history(fitted: Fitted) -> dict[str, object]:
+    """Return the course of a training as JSON."""
+    return {
         "best_epoch": fitted.best_epoch,
         "history": [[_short(number) for number in row] for row in fitted.history],
         "watched": [
-            [epoch, {name: _short(number) for name, number in found.items()}]
-            for epoch, found in fitted.watched
+            [epoch, {name: _short(number) for name, number in numbers.items()}]
+            for epoch, numbers in fitted.watched
         ],
     }
-    return replace(model, flow=flow.double(), about=about), fitted
 
 
 def _short(number: float) -> float:
     return float(f"{number:.6g}")
 
 
-def _identity(rows: Rows, chains: Sequence[Chain]) -> str:
-    """Stands for the rows and their preprocessing."""
-    digest = xxhash.xxh3_64(json.dumps([chain.config() for chain in chains]).encode())
-    for column in (*rows.values.T, *(() if rows.conditions is None else rows.conditions.values.T)):
-        digest.update(np.ascontiguousarray(column).data)
-    return str(digest.hexdigest())
-
-
 def _validation(
     rows: Rows, model: RowModel, sample: SampledRows, share: float, seed: int
 ) -> Validation | None:
-    """What a flow draws beside rows held out, some of them where there are many; `None` where they count for nothing."""
-    held = np.flatnonzero(sample.held_out(share, seed))
-    chosen = np.sort(draw(seed, RngStream.VALIDATION).permutation(held)[:ROWS])
+    """Return a comparison of drawn rows with some validation rows.
+
+    It is `None` if the weights of the validation rows do not sum to more than 0.
+    """
+    validation = np.flatnonzero(sample.validation(share, seed))
+    generator = draw(seed, RngStream.VALIDATION_SAMPLE)
+    chosen = np.sort(generator.permutation(validation)[:ROWS])
     if not sample.weight[chosen].sum() > 0:
         return None
-    given = None if rows.conditions is None else rows.conditions.values[chosen].astype(np.float64)
+    context = None
+    if rows.conditions is not None:
+        context = rows.conditions.values[chosen].astype(np.float64)
 
     def drawn(flow: Bijection) -> Array:
-        copy = build(model.kind, len(model.columns), model.shape, seed, len(model.given.columns))
+        # A copy in float64 on the processor leaves the flow in training as it is.
+        copy = build(model.kind, len(model.columns), model.shape, seed, len(model.context.columns))
         copy.load_state_dict(flow.state_dict())
-        return replace(model, flow=copy.double()).draw(seed, 0, len(chosen), given)
+        return replace(model, flow=copy.double()).draw(seed, 0, len(chosen), context)
 
-    return Validation(
-        rows.columns, rows.values[chosen].astype(np.float64), sample.weight[chosen], drawn, given
-    )
+    true = rows.values[chosen].astype(np.float64)
+    return Validation(rows.columns, true, sample.weight[chosen], drawn, context)
 
 
-def _like(rows: Rows, model: RowModel, asked: RowFlow) -> Rows:
-    """The rows with a model's columns; those of a mapped file stay there where these are all of them."""
-    if asked.transforms:
+def _like(rows: Rows, model: RowModel, options: RowFlow) -> Rows:
+    """Return the rows with the columns of a model; a mapped file with just these stays mapped."""
+    if options.transforms:
         raise InvalidArgument("--like takes over the transforms of a model; leave out --transform")
     for name in model.columns:
         if name not in rows.columns:
             raise InvalidArgument(
                 f"{rows.source}: lacks column {name!r} of the model; {nearest(name, rows.columns)}"
             )
-    given = () if rows.conditions is None else rows.conditions.columns
-    if set(given) != set(model.given.columns):
-        told = ", ".join(model.given.columns) or "nothing"
+    names = () if rows.conditions is None else rows.conditions.columns
+    if set(names) != set(model.context.columns):
+        wanted = ", ".join(model.context.columns) or "nothing"
         raise InvalidArgument(
-            f"{rows.source}: the model of --like is given {told}; name the same with --given"
+            f"{rows.source}: the model of --like is given {wanted}; name the same with --given"
         )
-    conditions = None if rows.conditions is None else rows.conditions.only(model.given.columns)
-    return replace(
-        rows if rows.columns == model.columns else rows.only(model.columns), conditions=conditions
-    )
+    conditions = None if rows.conditions is None else rows.conditions.only(model.context.columns)
+    same = rows.columns == model.columns
+    return replace(rows if same else rows.only(model.columns), conditions=conditions)
 
 
-def _fitted(rows: Rows, asked: Mapping[str, str]) -> tuple[tuple[Chain, ...], Given]:
-    """Preprocessing of columns and of conditions, the last match winning."""
-    found = rows.conditions or Conditions((), np.empty((len(rows), 0)), ())
-    names = (*rows.columns, *found.columns)
-    recipes = [MANY if _many(rows, k) else REAL for k in range(len(rows.columns))] + [
-        CONDITION
-    ] * len(found.columns)
-    for pattern, recipe in asked.items():
-        hits = [k for k, name in enumerate(names) if fnmatchcase(name, pattern)]
-        if not hits:
+def _preprocessing(
+    rows: Rows, transforms: Mapping[str, str]
+) -> tuple[tuple[Chain, ...], ContextColumns]:
+    """Fit the preprocessing of columns and conditions; the last matching glob wins."""
+    conditions = rows.conditions or Conditions((), np.empty((len(rows), 0)), ())
+    names = (*rows.columns, *conditions.columns)
+    recipes = [MANY if _has_many_integers(rows, k) else REAL for k in range(len(rows.columns))]
+    recipes += [CONDITION] * len(conditions.columns)
+    for pattern, recipe in transforms.items():
+        matching = [k for k, name in enumerate(names) if fnmatchcase(name, pattern)]
+        if not matching:
             raise InvalidArgument(
                 f"{rows.source}: no column of these rows matches {pattern!r} of --transform"
             )
-        for k in hits:
+        for k in matching:
             recipes[k] = recipe
-    values = (*rows.values.T, *found.values.T)
-    chains = [_chain(rows.source, *what) for what in zip(names, values, recipes, strict=True)]
-    learned = len(rows.columns)
-    return tuple(chains[:learned]), Given(found.columns, found.dtypes, tuple(chains[learned:]))
+    chains = tuple(
+        _chain(rows.source, *column) for column in zip(names, _values(rows), recipes, strict=True)
+    )
+    count = len(rows.columns)
+    context = ContextColumns(conditions.columns, conditions.dtypes, chains[count:])
+    return chains[:count], context
 
 
-def _many(rows: Rows, k: int) -> bool:
-    """Whether a column is of whole numbers, of which there are many."""
+def _has_many_integers(rows: Rows, k: int) -> bool:
+    """Return whether a column has integers of many values."""
     return np.dtype(rows.dtypes[k]).kind in "iu" and len(np.unique(rows.values[:, k])) > FEW
 
 

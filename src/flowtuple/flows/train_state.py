@@ -1,4 +1,8 @@
-"""A training between two epochs, as one safetensors file: weights, best weights, optimiser and schedule."""
+"""State of a training between two epochs, as one safetensors file.
+
+The file has weights, best weights, optimiser and schedule, and a checksum of all its bytes in its
+JSON header.
+"""
 
 from __future__ import annotations
 
@@ -13,37 +17,36 @@ from typing import Any
 import numpy as np
 import torch
 import xxhash
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save as pack
 
 from flowtuple.errors import InvalidArgument
 from flowtuple.flows.blocks import SampledRows
 from flowtuple.flows.options import Training
 from flowtuple.flows.processes import Process
+from flowtuple.flows.tensor_file import read_tensors
 from flowtuple.runtime.atomic import atomic_path, make_folder
 
 NAME = "training.safetensors"
-VERSION = 3  # of the numbers that a training draws, too: an older checkpoint cannot be gone on from exactly
-_UNKNOWN = b"0" * 16  # stands for the checksum while it is computed
+VERSION = 3  # also of the random numbers: an older training cannot be resumed exactly
+_NO_CHECKSUM = b"0" * 16  # stands in the file while the checksum is computed
 _CHECKSUM = re.compile(rb'"checksum":"([0-9a-f]{16})"')
-_SIGNS = (
-    b'"__metadata__"',
-    b'"training"',
-    b'"checksum"',
-)  # of a file of ours, of which one may be damaged
+_OWN_WORDS = (b'"__metadata__"', b'"training"', b'"checksum"')  # one survives most damage
 _log = logging.getLogger(__name__)
+
+Tensors = dict[str, torch.Tensor]
 
 
 @dataclass
 class TrainState:
-    """Where a training is.
+    """Progress of a training.
 
     Attributes:
-        fingerprint: Of data, options and seed: what the training depends on.
-        epoch: Epochs done.
-        best: Smallest loss on held-out events, and the epoch it was found after.
-        history: Of each epoch the learning rate, the loss in training and the one on held-out events.
-        watched: Epochs after which rows were drawn, and what was found of them.
+        fingerprint: Hash of everything that the training depends on.
+        epoch: Number of finished epochs.
+        best: Smallest validation loss, and its epoch.
+        history: Learning rate, training loss and validation loss of each epoch.
+        watched: Epochs after which rows were drawn, and the measured numbers.
     """
 
     fingerprint: str
@@ -54,51 +57,46 @@ class TrainState:
 
 
 def fingerprint(flow: torch.nn.Module, sample: SampledRows, options: Training, seed: int) -> str:
-    """Of all that the weights depend on but the number of processes and the device."""
-    digest = xxhash.xxh3_64(
-        repr((asdict(options), seed, sample.shape, sample.identity, str(flow))).encode()
-    )
-    for part in (
-        sample.event,
-        sample.weight,
-        *([] if sample.context is None else [sample.context]),
-    ):
-        digest.update(np.ascontiguousarray(part).tobytes())
+    """Return a hash of all that the weights depend on but the processes and the device."""
+    settings = (asdict(options), seed, sample.shape, sample.identity, str(flow))
+    digest = xxhash.xxh3_64(repr(settings).encode())
+    for part in (sample.event, sample.weight, sample.context):
+        if part is not None:
+            digest.update(np.ascontiguousarray(part).tobytes())
     return str(digest.hexdigest())
 
 
-def weights_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """A copy of them as they are now."""
+def weights_of(module: torch.nn.Module) -> Tensors:
+    """Return a copy of a module's weights."""
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
 def save(
     folder: Path,
-    where: TrainState,
+    state: TrainState,
     module: torch.nn.Module,
     best: Mapping[str, torch.Tensor],
     optimiser: torch.optim.Optimizer,
     scheduler: Any,
 ) -> None:
-    """Replace the folder's checkpoint once the new one is complete."""
+    """Write a checkpoint, which replaces that of the folder once it is complete."""
     make_folder(folder)
     tensors = {f"now/{name}": value for name, value in module.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
-    kept = optimiser.state_dict()
-    for number, entries in kept["state"].items():
-        tensors |= {
-            f"optimiser/{number}/{name}": torch.as_tensor(value) for name, value in entries.items()
-        }
+    optimiser_state = optimiser.state_dict()
+    for number, entries in optimiser_state["state"].items():
+        for name, value in entries.items():
+            tensors[f"optimiser/{number}/{name}"] = torch.as_tensor(value)
     content = {
         "version": VERSION,
-        "where": asdict(where),
-        "groups": kept["param_groups"],
+        "where": asdict(state),
+        "groups": optimiser_state["param_groups"],
         "schedule": scheduler.state_dict(),
     }
-    contiguous = {
-        name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()
-    }
-    data = pack(contiguous, {"training": json.dumps(content), "checksum": _UNKNOWN.decode()})
+    data = pack(
+        {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()},
+        {"training": json.dumps(content), "checksum": _NO_CHECKSUM.decode()},
+    )
     with atomic_path(folder / NAME) as temporary:
         temporary.write_bytes(_sealed(data))
 
@@ -109,48 +107,51 @@ def load(
     module: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
     scheduler: Any,
-) -> tuple[TrainState, dict[str, torch.Tensor]] | None:
-    """Take up a training where the folder's checkpoint left it; `None` where it holds none, or a damaged one.
+) -> tuple[TrainState, Tensors] | None:
+    """Restore a training from the checkpoint of a folder.
+
+    Returns:
+        Progress and best weights; `None` if there is no checkpoint, or a damaged one.
 
     Raises:
-        InvalidArgument: The checkpoint is of another training or version, or what stands there is none.
+        InvalidArgument: The checkpoint is of another training or version, or the file is not a
+            checkpoint.
     """
     path = folder / NAME
-    found = _read(path)
-    if found is None:
+    stored = _read(path)
+    if stored is None:
         return None
-    where, groups, schedule, tensors = found
-    if where.fingerprint != fingerprint:
+    state, content, tensors = stored
+    if state.fingerprint != fingerprint:
         raise InvalidArgument(
             f"{path}: is of another input, flow or option; name another folder for this training"
         )
     module.load_state_dict(_below("now/", tensors))
-    state: dict[int, dict[str, Any]] = {}
+    moments: dict[int, dict[str, Any]] = {}
     for name, value in _below("optimiser/", tensors).items():
         number, _, key = name.partition("/")
-        state.setdefault(int(number), {})[key] = value
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
-    scheduler.load_state_dict(schedule)
-    return where, _below("best/", tensors)
+        moments.setdefault(int(number), {})[key] = value
+    optimiser.load_state_dict({"state": moments, "param_groups": content["groups"]})
+    scheduler.load_state_dict(content["schedule"])
+    return state, _below("best/", tensors)
 
 
-def _read(path: Path) -> tuple[TrainState, Any, Any, dict[str, torch.Tensor]] | None:
-    """Progress, groups of the optimiser, schedule and tensors of a checkpoint; `None` where there is none, or a damaged one."""
+def _read(path: Path) -> tuple[TrainState, Mapping[str, Any], Tensors] | None:
+    """Return progress, JSON content and tensors of a checkpoint, `None` as `load` does."""
     if not path.exists():
         return None
     data = path.read_bytes()
-    seal = _CHECKSUM.search(data)
+    sealed = _CHECKSUM.search(data) is not None
     try:
-        if seal is not None and _sealed(data) != data:
+        if sealed and _sealed(data) != data:
             raise ValueError("its checksum differs")
-        with safe_open(path, "pt") as stored:
-            content = json.loads(stored.metadata()["training"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (it is no mapping)
-        version, where = content.get("version", 1), TrainState(**content["where"])
-        if version == VERSION and seal is None:
+        tensors, texts = read_tensors(data)
+        content = json.loads(texts["training"])
+        version, state = content.get("version", 1), TrainState(**content["where"])
+        if version == VERSION and not sealed:
             raise ValueError("it lacks its checksum")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        if data and not any(sign in data for sign in _SIGNS):
+        if data and not any(word in data for word in _OWN_WORDS):
             raise InvalidArgument(
                 f"{path}: is no checkpoint; remove it or name another folder"
             ) from None
@@ -159,29 +160,29 @@ def _read(path: Path) -> tuple[TrainState, Any, Any, dict[str, torch.Tensor]] | 
         return None
     if version != VERSION:
         raise InvalidArgument(
-            f"{path}: is of another version of flowtuple; remove it to begin again, or name another folder"
+            f"{path}: is of another version of flowtuple; remove it to begin again, "
+            "or name another folder"
         )
-    where.best = (where.best[0], where.best[1])
-    where.history = [(rate, loss, held) for rate, loss, held in where.history]
-    where.watched = [(epoch, found) for epoch, found in where.watched]
-    return where, content["groups"], content["schedule"], tensors
+    # JSON has lists only.
+    state.best = (state.best[0], state.best[1])
+    state.history = [(rate, loss, validation) for rate, loss, validation in state.history]
+    state.watched = [(epoch, numbers) for epoch, numbers in state.watched]
+    return state, content, tensors
 
 
 def _sealed(data: bytes) -> bytes:
-    """The bytes of a checkpoint with the checksum of all of them in its place; while it is taken, zeros stand there."""
+    """Return the bytes of a checkpoint with the checksum of all of them in its place.
+
+    Zeros stand in that place while the checksum is computed.
+    """
     place = _CHECKSUM.search(data)
     if place is None:
         return data
     begin, stop = place.span(1)
-    digest = xxhash.xxh3_64(data[:begin])
-    digest.update(_UNKNOWN)
-    digest.update(data[stop:])
+    digest = xxhash.xxh3_64(data[:begin] + _NO_CHECKSUM + data[stop:])
     return data[:begin] + digest.hexdigest().encode() + data[stop:]
 
 
-def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }
+def _below(prefix: str, tensors: Tensors) -> Tensors:
+    """Return the tensors whose names have a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,4 +1,7 @@
-"""Rows drawn by a flow half trained beside rows held out: the loss alone shows neither shapes nor conditioning."""
+"""Comparison of drawn rows with validation rows during a training.
+
+The loss alone shows neither the shapes of distributions nor their dependence on conditions.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +13,23 @@ import numpy as np
 from flowtuple.data.schema import Array
 from flowtuple.flows.bijection import Bijection
 
-ROWS = 4096  # at most, drawn and held out
-CONDITIONS = 2  # columns of the context that are looked at
-BINS = 4  # of each, with equal numbers of rows
-_FAR = (
-    100  # standard deviations outside of the rows held out, where a value is as far as one can be
-)
-_MIDDLE = (0.16, 0.5, 0.84)  # of a column's distribution: its median, and the width that holds 68 %
+ROWS = 4096  # validation rows at most
+CONDITIONS = 2  # the first columns of the context
+BINS = 4  # of each condition, with equal numbers of rows
+_FARTHEST = 100  # standard deviations beyond the validation rows, where drawn values are cut off
+_QUANTILES = (0.16, 0.5, 0.84)  # of a column: the median, and the ends of 68 %
 
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Distances between rows drawn and rows held out, in standard deviations of each column.
+    """Distances between drawn rows and validation rows, in standard deviations of each column.
 
     Attributes:
         columns: Names of d columns.
-        true: Rows held out, shape (n, d), in units of the columns.
-        weight: Of each, shape (n,); negative ones are allowed where the sum is above 0.
-        drawn: Rows that a flow draws, shape (m, d); under a context as many, one for each.
-        context: Conditions of the rows held out, shape (n, c), or `None`.
+        true: Validation rows, shape (n, d), in units of the columns.
+        weight: Weight of each; negative ones are allowed if the sum is positive.
+        drawn: Draws rows from a flow, shape (m, d); under conditions one for each row.
+        context: Conditions of the validation rows, shape (n, c), or `None`.
     """
 
     columns: Sequence[str]
@@ -38,37 +39,40 @@ class Validation:
     context: Array | None = None
 
     def __call__(self, flow: Bijection) -> dict[str, float]:
-        """Numbers by name: `wasserstein/COLUMN`, and under a context `median/COLUMN` and `width/COLUMN`.
+        """Return `wasserstein/COLUMN`, and under conditions `median/COLUMN` and `width/COLUMN`.
 
-        The latter two are how far median and 68 % half-width in a bin of the context lie off where that is worst.
+        The latter two are the largest errors of median and 68 % half-width in a bin of a condition.
         """
-        with np.errstate(over="ignore", invalid="ignore"):  # of a flow that has learned little yet
-            drawn, found = self.drawn(flow), {}
+        with np.errstate(over="ignore", invalid="ignore"):  # an untrained flow draws extremes
+            drawn = self.drawn(flow)
+        distances: dict[str, float] = {}
         for k, name in enumerate(self.columns):
             true = self.true[:, k]
             unit = float(np.std(true)) or 1.0
-            low, high = float(true.min()) - _FAR * unit, float(true.max()) + _FAR * unit
-            made = np.clip(np.nan_to_num(drawn[:, k], nan=high), low, high)
-            weight = np.ones(len(made)) if self.context is None else self.weight
-            found[f"wasserstein/{name}"] = wasserstein(made, true, weight, self.weight) / unit
+            low, high = float(true.min()) - _FARTHEST * unit, float(true.max()) + _FARTHEST * unit
+            column = np.clip(np.nan_to_num(drawn[:, k], nan=high), low, high)
+            weight = np.ones(len(column)) if self.context is None else self.weight
+            distance = wasserstein(column, true, weight, self.weight)
+            distances[f"wasserstein/{name}"] = distance / unit
             if self.context is not None:
-                off = [self._off(rows, made, true) for rows in _bins(self.context)]
-                median, width = np.max(off, axis=0) / unit
-                found |= {f"median/{name}": float(median), f"width/{name}": float(width)}
-        return found
+                errors = [self._errors(rows, column, true) for rows in _bins(self.context)]
+                median, width = np.max(errors, axis=0) / unit
+                distances[f"median/{name}"] = float(median)
+                distances[f"width/{name}"] = float(width)
+        return distances
 
-    def _off(self, rows: Array, made: Array, true: Array) -> tuple[float, float]:
-        """How far median and half-width of some rows lie off."""
-        low, middle, high = quantiles(made[rows], self.weight[rows]) - quantiles(
-            true[rows], self.weight[rows]
-        )
+    def _errors(self, rows: Array, drawn: Array, true: Array) -> tuple[float, float]:
+        """Return the errors of median and half-width in some rows."""
+        weight = self.weight[rows]
+        low, middle, high = quantiles(drawn[rows], weight) - quantiles(true[rows], weight)
         return abs(float(middle)), abs(float(high - low)) / 2
 
 
 def wasserstein(x: Array, y: Array, weight_x: Array, weight_y: Array) -> float:
-    """Wasserstein-1 distance of two weighted samples, the area between their distribution functions.
+    """Return the Wasserstein-1 distance of two weighted samples.
 
-    SciPy's `wasserstein_distance` is the same but refuses negative weights.
+    It is the area between their distribution functions. SciPy's `wasserstein_distance` is the same
+    but refuses negative weights.
 
     Example:
         >>> wasserstein(np.array([0.0, 1.0]), np.array([2.0, 3.0]), np.ones(2), np.ones(2))
@@ -81,20 +85,20 @@ def wasserstein(x: Array, y: Array, weight_x: Array, weight_y: Array) -> float:
 
 
 def quantiles(x: Array, weight: Array) -> Array:
-    """The 16 %, 50 % and 84 % points of a weighted sample, shape (3,)."""
+    """Return the 16 %, 50 % and 84 % points of a weighted sample, shape (3,)."""
     order = np.argsort(x, kind="stable")
-    share = np.maximum.accumulate(np.cumsum(weight[order]))  # negative weights would make it fall
-    found: Array = x[order][
-        np.searchsorted(share, np.array(_MIDDLE) * share[-1]).clip(0, len(x) - 1)
-    ]
-    return found
+    # Negative weights would make the distribution function fall.
+    share = np.maximum.accumulate(np.cumsum(weight[order]))
+    places = np.searchsorted(share, np.array(_QUANTILES) * share[-1])
+    points: Array = x[order][places.clip(0, len(x) - 1)]
+    return points
 
 
 def _bins(context: Array) -> list[Array]:
-    """Rows of each bin, by number; a condition of few values has fewer bins."""
-    found = []
+    """Return numbers of the rows in each bin; a condition of few values has fewer bins."""
+    bins = []
     for column in context[:, :CONDITIONS].T:
         edges = np.unique(np.quantile(column, np.arange(1, BINS) / BINS))
         number = np.searchsorted(edges, column, side="right")
-        found += [np.flatnonzero(number == k) for k in np.unique(number)]
-    return found
+        bins += [np.flatnonzero(number == k) for k in np.unique(number)]
+    return bins

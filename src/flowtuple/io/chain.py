@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate
@@ -21,8 +21,8 @@ from flowtuple.errors import InvalidArgument
 class Chain:
     """Tables of several files read as one; it is a `TableSource`.
 
-    Columns that share a hidden counter in every file share one here; visible counters are columns like others.
-    Titles, roles and the order of the columns are the first file's.
+    Columns that share a hidden counter in every file share one here; visible counters are columns
+    like others. Titles, roles and the order of the columns are the first file's.
 
     Attributes:
         name: The table's name.
@@ -57,6 +57,8 @@ class Chain:
                 )
         merged: list[Column] = []
         shared: dict[tuple[str | None, ...], str] = {}
+        # each file names a hidden counter after a column of its own, so that only the columns which
+        # share one in every file are known to have the same lengths everywhere
         for name, column in visible[0].items():
             if column.counter is None or column.counter not in hidden[0]:
                 merged.append(column)
@@ -69,125 +71,117 @@ class Chain:
         return tuple(merged)
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Events `start` to `stop` of some columns, from the files that hold them."""
-        kept = with_counters(self.columns, columns)
-        start, stop = max(0, start), min(stop, self.num_entries)
+        """Read events `start` to `stop` of some columns, from the files that hold them."""
+        read = with_counters(self.columns, columns)
+        start = max(0, start)
+        stop = min(stop, self.num_entries)
         first = min(bisect_right(self._ends, start), len(self._parts) - 1)
-        pieces = [self._read_part(first, kept, start, stop)]
+        pieces = [self._read_part(first, read, start, stop)]
         for k in range(first + 1, len(self._parts)):
             if self._ends[k - 1] >= stop:
                 break
-            pieces.append(self._read_part(k, kept, start, stop))
+            pieces.append(self._read_part(k, read, start, stop))
         return pieces[0] if len(pieces) == 1 else concatenate(pieces)
 
-    def _read_part(self, k: int, kept: tuple[Column, ...], start: int, stop: int) -> Table:
-        begin = self._ends[k] - self._parts[k].num_entries
-        own = {c.name: c for c in self._parts[k].columns}
-        source = {c.name: c.name for c in kept if not c.hidden}
-        for column in self._counted(kept):  # a hidden counter goes by another name in each file
-            source[str(column.counter)] = str(own[column.name].counter)
-        part = self._parts[k].read(
-            list(source.values()), start - begin, max(start, min(stop, self._ends[k])) - begin
-        )
-        return Table(
-            self.name, kept, part.num_entries, {c.name: part.data[source[c.name]] for c in kept}
-        )
-
-    def _counted(self, kept: tuple[Column, ...]) -> list[Column]:
-        """For every hidden counter that is read, a column that it counts."""
-        wanted = {c.name for c in kept if c.hidden}
-        return [c for c in self.columns if c.counter in wanted]
+    def _read_part(self, k: int, columns: tuple[Column, ...], start: int, stop: int) -> Table:
+        part = self._parts[k]
+        begin = self._ends[k] - part.num_entries
+        names = {c.name: c.name for c in columns if not c.hidden}
+        # a hidden counter has another name in each file: that of a column which it counts
+        hidden = {c.name for c in columns if c.hidden}
+        own = {c.name: c for c in part.columns}
+        for column in self.columns:
+            if column.counter in hidden:
+                names[str(column.counter)] = str(own[column.name].counter)
+        end = max(start, min(stop, self._ends[k]))
+        table = part.read(list(names.values()), start - begin, end - begin)
+        data = {c.name: table.data[names[c.name]] for c in columns}
+        return Table(self.name, columns, table.num_entries, data)
 
 
 def chain(parts: Sequence[Dataset]) -> Dataset:
-    """One data set whose tables are those of several files, one after another.
+    """Return one data set whose tables are those of several files, one after another.
 
     Args:
         parts: Data sets with tables of the same names, columns and types; at least one.
 
     Returns:
-        The chained tables, stored as they were where that is alike in all files. An object that all files carry alike is
-        carried once; others go to `refused`, because histograms of parts neither stand for the whole nor can be told
-        apart.
+        The chained tables. Notes on how a table was stored are those that agree in all files. An
+        object that is the same in all files is carried once; others go to `refused`, because the
+        histograms of one file are not those of all.
 
     Raises:
-        InvalidArgument: The files differ in their tables or columns; the message names the file and the column.
+        InvalidArgument: The files differ in their tables or columns; the message names the file and
+            the column.
     """
     first = parts[0]
     for part in parts[1:]:
         for name in first.tables.keys() ^ part.tables.keys():
             lacking = part if name in first.tables else first
-            raise InvalidArgument(
-                f"{lacking.description}: no table {name!r}, which other files have; choose one: FILE:TREE"
-            )
+            what = f"no table {name!r}, which other files have; choose one: FILE:TREE"
+            raise InvalidArgument(f"{lacking.description}: {what}")
         _check_same_paths(first, part)
-    described = [part.description for part in parts]
+    descriptions = [part.description for part in parts]
     tables: dict[str, TableSource] = {}
+    storage: dict[str, dict[str, Any]] = {}
+    left_out = {part.name: part for whole in reversed(parts) for part in whole.left_out}
     for name in first.tables:
-        tables[name] = Chain(name, [part.tables[name] for part in parts], described)
+        tables[name] = Chain(name, [part.tables[name] for part in parts], descriptions)
+        _ = tables[name].columns  # raises now, not at the first read, where files differ
+        notes = [part.storage.get(name, {}) for part in parts]
+        shared = _shared_storage(notes, first.format)
+        storage |= {name: shared} if shared else {}
+        for key in dict.fromkeys(key for note in notes for key in note):
+            if first.format == ".root" and key not in shared:
+                part_name = f"{name}/({key})"
+                left_out[part_name] = LeftOut(part_name, "the files differ in it")
+    carried, differing = _shared_objects(parts)
     refused = {name: reason for part in reversed(parts) for name, reason in part.refused.items()}
-    carried: dict[str, bytes] = {}
-    for name in dict.fromkeys(name for part in parts for name in part.carried):
-        if all(
-            _same_object(name, first.carried.get(name), part.carried.get(name)) for part in parts
-        ):
-            carried[name] = first.carried[name]
-        else:
-            refused[name] = (
-                "the files hold different ones; add them up beforehand (hadd), or read the files one by one"
-            )
-    description = f"{len(parts)} files from {described[0]} to {described[-1]}"
-    storage = {name: shared for name in first.tables if (shared := _shared_storage(name, parts))}
-    left_out = tuple(
-        {part.name: part for whole in reversed(parts) for part in whole.left_out}.values()
+    return Dataset(
+        f"{len(parts)} files from {descriptions[0]} to {descriptions[-1]}",
+        tables,
+        carried,
+        refused | differing,
+        sum(part.nbytes for part in parts),
+        storage,
+        tuple(left_out.values()),
+        first.format,
     )
-    left_out += tuple(
-        part for name in first.tables for part in _different(name, parts, storage.get(name, {}))
-    )
-    nbytes = sum(part.nbytes for part in parts)
-    chained = Dataset(
-        description, tables, carried, refused, nbytes, storage, left_out, first.format
-    )
-    for table in chained.tables.values():
-        _ = table.columns  # files that differ are refused now, not at the first read
-    return chained
 
 
-def _shared_storage(name: str, parts: Sequence[Dataset]) -> dict[str, Any]:
-    """Notes on how all files store a table: of ROOT files those that agree, and the first title; of others all or none."""
-    notes = [part.storage.get(name, {}) for part in parts]
+def _shared_storage(notes: Sequence[dict[str, Any]], suffix: str) -> dict[str, Any]:
+    """Return the notes that agree in all ROOT files; for other formats, all notes or none."""
     first = notes[0]
-    if parts[0].format != ".root":
+    if suffix != ".root":
         return first if all(other == first for other in notes) else {}
-    return {
-        key: value
-        for key, value in first.items()
-        if key == "title" or all(n.get(key) == value for n in notes)
-    }
+    agreeing = {key for key in first if all(other.get(key) == first[key] for other in notes)}
+    return {key: value for key, value in first.items() if key in agreeing or key == "title"}
 
 
-def _different(name: str, parts: Sequence[Dataset], shared: Mapping[str, Any]) -> list[LeftOut]:
-    """The notes on a table in which ROOT files differ."""
-    if parts[0].format != ".root":
-        return []
-    keys = dict.fromkeys(
-        key for part in parts for key in part.storage.get(name, {}) if key not in shared
-    )
-    return [LeftOut(f"{name}/({key})", "the files differ in it") for key in keys]
+def _shared_objects(parts: Sequence[Dataset]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the objects that are the same in all files, and the reasons for others."""
+    first = parts[0].carried
+    carried: dict[str, bytes] = {}
+    differing: dict[str, str] = {}
+    for name in dict.fromkeys(name for part in parts for name in part.carried):
+        if all(_same_object(name, first.get(name), part.carried.get(name)) for part in parts):
+            carried[name] = first[name]
+        else:
+            advice = "add them up beforehand (hadd), or read the files one by one"
+            differing[name] = f"the files hold different ones; {advice}"
+    return carried, differing
 
 
 def _check_same_paths(first: Dataset, part: Dataset) -> None:
-    """Refuse columns of one name that are read from different members of records."""
+    """Raise if columns of one name are read from different members of records."""
     for name in first.tables:
-        paths, others = (whole.storage.get(name, {}).get("paths", {}) for whole in (first, part))
-        differing = [
-            column for column in {**paths, **others} if paths.get(column) != others.get(column)
-        ]
-        if differing:
-            raise InvalidArgument(
-                f"{part.description}: table {name!r}: column {differing[0]!r} is another member than in the first file; "
-                "write the columns of all files in one order"
-            )
+        paths = first.storage.get(name, {}).get("paths", {})
+        others = part.storage.get(name, {}).get("paths", {})
+        for column in {**paths, **others}:
+            if paths.get(column) != others.get(column):
+                where = f"{part.description}: table {name!r}: column {column!r}"
+                advice = "write the columns of all files in one order"
+                raise InvalidArgument(f"{where} is another member than in the first file; {advice}")
 
 
 def _same_object(name: str, left: bytes | None, right: bytes | None) -> bool:
@@ -197,7 +191,7 @@ def _same_object(name: str, left: bytes | None, right: bytes | None) -> bool:
 
 
 def _payload(name: str, content: bytes) -> bytes:
-    """The object's own bytes: those around it hold the time and a UUID."""
+    """Return the bytes of the object without those of its file, which have the time and a UUID."""
     with uproot.open(io.BytesIO(content)) as file:
         chunk, cursor = file.key(name).get_uncompressed_chunk_cursor()
         return bytes(chunk.remainder(cursor.index, cursor, {}))

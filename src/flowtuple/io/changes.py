@@ -1,25 +1,32 @@
-"""Sentences on what a file of another format than the input's does not say, or says otherwise."""
+"""Sentences on what an output does not say, or says otherwise than an input of another format."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flowtuple.data.schema import Column
+from flowtuple.data.table import Dataset, LeftOut
+from flowtuple.io.formats import WriteResult
 from flowtuple.io.root_rntuple import columns_of_shape
 
 _SHOWN = 5  # names in a sentence
+_NOTES = {
+    "aliases": "aliases",
+    "user_info": "user information",
+    "friends": "names of friend trees",
+}
 
 
 @dataclass(frozen=True)
-class Keeping:
+class Capabilities:
     """Metadata that a format can store with the values.
 
     Attributes:
-        name: The format, for people.
-        titles: Whether columns have titles.
-        counters: Whether lengths of lists are columns of their own.
+        name: Name of the format, for people.
+        titles: Columns have titles.
+        counters: Lengths of lists are columns of their own.
         types: Types that reading gives back; empty where it gives back all.
     """
 
@@ -29,77 +36,89 @@ class Keeping:
     types: tuple[str, ...] = ()
 
 
+def write_result(
+    dataset: Dataset,
+    columns: Mapping[str, Sequence[Column]],
+    format_: Capabilities,
+    left_out: Iterable[LeftOut] = (),
+) -> WriteResult:
+    """Compare an output with an input of another format.
+
+    Args:
+        dataset: The data set that was written.
+        columns: Columns that were written, by table.
+        format_: Capabilities of the output's format.
+        left_out: Parts that were not written.
+    """
+    changes: list[str] = []
+    renamed: dict[str, tuple[str, ...]] = {}
+    for table, written in columns.items():
+        storage = dataset.storage.get(table, {})
+        changes += changes_of(table, written, storage, format_)
+        for name, original in _renamed(written, storage):
+            renamed[f"{table}/{original}"] = (name,)
+    return WriteResult(tuple(left_out), tuple(changes), renamed)
+
+
 def changes_of(
-    table: str, columns: Sequence[Column], storage: Mapping[str, Any], keeping: Keeping
-) -> tuple[str, ...]:
+    table: str, columns: Sequence[Column], storage: Mapping[str, Any], format_: Capabilities
+) -> list[str]:
     """List the differences between a table in an output and in an input of another format.
 
     Args:
-        table: The table's name.
-        columns: Those that are written.
-        storage: How the input stored the table.
-        keeping: What the output's format can say.
+        table: Name of the table.
+        columns: Columns that are written.
+        storage: Notes on how the input stored the table.
+        format_: Capabilities of the output's format.
 
     Example:
-        >>> changes_of("t", [Column("x", "float64", title="in GeV")], {}, Keeping("text", titles=False))
-        ('t: titles of x are not written: text has none',)
+        >>> text = Capabilities("text", titles=False)
+        >>> changes_of("t", [Column("x", "float64", title="in GeV")], {}, text)
+        ['t: titles of x are not written: text has none']
     """
-    said = [*_of_columns(columns, keeping)]
-    if keeping.counters and storage:
-        lengths = [c.name for c in columns if c.hidden]
-        said += (
-            [f"{_listed(lengths)}: lengths of lists, written as columns of their own"]
-            if lengths
-            else []
-        )
-    if storage.get("title") and storage["title"] != table:
-        said.append(f"its title {storage['title']!r} is not written")
-    for key, words in (
-        ("aliases", "aliases"),
-        ("user_info", "user information"),
-        ("friends", "names of friend trees"),
-    ):
+    sentences = _column_changes(columns, format_)
+    lengths = [c.name for c in columns if c.hidden]
+    if format_.counters and storage and lengths:
+        sentences.append(f"{listed(lengths)}: lengths of lists, written as columns of their own")
+    title = storage.get("title") or table
+    if title != table:
+        sentences.append(f"its title {title!r} is not written")
+    for key, words in _NOTES.items():
         if storage.get(key):
-            said.append(
-                f"{words} {_listed(list(storage[key]))}: not written, {keeping.name} has none"
-            )
-    there = {c.name for c in columns}
+            names = listed(list(storage[key]))
+            sentences.append(f"{words} {names}: not written, {format_.name} has none")
+    written = {c.name for c in columns}
     for name, shape in storage.get("records", {}).items():
-        members = [member for member in columns_of_shape(shape) if member in there]
-        said += [f"{name}: a record -> columns {_listed(members)}"] if members else []
-    renamed = storage.get("renamed", {}).items()
-    said += [
-        f"{name}: another name for {original!r}" for name, original in renamed if name in there
-    ]
-    return tuple(f"{table}: {text}" for text in said)
+        members = [member for member in columns_of_shape(shape) if member in written]
+        if members:
+            sentences.append(f"{name}: a record -> columns {listed(members)}")
+    for name, original in _renamed(columns, storage):
+        sentences.append(f"{name}: another name for {original!r}")
+    return [f"{table}: {sentence}" for sentence in sentences]
 
 
-def renamed_of(
-    table: str, columns: Sequence[Column], storage: Mapping[str, Any]
-) -> dict[str, tuple[str, ...]]:
-    """Names of the output by those of the input (`TREE/NAME`), where these were taken."""
-    there = {c.name for c in columns}
-    found = {
-        original: name for name, original in storage.get("renamed", {}).items() if name in there
-    }
-    return {f"{table}/{original}": (name,) for original, name in found.items()}
+def listed(names: Sequence[str]) -> str:
+    """Join the first names, with the number of all where there are more."""
+    more = f", ... {len(names)} in all" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
-def _of_columns(columns: Sequence[Column], keeping: Keeping) -> list[str]:
+def _renamed(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the columns whose names differ from those of the input, with the names there."""
+    written = {c.name for c in columns}
+    return [pair for pair in storage.get("renamed", {}).items() if pair[0] in written]
+
+
+def _column_changes(columns: Sequence[Column], format_: Capabilities) -> list[str]:
+    sentences = []
     titled = [c.name for c in columns if c.title]
-    said = []
-    if titled and not keeping.titles:
-        said.append(f"titles of {_listed(titled)} are not written: {keeping.name} has none")
+    if titled and not format_.titles:
+        sentences.append(f"titles of {listed(titled)} are not written: {format_.name} has none")
     others: dict[str, list[str]] = {}
     for column in columns:
-        if keeping.types and column.dtype not in keeping.types:
+        if format_.types and column.dtype not in format_.types:
             others.setdefault(column.dtype, []).append(column.name)
     for dtype, names in others.items():
         wide = "float64" if dtype.startswith("float") else "int64"
-        said.append(f"{_listed(names)}: {dtype}, read back from {keeping.name} as {wide}")
-    return said
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f", ... {len(names)} in all" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+        sentences.append(f"{listed(names)}: {dtype}, read back from {format_.name} as {wide}")
+    return sentences

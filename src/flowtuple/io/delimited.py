@@ -1,4 +1,4 @@
-"""Numbers as text: .csv, .csv.gz, and .txt or .dat with columns parted by white space."""
+"""Text files of columns: .csv, .csv.gz, and .txt or .dat with white space as delimiter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gzip
 import math
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import awkward as ak
@@ -15,12 +15,10 @@ import numpy as np
 from flowtuple.data.table import Dataset
 from flowtuple.errors import InvalidArgument
 from flowtuple.io.delimited_lines import WORDS, Line, contents_of, find_delimiter, lines_of
-from flowtuple.io.delimited_writer import left_out_of, storage_of, write_dataset
+from flowtuple.io.delimited_writer import left_out_of, storage_of
 from flowtuple.io.formats import ReadOptions
 from flowtuple.io.location import read_bytes
 from flowtuple.io.memory import TABLE_NAME, numbered, table_from_arrays
-
-__all__ = ["open_dataset", "write_dataset"]
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _WHOLE = re.compile(r"[+-]?[0-9]+([.]0*)?")
@@ -31,61 +29,57 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 def open_dataset(path: str, options: ReadOptions) -> Dataset:
-    r"""A text file of columns as the table `events`, held in memory.
+    r"""Read a text file of columns as the table `events`, in memory.
 
-    Whole numbers become int64 (uint64 where they are larger), `true` and `false` bool, other numbers float64,
-    anything else text. A missing field is NaN, and so is a blank line in a `.csv` of one column. A column stays text where
-    float64 would round one of its whole numbers, or make a number infinite or 0. A first line of numbers only is taken as
-    events, any other as the header. Lines above the events that begin with `#` are comments; the last of them that is as
-    wide as the events is the header, unless the first line is seen to be it. In a file with comments, lines of that kind
-    behind the events are comments as well.
+    Whole numbers become int64 (uint64 where they are larger), `true` and `false` bool, other
+    numbers float64, anything else text. A missing field is NaN, and so is a blank line in a `.csv`
+    of one column. A column stays text where float64 would round one of its whole numbers, or make a
+    number infinite or 0. A first line of numbers only is taken as events, any other as the header.
+    Lines above the events that begin with `#` are comments; the last of them that is as wide as the
+    events is the header, unless the first line is seen to be it. In a file with comments, lines of
+    that kind behind the events are comments as well.
 
     Args:
-        path: A path or URL. `.csv` is parted by commas, semicolons, tabs or, where it holds numbers only, white space;
-            `.txt` and `.dat` by commas or white space: by the first of these that parts all lines alike. Fields in quotes
-            are whole.
+        path: A path or URL. The delimiter of `.csv` is a comma, semicolon, tab or, where it has
+            numbers only, white space; that of `.txt` and `.dat` a comma or white space: the first
+            of these that gives all lines as many fields. Delimiters in quotes are text.
         options: Names for the columns of a file without header.
 
     Raises:
-        InvalidArgument: A line has more or fewer fields than the first, a name stands twice, or this is no text.
+        InvalidArgument: A line has more or fewer fields than the first, a name stands twice, or
+            this is no text.
 
     Example:
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "z.csv"
         >>> _ = path.write_text("run,pt,type\n163286,37.5667,EE\n163286,,EB\n")
-        >>> [(c.name, c.dtype) for c in open_dataset(str(path), ReadOptions()).table("events").columns]
+        >>> table = open_dataset(str(path), ReadOptions()).table("events")
+        >>> [(c.name, c.dtype) for c in table.columns]
         [('run', 'int64'), ('pt', 'float64'), ('type', 'opaque')]
     """
     content = read_bytes(path)
     text = _text(path, content)
     spaced = re.search(r"\.(txt|dat)(\.gz)?(\?.*)?$", path, re.IGNORECASE) is not None
     delimiter = find_delimiter(text, spaced)
-    found = contents_of(path, list(lines_of(path, text, delimiter)), delimiter)
-    width = found.width
-    rows = _filled(found.events) if width == 1 else found.events
+    contents = contents_of(path, list(lines_of(path, text, delimiter)), delimiter)
+    width = contents.width
+    rows = _filled(contents.events) if width == 1 else contents.events
     for row in rows:
         if len(row.fields) != width:
-            raise InvalidArgument(
-                f"{path}: line {row.number} has {len(row.fields)} fields, not {width}; correct that line"
-            )
-    if found.header is not None:
-        names = numbered(width, [name or f"c{i}" for i, name in enumerate(found.header)], path)
-    else:
-        names = numbered(width, options.names, path)
-    cells: Iterable[tuple[str, ...]] = (
-        zip(*(row.fields for row in rows), strict=True) if rows else [()] * width
-    )
-    table = table_from_arrays(
-        TABLE_NAME, {name: _values(column) for name, column in zip(names, cells, strict=True)}
-    )
-    stored = storage_of(found, delimiter, spaced)
-    storage = {TABLE_NAME: stored} if stored else {}
+            what = f"line {row.number} has {len(row.fields)} fields, not {width}"
+            raise InvalidArgument(f"{path}: {what}; correct that line")
+    names: Sequence[str] | None = options.names
+    if contents.header is not None:
+        names = [name or f"c{i}" for i, name in enumerate(contents.header)]
+    cells = zip(*(row.fields for row in rows), strict=True) if rows else [()] * width
+    columns = dict(zip(numbered(width, names, path), map(_values, cells), strict=True))
+    stored = storage_of(contents, delimiter, spaced)
     return Dataset(
         path,
-        {TABLE_NAME: table},
+        {TABLE_NAME: table_from_arrays(TABLE_NAME, columns)},
         nbytes=len(content),
-        storage=storage,
-        left_out=left_out_of(TABLE_NAME, found),
+        storage={TABLE_NAME: stored} if stored else {},
+        left_out=left_out_of(TABLE_NAME, contents),
     )
 
 
@@ -106,13 +100,13 @@ def _text(path: str, content: bytes) -> str:
 
 
 def _filled(rows: list[Line]) -> list[Line]:
-    """The events of a file of one column, where a blank line is a missing value unless no event follows."""
-    end = next((i for i in range(len(rows), 0, -1) if rows[i - 1].fields), 0)
+    """Return the events of a file of one column; blank lines between them are missing values."""
+    end = max((i for i, row in enumerate(rows, 1) if row.fields), default=0)
     return [Line(row.number, row.fields or [""]) for row in rows[:end]]
 
 
 def _values(cells: Sequence[str]) -> Any:
-    """One column's fields as the narrowest of int64, uint64, bool, float64 and text that holds them all."""
+    """Return fields as int64, uint64, bool, float64 or text: the first type that fits all."""
     words = [cell.strip() for cell in cells]
     if words and all(map(_INTEGER.fullmatch, words)):
         return _integers(cells, words)
@@ -124,16 +118,14 @@ def _values(cells: Sequence[str]) -> Any:
         values = np.array([float(word) if word else np.nan for word in words], dtype=np.float64)
     except ValueError:
         return ak.from_iter(cells)
-    suspects = np.flatnonzero(np.isinf(values) | (np.abs(values) >= _INEXACT) | (values == 0))
-    return (
-        ak.from_iter(cells)
-        if any(_is_lost(words[i], float(values[i])) for i in suspects)
-        else values
-    )
+    for i in np.flatnonzero(np.isinf(values) | (np.abs(values) >= _INEXACT) | (values == 0)):
+        if _is_changed(words[i], float(values[i])):
+            return ak.from_iter(cells)
+    return values
 
 
-def _is_lost(word: str, value: float) -> bool:
-    """Whether a number becomes infinite or 0, or a whole number another one, as a float64."""
+def _is_changed(word: str, value: float) -> bool:
+    """Return whether a number becomes infinite, 0 or another whole number as a float64."""
     if math.isinf(value):
         return word.lstrip("+-").lower() not in _INFINITE
     if value == 0:
@@ -142,7 +134,7 @@ def _is_lost(word: str, value: float) -> bool:
 
 
 def _is_exact(word: str) -> bool:
-    """Whether a float64 holds this whole number."""
+    """Return whether a float64 holds a whole number."""
     value = float(word) if len(word) <= _MOST_DIGITS else math.inf
     return math.isfinite(value) and int(value) == int(word)
 

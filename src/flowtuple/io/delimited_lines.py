@@ -1,4 +1,4 @@
-"""Lines of a text file: which character parts their fields, which of them are comments, and which one is the header."""
+"""Lines of a text file: the delimiter of their fields, comments, and the header."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Line:
     """The fields of a line, none where it is blank.
 
     Attributes:
-        number: From 1 on; the last of its lines, where a quoted field has several.
-        fields: The fields, without quotes.
-        comment: The whole line where it begins with `#`, empty elsewhere.
+        number: Number in the file, from 1; that of the last line where a quoted field has several.
+        fields: Fields without quotes.
+        comment: The whole line where it begins with `#`, else empty.
     """
 
     number: int
@@ -36,13 +36,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Contents:
-    """A text file, taken to pieces.
+    """The parts of a text file.
 
     Attributes:
-        header: The names, `None` where there are none.
+        header: Names of the columns, `None` where there are none.
         events: Lines with events.
         comments: Number of events before each comment, -1 above the header, and the comment.
-        sign: What stands before the header where that is a comment, such as `# `.
+        sign: Beginning of the line of the header where that is a comment, such as `# `.
     """
 
     header: list[str] | None
@@ -52,12 +52,12 @@ class Contents:
 
     @property
     def width(self) -> int:
-        """Number of columns."""
+        """Return the number of columns."""
         return len(self.events[0].fields if self.header is None else self.header)
 
 
 def is_value(cell: str) -> bool:
-    """Whether a field cannot be a column's name.
+    """Return whether a field is a value, which cannot be a column's name.
 
     Example:
         >>> [is_value(cell) for cell in ("1e5", "", "True", "pt")]
@@ -71,59 +71,54 @@ def is_value(cell: str) -> bool:
 
 
 def find_delimiter(text: str, spaced: bool) -> str | None:
-    r"""Find the delimiter of the fields, `None` for white space.
+    r"""Return the delimiter of the fields, `None` for white space.
 
     Args:
         text: The whole file.
-        spaced: Whether white space comes before semicolons and tabs.
+        spaced: White space comes before semicolons and tabs.
 
     Returns:
-        The first candidate that parts every line of a sample into the same number of fields; quoted fields are whole.
-        Where white space does not come first, it comes last and parts numbers only.
+        The first candidate that splits every line of a sample into the same number of fields. Where
+        white space does not come first, it comes last and splits numbers only.
 
     Example:
         >>> find_delimiter("p [GeV,c=1];q\n1;2\n", False), find_delimiter('"a;b"\n1\n', False)
         (';', ',')
     """
     candidates: Sequence[str | None] = _SPACED if spaced else (*DELIMITERS, None)
-    default = None if spaced else ","
-    sampled = [_widths(text, delimiter) for delimiter in candidates]
-    parting = [
-        (d, widths)
-        for d, widths in zip(candidates, sampled, strict=True)
-        if widths and widths[0] > 1
-    ]
-    agreeing = [
-        d
-        for d, widths in parting
-        if len(set(widths)) == 1 and (spaced or d or _parts_numbers(text))
-    ]
-    first = [d for d, _ in parting if (d in (",", None) if spaced else d)]
-    return (agreeing or first or [default])[0]
+    splitting = []
+    for delimiter in candidates:
+        widths = _widths(text, delimiter)
+        if not widths or widths[0] < 2:
+            continue
+        if len(set(widths)) == 1 and (spaced or delimiter or _splits_numbers(text)):
+            return delimiter
+        splitting.append(delimiter)
+    usual = [d for d in splitting if (d in (",", None) if spaced else d)]
+    return usual[0] if usual else None if spaced else ","
 
 
-def _parts_numbers(text: str) -> bool:
-    """Whether the words between white space are numbers in all lines, save for a header."""
-    rows = [
-        line.fields for line in islice(lines_of("", text, None), 4 * _SAMPLE) if not line.comment
-    ][:_SAMPLE]
+def _splits_numbers(text: str) -> bool:
+    """Return whether the words between white space are numbers in all lines but a header."""
+    lines = islice(lines_of("", text, None), 4 * _SAMPLE)
+    rows = [line.fields for line in lines if not line.comment][:_SAMPLE]
     return all(is_value(cell) for row in rows[1:] or rows for cell in row)
 
 
 def _widths(text: str, delimiter: str | None) -> list[int]:
     try:
-        found = [line for line in islice(lines_of("", text, delimiter), 4 * _SAMPLE) if line.fields]
+        lines = [line for line in islice(lines_of("", text, delimiter), 4 * _SAMPLE) if line.fields]
     except InvalidArgument:
         return []
-    data = [len(line.fields) for line in found if not line.comment]
-    return data[:_SAMPLE] or [len(comment_words(line.comment, delimiter)) for line in found[-1:]]
+    widths = [len(line.fields) for line in lines if not line.comment]
+    return widths[:_SAMPLE] or [len(comment_words(line.comment, delimiter)) for line in lines[-1:]]
 
 
 def lines_of(path: str, text: str, delimiter: str | None) -> Iterator[Line]:
-    """The lines of a file. One that begins with `#` ends where it ends, whatever quotes are in it.
+    """Yield the lines of a file; quotes have no meaning in a line that begins with `#`.
 
     Raises:
-        InvalidArgument: A quoted field is not what it should be.
+        InvalidArgument: A quoted field is not closed.
     """
     source = _Source(text)
     reader = None if delimiter is None else csv.reader(source, delimiter=delimiter, strict=True)
@@ -146,7 +141,7 @@ def lines_of(path: str, text: str, delimiter: str | None) -> Iterator[Line]:
 
 
 class _Source:
-    """Lines one by one, with a look at the next one."""
+    """Iterator over lines that shows the next one."""
 
     def __init__(self, text: str) -> None:
         self._lines = iter(io.StringIO(text, newline=""))
@@ -154,7 +149,7 @@ class _Source:
         self.next = ""
 
     def advance(self) -> bool:
-        """Look at the next line; false at the end."""
+        """Read the next line ahead; false at the end."""
         if not self.next:
             self.next = next(self._lines, "")
         return self.next != ""
@@ -171,14 +166,14 @@ class _Source:
 
 
 def split_line(line: str, delimiter: str | None) -> list[str]:
-    """The fields of one line alone."""
+    """Split one line into fields."""
     if delimiter is None:
         return [bare or quoted.replace('""', '"') for quoted, bare in _QUOTED_OR_BARE.findall(line)]
     return next(csv.reader([line], delimiter=delimiter), [])
 
 
 def comment_words(comment: str, delimiter: str | None) -> list[str]:
-    """The fields of a comment as names.
+    """Return the fields of a comment as names.
 
     Example:
         >>> comment_words("# pt, eta", ","), comment_words("#pt eta", None)
@@ -188,19 +183,17 @@ def comment_words(comment: str, delimiter: str | None) -> list[str]:
 
 
 def contents_of(path: str, lines: Sequence[Line], delimiter: str | None) -> Contents:
-    """The header, the events and the comments of a file.
+    """Return the header, the events and the comments of a file.
 
-    The header is the first line that is no comment, where it holds other than numbers, or else the last comment above the
-    events that is as wide as they are. Where both could be it, it is the comment, unless the line below stands over a
-    column of numbers and holds none itself. In a file with such comments, lines with `#` behind the last event are
-    comments too.
+    The header is the first line that is no comment, where it holds text, or else the last comment
+    above the events that has as many fields. Where both could be the header, the comment is, unless
+    the line below has no number and a column of numbers is under it. In a file with such comments,
+    lines with `#` after the last event are comments, too.
 
     Raises:
         InvalidArgument: There is no line of data.
     """
-    start = next(
-        (i for i, line in enumerate(lines) if line.fields and not line.comment), len(lines)
-    )
+    start = _first_event(lines)
     above = [line.comment for line in lines[:start] if line.comment]
     if start == len(lines):
         if not above:
@@ -209,29 +202,36 @@ def contents_of(path: str, lines: Sequence[Line], delimiter: str | None) -> Cont
     first = lines[start].fields
     chosen = _fitting_comment(above, first, delimiter)
     is_text = not all(map(is_value, first))
-    if is_text and (chosen is None or _stands_over_numbers(first, lines[start + 1 :])):
+    if is_text and (chosen is None or _has_numbers_below(first, lines[start + 1 :])):
         return _with_header_line(above, lines[start], lines[start + 1 :])
     if chosen is not None:
         return _below(above, chosen, lines[start:], delimiter)
-    events, comments = _parted(lines[start:], len(first), bool(above), False)
+    events, comments = _split_comments(lines[start:], len(first), bool(above), False)
     return Contents(None, events, [(-1, text) for text in above] + comments)
+
+
+def _first_event(lines: Sequence[Line]) -> int:
+    """Return the index of the first line that is neither blank nor a comment."""
+    for i, line in enumerate(lines):
+        if line.fields and not line.comment:
+            return i
+    return len(lines)
 
 
 def _fitting_comment(
     above: Sequence[str], first: Sequence[str], delimiter: str | None
 ) -> int | None:
-    """The last comment that can be the header of such events; a sentence over a column of words is none."""
+    """Return the last comment that can be the header; a sentence above a column of text is none."""
+    is_text_column = len(first) == 1 and not is_value(first[0])
     for i in range(len(above) - 1, -1, -1):
         words = comment_words(above[i], delimiter)
-        is_sentence = (
-            len(first) == 1 and not is_value(first[0]) and len(words) == 1 and " " in words[0]
-        )
-        if len(words) == len(first) and not is_sentence:
+        if len(words) == len(first) and not (is_text_column and " " in words[0]):
             return i
     return None
 
 
-def _stands_over_numbers(first: Sequence[str], rest: Sequence[Line]) -> bool:
+def _has_numbers_below(first: Sequence[str], rest: Sequence[Line]) -> bool:
+    """Return whether a line without numbers has a column of numbers below one of its words."""
     if any(is_value(cell) and cell.strip() for cell in first):
         return False
     columns = [
@@ -247,41 +247,39 @@ def _stands_over_numbers(first: Sequence[str], rest: Sequence[Line]) -> bool:
 def _below(
     above: Sequence[str], chosen: int, rest: Sequence[Line], delimiter: str | None
 ) -> Contents:
-    """The contents of a file whose header is one of the comments."""
+    """Return the contents of a file whose header is one of the comments."""
     words = comment_words(above[chosen], delimiter)
-    events, comments = _parted(rest, len(words), True, True)
+    events, comments = _split_comments(rest, len(words), True, True)
     around = [(-1, text) for text in above[:chosen]] + [(0, text) for text in above[chosen + 1 :]]
     sign = above[chosen][: len(above[chosen]) - len(above[chosen].lstrip("#").lstrip(" "))]
     return Contents(words, events, around + comments, sign)
 
 
 def _with_header_line(above: Sequence[str], header: Line, rest: Sequence[Line]) -> Contents:
-    start = next((i for i, line in enumerate(rest) if line.fields and not line.comment), len(rest))
+    start = _first_event(rest)
     below = [(0, line.comment) for line in rest[:start] if line.comment]
     names = [cell.strip() for cell in header.fields]
-    events, comments = _parted(
-        rest[start:] if below else rest, len(names), bool(above or below), False
-    )
+    if below:
+        rest = rest[start:]
+    events, comments = _split_comments(rest, len(names), bool(above or below), False)
     return Contents(names, events, [*((-1, text) for text in above), *below, *comments])
 
 
-def _parted(
+def _split_comments(
     lines: Sequence[Line], width: int, has_comments: bool, below_comment: bool
 ) -> tuple[list[Line], list[tuple[int, str]]]:
-    """The events, and the comments among and behind them, each with the number of events before it."""
-    end = next(
-        (i for i in range(len(lines), 0, -1) if lines[i - 1].fields and not lines[i - 1].comment), 0
-    )
-    behind = [line for line in lines[end:] if line.comment]
-    is_over = below_comment or (has_comments and any(len(line.fields) != width for line in behind))
-    is_number = below_comment and all(
-        is_value(line.fields[0]) for line in lines[:end] if line.fields and not line.comment
-    )
+    """Return the events, and the comments with the number of events before each."""
+    data = [i for i, line in enumerate(lines) if line.fields and not line.comment]
+    end = data[-1] + 1 if data else 0
+    has_other_width = any(len(line.fields) != width for line in lines[end:] if line.comment)
+    are_comments_after = below_comment or (has_comments and has_other_width)
+    are_numbers = below_comment and all(is_value(lines[i].fields[0]) for i in data)
     events: list[Line] = []
     comments: list[tuple[int, str]] = []
+    # a line with `#` among events may be an event whose text begins so: that has the right width
     for i, line in enumerate(lines):
-        among = below_comment and (is_number or len(line.fields) != width)
-        if line.comment and (among if i < end else is_over):
+        is_among = below_comment and (are_numbers or len(line.fields) != width)
+        if line.comment and (is_among if i < end else are_comments_after):
             comments.append((len(events), line.comment))
         elif line.fields or width == 1:
             events.append(line)

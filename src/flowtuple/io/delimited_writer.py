@@ -1,4 +1,4 @@
-"""One table as text, with the delimiter, the header and the comments that the input had where that was text too."""
+"""One table as text, with the delimiter, header and comments of an input that was text, too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,20 +14,21 @@ import awkward as ak
 
 from flowtuple.data.schema import OPAQUE, Column
 from flowtuple.data.table import Dataset, LeftOut, Table, TableSource, ranges, read_all
-from flowtuple.errors import Refused, Unsupported
-from flowtuple.io.changes import Keeping, changes_of, renamed_of
+from flowtuple.errors import Unsupported
+from flowtuple.io.changes import Capabilities, write_result
 from flowtuple.io.delimited_lines import DELIMITERS, Contents, is_value
 from flowtuple.io.formats import WriteOptions, WriteResult
-from flowtuple.io.source import carried_left_out, single_table
+from flowtuple.io.source import leave_out, single_table
 
 SPACED = (".txt", ".dat")
 _LARGEST_COMMENTS = 1 << 16  # characters; a file with more comes back without
-_KEEPING = Keeping("text", titles=False, types=("int64", "uint64", "float64", "bool", OPAQUE))
+_TYPES = ("int64", "uint64", "float64", "bool", OPAQUE)
+_CAPABILITIES = Capabilities("text", titles=False, types=_TYPES)
 _QUOTED = frozenset((*DELIMITERS, '"', "\r", "\n"))
 
 
 def storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[str, Any]:
-    """Describe the layout of a text file as JSON; empty where it is the one that `write_dataset` uses."""
+    """Describe the layout of a text file as JSON; empty where it is that of `write_dataset`."""
     stored: dict[str, Any] = {}
     if delimiter != (None if spaced else ","):
         stored["delimiter"] = delimiter or " "
@@ -36,19 +38,17 @@ def storage_of(contents: Contents, delimiter: str | None, spaced: bool) -> dict[
         stored["header"] = contents.sign
     if contents.comments and not _is_long(contents):
         stored["comments"] = [list(comment) for comment in contents.comments]
-    return (
-        {"format": "txt" if spaced else "csv", "width": contents.width, **stored} if stored else {}
-    )
+    if stored:
+        stored = {"format": "txt" if spaced else "csv", "width": contents.width, **stored}
+    return stored
 
 
 def left_out_of(table: str, contents: Contents) -> tuple[LeftOut, ...]:
-    """Comments that are too long to travel along."""
-    lines = len(contents.comments)
-    return (
-        (LeftOut(f"{table}/(comments)", f"{lines} lines of comments are too many"),)
-        if _is_long(contents)
-        else ()
-    )
+    """Return the comments as one part where they are too long to be stored."""
+    if not _is_long(contents):
+        return ()
+    reason = f"{len(contents.comments)} lines of comments are too many"
+    return (LeftOut(f"{table}/(comments)", reason),)
 
 
 def _is_long(contents: Contents) -> bool:
@@ -56,54 +56,46 @@ def _is_long(contents: Contents) -> bool:
 
 
 def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
-    """Write one table with a header; numbers are the shortest decimals that read back as the same value of their type.
+    """Write one table with a header; numbers are the shortest decimals that read back the same.
 
     Args:
         dataset: One table of scalar columns, and text.
-        path: The file to make; gzip where it ends in `.gz`, white space where it is `.txt` or `.dat`.
+        path: The file to make; gzip where it ends in `.gz`, white space where it is `.txt` or
+            `.dat`.
         options: Events handled at a time, and whether to leave out what text cannot hold.
 
     Raises:
-        Unsupported: There are several tables, carried objects, or a column of lists, arrays or the like.
+        Unsupported: There are several tables, carried objects, or a column of lists, arrays or the
+            like.
     """
-    source = single_table(dataset, options, "a text file")
-    form = _Form(dataset.storage.get(source.name, {}), path.suffix in SPACED)
+    source, left_out = single_table(dataset, options, "a text file")
+    layout = _Layout(dataset.storage.get(source.name, {}), path.suffix in SPACED)
     opaque = read_all(source, [c.name for c in source.columns if c.is_opaque])
-    reasons = {c.name: _obstacle(c, opaque, form.delimiter == " ") for c in source.columns}
-    kept = [column for column in source.columns if not reasons[column.name]]
-    lost = {
-        f"{source.name}/{c.name}": reasons[c.name]
-        for c in source.columns
-        if reasons[c.name] and not c.hidden
-    }
-    if lost and not options.drop:
-        advice = "write .npz, or leave them out with --drop"
-        raise Refused(dataset.description, "write {} as text", lost, advice)
-    if not kept:
+    columns: list[Column] = []
+    reasons: dict[str, str] = {}
+    for column in source.columns:
+        reason = _obstacle(column, opaque, layout.delimiter == " ")
+        if not reason:
+            columns.append(column)
+        elif not column.hidden:
+            reasons[f"{source.name}/{column.name}"] = reason
+    left_out = (*leave_out(dataset, reasons, "as text", options), *left_out)
+    if not columns:
         raise Unsupported(
             f"{dataset.description}: no column of {source.name!r} can be text; write .npz"
         )
-    with open(path, "wb") as raw:
-        if path.suffix == ".gz":  # no name and no time inside, so that equal data makes equal files
-            with (
-                gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
-                io.TextIOWrapper(packed, "utf-8", newline="") as stream,
-            ):
-                form.write(stream, source, kept, options.step)
-        else:
-            with io.TextIOWrapper(raw, "utf-8", newline="") as stream:
-                form.write(stream, source, kept, options.step)
-    left_out = [LeftOut(name, reason) for name, reason in lost.items()]
-    stored = dataset.storage.get(source.name, {})
-    changes, renamed = (
-        changes_of(source.name, kept, stored, _KEEPING),
-        renamed_of(source.name, kept, stored),
-    )
-    return WriteResult((*left_out, *carried_left_out(dataset, "a text file")), changes, renamed)
+    with ExitStack() as stack:
+        raw: Any = stack.enter_context(open(path, "wb"))
+        if path.suffix == ".gz":
+            # no name and no time inside, so that equal data makes equal files
+            raw = stack.enter_context(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
+        stream = stack.enter_context(io.TextIOWrapper(raw, "utf-8", newline=""))
+        layout.write(stream, source, columns, options.step)
+    return write_result(dataset, {source.name: columns}, _CAPABILITIES, left_out)
 
 
 def _obstacle(column: Column, opaque: Table, spaced: bool) -> str:
-    """Reason why a column cannot be text; empty where it can."""
+    """Return the reason why a column cannot be text; empty where it can."""
     if column.hidden or column.counter is not None:
         return "it has lists"
     if column.shape:
@@ -118,23 +110,24 @@ def _obstacle(column: Column, opaque: Table, spaced: bool) -> str:
     return ""
 
 
-class _Form:
+class _Layout:
     """Layout of the lines of a text file."""
 
     def __init__(self, storage: Mapping[str, Any], spaced: bool) -> None:
-        found = dict(storage) if storage.get("format") == ("txt" if spaced else "csv") else {}
-        self.delimiter = found.get("delimiter", "") or (" " if spaced else ",")
-        if self.delimiter not in (*DELIMITERS, " "):
-            self.delimiter = " " if spaced else ","
-        self._width = found.get("width")
-        self._sign = found.get("header")
-        self._comments = [(int(row), str(text)) for row, text in found.get("comments", ())]
+        if storage.get("format") != ("txt" if spaced else "csv"):
+            storage = {}
+        delimiter = storage.get("delimiter")
+        default = " " if spaced else ","
+        self.delimiter = str(delimiter) if delimiter in (*DELIMITERS, " ") else default
+        self._width = storage.get("width")
+        self._sign = storage.get("header")
+        self._comments = [(int(row), str(text)) for row, text in storage.get("comments", ())]
         self._missing = "nan" if self.delimiter == " " else ""
 
     def write(
         self, stream: TextIO, source: TableSource, columns: Sequence[Column], step: int
     ) -> None:
-        """The header, the events and, where all columns of the input are there, its comments."""
+        """Write the header and the events, and the input's comments for all of its columns."""
         names = [c.name for c in columns]
         is_whole = len(names) == self._width
         comments = sorted(self._comments if is_whole else [], key=lambda comment: comment[0])
@@ -156,9 +149,8 @@ class _Form:
             return None
         if is_whole and self._sign and set(self._sign) <= {"#", " "} and self._sign.startswith("#"):
             return str(self._sign)
-        return (
-            "#" if all(map(is_value, names)) else ""
-        )  # a line of numbers would be taken for an event
+        # a line of numbers would be taken for an event
+        return "#" if all(map(is_value, names)) else ""
 
     def _goes_without(self, names: Sequence[str], source: TableSource) -> bool:
         if list(names) != [f"c{i}" for i in range(len(names))] or not source.num_entries:
@@ -185,7 +177,7 @@ def _write_comments(
 
 
 def _quoted(word: str) -> str:
-    """A field as it stands in a line: quoted where any reader could part it or take it for a comment."""
+    """Return a field in quotes where a reader could split it or take it for a comment."""
     if not word.startswith("#") and not _QUOTED & set(word):
         return word
     return '"' + word.replace('"', '""') + '"'

@@ -1,11 +1,11 @@
-"""Registry of file formats: the built-in ones, and those that other packages add as entry points."""
+"""Registry of file formats: built-in ones, and those that other packages add."""
 
 from __future__ import annotations
 
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from flowtuple.data.table import Dataset, LeftOut
 from flowtuple.errors import FlowtupleError, InvalidArgument, first_line
+from flowtuple.runtime.extras import require
 
 ENTRY_POINTS = "flowtuple.formats"
 """Entry-point group; an entry point is named after a suffix, without its first dot."""
@@ -38,6 +39,10 @@ class WriteOptions:
         step: Events handed to the format at a time; the basket, row-group or cluster size.
         drop: Leave out what the format cannot hold instead of refusing.
         container: For ROOT, `ttree` or `rntuple`; `None` for the kind that the input had.
+
+    Example:
+        >>> WriteOptions("LZMA:9").step
+        16384
     """
 
     compression: str | None = None
@@ -73,10 +78,14 @@ class Format:
 
     Attributes:
         suffixes: Ends of file names, in lower case and with the dot; the first is the usual one.
-        reader: Called with a path or URL and `ReadOptions`; `None` for a format that is only written.
-        writer: Called with a data set, a local path and `WriteOptions`; `None` for a format that is only read.
-        magic: Bytes that every file of the format has at one of `starts`; empty where there are none.
+        reader: Called with a path or URL and `ReadOptions`; `None` for a format that is only
+            written.
+        writer: Called with a data set, a local path and `WriteOptions`; `None` for a format that is
+            only read.
+        magic: Bytes that every file of the format has at one of `starts`; empty where there are
+            none.
         starts: Offsets at which `magic` may stand.
+        requires: A module that the functions need, and the extra of flowtuple that installs it.
 
     Example:
         >>> Format((".npz",), "flowtuple.io.npz:open_dataset", magic=(b"PK",)).matches(b"PK..")
@@ -88,6 +97,7 @@ class Format:
     writer: Writer | str | None = None
     magic: tuple[bytes, ...] = ()
     starts: tuple[int, ...] = (0,)
+    requires: tuple[str, str] | None = None
 
     def matches(self, head: bytes) -> bool:
         """Return whether a file that begins with these bytes is of this format."""
@@ -98,10 +108,11 @@ class Format:
 
         Raises:
             InvalidArgument: The format is only written, or its reader cannot be imported.
+            MissingExtra: The package that it needs is not installed.
         """
         if self.reader is None:
             raise InvalidArgument(f"{path}: files of this format are only written; convert it")
-        dataset: Dataset = _resolve(self.reader)(path, options)
+        dataset: Dataset = self._function(self.reader, f"reading {path}")(path, options)
         return dataset
 
     def write(self, dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
@@ -109,8 +120,10 @@ class Format:
 
         Raises:
             InvalidArgument: The writer cannot be imported.
+            MissingExtra: The package that it needs is not installed.
         """
-        result: WriteResult = _resolve(self.writer)(dataset, path, options)
+        writer = self._function(self.writer, f"writing {path.suffix}")
+        result: WriteResult = writer(dataset, path, options)
         return result
 
     def check_writable(self, path: str) -> None:
@@ -124,24 +137,40 @@ class Format:
                 f"{path}: files of this format are only read; choose another suffix"
             )
 
+    def _function(self, function: Any, purpose: str) -> Any:
+        if self.requires is not None:
+            require(*self.requires, purpose)
+        if not isinstance(function, str):
+            return function
+        try:
+            return pkgutil.resolve_name(function)
+        except FlowtupleError:
+            raise
+        except (AttributeError, ImportError, ValueError) as error:
+            what = f"{function}: cannot be imported ({first_line(error)})"
+            raise InvalidArgument(f"{what}; update or uninstall its package") from None
 
-def _built_in(module: str, *suffixes: str, magic: tuple[bytes, ...] = (), **starts: Any) -> Format:
-    reader, writer = f"flowtuple.io.{module}:open_dataset", f"flowtuple.io.{module}:write_dataset"
-    return Format(suffixes, reader, writer, magic, **starts)
+
+def _built_in(reader: str, writer: str, *suffixes: str, magic: tuple[bytes, ...] = ()) -> Format:
+    reader = f"flowtuple.io.{reader}:open_dataset"
+    return Format(suffixes, reader, f"flowtuple.io.{writer}:write_dataset", magic)
 
 
 # Reference methods rank above this package, so their reader is known by name alone.
 _REFERENCE = Format(
     (".ref",), "flowtuple.benchmark.published.tables:open_dataset", magic=(b"\x89FTREF\r\n",)
 )
+_PARQUET = _built_in("parquet", "parquet_writer", ".parquet", magic=(b"PAR1",))
+_HDF5 = _built_in("hdf5", "hdf5_writer", ".h5", ".hdf5", magic=(b"\x89HDF\r\n\x1a\n",))
+_TEXT = ("delimited", "delimited_writer")
 _BUILT_IN = (
-    _built_in("root", ".root", magic=(b"root",)),
-    _built_in("parquet", ".parquet", magic=(b"PAR1",)),
-    _built_in("hdf5", ".h5", ".hdf5", magic=(b"\x89HDF\r\n\x1a\n",), starts=(0, 512, 1024, 2048)),
-    _built_in("npz", ".npz", magic=(b"PK\x03\x04", b"PK\x05\x06")),
-    _built_in("delimited", ".csv"),
-    _built_in("delimited", ".csv.gz", magic=(b"\x1f\x8b",)),
-    _built_in("delimited", ".txt", ".dat"),
+    _built_in("root", "root_writer", ".root", magic=(b"root",)),
+    replace(_PARQUET, requires=("pyarrow", "parquet")),
+    replace(_HDF5, starts=(0, 512, 1024, 2048), requires=("h5py", "hdf5")),
+    _built_in("npz", "npz", ".npz", magic=(b"PK\x03\x04", b"PK\x05\x06")),
+    _built_in(*_TEXT, ".csv"),
+    _built_in(*_TEXT, ".csv.gz", magic=(b"\x1f\x8b",)),
+    _built_in(*_TEXT, ".txt", ".dat"),
     _REFERENCE,
 )
 _BY_SUFFIX = {suffix: known for known in _BUILT_IN for suffix in known.suffixes}
@@ -159,7 +188,7 @@ def input_suffixes() -> list[str]:
 
 
 def output_suffixes() -> list[str]:
-    """Return the suffixes that an output can have, as far as is known without loading other packages."""
+    """Return the suffixes of outputs, as far as is known without loading other packages."""
     return [suffix for suffix in input_suffixes() if suffix not in _REFERENCE.suffixes]
 
 
@@ -167,7 +196,8 @@ def format_of(suffix: str) -> Format:
     """Return the format of one of `input_suffixes`; that of another package is loaded now.
 
     Raises:
-        InvalidArgument: The package that adds it is broken, or several packages add it; the message names them.
+        InvalidArgument: The package that adds it is broken, or several packages add it; the message
+            names them.
     """
     if suffix in _BY_SUFFIX:
         return _BY_SUFFIX[suffix]
@@ -187,7 +217,7 @@ def format_of(suffix: str) -> Format:
 
 
 def suffix_by_content(path: str) -> str:
-    """Return the suffix of the format whose first bytes a local file has, empty where there is none.
+    """Return the suffix of the format of a local file's first bytes, empty where there is none.
 
     Raises:
         InvalidArgument: No built-in format has them, and a package that adds formats is broken.
@@ -219,16 +249,3 @@ def _plugins_on(_: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
 
 def _package(point: EntryPoint) -> str:
     return point.dist.name if point.dist else point.value
-
-
-def _resolve(function: Any) -> Any:
-    if not isinstance(function, str):
-        return function
-    try:
-        return pkgutil.resolve_name(function)
-    except FlowtupleError:
-        raise
-    except (AttributeError, ImportError, ValueError) as error:
-        raise InvalidArgument(
-            f"{function}: cannot be imported ({first_line(error)}); update or uninstall its package"
-        ) from None

@@ -1,4 +1,4 @@
-"""A file for libraries that do not survive a failed write: the failure is remembered and raised where they are not at work."""
+"""Files for libraries that do not survive a failed write: the error is raised later."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class PatientFile:
-    """A file whose writes never fail for those who write; what did not reach the disk is kept in memory for them to read.
+class DeferredErrorFile:
+    """A file whose writes never raise; bytes that did not reach the disk stay in memory.
 
-    Whoever hands it on calls `check` from time to time, and before the file counts as written.
+    The caller calls `check` from time to time, and before the file counts as written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -21,7 +21,7 @@ class PatientFile:
         self._failure: OSError | None = None
 
     def check(self) -> None:
-        """Raise what a write has failed with.
+        """Raise the error of a write that failed.
 
         Raises:
             OSError: The disk is full, or cannot be written any more.
@@ -30,7 +30,7 @@ class PatientFile:
             raise self._failure
 
     def write(self, data: memoryview) -> int:
-        """Write all bytes at the position, or remember why not."""
+        """Write all bytes at the position, or store the error."""
         content, done = bytes(data), 0
         try:
             while done < len(content) and self._failure is None:
@@ -43,7 +43,7 @@ class PatientFile:
         return len(content)
 
     def read(self, size: int) -> bytes:
-        """So many bytes from the position on."""
+        """Return bytes from the position on."""
         content = bytearray(size)
         self.readinto(memoryview(content))
         return bytes(content)
@@ -51,18 +51,14 @@ class PatientFile:
     def readinto(self, buffer: memoryview) -> int:
         """Fill a buffer from the position on; beyond the end there are zeros."""
         size = len(buffer)
-        found = bytearray(os.pread(self._stream.fileno(), size, self._position))
-        found += bytes(size - len(found))
+        content = os.pread(self._stream.fileno(), size, self._position)
+        buffer[:] = content.ljust(size, b"\0")
         for offset, data in self._lost:
-            begin, stop = (
-                max(offset, self._position),
-                min(offset + len(data), self._position + size),
-            )
+            begin = max(offset, self._position)
+            stop = min(offset + len(data), self._position + size)
             if begin < stop:
-                found[begin - self._position : stop - self._position] = data[
-                    begin - offset : stop - offset
-                ]
-        buffer[:] = found
+                part = data[begin - offset : stop - offset]
+                buffer[begin - self._position : stop - self._position] = part
         self._position += size
         return size
 
@@ -77,11 +73,11 @@ class PatientFile:
         return max([os.fstat(self._stream.fileno()).st_size, *ends])
 
     def tell(self) -> int:
-        """The position."""
+        """Return the position."""
         return self._position
 
     def truncate(self, size: int) -> int:
-        """Cut or lengthen the file, or remember why not."""
+        """Cut or lengthen the file, or store the error."""
         try:
             if self._failure is None:
                 os.ftruncate(self._stream.fileno(), size)
@@ -90,7 +86,7 @@ class PatientFile:
         return size
 
     def flush(self) -> None:
-        """Nothing waits: every write goes to the system at once."""
+        """Do nothing, since every write goes to the system at once."""
 
     def close(self) -> None:
         """Close the file."""
@@ -98,13 +94,13 @@ class PatientFile:
 
 
 @contextmanager
-def patient(path: Path) -> Iterator[PatientFile]:
-    """A file to be written by a library that does not survive a failed write.
+def deferred_errors(path: Path) -> Iterator[DeferredErrorFile]:
+    """Open a file for a library that does not survive a failed write.
 
     Raises:
-        OSError: A write failed; also where the library complained of what came of it.
+        OSError: A write failed; also where the library raised another error because of it.
     """
-    file = PatientFile(path)
+    file = DeferredErrorFile(path)
     try:
         yield file
     except Exception:

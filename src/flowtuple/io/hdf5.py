@@ -1,8 +1,8 @@
-"""HDF5: groups of datasets, records and matrices as tables, read by slices; `hdf5_writer` writes them.
+"""HDF5 files: groups of datasets, records and matrices as tables, read by slices.
 
-In a group written here every column is a dataset; a counted one holds the objects of all events one after another, and
-its attribute `counter` names the dataset of its lengths. Carried objects lie in the group `_carried`. What makes a table
-in files of other origin, `hdf5_layout` says.
+In a group written here every column is a dataset; a counted one holds the objects of all events one
+after another, and its attribute `counter` names the dataset of its lengths. Carried objects lie in
+the group `_carried`. `hdf5_layout` finds the tables in files of other origin.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import h5py
 import numpy as np
 
 from flowtuple.data.schema import Array, Column, unused
@@ -21,12 +22,9 @@ from flowtuple.io.formats import ReadOptions
 from flowtuple.io.hdf5_layout import Plan, plans_of
 from flowtuple.io.hdf5_leaves import UNREADABLE, ArrayLeaf, Leaf
 from flowtuple.io.hdf5_types import attribute_token
-from flowtuple.io.hdf5_writer import CARRIED, ENTRIES, VERSION, VERSION_ATTRIBUTE, write_dataset
+from flowtuple.io.hdf5_writer import CARRIED, ENTRIES, VERSION, VERSION_ATTRIBUTE
 from flowtuple.io.location import seekable, size_of
 from flowtuple.io.memory import TABLE_NAME
-from flowtuple.runtime.extras import require
-
-__all__ = ["open_dataset", "write_dataset"]
 
 
 class HDF5Table:
@@ -40,22 +38,23 @@ class HDF5Table:
         self._leaves = {leaf.column.name: leaf for leaf in leaves}
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Events `start` to `stop` of some columns; only the slices that hold them are read.
+        """Read events `start` to `stop` of some columns; only the slices that hold them are read.
 
         Raises:
             Corrupt: The file's bytes are damaged, or a counter does not agree with what it counts.
         """
         stop = max(0, min(stop, self.num_entries))
         start = min(max(0, start), stop)
-        kept = with_counters(self.columns, columns)
-        data = {column.name: self._content(column, start, stop) for column in kept}
+        read = with_counters(self.columns, columns)
+        data = {column.name: self._content(column, start, stop) for column in read}
         try:
-            return Table(self.name, kept, stop - start, data)
+            return Table(self.name, read, stop - start, data)
         except InvalidArgument as error:
             raise self._damaged(start, stop, str(error)) from None
 
     def _content(self, column: Column, start: int, stop: int) -> Any:
-        leaf, (begin, end) = self._leaves[column.name], (start, stop)
+        leaf = self._leaves[column.name]
+        begin, end = start, stop
         try:
             if column.counter is not None and not leaf.is_by_event:
                 offsets = self._offsets[column.counter]
@@ -65,76 +64,73 @@ class HDF5Table:
             raise self._damaged(start, stop, f"dataset {leaf.dataset.name!r}") from None
 
     def _damaged(self, start: int, stop: int, where: str) -> Corrupt:
-        return Corrupt(
-            f"{self._path}: events {start} to {stop} of {self.name!r} are damaged ({where}); fetch the file again"
-        )
+        events = f"events {start} to {stop} of {self.name!r}"
+        return Corrupt(f"{self._path}: {events} are damaged ({where}); fetch the file again")
 
     @cached_property
     def _offsets(self) -> Mapping[str, Array]:
-        counters = {c.counter for c in self.columns if c.counter is not None}
-        counts = {name: self._leaves[name].read(0, self.num_entries) for name in counters}
-        return {
-            name: np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-            for name, values in counts.items()
-        }
+        offsets = {}
+        for name in {c.counter for c in self.columns if c.counter is not None}:
+            counts = self._leaves[name].read(0, self.num_entries)
+            offsets[name] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        return offsets
 
 
 def open_dataset(path: str, options: ReadOptions) -> Dataset:
-    """The groups and compound datasets of an HDF5 file as tables.
+    """Open the groups and compound datasets of an HDF5 file as tables.
 
     Args:
         path: A path or URL.
         options: Names for the columns of a matrix that has none.
 
     Returns:
-        Each group that holds datasets is a table with the group's path as its name (`events` at the root). Where the
-        datasets of a group differ in length, those of one length are a table: the most numerous (of as many, the
-        first) have the group's name, others `GROUP/DATASET` after the first of them. Records (compound datasets) of
-        one dimension are a table each, `GROUP/DATASET`. Records of more dimensions belong to the first such table of
-        as many events, as columns `DATASET_MEMBER` of a fixed shape; where a member `valid` says which of them are
-        there, and the places of the others are all filled alike, the columns are lists of those that are. A matrix
-        `data[N, D]` that stands alone is D columns, named by a dataset or an attribute `names` or `columns` or by the
-        options. Lists of numbers are counted columns. Text that is not UTF-8 is bytes. What has no place in a table is
-        in `refused`; attributes travel along in `storage`, larger ones are in `left_out`.
+        Each group that holds datasets is a table with the group's path as its name (`events` at the
+        root). Where the datasets of a group differ in length, those of one length are a table: the
+        most numerous (of as many, the first) have the group's name, others `GROUP/DATASET` after
+        the first of them. Records (compound datasets) of one dimension are a table each,
+        `GROUP/DATASET`. Records of more dimensions belong to the first such table of as many
+        events, as columns `DATASET_MEMBER` of a fixed shape; where a member `valid` says which of
+        them are there, and the places of the others are all filled alike, the columns are lists of
+        those that are. A matrix `data[N, D]` that stands alone is D columns, named by a dataset or
+        an attribute `names` or `columns` or by the options. Lists of numbers are counted columns.
+        Text that is not UTF-8 is bytes. What has no place in a table is in `refused`; attributes
+        travel along in `storage`, larger ones are in `left_out`.
 
     Raises:
         InvalidArgument: The file is no HDF5.
-        MissingExtra: h5py is not installed.
         TooNew: A later version of flowtuple wrote it.
 
     Example:
-        >>> import pathlib, tempfile, h5py
+        >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "jets.h5"
         >>> with h5py.File(path, "w") as file:
         ...     file["jets/data"], file["jets/names"] = np.zeros((5, 2)), ["pt", "eta"]
         >>> open_dataset(str(path), ReadOptions()).table("jets").num_entries
         5
     """
-    h5py = require("h5py", "hdf5", f"reading {path}")
     try:
         file = h5py.File(seekable(path), "r")
     except OSError as error:
-        first = first_line(error)
+        reason = first_line(error)
         raise InvalidArgument(
-            f"{path}: is not an HDF5 file, or is cut short ({first}); fetch it again"
+            f"{path}: is not an HDF5 file, or is cut short ({reason}); fetch it again"
         ) from None
-    found = _Found(path, options)
+    contents = _Contents(path, options)
     for name, group in _groups(file):
-        found.add(name, group)
-    found.finish()
-    carried = {name: values[...].tobytes() for name, values in _carried(file)}
+        contents.add(name, group)
+    contents.finish()
     return Dataset(
         path,
-        found.tables,
-        carried,
-        found.refused,
+        contents.tables,
+        _carried(file),
+        contents.refused,
         size_of(path),
-        found.storage,
-        tuple(found.left_out),
+        contents.storage,
+        tuple(contents.left_out),
     )
 
 
-class _Found:
+class _Contents:
     """The contents of a file, group by group."""
 
     def __init__(self, path: str, options: ReadOptions) -> None:
@@ -144,13 +140,11 @@ class _Found:
         self.refused: dict[str, str] = {}
         self.storage: dict[str, dict[str, Any]] = {}
         self.left_out: list[LeftOut] = []
-        self._loose: dict[str, dict[str, Any]] = {}
-        self._lone: dict[str, str] = {}
+        self._without_table: dict[str, dict[str, Any]] = {}  # attributes by group
+        self._root_refused: dict[str, str] = {}
 
     def add(self, name: str, group: Any) -> None:
-        """Take up the datasets of a group."""
-        import h5py
-
+        """Add the datasets of a group."""
         members, unreachable = _members(group)
         datasets = {key: value for key, value in members.items() if isinstance(value, h5py.Dataset)}
         if VERSION_ATTRIBUTE in group.attrs:
@@ -158,34 +152,32 @@ class _Found:
         else:
             plans = list(plans_of(self._path, name, group, datasets, self._options))
             for plan in plans:
-                self._take(plan)
-            self._add_attributes(
-                name, group, datasets, [plan for plan in plans if plan.name in self.storage]
-            )
+                self._add_plan(plan)
+            plans = [plan for plan in plans if plan.name in self.storage]
+            self._add_attributes(name, group, datasets, plans)
             if name and not members and not unreachable:
-                self._loose.setdefault(name, {})
+                self._without_table.setdefault(name, {})
         self.refused.update({self._part(name, key): reason for key, reason in unreachable.items()})
 
     def finish(self) -> None:
-        """Give what is of no table its name, and groups without datasets to the first table that can take them."""
-        of_file = "" if self.tables else TABLE_NAME
-        self.refused = {
-            f"{of_file}/{name}": reason for name, reason in self._lone.items()
-        } | self.refused
+        """Name refused datasets of the root; give groups without datasets to the first table."""
+        table = "" if self.tables else TABLE_NAME
+        refused = {f"{table}/{name}": reason for name, reason in self._root_refused.items()}
+        self.refused = refused | self.refused
         if self.storage:
-            if self._loose:
-                next(iter(self.storage.values()))["groups"] = self._loose
+            if self._without_table:
+                next(iter(self.storage.values()))["groups"] = self._without_table
             return
-        for path, tokens in self._loose.items():
+        for path, tokens in self._without_table.items():
             names = [f"/{path}@{key}" for key in tokens] or [f"/{path}"]
             reason = "a group without columns has no place among the tables of this file"
             self.left_out += [LeftOut(name, reason) for name in names]
 
     def _part(self, group: str, member: str) -> str:
-        """The name of a member of a group: one of its table, or of the file where the group is none."""
-        return (
-            f"{group}/{member}" if group in self.tables else f"/{group}/{member}".replace("//", "/")
-        )
+        """Return the name of a member as a part of its table, else of the file."""
+        if group in self.tables:
+            return f"{group}/{member}"
+        return f"/{group}/{member}".replace("//", "/")
 
     def _add_written(self, name: str, group: Any, datasets: Mapping[str, Any]) -> None:
         version = group.attrs[VERSION_ATTRIBUTE]
@@ -193,17 +185,19 @@ class _Found:
             raise TooNew(
                 f"{self._path}: written as version {version} of flowtuple's HDF5; update flowtuple"
             )
-        leaves = [_written_leaf(key, values) for key, values in datasets.items()]
+        leaves = [
+            ArrayLeaf(Column.from_json(json.loads(values.attrs["column"])), values)
+            for values in datasets.values()
+        ]
         self.tables[name] = HDF5Table(self._path, name, leaves, int(group.attrs[ENTRIES]))
 
-    def _take(self, plan: Plan) -> None:
+    def _add_plan(self, plan: Plan) -> None:
         plan.name = unused(plan.name, self.tables)
         if not plan.group and not plan.leaves and plan.name == TABLE_NAME:
-            self._lone = plan.refused  # whether other groups are tables, the end tells
+            self._root_refused = plan.refused  # named in the end, when all tables are known
             return
-        self.refused.update(
-            {f"{plan.name}/{column}": reason for column, reason in plan.refused.items()}
-        )
+        for column, reason in plan.refused.items():
+            self.refused[f"{plan.name}/{column}"] = reason
         if plan.leaves:
             self.tables[plan.name] = HDF5Table(self._path, plan.name, plan.leaves, plan.length)
             self.storage[plan.name] = plan.storage
@@ -211,71 +205,64 @@ class _Found:
     def _add_attributes(
         self, name: str, group: Any, datasets: Mapping[str, Any], plans: Sequence[Plan]
     ) -> None:
-        """Give each dataset's attributes to its table, and the group's to the first of its tables."""
+        """Add each dataset's attributes to its table, the group's to the group's first table."""
         part = f"{name}/@" if name in self.tables else f"/{name}@"
-        found = self._attributes(group, part)
-        if found and plans:
-            self.storage[plans[0].name].setdefault("attributes", {})[name] = found
-        elif found:
-            self._loose[name] = found
+        tokens = self._attributes(group, part)
+        if tokens and plans:
+            self.storage[plans[0].name].setdefault("attributes", {})[name] = tokens
+        elif tokens:
+            self._without_table[name] = tokens
         for key, values in datasets.items():
-            home = next((plan for plan in plans if plan.holds(values)), plans[0] if plans else None)
-            if home is None:
-                continue  # the dataset is refused, and all that is said of it
+            if not plans:
+                break  # the datasets are refused, and their attributes with them
+            table = next((plan for plan in plans if plan.holds(values)), plans[0]).name
             path = f"{name}/{key}".strip("/")
-            found = self._attributes(values, _attribute_prefix(home.name, path, key))
-            if found:
-                self.storage[home.name].setdefault("attributes", {})[path] = found
+            tokens = self._attributes(values, _attribute_prefix(table, path, key))
+            if tokens:
+                self.storage[table].setdefault("attributes", {})[path] = tokens
 
     def _attributes(self, thing: Any, prefix: str) -> dict[str, Any]:
-        """Small attributes as JSON; the others are left out under their names."""
-        found: dict[str, Any] = {}
+        """Return small attributes as JSON; the others are left out under their names."""
+        tokens: dict[str, Any] = {}
         for key in thing.attrs:
             try:
                 token = attribute_token(thing.attrs[key])
             except (*UNREADABLE, TypeError):
                 token = None
             if token is None:
-                self.left_out.append(
-                    LeftOut(prefix + key, "an attribute of this size or type does not travel along")
-                )
+                reason = "an attribute of this size or type does not travel along"
+                self.left_out.append(LeftOut(prefix + key, reason))
             else:
-                found[key] = token
-        return found
+                tokens[key] = token
+        return tokens
 
 
 def _attribute_prefix(table: str, path: str, key: str) -> str:
-    """The name of a dataset's attribute as a part of a table, up to the attribute's own."""
+    """Return the name of a dataset's attribute as a part of a table, up to the attribute's own."""
     if path == table:
         return f"{table}/@"
     return f"{path}@" if path.startswith(f"{table}/") else f"{table}/{key}@"
 
 
 def _groups(file: Any) -> Iterator[tuple[str, Any]]:
-    """Every group but that of the carried objects, outer ones first, by its path; a group that links make twice, once."""
-    import h5py
-
-    waiting, seen = [("", file)], set()
+    """Yield every group but that of the carried objects once, outer ones first, with its path."""
+    waiting = [("", file)]
+    seen = set()
+    # the last one in comes first, so members are added in reverse; links may lead to a group again
     while waiting:
         name, group = waiting.pop()
         if group in seen:
             continue
         seen.add(group)
         yield name, group
-        inner = [
-            (key, value)
-            for key, value in _members(group)[0].items()
-            if isinstance(value, h5py.Group)
-        ]
-        inner = [(key, value) for key, value in inner if name or key != CARRIED]
-        waiting.extend((f"{name}/{key}".strip("/"), value) for key, value in reversed(inner))
+        for key, value in reversed(_members(group)[0].items()):
+            if isinstance(value, h5py.Group) and (name or key != CARRIED):
+                waiting.append((f"{name}/{key}".strip("/"), value))
 
 
 def _members(group: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """The groups and datasets of a group, and the reasons why other members are none."""
-    import h5py
-
-    found: dict[str, Any] = {}
+    """Return the groups and datasets of a group, and the reasons why other members are none."""
+    members: dict[str, Any] = {}
     unreachable: dict[str, str] = {}
     for key in group:
         try:
@@ -284,18 +271,16 @@ def _members(group: Any) -> tuple[dict[str, Any], dict[str, str]]:
             unreachable[key] = _why_unreachable(group, key, error)
             continue
         if isinstance(value, (h5py.Group, h5py.Dataset)):
-            found[key] = value
+            members[key] = value
         else:
             unreachable[key] = (
                 "it is a type and holds no values; the datasets of that type are read without it"
             )
-    return found, unreachable
+    return members, unreachable
 
 
 def _why_unreachable(group: Any, key: str, error: BaseException) -> str:
-    """The reason why a member cannot be opened: where its link leads, or the damage."""
-    import h5py
-
+    """Return the reason why a member cannot be opened: where its link leads, or the damage."""
     try:
         link = group.get(key, getlink=True)
     except (*UNREADABLE, TypeError):
@@ -307,20 +292,13 @@ def _why_unreachable(group: Any, key: str, error: BaseException) -> str:
     return f"it is damaged ({error})"
 
 
-def _carried(file: Any) -> Iterator[tuple[str, Any]]:
-    import h5py
+def _carried(file: Any) -> dict[str, bytes]:
+    carried: dict[str, bytes] = {}
 
-    found: list[tuple[str, Any]] = []
+    def add(name: str, value: Any) -> None:
+        if isinstance(value, h5py.Dataset):
+            carried[name] = value[...].tobytes()
+
     if CARRIED in file:
-        file[CARRIED].visititems(
-            lambda name, value: (
-                found.append((name, value)) if isinstance(value, h5py.Dataset) else None
-            )
-        )
-    yield from found
-
-
-def _written_leaf(name: str, values: Any) -> ArrayLeaf:
-    """A column that was written here, with what its attributes say."""
-    stored = json.loads(values.attrs["column"])
-    return ArrayLeaf(Column.from_json(stored), values)
+        file[CARRIED].visititems(add)
+    return carried

@@ -1,4 +1,4 @@
-"""Which datasets of an HDF5 group make a table, and what a writer has to know to make the same datasets again."""
+"""Tables from the datasets of an HDF5 group, with notes for writing the same datasets."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ NAMES = ("names", "columns")
 
 @dataclass
 class Plan:
-    """A table of a file of other origin in the making.
+    """A table of a file of other origin, before it is opened.
 
     Attributes:
-        name: The table's name.
-        group: The path of the group that holds its datasets.
+        name: Name of the table.
+        group: Path of the group that holds its datasets.
         length: Number of events.
         leaves: Its columns.
-        sets: Of the datasets that are more than one plain column, what they are, as JSON.
-        refused: Columns that no table can hold, with the reason.
+        sets: Notes, as JSON, on datasets that are more than one plain column.
+        refused: Reasons by column, for those that no table can hold.
         counters: Hidden counters of lists, by a digest of the lengths.
     """
 
@@ -55,42 +55,42 @@ class Plan:
 
     @property
     def storage(self) -> dict[str, Any]:
-        """Notes for the writer, as JSON."""
+        """Return notes for the writer, as JSON."""
         stored: dict[str, Any] = {"format": FORMAT}
         if self.group:
             stored["group"] = self.group
         return {**stored, "sets": self.sets} if self.sets else stored
 
     def holds(self, dataset: Any) -> bool:
-        """Whether a column is a part of the dataset."""
+        """Return whether a column is a part of the dataset."""
         return any(leaf.dataset is dataset for leaf in self.leaves)
 
     def names(self) -> set[str]:
-        """The columns so far, refused ones too."""
+        """Return the names of the columns so far, refused ones too."""
         return {leaf.column.name for leaf in self.leaves} | set(self.refused)
 
     def unused(self, name: str) -> str:
-        """A name for a hidden counter; other columns keep theirs."""
+        """Return a name for a hidden counter that no column has."""
         return unused(name, self.names())
 
 
 def plans_of(
     path: str, name: str, group: Any, datasets: dict[str, Any], options: ReadOptions
 ) -> Iterator[Plan]:
-    """The tables of one group.
+    """Yield the tables of a group.
 
     Args:
-        path: The file's, for messages.
-        name: The group's path.
+        path: Path of the file, for messages.
+        name: Path of the group.
         group: The group.
         datasets: Its datasets by name.
         options: Names for the columns of a matrix that has none.
     """
-    kinds = {
-        key: values.dtype.names is not None and bool(values.shape)
-        for key, values in datasets.items()
-    }
-    records = {key: values for key, values in datasets.items() if kinds[key]}
+    records: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    for key, values in datasets.items():
+        is_compound = values.dtype.names is not None and bool(values.shape)
+        (records if is_compound else arrays)[key] = values
     tables: list[Plan] = []
     for key, values in records.items():
         if values.ndim == 1:
@@ -98,27 +98,24 @@ def plans_of(
             _add_records(tables[-1], key, values, "")
     for key, values in records.items():
         if values.ndim > 1:
-            tables += _add_padded(tables, name, key, values)
+            _add_padded(tables, name, key, values)
     yield from tables
-    yield from _array_plans(
-        path, name, group, {k: v for k, v in datasets.items() if not kinds[k]}, options
-    )
+    yield from _array_plans(path, name, group, arrays, options)
 
 
-def _add_padded(tables: Sequence[Plan], group: str, key: str, values: Any) -> list[Plan]:
-    """Records of several objects per event: columns of the first table of as many events, or of one of their own."""
-    prefixed = {f"{key}_{member}" for member in values.dtype.names}
-    home = next((t for t in tables if t.length == len(values) and not t.names() & prefixed), None)
-    if home is not None:
-        _add_records(home, key, values, f"{key}_")
-        return []
-    own = Plan(f"{group}/{key}".strip("/"), group, len(values))
-    _add_records(own, key, values, "")
-    return [own]
+def _add_padded(tables: list[Plan], group: str, key: str, values: Any) -> None:
+    """Add records of several objects per event to a table of as many events, or as a table."""
+    columns = {f"{key}_{member}" for member in values.dtype.names}
+    for table in tables:
+        if table.length == len(values) and not table.names() & columns:
+            _add_records(table, key, values, f"{key}_")
+            return
+    tables.append(Plan(f"{group}/{key}".strip("/"), group, len(values)))
+    _add_records(tables[-1], key, values, "")
 
 
 def _add_records(plan: Plan, key: str, values: Any, prefix: str) -> None:
-    """The members of a dataset of records."""
+    """Add the members of a dataset of records."""
     reason = obstacle(values)
     if reason:
         plan.refused.update({prefix + member: reason for member in values.dtype.names})
@@ -131,7 +128,7 @@ def _add_records(plan: Plan, key: str, values: Any, prefix: str) -> None:
             plan.refused[prefix + member] = reason
         else:
             columns[member] = column
-    padded = _padding(plan, values, columns)
+    padded = _padding(values, columns)
     if padded is None:
         plan.leaves += [ArrayLeaf(column, values, member) for member, column in columns.items()]
     else:
@@ -141,25 +138,16 @@ def _add_records(plan: Plan, key: str, values: Any, prefix: str) -> None:
         plan.sets.append(members.to_json(tuple(columns)))
 
 
-def _padding(plan: Plan, values: Any, columns: dict[str, Column]) -> dict[str, Any] | None:
-    """Find the padding values of records whose field `valid` counts the objects."""
-    valid = columns.get("valid")
-    if (
-        values.ndim != 2
-        or valid is None
-        or valid.dtype != "bool"
-        or valid.shape != values.shape[1:]
-    ):
+def _padding(values: Any, columns: dict[str, Column]) -> dict[str, Any] | None:
+    """Return the padding values of records whose member `valid` marks the objects."""
+    of_objects = [m for m, c in columns.items() if c.shape == values.shape[1:] and not c.is_opaque]
+    if values.ndim != 2 or "valid" not in of_objects or columns["valid"].dtype != "bool":
         return None
-    plain = [
-        m
-        for m, c in columns.items()
-        if m != "valid" and not c.is_opaque and c.shape == values.shape[1:]
-    ]
+    of_objects.remove("valid")
     try:
-        return padding_of(values, "valid", plain) or None
+        return padding_of(values, "valid", of_objects) or None
     except UNREADABLE:
-        return None  # the read tells of it
+        return None  # reading the values raises
 
 
 def _add_ragged(
@@ -167,22 +155,23 @@ def _add_ragged(
 ) -> None:
     first = next(member for member in columns if member in padded)
     counter = plan.unused(f"n({columns[first].name})")
-    plan.leaves.append(
-        PaddedLeaf(Column(counter, "int64", "counter", hidden=True), values, "", "valid")
-    )
+    plan.leaves.append(PaddedLeaf(_hidden(counter), values, "", "valid"))
     for member, column in columns.items():
         if member in padded:
-            plan.leaves.append(
-                PaddedLeaf(replace(column, shape=(), counter=counter), values, member, "valid")
-            )
+            lists = replace(column, shape=(), counter=counter)
+            plan.leaves.append(PaddedLeaf(lists, values, member, "valid"))
         elif member != "valid":
             plan.leaves.append(ArrayLeaf(column, values, member))
+
+
+def _hidden(counter: str) -> Column:
+    return Column(counter, "int64", "counter", hidden=True)
 
 
 def _array_plans(
     path: str, name: str, group: Any, datasets: dict[str, Any], options: ReadOptions
 ) -> Iterator[Plan]:
-    """Tables of the other datasets, one for each length; the one of most datasets has the group's name."""
+    """Yield tables of datasets without records, one for each length."""
     table = name or TABLE_NAME
     single = Plan(table, name, 0)
     within: dict[str, Any] = {}
@@ -196,15 +185,14 @@ def _array_plans(
     if matrix is not None:
         yield matrix
         return
-    lengths: dict[int, list[str]] = {}
-    for key, values in within.items():
-        if _can_be_column(key, values, single):
-            lengths.setdefault(len(values), []).append(key)
+    lengths = _columns_by_length(within, single.refused)
     largest = max(lengths, key=lambda length: len(lengths[length]), default=0)
-    for length, keys in sorted(lengths.items(), key=lambda item: item[0] != largest):
-        plan = Plan(table if length == largest else f"{name}/{keys[0]}".strip("/"), name, length)
-        for key in keys:
-            _add_array(plan, key, within[key])
+    for length, columns in sorted(lengths.items(), key=lambda item: item[0] != largest):
+        first = columns[0][0].name
+        plan = Plan(table if length == largest else f"{name}/{first}".strip("/"), name, length)
+        for column, is_list in columns:
+            add = _add_lists if is_list else _add_array
+            add(plan, column, within[column.name])
         if length == largest:
             plan.refused.update(single.refused)
         yield plan
@@ -212,26 +200,32 @@ def _array_plans(
         yield single
 
 
-def _can_be_column(key: str, values: Any, plan: Plan) -> bool:
-    column, reason = column_of(key, values.dtype, values.shape[1:])
-    if column is None and values.ndim == 1:
-        column = list_column(key, values.dtype)
-    if column is None:
-        plan.refused[key] = reason
-    return column is not None
+def _columns_by_length(
+    datasets: dict[str, Any], refused: dict[str, str]
+) -> dict[int, list[tuple[Column, bool]]]:
+    """Return columns by length, true for lists; add other datasets to `refused`."""
+    lengths: dict[int, list[tuple[Column, bool]]] = {}
+    for key, values in datasets.items():
+        column, reason = column_of(key, values.dtype, values.shape[1:])
+        is_list = column is None and values.ndim == 1
+        if is_list:
+            column = list_column(key, values.dtype)
+        if column is None:
+            refused[key] = reason
+        else:
+            lengths.setdefault(len(values), []).append((column, is_list))
+    return lengths
 
 
-def _add_array(plan: Plan, key: str, values: Any) -> None:
-    column = column_of(key, values.dtype, values.shape[1:])[0]
-    if column is not None:
-        plan.leaves.append(ArrayLeaf(column, values))
-        token = type_token(values.dtype)
-        if token:
-            plan.sets.append({"name": key, "kind": "array", "type": token})
-        return
-    ragged = list_column(key, values.dtype)
-    if ragged is None:
-        return
+def _add_array(plan: Plan, column: Column, values: Any) -> None:
+    plan.leaves.append(ArrayLeaf(column, values))
+    token = type_token(values.dtype)
+    if token:
+        plan.sets.append({"name": column.name, "kind": "array", "type": token})
+
+
+def _add_lists(plan: Plan, column: Column, values: Any) -> None:
+    key = column.name
     try:
         digest = _lengths_digest(values)
     except UNREADABLE as error:
@@ -240,13 +234,10 @@ def _add_array(plan: Plan, key: str, values: Any) -> None:
     counter = plan.counters.get(digest)
     if counter is None:
         counter = plan.counters[digest] = plan.unused(f"n({key})")
-        plan.leaves.append(
-            RaggedLeaf(Column(counter, "int64", "counter", hidden=True), values, True)
-        )
-    plan.leaves.append(RaggedLeaf(replace(ragged, counter=counter), values))
-    plan.sets.append(
-        {"name": key, "kind": "ragged"}
-    )  # in the byte order of the machine: h5py confuses the other one
+        plan.leaves.append(RaggedLeaf(_hidden(counter), values, True))
+    plan.leaves.append(RaggedLeaf(replace(column, counter=counter), values))
+    # without a type, that is in the byte order of the machine: h5py confuses the other one
+    plan.sets.append({"name": key, "kind": "ragged"})
 
 
 def _lengths_digest(values: Any) -> str:
@@ -264,46 +255,43 @@ def _matrix_plan(
     datasets: dict[str, Any],
     options: ReadOptions,
 ) -> Plan | None:
-    """The table of a matrix that stands alone, perhaps with a dataset of its columns' names."""
-    labels = next(
-        (
-            n
-            for n in NAMES
-            if n in datasets and is_text(datasets[n].dtype) and datasets[n].ndim == 1
-        ),
-        None,
-    )
+    """Return the table of a lone matrix, perhaps with a dataset of its columns' names."""
+    texts = {name for name, values in datasets.items() if is_text(values.dtype)}
+    labels = next((n for n in NAMES if n in texts and datasets[n].ndim == 1), "")
     keys = [key for key in datasets if key != labels]
     if len(keys) != 1 or datasets[keys[0]].ndim != 2:
         return None
-    key, values = keys[0], datasets[keys[0]]
+    values = datasets[keys[0]]
     width = int(values.shape[1])
-    column = column_of(key, values.dtype, ())[0]
-    if (
-        column is None
-        or column.is_opaque
-        or column.shape
-        or (labels and len(datasets[labels]) != width)
-    ):
+    column = column_of(keys[0], values.dtype, ())[0]
+    if column is None or column.is_opaque or column.shape:
         return None
-    stored: dict[str, Any] = {"name": key, "kind": "matrix", "type": type_token(values.dtype)}
+    stored: dict[str, Any] = {"name": keys[0], "kind": "matrix", "type": type_token(values.dtype)}
     names: Sequence[str] | None = options.names
-    for place, thing in (("attribute", values), ("group", group)):
-        found = next(
-            (n for n in NAMES if n in thing.attrs and len(label_texts(thing.attrs[n])) == width),
-            None,
-        )
-        if found is not None and labels is None and place not in stored:
-            names = label_texts(thing.attrs[found])
-            stored[place] = found
-            break
-    if labels is not None:
+    if labels:
+        if len(datasets[labels]) != width:
+            return None
         names = label_texts(datasets[labels][:])
         stored["labels"] = labels
+    else:
+        for place, thing in (("attribute", values), ("group", group)):
+            attribute = _names_attribute(thing, width)
+            if attribute:
+                names = label_texts(thing.attrs[attribute])
+                stored[place] = attribute
+                break
     plan = Plan(table, group_path, len(values))
-    for i, label in enumerate(numbered(width, names, f"{path}: {key!r}")):
-        plan.leaves.append(
-            ArrayLeaf(Column(label, column.dtype, infer_role(label, column.dtype)), values, i)
-        )
+    where = f"{path}: {keys[0]!r}"
+    for i, label in enumerate(numbered(width, names, where)):
+        named = Column(label, column.dtype, infer_role(label, column.dtype))
+        plan.leaves.append(ArrayLeaf(named, values, i))
     plan.sets.append({k: v for k, v in stored.items() if v})
     return plan
+
+
+def _names_attribute(thing: Any, width: int) -> str:
+    """Return the attribute that names so many columns, empty where there is none."""
+    for name in NAMES:
+        if name in thing.attrs and len(label_texts(thing.attrs[name])) == width:
+            return name
+    return ""

@@ -1,4 +1,4 @@
-"""Columns of an HDF5 file and the ways to their values: datasets, members of records, padded and ragged lists."""
+"""Columns of an HDF5 file, each with the way to its values in a dataset."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import awkward as ak
+import h5py
 import numpy as np
 
 from flowtuple.data.schema import OPAQUE, Array, Column, infer_role
 from flowtuple.data.table import ranges
 
-UNREADABLE = (
-    OSError,
-    RuntimeError,
-    KeyError,
-    ValueError,
-)  # what h5py raises where bytes are damaged
+UNREADABLE = (OSError, RuntimeError, KeyError, ValueError)  # h5py's errors for damaged bytes
 SCAN_STEP = 1 << 16
 _FILTERS = {
     32001: "blosc",
@@ -35,7 +31,7 @@ _FILTERS = {
 
 
 class Leaf(Protocol):
-    """One column and how it is read."""
+    """A column and the way to its values."""
 
     @property
     def column(self) -> Column: ...
@@ -45,17 +41,17 @@ class Leaf(Protocol):
 
     @property
     def is_by_event(self) -> bool:
-        """Whether a counted column is read by events, not by objects."""
+        """Return whether `read` of a counted column takes events; otherwise objects."""
         ...
 
     def read(self, start: int, stop: int) -> Any:
-        """The values of a range."""
+        """Return the values of a range."""
         ...
 
 
 @dataclass(frozen=True)
 class ArrayLeaf:
-    """A column, its dataset, and the part of each row that it is: all of it, one member, or one column of a matrix."""
+    """A column: a dataset, or a part of it (name of a member, number of a matrix column)."""
 
     column: Column
     dataset: Any
@@ -63,35 +59,29 @@ class ArrayLeaf:
     is_by_event: bool = False
 
     def read(self, start: int, stop: int) -> Any:
-        """The values of the rows of a range."""
+        """Return the values of the rows of a range."""
         if self.column.is_opaque:
-            texts = self._texts(start, stop)
+            texts: list[Any] = self._texts(start, stop)
             if self._is_utf8:
-                return (
-                    ak.from_iter([text.decode() for text in texts])
-                    if texts
-                    else ak.from_iter([""])[:0]
-                )
-            return ak.from_iter(texts) if texts else ak.from_iter([b""])[:0]
-        if isinstance(self.part, str):
-            values = self.dataset.fields(self.part)[start:stop]
-        else:
-            values = (
-                self.dataset[start:stop]
-                if self.part is None
-                else self.dataset[start:stop, self.part]
-            )
-        return np.ascontiguousarray(values, dtype=np.dtype(self.column.dtype))
+                texts = [text.decode() for text in texts]
+            # an empty text beyond the end, so that no texts have the type of text, too
+            return ak.from_iter([*texts, "" if self._is_utf8 else b""])[:-1]
+        index = (
+            (slice(start, stop), self.part) if isinstance(self.part, int) else slice(start, stop)
+        )
+        return np.ascontiguousarray(self._rows[index], dtype=np.dtype(self.column.dtype))
+
+    @property
+    def _rows(self) -> Any:
+        return self.dataset.fields(self.part) if isinstance(self.part, str) else self.dataset
 
     def _texts(self, start: int, stop: int) -> list[bytes]:
-        rows = self.dataset.fields(self.part) if isinstance(self.part, str) else self.dataset
-        return [
-            text if isinstance(text, bytes) else str(text).encode() for text in rows[start:stop]
-        ]
+        texts = self._rows[start:stop]
+        return [text if isinstance(text, bytes) else str(text).encode() for text in texts]
 
     @cached_property
     def _is_utf8(self) -> bool:
-        """Whether all of the text is; where it is not, the column is one of bytes, whichever of its events are read."""
+        """Whole column is UTF-8; if not, it is bytes, whichever of its events are read."""
         try:
             for start, stop in ranges(len(self.dataset), SCAN_STEP):
                 for text in self._texts(start, stop):
@@ -103,7 +93,7 @@ class ArrayLeaf:
 
 @dataclass(frozen=True)
 class PaddedLeaf:
-    """A member of records padded to one number per event: the valid ones only, or their number where `part` is empty."""
+    """A member of the valid padded records, or their number per event where `part` is empty."""
 
     column: Column
     dataset: Any
@@ -112,7 +102,7 @@ class PaddedLeaf:
     is_by_event: bool = True
 
     def read(self, start: int, stop: int) -> Any:
-        """The valid values of the events of a range, or how many there are in each."""
+        """Return the valid values of the events of a range, or their number in each."""
         valid = self.dataset.fields(self.valid)[start:stop]
         if not self.part:
             return valid.sum(axis=1, dtype=np.int64)
@@ -130,7 +120,7 @@ class RaggedLeaf:
     is_by_event: bool = True
 
     def read(self, start: int, stop: int) -> Any:
-        """The values of the events of a range one after another, or how many there are in each."""
+        """Return the values of the events of a range one after another, or their number in each."""
         rows = self.dataset[start:stop]
         if self.is_length:
             return np.array([len(row) for row in rows], dtype=np.int64)
@@ -139,7 +129,7 @@ class RaggedLeaf:
 
 
 def column_of(name: str, dtype: Any, shape: tuple[int, ...]) -> tuple[Column | None, str]:
-    """The schema of a dataset or member, or the reason why it has none."""
+    """Return the column of a dataset or member, or the reason why it has none."""
     if dtype.subdtype is not None:
         dtype, shape = dtype.base, (*shape, *dtype.shape)
     if is_text(dtype):
@@ -153,8 +143,6 @@ def column_of(name: str, dtype: Any, shape: tuple[int, ...]) -> tuple[Column | N
 
 
 def _why_not(dtype: Any) -> str:
-    import h5py
-
     if h5py.check_ref_dtype(dtype) is not None:
         return "references are no column; store what they point to"
     if h5py.check_vlen_dtype(dtype) is not None:
@@ -169,9 +157,7 @@ def _why_not(dtype: Any) -> str:
 
 
 def list_column(name: str, dtype: Any) -> Column | None:
-    """The schema of a dataset of lists of numbers, without its counter; `None` for other types."""
-    import h5py
-
+    """Return the column of lists of numbers, without its counter; `None` for other types."""
     inner = h5py.check_vlen_dtype(dtype)
     if not isinstance(inner, np.dtype) or inner.kind not in "biuf" or inner.itemsize > 8:
         return None
@@ -179,14 +165,12 @@ def list_column(name: str, dtype: Any) -> Column | None:
 
 
 def is_text(dtype: Any) -> bool:
-    """Whether a type is text, of a fixed length or not."""
-    import h5py
-
+    """Return whether a type is text, of a fixed length or not."""
     return dtype.kind == "S" or h5py.check_string_dtype(dtype) is not None
 
 
 def obstacle(dataset: Any) -> str:
-    """Reason why the values of a dataset cannot be reached; empty where they can."""
+    """Return the reason why the values of a dataset cannot be reached; empty where they can."""
     if dataset.shape is None:
         return "it is empty and has no shape"
     try:
@@ -206,8 +190,6 @@ def obstacle(dataset: Any) -> str:
 
 
 def _has_filter(code: int) -> bool:
-    import h5py
-
     if h5py.h5z.filter_avail(code):
         return True
     if importlib.util.find_spec("hdf5plugin") is None:
@@ -217,7 +199,7 @@ def _has_filter(code: int) -> bool:
 
 
 def _missing_sources(dataset: Any) -> str:
-    """The first file that a virtual or external dataset needs and that is not there: HDF5 would fill in zeros."""
+    """Return the first missing file of a virtual dataset, for which HDF5 would give zeros."""
     names = [source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
     names += [name for name, _, _ in dataset.external or ()]
     folder = Path(str(dataset.file.filename)).parent
@@ -225,25 +207,26 @@ def _missing_sources(dataset: Any) -> str:
 
 
 def padding_of(dataset: Any, valid: str, fields: Sequence[str]) -> dict[str, Array] | None:
-    """Find the padding value of each member, in records padded to one number per event.
+    """Return the padding value of each member of records that are padded to one number per event.
 
     Args:
         dataset: Records of shape (events, most objects).
-        valid: The member that says which of them are there.
-        fields: Members to look at; one whose places are not all filled alike is left out.
+        valid: The member that marks the records which are objects.
+        fields: Other members; those with several padding values are left out.
 
     Returns:
-        One value of each member, of the shape of one record; `None` where an event has gaps between its objects.
+        One value of each member, of the shape of one record; `None` where an event has gaps between
+        its objects.
     """
     fills: dict[str, Array] = {}
     varying: set[str] = set()
     for start, stop in ranges(len(dataset), max(1, SCAN_STEP // max(1, dataset.shape[1]))):
         rows = dataset[start:stop]
-        there = rows[valid]
-        if bool((there[:, 1:] & ~there[:, :-1]).any()):
+        is_object = rows[valid]
+        if bool((is_object[:, 1:] & ~is_object[:, :-1]).any()):
             return None
         for name in fields:
-            empty = np.ascontiguousarray(rows[name][~there])
+            empty = np.ascontiguousarray(rows[name][~is_object])
             if not len(empty):
                 continue
             first = fills.setdefault(name, empty[0])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import h5py
 import numpy as np
 
 FORMAT = "hdf5"
@@ -13,14 +14,12 @@ LARGEST_ATTRIBUTE = 1024  # bytes
 
 
 def type_token(dtype: Any) -> Any:
-    """A type as JSON; `None` where it is the one that a column's own type gives.
+    """Return a type as JSON; `None` where it is the one that a column's own type gives.
 
     Example:
         >>> type_token(np.dtype("float32")), type_token(np.dtype(">f4")), type_token(np.dtype("S5"))
         (None, '>f4', 'ascii:5')
     """
-    import h5py
-
     text = h5py.check_string_dtype(dtype)
     if text is not None:
         token = text.encoding if text.length is None else f"{text.encoding}:{text.length}"
@@ -36,13 +35,11 @@ def type_token(dtype: Any) -> Any:
 
 
 def type_of(token: Any, default: Any) -> Any:
-    """The inverse of `type_token`.
+    """Return the type of a token from `type_token`.
 
     Raises:
-        ValueError, TypeError, KeyError: The token is none.
+        ValueError, TypeError, KeyError: This is no token.
     """
-    import h5py
-
     if token is None:
         return default
     if isinstance(token, Mapping):
@@ -55,14 +52,14 @@ def type_of(token: Any, default: Any) -> Any:
 
 @dataclass(frozen=True)
 class Members:
-    """A dataset of records.
+    """The members of a dataset of records.
 
     Attributes:
-        name: The dataset's.
-        prefix: What the columns' names begin with before a member's.
-        dtype: Its type.
-        shape: Records per event.
-        fills: Where records are padded, what fills the empty places, by member.
+        name: Name of the dataset.
+        prefix: Beginning of the columns' names, before the member's name.
+        dtype: Type of the dataset.
+        shape: Shape of the records per event.
+        fills: Padding value by member, where records are padded.
     """
 
     name: str
@@ -72,7 +69,7 @@ class Members:
     fills: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self, members: Sequence[str]) -> dict[str, Any]:
-        """Notes for the writer, for some of the members."""
+        """Return notes for the writer on some of the members."""
         tokens = [(member, type_token(self.dtype[member])) for member in members]
         stored: dict[str, Any] = {
             "name": self.name,
@@ -95,7 +92,7 @@ class Members:
 
 
 def label_texts(values: Any) -> list[str]:
-    """Names of columns as text; none where these are none."""
+    """Return names of columns as text; none where the values are no names."""
     if np.ndim(values) != 1:
         return []
     return [
@@ -105,7 +102,7 @@ def label_texts(values: Any) -> list[str]:
 
 
 def attribute_token(value: Any) -> Any:
-    """An attribute as JSON; `None` for what is large or other than numbers and text."""
+    """Return an attribute as JSON; `None` for what is large or other than numbers and text."""
     if isinstance(value, str):
         return {"text": value} if len(value) <= LARGEST_ATTRIBUTE else None
     if isinstance(value, np.ndarray) and value.dtype.kind == "O":
@@ -123,18 +120,15 @@ def attribute_token(value: Any) -> Any:
 
 
 def attribute_of(token: Mapping[str, Any]) -> Any:
-    """The inverse of `attribute_token`.
+    """Return the attribute of a token from `attribute_token`.
 
     Raises:
-        ValueError, TypeError, KeyError: The token is none.
+        ValueError, TypeError, KeyError: This is no token.
     """
     if "text" in token:
         return str(token["text"])
     if "texts" in token:
-        return np.array([str(text) for text in token["texts"]], dtype=object).reshape(
-            token["shape"]
-        )
-    values = np.frombuffer(bytes.fromhex(token["hex"]), np.dtype(str(token["type"]))).reshape(
-        token["shape"]
-    )
-    return values[()]
+        texts = np.array([str(text) for text in token["texts"]], dtype=object)
+        return texts.reshape(token["shape"])
+    values = np.frombuffer(bytes.fromhex(token["hex"]), np.dtype(str(token["type"])))
+    return values.reshape(token["shape"])[()]

@@ -8,27 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import awkward as ak
+import h5py
 import numpy as np
 
 from flowtuple.data.schema import Column
-from flowtuple.data.table import Dataset, LeftOut, TableSource, ranges, read_all
-from flowtuple.errors import Refused
-from flowtuple.io.changes import Keeping, changes_of, renamed_of
+from flowtuple.data.table import Dataset, TableSource, ranges, read_all
+from flowtuple.io.changes import Capabilities, write_result
 from flowtuple.io.formats import WriteOptions, WriteResult
-from flowtuple.io.full_disk import patient
-from flowtuple.io.hdf5_alike import is_alike, write_alike
-from flowtuple.runtime.extras import require
+from flowtuple.io.full_disk import deferred_errors
+from flowtuple.io.hdf5_original import is_original, write_original
+from flowtuple.io.source import leave_out
 
 CARRIED = "_carried"
 VERSION_ATTRIBUTE = "flowtuple"
 ENTRIES = "num_entries"
 VERSION = 1
+_CAPABILITIES = Capabilities("HDF5", counters=True)
 
 
 def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
     """Write every table as a group and every carried object as bytes in the group `_carried`.
 
-    A table that an HDF5 file of other origin held is written as the datasets that it was there.
+    A table that was read from an HDF5 file of other origin becomes the datasets that it was there.
 
     Args:
         dataset: Tables of numbers, lists of numbers, and text.
@@ -36,66 +37,41 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         options: Events a chunk, and whether to leave out what HDF5 cannot hold.
 
     Raises:
-        Unsupported: A column is neither numbers nor text, or has a slash in its name; nothing is written.
-        MissingExtra: h5py is not installed.
+        Unsupported: A column is neither numbers nor text, or has a slash in its name; nothing is
+            written.
     """
-    h5py = require("h5py", "hdf5", f"writing {path.suffix}")
     obstacles = {name: _obstacles(dataset, source) for name, source in dataset.tables.items()}
-    lost = {
+    reasons = {
         f"{name}/{column}": reason
         for name, columns in obstacles.items()
         for column, reason in columns.items()
     }
-    if lost and not options.drop:
-        raise Refused(
-            dataset.description,
-            "write {} as HDF5",
-            lost,
-            "write .npz, or leave them out with --drop",
-        )
-    plans = {
-        name: [c for c in t.columns if c.name not in obstacles[name]]
-        for name, t in dataset.tables.items()
-    }
-    with (
-        patient(path) as stream,
-        h5py.File(stream, "w", track_order=True) as file,
-    ):  # a full disk would end the process
-        for name, columns in plans.items():
-            stored = dataset.storage.get(name, {})
-            if is_alike(stored):
-                write_alike(
-                    file, dataset.description, dataset.tables[name], columns, stored, options.step
-                )
-                continue
-            group = file.create_group(name, track_order=True)
-            group.attrs[VERSION_ATTRIBUTE] = VERSION
-            group.attrs[ENTRIES] = dataset.tables[name].num_entries
-            _write_table(group, dataset.tables[name], columns, options.step, stream.check)
+    left_out = leave_out(dataset, reasons, "as HDF5", options)
+    described: dict[str, list[Column]] = {}
+    # h5py ends the process where a write fails, as on a full disk
+    with deferred_errors(path) as stream, h5py.File(stream, "w", track_order=True) as file:
+        for name, source in dataset.tables.items():
+            columns = [c for c in source.columns if c.name not in obstacles[name]]
+            storage = dataset.storage.get(name, {})
+            if is_original(storage):
+                write_original(file, dataset.description, source, columns, storage, options.step)
+            else:
+                described[name] = columns
+                _write_table(file, source, columns, options.step, stream.check)
         for name, content in dataset.carried.items():
             file.create_dataset(f"{CARRIED}/{name}", data=np.frombuffer(content, np.uint8))
-    changes: list[str] = []
-    renamed: dict[str, tuple[str, ...]] = {}
-    for name, columns in plans.items():
-        stored = dataset.storage.get(name, {})
-        if not is_alike(stored):
-            changes += changes_of(name, columns, stored, Keeping("HDF5", counters=True))
-            renamed |= renamed_of(name, columns, stored)
-    return WriteResult(
-        tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes), renamed
-    )
+    return write_result(dataset, described, _CAPABILITIES, left_out)
 
 
 def _obstacles(dataset: Dataset, source: TableSource) -> dict[str, str]:
-    """The columns that HDF5 cannot hold, each with the reason; a column goes with its counter."""
-    alike = is_alike(dataset.storage.get(source.name, {}))
+    """Return the columns, with the counter's columns, that HDF5 cannot hold, and the reasons."""
+    allows_bytes = is_original(dataset.storage.get(source.name, {}))  # their HDF5 type is known
     opaque = read_all(source, [c.name for c in source.columns if c.is_opaque])
     reasons: dict[str, str] = {}
     for column in source.columns:
-        if column.is_opaque and not _is_storable_text(opaque[column.name], alike):
-            reasons[column.name] = (
-                f"its type is {ak.type(opaque[column.name]).content}, or it has null characters"
-            )
+        if column.is_opaque and not _is_storable_text(opaque[column.name], allows_bytes):
+            kind = ak.type(opaque[column.name]).content
+            reasons[column.name] = f"its type is {kind}, or it has null characters"
         elif "/" in column.name or column.name == ".":
             reasons[column.name] = "HDF5 takes its name for a path"
     for column in source.columns:
@@ -104,42 +80,42 @@ def _obstacles(dataset: Dataset, source: TableSource) -> dict[str, str]:
     return reasons
 
 
-def _is_storable_text(values: ak.Array, or_bytes: bool) -> bool:
-    """Whether HDF5 can hold a column as text; bytes only where the input's HDF5 type for them is known."""
+def _is_storable_text(values: ak.Array, allows_bytes: bool) -> bool:
     kind = ak.to_layout(values).parameter("__array__")
-    if kind == "bytestring" and or_bytes:
+    if kind == "bytestring" and allows_bytes:
         return True
     return kind == "string" and not any("\0" in text for text in values.tolist())
 
 
 def _write_table(
-    group: Any, source: TableSource, columns: list[Column], step: int, check: Callable[[], None]
+    file: Any, source: TableSource, columns: list[Column], step: int, check: Callable[[], None]
 ) -> None:
-    import h5py
-
-    datasets: dict[str, Any] = {}
+    group = file.create_group(source.name, track_order=True)
+    group.attrs[VERSION_ATTRIBUTE] = VERSION
+    group.attrs[ENTRIES] = source.num_entries
+    growing: dict[str, Any] = {}
     for column in columns:
         dtype = h5py.string_dtype() if column.is_opaque else np.dtype(column.dtype)
-        chunk = None if 0 in column.shape else (step, *column.shape)
-        shape = (source.num_entries if chunk is None else 0, *column.shape)
-        limit = None if chunk is None else (None, *column.shape)
-        packed = None if chunk is None else "gzip"
-        made = group.create_dataset(
-            column.name, shape, dtype, maxshape=limit, chunks=chunk, compression=packed
-        )
+        if 0 in column.shape:
+            made = group.create_dataset(column.name, (source.num_entries, *column.shape), dtype)
+        else:
+            made = growing[column.name] = group.create_dataset(
+                column.name,
+                (0, *column.shape),
+                dtype,
+                maxshape=(None, *column.shape),
+                chunks=(step, *column.shape),
+                compression="gzip",
+            )
         made.attrs["column"] = json.dumps(column.to_json())
-        for key, text in (
-            ("title", column.title),
-            ("counter", column.counter),
-        ):  # for people and other programs
+        # for people and other programs
+        for key, text in (("title", column.title), ("counter", column.counter)):
             if text:
                 made.attrs[key] = text
-        if chunk is not None:
-            datasets[column.name] = made
     for start, stop in ranges(source.num_entries, step):
         check()
-        table = source.read(list(datasets), start, stop)
-        for name, made in datasets.items():
+        table = source.read(list(growing), start, stop)
+        for name, made in growing.items():
             values = table[name]
             length = len(made)
             made.resize(length + len(values), axis=0)

@@ -1,4 +1,4 @@
-"""Where events lie: paths, URLs, globs and `FILE:TREE`, and what to say when nothing is there."""
+"""Locations of events: paths, URLs, globs and `FILE:TREE`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PICKLE_MAGIC = tuple(b"\x80" + bytes([protocol]) for protocol in (2, 3, 4, 5))
 
 
 def is_url(path: str) -> bool:
-    """Whether a path has a scheme that fsspec or uproot resolves; a local file of that name has none.
+    """Return whether a path has a scheme of fsspec or uproot, and no local file has that name.
 
     Example:
         >>> is_url("root://eospublic.cern.ch//eos/file.root"), is_url("file.root:Events")
@@ -37,11 +37,11 @@ def is_url(path: str) -> bool:
 
 
 def without_scheme(text: str) -> str:
-    """The local path in a `file:` URL; anything else as it is.
+    """Return the local path in a `file:` URL; anything else as it is.
 
     Example:
-        >>> without_scheme("file:///data/a%20b.root"), without_scheme("file:a.root"), without_scheme("a.root")
-        ('/data/a b.root', 'a.root', 'a.root')
+        >>> without_scheme("file:///data/a%20b.root"), without_scheme("file:a.root")
+        ('/data/a b.root', 'a.root')
     """
     if os.path.lexists(text) or not _FILE_URL.match(text):
         return text
@@ -50,39 +50,37 @@ def without_scheme(text: str) -> str:
 
 
 def split_tree(text: str, suffixes: Iterable[str]) -> tuple[str, str | None]:
-    """The path and the tree of `PATH:TREE`; `None` where no tree is named.
+    """Return the path and the tree of `PATH:TREE`; `None` where no tree is named.
 
     Args:
-        text: A path, URL or glob. One that exists as it is written names no tree; `file:` before a path is dropped.
-        suffixes: The suffixes that a path can end in; the tree follows the first colon after one of them.
+        text: A path, URL or glob. One that exists as it is written names no tree; `file:` before a
+            path is dropped.
+        suffixes: The suffixes that a path can end in; the tree follows the first colon after one of
+            them.
 
     Example:
-        >>> split_tree("https://host:80/nano.root:Events", [".root"]), split_tree("https://host:80/nano.root", [".root"])
-        (('https://host:80/nano.root', 'Events'), ('https://host:80/nano.root', None))
+        >>> split_tree("https://host:80/nano.root:Events", [".root"])
+        ('https://host:80/nano.root', 'Events')
+        >>> split_tree("https://host:80/nano.root", [".root"])
+        ('https://host:80/nano.root', None)
     """
     text = without_scheme(text)
     if os.path.lexists(text):
         return text, None
     ends = "|".join(re.escape(s) for s in (*suffixes, *_PICKLE_SUFFIXES))
-    found = re.match(
-        rf"(.*?(?:{ends})(?:\.[0-9]+)?(?:\?[^:]*)?):([^:]+)$", text, re.IGNORECASE | re.DOTALL
-    )
-    if found:
-        return found[1], found[2]
-    path, colon, tree = text.rpartition(":")
-    if (
-        colon
-        and path
-        and tree
-        and not is_url(text)
-        and (os.path.lexists(path) or (is_glob(path) and glob.glob(path)))
-    ):
-        return path, tree
-    return text, None
+    form = rf"(.*?(?:{ends})(?:\.[0-9]+)?(?:\?[^:]*)?):([^:]+)$"
+    match = re.match(form, text, re.IGNORECASE | re.DOTALL)
+    if match:
+        return match[1], match[2]
+    path, _, tree = text.rpartition(":")
+    if not path or not tree or is_url(text):
+        return text, None
+    exists = os.path.lexists(path) or (is_glob(path) and glob.glob(path))
+    return (path, tree) if exists else (text, None)
 
 
 def suffix_of(path: str, suffixes: Iterable[str]) -> str:
-    """The longest of the valid suffixes that a path ends in, in any case.
+    """Return the longest of the valid suffixes that a path ends in, in any case.
 
     Raises:
         InvalidArgument: It ends in none of them; the message lists them.
@@ -92,13 +90,13 @@ def suffix_of(path: str, suffixes: Iterable[str]) -> str:
     for suffix in sorted(valid, key=len, reverse=True):
         if name.endswith(suffix):
             return suffix
-    found = Path(name).suffix
-    what = f"unknown suffix {found!r}" if found else "no suffix that names a format"
+    unknown = Path(name).suffix
+    what = f"unknown suffix {unknown!r}" if unknown else "no suffix that names a format"
     raise InvalidArgument(f"{path}: {what}; the formats are {', '.join(valid)}")
 
 
 def format_suffix(path: str, suffixes: Iterable[str]) -> str:
-    """The suffix of a file's format: the one that its name ends in, or else the one that its first bytes tell.
+    """Return the suffix of a file's format, by its name or else by its first bytes.
 
     Raises:
         InvalidArgument: Neither names a format.
@@ -107,9 +105,9 @@ def format_suffix(path: str, suffixes: Iterable[str]) -> str:
     try:
         return suffix_of(path, valid)
     except InvalidArgument as error:
-        found = "" if is_url(path) else suffix_by_content(path)
-        if found in valid:
-            return found
+        recognised = "" if is_url(path) else suffix_by_content(path)
+        if recognised in valid:
+            return recognised
         bare = _NUMBERED.sub("", urlsplit(path).path if is_url(path) else path)
         if bare.lower().endswith(tuple(valid)):
             return suffix_of(bare, valid)
@@ -118,35 +116,34 @@ def format_suffix(path: str, suffixes: Iterable[str]) -> str:
 
 
 def expand(pattern: str) -> list[str]:
-    """The files that a glob matches, in order; a path that is no glob, or exists as it is written, stands for itself.
+    """Return the files that a glob matches, in order; other and existing paths as they are.
 
     Raises:
         InvalidArgument: The glob matches nothing.
     """
-    if (
-        not is_glob(pattern)
-        or os.path.lexists(pattern)
-        or (is_url(pattern) and not is_glob(pattern.partition("?")[0]))
-    ):
+    is_remote = is_url(pattern)
+    path = pattern.partition("?")[0] if is_remote else pattern
+    if not is_glob(path) or os.path.lexists(pattern):
         return [pattern]
-    if is_url(pattern):
+    if is_remote:
         with _explained(pattern):
             filesystem, inner = fsspec.core.url_to_fs(pattern)
-            found = sorted(filesystem.unstrip_protocol(name) for name in filesystem.glob(inner))
+            files = [filesystem.unstrip_protocol(name) for name in filesystem.glob(inner)]
     else:
-        found = sorted(glob.glob(pattern, recursive=True))
-    if not found:
+        files = glob.glob(pattern, recursive=True)
+    if not files:
         raise InvalidArgument(
             f"{pattern}: the glob matches no file; check the folder, and quote the glob in a shell"
         )
-    return found
+    return sorted(files)
 
 
 def check_readable(path: str) -> None:
-    """Raise for what cannot be a file of events, before a format looks into it.
+    """Raise if a path cannot be a file of events, before a format reads it.
 
     Raises:
-        InvalidArgument: The local path is missing, a folder, not readable, or (URLs too, by suffix) a pickle.
+        InvalidArgument: The local path is missing, a folder, not readable, or (URLs too, by suffix)
+            a pickle.
     """
     if path.lower().endswith(_PICKLE_SUFFIXES):
         raise _pickle_error(path)
@@ -173,9 +170,8 @@ def check_readable(path: str) -> None:
 def _pickle_error(path: str) -> InvalidArgument:
     target = re.sub(r"\.(pkl|pickle)$", "", Path(path).name, flags=re.IGNORECASE) + ".npz"
     line = f"import numpy, pandas; numpy.savez({target!r}, **dict(pandas.read_pickle({path!r})))"
-    return InvalidArgument(
-        f'{path}: a pickle can run any program, so none is opened; if you trust it: python -c "{line}"'
-    )
+    what = "a pickle can run any program, so none is opened"
+    return InvalidArgument(f'{path}: {what}; if you trust it: python -c "{line}"')
 
 
 def _neighbours(file: Path) -> str:
@@ -187,10 +183,11 @@ def _neighbours(file: Path) -> str:
 
 @contextlib.contextmanager
 def translate_fsspec_errors(path: str) -> Iterator[None]:
-    """Turns what comes from a web server, or of the way to it, in place of a file into one line; the rest passes.
+    """Raise one line for errors of a web server and of the connection to it; other errors pass.
 
     Raises:
-        InvalidArgument: There is no such file, the server refuses it or fails, or the connection breaks.
+        InvalidArgument: There is no such file, the server refuses it or fails, or the connection
+            breaks.
     """
     try:
         yield
@@ -205,14 +202,13 @@ def translate_fsspec_errors(path: str) -> Iterator[None]:
             raise InvalidArgument(f"{path}: no such file; check the address") from None
         first = first_line(cause)
         what = first if status is None else f"{status} {getattr(cause, 'message', '')}".strip()
-        raise InvalidArgument(
-            f"{path}: cannot be read ({what}); check the address and your access, try again, or copy the file here"
-        ) from None
+        advice = "check the address and your access, try again, or copy the file here"
+        raise InvalidArgument(f"{path}: cannot be read ({what}); {advice}") from None
 
 
 @contextlib.contextmanager
 def _explained(path: str) -> Iterator[None]:
-    """Turns whatever a file system raises into one line."""
+    """Raise one line for any error of a file system."""
     try:
         with translate_fsspec_errors(path):
             yield
@@ -228,7 +224,7 @@ def _explained(path: str) -> Iterator[None]:
 
 
 def read_bytes(path: str) -> bytes:
-    """The whole file at a path or URL.
+    """Return the whole file at a path or URL.
 
     Raises:
         InvalidArgument: It cannot be opened.
@@ -241,25 +237,24 @@ def read_bytes(path: str) -> bytes:
 
 
 def seekable(path: str) -> str | BinaryIO:
-    """What a library that seeks can open: a local path as it is, a URL as an open file.
+    """Return an argument for a library that seeks: a local path as it is, a URL as an open file.
 
     Raises:
         InvalidArgument: The URL cannot be opened.
     """
     if not is_url(path):
-        return (
-            str(Path(path).absolute()) if ":" in path else path
-        )  # Arrow takes what stands before a colon for a scheme
+        # Arrow takes letters before a colon for a scheme
+        return str(Path(path).absolute()) if ":" in path else path
     with _explained(path):
         opened: Any = fsspec.open(path, "rb").open()
         if not opened.seekable():
             return io.BytesIO(opened.read())
-        found: BinaryIO = opened
-        return found
+        file: BinaryIO = opened
+        return file
 
 
 def size_of(path: str) -> int:
-    """Bytes of the file, 0 where its server does not tell."""
+    """Return the bytes of the file, 0 where its server does not give them."""
     if not is_url(path):
         return Path(path).stat().st_size
     with _explained(path):

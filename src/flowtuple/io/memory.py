@@ -1,4 +1,4 @@
-"""Events that are in memory already: awkward arrays, dicts of arrays, NumPy arrays and pandas DataFrames."""
+"""Events in memory: awkward arrays, dicts of arrays, NumPy arrays and pandas DataFrames."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ TABLE_NAME = "events"
 
 
 def is_dataframe(source: Any) -> bool:
-    """Whether this is a pandas DataFrame, told without importing pandas."""
-    return any(
-        c.__name__ == "DataFrame" and c.__module__.partition(".")[0] == "pandas"
-        for c in type(source).__mro__
-    )
+    """Return whether this is a pandas DataFrame, without an import of pandas."""
+    names = [(c.__module__.partition(".")[0], c.__name__) for c in type(source).__mro__]
+    return ("pandas", "DataFrame") in names
 
 
 def dataset_from_memory(source: Any, names: Sequence[str] | None = None) -> Dataset:
-    """A data set with one table, `events`.
+    """Return a data set with one table, `events`.
 
     Args:
-        source: An awkward array of records, a dict of arrays, a structured or 2-D NumPy array, or a DataFrame.
+        source: An awkward array of records, a dict of arrays, a structured or 2-D NumPy array, or a
+            DataFrame.
         names: Column names for a NumPy array without any.
 
     Raises:
-        InvalidArgument: Columns differ in length, names are missing or double, or values cannot be columns.
+        InvalidArgument: Columns differ in length, names are missing or double, or values cannot be
+            columns.
 
     Example:
         >>> import numpy as np
@@ -56,13 +56,15 @@ def dataset_from_memory(source: Any, names: Sequence[str] | None = None) -> Data
 
 
 def table_from_arrays(name: str, arrays: Mapping[str, Any]) -> Table:
-    """A table from named arrays of equal length: NumPy of any dimension, awkward, or lists.
+    """Return a table of named arrays of equal length: NumPy of any dimension, awkward, or lists.
 
     Raises:
-        InvalidArgument: An array has another length than the first, or is no array at all, or two names are the same text.
+        InvalidArgument: An array has another length than the first, or is no array at all, or two
+            names are the same text.
 
     Example:
-        >>> [str(c.shape) for c in table_from_arrays("t", {"x": np.zeros(2), "cov": np.zeros((2, 3, 3))}).columns]
+        >>> table = table_from_arrays("t", {"x": np.zeros(2), "cov": np.zeros((2, 3, 3))})
+        >>> [str(c.shape) for c in table.columns]
         ['()', '(3, 3)']
     """
     fields: dict[str, ak.Array] = {}
@@ -82,7 +84,7 @@ def table_from_arrays(name: str, arrays: Mapping[str, Any]) -> Table:
 
 
 def check_lengths(where: str, lengths: Mapping[str, int]) -> None:
-    """Raise where columns that should be of one length are not.
+    """Raise if columns differ in length.
 
     Raises:
         InvalidArgument: The message names the first column and the first that differs.
@@ -90,19 +92,18 @@ def check_lengths(where: str, lengths: Mapping[str, int]) -> None:
     for key, length in lengths.items():
         first, expected = next(iter(lengths.items()))
         if length != expected:
-            raise InvalidArgument(
-                f"{where}: {key!r} has {length} values and {first!r} has {expected}; columns of one table need the same length"
-            )
+            what = f"{key!r} has {length} values and {first!r} has {expected}"
+            raise InvalidArgument(f"{where}: {what}; columns of one table need the same length")
 
 
-def numbered(count: int, names: Sequence[str] | None, where: str, prefix: str = "c") -> list[str]:
-    """The given names, or `c0`, `c1`, ... where there are none.
+def numbered(count: int, names: Sequence[str] | None, where: str) -> list[str]:
+    """Return names for columns: the given ones, or `c0`, `c1`, ... where there are none.
 
     Raises:
         InvalidArgument: There are more or fewer names than columns, or a name twice.
     """
     if names is None:
-        return [f"{prefix}{i}" for i in range(count)]
+        return [f"c{i}" for i in range(count)]
     if len(names) != count:
         raise InvalidArgument(
             f"{where}: {len(names)} names for {count} columns; give one name for each"
@@ -125,36 +126,31 @@ def _to_awkward(name: str, values: Any) -> ak.Array:
             if values.ndim == 0:
                 raise InvalidArgument(f"{name!r} is one number, not a column; give an array")
             native = values.astype(values.dtype.newbyteorder("="), copy=False)
-            return (
-                from_block(native)
-                if native.dtype.kind in "biuf"
-                else ak.from_numpy(native, regulararray=True)
-            )
-        return ak.from_iter(
-            values.tolist() if isinstance(values, np.ma.MaskedArray) else list(values)
-        )
+            if native.dtype.kind in "biuf":
+                return from_block(native)
+            return ak.from_numpy(native, regulararray=True)
+        is_masked = isinstance(values, np.ma.MaskedArray)
+        return ak.from_iter(values.tolist() if is_masked else list(values))
+    except InvalidArgument:
+        raise
     except (TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, InvalidArgument):
-            raise
         if _has_surrogates(values):
-            raise InvalidArgument(
-                f"column {name!r}: holds text that is no Unicode (a lone surrogate); encode it, or leave the column out"
-            ) from None
-        first = first_line(error)
-        raise InvalidArgument(
-            f"column {name!r}: {type(values).__name__} is no array of numbers, lists or text ({first})"
-        ) from None
+            what = "holds text that is no Unicode (a lone surrogate)"
+            advice = "encode it, or leave the column out"
+            raise InvalidArgument(f"column {name!r}: {what}; {advice}") from None
+        what = f"{type(values).__name__} is no array of numbers, lists or text"
+        raise InvalidArgument(f"column {name!r}: {what} ({first_line(error)})") from None
 
 
 def _unmasked(name: str, values: Any) -> ak.Array:
-    """A masked NumPy array, of an option type where something is masked."""
+    """Return a masked NumPy array, of an option type where something is masked."""
     if values.ndim and np.ma.getmaskarray(values).any():
         return ak.from_numpy(values.astype(values.dtype.newbyteorder("=")), regulararray=True)
     return _to_awkward(name, np.ma.getdata(values))
 
 
 def _has_surrogates(values: Any) -> bool:
-    """Whether there is text in the values, however deep, that UTF-8 cannot encode."""
+    """Return whether the values have text, however deep, that UTF-8 cannot encode."""
     if isinstance(values, str):
         return any("\ud800" <= letter <= "\udfff" for letter in values)
     if isinstance(values, Mapping):
@@ -168,21 +164,20 @@ def _columns_of(array: Array, names: Sequence[str] | None) -> dict[str, Any]:
     if array.dtype.names is not None:
         return {name: array[name] for name in array.dtype.names}
     if array.ndim not in (1, 2):
-        raise InvalidArgument(
-            f"a NumPy array of shape {array.shape} is no table: give (events, columns), or a dict of arrays"
-        )
+        what = f"a NumPy array of shape {array.shape} is no table"
+        raise InvalidArgument(f"{what}: give (events, columns), or a dict of arrays")
     matrix = array[:, None] if array.ndim == 1 else array
     return {name: matrix[:, i] for i, name in enumerate(numbered(matrix.shape[1], names, "array"))}
 
 
 def _series_of(frame: Any) -> dict[str, Any]:
-    """The columns of a DataFrame; a named index is a column too, row numbers are not."""
-    if any(name is not None for name in frame.index.names):
-        doubled = [name for name in frame.index.names if name is not None and name in frame.columns]
-        if doubled:
-            raise InvalidArgument(
-                f"DataFrame: the name {str(doubled[0])!r} stands for a column and for the index; rename one"
-            )
+    """Return the columns of a DataFrame; a named index is a column too, row numbers are not."""
+    index = [name for name in frame.index.names if name is not None]
+    for name in index:
+        if name in frame.columns:
+            what = f"the name {str(name)!r} stands for a column and for the index"
+            raise InvalidArgument(f"DataFrame: {what}; rename one")
+    if index:
         frame = frame.reset_index()
     labels = [
         "_".join(map(str, label)) if isinstance(label, tuple) else str(label)
@@ -193,7 +188,7 @@ def _series_of(frame: Any) -> dict[str, Any]:
 
 
 def _values_of(series: Any) -> Any:
-    """One column; pandas' own types become NumPy's where nothing is missing, and option types where something is."""
+    """Return a column in NumPy's types, or in option types where a value is missing."""
     if isinstance(series.dtype, np.dtype) and series.dtype.kind != "O":
         return series.to_numpy()
     missing = series.isna().to_numpy(dtype=bool)

@@ -1,9 +1,10 @@
-"""NumPy's npz: named arrays in a zip file, with the relations between columns described beside them.
+"""NumPy's npz: named arrays in a zip file, with a description of the relations between columns.
 
-A file written here holds one member per column: `column` where there is one table, `TREE/column` where there are more,
-and `t0/c0`, `t0/c1`, ... where a name could be taken for another one's or for a path.
-Counted columns hold the objects of all events one after another, their counters are members too. Carried objects are
-`__carried__/NAME`, and `__flowtuple__` is a JSON text that restores the schema. Nothing in it is a pickle.
+A file written here holds one member per column: `column` where there is one table, `TREE/column`
+where there are more, and `t0/c0`, `t0/c1`, ... where a name could be taken for another one's or for
+a path. Counted columns hold the objects of all events one after another, their counters are members
+too. Carried objects are `__carried__/NAME`, and `__flowtuple__` is a JSON text that restores the
+schema. Nothing in it is a pickle.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ import numpy as np
 from flowtuple.data.schema import Array, Column, unused
 from flowtuple.data.table import Dataset, Table, TableSource, read_all
 from flowtuple.errors import Corrupt, InvalidArgument, TooNew, first_line
-from flowtuple.io.changes import Keeping, changes_of, renamed_of
+from flowtuple.io.changes import Capabilities, write_result
 from flowtuple.io.formats import ReadOptions, WriteOptions, WriteResult
 from flowtuple.io.location import read_bytes
 from flowtuple.io.memory import TABLE_NAME, check_lengths, numbered, table_from_arrays
-from flowtuple.io.npz_alike import arrays_alike, stored_arrays, stored_matrix, stored_records
+from flowtuple.io.npz_original import original_arrays, stored_arrays, stored_matrix, stored_records
 
 _VERSION = 1
 _DESCRIPTION = "__flowtuple__"
@@ -42,14 +43,15 @@ _SMALL = 1024
 
 
 def open_dataset(path: str, options: ReadOptions) -> Dataset:
-    """The arrays of an npz file as tables, held in memory.
+    """Read the arrays of an npz file as tables in memory.
 
     Args:
         path: A path or URL.
         options: Names for the columns of a 2-D array that stands alone.
 
     Returns:
-        The tables that were written here, or for files of other origin: named arrays of equal length as one table
+        The tables that were written here, or for files of other origin: named arrays of equal
+            length as one table
         `events`; `data[N, D]` with D `names` as D columns; arrays `TREE/column` as tables `TREE`.
 
     Raises:
@@ -66,20 +68,16 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     """
     content = read_bytes(path)
     arrays, doubled = _load(path, content)
-    described = _DESCRIPTION in arrays
     storage: dict[str, dict[str, Any]] = {}
-    obstacles = doubled | {
-        key: _obstacle(values) for key, values in arrays.items() if _obstacle(values)
-    }
-    if described:
+    obstacles = doubled | {key: why for key, values in arrays.items() if (why := _obstacle(values))}
+    if _DESCRIPTION in arrays:
         tables = _described_tables(path, arrays)
     else:
-        tables = _plain_tables(
-            path, {k: v for k, v in arrays.items() if k not in obstacles}, options, storage
-        )
+        usable = {key: values for key, values in arrays.items() if key not in obstacles}
+        tables = _plain_tables(path, usable, options, storage)
     carried = {
-        key.removeprefix(_CARRIED): arrays[key].tobytes()
-        for key in arrays
+        key.removeprefix(_CARRIED): values.tobytes()
+        for key, values in arrays.items()
         if key.startswith(_CARRIED)
     }
     refused = {_part(key, tables): reason for key, reason in obstacles.items()}
@@ -87,14 +85,14 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
 
 
 def _part(key: str, tables: Mapping[str, TableSource]) -> str:
-    """The name of an array as a part of its table, or of the file where it is of none."""
+    """Return the name of an array as a part of its table, or of the file where it is in none."""
     folder, _, name = key.rpartition("/")
     table = folder or TABLE_NAME
     return f"{table}/{name}" if table in tables or not tables else f"/{key}"
 
 
 def _obstacle(values: Array) -> str:
-    """Why an array is no column, empty where it is one."""
+    """Return the reason why an array is no column, empty where it is one."""
     if values.ndim == 0:
         return "one value is no column"
     if values.dtype.kind == "V" and values.dtype.names is None:
@@ -103,7 +101,7 @@ def _obstacle(values: Array) -> str:
 
 
 def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
-    """The arrays by name, and the names that stand for several, with the reason why these are not read."""
+    """Return the arrays by name, and the reason by name for names that stand for several arrays."""
     try:
         loaded = np.load(io.BytesIO(content), allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
@@ -112,20 +110,17 @@ def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
             )
         archive = zipfile.ZipFile(io.BytesIO(content))
         _check_claims(path, archive)
-        counts = Counter(archive.namelist())
-        reason = "the name stands for {} arrays; rename all but one"
-        doubled = {
-            name.removesuffix(".npy"): reason.format(count)
-            for name, count in counts.items()
-            if count > 1
-        }
-        single = [name for name, count in counts.items() if count == 1]
-        with (
-            loaded as file
-        ):  # asked by the name in the zip file: NumPy takes the key `x.npy` for the member of the column `x`
-            return {
-                name.removesuffix(".npy"): _member(path, file, name) for name in single
-            }, doubled
+        arrays: dict[str, Array] = {}
+        doubled: dict[str, str] = {}
+        with loaded as file:
+            # by the name in the zip file: NumPy takes the key `x.npy` for the column `x`
+            for name, count in Counter(archive.namelist()).items():
+                key = name.removesuffix(".npy")
+                if count > 1:
+                    doubled[key] = f"the name stands for {count} arrays; rename all but one"
+                else:
+                    arrays[key] = _member(path, file, name)
+        return arrays, doubled
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, zlib.error) as error:
         if isinstance(error, InvalidArgument):
             raise
@@ -135,32 +130,30 @@ def _load(path: str, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
 
 
 def _check_claims(path: str, archive: zipfile.ZipFile) -> None:
-    """Refuse arrays that claim more bytes than their members hold, before NumPy makes room for them.
+    """Raise if an array claims more bytes than its member has, before NumPy allocates them.
 
     Raises:
         InvalidArgument: One does.
     """
     for member in archive.infolist():
-        claimed, most = _claimed(archive, member), member.file_size
+        claimed = _claimed(archive, member)
+        most = member.file_size
         if member.compress_type == zipfile.ZIP_DEFLATED:
             most = min(most, _LARGEST_RATIO * member.compress_size + _SMALL)
         if claimed > most:
             key = member.filename.removesuffix(".npy")
-            raise InvalidArgument(
-                f"{path}: array {key!r} claims {claimed} bytes and has at most {most}; it is damaged, fetch it again"
-            )
+            what = f"array {key!r} claims {claimed} bytes and has at most {most}"
+            raise InvalidArgument(f"{path}: {what}; it is damaged, fetch it again")
 
 
 def _claimed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
-    """Bytes of the array that a member says that it is; 0 where it is none."""
+    """Return the bytes of the array that the header of a member declares; 0 where there is none."""
     try:
         with archive.open(member) as stream:
             version = np.lib.format.read_magic(stream)
-            read = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
+            is_first = version == (1, 0)
+            formats = np.lib.format
+            read = formats.read_array_header_1_0 if is_first else formats.read_array_header_2_0
             shape, _, dtype = read(stream)
     except ValueError:
         return 0
@@ -174,9 +167,10 @@ def _member(path: str, file: Mapping[str, Any], key: str) -> Array:
         if "allow_pickle" not in str(error):
             raise
         key = key.removesuffix(".npy")
+        what = f"array {key!r} holds Python objects, which are not opened"
+        advice = f"save numbers, {key}=numpy.asarray(values, 'float32')"
         raise InvalidArgument(
-            f"{path}: array {key!r} holds Python objects, which are not opened; save numbers, {key}=numpy.asarray(values, "
-            "'float32'), and lists as flat contents and counts"
+            f"{path}: {what}; {advice}, and lists as flat contents and counts"
         ) from None
     if values.dtype.names is None:
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
@@ -188,14 +182,15 @@ def _plain_tables(
 ) -> dict[str, TableSource]:
     groups: dict[str, dict[str, Array]] = {}
     for key, values in arrays.items():
-        groups.setdefault(key.rpartition("/")[0], {})[key.rpartition("/")[2]] = values
+        folder, _, name = key.rpartition("/")
+        groups.setdefault(folder, {})[name] = values
     tables: dict[str, TableSource] = {}
+    # `TREE/column` is a column of the table TREE; names without folder are in one table
     for folder, group in groups.items():
         name = unused(folder or TABLE_NAME, tables)
+        prefix = f"{folder}/" if folder else ""
         with _naming(path):
-            tables[name], stored = _plain_table(
-                path, name, f"{folder}/" if folder else "", group, options
-            )
+            tables[name], stored = _plain_table(path, name, prefix, group, options)
         if stored is not None:
             storage[name] = stored
     return tables
@@ -203,57 +198,55 @@ def _plain_tables(
 
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Puts the file's name before an error that does not know it."""
+    """Put the file's name before the message of an error that lacks it."""
     try:
         yield
     except InvalidArgument as error:
-        raise InvalidArgument(
-            str(error) if str(error).startswith(path) else f"{path}: {error}"
-        ) from None
+        if str(error).startswith(path):
+            raise
+        raise InvalidArgument(f"{path}: {error}") from None
 
 
 def _plain_table(
     path: str, name: str, prefix: str, group: dict[str, Array], options: ReadOptions
 ) -> tuple[Table, dict[str, Any] | None]:
-    """A table, and what the writer needs to make the same arrays again."""
-    labels = next(
-        (n for n in _NAMES if n in group and group[n].ndim == 1 and group[n].dtype.kind in _TEXT),
-        None,
-    )
+    """Return a table, and notes by which the writer makes the same arrays again."""
+    labels = None
+    for key in _NAMES:
+        if labels is None and key in group and group[key].ndim == 1:
+            labels = key if group[key].dtype.kind in _TEXT else None
     data = [key for key in group if key != labels]
-    first = group[data[0]] if len(data) == 1 else None
-    if first is not None and first.dtype.names is not None and first.ndim == 1 and labels is None:
-        columns, renamed = _flat({n: first[n] for n in first.dtype.names})
-        return table_from_arrays(name, columns), renamed or stored_records(prefix, data[0], first)
-    if first is not None and first.ndim == 2 and first.dtype.names is None:
-        width = first.shape[1]
-        if labels is None or len(group[labels]) == width:
+    if len(data) == 1:
+        only = group[data[0]]
+        if only.dtype.names is not None and only.ndim == 1 and labels is None:
+            columns, renamed = _flat({member: only[member] for member in only.dtype.names})
+            notes = renamed or stored_records(prefix, data[0], only)
+            return table_from_arrays(name, columns), notes
+        width = only.shape[1] if only.ndim == 2 and only.dtype.names is None else -1
+        if width >= 0 and (labels is None or len(group[labels]) == width):
             texts = None if labels is None else group[labels]
-            given = options.names if texts is None else [_text(n) for n in texts]
-            matrix = {label: first[:, i] for i, label in enumerate(numbered(width, given, path))}
+            names = options.names if texts is None else [_text(text) for text in texts]
+            matrix = {label: only[:, i] for i, label in enumerate(numbered(width, names, path))}
             return table_from_arrays(name, matrix), stored_matrix(prefix, data[0], labels, texts)
     check_lengths(path, {key: len(values) for key, values in group.items()})
     has_records = any(values.dtype.names is not None for values in group.values())
     columns, renamed = _flat(group)
-    return table_from_arrays(name, columns), (renamed or None) if has_records else stored_arrays(
-        prefix, group
-    )
+    notes = (renamed or None) if has_records else stored_arrays(prefix, group)
+    return table_from_arrays(name, columns), notes
 
 
 def _flat(group: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The arrays with those of records as their members, and as storage the members whose names were taken."""
-    found: dict[str, Array] = {}
+    """Return arrays with records as their members, and notes on members that are renamed."""
+    flat: dict[str, Array] = {}
     renamed: dict[str, str] = {}
     for key, values in group.items():
         for path, leaf in _record_leaves((key,), values):
             name = "_".join(path)
-            free = (
-                unused(name, found.keys() | group.keys(), numbered=True) if name in found else name
-            )
-            if free != name:
-                renamed[free] = ".".join(path)
-            found[free] = leaf
-    return found, {"renamed": renamed} if renamed else {}
+            if name in flat:
+                name = unused(name, flat.keys() | group.keys(), numbered=True)
+                renamed[name] = ".".join(path)
+            flat[name] = leaf
+    return flat, {"renamed": renamed} if renamed else {}
 
 
 def _record_leaves(path: tuple[str, ...], values: Array) -> Iterator[tuple[tuple[str, ...], Array]]:
@@ -272,9 +265,8 @@ def _described_tables(path: str, arrays: Mapping[str, Array]) -> dict[str, Table
     try:
         description = json.loads(arrays[_DESCRIPTION].tobytes())
         if description["version"] > _VERSION:
-            raise TooNew(
-                f"{path}: written as version {description['version']} of flowtuple's npz; update flowtuple to read it"
-            )
+            what = f"written as version {description['version']} of flowtuple's npz"
+            raise TooNew(f"{path}: {what}; update flowtuple to read it")
         return {d["name"]: _described_table(d, arrays) for d in description["tables"]}
     except (KeyError, ValueError, TypeError) as error:
         first = first_line(error)
@@ -302,57 +294,54 @@ def _described_table(description: Mapping[str, Any], arrays: Mapping[str, Array]
 def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteResult:
     """Write every table and carried object; every column, opaque ones too, reads back as it is.
 
-    A data set that an npz file of other origin held is written as the arrays that it was there, without a description.
+    A data set that was read from an npz file of other origin becomes the arrays that it was there,
+    without a description.
 
     Args:
         dataset: Any data set.
-        path: The file to make; one that exists is overwritten. The same data set gives the same bytes.
-        options: Of no effect here: an npz file holds everything.
+        path: The file to make; one that exists is overwritten. The same data set gives the same
+            bytes.
+        options: Without effect, since an npz file holds everything.
     """
-    alike = arrays_alike(dataset)
-    if alike is not None:
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-            for key, values in alike.items():
-                _write_member(file, key, values)
-        return WriteResult()
-    tables: list[dict[str, Any]] = []
-    readable = _are_plain(dataset)
+    original = original_arrays(dataset)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        for number, (name, source) in enumerate(dataset.tables.items()):
-            table = read_all(source)
-            prefix = "" if len(dataset.tables) == 1 else f"{name}/"
-            keys = [
-                prefix + c.name if readable else f"t{number}/c{i}"
-                for i, c in enumerate(table.columns)
-            ]
-            forms: dict[str, Any] = {}
-            for column, key in zip(table.columns, keys, strict=True):
-                for member, values in _members(key, column, table, forms):
-                    _write_member(file, member, values)
-            columns = [c.to_json() for c in table.columns]
-            described = {
-                "name": name,
-                "prefix": prefix,
-                "num_entries": table.num_entries,
-                "columns": columns,
-                "forms": forms,
-            }
-            tables.append(described if readable else {**described, "members": keys})
+        if original is not None:
+            for key, values in original.items():
+                _write_member(file, key, values)
+            return WriteResult()
+        tables = list(_write_tables(file, dataset))
         for name, content in dataset.carried.items():
             _write_member(file, _CARRIED + name, np.frombuffer(content, np.uint8))
         description = json.dumps({"version": _VERSION, "tables": tables}).encode()
         _write_member(file, _DESCRIPTION, np.frombuffer(description, np.uint8))
-    changes: list[str] = []
-    renamed: dict[str, tuple[str, ...]] = {}
-    for name, source in dataset.tables.items():
-        stored = dataset.storage.get(name, {})
-        changes += changes_of(name, source.columns, stored, Keeping("npz", counters=True))
-        renamed |= renamed_of(name, source.columns, stored)
-    return WriteResult((), tuple(changes), renamed)
+    columns = {name: source.columns for name, source in dataset.tables.items()}
+    return write_result(dataset, columns, Capabilities("npz", counters=True))
+
+
+def _write_tables(file: zipfile.ZipFile, dataset: Dataset) -> Iterator[dict[str, Any]]:
+    """Write every column, and yield the description of each table."""
+    readable = _are_plain(dataset)
+    for number, (name, source) in enumerate(dataset.tables.items()):
+        table = read_all(source)
+        prefix = "" if len(dataset.tables) == 1 else f"{name}/"
+        keys = []
+        forms: dict[str, Any] = {}
+        for i, column in enumerate(table.columns):
+            keys.append(prefix + column.name if readable else f"t{number}/c{i}")
+            for member, values in _members(keys[-1], column, table, forms):
+                _write_member(file, member, values)
+        described = {
+            "name": name,
+            "prefix": prefix,
+            "num_entries": table.num_entries,
+            "columns": [c.to_json() for c in table.columns],
+            "forms": forms,
+        }
+        yield described if readable else {**described, "members": keys}
 
 
 def _are_plain(dataset: Dataset) -> bool:
-    """Whether `TREE/column` names one column only, and no other program takes it for something else."""
+    """Return whether `TREE/column` names one column only, for other programs, too."""
     columns = [column.name for source in dataset.tables.values() for column in source.columns]
     if any("/" in name or name.endswith(".npy") for name in columns):
         return False
@@ -365,7 +354,7 @@ def _are_plain(dataset: Dataset) -> bool:
 def _members(
     key: str, column: Column, table: Table, forms: dict[str, Any]
 ) -> Iterator[tuple[str, Array]]:
-    """The arrays that hold a column; what NumPy has no array for goes as awkward's buffers, with its form in `forms`."""
+    """Yield the arrays of a column, or awkward's buffers, whose form goes to `forms`."""
     values = table[column.name]
     if not column.is_opaque:
         yield key, values

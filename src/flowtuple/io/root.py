@@ -1,7 +1,7 @@
 """ROOT files: every TTree and RNTuple as a table, with histograms carried along.
 
-`open_dataset` reads; `write_dataset` comes from `root_writer`. Opening reads metadata only: the events are read a
-range at a time by `RootTable`, and the objects that are no trees by `root_objects`.
+Opening a file reads metadata only; `RootTable` reads the events, a range at a time, and
+`root_objects` the objects that are no trees. `root_writer` writes.
 """
 
 from __future__ import annotations
@@ -18,24 +18,22 @@ from flowtuple.io.formats import ReadOptions
 from flowtuple.io.location import is_url, translate_fsspec_errors
 from flowtuple.io.root_objects import DAMAGE, FOLDERS, carry
 from flowtuple.io.root_opening import UnreadableTree, open_tree
-from flowtuple.io.root_writer import root_changes, root_obstacles, type_changes, write_dataset
-
-__all__ = ["open_dataset", "root_changes", "root_obstacles", "type_changes", "write_dataset"]
 
 _TREES = frozenset(["TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple"])
 
 
 def open_dataset(path: str, options: ReadOptions) -> Dataset:
-    """The trees and histograms of a ROOT file.
+    """Open the trees and histograms of a ROOT file.
 
     Args:
         path: A local path, or a URL that uproot can open.
-        options: Of no effect here, since ROOT branches have names.
+        options: Without effect, since ROOT branches have names.
 
     Returns:
-        One table for each TTree and RNTuple, in sub-directories too (`dir/tree`), the newest cycle of each; no table
-        at all where the file holds no tree. What cannot be read or carried is in `refused` with the reason; older
-        cycles of trees and objects, which ROOT leaves as backups, are in `left_out` as `tree;1`, as are empty folders.
+        One table for each TTree and RNTuple, in sub-directories too (`dir/tree`), the newest cycle
+        of each; no table at all where the file holds no tree. What cannot be read or carried is in
+        `refused` with the reason; older cycles of trees and objects, which ROOT leaves as backups,
+        are in `left_out` as `tree;1`, as are empty folders.
 
     Raises:
         InvalidArgument: The file is missing, is no ROOT file, or is damaged.
@@ -44,7 +42,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
         >>> import tempfile, pathlib, numpy as np
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "events.root"
         >>> with uproot.recreate(path) as file:
-        ...     _ = file.mktree("Events", {"MET_pt": "float32"}).extend({"MET_pt": np.ones(3, "float32")})
+        ...     tree = file.mktree("Events", {"MET_pt": "float32"})
+        ...     _ = tree.extend({"MET_pt": np.ones(3, "float32")})
         >>> open_dataset(str(path), ReadOptions()).table("Events").num_entries
         3
     """
@@ -62,16 +61,20 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
     for name, (key, classname) in _newest(keys).items():
         if classname in _TREES:
             try:
-                tables[name] = tree = open_tree(path, name, directory, key)
+                tree = open_tree(path, name, directory, key)
             except UnreadableTree as error:
                 refused[name] = str(error)
-            else:
-                refused.update(tree.refused)
-                storage.update({name: tree.storage} if tree.storage else {})
+                continue
+            tables[name] = tree
+            refused.update(tree.refused)
+            if tree.storage:
+                storage[name] = tree.storage
         elif classname not in FOLDERS:
             content, reason = carry(directory, key, name, classname)
-            carried.update({name: content} if content else {})
-            refused.update({name: reason} if reason else {})
+            if content:
+                carried[name] = content
+            else:
+                refused[name] = reason
     left_out = (*_older(keys, {*tables, *carried}), *_empty_folders(keys))
     return Dataset(path, tables, carried, refused, size, storage, left_out)
 
@@ -97,21 +100,21 @@ def _open_file(path: str) -> Any:
 
 
 def _opened(path: str) -> Any:
-    """Open the file so that trees come with all they say beyond their branches."""
+    """Open the file so that trees come with all their metadata."""
     options: dict[str, Any] = {}
     if "::" in path and not is_url(path):
-        options["handler"] = (
-            uproot.source.file.MemmapSource
-        )  # the others take `a::b` for a protocol
+        # other sources take `a::b` for a protocol
+        options["handler"] = uproot.source.file.MemmapSource
     # a dict keeps colons in the path from being read as an object's name
     return uproot.open({path: None}, minimal_ttree_metadata=False, **options)
 
 
 def _what_is_wrong(path: str, error: Exception) -> str:
-    """Tell an unreachable URL, a file of another kind and a damaged ROOT file from each other."""
+    """Return words on an unreachable URL, a file of another kind, or a damaged ROOT file."""
     local = Path(path)
     if not local.exists():
-        return f"cannot be opened ({first_line(error)}); check the address, or copy the file here first"
+        advice = "check the address, or copy the file here first"
+        return f"cannot be opened ({first_line(error)}); {advice}"
     try:
         with local.open("rb") as file:
             magic = file.read(4)
@@ -120,12 +123,13 @@ def _what_is_wrong(path: str, error: Exception) -> str:
     if not magic:
         return "is empty; make or fetch it again"
     if magic != b"root":
-        return "is not a ROOT file (it does not begin with 'root'); name a ROOT file, or give it the suffix of its format"
+        advice = "name a ROOT file, or give it the suffix of its format"
+        return f"is not a ROOT file (it does not begin with 'root'); {advice}"
     return "begins as a ROOT file but is cut short or damaged; fetch it again"
 
 
 def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:
-    """Every cycle of each name with its key and class, in the order of the file."""
+    """Return every cycle of each name with its key and class, in the order of the file."""
     keys: dict[str, list[tuple[int, str, str]]] = {}
     try:
         for key, classname in directory.iterclassnames(recursive=True, cycle=True):
@@ -137,14 +141,14 @@ def _keys(path: str, directory: Any) -> dict[str, list[tuple[int, str, str]]]:
 
 
 def _newest(keys: Mapping[str, Sequence[tuple[int, str, str]]]) -> dict[str, tuple[str, str]]:
-    """The key with the highest cycle of each name, and its class."""
+    """Return the key with the highest cycle of each name, and its class."""
     return {name: max(cycles)[1:] for name, cycles in keys.items()}
 
 
 def _older(
     keys: Mapping[str, Sequence[tuple[int, str, str]]], names: Container[str]
 ) -> tuple[LeftOut, ...]:
-    """The cycles before the newest of each of the names, the highest first."""
+    """Return the cycles before the newest of each of the names, the highest first."""
     return tuple(
         LeftOut(key, f"an older cycle of {name}")
         for name, cycles in keys.items()
@@ -154,7 +158,7 @@ def _older(
 
 
 def _empty_folders(keys: Mapping[str, Sequence[tuple[int, str, str]]]) -> tuple[LeftOut, ...]:
-    """The folders in which there is nothing."""
+    """Return the folders in which there is nothing."""
     filled = {name.rpartition("/")[0] for name in keys}
     folders = [name for name, cycles in keys.items() if cycles[0][2] in FOLDERS]
     return tuple(LeftOut(name, "an empty folder") for name in folders if name not in filled)

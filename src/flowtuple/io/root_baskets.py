@@ -13,7 +13,7 @@ from flowtuple.data.schema import Array
 
 
 def counted_lists(branch: Any, start: int, stop: int) -> Any:
-    """Lists whose baskets do not say where each begins: their counter does.
+    """Return lists from baskets without offsets, whose lengths are in their counter.
 
     uproot takes the counter's basket of the same number, which may hold other events.
 
@@ -39,7 +39,7 @@ def counted_lists(branch: Any, start: int, stop: int) -> Any:
 
 
 def c_strings(branch: Any, start: int, stop: int) -> Any:
-    """Strings of a C array: ROOT writes nothing for an empty one, where uproot expects its length.
+    """Return strings of a C array; ROOT writes nothing for an empty one.
 
     Args:
         branch: A branch with a leaf of type `/C`.
@@ -64,14 +64,14 @@ def c_strings(branch: Any, start: int, stop: int) -> Any:
 
 
 def check_valid(values: Any) -> None:
-    """Refuse lists that end before they begin: uproot makes such lists where it does not understand the bytes.
+    """Raise if lists end before they begin, as uproot makes them of bytes that it misunderstands.
 
     Raises:
-        ValueError: There are some.
+        ValueError: There are such lists.
     """
-    wrong = ak.validity_error(values)
-    if wrong:
-        raise ValueError(wrong)
+    problem = ak.validity_error(values)
+    if problem:
+        raise ValueError(problem)
 
 
 def _strings(data: Array, begin: Array, end: Array) -> Any:
@@ -82,7 +82,7 @@ def _strings(data: Array, begin: Array, end: Array) -> Any:
 
 
 def _baskets(branch: Any, start: int, stop: int) -> Iterator[tuple[int, int, int, Any]]:
-    """Baskets with events of a range: their first event, and the range counted from there."""
+    """Yield first event, the range counted from there, and basket, for baskets of a range."""
     for number, (first, last) in enumerate(pairwise(branch.entry_offsets)):
         if first < stop and start < last:
             yield first, max(start, first) - first, min(stop, last) - first, branch.basket(number)

@@ -1,13 +1,10 @@
-"""Branches of a TTree and fields of an RNTuple under one interface: names, forms, and values as awkward arrays."""
+"""One interface to branches of a TTree and fields of an RNTuple."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-import awkward as ak
-import numpy as np
 
 
 class Access(Protocol):
@@ -20,15 +17,15 @@ class Access(Protocol):
         ...
 
     def branches(self) -> Iterator[Branch]:
-        """Every branch that holds values, in order."""
+        """Return every branch that holds values, in order."""
         ...
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
-        """Whether the bytes of these events are damaged, whatever they mean."""
+        """Return whether the bytes of these events are damaged."""
         ...
 
     def description(self) -> dict[str, Any]:
-        """The notes on the tree for `Dataset.storage`, as JSON."""
+        """Return the notes on the tree for `Dataset.storage`, as JSON."""
         ...
 
 
@@ -43,7 +40,8 @@ class Branch:
         form: Its awkward form; `None` where it cannot be read.
         count: Path of the branch that counts its objects.
         reason: Why it cannot be read.
-        leaf_list: For a branch of lists with a counter, ROOT's own words, as `Track_cov[nTrack][3]`.
+        leaf_list: For a branch of lists with a counter, ROOT's own words, as
+            `Track_cov[nTrack][3]`.
         repeated: Whether one before it has the very same path; `path` then ends in a number.
     """
 
@@ -55,18 +53,3 @@ class Branch:
     reason: str = ""
     leaf_list: str = ""
     repeated: bool = False
-
-
-def number_block(form: Any) -> tuple[str, tuple[int, ...]] | None:
-    """The dtype and shape of a rectangular block of plain numbers, `None` for anything else."""
-    shape: tuple[int, ...] = ()
-    while form.is_regular:
-        if form.parameter("__array__") is not None:
-            return None
-        form, shape = form.content, (*shape, form.size)
-    if not form.is_numpy or form.parameter("__array__") is not None:
-        return None
-    dtype = np.dtype(ak.types.numpytype.primitive_to_dtype(form.primitive))
-    if dtype.kind not in "biuf" or dtype.itemsize > 8:
-        return None
-    return dtype.name, (*shape, *form.inner_shape)

@@ -12,84 +12,64 @@ from flowtuple.data.awkward import without_idle_options
 from flowtuple.data.schema import Column
 from flowtuple.data.table import TableSource, ranges
 
-NUMBERS = frozenset(
-    [
-        "bool",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "uint8",
-        "uint16",
-        "uint32",
-        "uint64",
-        "float32",
-        "float64",
-    ]
-)
-_SCAN = 16384  # events that are looked at together
-_FEW = 64  # events whose types stand for those of all
+_INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+NUMBERS = frozenset(["bool", *_INTEGERS, "float32", "float64"])
+_SCAN = 16384  # events that are read together
+_FEW = 64  # events whose types are taken for those of all
 _STRINGS = ("string", "char")
 
 
 def opaque_forms(source: TableSource, columns: Iterable[str] | None = None) -> dict[str, Any]:
-    """The awkward form of each opaque column over all events; an option type counts only where a value is missing.
+    """Return the awkward form of each opaque column over all events.
+
+    An option type is in the form only where a value is missing.
 
     Args:
-        source: The table; parts of it may have types of their own, which are joined.
+        source: The table; types that differ between its parts are joined.
         columns: Names of some of its opaque columns; `None` for all.
     """
     names = [c.name for c in source.columns if c.is_opaque] if columns is None else list(columns)
+    if not names:
+        return {}
     joined: dict[str, ak.Array] = {}
-    for start, stop in ranges(source.num_entries if names else 0, _SCAN):
+    for start, stop in list(ranges(source.num_entries, _SCAN)) or [(0, 0)]:
         table = source.read(names, start, stop)
-        _join(joined, {name: without_idle_options(table[name])[:0] for name in names})
-    if names and not joined:
-        joined = {
-            name: without_idle_options(values)
-            for name, values in source.read(names, 0, 0).data.items()
-        }
+        for name in names:
+            values = without_idle_options(table[name])[:0]
+            known = joined.setdefault(name, values)
+            if known.layout.form != values.layout.form:
+                joined[name] = ak.concatenate([known, values])
     return {name: ak.to_layout(joined[name]).form for name in names}
 
 
 def first_forms(source: TableSource) -> dict[str, Any]:
-    """The forms of the opaque columns as their first events have them, with every option type."""
+    """Return the forms of the opaque columns in the first events, with every option type."""
     names = [c.name for c in source.columns if c.is_opaque]
     table = source.read(names, 0, _FEW)
     return {name: ak.to_layout(ak.to_packed(table[name])).form for name in names}
 
 
-def _join(joined: dict[str, ak.Array], part: Mapping[str, ak.Array]) -> None:
-    """Make types so wide that they hold those of one more part, too."""
-    for name, values in part.items():
-        known = joined.get(name)
-        same = known is not None and known.layout.form == values.layout.form
-        joined[name] = (
-            values if known is None else known if same else ak.concatenate([known, values])
-        )
-
-
 def kind_in_words(column: Column, forms: Mapping[str, Any]) -> str:
-    """A column's type for a person, as `float32`, `float32 [2, 3]`, `var * var * float32` or `bitset`."""
+    """Return a column's type in words, as `float32 [2, 3]`, `var * float32` or `bitset`."""
     if not column.is_opaque:
         return f"{column.dtype} {list(column.shape)}" if column.shape else column.dtype
     return mark_of(forms[column.name]) or " ".join(str(forms[column.name].type).split())
 
 
 def widened(column: Column) -> Column:
-    """A column of half precision as one of float32, which holds the same values: uproot writes no other."""
+    """Return a column of half precision as one of float32, since uproot does not write float16."""
     return replace(column, dtype="float32") if column.dtype == "float16" else column
 
 
 def plain_reason(column: Column) -> str:
-    """The reason why ROOT has no place for a column of numbers; empty where it has one."""
+    """Return the reason why ROOT cannot hold a column of numbers; empty where it can."""
     if column.dtype not in NUMBERS:
         return f"ROOT has no {column.dtype}"
     return "ROOT has no arrays of length 0" if 0 in column.shape else ""
 
 
 def field_reason(form: Any) -> str:
-    """The reason why no field of an RNTuple holds a form, or why uproot could not read it again; empty where one does."""
+    """Return the reason why an RNTuple cannot hold a form; empty where it can."""
     own = _own_reason(form)
     if own or form.is_numpy or form.is_unknown:
         return own
@@ -99,10 +79,11 @@ def field_reason(form: Any) -> str:
 
 
 def mark_of(form: Any) -> str:
-    """The name that awkward gives a form beyond its lists and numbers, such as `bitset`; empty for plain ones.
+    """Return awkward's name for a special kind of lists, such as `bitset`; else empty.
 
     Example:
-        >>> mark_of(ak.forms.ListOffsetForm("i64", ak.forms.NumpyForm("bool"), parameters={"__array__": "bitset"}))
+        >>> bits = ak.forms.NumpyForm("bool")
+        >>> mark_of(ak.forms.ListOffsetForm("i64", bits, parameters={"__array__": "bitset"}))
         'bitset'
     """
     mark = form.parameter("__array__")
@@ -115,25 +96,21 @@ def mark_of(form: Any) -> str:
 
 
 def _own_reason(form: Any) -> str:
-    """The reason that lies in the form itself, whatever is in it."""
-    array = form.parameter("__array__")
-    is_record = form.is_record or (form.is_option and _innermost(form.content).is_record)
-    sizes = (
-        form.inner_shape
-        if form.is_numpy
-        else (form.size,)
-        if form.is_regular and array is None
-        else ()
-    )
-    reasons = {
-        "variants do not come back from an RNTuple as they are": form.is_union,
-        "ROOT has no arrays of length 0": 0 in sizes,
-        "an RNTuple has no missing records": is_record and form.is_option,
-        "an RNTuple has no records without fields": form.is_record and not form.contents,
-    }
-    if form.is_numpy:
-        reasons[f"ROOT has no {form.primitive}"] = form.primitive not in NUMBERS
-    return next((reason for reason, is_so in reasons.items() if is_so), "")
+    """Return the reason that lies in the form itself, not in its contents."""
+    if form.is_union:
+        return "variants do not come back from an RNTuple as they are"
+    sizes = form.inner_shape if form.is_numpy else ()
+    if form.is_regular and form.parameter("__array__") is None:
+        sizes = (form.size,)
+    if 0 in sizes:
+        return "ROOT has no arrays of length 0"
+    if form.is_option and _innermost(form.content).is_record:
+        return "an RNTuple has no missing records"
+    if form.is_record and not form.contents:
+        return "an RNTuple has no records without fields"
+    if form.is_numpy and form.primitive not in NUMBERS:
+        return f"ROOT has no {form.primitive}"
+    return ""
 
 
 def _innermost(form: Any) -> Any:

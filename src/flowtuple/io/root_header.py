@@ -1,8 +1,8 @@
-"""The header of a TTree in bytes: the tree, its branches and leaves, titles and aliases, but no events.
+"""The header of a TTree in bytes: the tree, its branches and leaves, without events.
 
-uproot writes the same header in time quadratic in the branches, has no place for titles and aliases, and gives each
-leaf the name of its branch, whose brackets ROOT and uproot then take for the shape of an array. For any other tree the
-bytes here are those that uproot writes.
+uproot writes the same header in time quadratic in the branches, has no place for titles and
+aliases, and gives each leaf the name of its branch, whose brackets ROOT and uproot then take for
+the shape of an array. For any other tree the bytes here are those that uproot writes.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def use_own_header(cascade: Any, aliases: Mapping[str, str], weight: float = 1.0
 
 
 def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
-    """The bytes of a tree without its key; `cascade` gets the places where uproot completes numbers later.
+    """Return the bytes of a tree without its key; `cascade` gets the places of later numbers.
 
     Args:
         cascade: uproot's tree; its branches are the dicts `_branch_data`.
@@ -114,7 +114,7 @@ def tree_header(cascade: Any, aliases: Mapping[str, str]) -> list[bytes]:
 
 
 def _named(name: str, title: str, bits: int) -> bytes:
-    """A TNamed."""
+    """Return a TNamed."""
     content: bytes = (
         struct.pack(">HII", 1, 0, bits | _IS_ON_HEAP | _NOT_DELETED) + string(name) + string(title)
     )
@@ -122,14 +122,14 @@ def _named(name: str, title: str, bits: int) -> bytes:
 
 
 def _any(classname: str, content: bytes) -> bytes:
-    """An object of any class, as a pointer to it is written."""
+    """Return an object of any class, as a pointer to it is written."""
     name = classname.encode() + b"\x00"
     size = (len(name) + len(content) + 4) | int(uproot.const.kByteCountMask)
     return struct.pack(">II", size, int(uproot.const.kNewClassTag)) + name + content
 
 
 def _alias_list(aliases: Mapping[str, str]) -> bytes:
-    """The TList of aliases, or the null pointer."""
+    """Return the TList of aliases, or the null pointer."""
     if not aliases:
         return bytes(4)
     items = b"".join(
@@ -146,7 +146,7 @@ def _alias_list(aliases: Mapping[str, str]) -> bytes:
 def _branch(
     cascade: Any, datum: dict[str, Any], leaves: Mapping[str, str], position: int, key_length: int
 ) -> bytes:
-    """A TBranch with its leaf, `position` bytes behind the tree's key."""
+    """Return a TBranch with its leaf, `position` bytes behind the tree's key."""
     inside = position + _ANY + len(b"TBranch\x00") + _FRAME
     begin = _named(datum["fName"], datum["fTitle"], _BRANCH_BIT) + _FILL
     datum["metadata_start"] = inside + len(begin)
@@ -177,7 +177,7 @@ def _branch(
 
 
 def _leaf(datum: dict[str, Any], leaves: Mapping[str, str]) -> bytes:
-    """The one TLeaf of a branch; its title says which array it is."""
+    """Return the one TLeaf of a branch; its title says which array it is."""
     letter = private(_cascadetree, "_dtype_to_char")[datum["dtype"]]
     values = datum["tleaf_special_struct"] = private(TLeaf, _LEAF_VALUES[letter.upper()])
     counter, title = datum["counter"], leaves[datum["fName"]]

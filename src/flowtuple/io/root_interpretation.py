@@ -1,4 +1,4 @@
-"""Interpretations that uproot finds for branches, and the awkward forms of their values."""
+"""uproot's interpretations of branches, and the awkward forms of their values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HiddenError(Exception):
 
 
 def interpretation_of(branch: Any) -> Any:
-    """The interpretation that uproot finds, or its error; leaf lists with repeated names, which it refuses, get one here."""
+    """Return uproot's interpretation or error; leaf lists with repeated names get one, too."""
     try:
         return branch.interpretation
     except MemoryError:
@@ -41,7 +41,7 @@ def interpretation_of(branch: Any) -> Any:
 
 
 def _leaf_list(leaves: Sequence[Any]) -> np.dtype[Any]:
-    """The bytes of a leaf list, with a number behind names that repeat."""
+    """Return the bytes of a leaf list, with a number behind names that repeat."""
     fields: dict[str, Any] = {}
     for leaf in leaves:
         code = _LEAVES[leaf.classname]
@@ -72,28 +72,32 @@ def form_of(branch: Any, interpretation: Any) -> Any:
         return array_of(branch, interpretation, 0, 0).layout.form
 
 
-def as_read(form: Any, found: Any) -> Any:
-    """The form without members that uproot leaves out when it reads, such as `@fBits`.
+def as_read(form: Any, actual: Any) -> Any:
+    """Return a form without the members that uproot leaves out when it reads, such as `@fBits`.
+
+    Args:
+        form: The form that uproot announces.
+        actual: The form of values that uproot has read.
 
     Raises:
-        HiddenError: None is left, or two have one name, by which only the first can be found.
+        HiddenError: No member is left, or two have one name, by which only the first can be read.
     """
-    if form.is_record and found.is_record:
-        if len(set(found.fields)) < len(found.fields):
-            twice = next(name for name in found.fields if found.fields.count(name) > 1)
+    if form.is_record and actual.is_record:
+        if len(set(actual.fields)) < len(actual.fields):
+            twice = next(name for name in actual.fields if actual.fields.count(name) > 1)
             raise HiddenError(f"two of its members are called {twice!r}")
-        names = [name for name in form.fields if name in found.fields]
+        names = [name for name in form.fields if name in actual.fields]
         if not names:
             raise HiddenError("it holds no member that uproot reads")
-        contents = [as_read(form.content(name), found.content(name)) for name in names]
+        contents = [as_read(form.content(name), actual.content(name)) for name in names]
         return form.copy(fields=None if form.is_tuple else names, contents=contents)
-    if form.is_list and found.is_list:
-        return form.copy(content=as_read(form.content, found.content))
+    if form.is_list and actual.is_list:
+        return form.copy(content=as_read(form.content, actual.content))
     return form
 
 
 def is_empty(interpretation: Any) -> bool:
-    """Whether a class has no member of its own: uproot lists only entries named `@...`.
+    """Return whether a class has no member of its own: uproot lists only entries named `@...`.
 
     The base of ATLAS's auxiliary containers is such a class.
     """
@@ -103,17 +107,17 @@ def is_empty(interpretation: Any) -> bool:
 
 
 def is_plain(interpretation: Any) -> bool:
-    """Whether events hold numbers, or fixed arrays of them, and nothing else."""
+    """Return whether values are numbers or fixed arrays of them, and nothing else."""
     return type(interpretation) is uproot.AsDtype
 
 
 def is_plain_jagged(interpretation: Any) -> bool:
-    """Whether events hold lists of numbers, or of fixed arrays."""
+    """Return whether values are lists of numbers or of fixed arrays."""
     return isinstance(interpretation, uproot.AsJagged) and is_plain(interpretation.content)
 
 
 def type_name(branch: Any) -> str:
-    """The C++ type of a branch, as far as uproot knows it."""
+    """Return the C++ type of a branch, as far as uproot knows it."""
     try:
         return str(branch.typename)
     except MemoryError:

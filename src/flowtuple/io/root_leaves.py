@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import awkward as ak
 import numpy as np
 
+from flowtuple.data.awkward import kind_of_form
 from flowtuple.data.schema import OPAQUE, Array, Column, infer_role
-from flowtuple.io.root_branches import Branch, number_block
-
-Kind = Literal["scalar", "counted", "opaque"]
+from flowtuple.io.root_branches import Branch
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Leaf:
     column: Column
     branch: str
     fields: tuple[str, ...]
-    kind: Kind
+    is_counted: bool
 
     def pick(self, arrays: Mapping[str, Any]) -> Any:
         values = arrays[self.branch]
@@ -33,25 +32,15 @@ class Leaf:
 
 def walk(
     form: Any, fields: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], Kind, str, tuple[int, ...]]]:
-    """The columns within a form, as (fields, kind, dtype, shape); records, and lists of records, give one a field."""
+) -> Iterator[tuple[tuple[str, ...], tuple[str, tuple[int, ...], bool]]]:
+    """Yield the fields that lead to each column within a form, and the column's kind."""
     record = form.content if form.is_list and not form.is_regular else form
-    if record.is_record:
-        for name, inner in zip(record.fields, record.contents, strict=True):
-            inside = form.copy(content=inner) if record is not form else inner
-            yield from walk(inside, (*fields, name))
+    if not record.is_record:
+        yield fields, kind_of_form(form)
         return
-    block = number_block(form)
-    if block is not None:
-        yield fields, "scalar", *block
-        return
-    inner = (
-        number_block(form.content) if form.is_list and form.parameter("__array__") is None else None
-    )
-    if inner is not None and not inner[1]:
-        yield fields, "counted", *inner
-    else:
-        yield fields, "opaque", OPAQUE, ()
+    for name, inner in zip(record.fields, record.contents, strict=True):
+        inside = form.copy(content=inner) if record is not form else inner
+        yield from walk(inside, (*fields, name))
 
 
 def record_shape(
@@ -65,11 +54,13 @@ def record_shape(
         fields: The fields that lead to `form` itself.
 
     Returns:
-        The name of a column, or `{kind: [[field, shape], ...]}`, where the kind is `record`, `tuple`, `records` (a list
-        of records) or `tuples`; a list of pairs, because a file keeps no order of keys.
+        The name of a column, or `{kind: [[field, shape], ...]}`, where the kind is `record`,
+        `tuple`, `records` (a list of records) or `tuples`; a list of pairs, because a file keeps no
+        order of keys.
 
     Example:
-        >>> form = ak.forms.from_type(ak.types.from_datashape("{x: float32, y: float32}", highlevel=False))
+        >>> kind = ak.types.from_datashape("{x: float32, y: float32}", highlevel=False)
+        >>> form = ak.forms.from_type(kind)
         >>> record_shape(form, {("x",): "p_x", ("y",): "p_y"})
         {'record': [['x', 'p_x'], ['y', 'p_y']]}
     """
@@ -85,35 +76,21 @@ def record_shape(
     return {kind: shapes}
 
 
-def make_column(
-    name: str, branch: Branch, kind: Kind, dtype: str, shape: tuple[int, ...]
-) -> Column:
-    """The column of a leaf; its title names the counter where nothing else does."""
-    role = "value" if kind == "opaque" else infer_role(name, dtype)
-    title = branch.leaf_list if kind == "opaque" and not branch.title else branch.title
-    return Column(name, dtype, role, title, None, shape)
-
-
-def with_visible_counters(
-    leaves: dict[str, Leaf], counters: Mapping[str, str | None]
-) -> dict[str, Leaf]:
-    """The leaves, counted ones with the counter column that their branch names."""
-    return {
-        name: replace(leaf, column=replace(leaf.column, counter=counters[leaf.branch]))
-        if leaf.kind == "counted"
-        else leaf
-        for name, leaf in leaves.items()
-    }
+def make_column(name: str, branch: Branch, dtype: str, shape: tuple[int, ...]) -> Column:
+    """Return the column of a leaf; its title names the counter where nothing else does."""
+    if dtype == OPAQUE:
+        return Column(name, dtype, "value", branch.title or branch.leaf_list)
+    return Column(name, dtype, infer_role(name, dtype), branch.title, None, shape)
 
 
 def whole_bools(values: Array) -> Array:
-    """True for every byte but 0: a C++ bool that nobody set holds any, which NumPy takes for true."""
+    """Return true for every byte but 0: a C++ bool that was never set has any byte."""
     true: Array = values.view(np.uint8) != 0
     return true
 
 
 def with_whole_bools(values: Any) -> Any:
-    """An awkward array in which every bool is a byte of 0 or 1."""
+    """Return an awkward array in which every bool is a byte of 0 or 1."""
 
     def mended(layout: Any, **_: Any) -> Any:
         if not (layout.is_numpy and layout.dtype == np.bool_):

@@ -28,7 +28,7 @@ _NEEDED = (
 
 
 class _Everything(str):
-    """A key that begins like every field: uproot compares each field with all keys, and needs one."""
+    """A key that begins like every field, since uproot compares each field with all keys."""
 
     __slots__ = ()
 
@@ -71,7 +71,7 @@ class NTupleAccess:
                 yield Branch(field.name, field.name, field.description or "", form)
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
-        """Whether pages of a field differ from their checksums, or cannot be decoded, when read again."""
+        """Return whether pages differ from their checksums, or cannot be decoded."""
         try:
             self._array(self._forms[branch], list(self._spans(start, stop)))
         except DAMAGE:
@@ -110,7 +110,7 @@ class NTupleAccess:
             self._check(form.content)
 
     def _spans(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
-        """Clusters with events of a range: number, first and last event in it, events of the cluster."""
+        """Yield number, first and last event, and events, of clusters with events of a range."""
         for number, cluster in enumerate(self._ntuple.cluster_summaries):
             first = cluster.num_first_entry
             low, high = max(start, first), min(stop, first + cluster.num_entries)
@@ -124,7 +124,7 @@ class NTupleAccess:
         return parts[0] if len(parts) == 1 else ak.concatenate(parts)
 
     def _content(self, form: Any, cluster: int, start: int, stop: int, total: int | None) -> Any:
-        """Elements of a form within a cluster; `total` is how many there are, known outside of lists."""
+        """Return elements of a form in a cluster, which has `total` of them outside of lists."""
         if form.is_record:
             events = (cluster, start, stop, total)
             contents = [self._content(inner, *events) for inner in form.contents]
@@ -170,14 +170,14 @@ class NTupleAccess:
 
 
 def _column(form: Any) -> int | None:
-    """The number of the column that uproot's key of a form names."""
+    """Return the number of the column that uproot's key of a form names."""
     key = (form.form_key or "").removesuffix("-optional").removesuffix("-cardinality")
     kind, _, number = key.partition("-")
     return int(number) if kind == "column" else None
 
 
 def _index(offsets: Array) -> Any:
-    """The place of the element of each list that has one, -1 for empty lists."""
+    """Return the place of the element of each list that has one, -1 for empty lists."""
     is_there = np.diff(offsets) > 0
     return ak.index.Index64(np.where(is_there, offsets[:-1] - offsets[0], -1))
 

@@ -1,7 +1,7 @@
-"""ROOT objects other than trees: each travels as the bytes of a small ROOT file that holds nothing else.
+"""ROOT objects other than trees, each as the bytes of a ROOT file with this object only.
 
-Nothing is interpreted: the object's bytes are copied as they are, with the descriptions of its classes, so that any
-object comes back bit for bit, and whatever read it before reads it again.
+Nothing is interpreted: the object's bytes are copied as they are, with the descriptions of its
+classes, so that any object comes back bit for bit, and whatever read it before reads it again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _BIG_KEY = 1000  # is added to the version of a key whose positions take 8 bytes
 
 
 def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, str]:
-    """One object as the bytes of a ROOT file that holds it under `name`.
+    """Return one object as the bytes of a ROOT file that holds it under `name`.
 
     Args:
         directory: The uproot directory that holds the object.
@@ -57,8 +57,8 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
         classname: Its C++ class, for the reason.
 
     Returns:
-        The bytes and an empty reason, or no bytes and the reason why the object cannot be carried. Equal objects give
-        equal bytes.
+        The bytes and an empty reason, or no bytes and the reason why the object cannot be carried.
+        Equal objects give equal bytes.
     """
     try:
         record = directory.key(key)
@@ -83,7 +83,7 @@ def carry(directory: Any, key: str, name: str, classname: str) -> tuple[bytes, s
 def _small_file(
     name: str, record: Any, content: bytes, described: Sequence[Any]
 ) -> tuple[bytes, int]:
-    """The bytes of a ROOT file with one object and descriptions of its classes, and the length of the object's key."""
+    """Return the bytes of a ROOT file with one object, and the length of the object's key."""
     buffer = io.BytesIO()
     with (
         _no_time(),
@@ -95,7 +95,7 @@ def _small_file(
 
 
 def _content(record: Any) -> bytes:
-    """The bytes of an object, uncompressed."""
+    """Return the bytes of an object, uncompressed."""
     chunk, cursor = record.get_uncompressed_chunk_cursor()
     return bytes(chunk.remainder(cursor.index, cursor, {}))
 
@@ -115,9 +115,10 @@ def _add(file: Any, name: str, record: Any, content: bytes) -> int:
 
 @contextmanager
 def _no_time() -> Iterator[None]:
-    """Let uproot write the first year that ROOT knows for "now" in this thread: equal objects have to give equal bytes.
+    """Make uproot write one fixed time in this thread, so that equal objects give equal bytes.
 
-    uproot takes no time from outside. One thread at a time does so, and what others write meanwhile has their own time.
+    uproot takes no time from outside. One thread at a time does so, and what others write meanwhile
+    has their own time.
     """
     own = threading.get_ident()
 
@@ -140,7 +141,8 @@ def _no_time() -> Iterator[None]:
 def restore(file: Any, carried: Mapping[str, bytes]) -> None:
     """Write objects that `carry` took, each under its name, into an open uproot file.
 
-    A key must be as long as it was, and it grows where a file passes 2 GB: objects go before the events.
+    A key must be as long as it was, and it grows where a file passes 2 GB: objects go before the
+        events.
 
     Raises:
         Corrupt: The bytes of one are no longer those of a ROOT file.
@@ -164,6 +166,6 @@ def restore(file: Any, carried: Mapping[str, bytes]) -> None:
 
 
 def _only_key(directory: Any) -> Any:
-    """The key of the one object in a small file, however deep its folder."""
+    """Return the key of the one object in a small file, however deep its folder."""
     record = directory.key(directory.keys(recursive=False)[0])
     return _only_key(record.get()) if record.fClassName in FOLDERS else record

@@ -19,7 +19,7 @@ class UnreadableTree(Exception):
 
 
 def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
-    """The table of a tree.
+    """Return the table of a tree.
 
     Args:
         path: The file's path, for messages.
@@ -47,7 +47,7 @@ def open_tree(path: str, name: str, directory: Any, key: str) -> RootTable:
 
 
 def _tree(directory: Any, key: str) -> tuple[Any, bool]:
-    """The tree, and whether it comes without user information, friends and index, since these cannot be read."""
+    """Return the tree, and whether its user information, friends and index cannot be read."""
     try:
         return directory[key], False
     except MemoryError:

@@ -16,7 +16,7 @@ _CHECKSUM = 8  # bytes behind a page
 
 
 class Pages:
-    """Elements of columns by pages: a range takes those that it touches; the last ones stay in memory."""
+    """Elements of columns by pages; the last pages that were read stay in memory."""
 
     def __init__(self, ntuple: Any) -> None:
         self._ntuple = ntuple
@@ -48,6 +48,7 @@ class Pages:
         stored = self._stored(cluster, column)
         ends = self._page_ends(cluster, stored)
         present = ends[-1] if ends else 0
+        # a column that was added later begins with `missing` zeros, which no page has
         missing = 0
         if expected is not None and self._is_deferred(column):
             missing = max(0, expected - present)

@@ -1,4 +1,4 @@
-"""Parts of uproot that it does not document: found, or missed in one typed error."""
+"""Undocumented parts of uproot; one error says that a version lacks them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ KNOWN = "5.7.7"  # the version of uproot that has them all
 
 
 def private(thing: Any, path: str) -> Any:
-    """The part of uproot at a dotted path of attributes.
+    """Return the part of uproot at a dotted path of attributes.
 
     Raises:
-        Unsupported: This version of uproot has none there; the message names one that does.
+        Unsupported: This version of uproot has no such part; the message names one that does.
 
     Example:
         >>> private(uproot.models.TLeaf, "_tleaff1_format1").size
@@ -33,7 +33,7 @@ def private(thing: Any, path: str) -> Any:
 
 
 def require(thing: Any, *paths: str) -> None:
-    """Make sure that uproot has parts before the first of them is used.
+    """Raise if uproot lacks a part, before the first of them is used.
 
     Raises:
         Unsupported: One is missing.

@@ -1,4 +1,4 @@
-"""Tables into RNTuples: lists, nested lists, strings, options and records, a cluster for each range of events."""
+"""Tables into RNTuples: nested lists, strings, options and records."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
+from flowtuple.data.awkward import from_block
 from flowtuple.data.schema import Array, Column, unused
 from flowtuple.data.table import Table, TableSource, ranges
 from flowtuple.io.root_forms import field_reason, kind_in_words, mark_of, plain_reason, widened
@@ -39,15 +40,15 @@ class FieldPlan:
 
 
 def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The field that holds each column: ROOT allows no dots, slashes and blanks in the name of a field.
+    """Return the field of each column, without dots, slashes and blanks, as ROOT demands.
 
-    A dotted name goes to a member of a record, which ROOT and uproot then call by that very name; other characters
-    become underscores. A column that has the name of such a record, as the sizes of a split collection have, gets an
-    underscore, too.
+    A dotted name goes to a member of a record, which ROOT and uproot then call by that very name;
+    other characters become underscores. A column that has the name of such a record, as the sizes
+    of a split collection have, gets an underscore, too.
 
     Example:
-        >>> field_paths(["AnalysisJetsAuxDyn.pt", "a b", "a_b", "w[2]"])
-        {'AnalysisJetsAuxDyn.pt': ('AnalysisJetsAuxDyn', 'pt'), 'a b': ('a_b_',), 'a_b': ('a_b',), 'w[2]': ('w[2]',)}
+        >>> field_paths(["JetsAuxDyn.pt", "a b", "a_b"])
+        {'JetsAuxDyn.pt': ('JetsAuxDyn', 'pt'), 'a b': ('a_b_',), 'a_b': ('a_b',)}
     """
     records = {name.partition(".")[0] for name in names if _is_dotted(name)}
     whole = {name for name in names if not _FORBIDDEN.search(name) and name not in records}
@@ -105,7 +106,7 @@ def record_shapes(names: Iterable[str], records: Mapping[str, Any]) -> dict[str,
 
 
 def columns_of_shape(shape: Any) -> list[str]:
-    """The columns within a record, in order."""
+    """Return the columns within a record, in order."""
     if isinstance(shape, str):
         return [shape]
     return [
@@ -114,21 +115,21 @@ def columns_of_shape(shape: Any) -> list[str]:
 
 
 def _pruned(shape: Any, names: Container[str]) -> Any:
-    """A shape without the columns that are not there; `None` where none is."""
+    """Return a shape without the columns that are not there; `None` where none is."""
     if isinstance(shape, str):
         return shape if shape in names else None
     kind, fields = next(iter(shape.items()))
     inner = [[name, _pruned(part, names)] for name, part in fields]
-    kept = [pair for pair in inner if pair[1] is not None]
-    if not kept or (kind.startswith("tuple") and len(kept) < len(fields)):
+    present = [pair for pair in inner if pair[1] is not None]
+    if not present or (kind.startswith("tuple") and len(present) < len(fields)):
         return None
-    return {kind: kept}
+    return {kind: present}
 
 
 def plan_fields(
     source: TableSource, forms: Mapping[str, Any], records: Mapping[str, Any] | None = None
 ) -> FieldPlan:
-    """The fields of a table; hidden counters have none, since lists know their own lengths.
+    """Return the fields of a table; hidden counters have none, since lists know their own lengths.
 
     Args:
         source: The table.
@@ -166,24 +167,23 @@ def _plain_form(column: Column) -> Any:
 
 
 def _field_form(form: Any) -> Any:
-    """The form as uproot writes it: no indices, one kind of list and of option, numbers for what has no type."""
+    """Return the form that uproot writes: one kind of list and option, no indices."""
     if form.is_option:
         return ak.forms.IndexedOptionForm("i64", _field_form(form.content))
     if form.is_indexed:
         return _field_form(form.content)
     if form.is_record:
-        return ak.forms.RecordForm(
-            [_field_form(f) for f in form.contents], None if form.is_tuple else form.fields
-        )
+        names = None if form.is_tuple else form.fields
+        return ak.forms.RecordForm(list(map(_field_form, form.contents)), names)
     return _list_form(form) if form.is_list else _numbers_form(form)
 
 
 def _list_form(form: Any) -> Any:
     if form.parameter("__array__") == "string":
-        return ak.forms.ListOffsetForm("i64", _char(), parameters={"__array__": "string"})
-    if form.is_regular and not _holds_records(
-        form
-    ):  # ROOT reads no std::array of records without a class
+        characters = ak.forms.NumpyForm("uint8", parameters={"__array__": "char"})
+        return ak.forms.ListOffsetForm("i64", characters, parameters={"__array__": "string"})
+    # ROOT reads no std::array of records without a class
+    if form.is_regular and not _holds_records(form):
         return ak.forms.RegularForm(_field_form(form.content), form.size)
     return ak.forms.ListOffsetForm("i64", _field_form(form.content))
 
@@ -200,10 +200,6 @@ def _holds_records(form: Any) -> bool:
 
 def _has_record_arrays(form: Any) -> bool:
     return (form.is_regular and _holds_records(form)) or any(map(_has_record_arrays, _inner(form)))
-
-
-def _char() -> Any:
-    return ak.forms.NumpyForm("uint8", parameters={"__array__": "char"})
 
 
 def _numbers_form(form: Any) -> Any:
@@ -237,60 +233,59 @@ class NTupleWriter:
         types: Mapping[str, str],
     ) -> None:
         self._source, self._plan, self._step = source, plan, step
-        form = _nested_form(plan, {c.name: c.title for c in source.columns if c.title})
+        form = _record_form(plan, {c.name: c.title for c in source.columns if c.title})
         self._ntuple = file.mkrntuple(source.name, form, title)
         set_types(self._ntuple, form, types)
         header = private(self._ntuple, "_cascading._header")
         require(header, "_akform")
-        header._akform = _nested_form(plan, {})  # so that data need no titles to fit
+        header._akform = _record_form(plan, {})  # so that data need no titles to fit
 
     def fill(self) -> None:
         """Write the events."""
         for start, stop in ranges(self._source.num_entries, self._step):
             table = self._source.read(list(self._plan.forms), start, stop)
-            known = {c.name: c for c in table.columns}
-            offsets = {
-                c: table.offsets(c) for c in {k.counter for k in table.columns} if c is not None
-            }
+            offsets = table.offsets_of(table.columns)
             contents = {
-                n: _content(known[n], table, offsets, form) for n, form in self._plan.forms.items()
+                name: _content(table.column(name), table, offsets, form)
+                for name, form in self._plan.forms.items()
             }
-            fields = {
-                name: _shaped(shape, contents, stop - start)
-                for name, shape in self._plan.shapes.items()
-            }
-            self._ntuple.extend(ak.Array(_nested(self._plan.paths, fields, stop - start)))
+            self._ntuple.extend(ak.Array(_record(self._plan, contents, stop - start)))
 
 
-def _nested_form(plan: FieldPlan, titles: Mapping[str, str]) -> Any:
-    forms = {name: _titled(form, titles.get(name, "")) for name, form in plan.forms.items()}
-    fields = {name: _shaped_form(shape, forms) for name, shape in plan.shapes.items()}
-    return _tree_form(_by_path(plan.paths, fields))
+def _record_form(plan: FieldPlan, titles: Mapping[str, str]) -> Any:
+    """Return the form of the record of all fields, which is that of a record without events."""
+    contents = {}
+    for name, form in plan.forms.items():
+        title = {"__doc__": titles[name]} if name in titles else {}
+        titled = form.copy(parameters={**form.parameters, **title})
+        contents[name] = titled.length_zero_array(highlevel=False)
+    return _record(plan, contents, 0).form
 
 
-def _shaped_form(shape: Any, forms: Mapping[str, Any], in_list: bool = False) -> Any:
-    """The form of a column, or of a record whose members are columns; within a list, that of one element."""
-    if isinstance(shape, str):
-        form = forms[shape]
-        return (
-            form.content.copy(parameters={**form.content.parameters, **form.parameters})
-            if in_list
-            else form
-        )
-    kind, fields = next(iter(shape.items()))
-    is_list = kind.endswith("s")
-    contents = [_shaped_form(inner, forms, in_list or is_list) for _, inner in fields]
-    record = ak.forms.RecordForm(
-        contents, None if kind.startswith("tuple") else [name for name, _ in fields]
-    )
-    return ak.forms.ListOffsetForm("i64", record) if is_list and not in_list else record
+def _record(plan: FieldPlan, contents: Mapping[str, Any], length: int) -> Any:
+    """Return the record of all fields, from the layouts of the columns."""
+    fields: dict[str, Any] = {}
+    for name, path in plan.paths.items():
+        outer = fields
+        for part in path[:-1]:
+            outer = outer.setdefault(part, {})
+        outer[path[-1]] = _shaped(plan.shapes[name], contents, length)
+    return _nested(fields, length)
+
+
+def _nested(fields: Mapping[str, Any], length: int) -> Any:
+    contents = [_nested(f, length) if isinstance(f, dict) else f for f in fields.values()]
+    return ak.contents.RecordArray(contents, list(fields), length)
 
 
 def _shaped(shape: Any, contents: Mapping[str, Any], length: int, in_list: bool = False) -> Any:
-    """The layout of a column, or of a record whose members are columns; within a list, that of its elements."""
+    """Return the layout of a column or of a record of columns; within a list, of elements."""
     if isinstance(shape, str):
         layout = contents[shape]
-        return layout.content[: layout.offsets[-1]] if in_list else layout
+        if not in_list:
+            return layout
+        elements = layout.content[: layout.offsets[-1]]
+        return elements.copy(parameters={**elements.parameters, **layout.parameters})
     kind, fields = next(iter(shape.items()))
     starts_list = kind.endswith("s") and not in_list
     offsets = contents[columns_of_shape(shape)[0]].offsets if starts_list else None
@@ -301,70 +296,27 @@ def _shaped(shape: Any, contents: Mapping[str, Any], length: int, in_list: bool 
     return record if offsets is None else ak.contents.ListOffsetArray(offsets, record)
 
 
-def _titled(form: Any, title: str) -> Any:
-    return form.copy(parameters={**form.parameters, "__doc__": title}) if title else form
-
-
-def _by_path(paths: Mapping[str, tuple[str, ...]], contents: Mapping[str, Any]) -> dict[str, Any]:
-    """Contents by field, with one more dictionary for each record."""
-    outer: dict[str, Any] = {}
-    for name, path in paths.items():
-        inner = outer
-        for part in path[:-1]:
-            inner = inner.setdefault(part, {})
-        inner[path[-1]] = contents[name]
-    return outer
-
-
-def _tree_form(fields: Mapping[str, Any]) -> Any:
-    forms = [_tree_form(f) if isinstance(f, dict) else f for f in fields.values()]
-    return ak.forms.RecordForm(forms, list(fields))
-
-
-def _nested(paths: Mapping[str, tuple[str, ...]], contents: Mapping[str, Any], length: int) -> Any:
-    return _record(_by_path(paths, contents), length)
-
-
-def _record(fields: Mapping[str, Any], length: int) -> Any:
-    contents = [_record(f, length) if isinstance(f, dict) else f for f in fields.values()]
-    return ak.contents.RecordArray(contents, list(fields), length)
-
-
 def _content(column: Column, table: Table, offsets: Mapping[str, Array], form: Any) -> Any:
-    """The layout of one column's values, of the form that was planned."""
+    """Return the layout of one column's values, of the form that was planned."""
     values = table.data[column.name]
     if column.is_opaque:
         return conform(ak.to_layout(ak.to_packed(values)), form)
-    flat = ak.contents.NumpyArray(np.ascontiguousarray(values, widened(column).dtype).reshape(-1))
-    inner = form if column.counter is None else form.content
-    layout = _blocks(flat, inner, len(values))
+    block = from_block(np.asarray(values, widened(column).dtype)).layout
     if column.counter is None:
-        return layout
-    return ak.contents.ListOffsetArray(ak.index.Index64(offsets[column.counter]), layout)
-
-
-def _blocks(flat: Any, form: Any, length: int) -> Any:
-    """Numbers as rectangular blocks."""
-    if not form.is_regular:
-        return flat
-    return ak.contents.RegularArray(
-        _blocks(flat, form.content, length * form.size), form.size, length
-    )
+        return block
+    return ak.contents.ListOffsetArray(ak.index.Index64(offsets[column.counter]), block)
 
 
 def conform(layout: Any, form: Any) -> Any:
-    """The same values in a layout of exactly the form, which is at least as wide as the layout's own."""
+    """Return the same values in a layout of a form that is at least as wide as their own."""
     if form.is_option:
         return _options(layout, form)
     if layout.is_option or layout.is_indexed:
         return conform(layout.project(), form)
-    if form.is_record:
-        contents = [
-            conform(layout[k if form.is_tuple else name], f) for k, name, f in _members(form)
-        ]
-        return ak.contents.RecordArray(
-            contents, None if form.is_tuple else form.fields, layout.length
-        )
+    if form.is_record:  # the fields of a tuple are its numbers
+        contents = [conform(layout[name], form.content(name)) for name in form.fields]
+        names = None if form.is_tuple else form.fields
+        return ak.contents.RecordArray(contents, names, layout.length)
     return _lists(layout, form) if form.is_list else _numbers(layout, form)
 
 
@@ -381,16 +333,9 @@ def _numbers(layout: Any, form: Any) -> Any:
     return ak.contents.NumpyArray(values.astype(form.primitive, copy=False))
 
 
-def _members(form: Any) -> list[tuple[str, str, Any]]:
-    return [
-        (str(k), name, f)
-        for k, (name, f) in enumerate(zip(form.fields, form.contents, strict=True))
-    ]
-
-
 def _lists(layout: Any, form: Any) -> Any:
     if layout.is_unknown:
-        return form.length_zero_array().layout
+        return form.length_zero_array(highlevel=False)
     if form.is_regular:
         layout = layout.to_RegularArray()
         content = conform(layout.content[: layout.length * form.size], form.content)
@@ -398,10 +343,8 @@ def _lists(layout: Any, form: Any) -> Any:
     layout = layout.to_ListOffsetArray64(True)
     content = layout.content[: layout.offsets[-1]]
     if form.parameter("__array__") == "string":
-        chars = ak.contents.NumpyArray(
-            np.asarray(content.data, np.uint8), parameters={"__array__": "char"}
-        )
-        return ak.contents.ListOffsetArray(
-            layout.offsets, chars, parameters={"__array__": "string"}
-        )
+        letters = np.asarray(content.data, np.uint8)
+        characters = ak.contents.NumpyArray(letters, parameters={"__array__": "char"})
+        string = {"__array__": "string"}
+        return ak.contents.ListOffsetArray(layout.offsets, characters, parameters=string)
     return ak.contents.ListOffsetArray(layout.offsets, conform(content, form.content))

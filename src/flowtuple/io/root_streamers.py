@@ -1,4 +1,4 @@
-"""Classes as a ROOT file describes them, and the descriptions (TStreamerInfo) that reading an object takes."""
+"""Classes of a ROOT file, and the descriptions (TStreamerInfo) that an object needs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from uproot.writing._cascade import RawStreamerInfo
 Streamers: TypeAlias = Mapping[str, Mapping[int, Any]]
 """By class and version, as `uproot.reading.ReadOnlyFile.streamers` has them."""
 
-# ROOT writes a class in full where it first comes up in a buffer, and as a reference from then on.
+# ROOT writes the name of a class at its first use in a buffer, and references afterwards.
 _NEW_CLASS = re.compile(rb"\xff\xff\xff\xff([A-Za-z_][\x20-\x7e]{0,500})\x00")
-_CLONES_CLASS = re.compile(
-    rb"([A-Za-z_][\w:<>, ]{0,500});\d+"
-)  # a TClonesArray says so: "TParticle;1"
+# as in the name of a TClonesArray: "TParticle;1"
+_CLONES_CLASS = re.compile(rb"([A-Za-z_][\w:<>, ]{0,500});\d+")
 _ELSEWHERE = frozenset(["TTree", "TBranch", "TBasket", "TDirectory"])
 _TREE_CLASSES = frozenset(
     ["TNtuple", "TNtupleD", "TBranchElement", "TBranchObject", "TDirectoryFile", "TFile"]
@@ -34,19 +33,19 @@ def classes_within(content: bytes) -> set[str]:
         >>> sorted(classes_within(b"@...\xff\xff\xff\xffTPaveStats\x00..."))
         ['TPaveStats']
     """
-    found = {name.decode() for name in _NEW_CLASS.findall(content)}
-    return found | {name.decode() for name in _CLONES_CLASS.findall(content)}
+    names = [*_NEW_CLASS.findall(content), *_CLONES_CLASS.findall(content)]
+    return {name.decode() for name in names}
 
 
 def points_elsewhere(classname: str, content: bytes, streamers: Streamers) -> bool:
-    """Whether an object needs other parts of its file, as a tree needs its baskets."""
+    """Return whether an object needs other parts of its file, as a tree needs its baskets."""
     spelled = {name.decode() for name in _NEW_CLASS.findall(content)}
     wanted = spelled if classname == "TChain" else spelled | {classname}
     return any(not _ELSEWHERE.isdisjoint(_ancestry(name, streamers)) for name in wanted)
 
 
 def _ancestry(name: str, streamers: Streamers) -> set[str]:
-    """A class and its bases, as far as they are described; `TTree` for those that ROOT derives from it."""
+    """Return a class and its described bases; `TTree` for classes that ROOT derives from it."""
     known: set[str] = set()
     waiting = [name]
     while waiting:
@@ -58,7 +57,7 @@ def _ancestry(name: str, streamers: Streamers) -> set[str]:
 
 
 def needed(classname: str, content: bytes, streamers: Streamers) -> list[Any]:
-    """The descriptions among `streamers` that reading an object takes, in the order of their names and versions.
+    """Return the descriptions that an object needs, ordered by name and version.
 
     Args:
         classname: C++ class of the object.
@@ -94,7 +93,7 @@ def _mentioned(name: str, streamers: Streamers) -> Iterator[tuple[str, bool]]:
 
 
 def _named_in(word: str, streamers: Streamers) -> Iterable[str]:
-    """The classes that a C++ type names: itself, and the arguments of its template."""
+    """Return the classes that a C++ type names: itself, and the arguments of its template."""
     if word in streamers and "<" not in word:
         return (word,)
     return [name for name in streamers if name in word] if "<" in word else ()
@@ -122,13 +121,13 @@ def built_in() -> dict[str, dict[int, Any]]:
 
 
 def is_built_in(streamer: Any) -> bool:
-    """Whether uproot brings the very same description, so that a file need not carry it along."""
+    """Return whether uproot has the same description, so that a file need not carry it."""
     own = built_in().get(streamer.name, {}).get(streamer.class_version)
     return own is not None and own.member("fCheckSum") == streamer.member("fCheckSum")
 
 
 def with_built_in(streamers: Streamers) -> Streamers:
-    """The descriptions of a file, and those that uproot brings."""
+    """Return the descriptions of a file, and those that uproot brings."""
     both = dict(built_in())
     for name, versions in streamers.items():
         both[name] = {**both.get(name, {}), **versions}

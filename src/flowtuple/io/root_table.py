@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -22,7 +23,6 @@ from flowtuple.io.root_leaves import (
     record_shape,
     walk,
     whole_bools,
-    with_visible_counters,
     with_whole_bools,
 )
 
@@ -35,7 +35,7 @@ class RootTable:
     Attributes:
         name: The tree's name, with its directory.
         refused: Branches that cannot be read, as `tree/branch`, with the reason.
-        storage: What `Dataset.storage` says about the tree.
+        storage: Notes on the tree for `Dataset.storage`.
     """
 
     def __init__(self, path: str, name: str, access: Access) -> None:
@@ -52,7 +52,7 @@ class RootTable:
 
     @property
     def has_columns(self) -> bool:
-        """Whether a branch can be read, found out without reading an event."""
+        """Return whether a branch can be read; no event is read for it."""
         return bool(self._leaves)
 
     @property
@@ -61,7 +61,7 @@ class RootTable:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The schema; lists without a counter branch are all read once to find which share their counts."""
+        """Return the schema; lists without counter branch are read once, for their lengths."""
         shared = self._shared_counts()
         columns: list[Column] = []
         for leaf in self._leaves.values():
@@ -74,27 +74,28 @@ class RootTable:
         return tuple(columns)
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Events `start` to `stop` of the named columns and of their counters, in the order of the schema.
+        """Read events `start` to `stop` of columns and their counters, in the schema's order.
 
         Raises:
             Corrupt: The file's bytes are damaged, or a counter does not agree with what it counts.
             Unsupported: uproot cannot decode a branch.
         """
-        start, stop = max(0, start), max(0, min(stop, self.num_entries))
-        stop = max(start, stop)
-        kept = with_counters(self.columns, columns)
-        names = {c.name for c in kept}
+        start = max(0, start)
+        stop = max(start, min(stop, self.num_entries))
+        read = with_counters(self.columns, columns)
+        names = {c.name for c in read}
         leaves = {
-            c.name: self._leaves.get(c.name) or self._counting_leaf(c.name, names) for c in kept
+            name: self._leaves.get(name) or self._counting_leaf(name, names)
+            for name in (c.name for c in read)
         }
-        arrays = self._fetch(
-            list(dict.fromkeys(leaf.branch for leaf in leaves.values())), start, stop
-        )
-        data = {c.name: self._content(c, leaves[c.name].pick(arrays)) for c in kept}
-        for column in kept:
+        branches = dict.fromkeys(leaf.branch for leaf in leaves.values())
+        arrays = self._fetch(list(branches), start, stop)
+        values = {name: leaf.pick(arrays) for name, leaf in leaves.items()}
+        data = {c.name: self._content(c, values[c.name]) for c in read}
+        for column in read:
             if column.counter is not None:
-                self._check_counts(column, leaves[column.name].pick(arrays), data[column.counter])
-        return Table(self.name, kept, stop - start, data)
+                self._check_counts(column, values[column.name], data[column.counter])
+        return Table(self.name, read, stop - start, data)
 
     def _fetch(self, branches: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
         if not branches:
@@ -109,19 +110,19 @@ class RootTable:
         raise self._unreadable(failing, start, stop)
 
     def _failing(self, branches: Sequence[str], start: int, stop: int) -> list[str]:
-        """The branches that cannot be read by themselves either."""
-        found = []
+        """Return the branches that cannot be read by themselves either."""
+        failing = []
         for branch in branches:
             try:
                 self._access.fetch([branch], start, stop)
             except MemoryError:
                 raise
             except Exception:  # as above
-                found.append(branch)
-        return found
+                failing.append(branch)
+        return failing
 
     def _unreadable(self, failing: Sequence[str], start: int, stop: int) -> Exception:
-        """The error that names the branches which cannot be read."""
+        """Return the error that names the branches which cannot be read."""
         events = f"events {start} to {stop}"
         where = f"{self._path}: tree {self.name!r}, {events}: the data cannot be read"
         if not failing:
@@ -136,7 +137,7 @@ class RootTable:
         return Unsupported(f"{where}: uproot cannot decode column {names[0]!r}{more}; {advice}")
 
     def _counting_leaf(self, hidden: str, names: Container[str]) -> Leaf:
-        """A leaf whose lists tell a hidden counter's values: one that is read anyway, where there is one."""
+        """Return a leaf with a hidden counter's lengths, one that is read anyway if possible."""
         leaves = self._sharing[hidden]
         return next((leaf for leaf in leaves if leaf.column.name in names), leaves[0])
 
@@ -159,50 +160,50 @@ class RootTable:
     def _check_counts(self, column: Column, values: Any, counts: Array) -> None:
         if not np.array_equal(_counts(values), counts):
             where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
-            raise Corrupt(
-                f"{where} does not have as many values as {column.counter!r} says; leave it out with --exclude"
-            )
+            what = f"does not have as many values as {column.counter!r} says"
+            raise Corrupt(f"{where} {what}; leave it out with --exclude")
 
     def _find_leaves(self) -> dict[str, Leaf]:
         branches = list(self._access.branches())
         counting = {b.count for b in branches if b.count is not None}
         leaves: dict[str, Leaf] = {}
         by_path: dict[str, str] = {}
-        often = _repeated(b.name for b in branches)
+        counts = Counter(b.name for b in branches)
         for branch in branches:
-            name = branch.path.replace("/", ".") if branch.name in often else branch.name
-            found = [] if branch.form is None else list(walk(branch.form))
-            if not found:
+            name = branch.path.replace("/", ".") if counts[branch.name] > 1 else branch.name
+            parts = [] if branch.form is None else list(walk(branch.form))
+            if not parts:
                 self.refused[f"{self.name}/{name}"] = branch.reason or "it holds no values"
             members: dict[tuple[str, ...], str] = {}
-            for fields, kind, dtype, shape in found:
-                wanted = "_".join((name, *fields))
-                column = make_column(
-                    unused(wanted, leaves, numbered=True), branch, kind, dtype, shape
-                )
-                if branch.repeated or column.name != wanted:
-                    self._renamed[column.name] = "_".join((branch.name, *fields))
-                if (
-                    branch.path in counting
-                    and kind == "scalar"
-                    and "int" in dtype
-                    and not (fields or shape)
-                ):
+            for fields, (dtype, shape, is_counted) in parts:
+                usual = "_".join((name, *fields))
+                free = unused(usual, leaves, numbered=True)
+                column = make_column(free, branch, dtype, shape)
+                if branch.repeated or free != usual:
+                    self._renamed[free] = "_".join((branch.name, *fields))
+                is_integer = "int" in dtype and not (fields or shape or is_counted)
+                if is_integer and branch.path in counting:
                     column = replace(column, role="counter")
                     by_path[branch.path] = column.name
-                leaves[column.name] = Leaf(column, branch.path, fields, kind)
+                leaves[column.name] = Leaf(column, branch.path, fields, is_counted)
                 members[fields] = column.name
             if any(members):
                 self._records[name] = record_shape(branch.form, members)
-        return with_visible_counters(leaves, {b.path: by_path.get(b.count or "") for b in branches})
+        counters = {b.path: by_path.get(b.count or "") for b in branches}
+        for name, leaf in leaves.items():
+            if leaf.is_counted:
+                column = replace(leaf.column, counter=counters[leaf.branch])
+                leaves[name] = replace(leaf, column=column)
+        return leaves
 
     def _shared_counts(self) -> dict[str, str]:
-        """The hidden counter of each column of lists without a counter branch."""
+        """Return the hidden counter of each column of lists without a counter branch."""
         leaves = [
             leaf
             for leaf in self._leaves.values()
-            if leaf.kind == "counted" and leaf.column.counter is None
+            if leaf.is_counted and leaf.column.counter is None
         ]
+        # lists of equal lengths share a counter; digests of the lengths take no memory per event
         digests = {leaf.column.name: hashlib.blake2b() for leaf in leaves}
         branches = list(dict.fromkeys(leaf.branch for leaf in leaves))
         unread: set[str] = set()
@@ -216,9 +217,11 @@ class RootTable:
             if leaf.branch in unread:  # a counter of its own: without it the others can be read
                 digests[leaf.column.name].update(leaf.column.name.encode())
         first: dict[bytes, str] = {}
-        taken = set(self._leaves)
-        found = ((name, digest.digest()) for name, digest in digests.items())
-        return {name: first.setdefault(key, unused(f"n({name})", taken)) for name, key in found}
+        counters: dict[str, str] = {}
+        for name, digest in digests.items():
+            own = unused(f"n({name})", self._leaves)
+            counters[name] = first.setdefault(digest.digest(), own)
+        return counters
 
     def _readable(
         self, branches: Sequence[str], start: int, stop: int
@@ -229,11 +232,6 @@ class RootTable:
         except (Corrupt, Unsupported):
             failing = self._failing(branches, start, stop)
         return self._fetch([b for b in branches if b not in failing], start, stop), failing
-
-
-def _repeated(names: Iterator[str]) -> set[str]:
-    seen: set[str] = set()
-    return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
 
 
 def _lists(values: Any) -> Any:

@@ -23,7 +23,7 @@ from flowtuple.io.root_interpretation import (
     is_plain_jagged,
     type_name,
 )
-from flowtuple.io.root_said import describe, documentation
+from flowtuple.io.root_metadata import describe, documentation
 
 _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lists begin
 
@@ -31,7 +31,7 @@ _OFFSETS_FROM_COUNTS = 1  # the bit of TIOFeatures that leaves out where the lis
 class TreeAccess:
     """Access to a TTree: branches, leaf lists and split objects.
 
-    Branches are found by their place: ROOT lets several have one name, of which uproot's look-up
+    Branches are known by their place: ROOT lets several have one name, of which uproot's look-up
     gives the first.
     """
 
@@ -41,10 +41,10 @@ class TreeAccess:
         self._in_part = in_part
         self.num_entries = int(tree.num_entries)
         self._branches, self._repeated = _by_path(tree)
-        found = self._branches.items()
-        self._looked_up = {path for path, branch in found if _look_up(tree, path) is branch}
+        items = self._branches.items()
+        self._looked_up = {path for path, branch in items if _look_up(tree, path) is branch}
         self._counters = self._find_counters()
-        self._interpretations = {path: interpretation_of(branch) for path, branch in found}
+        self._interpretations = {path: interpretation_of(branch) for path, branch in items}
 
     def fetch(self, branches: Sequence[str], start: int, stop: int) -> Mapping[str, Any]:
         pairs = []
@@ -70,10 +70,10 @@ class TreeAccess:
             yield Branch(path, branch.name, title, form, counter, reason, leaf_list, repeated)
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
-        found = self._branches[branch]
+        read = self._branches[branch]
         try:
-            for number, _ in found.entries_to_ranges_or_baskets(start, stop):
-                found.basket(number)
+            for number, _ in read.entries_to_ranges_or_baskets(start, stop):
+                read.basket(number)
         except MemoryError:
             raise
         except Exception:  # nothing is known of damaged bytes, not even how they fail
@@ -84,7 +84,7 @@ class TreeAccess:
         return describe(self._tree, in_part=self._in_part)
 
     def _one(self, path: str, start: int, stop: int) -> Any:
-        """Values of one branch, found by its place."""
+        """Return values of one branch."""
         branch = self._branches[path]
         if self._decoded_here(path):
             is_text = isinstance(self._interpretations[path], uproot.AsStrings)
@@ -93,13 +93,13 @@ class TreeAccess:
         return array_of(branch, self._interpretations[path], start, stop)
 
     def _decoded_here(self, path: str) -> bool:
-        """Whether uproot decodes its baskets wrongly: lists without offsets, strings that may be empty."""
-        found = self._interpretations[path]
-        if isinstance(found, uproot.AsStrings):
+        """Return whether uproot decodes lists without offsets, or empty strings, wrongly."""
+        interpretation = self._interpretations[path]
+        if isinstance(interpretation, uproot.AsStrings):
             return bool(self._branches[path].member("fLeaves")[0].classname == "TLeafC")
         if path not in self._counters or not _io_features(self._tree) & _OFFSETS_FROM_COUNTS:
             return False
-        return is_plain_jagged(found) and bool(found.header_bytes == 0)
+        return is_plain_jagged(interpretation) and bool(interpretation.header_bytes == 0)
 
     def _find_counters(self) -> dict[str, str]:
         """The path of the counting branch, by the path of the branch of lists that it counts."""
@@ -112,7 +112,7 @@ class TreeAccess:
         return counters
 
     def _form(self, path: str, branch: Any) -> tuple[Any, str]:
-        """The awkward form, or `None` and why the branch cannot be read."""
+        """Return the awkward form, or `None` and why the branch cannot be read."""
         if isinstance(self._interpretations[path], Exception):
             return None, "uproot has no interpretation for its type"
         if branch.num_entries != self.num_entries:
@@ -135,7 +135,7 @@ class TreeAccess:
         return f"uproot cannot decode its type {type_name(branch)}"
 
     def _tried(self, path: str, branch: Any) -> Any:
-        """The form: from metadata for plain numbers; others are read here and there, since they may fail."""
+        """Return the form; branches of other than plain numbers are read for it, in samples."""
         interpretation = self._interpretations[path]
         _ = branch.entry_offsets  # raises where its baskets do not add up
         is_counted = path in self._counters and is_plain_jagged(interpretation)
@@ -148,7 +148,7 @@ class TreeAccess:
         return as_read(form, samples[0].layout.form)
 
     def _samples(self, branch: Any) -> list[tuple[int, int]]:
-        """Events that are tried: the first, a middle one and the last, or all where few fail among many."""
+        """Return the events of the samples: first, middle and last, or all where few may fail."""
         if _may_hold_more(branch):
             return [(0, self.num_entries)]
         last = self.num_entries - 1
@@ -159,16 +159,16 @@ def _by_path(tree: Any) -> tuple[dict[str, Any], set[str]]:
     """Every branch that holds values by a path of its own, and the paths made for repeated ones."""
     everything = list(_walk(tree, ""))
     taken = {path for path, _ in everything}
-    found: dict[str, Any] = {}
+    branches: dict[str, Any] = {}
     repeated: set[str] = set()
     for path, branch in everything:
         own = path
-        if path in found:
+        if path in branches:
             own = unused(path, taken, numbered=True)
             taken.add(own)
             repeated.add(own)
-        found[own] = branch
-    return found, repeated
+        branches[own] = branch
+    return branches, repeated
 
 
 def _walk(parent: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -179,7 +179,7 @@ def _walk(parent: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _holds_values(branch: Any) -> bool:
-    """Whether a branch above others has values of its own, as the sizes of a split collection."""
+    """Return whether a branch above others has own values, as sizes of a split collection."""
     return branch.num_baskets > 0 and not isinstance(interpretation_of(branch), uproot.AsGrouped)
 
 
@@ -196,5 +196,5 @@ def _io_features(tree: Any) -> int:
 
 
 def _may_hold_more(branch: Any) -> bool:
-    """Whether events may have more bytes than the type says, as an object has that a TRef points to."""
+    """Return whether events may have more bytes than their type, as the object of a TRef."""
     return bool(branch.name.rpartition(".")[2] == "fBits")

@@ -10,9 +10,9 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
+from flowtuple.data.awkward import number_block
 from flowtuple.data.schema import Column, unused
 from flowtuple.data.table import Table, TableSource, ranges
-from flowtuple.io.root_branches import number_block
 from flowtuple.io.root_forms import NUMBERS, kind_in_words, plain_reason, widened
 from flowtuple.io.root_header import use_own_header
 from flowtuple.io.root_private import require
@@ -33,9 +33,8 @@ _NEEDED = (
     "_cascading.write_anew",
     "_cascading.write_jagged_basket",
 )
-_NARROW_COUNTERS = frozenset(
-    ["uint8", "uint16"]
-)  # ROOT keeps a counter's maximum as a signed number of its own width
+# ROOT stores a counter's maximum as a signed number of its own width
+_NARROW_COUNTERS = frozenset(["uint8", "uint16"])
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class Branch:
         column: Name of the column that it holds.
         type: Type for uproot: a NumPy dtype, or `"string"`.
         title: Documentation, `""` for ROOT's leaf list.
-        counter: Name of the branch that counts it.
-        is_count: It holds the lengths of the column's lists, not the lists.
+        counter: Name of the branch with the lengths of its lists.
+        is_count: The branch has the lengths of the column's lists, not the lists.
     """
 
     name: str
@@ -60,7 +59,7 @@ class Branch:
 
 
 def type_changes(columns: Sequence[Column]) -> list[str]:
-    """Sentences on columns that a TTree holds under other names or types.
+    """Return sentences on columns that a TTree holds under other names or types.
 
     Example:
         >>> counter = Column("n(x)", "int64", "counter", hidden=True)
@@ -94,7 +93,7 @@ def _narrow_counters(columns: Sequence[Column]) -> set[str]:
 
 
 def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
-    """A name for each column's branch: `nJet` for the hidden counter of Jet_pt, Jet_eta; `nx` for that of x alone."""
+    """Return a branch name by column: `nJet` for the hidden counter of Jet_pt and Jet_eta."""
     counting = _counting(columns)
     names = {c.name: c.name for c in columns if not c.hidden}
     taken = set(names)
@@ -105,6 +104,7 @@ def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
     for column in columns:
         if column.counter in by_counter:
             by_counter[column.counter].append(column.name)
+    # as NanoAOD names counters: after the collection, or after a lone column
     for hidden, counted in by_counter.items():
         collections = {name.partition("_")[0] for name in counted}
         collection = collections.pop() if len(counted) > 1 and len(collections) == 1 else ""
@@ -114,7 +114,7 @@ def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
 
 
 def _take(name: str, taken: set[str]) -> str:
-    """A name that is not taken yet, marked as taken."""
+    """Return a free name, and add it to the taken ones."""
     free = unused(name, taken)
     taken.add(free)
     return free
@@ -123,13 +123,13 @@ def _take(name: str, taken: set[str]) -> str:
 def plan_branches(
     source: TableSource, forms: Mapping[str, Any]
 ) -> tuple[list[Branch], dict[str, str]]:
-    """The branches of a table, and the reasons, by column, why some columns have none.
+    """Return the branches of a table, and the reasons, by column, for columns that have none.
 
-    Each counter comes before what it counts, because ROOT's leaves refer backwards.
+    Each counter comes before the branches that it counts, because ROOT's leaves refer backwards.
 
     Args:
         source: The table.
-        forms: Of its opaque columns.
+        forms: Awkward forms of its opaque columns.
     """
     columns = source.columns
     names = _branch_names(columns)
@@ -160,7 +160,7 @@ def _ordered(branches: Mapping[str, Branch]) -> list[Branch]:
 
 
 def _plain_branch(column: Column, names: Mapping[str, str], narrow: set[str]) -> Branch:
-    """The branch of a column of numbers."""
+    """Return the branch of a column of numbers."""
     dtype = np.dtype("int32" if column.hidden or column.name in narrow else widened(column).dtype)
     counter = None if column.counter is None else names[column.counter]
     return Branch(
@@ -171,7 +171,7 @@ def _plain_branch(column: Column, names: Mapping[str, str], narrow: set[str]) ->
 def _opaque_branches(
     column: Column, form: Any, names: dict[str, str], taken: set[str]
 ) -> list[Branch]:
-    """The branch of strings, or of lists of fixed arrays and their counter; none for anything deeper."""
+    """Return the branches of strings, or of lists of fixed arrays; none for other types."""
     if form.parameter("__array__") == "string":
         return [Branch(column.name, column.name, "string", column.title)]
     block = (
@@ -199,7 +199,7 @@ class TreeWriter:
         source: The table.
         branches: From `plan_branches`, at least one.
         step: Events a basket.
-        title: Of the tree.
+        title: Title of the tree.
         aliases: Formulas by name.
         weight: Factor of all events.
     """
@@ -233,9 +233,7 @@ class TreeWriter:
         columns = list(dict.fromkeys(b.column for b in self._branches))
         for start, stop in ranges(self._source.num_entries, self._step):
             table = self._source.read(columns, start, stop)
-            offsets = {
-                c: table.offsets(c) for c in {k.counter for k in table.columns} if c is not None
-            }
+            offsets = table.offsets_of(table.columns)
             known = {c.name: c for c in table.columns}
             self._tree.extend(
                 {b.name: _values(b, known[b.column], table, offsets) for b in self._branches}
@@ -243,7 +241,7 @@ class TreeWriter:
 
 
 def _values(branch: Branch, column: Column, table: Table, offsets: Mapping[str, Any]) -> Any:
-    """The values of one branch as uproot takes them: NumPy arrays, or awkward arrays for lists and strings."""
+    """Return a branch's values as uproot takes them: awkward for lists and strings."""
     content = table.data[branch.column]
     if branch.is_count:
         return ak.to_numpy(ak.num(content, axis=1)).astype(np.int32)
@@ -255,11 +253,11 @@ def _values(branch: Branch, column: Column, table: Table, offsets: Mapping[str, 
 
 
 def _add_branches(tree: Any, branches: Sequence[Branch]) -> None:
-    """Give a tree that was made with the first of the branches all of them, with their titles and counters.
+    """Add branches to a tree that has the first of them, with their titles and counters.
 
-    uproot's own way makes each counter an int32, just before what it counts, and has no place for titles. What it will
-    write stands in one dict a branch, so the dicts are completed here; the header, which holds no events yet, has
-    to be written once more.
+    uproot's own way makes each counter an int32, just before what it counts, and has no place for
+    titles. What it will write stands in one dict a branch, so the dicts are completed here; the
+    header, which holds no events yet, has to be written once more.
     """
     cascade = tree._cascading
     data = {datum["fName"]: datum for datum in cascade._branch_data}
@@ -279,7 +277,7 @@ def _add_branches(tree: Any, branches: Sequence[Branch]) -> None:
 
 
 def _keep_shapes(cascade: Any, data: Mapping[str, Any]) -> None:
-    """Let lists of fixed arrays reach their basket in shape: uproot flattens them, then counts offsets in numbers."""
+    """Make uproot write lists of fixed arrays in shape: it flattens them otherwise."""
     write = cascade.write_jagged_basket
 
     def write_in_shape(sink: Any, name: str, compression: Any, content: Any, offsets: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Types of the fields of an RNTuple: those that uproot writes under another name, on disk the same but for a column's type."""
+"""Types of fields of an RNTuple that uproot writes under another name."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def plain_type(name: str) -> str:
 
 
 def _split(name: str) -> tuple[str, list[str]]:
-    """The name of a template, and its arguments."""
+    """Return the name of a template, and its arguments."""
     outer, _, rest = name.partition("<")
     arguments, depth = [""], 0
     for letter in rest.removesuffix(">"):
@@ -87,7 +87,7 @@ def types_of(ntuple: Any, fields: Iterable[str]) -> dict[str, str]:
 
 
 def set_types(ntuple: Any, form: Any, types: Mapping[str, str]) -> None:
-    """Write the header of an RNTuple without events again, with these types of fields where they are the same on disk.
+    """Write the header of an empty RNTuple again, with other types that are equal on disk.
 
     Args:
         ntuple: As uproot writes it.

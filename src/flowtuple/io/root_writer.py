@@ -1,4 +1,4 @@
-"""Tables into ROOT files: the choice of TTree or RNTuple for each, and sentences on every change."""
+"""Tables into ROOT files, each as a TTree or an RNTuple, and sentences on the changes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, Literal
 import uproot
 
 from flowtuple.data.schema import Column
-from flowtuple.data.table import Dataset, LeftOut, TableSource
-from flowtuple.errors import InvalidArgument, Refused, Unsupported, name_parts
+from flowtuple.data.table import Dataset, TableSource
+from flowtuple.errors import InvalidArgument, Unsupported, name_parts
+from flowtuple.io.changes import listed
 from flowtuple.io.formats import WriteOptions, WriteResult
 from flowtuple.io.root_forms import first_forms, kind_in_words, opaque_forms
 from flowtuple.io.root_objects import restore
@@ -25,19 +26,10 @@ from flowtuple.io.root_rntuple import (
 )
 from flowtuple.io.root_ttree import Branch, TreeWriter, plan_branches, type_changes
 from flowtuple.io.root_types import plain_type
-
-__all__ = [
-    "root_changes",
-    "root_obstacles",
-    "root_outlook",
-    "root_renamed",
-    "type_changes",
-    "write_dataset",
-]
+from flowtuple.io.source import leave_out
 
 Container = Literal["ttree", "rntuple"]
 _HIGHEST_LEVEL = {"ZLIB": 9, "LZMA": 9, "LZ4": 12, "ZSTD": 22}
-_SHOWN = 5  # names in one sentence
 _ADVICE = "--drop leaves them out, and -o x.npz holds everything"
 
 
@@ -51,7 +43,8 @@ class _Plan:
         branches: The branches, for a TTree.
         fields: The fields, for an RNTuple.
         lost: Reasons, by column, why it is not written.
-        why: Types, by column, of those that no TTree holds, where the table becomes an RNTuple for them.
+        why: Types, by column, of those that no TTree holds, where the table becomes an RNTuple for
+            them.
         storage: How the input stored the table.
     """
 
@@ -68,15 +61,17 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
     """Write every table as a TTree or an RNTuple, and the carried objects as they were.
 
     Args:
-        dataset: Tables to write; their columns keep names, order, values, types and titles, save for the changes returned.
-            One that was an RNTuple becomes one again; of others, those become one that a TTree cannot hold.
+        dataset: Tables to write; their columns keep names, order, values, types and titles, save
+            for the changes returned. One that was an RNTuple becomes one again; of others, those
+            become one that a TTree cannot hold.
         path: The file to make; one that exists is overwritten.
-        options: Compression (default `ZSTD:5`), events a basket or cluster, container, and whether to drop what ROOT
-            cannot hold.
+        options: Compression (default `ZSTD:5`), events a basket or cluster, container, and whether
+            to drop what ROOT cannot hold.
 
     Raises:
         InvalidArgument: The compression is none that ROOT knows.
-        Refused: A column cannot be written, and `options.drop` is off; nothing has been written then.
+        Refused: A column cannot be written, and `options.drop` is off; nothing has been written
+            then.
     """
     compression = _parse_compression(options.compression)
     _check_folders(dataset)
@@ -85,16 +80,14 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         _plan(t, opaque_forms(t), storage.get(name, {}), options.container)
         for name, t in dataset.tables.items()
     ]
-    lost = {
+    reasons = {
         f"{plan.source.name}/{column}": reason
         for plan in plans
         for column, reason in plan.lost.items()
     }
-    if lost and not options.drop:
-        where = (
-            "as a branch" if all(plan.container == "ttree" for plan in plans) else "to a ROOT file"
-        )
-        raise Refused(dataset.description, f"write {{}} {where}", lost, _ADVICE)
+    are_trees = all(plan.container == "ttree" for plan in plans)
+    target = "as a branch" if are_trees else "to a ROOT file"
+    left_out = leave_out(dataset, reasons, target, options, _ADVICE)
     with uproot.recreate(path, compression=compression) as file:
         writers = [
             _writer(file, plan, options.step)
@@ -104,18 +97,18 @@ def write_dataset(dataset: Dataset, path: Path, options: WriteOptions) -> WriteR
         restore(file, dataset.carried)
         for writer in writers:
             writer.fill()
-    changes = [f"{plan.source.name}: {text}" for plan in plans for text in _changes(plan)]
+    changes: list[str] = []
     renamed: dict[str, tuple[str, ...]] = {}
     for plan in plans:
+        table = plan.source.name
         columns = [c for c in plan.source.columns if c.name not in plan.lost]
-        renamed |= root_renamed(plan.source.name, columns, _written_as(plan))
-    return WriteResult(
-        tuple(LeftOut(name, reason) for name, reason in lost.items()), tuple(changes), renamed
-    )
+        changes += [f"{table}: {sentence}" for sentence in _changes(plan, columns)]
+        renamed |= root_renamed(table, columns, _written_as(plan))
+    return WriteResult(left_out, tuple(changes), renamed)
 
 
 def _check_folders(dataset: Dataset) -> None:
-    """Refuse a tree whose name is also that of a folder: a ROOT file holds one thing under a name.
+    """Raise if a tree has the name of a folder, since names in a ROOT file are unique.
 
     Raises:
         Unsupported: The message names both.
@@ -132,27 +125,27 @@ def _check_folders(dataset: Dataset) -> None:
             )
 
 
-def root_obstacles(dataset: Dataset) -> tuple[str, ...]:
-    """Sentences on tables and columns that will not come back to ROOT as they were; none where all do.
+def root_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
+    """Find the tables and columns that will not come back to ROOT as they were.
 
-    They name the columns that no ROOT file will hold, with a format that holds them, and the trees that will be RNTuples.
+    The types of the first events decide, or those of all events where the first leave open whether
+    a value is missing.
 
-    The types of the first events tell, but where they leave it open whether a value is missing, all are looked at.
+    Args:
+        dataset: A data set from a ROOT file.
+
+    Returns:
+        The data set with notes on the trees that become RNTuples, and sentences on these and on
+        columns that no ROOT file holds. A note is `back` in `Dataset.storage`: the columns that no
+        TTree holds, with their types. The tree comes back as an RNTuple where one of them is
+        written, and as a TTree where none is.
 
     Example:
         >>> import numpy as np
         >>> from flowtuple.io.source import open_dataset
-        >>> root_obstacles(open_dataset({"x": [1.5], "y": np.zeros((1, 0))}))
-        ('no ROOT file will hold events/y: ROOT has no arrays of length 0; decompress to .npz, which holds everything',)
-    """
-    return root_outlook(dataset)[1]
-
-
-def root_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
-    """A data set that notes which of its trees become RNTuples, and the sentences of `root_obstacles`.
-
-    The note is `back` in `Dataset.storage`: the columns that no TTree holds, with their types. A tree comes back as an
-    RNTuple where one of them is written, and as a TTree where none is.
+        >>> _, (sentence,) = root_outlook(open_dataset({"x": [1.5], "y": np.zeros((1, 0))}))
+        >>> sentence.partition(";")[0]
+        'no ROOT file will hold events/y: ROOT has no arrays of length 0'
     """
     lost: dict[str, str] = {}
     sentences: list[str] = []
@@ -173,7 +166,7 @@ def root_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
 
 
 def _planned_from_first(source: TableSource, storage: Mapping[str, Any]) -> _Plan:
-    """The plan by the types of the first events, or of all where the first leave it open whether a value is missing."""
+    """Return the plan by the types of the first events, or of all where a value may be missing."""
     forms = first_forms(source)
     plan = _plan(source, forms, storage, None)
     open_types = [name for name in plan.why if name in forms and "?" in str(forms[name].type)]
@@ -182,18 +175,20 @@ def _planned_from_first(source: TableSource, storage: Mapping[str, Any]) -> _Pla
 
 
 def _why(kinds: Mapping[str, str]) -> str:
-    """The columns for which a table becomes an RNTuple, with their types."""
-    return f"no branch of a TTree holds {_listed([f'{name} ({kind})' for name, kind in kinds.items()])}"
+    """Return words on the columns for which a table becomes an RNTuple."""
+    return (
+        f"no branch of a TTree holds {listed([f'{name} ({kind})' for name, kind in kinds.items()])}"
+    )
 
 
 def _back(columns: Iterable[Column], storage: Mapping[str, Any]) -> dict[str, str]:
-    """Those of the columns for which a tree was found to become an RNTuple, with their types."""
+    """Return the types, by column, for which a tree becomes an RNTuple."""
     names = {c.name for c in columns}
     return {name: kind for name, kind in storage.get("back", {}).items() if name in names}
 
 
 def _written_as(plan: _Plan) -> dict[str, Any]:
-    """The notes on a table, with the container of the output."""
+    """Return the notes on a table, with the container of the output."""
     stored = {key: value for key, value in plan.storage.items() if key != "back"}
     return {**stored, "kind": plan.container}
 
@@ -202,26 +197,21 @@ def _plan(
     source: TableSource,
     forms: Mapping[str, Any],
     storage: Mapping[str, Any],
-    asked: Container | None,
+    container: Container | None,
 ) -> _Plan:
-    """A TTree, unless the table was an RNTuple, or an RNTuple holds more of it."""
-    kind = asked or storage.get("kind", "")
+    """Return the plan for a TTree, or an RNTuple if the table was one or fits better."""
+    kind = container or storage.get("kind", "")
     branches, no_branch = plan_branches(source, forms)
     fields = plan_fields(source, forms, storage.get("records"))
     back = {} if kind else _back(source.columns, storage)
-    if kind == "rntuple" or back or (asked is None and len(fields.reasons) < len(no_branch)):
-        by_name = {c.name: c for c in source.columns}
-        types = (
-            {}
-            if kind
-            else {
-                name: kind_in_words(by_name[name], forms)
-                for name in no_branch
-                if name in fields.forms
-            }
-        )
-        return _Plan(source, "rntuple", (), fields, fields.reasons, types or back, storage)
-    return _Plan(source, "ttree", tuple(branches), FieldPlan({}, {}), no_branch, {}, storage)
+    is_better = container is None and len(fields.reasons) < len(no_branch)
+    if kind != "rntuple" and not back and not is_better:
+        return _Plan(source, "ttree", tuple(branches), FieldPlan({}, {}), no_branch, {}, storage)
+    types: dict[str, str] = {}
+    for column in source.columns:
+        if not kind and column.name in no_branch and column.name in fields.forms:
+            types[column.name] = kind_in_words(column, forms)
+    return _Plan(source, "rntuple", (), fields, fields.reasons, types or back, storage)
 
 
 def _writer(file: Any, plan: _Plan, step: int) -> TreeWriter | NTupleWriter:
@@ -234,14 +224,13 @@ def _writer(file: Any, plan: _Plan, step: int) -> TreeWriter | NTupleWriter:
     return TreeWriter(file, plan.source, plan.branches, step, title, aliases, weight)
 
 
-def _changes(plan: _Plan) -> list[str]:
-    """Sentences on what differs between the file and the table."""
-    columns = [c for c in plan.source.columns if c.name not in plan.lost]
-    said: list[str] = []
+def _changes(plan: _Plan, columns: Sequence[Column]) -> list[str]:
+    """Return sentences on the differences between the file and the table."""
+    loosened = [f"{name}: {text}" for name, text in plan.fields.loosened.items()]
+    changes = [*root_changes(columns, _written_as(plan)), *loosened]
     if plan.why:
-        said.append(f"written as an RNTuple, because {_why(plan.why)}")
-    said += root_changes(columns, _written_as(plan))
-    return said + [f"{name}: {text}" for name, text in plan.fields.loosened.items()]
+        changes.insert(0, f"written as an RNTuple, because {_why(plan.why)}")
+    return changes
 
 
 def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[str]:
@@ -252,49 +241,54 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
         storage: How the input stored the table, as `Dataset.storage` has it.
 
     Example:
-        >>> root_changes([Column("x", "float32")], {"kind": "rntuple", "aliases": {"y": "2*x"}, "friends": ["other"]})
+        >>> stored = {"kind": "rntuple", "aliases": {"y": "2*x"}, "friends": ["other"]}
+        >>> root_changes([Column("x", "float32")], stored)
         ['alias y is not written: an RNTuple has none', 'friend tree other is not attached']
     """
     back = _back(columns, storage)
     is_tree = storage.get("kind", "ttree") != "rntuple" and not back
     records = storage.get("records", {})
-    said = (
-        [f"the tree: it comes back as an RNTuple because {_why(back)}; without them as a TTree"]
-        if back
-        else []
-    )
-    said += (
-        [*type_changes(columns), *_flat_records(columns, records)]
-        if is_tree
-        else _renamed_fields(columns, records)
-    )
-    said += _other_types(columns, storage, is_tree)
+    changes: list[str] = []
+    if back:
+        changes.append(
+            f"the tree: it comes back as an RNTuple because {_why(back)}; without them as a TTree"
+        )
+    if is_tree:
+        changes += [*type_changes(columns), *_flat_records(columns, records)]
+    else:
+        changes += _renamed_fields(columns, records)
+    changes += _other_types(columns, storage, is_tree)
     names = {c.name for c in columns}
-    said += [
-        f"{name}: another name for {old!r}"
-        for name, old in storage.get("renamed", {}).items()
-        if name in names
-    ]
+    for name, original in storage.get("renamed", {}).items():
+        if name in names:
+            changes.append(f"{name}: another name for {original!r}")
+    return changes + _metadata_changes(storage, is_tree)
+
+
+def _metadata_changes(storage: Mapping[str, Any], is_tree: bool) -> list[str]:
+    """Return sentences on aliases and other metadata that is not written."""
+    changes = []
     aliases = list(storage.get("aliases", {}))
     if aliases and not is_tree:
-        said.append(f"{_counted('alias', 'aliases', aliases)} not written: an RNTuple has none")
+        changes.append(f"{_counted('alias', 'aliases', aliases)} not written: an RNTuple has none")
     if storage.get("user_info"):
-        said.append(f"user information {_listed(storage['user_info'])} is not written")
+        changes.append(f"user information {listed(storage['user_info'])} is not written")
     if storage.get("friends"):
-        said.append(f"{_counted('friend tree', 'friend trees', storage['friends'])} not attached")
+        friends = _counted("friend tree", "friend trees", storage["friends"])
+        changes.append(f"{friends} not attached")
     if storage.get("index"):
-        said.append(f"the index ({storage['index']}) is not written")
+        changes.append(f"the index ({storage['index']}) is not written")
     if "weight" in storage and not is_tree:
-        said.append(f"the weight {storage['weight']:g} is not written: an RNTuple has none")
-    return said + [
-        f"{words}: cannot be read and not written" for words in storage.get("unreadable", ())
-    ]
+        changes.append(f"the weight {storage['weight']:g} is not written: an RNTuple has none")
+    for words in storage.get("unreadable", ()):
+        changes.append(f"{words}: cannot be read and not written")
+    return changes
 
 
 def root_renamed(
     tree: str, columns: Sequence[Column], storage: Mapping[str, Any]
 ) -> dict[str, tuple[str, ...]]:
-    """The new names, in a ROOT file written here, of branches and fields that the input named otherwise.
+    """Return the names in a ROOT file of the branches and fields that it renames.
 
     Args:
         tree: Name of the table.
@@ -312,31 +306,29 @@ def root_renamed(
     names = [c.name for c in columns if not c.hidden]
     records = storage.get("records", {})
     units = record_shapes(names, records)
-    found: dict[str, tuple[str, ...]] = {}
+    renamed: dict[str, tuple[str, ...]] = {}
     if storage.get("kind") == "rntuple" or _back(columns, storage):
-        paths = {name: ".".join(path) for name, path in field_paths(list(units)).items()}
-        found = {name: (path,) for name, path in paths.items() if path != name}
+        for name, path in field_paths(list(units)).items():
+            if ".".join(path) != name:
+                renamed[name] = (".".join(path),)
     else:
-        found = {
-            name: tuple(columns_of_shape(shape))
-            for name, shape in units.items()
-            if not isinstance(shape, str)
-        }
+        for name, shape in units.items():
+            if not isinstance(shape, str):
+                renamed[name] = tuple(columns_of_shape(shape))
     known = set(names)
     for name, original in storage.get("renamed", {}).items():
-        if name not in known:
-            continue
-        found[original] = (*found.get(original, ()), name)
-    return {f"{tree}/{name}": tuple(written) for name, written in found.items()}
+        if name in known:
+            renamed[original] = (*renamed.get(original, ()), name)
+    return {f"{tree}/{name}": written for name, written in renamed.items()}
 
 
 def _flat_records(columns: Sequence[Column], records: Mapping[str, Any]) -> list[str]:
-    """The records whose members become branches of their own."""
+    """Return the records whose members become branches of their own."""
     units = record_shapes([c.name for c in columns], records)
     shapes = {
         name: columns_of_shape(shape) for name, shape in units.items() if not isinstance(shape, str)
     }
-    return [f"{name}: a record -> branches {_listed(members)}" for name, members in shapes.items()]
+    return [f"{name}: a record -> branches {listed(members)}" for name, members in shapes.items()]
 
 
 def _renamed_fields(columns: Sequence[Column], records: Mapping[str, Any]) -> list[str]:
@@ -346,20 +338,15 @@ def _renamed_fields(columns: Sequence[Column], records: Mapping[str, Any]) -> li
 
 
 def _other_types(columns: Sequence[Column], storage: Mapping[str, Any], is_tree: bool) -> list[str]:
-    """The fields of an RNTuple whose types are written otherwise."""
+    """Return the fields of an RNTuple whose types are written otherwise."""
     units = record_shapes([c.name for c in columns], storage.get("records", {}))
     types = {name: kind for name, kind in storage.get("types", {}).items() if name in units}
     others = [f"{name} ({kind})" for name, kind in types.items() if is_tree or not plain_type(kind)]
-    return [f"types of C++ written otherwise: {_listed(others)}"] if others else []
+    return [f"types of C++ written otherwise: {listed(others)}"] if others else []
 
 
 def _counted(one: str, many: str, names: Sequence[str]) -> str:
-    return f"{one} {names[0]} is" if len(names) == 1 else f"{many} {_listed(names)} are"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f", ... {len(names)} in all" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return f"{one} {names[0]} is" if len(names) == 1 else f"{many} {listed(names)} are"
 
 
 def _parse_compression(text: str | None) -> Any:

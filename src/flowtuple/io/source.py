@@ -40,8 +40,8 @@ __all__ = [
     "Source",
     "WriteOptions",
     "WriteResult",
-    "carried_left_out",
     "check_stored_name",
+    "leave_out",
     "open_dataset",
     "single_table",
     "write_dataset",
@@ -63,9 +63,8 @@ def check_stored_name(path: str | os.PathLike[str]) -> None:
         InvalidArgument: It has the suffix of one.
     """
     if os.fspath(path).lower().endswith(tuple(output_suffixes())):
-        raise InvalidArgument(
-            f"{path}: has the suffix of another format; end it in .ftup, or in .flow for a model alone"
-        )
+        advice = "end it in .ftup, or in .flow for a model alone"
+        raise InvalidArgument(f"{path}: has the suffix of another format; {advice}")
 
 
 _DEFAULT_READ = ReadOptions()
@@ -73,19 +72,20 @@ _DEFAULT_WRITE = WriteOptions()
 
 
 def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Dataset:
-    """The tables in a file, in many files of one kind, or in memory.
+    """Open the tables in a file, in many files of one kind, or in memory.
 
     Args:
-        source: A path or URL, optionally as `FILE:TREE`; a glob or a list of paths, whose tables are chained; an
-            awkward array of records, a dict of arrays, a NumPy array or a pandas DataFrame, which become the
-            table `events`. Without a tree all trees are taken.
+        source: A path or URL, optionally as `FILE:TREE`; a glob or a list of paths, whose tables
+            are chained; an awkward array of records, a dict of arrays, a NumPy array or a pandas
+            DataFrame, which become the table `events`. Without a tree all trees are taken.
         options: Names for columns that have none.
 
     Returns:
         The data set; files are read when their tables are.
 
     Raises:
-        InvalidArgument: The source is missing, of no known format, holds no table, or its files differ.
+        InvalidArgument: The source is missing, of no known format, holds no table, or its files
+            differ.
         MissingExtra: Its format needs a package that is not installed.
 
     Example:
@@ -94,23 +94,17 @@ def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Datase
         ['MET_pt', 'n(Jet_pt)', 'Jet_pt']
     """
     if isinstance(source, (str, os.PathLike)):
-        dataset = _open_paths([os.fspath(source)], options)
-    elif isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_dataframe(source):
+        source = [source]
+    is_list = isinstance(source, (list, tuple))
+    if isinstance(source, (Mapping, ak.Array, np.ndarray)) or is_dataframe(source):
         dataset = dataset_from_memory(source, options.names)
-    elif (
-        isinstance(source, (list, tuple))
-        and source
-        and all(isinstance(s, (str, os.PathLike)) for s in source)
-    ):
-        dataset = _open_paths([os.fspath(s) for s in source], options)
+    elif is_list and source and all(isinstance(path, (str, os.PathLike)) for path in source):
+        dataset = _open_paths([os.fspath(path) for path in source], options)
     else:
-        what = (
-            f"an empty {type(source).__name__}"
-            if isinstance(source, (list, tuple)) and not source
-            else type(source).__name__
-        )
+        what = f"{'an empty ' if is_list and not source else ''}{type(source).__name__}"
         raise InvalidArgument(
-            f"{what} cannot be read: give a path, a list of paths, an awkward array, a dict of arrays or a DataFrame"
+            f"{what} cannot be read: give a path, a list of paths, an awkward array, "
+            "a dict of arrays or a DataFrame"
         )
     if not dataset.tables:
         reasons = "".join(
@@ -125,7 +119,7 @@ def open_dataset(source: Source, options: ReadOptions = _DEFAULT_READ) -> Datase
 def write_dataset(
     dataset: Dataset, path: str | os.PathLike[str], options: WriteOptions = _DEFAULT_WRITE
 ) -> WriteResult:
-    """Write a data set as one file, in the format that the suffix names; the file appears whole or not at all.
+    """Write a data set as one file in the format of its suffix; it appears whole or not at all.
 
     Args:
         dataset: What to write.
@@ -157,15 +151,24 @@ def write_dataset(
     chosen = format_of(suffix_of(target, output_suffixes()))
     chosen.check_writable(target)
     if is_url(target):
-        raise InvalidArgument(
-            f"{target}: output is written to local files only; name a local path and copy it afterwards"
-        )
+        advice = "name a local path and copy it afterwards"
+        raise InvalidArgument(f"{target}: output is written to local files only; {advice}")
     with atomic_path(target) as temporary:
         return chosen.write(dataset, Path(temporary), options)
 
 
-def single_table(dataset: Dataset, options: WriteOptions, format_name: str) -> TableSource:
-    """The table of a data set that goes to a format which holds one table and nothing else.
+def single_table(
+    dataset: Dataset, options: WriteOptions, format_name: str
+) -> tuple[TableSource, tuple[LeftOut, ...]]:
+    """Return the table that goes to a format which holds one table and nothing else.
+
+    Args:
+        dataset: The data set to write.
+        options: Its `drop` allows carried objects to be left out.
+        format_name: Name of the format, for messages.
+
+    Returns:
+        The table, and the carried objects that are left out.
 
     Raises:
         InvalidArgument: There is no table.
@@ -175,19 +178,35 @@ def single_table(dataset: Dataset, options: WriteOptions, format_name: str) -> T
         raise InvalidArgument(f"{dataset.description}: holds no table to write")
     names = list(dataset.tables)
     if len(names) > 1:
-        trees = ", ".join(names)
-        where = f"{dataset.description}: {format_name} holds one table and there are {trees}"
-        raise Unsupported(f"{where}; choose one: FILE:{names[0]}, or write .npz")
-    if dataset.carried and not options.drop:
-        parts = dict.fromkeys(dataset.carried, "it is no table")
-        advice = "write .npz, or leave them out with --drop"
-        raise Refused(dataset.description, f"write {{}} as {format_name}", parts, advice)
-    return dataset.tables[names[0]]
+        where = f"{dataset.description}: {format_name} holds one table and there are"
+        raise Unsupported(f"{where} {', '.join(names)}; choose one: FILE:{names[0]}, or write .npz")
+    reasons = dict.fromkeys(dataset.carried, f"{format_name} holds tables only")
+    left_out = leave_out(dataset, reasons, f"as {format_name}", options)
+    return dataset.tables[names[0]], left_out
 
 
-def carried_left_out(dataset: Dataset, format_name: str) -> list[LeftOut]:
-    """The carried objects of a data set, as parts that a format of tables alone leaves out."""
-    return [LeftOut(name, f"{format_name} holds tables only") for name in dataset.carried]
+def leave_out(
+    dataset: Dataset,
+    reasons: Mapping[str, str],
+    target: str,
+    options: WriteOptions,
+    advice: str = "write .npz, or leave them out with --drop",
+) -> tuple[LeftOut, ...]:
+    """Return the parts that an output cannot hold, or refuse them where `options.drop` is off.
+
+    Args:
+        dataset: The data set to write.
+        reasons: Reason by part.
+        target: Last words of "cannot write PART ...", such as `as HDF5`.
+        options: Its `drop` allows the parts to be left out.
+        advice: The next step, for the message.
+
+    Raises:
+        Refused: There are such parts, and `options.drop` is off.
+    """
+    if reasons and not options.drop:
+        raise Refused(dataset.description, f"write {{}} {target}", reasons, advice)
+    return tuple(LeftOut(name, reason) for name, reason in reasons.items())
 
 
 def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
@@ -207,8 +226,7 @@ def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
             is_named = is_named or tree is not None
     if len(parts) == 1:
         return parts[0]
-    if is_named and all(
-        len(part.tables) == 1 for part in parts
-    ):  # they are meant to be one table, whatever their names
+    # trees that were named one by one are one table, whatever their names
+    if is_named and all(len(part.tables) == 1 for part in parts):
         parts = [part.renamed(next(iter(parts[0].tables))) for part in parts]
     return chain(parts)

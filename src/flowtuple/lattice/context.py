@@ -1,4 +1,4 @@
-"""What a column may read: levels and values of columns decoded before it, brought to its own rows."""
+"""Columns that others may read: their levels and values, brought to the rows of the reader."""
 
 from __future__ import annotations
 
@@ -25,16 +25,23 @@ MAX_ROWS = 2**28
 
 @dataclass(frozen=True)
 class Parent:
-    """One thing that a conditioner or a prediction reads.
+    """One input of a conditioner or of a prediction.
+
+    The relation says which row of the column is read:
+
+    - `row`: the same object, or the same event for event columns
+    - `event`: the event of an object
+    - `index`: the object's number in its event
+    - `previous`: the object before it in the event
+    - `leading`: the first object of a collection in the event; missing for the first object itself
+    - `same`: the object of another collection with the same number
+    - `reference`: the object of another collection that the column `through` points to
+    - `prediction`: the predicted value of the column itself
 
     Attributes:
-        relation: `row`, the same object (or the same event, for event columns); `event`, the event that an object
-            belongs to; `index`, the object's number in its event; `previous`, the object before it in the event;
-            `leading`, the first object of a collection in the event, which for the first object itself is missing;
-            `same`, the object of another collection with the same number; `reference`, the object of another
-            collection that the column `through` points to; `prediction`, what is predicted of the column itself.
-        column: The column read; empty for `index` and `prediction`. For `previous` and `leading` it may be the very
-            column that reads.
+        relation: One of these.
+        column: The column read; empty for `index` and `prediction`. For `previous` and `leading` it
+            may be the reading column.
         through: The column of references, empty for all other relations.
     """
 
@@ -61,7 +68,7 @@ class RowSet:
 
     @cached_property
     def in_order(self) -> bool:
-        """Whether stored order and row order are the same."""
+        """True if stored order and row order are the same."""
         return bool(self.counts.max(initial=0) <= 1)
 
     @cached_property
@@ -91,13 +98,13 @@ class RowSet:
 
     @cached_property
     def index(self) -> Array:
-        """The number j as the level floor(256 j / (j + 8)): first objects well apart."""
+        """The number j as the level floor(256 j / (j + 8)), which spreads the first objects."""
         level: Array = (256 * self.number // (self.number + 8)).astype(np.uint8)
         return level
 
     @cached_property
     def parts(self) -> list[slice]:
-        """The rows of equal number j, for j = 0, 1, ..."""
+        """Slices of the rows of equal number j, for j = 0, 1, ..."""
         edges = (
             np.concatenate([[0], np.cumsum(np.bincount(self.number))])
             if len(self)
@@ -106,7 +113,7 @@ class RowSet:
         return [slice(a, b) for a, b in itertools.pairwise(edges.tolist())]
 
     def find(self, event: Array, number: Array) -> Array:
-        """The row of an object of an event, -1 where there is none."""
+        """Return the row of an object of an event, -1 where there is none."""
         there = (number >= 0) & (number < self.counts[event])
         if not len(self):
             return np.full(event.shape, -1, np.int64)
@@ -116,11 +123,11 @@ class RowSet:
         return int(self.counts.sum())
 
     def sort(self, stored: Array) -> Array:
-        """From stored order to row order."""
+        """Return values of stored order in row order."""
         return stored if self.in_order else stored[self.order]
 
     def unsort(self, rows: Array) -> Array:
-        """From row order back to stored order."""
+        """Return values of row order in stored order."""
         if self.in_order:
             return rows
         stored = np.empty_like(rows)
@@ -129,25 +136,25 @@ class RowSet:
 
 
 def collection_of(column: Column) -> str:
-    """The key that columns of one row structure share: `""` for event columns, `#` and the counter, or `[size]`."""
+    """Return the key of a collection: `""` for event columns, `#` and the counter, or `[size]`."""
     if column.counter is not None:
         return f"#{column.counter}"
     return f"[{int(np.prod(column.shape))}]" if column.shape else ""
 
 
 def collection_counts(column: Column, counters: Mapping[str, Array], num_entries: int) -> Array:
-    """Rows per event of a column's collection: int64, shape (n,)."""
+    """Return the rows per event of a column's collection: int64, shape (n,)."""
     if column.counter is not None:
         return counters[column.counter].astype(np.int64)
     return np.full(num_entries, int(np.prod(column.shape)), np.int64)
 
 
 def coding_order(columns: Sequence[Column], first: Sequence[str] = ()) -> list[Column]:
-    """The order in which columns are decoded: event columns, then all others; each in schema order but for those named.
+    """Return the columns of numbers in coding order: event columns, then all others.
 
     Args:
         columns: The schema.
-        first: Names that take, within their half, the places they hold among themselves in this order.
+        first: Names that are sorted by this list, within the places that they have in their half.
     """
     rank = {name: k for k, name in enumerate(first)}
     halves: tuple[list[Column], list[Column]] = ([], [])
@@ -203,26 +210,26 @@ def make_context(
 
 @dataclass(eq=False)
 class Context:
-    """The columns of a range of events decoded so far, in row order, and how to bring them to the rows of others.
+    """Decoded columns of a range of events in row order, and their positions for other columns.
 
     Attributes:
         rows: Rows of each collection, by the key of `collection_of`.
         collection: Key of each column's collection.
         levels: uint8 levels of each column that others read, in row order.
-        values: A column's values in row order.
+        values: Values of a column in row order.
     """
 
     rows: Callable[[str], RowSet]
     collection: Mapping[str, str]
     levels: dict[str, Array] = field(default_factory=dict)
     values: dict[str, Array] = field(default_factory=dict)
-    _found: dict[tuple[str, ...], Array] = field(default_factory=dict)
+    _positions: dict[tuple[str, ...], Array] = field(default_factory=dict)
 
     def position(self, parent: Parent, reader: str, part: slice) -> Array | slice:
-        """Where in its own row order a parent's column lies for rows of the reader's collection; -1: nowhere.
+        """Return the row of a parent's column for each row of the reader, -1 for none.
 
         Args:
-            parent: What is read; neither `index` nor `prediction`.
+            parent: Neither `index` nor `prediction`.
             reader: Key of the reader's collection.
             part: Rows of the reader.
         """
@@ -235,12 +242,13 @@ class Context:
             reader,
             f"{part.start}:{part.stop}",
         )
-        if key not in self._found:
-            self._found[key] = self._find(parent, reader, part)
-        return self._found[key]
+        if key not in self._positions:
+            self._positions[key] = self._find(parent, reader, part)
+        return self._positions[key]
 
     def _find(self, parent: Parent, reader: str, part: slice) -> Array:
-        rows, source = self.rows(reader), self.collection[parent.column]
+        rows = self.rows(reader)
+        source = self.collection[parent.column]
         event = rows.event[part]
         if parent.relation == "event":
             return event
@@ -254,8 +262,9 @@ class Context:
         return self.rows(source).find(event, _references(self.values[parent.through][part]))
 
     def fetch(self, parent: Parent, reader: str, part: slice) -> tuple[Array, Array]:
-        """Values of a parent for rows of the reader's collection, and where they exist."""
-        values, at = self.values[parent.column], self.position(parent, reader, part)
+        """Return values of a parent for rows of the reader's collection, and which exist."""
+        values = self.values[parent.column]
+        at = self.position(parent, reader, part)
         if isinstance(at, slice):
             return values[at], np.True_  # type: ignore[return-value]
         if not len(values):
@@ -265,13 +274,16 @@ class Context:
     def gather(
         self, parents: Sequence[Parent], reader: str, part: slice, predicted: Array | None = None
     ) -> Array:
-        """A conditioner's input: uint8, shape (parents, rows); 0 for what is missing.
+        """Return a conditioner's input: uint8, shape (parents, rows); 0 for what is missing.
 
         Args:
-            parents: What it reads.
-            reader: Key of its collection.
-            part: Its rows.
-            predicted: Levels of what is predicted of these rows, where a parent asks for it.
+            parents: The inputs.
+            reader: Key of the reader's collection.
+            part: Rows of the reader.
+            predicted: Levels of the predicted values, for parents that read the prediction.
+
+        Raises:
+            Corrupt: A parent reads a prediction where there is none.
         """
         out = np.empty((len(parents), part.stop - part.start), np.uint8)
         for k, parent in enumerate(parents):
@@ -281,7 +293,7 @@ class Context:
     def _read(
         self, parent: Parent, reader: str, part: slice, predicted: Array | None, out: Array
     ) -> None:
-        """What one parent says, into `out`."""
+        """Write the levels of one parent into `out`."""
         if parent.relation == "index":
             out[:] = self.rows(reader).index[part]
         elif parent.relation == "prediction":
@@ -289,7 +301,8 @@ class Context:
                 raise Corrupt("a network reads the prediction of a column that has none")
             out[:] = predicted
         else:
-            levels, at = self.levels[parent.column], self.position(parent, reader, part)
+            levels = self.levels[parent.column]
+            at = self.position(parent, reader, part)
             if isinstance(at, slice):
                 out[:] = levels[at]
             else:
@@ -298,13 +311,13 @@ class Context:
 
 @compiled()
 def _take(levels: Any, at: Any, out: Any) -> None:
-    """Levels at positions, 0 where the position is -1."""
+    """Write levels at positions into `out`, 0 where the position is -1."""
     for i in range(len(at)):
         out[i] = levels[at[i]] if at[i] >= 0 else np.uint8(0)
 
 
 def _references(values: Array) -> Array:
-    """Object numbers from a column of references; what is no number of an object is -1."""
+    """Return object numbers from a column of references; -1 for other values."""
     with np.errstate(invalid="ignore"):
         whole = values.astype(np.int64)
     return np.where(whole == values, whole, -1)

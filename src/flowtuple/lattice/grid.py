@@ -1,14 +1,14 @@
-"""Order-preserving maps between the values of a column and integers, one small class per kind of grid.
+"""Order-preserving maps between the values of a column and integers, one class per kind of grid.
 
-Both ways are exactly reproducible: integer arithmetic, or single IEEE operations (one product or quotient, one rounding
-to the stored type). `value` runs on both sides; `index` at encoding, and at decoding where a column stored by its
-values is read by others.
+Both directions are exactly reproducible: integer arithmetic, or single IEEE operations (one product
+or quotient, one rounding to the stored type). `value` runs when encoding and decoding. `index` runs
+when encoding, and when decoding where others read a column that is stored by its values.
 """
 
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -17,10 +17,10 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
 
 ATOM = 2**63 - 2**50
-"""Index of the first atom. All finite float64 bit patterns lie below; the few integers that do not are escaped."""
+"""Index of the first atom, above all finite float64 bit patterns; larger integers are escapes."""
 
 ESCAPE = ATOM + 2**16
-"""The index of a value that neither grid nor atoms hold within the bound."""
+"""Index of a value that neither the grid nor an atom represents within the bound."""
 
 MANTISSA_BITS = {"float16": 10, "float32": 23, "float64": 52}
 
@@ -28,8 +28,8 @@ MANTISSA_BITS = {"float16": 10, "float32": 23, "float64": 52}
 class Grid(Protocol):
     """A monotone map from values to integers.
 
-    For every finite x that is not -0.0, `index(x)` is an int64; where it is below `ATOM`, `index` is monotone and
-    `value(index(x))` is the grid point that stands for x.
+    For every finite x that is not -0.0, `index(x)` is an int64. Where it is below `ATOM`, `index`
+    is monotone and `value(index(x))` is the grid point that stands for x.
     """
 
     kind: ClassVar[str]
@@ -42,7 +42,7 @@ class Grid(Protocol):
 
 
 def ordered_bits(x: Array) -> Array:
-    """Float bit patterns as int64 in the order of the values; -0.0 is -1 and +0.0 is 0.
+    """Return float bit patterns as int64 in the order of the values; -0.0 is -1 and +0.0 is 0.
 
     Example:
         >>> ordered_bits(np.array([-1.0, -0.0, 0.0, 1.0], "float32")).tolist()
@@ -53,7 +53,7 @@ def ordered_bits(x: Array) -> Array:
 
 
 def from_ordered_bits(q: Array, dtype: str) -> Array:
-    """The inverse of `ordered_bits`."""
+    """Return floats of a dtype: the inverse of `ordered_bits`."""
     size = np.dtype(dtype).itemsize
     values: Array = _fold(q, size).astype(f"i{size}").view(dtype)
     return values
@@ -65,16 +65,28 @@ def _fold(bits: Array, itemsize: int) -> Array:
 
 
 @dataclass(frozen=True)
-class Ordered:
-    """Every bit pattern its own point; `shift` trailing mantissa bits are zero throughout and left out."""
+class _Grid:
+    """Parameters that all grids share."""
 
     dtype: str
+    kind: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the kind and the parameters, as files store them."""
+        parameters = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        return {"kind": self.kind} | parameters
+
+
+@dataclass(frozen=True)
+class Ordered(_Grid):
+    """Every bit pattern is a point; `shift` trailing mantissa bits are zero and left out."""
+
     shift: int = 0
     kind: ClassVar[str] = "ordered"
 
     @property
     def binade(self) -> int:
-        """Indices from one power of two to the next; there the cells double."""
+        """Indices per power of two, where the cells double."""
         return 1 << (MANTISSA_BITS[self.dtype] - self.shift)
 
     def index(self, x: Array) -> Array:
@@ -82,23 +94,19 @@ class Ordered:
         return index
 
     def value(self, q: Array) -> Array:
-        low_bits = (q >> 63) & np.int64(
-            2**self.shift - 1
-        )  # negative patterns are stored complemented
+        # Negative patterns are stored complemented, so that their low bits are ones.
+        low_bits = (q >> 63) & np.int64(2**self.shift - 1)
         return from_ordered_bits((q << self.shift) | low_bits, self.dtype)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "dtype": self.dtype, "shift": self.shift}
 
 
 @dataclass(frozen=True)
-class Integers:
-    """Integers and booleans in cells of `width` (odd), centred on its multiples; `width` 1 is exact.
+class Integers(_Grid):
+    """Integers and booleans in cells of an odd `width`, centred on its multiples; 1 is exact.
 
-    Exact uint64 is shifted by 2^63 to fit int64; in cells of 3 and more its multiples fit as they are.
+    Exact uint64 is shifted by 2^63 to fit int64. In cells of 3 and more its multiples fit
+    unshifted.
     """
 
-    dtype: str
     width: int = 1
     kind: ClassVar[str] = "integers"
 
@@ -130,15 +138,11 @@ class Integers:
     def _wide(self) -> np.dtype[Any]:
         return np.dtype("uint64" if self.dtype == "uint64" else "int64")
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "dtype": self.dtype, "width": self.width}
-
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(_Grid):
     """Cells of width 2E centred on multiples of 2E, for |x' - x| <= E."""
 
-    dtype: str
     half_width: float
     kind: ClassVar[str] = "uniform"
 
@@ -151,15 +155,11 @@ class Uniform:
             values: Array = (q.astype(np.float64) * (2 * self.half_width)).astype(self.dtype)
         return values
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "dtype": self.dtype, "half_width": self.half_width}
-
 
 @dataclass(frozen=True)
-class Decimal:
-    """Exact multiples of 10^-digits, integers stored as floats among them (`digits` 0)."""
+class Decimal(_Grid):
+    """Exact multiples of 10^-digits; `digits` 0 holds integers stored as floats."""
 
-    dtype: str
     digits: int
     kind: ClassVar[str] = "decimal"
 
@@ -172,12 +172,9 @@ class Decimal:
             values: Array = (q.astype(np.float64) / float(10**self.digits)).astype(self.dtype)
         return values
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "dtype": self.dtype, "digits": self.digits}
-
 
 def _whole(t: Array, dtype: str) -> Array:
-    """Round to int64, `ESCAPE` where the result would not be a safe index."""
+    """Round to int64; `ESCAPE` where the result would not be a safe index."""
     limit = 2.0**52 if dtype == "float64" else 2.0**31
     inside = np.abs(t) < limit
     whole: Array = np.where(inside, np.rint(np.where(inside, t, 0.0)).astype(np.int64), ESCAPE)
@@ -185,16 +182,15 @@ def _whole(t: Array, dtype: str) -> Array:
 
 
 @dataclass(frozen=True)
-class Mantissas:
+class Mantissas(_Grid):
     """Round to nearest even at `bits` explicit mantissa bits."""
 
-    dtype: str
     bits: int
     kind: ClassVar[str] = "mantissas"
 
     @property
     def binade(self) -> int:
-        """Indices from one power of two to the next; there the cells double."""
+        """Indices per power of two, where the cells double."""
         return 1 << self.bits
 
     @property
@@ -214,21 +210,18 @@ class Mantissas:
         values: Array = np.where(q < 0, -magnitude, magnitude)
         return values
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "dtype": self.dtype, "bits": self.bits}
-
 
 @dataclass(frozen=True)
-class Binades:
-    """Cells for |x' - x| <= R |x|, the same in every binade: a logarithmic grid in integer arithmetic.
+class Binades(_Grid):
+    """A logarithmic grid in integer arithmetic: cells for |x' - x| <= R |x|, alike in every binade.
 
-    In units of 2^-36 of the binade (2^-p where the type has p < 36 mantissa bits), a cell that begins at b is
-    represented by r = b + floor(b R) and ends at floor(r / (1 - R)): every x in it is within R |x| of r. Where a
-    binade has more than 4096 cells, runs of them share the width of their first. One width per binade would waste half a
-    bit. Subnormal values are escaped.
+    The unit is 2^-36 of the binade, or 2^-p where the type has p < 36 mantissa bits. A cell that
+    begins at b has the representative r = b + floor(b R) and ends at floor(r / (1 - R)), so that
+    every x in it is within R |x| of r. A binade of more than 4096 cells is divided into runs whose
+    cells have the width of their first; a single width per binade would cost half a bit more.
+    Subnormal values are escapes.
     """
 
-    dtype: str
     relative: float
     kind: ClassVar[str] = "binades"
     _runs: _Runs = field(init=False, repr=False, compare=False)
@@ -238,7 +231,7 @@ class Binades:
 
     @property
     def cells(self) -> int:
-        """Cells in one binade."""
+        """Cells per binade."""
         return self._runs.cells
 
     @property
@@ -246,7 +239,8 @@ class Binades:
         return min(MANTISSA_BITS[self.dtype], 36)
 
     def index(self, x: Array) -> Array:
-        bits, runs = MANTISSA_BITS[self.dtype], self._runs
+        bits = MANTISSA_BITS[self.dtype]
+        runs = self._runs
         magnitude = ordered_bits(np.abs(x))
         exponent = magnitude >> bits
         unit = (magnitude & (2**bits - 1)) >> (bits - self._unit_bits)
@@ -258,20 +252,17 @@ class Binades:
         return index
 
     def value(self, q: Array) -> Array:
-        bits, runs = MANTISSA_BITS[self.dtype], self._runs
+        bits = MANTISSA_BITS[self.dtype]
+        runs = self._runs
         exponent, cell = np.divmod(np.abs(q) - 1, runs.cells)
         run = np.searchsorted(runs.first, cell, side="right") - 1
         unit = runs.begin[run] + (cell - runs.first[run]) * runs.width[run] + runs.centre[run]
-        unit = np.minimum(
-            unit, 2**self._unit_bits - 1
-        )  # the last cell is cut off by the end of the binade
+        # The end of the binade cuts its last cell off.
+        unit = np.minimum(unit, 2**self._unit_bits - 1)
         pattern = ((exponent + 1) << bits) + (unit << (bits - self._unit_bits))
         magnitude = from_ordered_bits(np.where(q == 0, 0, pattern), self.dtype)
         values: Array = np.where(q < 0, -magnitude, magnitude)
         return values
-
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "dtype": self.dtype, "relative": self.relative}
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,7 +272,7 @@ class _Runs:
     Attributes:
         begin: First unit of each run.
         width: Units of a cell.
-        centre: Where in a cell its representative lies.
+        centre: Position of a cell's representative in it.
         first: Number of each run's first cell.
         cells: Cells in all.
     """
@@ -294,23 +285,27 @@ class _Runs:
 
     @classmethod
     def cut(cls, relative: float, unit_bits: int) -> _Runs:
-        """Fill the binade from below, in exact arithmetic: the bound is a quotient of whole numbers.
+        """Fill the binade from below in exact arithmetic: the bound is a quotient of whole numbers.
 
         Raises:
             ValueError: A cell would be narrower than a unit.
         """
         above, below = relative.as_integer_ratio()
-        top, length, rows, cell = 2**unit_bits, 1 + below // (2 * above) // 4096, [], 0
+        top = 2**unit_bits
+        length = 1 + below // (2 * above) // 4096
+        rows = []
+        cell = 0
         begin = top
         while begin < 2 * top:
             centre = begin * above // below
             end = (begin + centre) * below // (below - above)
-            width = min(end, 2 * top) - begin  # what lies beyond the binade is no matter
+            width = min(end, 2 * top) - begin  # nothing lies beyond the binade
             if width < 1:
                 raise ValueError(f"a relative bound of {relative} is finer than 2^-{unit_bits}")
             rows.append((begin - top, width, centre, cell))
             count = min(length, -((begin - 2 * top) // width))
-            begin, cell = begin + count * width, cell + count
+            begin += count * width
+            cell += count
         begins, widths, centres, firsts = (
             np.array(column, np.int64) for column in zip(*rows, strict=True)
         )
@@ -334,7 +329,7 @@ _INTEGERS = ("bool", *(f"{sign}int{size}" for sign in ("", "u") for size in (8, 
 
 
 def grid_from_json(data: dict[str, Any]) -> Grid:
-    """The inverse of any grid's `to_json`.
+    """Return a grid from the object of its `to_json`.
 
     Raises:
         Corrupt: The object describes no grid.
@@ -363,7 +358,7 @@ def grid_from_json(data: dict[str, Any]) -> Grid:
 
 
 def relative_grid(dtype: str, relative: float) -> Grid:
-    """The coarsest grid at hand that keeps a relative bound: `Binades`, or mantissas where binades are too fine.
+    """Return the coarsest grid for a relative bound: `Binades`, or mantissas for very fine bounds.
 
     Example:
         >>> relative_grid("float32", 1e-3).kind, relative_grid("float64", 1e-12).kind

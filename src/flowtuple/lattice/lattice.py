@@ -1,4 +1,4 @@
-"""The lattice of one column: a grid, the exact values beside it (atoms), and the range that decoding stays in."""
+"""The lattice of one column: a grid, exact values between its points (atoms), and a range."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _BOUND = re.compile(r"lossless|(abs|rel|bits):(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-
 class Lattice:
     """Values of one column <-> int64 indices, within a bound that is checked value by value.
 
-    `decode(encode(x))` depends on x and on this object only. It equals x bit for bit at atoms, holds the bound
-    everywhere else, and gives `escapes` where it cannot.
+    `decode(encode(x))` depends on x and on this object only. It equals x bit for bit at atoms, is
+    within the bound elsewhere, and takes the values `escapes` where no index is within it.
 
     Attributes:
         dtype: NumPy dtype name of the values.
         bound: The resolved bound: `lossless`, `abs`, `rel` or `bits`.
-        grid: Where the ordinary values lie.
-        atoms: Bit patterns that are kept exactly, each an index of its own from `ATOM` on.
-        low: Decoded grid values are clipped from below at this value; `None` leaves them as they are.
-        high: The same from above.
+        grid: Points of the ordinary values.
+        atoms: Bit patterns that stay exact, each with an index of its own from `ATOM` on.
+        low: Smallest decoded grid value: lower ones are raised to it; `None` for no limit.
+        high: Largest decoded grid value.
     """
 
     dtype: str
@@ -54,13 +54,13 @@ class Lattice:
     high: float | int | None = None
 
     def encode(self, x: Array) -> Array:
-        """Indices of values of shape (n,); `ESCAPE` where neither grid nor atoms hold a value within its bound."""
+        """Return indices of values, shape (n,); `ESCAPE` where none is within the bound."""
         x = np.ascontiguousarray(x)
         q = self.nearest(x)
         return np.where((q < ATOM) & ~self.bound.holds(x, self._grid_value(q)), ESCAPE, q)
 
     def nearest(self, x: Array) -> Array:
-        """Indices of the atoms or grid points that stand for values of shape (n,), whether or not the bound holds."""
+        """Return indices of the nearest atoms or grid points, regardless of the bound."""
         x = np.ascontiguousarray(x)
         q = self.grid.index(x)
         q = np.where(q < ATOM, q, ESCAPE)
@@ -72,7 +72,15 @@ class Lattice:
         return q
 
     def decode(self, q: Array, escapes: Array | None = None) -> Array:
-        """Values of indices of shape (n,); `escapes` are the exact values of the `ESCAPE` among them, in order."""
+        """Return the values of indices, shape (n,).
+
+        Args:
+            q: int64 indices, shape (n,).
+            escapes: Exact values of the `ESCAPE` among them, in order.
+
+        Raises:
+            Corrupt: An index is that of an atom that the lattice does not have.
+        """
         values = self._grid_value(q)
         special = np.flatnonzero(q >= ATOM)
         if len(special):
@@ -90,7 +98,7 @@ class Lattice:
         return values
 
     def snap(self, x: Array) -> Array:
-        """What decoding gives for values of any shape."""
+        """Return the decoded values of encoded values, of any shape."""
         flat = x.reshape(-1)
         q = self.encode(flat)
         return self.decode(q, flat[q == ESCAPE]).reshape(x.shape)
@@ -99,14 +107,13 @@ class Lattice:
         values = self.grid.value(np.where(q >= ATOM, 0, q))
         if self.bound.kind != "lossless" and self.low is not None and self.high is not None:
             low, high = np.asarray(self.low, self.dtype), np.asarray(self.high, self.dtype)
-            values = np.where(
-                values < low, low, values
-            )  # np.clip may or may not turn 0.0 into a -0.0 that bounds it
+            # Not np.clip: it may turn 0.0 into a limit of -0.0, or not.
+            values = np.where(values < low, low, values)
             values = np.where(values > high, high, values)
         return values
 
     def with_range(self, statistics: Statistics) -> Lattice:
-        """The same lattice for other data: the range to stay in is theirs."""
+        """Return the same lattice with the range of other data."""
         return (
             self
             if self.bound.kind == "lossless"
@@ -114,7 +121,7 @@ class Lattice:
         )
 
     def within(self, low: Any, high: Any) -> Lattice:
-        """The same lattice with a range as it stands in a file.
+        """Return the same lattice with a range from a file.
 
         Raises:
             Corrupt: It is no range of this type, or the lattice needs none.
@@ -128,7 +135,7 @@ class Lattice:
         return replace(self, low=low, high=high)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` turns back into an equal lattice."""
+        """Return a JSON object that `from_json` turns back into an equal lattice."""
         out: dict[str, Any] = {"bound": str(self.bound), "grid": self.grid.to_json()}
         if self.atoms:
             out["atoms"] = list(self.atoms)
@@ -138,7 +145,7 @@ class Lattice:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Lattice:
-        """The inverse of `to_json`.
+        """Return a lattice from the object of `to_json`.
 
         Raises:
             Corrupt: The object describes no lattice.
@@ -170,7 +177,7 @@ class Lattice:
 
 
 def _range(dtype: str, low: Any, high: Any) -> tuple[float | int | None, float | int | None]:
-    """The range as it stands in a file; every end is a number of the type or both are missing.
+    """Return a range from a file; both ends are numbers of the type, or both are missing.
 
     Raises:
         ValueError: It is no range.
@@ -188,10 +195,11 @@ def _range(dtype: str, low: Any, high: Any) -> tuple[float | int | None, float |
 
 
 def resolve(column: Column, bound: Bound, statistics: Statistics) -> Lattice:
-    """The lattice for a column of known statistics at a bound that a person asked for.
+    """Return the lattice for a column of known statistics at a requested bound.
 
-    `std:S` becomes `abs` with S times the standard deviation, lossless where that is zero or undefined. Where the
-    data lie on an exact grid that is no finer than the bounded one, the exact grid is taken: it costs nothing more.
+    `std:S` becomes `abs` with S times the standard deviation, lossless where that is zero or
+    undefined. Where the data lie on an exact grid that is no finer than the bounded one, the exact
+    grid is taken: it costs no more.
     """
     bound = resolve_std(bound, statistics)
     exact = statistics.exact_grid()
@@ -206,7 +214,7 @@ def resolve(column: Column, bound: Bound, statistics: Statistics) -> Lattice:
 
 
 def _atoms(grid: Grid, bound: Bound, statistics: Statistics) -> tuple[int, ...]:
-    """Special values where the grid does not hold them itself, and sentinels where it would move them."""
+    """Return special values that the grid lacks, and sentinels that it would move."""
     if isinstance(grid, Integers) or grid == Ordered(statistics.dtype):
         return ()
     sentinels = statistics.sentinels(grid) if bound.kind != "lossless" else []
@@ -214,7 +222,7 @@ def _atoms(grid: Grid, bound: Bound, statistics: Statistics) -> tuple[int, ...]:
 
 
 def resolve_std(bound: Bound, statistics: Statistics) -> Bound:
-    """`std:S` as the `abs` bound that it means for this column; other bounds as they are."""
+    """Return `std:S` as an `abs` bound for this column; other bounds are unchanged."""
     if bound.kind != "std":
         return bound
     half_width = bound.amount * statistics.std
@@ -236,7 +244,7 @@ def _bounded_grid(dtype: str, bound: Bound) -> Grid:
 
 
 def _coarser(bounded: Grid, exact: Grid, sample: Array) -> Grid:
-    """The grid with the wider average spacing, in bits, around the non-zero sample values; `exact` on a tie."""
+    """Return the grid of wider average spacing around non-zero sample values; `exact` on a tie."""
     if isinstance(bounded, Integers):
         return exact if bounded.width == 1 else bounded
     return bounded if log_spacing(bounded, sample) > log_spacing(exact, sample) else exact

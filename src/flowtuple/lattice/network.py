@@ -1,8 +1,9 @@
-"""The conditioner: a small multilayer network that computes the same integers everywhere.
+"""The conditioner: a small multilayer network that computes the same integers on every machine.
 
-Activations are uint8, weights int8, and a constant input of 255 carries each row's bias. A layer's sums stay
-below 2^24, so float32 arithmetic computes them exactly, in any order, fused or not, at any block size.
-Rescaling is a power of two and a floor. The formulas are normative in docs/format.md.
+Activations are uint8, weights int8, and a constant input of 255 carries each row's bias. The sums
+of a layer stay below 2^24, so that float32 arithmetic computes them exactly: in any order, fused or
+not, for any block of rows. Rescaling is a power of two and a floor. The formulas are normative in
+docs/format.md.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt, Unsupported
 from flowtuple.runtime.compiled import compiled
 
-_TILE = 128  # rows that go through all layers together, small enough for the nearest cache
+_TILE = 128
+"""Rows that pass all layers together; few enough for the nearest cache."""
+
 MAX_INPUTS = 479  # 255 * 127 * 480 + 2^19 < 2^24
 MAX_SHIFT = 20
 LOGIT_LIMIT = 1 << 14
@@ -25,11 +28,11 @@ LOGIT_LIMIT = 1 << 14
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """sums = weights . [input, 255]; output = floor(sums / 2^shift + 1/2).
+    """One layer: sums = weights . [input, 255]; output = floor(sums / 2^shift + 1/2).
 
     Attributes:
         weights: int8, shape (outputs, inputs + 1).
-        shifts: uint8, shape (outputs,), 1 to 20: at 0 the half could not be added exactly.
+        shifts: uint8, shape (outputs,), 1 to 20; with 0 the half could not be added exactly.
     """
 
     weights: Array
@@ -44,7 +47,7 @@ class Layer:
 
     @cached_property
     def scaled(self) -> tuple[Array, Array]:
-        """Weights divided by 2^shift, which float32 does exactly, and each output's bias with the rounding half added."""
+        """Weights and biases divided by 2^shift, exact in float32; biases include the half."""
         scale = np.ldexp(np.float32(1), -self.shifts.astype(np.int32)).astype(np.float32)
         scaled = self.weights.astype(np.float32) * scale[:, None]
         return scaled[:, :-1], scaled[:, -1] * np.float32(255) + np.float32(0.5)
@@ -52,7 +55,7 @@ class Layer:
 
 @compiled(fastmath={"contract"})
 def _add_products(weights: Any, x: Any, rows: Any, y: Any) -> None:
-    """y[r] += sum over k of weights[k] x[k, r], four inputs at a time."""
+    """Add the sum over k of weights[k] x[k, r] to y[r], four inputs at a time."""
     k = 0
     while k + 4 <= len(weights):
         a, b, c, d = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
@@ -69,7 +72,7 @@ def _add_products(weights: Any, x: Any, rows: Any, y: Any) -> None:
 
 @compiled()
 def _propagate(features: Any, widths: Any, weights: Any, offsets: Any, out: Any) -> None:
-    """All layers, tile by tile; weights output by output, layer after layer."""
+    """Compute all layers, tile by tile; weights lie output by output, layer after layer."""
     x, y = np.empty((widths.max(), _TILE), np.float32), np.empty((widths.max(), _TILE), np.float32)
     for start in range(0, len(out), _TILE):
         rows = min(_TILE, len(out) - start)
@@ -97,12 +100,13 @@ def _propagate(features: Any, widths: Any, weights: Any, offsets: Any, out: Any)
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Layers with activations clipped to 0..255 between them; the last gives logits in units of 1/16 bit."""
+    """Layers with activations clipped to 0..255 between them; the last gives logits in 1/16 bit."""
 
     layers: tuple[Layer, ...]
 
     @property
     def outputs(self) -> int:
+        """Number of logits of a row."""
         return len(self.layers[-1].shifts)
 
     @property
@@ -112,7 +116,7 @@ class Network:
 
     @cached_property
     def _flat(self) -> tuple[Array, Array, Array]:
-        """Widths, weights and offsets of all layers, as `_propagate` takes them."""
+        """Widths, weights and offsets of all layers, as arguments of `_propagate`."""
         widths = np.array(
             [self.layers[0].weights.shape[1] - 1, *(len(layer.shifts) for layer in self.layers)]
         )
@@ -120,7 +124,7 @@ class Network:
         return widths, np.concatenate([w.ravel() for w in weights]), np.concatenate(offsets)
 
     def logits(self, features: Array) -> Array:
-        """Logits of each row: int16, shape (n, outputs), from uint8 features, shape (inputs, n)."""
+        """Return logits: int16, shape (n, outputs), from uint8 features, shape (inputs, n)."""
         out = np.empty((features.shape[1], self.outputs), np.int16)
         _propagate(np.ascontiguousarray(features), *self._flat, out)
         return out
@@ -128,22 +132,21 @@ class Network:
 
 @cache
 def probe() -> None:
-    """Refuse float32 arithmetic that is not exact on the largest sums the format allows.
+    """Check that float32 sums are exact on the largest sums that the format allows.
 
     Raises:
-        Unsupported: This machine's float32 sums round where they must not (a reduced-precision mode).
+        Unsupported: They are rounded on this machine, in a mode of reduced precision.
     """
-    total = np.array(
-        [n + 2048 * k for k in range(10, 28) for n in (767, 1024, 1281)]
-    )  # 255 n is 1025, 1024, 1023 mod 2048
+    # 255 n is 1025, 1024, 1023 mod 2048: just above, at and just below the rounding half.
+    total = np.array([n + 2048 * k for k in range(10, 28) for n in (767, 1024, 1281)])
     weights = total[:, None] // (MAX_INPUTS + 1) + (
         np.arange(MAX_INPUTS + 1) < total[:, None] % (MAX_INPUTS + 1)
     )
     weights = np.concatenate([weights, -weights])
     network = Network((Layer(weights.astype(np.int8), np.full(len(weights), 11, np.uint8)),))
-    found = network.logits(np.full((MAX_INPUTS, 4), 255, np.uint8))
+    logits = network.logits(np.full((MAX_INPUTS, 4), 255, np.uint8))
     exact = ((weights * 255).sum(axis=1) + 2**10) >> 11
-    if not np.array_equal(found, np.tile(exact, (4, 1))):
+    if not np.array_equal(logits, np.tile(exact, (4, 1))):
         raise Unsupported(
             "float32 sums are not exact on this machine: switch off its reduced-precision modes"
         )

@@ -1,7 +1,8 @@
-"""Columns that are functions of others: a value predicted from decoded columns, and the residual that is left to code.
+"""Columns that are functions of others: a prediction from these, and the residual to code.
 
-A prediction never replaces a value: it only moves the origin from which the lattice index is counted, so that an exact
-relation (a copy, a sum of counts, E from p_T, eta and m) leaves residuals of zero, and a good one narrow residuals.
+A prediction never replaces a value. It moves the origin from which the lattice index is counted. An
+exact relation (a copy, a sum of counts, E from p_T, eta and m) leaves residuals of zero, a good one
+leaves narrow residuals.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.lattice.arithmetic import arctangent, exponential, logarithm, sine_cosine
-from flowtuple.lattice.bins import APART
+from flowtuple.lattice.bins import FIRST_ABSOLUTE
 from flowtuple.lattice.context import Parent
 from flowtuple.lattice.grid import ATOM, ESCAPE
 from flowtuple.lattice.lattice import Lattice
 
-ABSOLUTE = 2 * APART
-"""Residuals from half of this on stand for an index itself: for values that keep a symbol of their own, such as zero."""
+ABSOLUTE = 2 * FIRST_ABSOLUTE
+"""Added to indices that stand for themselves among residuals, such as a frequent zero."""
 
 LARGEST = 1 << 52
 """Indices and predictions beyond this are never subtracted."""
@@ -28,16 +29,9 @@ LARGEST = 1 << 52
 Function = Callable[..., Array]
 
 
-def _identity(x: Array) -> Array:
-    return x
-
-
-def _x_component(pt: Array, phi: Array) -> Array:
-    return pt * sine_cosine(phi)[1]
-
-
-def _y_component(pt: Array, phi: Array) -> Array:
-    return pt * sine_cosine(phi)[0]
+def _sinh(eta: Array) -> Array:
+    e = exponential(eta)
+    return (e - 1.0 / e) * 0.5
 
 
 def _cosh(eta: Array) -> Array:
@@ -45,41 +39,13 @@ def _cosh(eta: Array) -> Array:
     return (e + 1.0 / e) * 0.5
 
 
-def _z_component(pt: Array, eta: Array) -> Array:
-    e = exponential(eta)
-    return pt * ((e - 1.0 / e) * 0.5)
-
-
-def _momentum(pt: Array, eta: Array) -> Array:
-    return pt * _cosh(eta)
-
-
-def _energy(pt: Array, eta: Array, mass: Array) -> Array:
-    p = pt * _cosh(eta)
-    energy: Array = np.sqrt(p * p + mass * mass)
-    return energy
-
-
 def _hypot(x: Array, y: Array) -> Array:
     length: Array = np.sqrt(x * x + y * y)
     return length
 
 
-def _hypot3(x: Array, y: Array, z: Array) -> Array:
-    length: Array = np.sqrt((x * x + y * y) + z * z)
-    return length
-
-
-def _product(x: Array, y: Array) -> Array:
-    return x * y
-
-
 def _quotient(x: Array, y: Array) -> Array:
     return x / np.where(y == 0, np.nan, y)
-
-
-def _angle(x: Array, y: Array) -> Array:
-    return arctangent(y, x)
 
 
 def _pseudorapidity(pt: Array, z: Array) -> Array:
@@ -89,24 +55,27 @@ def _pseudorapidity(pt: Array, z: Array) -> Array:
 
 
 def _pair_mass(pt1: Array, eta1: Array, phi1: Array, pt2: Array, eta2: Array, phi2: Array) -> Array:
-    """Invariant mass of two massless objects: sqrt(2 pt1 pt2 (cosh(eta1 - eta2) - cos(phi1 - phi2)))."""
+    """Return the invariant mass of two massless objects.
+
+    sqrt(2 pt1 pt2 (cosh(eta1 - eta2) - cos(phi1 - phi2)))
+    """
     opening = _cosh(eta1 - eta2) - sine_cosine(phi1 - phi2)[1]
     mass: Array = np.sqrt(np.abs(2.0 * (pt1 * pt2) * opening))
     return mass
 
 
 FUNCTIONS: Mapping[str, tuple[int, Function]] = {
-    "x": (1, _identity),
-    "pt cos phi": (2, _x_component),
-    "pt sin phi": (2, _y_component),
-    "pt sinh eta": (2, _z_component),
-    "pt cosh eta": (2, _momentum),
-    "energy": (3, _energy),
+    "x": (1, lambda x: x),
+    "pt cos phi": (2, lambda pt, phi: pt * sine_cosine(phi)[1]),
+    "pt sin phi": (2, lambda pt, phi: pt * sine_cosine(phi)[0]),
+    "pt sinh eta": (2, lambda pt, eta: pt * _sinh(eta)),
+    "pt cosh eta": (2, lambda pt, eta: pt * _cosh(eta)),
+    "energy": (3, lambda pt, eta, mass: _hypot(pt * _cosh(eta), mass)),
     "hypot": (2, _hypot),
-    "hypot3": (3, _hypot3),
-    "product": (2, _product),
+    "hypot3": (3, lambda x, y, z: np.sqrt((x * x + y * y) + z * z)),
+    "product": (2, lambda x, y: x * y),
     "quotient": (2, _quotient),
-    "angle": (2, _angle),
+    "angle": (2, lambda x, y: arctangent(y, x)),
     "pseudorapidity": (2, _pseudorapidity),
     "pair mass": (6, _pair_mass),
 }
@@ -115,12 +84,12 @@ FUNCTIONS: Mapping[str, tuple[int, Function]] = {
 
 @dataclass(frozen=True)
 class Term:
-    """One summand: coefficient times a function of what some parents say.
+    """One summand: a coefficient times a function of some parents.
 
     Attributes:
         coefficient: A factor, float64.
         function: A name of `FUNCTIONS`.
-        inputs: Where its arguments come from, as many as the function takes.
+        inputs: Parents that are its arguments, as many as the function takes.
     """
 
     coefficient: float
@@ -130,7 +99,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A column's value as a sum of terms, and how its residuals are counted.
+    """A column's value as a sum of terms, and the way its residuals are counted.
 
     Attributes:
         terms: At least one.
@@ -142,15 +111,15 @@ class Prediction:
 
     @property
     def inputs(self) -> tuple[Parent, ...]:
-        """Every parent of every term."""
+        """All parents of all terms."""
         return tuple(parent for term in self.terms for parent in term.inputs)
 
     def index(self, fetch: Callable[[Parent], tuple[Array, Array]], lattice: Lattice) -> Array:
-        """The predicted index of each row: int64, shape (n,), `ESCAPE` where there is none.
+        """Return the predicted index of each row: int64, shape (n,), `ESCAPE` where there is none.
 
         Args:
-            fetch: The values of a parent, brought to these rows, and where they exist.
-            lattice: That of the predicted column.
+            fetch: Returns the values of a parent, brought to these rows, and which exist.
+            lattice: Lattice of the predicted column.
         """
         if self._is_plain:
             values, present = fetch(self.terms[0].inputs[0])
@@ -162,7 +131,7 @@ class Prediction:
 
     @property
     def is_copy(self) -> bool:
-        """Whether it is the value of another column of the same rows."""
+        """True if the prediction is the value of another column of the same rows."""
         return self._is_plain and self.period is None and self.terms[0].inputs[0].relation == "row"
 
     @property
@@ -174,12 +143,11 @@ class Prediction:
         )
 
     def evaluate(self, fetch: Callable[[Parent], tuple[Array, Array]]) -> tuple[Array, Array]:
-        """Predicted values in float64, and where they are numbers; terms are added in their order."""
+        """Return predicted values in float64, and which are numbers; terms are added in order."""
         total: Any = 0.0
         present: Any = True
-        with np.errstate(
-            all="ignore"
-        ):  # signalling NaNs and quotients by zero are no numbers, and that is all
+        # Signalling NaNs and quotients by zero are no numbers; nothing else depends on them.
+        with np.errstate(all="ignore"):
             for term in self.terms:
                 fetched = [fetch(parent) for parent in term.inputs]
                 value = FUNCTIONS[term.function][1](*(v.astype(np.float64) for v, _ in fetched))
@@ -199,7 +167,8 @@ class Prediction:
         """
         same = (q == predicted) & (q != ESCAPE)
         countable = _near(q) | (q >= ATOM) | same
-        q, predicted = np.where(countable, q, 0), np.where(countable, predicted, 0)
+        q = np.where(countable, q, 0)
+        predicted = np.where(countable, predicted, 0)
         usable = _near(predicted)
         origin = np.where(usable, predicted, 0)
         itself = ~usable | np.isin(q, absolute)
@@ -219,26 +188,26 @@ class Prediction:
         return residuals if countable.all() else None
 
     def restore(self, r: Array, predicted: Array) -> Array:
-        """Indices from residuals: the inverse of `residual` for any `kept`."""
+        """Return indices from residuals: the inverse of `residual` for any `absolute`."""
         usable = _near(predicted)
         if self.period is None:
             q = np.where(usable, predicted, 0) + r
         else:
             low, turn = self.period
             q = low + (np.where(usable, predicted, 0) + r - low) % turn
-        q = np.where(r >= APART, r - ABSOLUTE, q)
+        q = np.where(r >= FIRST_ABSOLUTE, r - ABSOLUTE, q)
         q = np.where(r >= ATOM, r, q)
         return np.where((r == 0) & ~usable, predicted, q)
 
 
 def _near(q: Array) -> Array:
-    """Whether indices may be subtracted; not by their magnitude, which -2^63 has none of."""
+    """Return which indices may be subtracted; not by magnitude, because -2^63 has none."""
     near: Array = (q >= -LARGEST) & (q <= LARGEST)
     return near
 
 
 def _cast(x: Array, dtype: str) -> Array:
-    """Float64 numbers as the nearest values of a type."""
+    """Return float64 numbers as the nearest values of a type."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
         with np.errstate(over="ignore"):

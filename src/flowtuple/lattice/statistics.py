@@ -1,4 +1,4 @@
-"""What one pass over a column tells: range, spread, special values, and the exact grid that it lies on."""
+"""Statistics of one column in one pass: range, spread, special values and its exact grid."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Statistics:
 
     Attributes:
         dtype: NumPy dtype name of the column.
-        count: Values seen. `finite` of them are finite.
-        low: Smallest finite value, `None` before the first; `high` the largest.
-        specials: Count by bit pattern of NaNs, infinities and -0.0, the first 64 patterns.
+        count: Values seen.
+        finite: Finite values seen.
+        low: Smallest finite value, `None` before the first.
+        high: Largest finite value.
+        specials: Count of NaNs, infinities and -0.0 by bit pattern, for the first 64 patterns.
         digits: Numbers of decimal digits at which every finite value is an exact decimal so far.
-        trailing_zeros: Mantissa bits that are zero in every finite value.
-        sample: At most 65,536 finite values from all chunks, evenly strided within each.
     """
 
     dtype: str
@@ -43,7 +43,7 @@ class Statistics:
     _samples: list[Array] = field(default_factory=list)
 
     def update(self, values: Array) -> None:
-        """Take in the next values, shape (n,), of the column's dtype."""
+        """Add the next values, shape (n,), of the column's dtype."""
         self.count += len(values)
         if values.dtype.kind == "f":
             special = ~np.isfinite(values) | ((values == 0) & np.signbit(values))
@@ -64,28 +64,28 @@ class Statistics:
                 self.specials[pattern] = self.specials.get(pattern, 0) + count
 
     def _add_range(self, values: Array) -> None:
-        zero = values.dtype.type(
-            0
-        )  # added, it makes 0.0 of a -0.0, which min may or may not return
+        # min may return -0.0 or 0.0 where both occur; adding zero makes it 0.0.
+        zero = values.dtype.type(0)
         low, high = (values.min() + zero).item(), (values.max() + zero).item()
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
 
     def _add_sample(self, values: Array) -> None:
-        """Every k-th value of a chunk; every second of all once there are too many."""
+        """Add every k-th value of a chunk; drop every second of all when too many."""
         self._samples.append(values[:: max(1, len(values) * 8 // _SAMPLE)].copy())
         if sum(map(len, self._samples)) > _SAMPLE:
             self._samples = [np.concatenate(self._samples)[::2]]
 
     def _add_moments(self, x: Array) -> None:
-        """Chan's update of mean and sum of squared deviations, in float64, counted from the first value seen."""
+        """Update mean and squared deviations, counted from the first value (Chan et al.)."""
         if not self.finite:
             self._origin = float(x[0])
         with np.errstate(over="ignore", invalid="ignore"):
             x = x - self._origin
             mean = float(x.mean())
             squares = float(((x - mean) ** 2).sum())
-            total, delta = self.finite + len(x), mean - self._mean
+            total = self.finite + len(x)
+            delta = mean - self._mean
             self._squares += (
                 squares + delta**2 * self.finite * len(x) / total if self.finite else squares
             )
@@ -101,11 +101,12 @@ class Statistics:
 
     @property
     def std(self) -> float:
-        """Population standard deviation of the finite values in float64, NaN where it is not defined."""
+        """Population standard deviation of the finite values, NaN where undefined."""
         return math.sqrt(self._squares / self.finite) if self.finite else math.nan
 
     @property
     def trailing_zeros(self) -> int:
+        """Mantissa bits that are zero in every finite value."""
         bits = MANTISSA_BITS[self.dtype]
         if not self._mantissa_bits:
             return bits if self.finite else 0
@@ -113,49 +114,50 @@ class Statistics:
 
     @property
     def sample(self) -> Array:
+        """At most 65,536 finite values from all chunks, evenly strided within each."""
         return np.concatenate(self._samples) if self._samples else np.empty(0, self.dtype)
 
     def exact_grid(self) -> Grid:
-        """The coarsest grid that holds every finite value exactly."""
+        """Return the coarsest grid that holds every finite value exactly."""
         if self.dtype not in MANTISSA_BITS:
             return Integers(self.dtype)
         patterns = Ordered(self.dtype, self.trailing_zeros if self.finite else 0)
         if not (self.finite and self.digits):
             return patterns
-        decimal = Decimal(
-            self.dtype, self.digits[0]
-        )  # large floats are decimals of more digits than they can tell apart
-        return (
-            decimal
-            if log_spacing(decimal, self.sample) >= log_spacing(patterns, self.sample)
-            else patterns
-        )
+        # Large floats are exact decimals, too, of finer spacing than their own.
+        decimal = Decimal(self.dtype, self.digits[0])
+        spacings = [log_spacing(grid, self.sample) for grid in (decimal, patterns)]
+        return decimal if spacings[0] >= spacings[1] else patterns
 
     def sentinels(self, grid: Grid | None = None) -> list[int]:
-        """Bit patterns of finite values repeated so often that they stand out from their neighbours, in their order.
+        """Return bit patterns of finite values far more frequent than their neighbours, in order.
 
-        A value counts as one where at least 0.5 % of the sample (and 8 values) hold it, eight times as many as lie
-        in a typical occupied cell near it: points of a coarse lattice are frequent, but alike. Judged by cells of
-        the `grid` that will be used (the exact one where none is given), so that decoded values give the same answer.
-        Shares of 0.5 % leave room for 200 at most. A lower limit would break that sameness: values brought to an end of
-        the range become frequent there, and would take the place of another.
+        A sentinel is at least 0.5 % of the sample (and 8 values), and eight times as frequent as a
+        typical occupied cell near it: points of a coarse lattice are frequent, but alike. The cells
+        are those of the grid that will be used, so that decoded values give the same answer. There
+        are at most 200 shares of 0.5 %. A lower limit would break that sameness: values moved to an
+        end of the range become frequent there, and would replace another sentinel.
+
+        Args:
+            grid: The grid that will be used; `None` for the exact one.
         """
-        sample, used = np.sort(self.sample), grid or self.exact_grid()
+        sample = np.sort(self.sample)
+        used = grid or self.exact_grid()
         values, counts = np.unique(sample, return_counts=True)
         cells, occupants = np.unique(used.index(sample), return_counts=True)
         frequent = np.flatnonzero(
             (counts >= max(8, 0.005 * len(sample))) & self._moved(values, grid)
         )
-        found = []
+        sentinels = []
         for k in frequent:
             place = int(np.searchsorted(cells, used.index(values[k : k + 1])[0]))
             around = np.delete(occupants[max(0, place - 4) : place + 5], min(place, 4))
             if len(around) and counts[k] > 8 * np.median(around):
-                found.append(int(bit_patterns(values[k : k + 1])[0]))
-        return sorted(found)
+                sentinels.append(int(bit_patterns(values[k : k + 1])[0]))
+        return sorted(sentinels)
 
     def _moved(self, values: Array, grid: Grid | None) -> Array:
-        """Whether a grid would move each value: grid points need no atom. Without a grid all count."""
+        """Return which values a grid would move; all of them without a grid."""
         if grid is None:
             return np.ones(len(values), bool)
         moved: Array = bit_patterns(grid.value(grid.index(values))) != bit_patterns(values)
@@ -168,7 +170,7 @@ def _is_exact(grid: Grid, values: Array) -> bool:
 
 
 def log_spacing(grid: Grid, sample: Array) -> float:
-    """Mean distance of neighbouring points around the non-zero values of a sample, as a power of two."""
+    """Return the mean log2 of the spacing around the non-zero values of a sample."""
     sample = sample[sample != 0][:4096]
     q = grid.index(sample)
     if not len(sample) or (q == ESCAPE).all():

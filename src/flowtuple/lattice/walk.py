@@ -23,6 +23,7 @@ from flowtuple.lattice.context import Context, RowSet, coding_order
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.prediction import Prediction
 
 BLOCK_ROWS = 2**15
 """Rows whose logits are in memory at once."""
@@ -39,16 +40,16 @@ class TableCoding:
         columns: The schema.
         lattices: Lattice by column name, of all columns that are not opaque.
         flow: Conditional distributions of the columns.
-        given: Names of external columns: only their hashes are stored.
+        external: Names of external columns: only their hashes are stored.
     """
 
     columns: tuple[Column, ...]
     lattices: Mapping[str, Lattice]
     flow: LatticeFlow
-    given: frozenset[str] = frozenset()
+    external: frozenset[str] = frozenset()
 
     def needed(self, columns: Iterable[Column]) -> set[str]:
-        """Return all columns that decoding some takes: their ancestors, and the counters of these."""
+        """Return all columns that decoding some takes: ancestors, and their counters."""
         needed = self.flow.ancestors(c.name for c in columns)
         needed |= {c.counter for c in self.columns if c.name in needed and c.counter is not None}
         return self.flow.ancestors(needed)
@@ -116,17 +117,17 @@ class ColumnState:
 
     @cached_property
     def reads_itself(self) -> bool:
-        """Whether later objects of an event read earlier ones of this column."""
+        """True if later objects of an event read earlier ones of this column."""
         return self.flow is not None and self.flow.reads(self.name)
 
     @property
     def is_codable(self) -> bool:
-        """Whether the flow may code it: an event of many objects would take as many steps."""
+        """True if the flow may code it; an event of many objects would take as many steps."""
         most = int(self.rows.counts.max(initial=0)) if self.reads_itself else 0
         return self.flow is not None and most <= MAX_OBJECTS
 
     def enter(self, stored: Array) -> tuple[Array, Array]:
-        """Record known values, shape (n,), and return their indices and the exact values of escapes."""
+        """Record known values, shape (n,); return indices and the exact values of escapes."""
         values = self.rows.sort(stored)
         q = self.lattice.encode(values)
         escapes = values[q == ESCAPE]
@@ -143,13 +144,15 @@ class ColumnState:
         """
         if self.flow is None:
             return
-        context, count = self._context, len(self.rows)
         if self.name in self._coding.flow.level_columns:
-            levels = context.levels.setdefault(self.name, np.zeros(count, np.uint8))
-            levels[part] = self.flow.levels.level(q)
+            self._write(self._context.levels, part, self.flow.levels.level(q))
         if self.name in self._coding.flow.value_columns:
-            values = self.lattice.decode(q, escapes)
-            context.values.setdefault(self.name, np.zeros(count, values.dtype))[part] = values
+            self._write(self._context.values, part, self.lattice.decode(q, escapes))
+
+    def _write(self, columns: dict[str, Array], part: slice, content: Array) -> None:
+        if self.name not in columns:
+            columns[self.name] = np.zeros(len(self.rows), content.dtype)
+        columns[self.name][part] = content
 
     def predict(self, part: slice) -> Array | None:
         """Return the predicted indices of a part, `None` without a prediction."""
@@ -170,8 +173,8 @@ class ColumnState:
         Raises:
             Corrupt: The column has no network.
         """
-        flow = self.flow
-        if flow is None or flow.network is None:
+        flow = self.required_flow
+        if flow.network is None:
             raise self.without_flow()
         if not flow.parents:
             return flow.network.logits(np.empty((0, 1), np.uint8))
@@ -196,15 +199,17 @@ class ColumnState:
 
     def residuals(self, q: Array, predicted: Array) -> tuple[Array, Array]:
         """Return residuals from the prediction, and which rows have one."""
-        if self.flow is None or self.flow.prediction is None:
-            raise self.without_flow()
-        return self.flow.prediction.subtract(q, predicted, self.flow.absolute)
+        return self._prediction.subtract(q, predicted, self.required_flow.absolute)
 
-    def restore(self, residuals: Array, predicted: Array | None) -> Array:
+    def restore(self, residuals: Array, predicted: Array) -> Array:
         """Return indices: the inverse of `residuals`."""
-        if self.flow is None or self.flow.prediction is None or predicted is None:
+        return self._prediction.restore(residuals, predicted)
+
+    @property
+    def _prediction(self) -> Prediction:
+        if self.required_flow.prediction is None:
             raise self.without_flow()
-        return self.flow.prediction.restore(residuals, predicted)
+        return self.required_flow.prediction
 
     def without_flow(self) -> Corrupt:
         """Return the error of a column whose flow the file lacks."""

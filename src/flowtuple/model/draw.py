@@ -1,7 +1,8 @@
-"""Random numbers by counter: the draw for a column of an object depends on seed, column, event and object, and on nothing else.
+"""Random numbers by counter: a draw depends on seed, column, event and object alone.
 
-So the same seed gives the same events on any machine, in any block, by any number of threads. The mixing function is the
-finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014); all arithmetic is that of 64-bit integers.
+So the same seed gives the same events on any machine, in any block, with any number of threads. The
+mixing function is the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014). All arithmetic is
+that of 64-bit integers.
 """
 
 from __future__ import annotations
@@ -29,8 +30,15 @@ def _mix(x: Any) -> Any:
 
 
 @compiled()
+def _number(key: Any, event: Any, number: Any) -> Any:
+    """Return the 64-bit random number of an object."""
+    mixed = _mix(key + np.uint64(event) * np.uint64(_GAMMA))
+    return _mix(mixed + np.uint64(number) * np.uint64(_GAMMA))
+
+
+@compiled()
 def _below(u: Any, most: Any) -> Any:
-    """floor(u most / 2^64) for a uniform 64-bit u: a uniform whole number below `most`, 0 where that is 2^64 itself."""
+    """Return floor(u most / 2^64) for a uniform 64-bit u; 0 if `most` is 2^64 itself."""
     low, high = u & np.uint64(0xFFFFFFFF), u >> np.uint64(32)
     a, b = most & np.uint64(0xFFFFFFFF), most >> np.uint64(32)
     middle = high * a + ((low * a) >> np.uint64(32))
@@ -40,7 +48,7 @@ def _below(u: Any, most: Any) -> Any:
 
 @compiled()
 def _allowed_total(weights: Any, reciprocal: Any, banned: Any) -> Any:
-    """The frequencies of the symbols that may be drawn, added up; the last one never may."""
+    """Return the sum of the frequencies of symbols that can be drawn; never the last one."""
     total = np.uint64(0)
     for k in range(len(weights) - 1):
         if not banned[k]:
@@ -67,11 +75,9 @@ def _draw(
         if i < len(logits):
             reciprocal = weigh(logits[i], exp2, weights)
         total = _allowed_total(weights, reciprocal, banned)
-        u = _mix(
-            _mix(key + np.uint64(event[i]) * np.uint64(_GAMMA))
-            + np.uint64(number[i]) * np.uint64(_GAMMA)
-        )
-        slot, symbol = _below(u, total), 0
+        u = _number(key, event[i], number[i])
+        slot = _below(u, total)
+        symbol = 0
         for k in range(last):
             if banned[k]:
                 continue
@@ -111,7 +117,9 @@ def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any
         if i < len(logits):
             reciprocal = weigh(logits[i], exp2, weights)
         total = _allowed_total(weights, reciprocal, banned)
-        slot, symbol, part = u[i] * np.float64(total), 0, 0.0
+        slot = u[i] * np.float64(total)
+        symbol = 0
+        part = 0.0
         for k in range(last):
             if banned[k]:
                 continue
@@ -129,17 +137,13 @@ def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any
 @compiled()
 def _uniform(key: Any, event: Any, number: Any, out: Any) -> None:
     for i in range(len(out)):
-        u = _mix(
-            _mix(key + np.uint64(event[i]) * np.uint64(_GAMMA))
-            + np.uint64(number[i]) * np.uint64(_GAMMA)
-        )
-        out[i] = (
-            np.float64(u >> np.uint64(12)) + 0.5
-        ) * 2.0**-52  # of a 53rd bit the half would be lost, and 1 come out
+        u = _number(key, event[i], number[i])
+        # 52 bits and a half: with a 53rd bit the half would be lost and the result could be 1.
+        out[i] = (np.float64(u >> np.uint64(12)) + 0.5) * 2.0**-52
 
 
 def uniform(key: int, event: Array, number: Array) -> Array:
-    """Numbers above 0 and below 1 by event and number: float64 of shape (n,).
+    """Return numbers above 0 and below 1 by event and number: float64 of shape (n,).
 
     Args:
         key: From `column_key`.
@@ -157,7 +161,7 @@ def uniform(key: int, event: Array, number: Array) -> Array:
 
 
 def column_key(seed: int, table: str, column: str) -> int:
-    """Where the random numbers of a column begin."""
+    """Return the start of a column's random numbers."""
     return int(xxhash.xxh3_64_intdigest(f"{table}/{column}".encode(), seed=seed))
 
 

@@ -24,7 +24,7 @@ _CONSTANT_IDS = frozenset(["run", "runnumber", "lumi", "luminosityblock", "lumib
 
 
 class SampledTable:
-    """Events drawn from a flow, a `TableSource`: any range of them may be read, in any order, and is the same each time.
+    """Events drawn from a flow, a `TableSource`: any range may be read, and is the same each time.
 
     Attributes:
         name: Name of the table.
@@ -36,12 +36,12 @@ class SampledTable:
         coding: Schema, lattices and flow.
         num_entries: Events to draw.
         sample: The way to choose an index from a distribution.
-        given: Has the columns that are given, as many events as are drawn; the others are drawn conditionally on them.
+        conditions: Columns that are not drawn, of as many events; the others are drawn given these.
         workers: Threads; `None` for one per core. The events do not depend on it.
         repair: References to objects that their event does not have become -1.
 
     Raises:
-        Unsupported: A column has no density: it was stored by other means because these are smaller.
+        Unsupported: A column has no density, because its plain storage was smaller.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SampledTable:
         coding: TableCoding,
         num_entries: int,
         sample: IndexSampler,
-        given: TableSource | None = None,
+        conditions: TableSource | None = None,
         workers: int | None = None,
         *,
         repair: bool = True,
@@ -60,13 +60,13 @@ class SampledTable:
         self.num_entries = num_entries
         self._coding = coding
         self._sample = sample
-        self._given = given
+        self._conditions = conditions
         self._workers = workers
-        supplied = {c.name for c in given.columns} if given is not None else set()
+        supplied = set() if conditions is None else {c.name for c in conditions.columns}
         self._supplied = {
             c.name
             for c in self.columns
-            if c.name in supplied or (c.name in coding.given and c.hidden)
+            if c.name in supplied or (c.name in coding.external and c.hidden)
         }
         self._targets = {
             c.name: target for c in self.columns if repair and (target := _target(c, self.columns))
@@ -75,7 +75,8 @@ class SampledTable:
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise Unsupported(
-                f"column {missing[0]!r}{more} of table {name!r} has no density in this model; train one without --lean"
+                f"column {missing[0]!r}{more} of table {name!r} has no density in this model; "
+                "train one without --lean"
             )
 
     def _has_density(self, column: Column) -> bool:
@@ -106,10 +107,10 @@ class SampledTable:
         contents: dict[str, Any] = {}
         context = make_context(self._coding.columns, count, contents)
         columns = tuple(c for c in self.columns if c.name in needed)
-        if self._given is not None:
+        if self._conditions is not None:
             wanted = tuple(c for c in columns if c.name in self._supplied)
-            given = read_like(self._given, wanted, start, stop).data
-            contents |= {name: values.reshape(-1) for name, values in given.items()}
+            supplied = read_like(self._conditions, wanted, start, stop).data
+            contents |= {name: values.reshape(-1) for name, values in supplied.items()}
         for state in walk(self._coding, context, needed):
             if state.name in self._supplied:
                 values = np.asarray(contents[state.name])
@@ -134,11 +135,10 @@ class SampledTable:
         return state.rows.unsort(state.lattice.decode(q, _zeros(q, state.lattice)))
 
     def _indices(self, state: ColumnState, part: slice, first: int) -> Array:
-        flow, predicted = state.flow, state.predict(part)
-        if flow is None or (flow.network is None and predicted is None):
-            raise state.without_flow()
-        if flow.network is None:
-            return np.array(predicted)
+        flow = state.required_flow
+        predicted = state.predict(part)
+        if flow.network is None and predicted is not None:
+            return predicted
         distribution = Distribution(state.logits(part, predicted), flow.bins)
         drawn = self._sample(state, part, distribution, first)
         if not flow.residual or predicted is None:
@@ -149,7 +149,7 @@ class SampledTable:
 
 
 def _target(column: Column, columns: Sequence[Column]) -> str | None:
-    """The counter of the collection that a column of references points to, by its name: of Muon_jetIdx that of Jet."""
+    """Return the counter of the collection that references point to: Jet for Muon_jetIdx."""
     if column.role != "reference":
         return None
     stem = reference_target(column.name)
@@ -164,7 +164,7 @@ def _target(column: Column, columns: Sequence[Column]) -> str | None:
 
 
 def _existing(q: Array, lattice: Lattice, counts: Array) -> Array:
-    """References to objects that their event does not have become -1, which refers to none."""
+    """Replace references to objects that their event does not have by -1."""
     none = lattice.nearest(np.array([-1]).astype(lattice.dtype))
     return np.where(lattice.decode(q) >= counts, none, q)
 
@@ -175,7 +175,7 @@ def _zeros(q: Array, lattice: Lattice) -> Array:
 
 
 def _fresh(column: Column, rows: RowSet, first: int) -> Array:
-    """Ids that were never in the data: events numbered from 1 on, runs and luminosity blocks all 1."""
+    """Return new ids: events numbered from 1, runs and luminosity blocks all 1."""
     constant = column.name.lower() in _CONSTANT_IDS
     numbers = np.ones(len(rows), np.int64) if constant else rows.event + first + 1
     with np.errstate(over="ignore"):

@@ -1,4 +1,4 @@
-"""Ways to choose an index from its distribution: draw u at random, or take u from a latent table."""
+"""Ways to choose an index from its distribution: draw u, or take u from a latent table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowtuple.lattice.walk import ColumnState
 from flowtuple.model.draw import Distribution, column_key, draw, inverse_cdf
 
 IndexSampler: TypeAlias = Callable[[ColumnState, slice, Distribution, int], Array]
-"""Return indices of some rows of a column, from their distribution and the number of the first event."""
+"""Return indices of some rows of a column, from their distribution and the first event."""
 
 
 def at_random(seed: int, table: str) -> IndexSampler:

@@ -1,4 +1,4 @@
-"""Events as latent ones: every value as its place in its own distribution, uniform where the model is right."""
+"""The latent table of events: the u of every value, uniform where the model is right."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 from flowtuple.model.draw import Distribution, cdf
 from flowtuple.model.score import code
 
-WIDEST = (
-    2**35
-)  # indices of a bin: 16 bits of frequency and these leave a bit of float64's 52 to spare
+WIDEST = 2**35
+"""Indices of a bin at most: with 16 bits of frequency they leave a bit of float64's 52 unused."""
 
 
-def is_stored_exactly(column: Column, coding: TableCoding) -> bool:
-    """Whether a column is itself in the latent table: ids, which have no density, counters, given columns."""
-    return column.role in ("id", "counter") or column.name in coding.given
+def is_copied(column: Column, coding: TableCoding) -> bool:
+    """Return True for ids, counters and external columns: a latent table copies them."""
+    return column.role in ("id", "counter") or column.name in coding.external
 
 
 def check_resolved(coding: TableCoding, where: str) -> None:
-    """Whether numbers from 0 to 1 in float64 can tell all places apart.
+    """Check that float64 numbers from 0 to 1 can distinguish all values.
 
     Raises:
-        Unsupported: A column's bins are too wide, as of lossless float64 or of integers beyond 2^35.
+        Unsupported: A column's bins are too wide, as for lossless float64 or integers beyond 2^35.
     """
     for name, flow in coding.flow.columns.items():
-        if (
-            flow.network is not None and int(flow.bins.spans[:-1].max(initial=0)) >= WIDEST
-        ):  # the last lies outside
+        # The last symbol, the outside one, has no latent number.
+        if flow.network is not None and int(flow.bins.spans[:-1].max(initial=0)) >= WIDEST:
             raise Unsupported(
-                f"{where}: column {name!r} has more values than a latent number tells apart; train it with a bound"
+                f"{where}: column {name!r} has more values than a latent number tells apart; "
+                "train it with a bound"
             )
 
 
 def to_latent(events: Table, coding: TableCoding) -> Table:
-    """The latent table of events: float64 from 0 to 1, NaN for a value that the model's lattice does not hold.
+    """Measure u: return the latent table of events, float64 from 0 to 1.
 
-    A value that follows from others without doubt is 0.5. Ids, counters and given columns stay as they are.
+    A value off the model's lattice is NaN. A value that others determine is 0.5. Ids, counters and
+    external columns are copied.
 
     Args:
         events: At least the columns of the flow.
@@ -54,10 +54,10 @@ def to_latent(events: Table, coding: TableCoding) -> Table:
         stored = data[state.name] = events.data[state.name]
         if state.flow is not None:
             latent = _measure(stored.reshape(-1), state)
-            if not is_stored_exactly(state.column, coding):
+            if not is_copied(state.column, coding):
                 data[state.name] = latent.reshape(stored.shape)
     columns = tuple(
-        c if is_stored_exactly(c, coding) else replace(c, dtype="float64")
+        c if is_copied(c, coding) else replace(c, dtype="float64")
         for c in coding.columns
         if c.name in data
     )

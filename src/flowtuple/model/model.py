@@ -1,4 +1,4 @@
-"""The lattice flow as a generator and a density: whole events drawn, scored, and led to latent ones and back."""
+"""The lattice flow as a generator and a density: it draws, scores and maps whole events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flowtuple.errors import InvalidArgument, Unsupported, nearest
 from flowtuple.lattice.walk import TableCoding
 from flowtuple.model.events import BLOCK, SampledTable
 from flowtuple.model.index_sampler import at_random, from_latent
-from flowtuple.model.latent import check_resolved, is_stored_exactly, to_latent
+from flowtuple.model.latent import check_resolved, is_copied, to_latent
 from flowtuple.model.score import score
 from flowtuple.model.surprise import Expectation, expectation
 
@@ -25,27 +25,36 @@ class EventModel:
     """A lattice flow over the events of one table.
 
     Args:
-        path: What the model is called in messages.
-        name: Of its table.
+        path: Name of the model in messages.
+        name: Name of the table.
         coding: Schema, lattices and flow.
     """
 
     def __init__(self, path: str, name: str, coding: TableCoding) -> None:
-        self.path, self.name, self.coding = path, name, coding
+        self.path = path
+        self.name = name
+        self.coding = coding
 
     @property
     def names(self) -> list[str]:
-        """Of all columns that the model knows."""
+        """Names of all columns that the model knows."""
         return [c.name for c in self.coding.columns]
 
     def drawn(
         self, n: int | None, seed: int, given: Dataset | None = None, workers: int | None = None
     ) -> TableSource:
-        """Events drawn from the model, as a table that is made while it is read.
+        """Return events drawn from the model, as a table that is made while it is read.
+
+        Args:
+            n: Events; `None` for those of `given`.
+            seed: From 0 to 2^63 - 1.
+            given: Columns to draw the others from.
+            workers: Threads; `None` for one per core.
 
         Raises:
             Unsupported: A column has no density.
-            InvalidArgument: Neither `n` nor `given` says how many events, or the given columns do not fit.
+            InvalidArgument: Neither `n` nor `given` says how many events, or the columns do not
+                fit.
         """
         supplied = None if given is None else self._given(given)
         if n is None and supplied is None:
@@ -64,7 +73,7 @@ class EventModel:
             raise Unsupported(f"{self.path}: {error}") from None
 
     def _given(self, dataset: Dataset) -> TableSource:
-        """Of a data set's table the columns that the model knows."""
+        """Return the columns of a data set's table that the model knows."""
         source = self._table(dataset)
         known = {c.name for c in self.coding.columns}
         shared = [c for c in source.columns if c.name in known and not c.hidden]
@@ -76,7 +85,7 @@ class EventModel:
         return SelectedTable(source, shared)
 
     def _table(self, dataset: Dataset) -> TableSource:
-        """The table of the same name, or the only one."""
+        """Return the table of the same name, or the only one."""
         return (
             next(iter(dataset.tables.values()))
             if len(dataset.tables) == 1
@@ -84,7 +93,7 @@ class EventModel:
         )
 
     def events(self, dataset: Dataset) -> TableSource:
-        """The events of a data set that the model speaks of.
+        """Return the table of a data set that the model can score.
 
         Raises:
             InvalidArgument: A column of the model is missing or of another type.
@@ -94,7 +103,7 @@ class EventModel:
         return source
 
     def labels(self, dataset: Dataset, name: str) -> Array:
-        """A column with one number an event, shape (events,).
+        """Return a column with one number an event, shape (events,).
 
         Raises:
             InvalidArgument: There is no such column.
@@ -105,53 +114,56 @@ class EventModel:
         ]
         if name not in names:
             raise InvalidArgument(
-                f"{dataset.description}: no column {name!r} with one number an event; {nearest(name, names)}"
+                f"{dataset.description}: no column {name!r} with one number an event; "
+                f"{nearest(name, names)}"
             )
         return np.asarray(source.read([name], 0, source.num_entries).data[name])
 
     def scored(
         self, dataset: Dataset, against: EventModel | None = None, *, by_column: bool = False
     ) -> TableSource:
-        """The scores of events, as a table that is made while it is read; see `flowtuple.score`.
+        """Return scores as a table that is made while it is read; see `flowtuple.score`.
 
         Raises:
-            InvalidArgument: The events lack a column of the model, or the models do not share their lattices.
+            InvalidArgument: The events lack a column of the model, or two models have other
+                lattices.
         """
         if against is not None:
             self._check_lattices(against)
         return _Scored(self.events(dataset), self, against, by_column)
 
     def _check_lattices(self, other: EventModel) -> None:
-        """Densities on different lattices are not to be divided."""
+        """Raise if densities are on different lattices and cannot be divided."""
         where = f"{other.path} against {self.path}"
         if [c.name for c in self.coding.columns] != [c.name for c in other.coding.columns]:
             raise InvalidArgument(f"{where}: has other columns, or another order of them")
         for name, lattice in self.coding.lattices.items():
             if lattice.grid != other.coding.lattices[name].grid:
                 raise InvalidArgument(
-                    f"{where}: column {name!r} lies on another grid; train it with --like {self.path}"
+                    f"{where}: column {name!r} lies on another grid; "
+                    f"train it with --like {self.path}"
                 )
 
     def log_det(self, dataset: Dataset) -> Table:
-        """What each column, its objects added, adds to ln|det| of the map from lattice points to uniform numbers: its ln p."""
+        """Return ln|det| of the map from lattice points to u, by event and column: ln p."""
         source = self.events(dataset)
-        found = score(read_like(source, self.coding.columns, 0, source.num_entries), self.coding)
-        columns = tuple(Column(name, "float64") for name in found.columns)
+        scores = score(read_like(source, self.coding.columns, 0, source.num_entries), self.coding)
+        columns = tuple(Column(name, "float64") for name in scores.columns)
         return Table(
             "log_det",
             columns,
-            len(found.bits),
-            {c.name: -math.log(2.0) * found.bits[:, k] for k, c in enumerate(columns)},
+            len(scores.bits),
+            {c.name: -math.log(2.0) * scores.bits[:, k] for k, c in enumerate(columns)},
         )
 
     def to_latent(self, dataset: Dataset) -> Table:
-        """See `flowtuple.model.latent.to_latent`; the whole table in memory."""
+        """Return the latent table, with all events in memory; see `latent.to_latent`."""
         check_resolved(self.coding, self.path)
         source = self.events(dataset)
         return to_latent(read_like(source, self.coding.columns, 0, source.num_entries), self.coding)
 
     def from_latent(self, dataset: Dataset, workers: int | None = None) -> TableSource:
-        """The events of latent ones, as a table that is made while it is read.
+        """Return the events of a latent table, as a table that is made while it is read.
 
         Raises:
             InvalidArgument: A column is missing, or not from 0 to 1.
@@ -161,10 +173,11 @@ class EventModel:
         for column in self.coding.columns:
             if column.name not in names and not column.is_opaque:
                 raise InvalidArgument(
-                    f"{dataset.description}: lacks column {column.name!r}; {nearest(column.name, names)}"
+                    f"{dataset.description}: lacks column {column.name!r}; "
+                    f"{nearest(column.name, names)}"
                 )
-        kept = SelectedTable(
-            latent, [c for c in self.coding.columns if is_stored_exactly(c, self.coding)]
+        copied = SelectedTable(
+            latent, [c for c in self.coding.columns if is_copied(c, self.coding)]
         )
         check_resolved(self.coding, self.path)
         return SampledTable(
@@ -172,22 +185,25 @@ class EventModel:
             self.coding,
             latent.num_entries,
             from_latent(latent),
-            kept,
+            copied,
             workers=workers,
             repair=False,
         )
 
 
 class _Scored:
-    """The scores of events, a `TableSource` that scores what is read of it."""
+    """Scores of events, a `TableSource` that scores what is read."""
 
     def __init__(
         self, events: TableSource, model: EventModel, other: EventModel | None, by_column: bool
     ) -> None:
-        self._events, self._coding, self._by_column = events, model.coding, by_column
+        self._events = events
+        self._coding = model.coding
+        self._by_column = by_column
         self._other = None if other is None else other.coding
         self._name = model.name
-        self.name, self.num_entries = "scores", events.num_entries
+        self.name = "scores"
+        self.num_entries = events.num_entries
         self.columns = tuple(Column(name, "float64") for name in self._score(0, 0, surprise=False))
 
     @cached_property
@@ -196,21 +212,21 @@ class _Scored:
 
     def _score(self, start: int, stop: int, *, surprise: bool) -> dict[str, Array]:
         events = read_like(self._events, self._coding.columns, start, stop)
-        found = score(events, self._coding)
-        expected = self._expected.surprise(found.bits) if surprise else np.zeros(stop - start)
-        out = {"log_prob": found.log_prob, "bits": found.total, "surprise": expected}
+        scores = score(events, self._coding)
+        beyond = self._expected.surprise(scores.bits) if surprise else np.zeros(stop - start)
+        out = {"log_prob": scores.log_prob, "bits": scores.total, "surprise": beyond}
         if self._other is not None:
-            out["log_ratio"] = found.log_prob - score(events, self._other).log_prob
+            out["log_ratio"] = scores.log_prob - score(events, self._other).log_prob
         if self._by_column:
-            out |= {f"bits_{name}": found.bits[:, k] for k, name in enumerate(found.columns)}
+            out |= {f"bits_{name}": scores.bits[:, k] for k, name in enumerate(scores.columns)}
         return out
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Table:
-        """Scores of a range of events."""
+        """Return the scores of a range of events."""
         steps = list(ranges(max(0, min(stop, self.num_entries) - start), BLOCK)) or [(0, 0)]
-        kept = tuple(c for c in self.columns if c.name in columns)
+        chosen = tuple(c for c in self.columns if c.name in columns)
         pieces = [
             self._score(start + a, start + b, surprise="surprise" in columns) for a, b in steps
         ]
-        data = {c.name: np.concatenate([piece[c.name] for piece in pieces]) for c in kept}
-        return Table(self.name, kept, steps[-1][1], data)
+        data = {c.name: np.concatenate([piece[c.name] for piece in pieces]) for c in chosen}
+        return Table(self.name, chosen, steps[-1][1], data)

@@ -15,7 +15,7 @@ from flowtuple.lattice.flow import ColumnFlow
 from flowtuple.lattice.walk import ColumnState, TableCoding, walk
 
 IMPOSSIBLE = 64.0
-"""Bits of a value that a column's relation to others rules out: about those of the outside symbol."""
+"""Bits of a value that a relation rules out, about as many as those of the outside symbol."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +23,9 @@ class Scores:
     """Bits of each event under a flow: -log2 p, with respect to counting measure on the lattice.
 
     Attributes:
-        columns: Names of the columns that have a density and are neither ids nor given.
-        bits: float64, shape (events, columns): a column's values of an event, its objects added.
-        values: int64, the same shape: how many values these are.
+        columns: Names of the columns that have a density and are neither ids nor external.
+        bits: float64, shape (events, columns): sum over a column's values in an event.
+        values: int64, the same shape: number of these values.
     """
 
     columns: tuple[str, ...]
@@ -54,7 +54,7 @@ def score(events: Table, coding: TableCoding) -> Scores:
     scored = [
         c.name
         for c in coding.columns
-        if c.role != "id" and c.name not in coding.given and _has_density(c.name, coding)
+        if c.role != "id" and c.name not in coding.external and _has_density(c.name, coding)
     ]
     place = {name: k for k, name in enumerate(scored)}
     bits = np.zeros((events.num_entries, len(scored)))

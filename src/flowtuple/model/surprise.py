@@ -1,4 +1,4 @@
-"""How surprising an event is: not its bits, which mostly count its objects, but those beyond what the model expects."""
+"""Surprise of an event: its bits beyond the expected ones, which mostly count objects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Expectation:
 
     Attributes:
         mean: float64, shape (columns,).
-        variance: The same.
+        variance: float64, shape (columns,).
     """
 
     mean: Array
@@ -32,21 +32,21 @@ class Expectation:
 
     @classmethod
     def of(cls, bits: Array) -> Self:
-        """From the bits of rows that the model has drawn, shape (n, columns)."""
+        """Return the expectation from the bits of drawn rows, shape (n, columns)."""
         return cls(bits.mean(axis=0), bits.var(axis=0))
 
     def surprise(self, bits: Array) -> Array:
-        """sum_d (b_d - H_d) / sqrt(sum_d Var_d) of each row of shape (n, columns); 0 where nothing ever varies."""
+        """Return sum_d (b_d - H_d) / sqrt(sum_d Var_d) of each row; 0 where nothing varies."""
         spread = float(np.sqrt(self.variance.sum()))
         total: Array = (bits - self.mean).sum(axis=1)
         return total / spread if spread > 0 else np.zeros_like(total)
 
 
 def expectation(name: str, coding: TableCoding) -> Expectation:
-    """What a model expects of its own events.
+    """Return a model's expectation of its own events.
 
     Raises:
-        Unsupported: A column has no density, so that none can be drawn.
+        Unsupported: A column has no density, so that no event can be drawn.
     """
     drawn = SampledTable(name, coding, EVENTS, at_random(_SEED, name))
     return Expectation.of(score(read_all(drawn), coding).bits)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from flowtuple.codec.directory import Entry
-from flowtuple.comparison.verification import Promise, said_of
+from flowtuple.comparison.verification import Promise, first_bounds
 from flowtuple.data.bounds import Bound
-from flowtuple.data.memory import MEMORY
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Column
 from flowtuple.data.schema_diff import read_like, schema_diff
 from flowtuple.data.table import Dataset, Table, TableSource, read_all
@@ -33,6 +33,7 @@ from flowtuple.lattice.lattice import resolve_std
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.statistics import Statistics
 from flowtuple.reporting.report import ColumnSize, ReportInput
+from flowtuple.runtime.old_names import accepts_old
 from flowtuple.runtime.progress import Progress, silent
 from flowtuple.training.lattices import dominant_sentinels, survey
 
@@ -114,16 +115,37 @@ def grid_in_words(grid: Grid) -> str:
     return "equal cells" if grid.kind == "uniform" else "cells in proportion to the value"
 
 
+@accepts_old(resources=Resources)
 def info(
-    path: str | os.PathLike[str], model: str | os.PathLike[str] | None = None, memory: int = MEMORY
+    path: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
+    *,
+    resources: Resources = Resources(),
 ) -> dict[str, Any]:
-    """Schema, bounds, sizes per column and per section, model, checksums and provenance of a file.
+    """Return schema, bounds, sizes, model, checksums and provenance of a file.
 
-    Sizes are in bytes. A column's model bytes are its share of the compressed model by uncompressed size. The flow is left
-    out where the file refers to a model that is not at hand. A description or a model that takes a large part of `memory`, in
-    bytes, is refused.
+    Args:
+        path: A flowtuple file or URL.
+        model: The model that the file refers to, if it does; without it the flow is left out.
+        resources: Memory limit; a description or a model that takes a large part of it is refused.
+
+    Returns:
+        Plain numbers and text; sizes in bytes. The model bytes of a column are its share of the
+        compressed model by uncompressed size.
+
+    Raises:
+        InvalidArgument: There is no such file.
+        Corrupt: The file is damaged.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.ftup"
+        >>> done = ft.compress({"x": [1.0, 2.0]}, path)
+        >>> [table["name"] for table in info(path)["tables"]]
+        ['events']
     """
-    with File(path, model=model, memory=memory) as file:
+    with File(path, model=model, resources=resources) as file:
         storage = file.storage
         sections = Counter({kind.name.lower(): 0 for kind in SectionKind})
         for section in file.sections:
@@ -181,7 +203,7 @@ def _column_info(
     lattice = table.lattices.get(column.name)
     return column.to_json() | {
         "role": column.role,
-        "asked": table.asked.get(column.name, "lossless"),
+        "asked": table.requested.get(column.name, "lossless"),
         "bound": str(lattice.bound) if lattice else "lossless",
         "lattice": grid_in_words(lattice.grid) if lattice else "carried as it is",
         "bytes": stored.nbytes,
@@ -266,7 +288,7 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         check_comparable(*whole, files)
         pairs.append((_without_given(whole[0], stored), _without_given(whole[1], stored)))
         sizes += [
-            size for size in _column_sizes(stored, decoded) if size.column not in stored.given
+            size for size in _column_sizes(stored, decoded) if size.column not in stored.external
         ]
     return ReportInput(
         title=title,
@@ -278,10 +300,10 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
         index_bytes=file.index_size,
         tables=pairs,
         bounds={
-            name: {c: bound for c, bound in promises(file, name).items() if c not in t.given}
+            name: {c: bound for c, bound in promises(file, name).items() if c not in t.external}
             for name, t in file.tables.items()
         },
-        rival_bounds={
+        requested_bounds={
             table.name: _asked_bounds(table, file.tables[table.name]) for table, _ in pairs
         },
         sizes=sizes,
@@ -290,7 +312,7 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
 
 def promises(file: File, table: str) -> dict[str, Bound | Promise]:
     """How far each column of numbers may lie from its original, the first one where the file was compressed again."""
-    said = said_of(file.meta.get("provenance"))
+    said = first_bounds(file.meta.get("provenance"))
     out: dict[str, Bound | Promise] = {}
     for column, lattice in file.tables[table].lattices.items():
         out[column] = lattice.bound
@@ -306,7 +328,7 @@ def _without_given(table: Table, stored: StoredTable) -> Table:
     """What the file itself holds of a table."""
     return Table(
         table.name,
-        tuple(c for c in table.columns if c.name not in stored.given),
+        tuple(c for c in table.columns if c.name not in stored.external),
         table.num_entries,
         table.data,
     )
@@ -317,7 +339,7 @@ def _asked_bounds(original: Table, stored: StoredTable) -> dict[str, Bound]:
     bounds = {}
     for column in original.columns:
         if column.name in stored.lattices:
-            asked = Bound.parse(stored.asked.get(column.name, "lossless"))
+            asked = Bound.parse(stored.requested.get(column.name, "lossless"))
             if asked.kind == "std":
                 statistics = Statistics(column.dtype)
                 statistics.update(original.data[column.name].reshape(-1))

@@ -1,4 +1,4 @@
-"""A file appears under its final name complete, or not at all; a folder made for it does not outlive a failure empty."""
+"""Files that appear complete or not at all, and new folders that go again after a failure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SUFFIX = 16  # bytes up to which the end of a name can be that of a format
 
 @contextlib.contextmanager
 def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `final`; on success fsync it and rename it, on any error remove it.
+    """Yield a temporary path next to `final`; fsync and rename it, or remove it on any error.
 
     The temporary name keeps the suffix, because some writers choose their format by it.
 
@@ -53,12 +53,12 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether an error says that there is no room to write, or that nothing may be written there at all."""
+    """Return whether an error means that there is no room, or that writing is forbidden."""
     return error.errno in _NO_ROOM
 
 
 def _checked(final: str | os.PathLike[str]) -> Path:
-    """Where a file is to go; a link leads to where it points."""
+    """Return the path of the file to write, with links followed."""
     target = Path(os.path.realpath(final))
     try:
         mode = target.stat().st_mode
@@ -79,7 +79,7 @@ def _checked(final: str | os.PathLike[str]) -> Path:
 
 
 def _temporary_name(target: Path) -> tuple[str, str]:
-    """How a name beside the target begins and ends; 8 digits between make it unique, and the suffix stays.
+    """Return beginning and end of a temporary name, which 8 digits between make unique.
 
     With them it is no longer in bytes than that of the target, or than any file system allows.
     """
@@ -94,7 +94,7 @@ def _temporary_name(target: Path) -> tuple[str, str]:
 
 
 def remove_parts(final: str | os.PathLike[str]) -> None:
-    """Remove temporary files that writers of `final` left, where none is at work any more: a killed process leaves one.
+    """Remove temporary files that killed writers of `final` left; none may be at work.
 
     Example:
         >>> import tempfile, pathlib
@@ -148,7 +148,7 @@ def make_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def new_folder(folder: Path) -> Iterator[None]:
-    """Make a folder for what is done inside; where that fails, folders that were made for it and are empty go again.
+    """Make a folder; where the block inside fails, remove the new folders that are empty.
 
     Raises:
         InvalidArgument: As `make_folder` does.
@@ -188,7 +188,7 @@ def _publish(temporary: Path, target: Path) -> None:
 
 
 def _take_over(written: int, target: Path) -> None:
-    """Give a new file the owner and the permissions of the one that it replaces, as far as the system lets us."""
+    """Give a new file the owner and permissions of the replaced one, as far as is allowed."""
     try:
         before = target.stat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Functions that numba compiles, whose machine code is stored on disk where a folder can be written."""
+"""Functions that numba compiles; their machine code is stored where a folder allows it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def compiled(fastmath: Collection[str] = ()) -> Callable[[_Function], _Function]:
-    """Return a decorator that compiles a function of numbers and arrays, which runs without the lock of Python.
+    """Return a decorator that compiles a function, which then runs without Python's lock.
 
-    numba stores the machine code next to the module, or in the home folder; where it can write neither, each process
-    compiles the function again.
+    numba stores the machine code next to the module, or in the home folder; where it can write
+    neither, each process compiles the function again.
 
     Args:
-        fastmath: Liberties of LLVM with floating-point numbers, such as `contract`; none by default.
+        fastmath: Liberties of LLVM with floating-point numbers, such as `contract`; none by
+            default.
 
     Example:
         >>> @compiled()

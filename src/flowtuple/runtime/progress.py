@@ -1,4 +1,4 @@
-"""How long work reports on itself, without knowing who listens."""
+"""Progress of long work."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 Progress: TypeAlias = Callable[[str, float, str], None]
-"""Called with the stage, the share of it that is done (0 to 1) and a detail such as the loss."""
+"""Callback: name of the stage, its share done (0 to 1), and a detail such as the loss."""
 
 
 def silent(stage: str, share: float, detail: str) -> None:
-    """Listens to nothing."""
+    """Ignore progress."""

@@ -1,12 +1,13 @@
-"""The embedded sample: a small NanoAOD-like file of simulated jets, for first steps, examples and tests.
+"""The embedded sample: a NanoAOD-like file of simulated jets, for examples and tests.
 
-Data in: none. Data out: the path of `jets.root`, a ROOT file of 10,000 events, about 1 MB. `README.md` in this folder gives its
-checksum, names every branch with its unit, and says how the events were simulated. `tools/make_sample.py` in the repository
-generates them; it needs Pythia 8 and FastJet, which flowtuple does not.
+Data in: none. Data out: the path of `jets.root`, a ROOT file of 10,000 events, about 1 MB.
+`README.md` in this folder gives its checksum, names every branch with its unit, and says how the
+events were simulated. `tools/make_sample.py` in the repository generates them; it needs Pythia 8
+and FastJet, which flowtuple does not.
 
 Any module may import this package; it imports nothing of flowtuple.
 
-Laws, held by `tests/test_samples.py`:
+Laws, tested by `tests/test_samples.py`:
 
 - the file has the checksum that `README.md` gives, and between 0.9 and 1.1 MB;
 - its trees, branches and types are those of the README's table;

@@ -40,10 +40,10 @@ class Conditional(Protocol):
         """NumPy names of their types."""
 
     @property
-    def given(self) -> _Named:
+    def context(self) -> _Named:
         """The c conditions."""
 
-    def from_uniform(self, u: Array, given: Array) -> Array:
+    def from_uniform(self, u: Array, context: Array) -> Array:
         """Return rows of shape (n, d), float64, from uniform numbers and conditions (n, c)."""
 
 
@@ -125,6 +125,6 @@ class Sampler:
         numbers = self._numbers(step)
         keys = [column_key(self._seed, step.name, name) for name in flow.columns]
         u = np.stack([uniform(key, *numbers) for key in keys], axis=1)
-        values = flow.from_uniform(u, as_matrix(step.conditions, flow.given.columns, len(u)))
+        values = flow.from_uniform(u, as_matrix(step.conditions, flow.context.columns, len(u)))
         place = {name: k for k, name in enumerate(flow.columns)}
         return {name: values[:, place[name]].astype(flow.dtypes[place[name]]) for name in columns}

@@ -245,7 +245,8 @@ def train_conditioners(
         limit = schedule.limits[0] if quantised else None
         drawn = torch.randint(len(rows.training), (schedule.batch,), generator=generator)
         optimiser.zero_grad()
-        rows.loss(model, rows.training[drawn], limit).sum().backward()  # type: ignore[no-untyped-call]
+        loss = rows.loss(model, rows.training[drawn], limit).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0 * math.sqrt(len(task.candidates)))
         optimiser.step()
         cycle.step()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from flowtuple.data.event_weights import Weighting
-from flowtuple.data.memory import MEMORY, TRAINING, entries_within
+from flowtuple.data.memory import TRAINING, entries_within
+from flowtuple.data.resources import Resources
 from flowtuple.data.schema import Array
 from flowtuple.data.table import TableSource, concatenate, ranges
 from flowtuple.errors import InvalidArgument
@@ -32,10 +32,7 @@ def with_flows(
     tables: list[ResolvedTable],
     effort: str,
     seed: int,
-    progress: Progress,
-    checkpoint: str | os.PathLike[str] | None = None,
-    workers: int | None = None,
-    memory: int = MEMORY,
+    resources: Resources,
     *,
     complete: bool = False,
     weightings: Mapping[str, Weighting] | None = None,
@@ -48,25 +45,24 @@ def with_flows(
         tables: The tables.
         effort: `fast`, `default` or `best`.
         seed: Equal seeds give equal flows.
-        progress: Called during each training.
-        checkpoint: A folder for finished parts of the training. A second run reads them.
-        workers: Threads; `None` for one per core. The flows do not depend on it.
-        memory: Bytes to stay within. Training takes evenly spread blocks of a longer table.
+        resources: What the training may use. It takes evenly spread blocks of a table that is
+            longer than the memory allows.
         complete: Give every column but ids a density, as drawing and scoring need, even where
             it saves no bytes.
         weightings: Event weights, by table.
     """
     probe()
-    finished = None if checkpoint is None else Checkpoint(Path(checkpoint))
+    folder = resources.checkpoint
+    finished = None if folder is None else Checkpoint(Path(folder))
     trained = []
     for table in tables:
         coding, source = table.coding, table.source
         names = [c.name for c in coding.columns if not c.is_opaque]
-        blocks = _training_blocks(source, names, memory // TRAINING)
+        blocks = _training_blocks(source, names, resources.memory // TRAINING)
         events = concatenate([source.read(names, start, stop) for start, stop in blocks])
         weighting = (weightings or {}).get(source.name)
         weight = None if weighting is None else _weights(weighting, blocks, source.name)
-        predictions = find_predictions(events, coding.lattices, coding.given)
+        predictions = find_predictions(events, coding.lattices, coding.external)
         if complete or max((v.size for v in events.data.values()), default=0) >= MIN_ROWS:
             stage = f"train {source.name}"
             flow = _trainer()(
@@ -75,15 +71,15 @@ def with_flows(
                 predictions,
                 effort,
                 seed,
-                _report(progress, stage),
+                _report(resources.progress, stage),
                 finished,
-                workers,
+                resources.workers,
                 complete=complete,
                 weight=weight,
             )
-            progress(stage, 1.0, "")
+            resources.progress(stage, 1.0, "")
         else:
-            flow = choose(make_plan(events, coding.lattices, predictions, coding.given), {})
+            flow = choose(make_plan(events, coding.lattices, predictions, coding.external), {})
         trained.append(replace(table, coding=replace(coding, flow=flow)))
     return trained
 

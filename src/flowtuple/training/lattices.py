@@ -1,4 +1,4 @@
-"""Lattices for every column before coding: from one pass of statistics and the requested bounds, or from a model."""
+"""Lattices of all columns before coding, from statistics and requested bounds or from a model."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ def _take_over(
             lattices[name] = resolve(column, requested.get(name, Bound()), statistics[name])
     flow, external = LatticeFlow(), frozenset[str]()
     if known is not None:
-        flow, external = known.flow, known.given
-        bounds |= {c: Bound.parse(text) for c, text in known.asked.items() if c in lattices}
+        flow, external = known.flow, known.external
+        bounds |= {c: Bound.parse(text) for c, text in known.requested.items() if c in lattices}
     coding = TableCoding(source.columns, lattices, flow, external)
     return ResolvedTable(source, coding, bounds, (), _event_bytes(statistics, source))
 
@@ -235,7 +235,7 @@ def _check_fit(
             "train a model on this input"
         )
     for name in (column.name for column in known.columns):
-        fixed = Bound.parse(known.asked.get(name, "lossless"))
+        fixed = Bound.parse(known.requested.get(name, "lossless"))
         bound = bounds.get(name, fixed)
         if bound != fixed:
             raise InvalidArgument(

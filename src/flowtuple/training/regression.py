@@ -131,7 +131,7 @@ def _pursue(target: Array, matrix: Array) -> list[int]:
         if strength[best] ** 2 < _EXPLAINED * scale:
             break
         chosen.append(best)
-        # All coefficients are fitted anew, so that the rest stays orthogonal to every chosen column.
+        # All coefficients are fitted again: the rest stays orthogonal to every chosen column.
         part = matrix[:, chosen]
         rest = target - part @ np.linalg.lstsq(part, target, rcond=None)[0]
     return chosen

@@ -58,7 +58,7 @@ def find_predictions(
     Returns:
         Predictions by column name, without circles: every column can be decoded in turn.
     """
-    sample = RowSample.of(table, lattices)
+    sample = RowSample(table, lattices)
     predictions = _acyclic(_named_relations(sample, external))
     earlier = defaultdict[str, list[Column]](list)
     most = reach(len(sample.columns))
@@ -119,7 +119,7 @@ def decoding_order(
 
 
 class References:
-    """The references of a schema, each with the columns of the collection that its name points to."""
+    """The references of a schema, each with the columns of the collection that it points to."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._by_key = defaultdict[str, list[tuple[Column, list[Column]]]](list)
@@ -194,7 +194,7 @@ def _copies(sample: RowSample) -> Iterator[_Proposal]:
 
 
 def _by_reference(sample: RowSample) -> Iterator[_Proposal]:
-    """Propose the same quantity of a referenced object: Jet_phi from GenJet_phi by Jet_genJetIdx."""
+    """Propose the quantity of a referenced object: Jet_phi from GenJet_phi by Jet_genJetIdx."""
     references = References(sample.columns)
     for column in sample.columns:
         quantity = column.name.rpartition("_")[2]

@@ -102,7 +102,7 @@ def train_flow(
         complete: Give every column but ids a density, whether or not it is worth its bytes.
         weight: Weight of each event, shape (events,); `None` for equal weights.
     """
-    external = coding.given
+    external = coding.external
     plan = make_plan(
         table,
         coding.lattices,
@@ -205,7 +205,7 @@ class _Abandoned(Exception):
 
 
 def _trained(jobs: list[_Job], report: Report, workers: int | None) -> Iterator[list[Network]]:
-    """Return the networks of each job. An early end stops all running trainings after their step."""
+    """Return the networks of each job; an early end stops running trainings after their step."""
     ended = threading.Event()
     done = [0.0] * len(jobs)
     listeners = (

@@ -1,4 +1,4 @@
-"""Sections of a file written from tables with their flows: description, models and encoded chunks."""
+"""Sections of a file, from tables with their flows: description, models and encoded chunks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from flowtuple.codec.chunk import encode_chunk
 from flowtuple.codec.directory import read_directory
 from flowtuple.codec.packing import zstd
 from flowtuple.data.memory import CHUNK, LARGEST_CHUNK, MEMORY
+from flowtuple.data.resources import Resources
 from flowtuple.data.table import Dataset, Table, TableSource, column_bytes, ranges
 from flowtuple.file.layout import SectionKind
 from flowtuple.file.model import pack_flow
 from flowtuple.file.writer import Writer
 from flowtuple.lattice.walk import TableCoding
-from flowtuple.runtime.progress import Progress, silent
 from flowtuple.runtime.threads import ordered_map
 from flowtuple.training.lattices import ResolvedTable
 
@@ -41,9 +41,7 @@ def write_events(
     origin: Mapping[str, Any],
     *,
     models: Mapping[str, str] | None = None,
-    workers: int | None = None,
-    memory: int = MEMORY,
-    progress: Progress = silent,
+    resources: Resources,
 ) -> Written:
     """Write a whole file: description, models, chunks and carried objects.
 
@@ -53,9 +51,7 @@ def write_events(
         dataset: The events as they were read, with carried objects, storage and omitted parts.
         origin: The provenance of the file.
         models: Hashes of models in other files, by table name; `None` to embed the models.
-        workers: Threads; `None` for one per core. The file does not depend on it.
-        memory: Bytes to stay within; very large events make smaller chunks.
-        progress: Called after each chunk.
+        resources: What coding may use; very large events make smaller chunks in a small memory.
     """
     meta = description(tables, list(dataset.carried), origin, entries=True, models=models)
     for table in meta["tables"]:
@@ -65,7 +61,7 @@ def write_events(
         meta["left_out"] = [part.to_json() for part in dataset.left_out]
     writer.describe(meta)
     model_bytes = add_models(writer, tables) if models is None else 0
-    raw_bytes, values = add_chunks(writer, tables, workers, memory, progress)
+    raw_bytes, values = add_chunks(writer, tables, resources)
     for number, content in enumerate(dataset.carried.values()):
         writer.add(SectionKind.CARRIED, number, zstd(content))
     writer.finish()
@@ -86,9 +82,7 @@ def add_models(writer: Writer, tables: list[ResolvedTable]) -> int:
 def add_chunks(
     writer: Writer,
     tables: list[ResolvedTable],
-    workers: int | None,
-    memory: int,
-    progress: Progress,
+    resources: Resources,
 ) -> tuple[int, int]:
     """Encode, check and write every table chunk by chunk.
 
@@ -99,12 +93,14 @@ def add_chunks(
     for number, table in enumerate(tables):
         done = 0
         encode = partial(_encode, table.coding)
-        for chunk in ordered_map(encode, chunks(table.source, table.event_bytes, memory), workers):
+        parts = chunks(table.source, table.event_bytes, resources.memory)
+        for chunk in ordered_map(encode, parts, resources.workers):
             writer.add(SectionKind.CHUNK, number, chunk.head, chunk.body, chunk.entries)
             raw_bytes += chunk.raw_bytes
             values += chunk.values
             done += chunk.entries
-            progress(f"compress {table.source.name}", done / max(1, table.source.num_entries), "")
+            share = done / max(1, table.source.num_entries)
+            resources.progress(f"compress {table.source.name}", share, "")
     return raw_bytes, values
 
 
@@ -120,7 +116,7 @@ class _EncodedChunk:
 
 
 def _encode(coding: TableCoding, chunk: Table) -> _EncodedChunk:
-    stored = [c for c in chunk.columns if c.name not in coding.given]
+    stored = [c for c in chunk.columns if c.name not in coding.external]
     values = sum(chunk.num_entries if c.is_opaque else chunk.data[c.name].size for c in stored)
     data = encode_chunk(chunk, coding)
     head = read_directory(data, coding.columns).head
@@ -193,7 +189,7 @@ def _described_columns(table: ResolvedTable) -> list[dict[str, Any]]:
             entry["lattice"] = table.coding.lattices[column.name].to_json()
         if column.name in table.bounds:
             entry["asked"] = str(table.bounds[column.name])
-        if column.name in table.coding.given:
+        if column.name in table.coding.external:
             entry["given"] = True
         described.append(entry)
     return described

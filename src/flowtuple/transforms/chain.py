@@ -1,8 +1,8 @@
-"""Transforms one after another, as JSON and as a line of text."""
+"""Chains of transforms, written as JSON or as a line of text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ CLASSES: dict[str, type[Any]] = {
     "clip": Clip,
     "peak": Peak,
 }
-"""What is stored of a transform is its name here and its fields."""
+"""A transform is stored as its name here and its fields."""
 
 FITTERS: dict[str, tuple[Callable[..., Transform], str]] = {
     "divide": (Affine.divide, "x / c"),
@@ -40,18 +40,15 @@ FITTERS: dict[str, tuple[Callable[..., Transform], str]] = {
     "log10": (Log.ten, "log10(x + c)"),
     "atan": (Atan.scaled, "atan(c x)"),
     "logit": (Logit.fitted, "logit of the range's share, c = beta = 1e-6 away from its ends"),
-    "dequantise": (Dequantise.fitted, "x + u, u uniform, undone by rounding down"),
-    "smear": (Smear.fitted, "x + c n, n normal, undone by rounding"),
-    "clip": (Clip.fitted, "x from c to d, what lies beyond at the edge"),
-    "peak": (
-        Peak.fitted,
-        "the value at or below c, apart from others, as normal noise around d of width e",
-    ),
+    "dequantise": (Dequantise.fitted, "x + u, u uniform, inverted by rounding down"),
+    "smear": (Smear.fitted, "x + c n, n normal, inverted by rounding"),
+    "clip": (Clip.fitted, "x from c to d, values beyond at the edge"),
+    "peak": (Peak.fitted, "a value at or below c, as normal noise around d of width e"),
     "gauss-rank": (Ranks.fitted, "the rank's normal quantile"),
 }
-"""By the name that a person writes: fitted to values, with numbers of the person's where the formula has c, d, e."""
+"""Fit and formula by the name that a user writes; c, d and e are numbers that the user writes."""
 
-_NUMBERED = {
+_NUMBERS = {
     "divide": (0, 1),
     "subtract": (0, 1),
     "log": (0, 1),
@@ -62,12 +59,12 @@ _NUMBERED = {
     "clip": (2, 2),
     "peak": (1, 3),
 }
-"""How many numbers a person may write, at least and at most; those who are not here take none."""
+"""Least and largest count of numbers; transforms that are missing here take none."""
 
 
 @dataclass(frozen=True)
-class Chain:
-    """Transforms in the order of `forward`; itself one.
+class Chain(Transform):
+    """Transforms applied one after another.
 
     Example:
         >>> chain = Chain.fit("log:10, standard", np.array([0.0, 10.0, 90.0]))
@@ -79,37 +76,38 @@ class Chain:
 
     @classmethod
     def fit(cls, recipe: str, x: Array) -> Self:
-        """Fit one transform after another to values of shape (n,).
+        """Fit one transform after another.
+
+        Args:
+            recipe: Names in `FITTERS` between commas, each with its numbers after colons, such as
+                `log:10,clip:-5:5`.
+            x: Values, shape (n,).
 
         Raises:
-            InvalidArgument: The recipe is not names out of `FITTERS` between commas, with their numbers behind colons, such as
-                `log:10,clip:-5:5`, or a value is outside a transform's domain.
+            InvalidArgument: The recipe is invalid, or a value is outside the domain of a
+                transform.
         """
         chain: list[Transform] = []
         y = x.astype(np.float64)
-        for word in recipe.split(","):
-            fitted = _fit(
-                word.strip(), y, after_cells=bool(chain) and isinstance(chain[-1], Dequantise)
-            )
+        for word in (part.strip() for part in recipe.split(",")):
+            fitted = _fit(word, y, bool(chain) and isinstance(chain[-1], Dequantise))
             y = fitted.forward(y)
-            if not np.isfinite(y).all():
-                raise InvalidArgument(
-                    f"transform {word.strip()!r} is not defined for {int((~np.isfinite(y)).sum())} values"
-                )
+            undefined = int((~np.isfinite(y)).sum())
+            if undefined:
+                raise InvalidArgument(f"transform {word!r} is not defined for {undefined} values")
             chain.append(fitted)
         return cls(tuple(chain))
 
     @property
     def has_cells(self) -> bool:
-        """Whether some value is spread over a cell, so that `u` matters."""
         return any(transform.has_cells for transform in self.transforms)
 
     def stands_for_cell(self, x: Array) -> Array:
-        y, found = x.astype(np.float64), np.zeros(len(x), bool)
+        y, stands = x.astype(np.float64), np.zeros(len(x), bool)
         for transform in self.transforms:
-            found |= transform.stands_for_cell(y)
+            stands |= transform.stands_for_cell(y)
             y = transform.forward(y)
-        return found
+        return stands
 
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
         y = x.astype(np.float64)
@@ -126,9 +124,8 @@ class Chain:
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
         y, total = x.astype(np.float64), np.zeros(len(x))
         for transform in self.transforms:
-            total[transform.stands_for_cell(y)] = (
-                0.0  # of a cell u is what varies, and not what came before it
-            )
+            # Within a cell y varies with u alone, so the slopes of earlier transforms do not count.
+            total[transform.stands_for_cell(y)] = 0.0
             total += transform.log_det(y, u)
             y = transform.forward(y, u)
         return total
@@ -139,43 +136,40 @@ class Chain:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The inverse of `config`.
+        """Return the chain that `config` described.
 
         Raises:
-            Corrupt: It describes no transforms.
+            Corrupt: The description is invalid.
         """
         try:
-            entries: Sequence[Mapping[str, Any]] = config["transforms"]
-            return cls(
-                tuple(
-                    CLASSES[e["name"]](**{k: _frozen(v) for k, v in e.items() if k != "name"})
-                    for e in entries
-                )
-            )
+            return cls(tuple(_from_config(**entry) for entry in config["transforms"]))
         except (KeyError, TypeError, InvalidArgument) as error:
             raise Corrupt(f"a model describes a transform that does not exist ({error})") from None
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _from_config(name: str, **fields: Any) -> Transform:
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    transform: Transform = CLASSES[name](**values)
+    return transform
 
 
 def _fit(word: str, y: Array, after_cells: bool) -> Transform:
-    name, *written = (part.strip() for part in word.split(":"))
+    """Fit one transform of a recipe; ranks after dequantisation keep the edges of cells."""
+    name, *texts = (part.strip() for part in word.split(":"))
     if name not in FITTERS:
         raise InvalidArgument(f"there is no transform {name!r}; {nearest(name, FITTERS)}")
-    least, most = _NUMBERED.get(name, (0, 0))
-    if written and not most:
+    least, most = _NUMBERS.get(name, (0, 0))
+    if texts and not most:
         raise InvalidArgument(f"transform {name!r} takes no number; write {name!r} alone")
-    if not least <= len(written) <= most:
+    if not least <= len(texts) <= most:
         example = ":".join((name, "-5", "5")[: 1 + max(least, 1)])
         count = f"{least}" if least == most else f"{least} to {most}"
         raise InvalidArgument(
-            f"transform {word!r} has {len(written)} numbers, not {count}; write for example {example}"
+            f"transform {word!r} has {len(texts)} numbers, not {count}; write for example {example}"
         )
     if name == "gauss-rank" and after_cells:
         return Ranks.of_cells(y)
-    return FITTERS[name][0](y, *(_number(text, word, name) for text in written))
+    return FITTERS[name][0](y, *(_number(text, word, name) for text in texts))
 
 
 def _number(text: str, word: str, name: str) -> float:

@@ -1,4 +1,4 @@
-"""Transforms of values that stand for cells: integers over unit intervals, ranks with room for repeated values, one-hot."""
+"""Transforms of values that stand for cells: dequantised integers, ranks with ties, one-hot."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from scipy.special import ndtr, ndtri
 
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
+from flowtuple.transforms.transform import CellTransform, Transform
 
 KNOTS = 256  # of ranks, at most about
-_REPEATED = 0.002  # share from which on a value of a float column is one that repeats
-FEW = 64  # whole numbers that are told apart
-_UPRIGHT = 1e6
-_TIMES = 10  # and how often it has to be there
-_ROWS = 8  # at least between two knots
-_EDGE = (
-    2.0**-20
-)  # how near to the edge of a cell a place in it goes, so that rounding cannot carry it over
+FEW = 64  # whole numbers up to which each one has a cell
+_LEAST_COUNT = 10  # occurrences of a repeated value, at least
+_LEAST_SHARE = 0.002  # of the rows that a repeated value has, at least
+_ROWS = 8  # between two knots, at least
+_STEEP = 1e6  # slope beyond a step at the end of the range
+_MARGIN = 2.0**-20  # share of a cell cut off at both ends, so that rounding cannot leave it
 
 
-def _place(u: Array | float) -> Array:
-    return np.clip(u, _EDGE, 1 - _EDGE)
+def _position(u: Array | float) -> Array:
+    """Return positions in a cell that are not too near to its edges."""
+    return np.clip(u, _MARGIN, 1 - _MARGIN)
 
 
 @dataclass(frozen=True)
-class Dequantise:
-    """y = x + u for whole x: uniform dequantisation, undone exactly by rounding down.
+class Dequantise(CellTransform):
+    """y = x + u for whole x: uniform dequantisation, inverted exactly by rounding down.
 
     Theis et al., "A note on the evaluation of generative models" (2016).
 
@@ -38,20 +38,15 @@ class Dequantise:
         [3.0, 3.0]
     """
 
-    has_cells = True
-
     @classmethod
     def fitted(cls, x: Array) -> Self:
-        """Nothing to fit; the values have to be whole."""
+        """Return the transform; the values must be whole."""
         if not (x == np.rint(x)).all():
             raise InvalidArgument("dequantise is for whole numbers; leave it out, or round before")
         return cls()
 
-    def stands_for_cell(self, x: Array) -> Array:
-        return np.ones(len(x), bool)
-
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        return x.astype(np.float64) + _place(u)
+        return x.astype(np.float64) + _position(u)
 
     def inverse(self, y: Array) -> Array:
         x: Array = np.floor(y)
@@ -60,21 +55,19 @@ class Dequantise:
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
         return np.zeros(len(x))
 
-    def config(self) -> Mapping[str, Any]:
-        return {}
-
 
 @dataclass(frozen=True)
-class Ranks:
-    """Gauss-rank: y is the normal quantile of the share of the data below x, taken as linear between knots.
+class Ranks(Transform):
+    """Gauss-rank: y is the normal quantile of the share of the data below x.
 
-    A value that the data repeat is two knots at one x: a step of the share, on which u says where; of whole numbers of which
-    there are few every one is. Beyond the outermost knots y goes on with the slope that it has there, and beyond a step
-    almost upright: such values are next to impossible, and `inverse` does not give them.
+    The share is linear between knots. A repeated value has two knots at one x, which make a step
+    of the share, and u is the position on the step. Of a few whole numbers every one is a step.
+    Beyond the outermost knots y goes on with its slope there, and beyond a step almost vertically:
+    such values are next to impossible, and `inverse` does not return them.
 
     Attributes:
         x: Knots, non-decreasing, at least two different ones.
-        share: Of the data below, non-decreasing, above 0 and below 1.
+        share: Share of the data below each knot, non-decreasing, above 0 and below 1.
 
     Example:
         >>> t = Ranks.fitted(np.repeat([0.0, 1.0, 2.0], 50))
@@ -89,15 +82,14 @@ class Ranks:
 
     def __post_init__(self) -> None:
         knots, share = np.array(self.x), np.array(self.share)
-        fine = (
-            len(knots) == len(share) and len(set(self.x)) > 1 and bool((np.diff(knots) >= 0).all())
-        )
         if not (
-            fine
+            len(knots) == len(share)
+            and len(set(self.x)) > 1
+            and np.isfinite(knots).all()
+            and (np.diff(knots) >= 0).all()
             and (np.diff(share) >= 0).all()
             and share[0] > 0
             and share[-1] < 1
-            and np.isfinite(knots).all()
         ):
             raise InvalidArgument("ranks need two or more knots in order")
 
@@ -107,20 +99,18 @@ class Ranks:
 
     @classmethod
     def fitted(cls, x: Array) -> Self:
-        """Knots at quantiles of the data, also far out, and around every value that repeats."""
+        """Set knots at quantiles of the data, also in the tails, and at every repeated value."""
         values, counts = np.unique(x.astype(np.float64), return_counts=True)
-        if len(values) == 1:  # a step, and a slope on either side of it
-            value, reach = float(values[0]), max(1.0, abs(float(values[0])) * 1e-9)
-            return cls(
-                (value - reach, value, value, value + reach), (1e-4, 1e-3, 1 - 1e-3, 1 - 1e-4)
-            )
+        if len(values) == 1:  # one step with a slope on either side
+            value = float(values[0])
+            reach = max(1.0, abs(value) * 1e-9)
+            shares = (1e-4, 1e-3, 1 - 1e-3, 1 - 1e-4)
+            return cls((value - reach, value, value, value + reach), shares)
         below = np.concatenate([[0], np.cumsum(counts)])
         few = len(values) <= FEW and bool((values == np.rint(values)).all())
-        repeated = (counts >= max(_TIMES, _REPEATED * len(x))) | few
+        repeated = (counts >= max(_LEAST_COUNT, _LEAST_SHARE * len(x))) | few
         chosen = np.zeros(len(values), bool)
-        chosen[
-            np.searchsorted(below[1:], _wanted_ranks(len(x)), side="right").clip(0, len(values) - 1)
-        ] = True
+        chosen[_at_ranks(below, len(x))] = True
         chosen[[0, -1]] = True
         single, step = np.flatnonzero(chosen & ~repeated), np.flatnonzero(repeated)
         knots = np.concatenate([values[single], values[step], values[step]])
@@ -130,18 +120,15 @@ class Ranks:
 
     @classmethod
     def of_cells(cls, y: Array) -> Self:
-        """Of dequantised whole numbers: knots at the edges of cells, so that each cell keeps its own probability."""
+        """Set knots at edges of cells of dequantised values; each cell keeps its probability."""
         cells, counts = np.unique(np.floor(y), return_counts=True)
         below = np.concatenate([[0], np.cumsum(counts)])
         edges = np.unique(np.concatenate([cells, cells + 1]))
         if len(edges) > KNOTS:
-            places = np.searchsorted(below[1:], _wanted_ranks(len(y)), side="right").clip(
-                0, len(cells) - 1
-            )
-            edges = np.unique(np.concatenate([cells[places], cells[:1], cells[-1:] + 1]))
-        ranks = below[np.searchsorted(cells, edges)] + 0.1 * np.arange(
-            len(edges)
-        )  # an empty cell keeps a little
+            chosen = cells[_at_ranks(below, len(y))]
+            edges = np.unique(np.concatenate([chosen, cells[:1], cells[-1:] + 1]))
+        # The small slope gives an empty cell a small probability.
+        ranks = below[np.searchsorted(cells, edges)] + 0.1 * np.arange(len(edges))
         return cls._of(edges, ranks, ranks[-1])
 
     @classmethod
@@ -154,16 +141,16 @@ class Ranks:
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
         knots, share, x = np.array(self.x), np.array(self.share), x.astype(np.float64)
         low, high = self._step(x)
-        inside = np.where(high > low, low + _place(u) * (high - low), np.interp(x, knots, share))
-        y: Array = ndtri(inside)
+        on_step = low + _position(u) * (high - low)
+        y: Array = ndtri(np.where(high > low, on_step, np.interp(x, knots, share)))
         first, last = self._outer_slopes()
         y += np.minimum(x - knots[0], 0) * first + np.maximum(x - knots[-1], 0) * last
         return y
 
     def inverse(self, y: Array) -> Array:
-        knots, (low, high) = np.array(self.x), ndtri(np.array(self.share)[[0, -1]])
-        x: Array = np.interp(ndtr(y), self.share, knots)
-        first, last = (0.0 if slope == _UPRIGHT else 1 / slope for slope in self._outer_slopes())
+        low, high = ndtri(np.array(self.share)[[0, -1]])
+        x: Array = np.interp(ndtr(y), self.share, np.array(self.x))
+        first, last = (0.0 if slope == _STEEP else 1 / slope for slope in self._outer_slopes())
         x += np.minimum(y - low, 0) * first + np.maximum(y - high, 0) * last
         return x
 
@@ -171,60 +158,57 @@ class Ranks:
         knots, share, x = np.array(self.x), np.array(self.share), x.astype(np.float64)
         low, high = self._step(x)
         piece = np.clip(np.searchsorted(knots, x, "right") - 1, 0, len(knots) - 2)
-        run = knots[piece + 1] - knots[piece]
-        density = np.where(
-            high > low,
-            high - low,
-            (share[piece + 1] - share[piece]) / np.where(run > 0, run, np.inf),
-        )
+        run, rise = np.diff(knots)[piece], np.diff(share)[piece]
+        density = np.where(high > low, high - low, rise / np.where(run > 0, run, np.inf))
         y = self.forward(np.clip(x, knots[0], knots[-1]), u)
-        first, last = self._outer_slopes()
         with np.errstate(divide="ignore"):
             ladj = np.log(density) + 0.5 * np.square(y) + 0.5 * np.log(2 * np.pi)
+        first, last = self._outer_slopes()
+        # The last knot belongs to the slope beyond it, unless it is a step.
+        above = (x > knots[-1]) | ((x == knots[-1]) & (high == low))
         outside = np.where(x < knots[0], np.log(first), np.log(last))
-        return np.where(
-            (x < knots[0]) | ((x > knots[-1]) | ((x == knots[-1]) & (high == low))), outside, ladj
-        )
+        return np.where((x < knots[0]) | above, outside, ladj)
 
     def _step(self, x: Array) -> tuple[Array, Array]:
-        """Shares below and up to values that repeat; two equal numbers for others."""
+        """Return the shares below and up to repeated values, two zeros for others."""
         share = np.array(self.share)
         left, right = np.searchsorted(self.x, x, "left"), np.searchsorted(self.x, x, "right")
         on_step = right > left + 1
-        return np.where(on_step, share[np.minimum(left, len(share) - 1)], 0.0), np.where(
-            on_step, share[right - 1], 0.0
-        )
+        low = np.where(on_step, share[np.minimum(left, len(share) - 1)], 0.0)
+        return low, np.where(on_step, share[right - 1], 0.0)
 
     def _outer_slopes(self) -> tuple[float, float]:
-        """Slopes of y at the outermost knots."""
+        """Return the slopes of y at the outermost knots."""
         run, rise = np.diff(self.x)[[0, -1]], np.diff(self.share)[[0, -1]]
         images = ndtri(np.array(self.share)[[0, -1]])
-        slopes = (
-            rise
-            / np.where(run > 0, run, np.inf)
-            * np.sqrt(2 * np.pi)
-            * np.exp(0.5 * np.square(images))
-        )
-        first, last = (float(slope) if slope > 0 else _UPRIGHT for slope in slopes)
+        density = rise / np.where(run > 0, run, np.inf)
+        slopes = density * np.sqrt(2 * np.pi) * np.exp(0.5 * np.square(images))
+        first, last = (float(slope) if slope > 0 else _STEEP for slope in slopes)
         return first, last
 
-    def config(self) -> Mapping[str, Any]:
-        return asdict(self)
 
+def _at_ranks(below: Array, count: int) -> Array:
+    """Return positions of the sorted values at which knots should lie.
 
-def _wanted_ranks(count: int) -> Array:
-    """Ranks for knots: evenly spaced in share and, for the tails, in the normal quantile; never fewer than 8 rows apart."""
+    Knots are evenly spaced in share and, for the tails, in the normal quantile, with at least
+    `_ROWS` rows between them.
+
+    Args:
+        below: Rows below each value, and the number of all rows.
+        count: The number of all rows.
+    """
     even = np.linspace(0, 1, KNOTS // 2)
     ranks = np.sort(np.concatenate([even, ndtr(np.linspace(-4.5, 4.5, KNOTS // 2))])) * count
-    return np.unique(np.round(ranks / _ROWS) * _ROWS)
+    wanted = np.unique(np.round(ranks / _ROWS) * _ROWS)
+    return np.searchsorted(below[1:], wanted, side="right").clip(0, len(below) - 2)
 
 
 @dataclass(frozen=True)
 class OneHot:
-    """A column of few different values as one column of 0 and 1 for each: for what a flow is told, not for what it draws.
+    """A column of few values as one column of 0 and 1 for each: for conditions, not for samples.
 
     Attributes:
-        values: The values, k of them; one that is not among them has no 1.
+        values: The k values; any other value has no 1.
 
     Example:
         >>> OneHot.fitted(np.array([21.0, 1.0, 21.0])).forward(np.array([21.0, 1.0])).tolist()
@@ -235,17 +219,19 @@ class OneHot:
 
     @classmethod
     def fitted(cls, x: Array) -> Self:
+        """Take every value of x."""
         return cls(tuple(np.unique(x.astype(np.float64)).tolist()))
 
     def forward(self, x: Array) -> Array:
-        """Shape (n, k) from (n,)."""
+        """Return the code of each value, shape (n, k)."""
         y: Array = (x[:, None] == np.array(self.values)).astype(np.float64)
         return y
 
     def inverse(self, y: Array) -> Array:
-        """The value of the largest of each row, shape (n,)."""
+        """Return the value of the largest number in each row, shape (n,)."""
         x: Array = np.array(self.values)[np.argmax(y, axis=1)]
         return x
 
     def config(self) -> Mapping[str, Any]:
+        """Return the fields as JSON."""
         return asdict(self)

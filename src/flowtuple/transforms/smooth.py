@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
+from flowtuple.transforms.transform import Transform
 
-_ROUNDING = 64 * float(
-    np.finfo(np.float64).eps
-)  # of an offset: what is left of it when a 0 comes back
-_ALMOST = 1e-9  # how near to the edge of an open range an inverse goes
-
-
-class _Smooth:
-    """No value stands for a cell; the fields are the configuration."""
-
-    has_cells = False
-
-    def stands_for_cell(self, x: Array) -> Array:
-        return np.zeros(len(x), bool)
-
-    def config(self) -> Mapping[str, Any]:
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
+_ROUNDING = 64 * float(np.finfo(np.float64).eps)  # share of an offset below which a result is 0
+_MARGIN = 1e-9  # share of an open range that an inverse leaves free at its edges
 
 
 @dataclass(frozen=True)
-class Affine(_Smooth):
+class Affine(Transform):
     """y = (x - shift) / scale; a scale below 0 mirrors.
 
     Example:
@@ -44,32 +30,36 @@ class Affine(_Smooth):
     def __post_init__(self) -> None:
         if not (np.isfinite(self.shift) and np.isfinite(self.scale) and self.scale != 0):
             raise InvalidArgument(
-                f"(x - {self.shift:g}) / {self.scale:g} cannot be undone: the scale must be a number but 0"
+                f"(x - {self.shift:g}) / {self.scale:g} cannot be undone: "
+                "the scale must be a number other than 0"
             )
 
     @classmethod
     def divide(cls, x: Array, by: float = 1.0) -> Self:
-        """The quotient x / c."""
+        """Return x / c."""
         return cls(0.0, by)
 
     @classmethod
-    def subtract(cls, x: Array, what: float = 0.0) -> Self:
-        """The difference x - c."""
-        return cls(what, 1.0)
+    def subtract(cls, x: Array, by: float = 0.0) -> Self:
+        """Return x - c."""
+        return cls(by, 1.0)
 
     @classmethod
     def standard(cls, x: Array) -> Self:
-        """Mean 0, standard deviation 1; the scale is 1 where x does not vary."""
+        """Bring the mean to 0 and the standard deviation to 1; constant values keep their scale."""
         return cls(float(x.mean()), float(x.std()) or 1.0)
 
     @classmethod
     def min_max(cls, x: Array) -> Self:
-        """From 0 to 1."""
+        """Bring the range to [0, 1]."""
         return cls(float(x.min()), float(np.ptp(x)) or 1.0)
 
     @classmethod
     def robust(cls, x: Array) -> Self:
-        """Median 0, distance of the quartiles 1; where these meet, as `standard`."""
+        """Bring the median to 0 and the distance of the quartiles to 1.
+
+        If the quartiles coincide, the standard deviation becomes 1.
+        """
         low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
         return cls(float(middle), float(high - low) or float(x.std()) or 1.0)
 
@@ -84,7 +74,7 @@ class Affine(_Smooth):
 
 
 @dataclass(frozen=True)
-class Log(_Smooth):
+class Log(Transform):
     """y = log_base(x + offset); values at or below -offset are outside the domain and give NaN.
 
     Example:
@@ -103,17 +93,17 @@ class Log(_Smooth):
 
     @classmethod
     def natural(cls, x: Array, offset: float = 0.0) -> Self:
-        """ln(x + offset)."""
+        """Return ln(x + offset)."""
         return cls(offset)
 
     @classmethod
     def one_plus(cls, x: Array) -> Self:
-        """ln(1 + x)."""
+        """Return ln(1 + x)."""
         return cls(1.0)
 
     @classmethod
     def ten(cls, x: Array, offset: float = 0.0) -> Self:
-        """log10(x + offset)."""
+        """Return log10(x + offset)."""
         return cls(offset, 10.0)
 
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
@@ -134,8 +124,8 @@ class Log(_Smooth):
 
 
 @dataclass(frozen=True)
-class Atan(_Smooth):
-    """y = atan(scale x): long tails become edges.
+class Atan(Transform):
+    """y = atan(scale x): long tails become short.
 
     Example:
         >>> t = Atan(100.0)
@@ -153,6 +143,7 @@ class Atan(_Smooth):
 
     @classmethod
     def scaled(cls, x: Array, scale: float = 1.0) -> Self:
+        """Return atan(scale x)."""
         return cls(scale)
 
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
@@ -160,7 +151,7 @@ class Atan(_Smooth):
         return y
 
     def inverse(self, y: Array) -> Array:
-        edge = np.pi / 2 * (1 - _ALMOST)
+        edge = np.pi / 2 * (1 - _MARGIN)
         x: Array = np.tan(np.clip(y, -edge, edge)) / self.scale
         return x
 
@@ -170,13 +161,16 @@ class Atan(_Smooth):
 
 
 @dataclass(frozen=True)
-class Logit(_Smooth):
-    """y = ln(p / (1 - p)) with p = beta + (1 - 2 beta) (x - low) / (high - low), which keeps the ends of the range finite.
+class Logit(Transform):
+    """y = ln(p / (1 - p)) with p = beta + (1 - 2 beta) (x - low) / (high - low).
 
-    Papamakarios et al., "Masked autoregressive flow for density estimation" (2017), with beta = 1e-6.
+    A beta above 0 keeps the images of the ends of the range finite.
+
+    Papamakarios et al., "Masked autoregressive flow for density estimation" (2017), use 1e-6.
 
     Example:
-        >>> Logit(0.0, 1.0).inverse(Logit(0.0, 1.0).forward(np.array([0.0, 0.5, 1.0]))).round(9).tolist()
+        >>> logit = Logit(0.0, 1.0)
+        >>> logit.inverse(logit.forward(np.array([0.0, 0.5, 1.0]))).round(9).tolist()
         [0.0, 0.5, 1.0]
     """
 
@@ -187,19 +181,19 @@ class Logit(_Smooth):
     def __post_init__(self) -> None:
         if not (0 < self.beta < 0.5 and self.low < self.high and np.isfinite(self.high - self.low)):
             raise InvalidArgument(
-                f"a logit from {self.low:g} to {self.high:g} with beta {self.beta:g} cannot be undone"
+                f"a logit from {self.low:g} to {self.high:g} with beta {self.beta:g} "
+                "cannot be undone"
             )
 
     @classmethod
     def fitted(cls, x: Array, beta: float = 1e-6) -> Self:
-        """The range of x is the range."""
+        """Take the range of the values."""
         low, high = float(x.min()), float(x.max())
         return cls(low, high if high > low else low + 1.0, beta)
 
     def _share(self, x: Array) -> Array:
-        p = self.beta + (1 - 2 * self.beta) * (x.astype(np.float64) - self.low) / (
-            self.high - self.low
-        )
+        offset, width = x.astype(np.float64) - self.low, self.high - self.low
+        p = self.beta + (1 - 2 * self.beta) * offset / width
         return np.where((p > 0) & (p < 1), p, np.nan)
 
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:

@@ -1,40 +1,62 @@
-"""What a transform is: the values of one column as real numbers that a flow can learn, and back."""
+"""The contract of a transform between values of one column and numbers that a flow can learn."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
 
 from flowtuple.data.schema import Array
 
 
-class Transform(Protocol):
+class Transform(ABC):
     """A monotone map of one column, fitted once; a frozen dataclass whose fields are plain JSON.
 
-    A value that stands for a whole cell (an integer, a repeated value) is spread over the cell's image: `u`, from 0 to 1,
-    says where in it. The laws, for every x of the domain and every u:
+    A value may stand for a whole cell, as an integer or a repeated value does. It is spread over
+    the image of the cell, and `u` from 0 to 1 is the position in it. The laws, for every x of the
+    domain and every u:
 
-    - `inverse(forward(x, u))` is x: exactly where x stands for a cell, to rounding elsewhere;
-    - `log_det(x, u)` is ln|dy/dx|, or ln|dy/du| where x stands for a cell, so that the density of y times `exp(log_det)`
-      is a density in x, or at a cell its probability once averaged over u;
-    - `inverse` takes any finite y, also one that no x is mapped to.
+    - `inverse(forward(x, u))` is x: exactly if x stands for a cell, to rounding otherwise;
+    - `log_det(x, u)` is ln|dy/dx|, or ln|dy/du| if x stands for a cell. The density of y times
+      `exp(log_det)` is then a density in x, or the probability of a cell once averaged over u;
+    - `inverse` takes any finite y, also one that is the image of no x.
     """
 
     @property
     def has_cells(self) -> bool:
-        """Whether some value is spread over a cell, so that `u` matters."""
+        """True if some value stands for a cell, so that `u` matters."""
+        return False
 
     def stands_for_cell(self, x: Array) -> Array:
-        """Which values are spread over a cell: bool of shape (n,)."""
+        """Return which values stand for a cell: bool of shape (n,)."""
+        return np.zeros(len(x), bool)
 
+    @abstractmethod
     def forward(self, x: Array, u: Array | float = 0.5) -> Array:
-        """Images y of shape (n,) in float64 from x of shape (n,)."""
+        """Return the images y of values x, both of shape (n,), in float64."""
 
+    @abstractmethod
     def inverse(self, y: Array) -> Array:
-        """Values x in float64 from y, both of shape (n,)."""
+        """Return the values x of images y, both of shape (n,), in float64."""
 
+    @abstractmethod
     def log_det(self, x: Array, u: Array | float = 0.5) -> Array:
-        """Of shape (n,)."""
+        """Return the logarithm of the slope, shape (n,)."""
 
     def config(self) -> Mapping[str, Any]:
-        """The fields as JSON."""
+        """Return the fields as JSON."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+class CellTransform(Transform):
+    """A transform of whole numbers, each of which stands for a cell."""
+
+    @property
+    def has_cells(self) -> bool:
+        return True
+
+    def stands_for_cell(self, x: Array) -> Array:
+        return np.ones(len(x), bool)

@@ -1,4 +1,4 @@
-"""Values that a rival's own method cannot keep within their bound, kept beside it: places and values through zstd."""
+"""Values that a method cannot keep within their bound: their places and values under zstd."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _GAP = np.dtype("<u4")
 
 
 def pack_exceptions(original: Array, decoded: Array, bound: Bound) -> bytes:
-    """Places and originals of the values outside their bound; empty where there are none.
+    """Return places and originals of the values outside their bound; empty where there are none.
 
     Args:
         original: Shape (n,).
-        decoded: What would come back without exceptions, of the same shape and dtype.
+        decoded: Values without exceptions, of the same shape and dtype.
         bound: `lossless`, `abs`, `rel` or `bits`.
 
     Example:
@@ -33,7 +33,7 @@ def pack_exceptions(original: Array, decoded: Array, bound: Bound) -> bytes:
 
 
 def with_exceptions(decoded: Array, data: bytes) -> Array:
-    """The values with the exceptions put in their places."""
+    """Return the values with the exceptions in their places."""
     if not data:
         return decoded
     content = zstandard.decompress(data)

@@ -1,32 +1,23 @@
-"""All rivals in the order in which tables show them."""
+"""All codecs of other tools in the order in which tables show them."""
 
 from __future__ import annotations
 
-from flowtuple.benchmark.codecs import (
-    blosc_shuffle,
-    grid_lzma,
-    grid_pcodec,
-    gzip9,
-    lzma9,
-    plain_pcodec,
-    root_lzma,
-    rounded_lzma,
-    sz3,
-    zfp,
-    zstd19,
-)
-from flowtuple.benchmark.codecs.rival import Rival
+from flowtuple.benchmark.codecs.absolute import SZ3, ZFP
+from flowtuple.benchmark.codecs.grids import QUANTISE_LZMA, QUANTISE_PCODEC
+from flowtuple.benchmark.codecs.raw import BLOSC, GZIP, LZMA, PCODEC, ROUNDING, ZSTD
+from flowtuple.benchmark.codecs.root_lzma import ROOT_LZMA
+from flowtuple.benchmark.codecs.table_codec import TableCodec
 
-RIVALS: tuple[Rival, ...] = (
-    gzip9.RIVAL,
-    lzma9.RIVAL,
-    zstd19.RIVAL,
-    blosc_shuffle.RIVAL,
-    root_lzma.RIVAL,
-    plain_pcodec.RIVAL,
-    rounded_lzma.RIVAL,
-    sz3.RIVAL,
-    zfp.RIVAL,
-    grid_lzma.RIVAL,
-    grid_pcodec.RIVAL,
+CODECS: tuple[TableCodec, ...] = (
+    GZIP,
+    LZMA,
+    ZSTD,
+    BLOSC,
+    ROOT_LZMA,
+    PCODEC,
+    ROUNDING,
+    SZ3,
+    ZFP,
+    QUANTISE_LZMA,
+    QUANTISE_PCODEC,
 )

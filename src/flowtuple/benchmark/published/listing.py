@@ -1,15 +1,20 @@
-"""The reference methods that can be named beside the rivals, in the order in which tables show them."""
+"""Published methods as codecs, in the order in which tables show them."""
 
 from __future__ import annotations
 
-from flowtuple.benchmark.published.methods import BalerFiles, Stored
+from flowtuple.benchmark.published.method_codec import MethodCodec
+from flowtuple.benchmark.published.methods import BalerFiles, PublishedMethod, Stored
 from flowtuple.benchmark.published.options import Autoencoder, Latent
-from flowtuple.benchmark.published.row_rival import RowRival
 
-REFERENCES: tuple[RowRival, ...] = (
-    RowRival("latent-13", Stored(Latent(bits=13))),
-    RowRival("latent-20", Stored(Latent(bits=20))),
-    RowRival("autoencoder-tanh", Stored(Autoencoder(network="tanh"))),
-    RowRival("autoencoder-elu-bn", Stored(Autoencoder(network="elu-bn"))),
-    RowRival("baler", BalerFiles()),
+
+def _codec(name: str, method: PublishedMethod) -> MethodCodec:
+    return MethodCodec(name, "none", method, requires=method.requires)
+
+
+PUBLISHED: tuple[MethodCodec, ...] = (
+    _codec("latent-13", Stored(Latent(bits=13))),
+    _codec("latent-20", Stored(Latent(bits=20))),
+    _codec("autoencoder-tanh", Stored(Autoencoder(network="tanh"))),
+    _codec("autoencoder-elu-bn", Stored(Autoencoder(network="elu-bn"))),
+    _codec("baler", BalerFiles()),
 )

@@ -1,4 +1,4 @@
-"""Reference methods as measurements use them: fitted to the rows that they code, bytes that decode by themselves.
+"""Published methods for measurements: fitted to the rows that they code, into one string of bytes.
 
 PyTorch is loaded where rows are coded, not where a method is named.
 """
@@ -17,11 +17,11 @@ from flowtuple.data.schema import Array
 
 
 class PublishedMethod(Protocol):
-    """What codes rows of finite floats and has no bound."""
+    """A method that codes rows of finite floats and has no bound."""
 
     @property
     def requires(self) -> tuple[str, str]:
-        """The module that has to be installed and the extra that brings it."""
+        """Module that has to be installed, and the extra that brings it."""
         ...
 
     def load(self) -> None:
@@ -29,15 +29,18 @@ class PublishedMethod(Protocol):
         ...
 
     def pack(self, rows: Rows) -> tuple[bytes, int]:
-        """Train on rows and code them: bytes with everything that decoding needs, and how many of them are the model's.
+        """Train on rows and code them.
+
+        Returns:
+            Bytes with everything that decoding needs, and the number of them that are the model's.
 
         Raises:
-            InvalidArgument: Too few rows, or values outside of the domain of their preprocessing.
+            InvalidArgument: Too few rows, or values outside the domain of their preprocessing.
         """
         ...
 
     def unpack(self, data: bytes) -> Array:
-        """Rows of shape (n, d), float64.
+        """Return rows of shape (n, d), float64.
 
         Raises:
             Corrupt: The bytes are not those of `pack`.
@@ -45,7 +48,7 @@ class PublishedMethod(Protocol):
         ...
 
     def in_unit(self, unit: str) -> PublishedMethod:
-        """The same for energies in GeV or MeV."""
+        """Return the same method for energies in GeV or MeV."""
         ...
 
 
@@ -53,25 +56,20 @@ class PublishedMethod(Protocol):
 class Stored:
     """The latent codec or an autoencoder, in the file that `flowtuple reference encode` writes."""
 
-    asked: Latent | Autoencoder
+    options: Latent | Autoencoder
     seed: int = 0
     requires: tuple[str, str] = ("zuko", "train")
 
     def load(self) -> None:
-        for module in (
-            "flowtuple.benchmark.published.fitting",
-            "flowtuple.benchmark.published.stored",
-            "torch._dynamo",
-        ):
-            importlib.import_module(
-                module
-            )  # the last one is what the first optimiser of a process imports
+        for module in ("fitting", "stored"):
+            importlib.import_module(f"flowtuple.benchmark.published.{module}")
+        importlib.import_module("torch._dynamo")  # which the first optimiser of a process imports
 
     def pack(self, rows: Rows) -> tuple[bytes, int]:
         from flowtuple.benchmark.published.fitting import fit_codec
         from flowtuple.benchmark.published.stored import pack
 
-        codec, _ = fit_codec(rows, self.asked, self.seed, lambda share, loss: None)
+        codec, _ = fit_codec(rows, self.options, self.seed, lambda share, loss: None)
         return pack(codec, rows)
 
     def unpack(self, data: bytes) -> Array:
@@ -80,14 +78,14 @@ class Stored:
         return unpack(data, "rows").values
 
     def in_unit(self, unit: str) -> Stored:
-        return replace(self, asked=replace(self.asked, unit=unit))
+        return replace(self, options=replace(self.options, unit=unit))
 
 
 @dataclass(frozen=True)
 class BalerFiles:
     """Baler's files, one after the other; its own scaling needs no unit."""
 
-    asked: Baler = field(default_factory=Baler)
+    options: Baler = field(default_factory=Baler)
     requires: tuple[str, str] = ("baler_compressor", "baler")
 
     def load(self) -> None:
@@ -99,7 +97,7 @@ class BalerFiles:
             importlib.import_module(module)
 
     def pack(self, rows: Rows) -> tuple[bytes, int]:
-        *model, latent = baler_pack(rows.values, rows.columns, self.asked)
+        *model, latent = baler_pack(rows.values, rows.columns, self.options)
         return join([*model, latent]), sum(map(len, model))
 
     def unpack(self, data: bytes) -> Array:

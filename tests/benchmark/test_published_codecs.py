@@ -1,4 +1,4 @@
-"""Reference methods beside the rivals: what they code comes back, is counted, and is never called the smallest."""
+"""Reference methods compared with other codecs: what they code comes back, is counted, and is never called the smallest."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ import flowtuple as ft
 from flowtuple.baseline.pieces import join
 from flowtuple.benchmark import child, pages, registry
 from flowtuple.benchmark import run as contest
-from flowtuple.benchmark.codecs.rival import TableLayout
-from flowtuple.benchmark.published.baler import FILES, Baler, baler_pack, baler_unpack, quietly
-from flowtuple.benchmark.published.listing import REFERENCES
+from flowtuple.benchmark.codecs.table_codec import TableLayout
+from flowtuple.benchmark.published.baler import FILES, Baler, baler_pack, baler_unpack, silenced
+from flowtuple.benchmark.published.listing import PUBLISHED
+from flowtuple.benchmark.published.method_codec import MethodCodec
 from flowtuple.benchmark.published.methods import BalerFiles, Stored
 from flowtuple.benchmark.published.options import Autoencoder, Latent
-from flowtuple.benchmark.published.row_rival import RowRival
 from flowtuple.benchmark.result import Bench, Measurement
 from flowtuple.benchmark.run import run
 from flowtuple.benchmark.settings import Settings
@@ -102,15 +102,15 @@ def jets(n: int = 600) -> Rows:
     return Rows("jets", ("pt", "eta", "phi", "m"), values, np.arange(n), n, dtypes=("float32",) * 4)
 
 
-# -- one method as a rival --------------------------------------------------------------------------------------------------
+# -- one method as a codec --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_only_floats_of_rows_move(name: str, tmp_path: Path) -> None:
-    rival = RowRival(name, QUICK[name])
-    rival.load()
-    rival.encode(TABLES, LAYOUTS, tmp_path / "out.bin")
-    decoded = rival.decode(tmp_path / "out.bin", LAYOUTS)
+    codec = MethodCodec(name, "none", QUICK[name])
+    codec.load()
+    codec.encode(TABLES, LAYOUTS, tmp_path / "out.bin")
+    decoded = codec.decode(tmp_path / "out.bin", LAYOUTS)
     for before, after in zip(TABLES, decoded, strict=True):
         moved = {
             c.name
@@ -130,9 +130,9 @@ def test_only_floats_of_rows_move(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_model_is_part_of_the_bytes(name: str, tmp_path: Path) -> None:
-    rival = RowRival(name, QUICK[name])
-    rival.encode(TABLES, LAYOUTS, tmp_path / "out.bin")
-    model, index = rival.overhead(tmp_path / "out.bin")
+    codec = MethodCodec(name, "none", QUICK[name])
+    codec.encode(TABLES, LAYOUTS, tmp_path / "out.bin")
+    model, index = codec.overhead(tmp_path / "out.bin")
     assert index == 0
     expected = {"latent": 2 * 10_000, "autoencoder": 2 * 500, "baler": 2 * 400_000}[
         name
@@ -142,13 +142,13 @@ def test_model_is_part_of_the_bytes(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_few_rows_are_kept_as_they_are(name: str, tmp_path: Path) -> None:
-    rival = RowRival(name, QUICK[name])
+    codec = MethodCodec(name, "none", QUICK[name])
     tables = [t.read([c.name for c in t.columns], 0, min(100, t.num_entries)) for t in TABLES]
     layouts = [TableLayout(t.name, t.columns, t.num_entries, {}) for t in tables]
-    rival.encode(tables, layouts, tmp_path / "out.bin")
-    decoded = rival.decode(tmp_path / "out.bin", layouts)
+    codec.encode(tables, layouts, tmp_path / "out.bin")
+    decoded = codec.decode(tmp_path / "out.bin", layouts)
     assert [difference(a, b) for a, b in zip(tables, decoded, strict=True)] == [None, None]
-    assert rival.overhead(tmp_path / "out.bin") == (0, 0)
+    assert codec.overhead(tmp_path / "out.bin") == (0, 0)
 
 
 def test_more_bits_bring_the_latent_codec_closer() -> None:
@@ -161,9 +161,9 @@ def test_more_bits_bring_the_latent_codec_closer() -> None:
 
 
 def test_units_reach_the_options() -> None:
-    for rival in REFERENCES:
-        method = registry.codec(rival.name, Settings(unit="MeV")).method
-        assert isinstance(method, BalerFiles) or method.asked.unit == "MeV"
+    for codec in PUBLISHED:
+        method = registry.codec(codec.name, Settings(unit="MeV")).method
+        assert isinstance(method, BalerFiles) or method.options.unit == "MeV"
     with pytest.raises(InvalidArgument, match="no unit 'TeV' of energies"):
         ft.bench({"x": [1.0]}, unit="TeV")
 
@@ -227,7 +227,7 @@ def test_a_call_that_fails_leaves_the_process_as_it_was() -> None:
         torch.random.get_rng_state().tolist(),
         sys.stdout,
     )
-    with pytest.raises(RuntimeError, match="drew 0"), quietly(3):
+    with pytest.raises(RuntimeError, match="drew 0"), silenced(3):
         failing()
     assert (
         list(sys.path),
@@ -281,10 +281,10 @@ def test_files_that_are_cut_off_are_damaged(
 
 
 def test_reference_methods_take_part_where_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {rival.name for rival in REFERENCES}
+    names = {codec.name for codec in PUBLISHED}
     assert not names & set(registry.choose(None)[0])
     assert registry.choose(["latent-13", "pcodec"])[0] == ["latent-13", "pcodec"]
-    monkeypatch.setattr(registry, "is_available", lambda rival: rival.name != "baler")
+    monkeypatch.setattr(registry, "is_available", lambda codec: codec.name != "baler")
     with pytest.raises(MissingExtra, match=re.escape("pip install 'flowtuple[baler]'")):
         registry.choose(["baler"])
 
@@ -403,22 +403,22 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     return importlib.import_module
 
 
-@pytest.mark.parametrize("rival", ["sz3", "zfp", "quantise+pcodec"])
+@pytest.mark.parametrize("name", ["sz3", "zfp", "quantise+pcodec"])
 def test_the_search_finds_the_bound_of_a_mean_error(
-    rival: str, script: Callable[[str], ModuleType]
+    name: str, script: Callable[[str], ModuleType]
 ) -> None:
     found = script("published")
-    rivals = {r.name: r for r in found.CODECS}
-    if rivals[rival].requires is not None:
-        pytest.importorskip(rivals[rival].requires[0])
+    codec = {c.name: c for c in found.CODECS}[name]
+    if codec.requires is not None:
+        pytest.importorskip(codec.requires[0])
     rows = jets(3000)
     for mean in (1e-3, 0.3):
         point, bounds = found.at_equal_error(
-            rivals[rival], rows, [mean * s for s in rows.values.std(axis=0)]
+            codec, rows, [mean * s for s in rows.values.std(axis=0)]
         )
         assert point.mean <= mean * 1.001
         assert (
-            point.mean > mean * {"sz3": 0.85, "zfp": 0.4, "quantise+pcodec": 0.98}[rival]
+            point.mean > mean * {"sz3": 0.85, "zfp": 0.4, "quantise+pcodec": 0.98}[name]
         )  # ZFP's bounds are powers of two
         assert all(bound.kind == "abs" and bound.amount > mean for bound in bounds.values())
 

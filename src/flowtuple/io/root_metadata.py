@@ -1,4 +1,4 @@
-"""Descriptions of a TTree and its branches: titles, aliases, user information, friends, index and weight."""
+"""Metadata of a TTree: titles, aliases, user information, friends, index and weight."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ _LEAF_LIST = re.compile(r"[^\s/:]+(/[A-Za-z])?(:[^\s/:]+(/[A-Za-z])?)*")
 
 
 def describe(tree: Any, *, in_part: bool = False) -> dict[str, Any]:
-    """The title, aliases, user information, friends, index and weight of a TTree.
+    """Return the title, aliases, user information, friends, index and weight of a TTree.
 
     Args:
         tree: uproot's tree.
-        in_part: uproot read the tree without all that follows its branches, since that cannot be read.
+        in_part: uproot read the tree without the metadata after its branches, which cannot be
+            read.
 
     Returns:
-        What there is, by name; `unreadable` lists, in words, what cannot be read.
+        The metadata that is there, by name; `unreadable` lists the rest in words.
     """
-    said: dict[str, Any] = {"title": str(tree.title)}
+    notes: dict[str, Any] = {"title": str(tree.title)}
     unreadable: list[str] = []
     for name, (words, read) in _READERS.items():
         try:
-            said[name] = read(tree)
+            notes[name] = read(tree)
         except MemoryError:
             raise
         except Exception:  # these lists hold any class, and the tree is read without them
             unreadable.append(words)
-    said["unreadable"] = list(dict.fromkeys([*unreadable, *(_IN_WORDS if in_part else ())]))
-    return {name: value for name, value in said.items() if value}
+    notes["unreadable"] = list(dict.fromkeys([*unreadable, *(_IN_WORDS if in_part else ())]))
+    return {name: value for name, value in notes.items() if value}
 
 
 def _aliases(tree: Any) -> dict[str, str]:
@@ -47,7 +48,7 @@ def _friends(tree: Any) -> list[str]:
 
 
 def _index(tree: Any) -> str:
-    """The formulas of an index, as `run, event`, or its number of events where ROOT wrote no formulas."""
+    """Return the formulas of an index, as `run, event`, or else its number of events."""
     index = tree.member("fTreeIndex", none_if_missing=True)
     if index is not None:
         names = (index.member(key, none_if_missing=True) for key in ("fMajorName", "fMinorName"))
@@ -57,7 +58,7 @@ def _index(tree: Any) -> str:
 
 
 def _weight(tree: Any) -> float | None:
-    """The factor of all events; none where it is 1."""
+    """Return the factor of all events; none where it is 1."""
     weight = tree.member("fWeight", none_if_missing=True)
     return None if weight is None or weight == 1 else float(weight)
 
@@ -75,7 +76,7 @@ _IN_WORDS = tuple(
 
 
 def _in_words(thing: Any) -> str:
-    """The name and class of an object and, where uproot can say it, the value or title."""
+    """Return the name and class of an object and, where uproot can say it, the value or title."""
     if isinstance(thing, str):
         return str(thing)
     if not hasattr(thing, "member"):
@@ -90,7 +91,7 @@ def _in_words(thing: Any) -> str:
 
 
 def documentation(branch: Any) -> str:
-    """A branch's title, empty where it only repeats the name or lists the leaves (`Jet_pt[nJet]/F`)."""
+    """Return a branch's title; empty where it is the name or the leaf list."""
     title = str(branch.title)
     is_leaf_list = "/" in title and _LEAF_LIST.fullmatch(title) is not None
     return "" if is_leaf_list or title == branch.name else title

@@ -1,4 +1,4 @@
-"""A table as the datasets that it had in an HDF5 file of other origin: records, matrices, padded and ragged lists."""
+"""Tables written back as the datasets of their input, an HDF5 file of other origin."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import awkward as ak
+import h5py
 import numpy as np
 
 from flowtuple.data.schema import Array, Column
@@ -15,22 +16,16 @@ from flowtuple.data.table import Table, TableSource, ranges
 from flowtuple.errors import Unsupported
 from flowtuple.io.hdf5_types import FORMAT, attribute_of, type_of
 
-UNFITTING = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    OverflowError,
-    UnicodeError,
-)  # where storage and columns do not agree
+# Raised where the notes on the input and the columns do not agree; UnicodeError is a ValueError.
+_MISMATCH = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
-def is_alike(storage: Mapping[str, Any]) -> bool:
-    """Whether an HDF5 file of other origin held the table."""
+def is_original(storage: Mapping[str, Any]) -> bool:
+    """Return whether the notes on a table are of an HDF5 file of other origin."""
     return storage.get("format") == FORMAT
 
 
-def write_alike(
+def write_original(
     file: Any,
     description: str,
     source: TableSource,
@@ -38,14 +33,14 @@ def write_alike(
     storage: Mapping[str, Any],
     step: int,
 ) -> None:
-    """Write a table as its input held it.
+    """Write a table as the datasets that it was in its input.
 
     Args:
         file: The open file.
-        description: What the input is called.
+        description: Name of the input.
         source: The events.
-        columns: Those that can be HDF5.
-        storage: What the reader found, as JSON.
+        columns: Columns that can be HDF5.
+        storage: Notes of the reader on the input, as JSON.
         step: Events at a time.
 
     Raises:
@@ -53,13 +48,13 @@ def write_alike(
     """
     try:
         group = file.require_group(str(storage.get("group", "")) or "/")
-        places = {c.name: i for i, c in enumerate(columns)}
-        sets = sorted(
-            _datasets(columns, storage), key=lambda part: places[part.first]
-        )  # in the order that they are read in
+        names = [c.name for c in columns]
+        # in the order of the columns, which is that of the datasets when they are read again
+        places = {name: i for i, name in enumerate(names)}
+        sets = sorted(_datasets(columns, storage), key=lambda part: places[part.first.name])
         made = [part.create(group, source.num_entries, step) for part in sets]
         for start, stop in ranges(source.num_entries, step):
-            table = source.read([c.name for c in columns], start, stop)
+            table = source.read(names, start, stop)
             for part, dataset in zip(sets, made, strict=True):
                 rows = part.rows(table, dataset.dtype)
                 if rows is not None:
@@ -68,10 +63,9 @@ def write_alike(
             file.require_group(path or "/")
         for attributes in (storage.get("groups", {}), storage.get("attributes", {})):
             _write_attributes(file, attributes)
-    except UNFITTING as error:
-        raise Unsupported(
-            f"{description}: table {source.name!r} cannot be HDF5 as it was ({error}); write .npz or .root"
-        ) from None
+    except _MISMATCH as error:
+        what = f"table {source.name!r} cannot be HDF5 as it was ({error})"
+        raise Unsupported(f"{description}: {what}; write .npz or .root") from None
 
 
 def _datasets(columns: Sequence[Column], storage: Mapping[str, Any]) -> Iterator[OutputDataset]:
@@ -79,38 +73,50 @@ def _datasets(columns: Sequence[Column], storage: Mapping[str, Any]) -> Iterator
     for stored in storage.get("sets", ()):
         if stored["kind"] == "records":
             names = _member_names(stored, shown)
-            if names:
-                yield CompoundDataset(
-                    stored["name"],
-                    stored,
-                    {member: shown.pop(column) for member, column in names.items()},
-                )
+            members = {member: shown.pop(column) for member, column in names.items()}
+            if members:
+                yield CompoundDataset(stored["name"], stored, members)
         elif stored["kind"] == "matrix":
-            yield MatrixDataset(stored["name"], stored, tuple(shown.values()))
+            if shown:
+                yield MatrixDataset(stored["name"], stored, shown)
             shown = {}
         elif stored["name"] in shown:
-            yield ArrayDataset(stored["name"], stored, shown.pop(stored["name"]))
+            name = stored["name"]
+            yield ArrayDataset(name, stored, {name: shown.pop(name)})
     for name, column in shown.items():
-        yield ArrayDataset(name, {}, column)
+        yield ArrayDataset(name, {}, {name: column})
 
 
 def _member_names(stored: Mapping[str, Any], shown: Mapping[str, Column]) -> dict[str, str]:
-    names = [member if isinstance(member, str) else member[0] for member in stored["members"]]
-    columns = {name: str(stored.get("prefix", "")) + name for name in names}
-    return {name: column for name, column in columns.items() if column in shown}
+    prefix = str(stored.get("prefix", ""))
+    names = [name for name, _ in _member_tokens(stored)]
+    return {name: prefix + name for name in names if prefix + name in shown}
+
+
+def _member_tokens(stored: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the names of the members of records, with the token of a type where there is one."""
+    for member in stored["members"]:
+        yield (member, None) if isinstance(member, str) else member
 
 
 @dataclass(frozen=True)
 class OutputDataset(ABC):
-    """A dataset to create, with the notes on how the input stored it."""
+    """A dataset to create.
+
+    Attributes:
+        name: Name of the dataset.
+        stored: Notes on how the input stored it.
+        columns: Its columns, at least one; by member where the dataset has records.
+    """
 
     name: str
     stored: Mapping[str, Any]
+    columns: Mapping[str, Column]
 
     @property
-    @abstractmethod
-    def first(self) -> str:
-        """Name of the first column."""
+    def first(self) -> Column:
+        """Return the first column."""
+        return next(iter(self.columns.values()))
 
     @abstractmethod
     def create(self, group: Any, length: int, step: int) -> Any:
@@ -118,10 +124,10 @@ class OutputDataset(ABC):
 
     @abstractmethod
     def rows(self, table: Table, dtype: Any) -> Any:
-        """Return the rows of some events, in the type of the dataset."""
+        """Return the rows of some events in the dataset's type; `None` where they are empty."""
 
 
-def _made(group: Any, name: str, shape: tuple[int, ...], dtype: Any, step: int) -> Any:
+def _create(group: Any, name: str, shape: tuple[int, ...], dtype: Any, step: int) -> Any:
     if 0 in shape:
         return group.create_dataset(name, shape, dtype)
     chunk = (min(step, shape[0]), *shape[1:])
@@ -130,34 +136,25 @@ def _made(group: Any, name: str, shape: tuple[int, ...], dtype: Any, step: int) 
 
 @dataclass(frozen=True)
 class ArrayDataset(OutputDataset):
-    """One column: an array, texts, or lists of numbers."""
-
-    column: Column
-
-    @property
-    def first(self) -> str:
-        """The only column."""
-        return self.column.name
+    """A column: an array, texts, or lists of numbers."""
 
     def create(self, group: Any, length: int, step: int) -> Any:
         """Create the empty dataset."""
-        import h5py
-
-        dtype = type_of(self.stored.get("type"), _usual_type(self.column))
-        if self.column.counter is not None:
+        column = self.first
+        dtype = type_of(self.stored.get("type"), _usual_type(column))
+        if column.counter is not None:
             return group.create_dataset(self.name, (length,), h5py.vlen_dtype(dtype))
-        return _made(group, self.name, (length, *self.column.shape), dtype, step)
+        return _create(group, self.name, (length, *column.shape), dtype, step)
 
     def rows(self, table: Table, dtype: Any) -> Any:
         """Return the rows of some events, in the type of the dataset."""
-        import h5py
-
-        if self.column.counter is None:
-            return _values(table[self.column.name], dtype)
-        values = table[self.column.name].astype(h5py.check_vlen_dtype(dtype))
+        column = self.first
+        if column.counter is None:
+            return _values(table[column.name], dtype)
+        values = table[column.name].astype(h5py.check_vlen_dtype(dtype))
         if not len(values):
             return None  # lists are empty until they are written
-        bounds = table.offsets(self.column.counter)
+        bounds = table.offsets(column.counter)
         rows = np.empty(table.num_entries, dtype=object)
         for i in range(table.num_entries):
             rows[i] = values[bounds[i] : bounds[i + 1]]
@@ -168,20 +165,11 @@ class ArrayDataset(OutputDataset):
 class MatrixDataset(OutputDataset):
     """All columns as those of a matrix."""
 
-    columns: tuple[Column, ...]
-
-    @property
-    def first(self) -> str:
-        """Name of the first column."""
-        return self.columns[0].name
-
     def create(self, group: Any, length: int, step: int) -> Any:
-        """The empty dataset, and its columns' names where the input had them."""
-        import h5py
-
-        dtype = type_of(self.stored.get("type"), np.dtype(self.columns[0].dtype))
-        made = _made(group, self.name, (length, len(self.columns)), dtype, step)
-        names = [c.name for c in self.columns]
+        """Create the empty dataset, and the names of its columns where the input had them."""
+        dtype = type_of(self.stored.get("type"), np.dtype(self.first.dtype))
+        made = _create(group, self.name, (length, len(self.columns)), dtype, step)
+        names = list(self.columns)
         if "labels" in self.stored:
             group.create_dataset(self.stored["labels"], data=names, dtype=h5py.string_dtype())
         for place, thing in (("attribute", made), ("group", group)):
@@ -194,19 +182,12 @@ class MatrixDataset(OutputDataset):
 
     def rows(self, table: Table, dtype: Any) -> Any:
         """Return the rows of some events, in the type of the dataset."""
-        return np.stack([table[c.name] for c in self.columns], axis=1)
+        return np.stack([table[name] for name in self.columns], axis=1)
 
 
 @dataclass(frozen=True)
 class CompoundDataset(OutputDataset):
     """Columns as members of records, perhaps padded to one number per event."""
-
-    columns: Mapping[str, Column]
-
-    @property
-    def first(self) -> str:
-        """Name of the first column."""
-        return next(column.name for column in self.columns.values())
 
     @property
     def _shape(self) -> tuple[int, ...]:
@@ -217,45 +198,40 @@ class CompoundDataset(OutputDataset):
         return next((c.counter for c in self.columns.values() if c.counter is not None), None)
 
     def _dtype(self) -> Any:
-        tokens = {
-            m if isinstance(m, str) else m[0]: None if isinstance(m, str) else m[1]
-            for m in self.stored["members"]
-        }
-        valid = "valid" if self._counter is not None else ""
-        names = [name for name in tokens if name in self.columns or name == valid]
-        formats: list[Any] = []
-        for name in names:
-            if name not in self.columns:
-                formats.append(np.dtype(bool))
-                continue
-            column = self.columns[name]
-            inner = () if column.counter is not None else column.shape[len(self._shape) :]
-            formats.append((type_of(tokens[name], _usual_type(column)), inner))
-        if len(names) == len(tokens) and "offsets" in self.stored:
-            placed = {"offsets": self.stored["offsets"], "itemsize": self.stored["size"]}
-            return np.dtype(cast(Any, {"names": names, "formats": formats, **placed}))
-        return np.dtype(cast(Any, {"names": names, "formats": formats}))
+        formats: dict[str, Any] = {}
+        tokens = dict(_member_tokens(self.stored))
+        for name, token in tokens.items():
+            column = self.columns.get(name)
+            if column is not None:
+                inner = () if column.counter is not None else column.shape[len(self._shape) :]
+                formats[name] = (type_of(token, _usual_type(column)), inner)
+            elif name == "valid" and self._counter is not None:
+                formats[name] = np.dtype(bool)
+        layout: dict[str, Any] = {"names": list(formats), "formats": list(formats.values())}
+        if len(formats) == len(tokens) and "offsets" in self.stored:
+            layout |= {"offsets": self.stored["offsets"], "itemsize": self.stored["size"]}
+        return np.dtype(cast(Any, layout))
 
     def create(self, group: Any, length: int, step: int) -> Any:
         """Create the empty dataset."""
-        return _made(group, self.name, (length, *self._shape), self._dtype(), step)
+        return _create(group, self.name, (length, *self._shape), self._dtype(), step)
 
     def rows(self, table: Table, dtype: Any) -> Any:
         """Return the rows of some events, in the type of the dataset."""
         rows = np.zeros((table.num_entries, *self._shape), dtype)
-        there = self._there(table)
-        if there is not None:
-            rows["valid"] = there
+        valid = self._valid(table)
+        if valid is not None:
+            rows["valid"] = valid
         for name, column in self.columns.items():
             if column.counter is None:
                 rows[name] = _values(table[column.name], dtype[name])
                 continue
             rows[name] = np.frombuffer(bytes.fromhex(self.stored["fills"][name]), dtype[name])[0]
-            rows[name][there] = table[column.name]
+            rows[name][valid] = table[column.name]
         return rows
 
-    def _there(self, table: Table) -> Array | None:
-        """Which of the places hold an object."""
+    def _valid(self, table: Table) -> Array | None:
+        """Return which of the places have an object; `None` for records without counter."""
         if self._counter is None:
             return None
         counts = table[self._counter]
@@ -266,13 +242,11 @@ class CompoundDataset(OutputDataset):
 
 
 def _usual_type(column: Column) -> Any:
-    import h5py
-
     return h5py.string_dtype() if column.is_opaque else np.dtype(column.dtype)
 
 
 def _values(content: Any, dtype: Any) -> Any:
-    """Numbers as they are; text as bytes, of a fixed length where the type has one."""
+    """Return numbers as they are, and text as bytes, of a fixed length where the type has one."""
     if not isinstance(content, ak.Array):
         return content
     texts = [text if isinstance(text, bytes) else text.encode() for text in content.tolist()]

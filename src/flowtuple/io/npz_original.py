@@ -1,4 +1,4 @@
-"""A table as the arrays that it was in an npz file of other origin: named arrays, a structured array, or a matrix."""
+"""Tables written back as the arrays of their input, an npz file of other origin."""
 
 from __future__ import annotations
 
@@ -12,58 +12,54 @@ from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Dataset, Table, read_all
 
 FORMAT = "npz"
-_UNFITTING = (ValueError, TypeError, KeyError)
+_MISMATCH = (ValueError, TypeError, KeyError)  # raised where notes and columns do not agree
 
 
 def stored_arrays(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Any]:
-    """Notes for the writer of named arrays, as JSON: types that the columns do not tell."""
+    """Return notes on named arrays, as JSON: the types of texts, which the columns do not have."""
     types = {name: values.dtype.str for name, values in arrays.items() if values.dtype.kind in "US"}
-    return (
-        {"format": FORMAT, "prefix": prefix, "types": types}
-        if types
-        else {"format": FORMAT, "prefix": prefix}
-    )
+    notes = {"format": FORMAT, "prefix": prefix}
+    return {**notes, "types": types} if types else notes
 
 
 def stored_matrix(
     prefix: str, name: str, labels: str | None, texts: Array | None
 ) -> dict[str, Any]:
-    """Notes for the writer of a matrix, and of the array of column names where there is one."""
-    found: dict[str, Any] = {"format": FORMAT, "prefix": prefix, "matrix": name}
-    return (
-        found
-        if labels is None or texts is None
-        else {**found, "labels": labels, "text": texts.dtype.kind}
-    )
+    """Return notes on a matrix, and on the array of its columns' names where there is one."""
+    notes = {"format": FORMAT, "prefix": prefix, "matrix": name}
+    if labels is None or texts is None:
+        return notes
+    return {**notes, "labels": labels, "text": texts.dtype.kind}
 
 
 def stored_records(prefix: str, name: str, values: Array) -> dict[str, Any] | None:
-    """Notes for the writer of a structured array; `None` where a member is one itself."""
-    dtype = values.dtype
-    if any(dtype[member].base.names is not None for member in dtype.names or ()):
-        return None
-    members = [
-        [member, dtype[member].base.str, list(dtype[member].shape)] for member in dtype.names or ()
-    ]
+    """Return notes on a structured array; `None` where a member is one itself."""
+    members = []
+    for member in values.dtype.names or ():
+        kind = values.dtype[member]
+        if kind.base.names is not None:
+            return None
+        members.append([member, kind.base.str, list(kind.shape)])
     return {"format": FORMAT, "prefix": prefix, "records": name, "members": members}
 
 
-def arrays_alike(dataset: Dataset) -> dict[str, Array] | None:
-    """The members of an npz file of other origin again; `None` where the data set was none, or is not as it was."""
-    if dataset.carried or any(
-        dataset.storage.get(name, {}).get("format") != FORMAT for name in dataset.tables
-    ):
+def original_arrays(dataset: Dataset) -> dict[str, Array] | None:
+    """Return the arrays of an npz file of other origin; `None` where that cannot be done."""
+    if dataset.carried:
         return None
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     try:
         for name, source in dataset.tables.items():
-            for key, values in _members(read_all(source), dataset.storage[name]):
-                if key in found:
+            notes = dataset.storage.get(name, {})
+            if notes.get("format") != FORMAT:
+                return None
+            for key, values in _members(read_all(source), notes):
+                if key in arrays:
                     return None
-                found[key] = values
-    except _UNFITTING:
+                arrays[key] = values
+    except _MISMATCH:
         return None
-    return found
+    return arrays
 
 
 def _members(table: Table, stored: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
@@ -109,7 +105,7 @@ def _texts(names: Sequence[str], kind: str) -> Array:
 
 
 def _plain(column: Column, values: Any) -> Array:
-    """A column's values as one NumPy array.
+    """Return a column's values as one NumPy array.
 
     Raises:
         ValueError: They have lists, or missing values.
