@@ -30,7 +30,7 @@ from flowtuple.io.source import leave_out
 
 Container = Literal["ttree", "rntuple"]
 _HIGHEST_LEVEL = {"ZLIB": 9, "LZMA": 9, "LZ4": 12, "ZSTD": 22}
-_ADVICE = "--drop leaves them out, and -o x.npz holds everything"
+_ADVICE = "`drop=` leaves them out, and x.npz holds everything"
 
 
 @dataclass(frozen=True)

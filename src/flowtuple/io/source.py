@@ -144,7 +144,7 @@ def write_dataset(
     """
     target = os.fspath(path)
     if options.container is not None and not target.lower().endswith(".root"):
-        advice = "end its name in .root, or leave out --as"
+        advice = "end its name in .root, or leave out `container=`"
         raise InvalidArgument(
             f"{target}: is no ROOT file, so it holds no {options.container}; {advice}"
         )
@@ -190,7 +190,7 @@ def leave_out(
     reasons: Mapping[str, str],
     target: str,
     options: WriteOptions,
-    advice: str = "write .npz, or leave them out with --drop",
+    advice: str = "write .npz, or leave them out with `drop=`",
 ) -> tuple[LeftOut, ...]:
     """Return the parts that an output cannot hold, or refuse them where `options.drop` is off.
 
