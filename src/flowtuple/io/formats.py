@@ -201,7 +201,8 @@ def format_of(suffix: str) -> Format:
     if len(points) > 1:
         packages = " and ".join(map(_package, points))
         raise InvalidArgument(f"{suffix}: the packages {packages} both add it; uninstall one")
-    where, advice = f"{suffix}: the package {_package(points[0])}", "update or uninstall it"
+    where = f"{suffix}: the package {_package(points[0])}"
+    advice = "update or uninstall it"
     try:
         loaded = points[0].load()
     except Exception as error:  # whatever the code of the other package raises

@@ -180,10 +180,12 @@ def _leaf(datum: dict[str, Any], leaves: Mapping[str, str]) -> bytes:
     """Return the one TLeaf of a branch; its title says which array it is."""
     letter = private(_cascadetree, "_dtype_to_char")[datum["dtype"]]
     values = datum["tleaf_special_struct"] = private(TLeaf, _LEAF_VALUES[letter.upper()])
-    counter, title = datum["counter"], leaves[datum["fName"]]
+    counter = datum["counter"]
+    title = leaves[datum["fName"]]
     axes = ([] if counter is None else [leaves[counter["fName"]]]) + list(map(str, datum["shape"]))
     length = int(np.prod(datum["shape"], dtype=np.int64))
-    is_range, is_unsigned = datum["kind"] == "counter", letter != letter.upper()
+    is_range = datum["kind"] == "counter"
+    is_unsigned = letter != letter.upper()
     numbers = private(TLeaf, "_tleaf2_format0").pack(
         length, datum["dtype"].itemsize, 0, is_range, is_unsigned
     )

@@ -220,7 +220,8 @@ def _writer(file: Any, plan: _Plan, step: int) -> TreeWriter | NTupleWriter:
         return NTupleWriter(
             file, plan.source, plan.fields, step, title, plan.storage.get("types", {})
         )
-    aliases, weight = plan.storage.get("aliases", {}), float(plan.storage.get("weight", 1))
+    aliases = plan.storage.get("aliases", {})
+    weight = float(plan.storage.get("weight", 1))
     return TreeWriter(file, plan.source, plan.branches, step, title, aliases, weight)
 
 
