@@ -146,7 +146,7 @@ def _alias_list(aliases: Mapping[str, str]) -> bytes:
 def _branch(
     cascade: Any, datum: dict[str, Any], leaves: Mapping[str, str], position: int, key_length: int
 ) -> bytes:
-    """Return a TBranch with its leaf, `position` bytes behind the tree's key."""
+    """Return a TBranch with its leaf, `position` bytes after the tree's key."""
     inside = position + _ANY + len(b"TBranch\x00") + _FRAME
     begin = _named(datum["fName"], datum["fTitle"], _BRANCH_BIT) + _FILL
     datum["metadata_start"] = inside + len(begin)
@@ -177,7 +177,7 @@ def _branch(
 
 
 def _leaf(datum: dict[str, Any], leaves: Mapping[str, str]) -> bytes:
-    """Return the one TLeaf of a branch; its title says which array it is."""
+    """Return the only TLeaf of a branch; its title has the shape."""
     letter = private(_cascadetree, "_dtype_to_char")[datum["dtype"]]
     values = datum["tleaf_special_struct"] = private(TLeaf, _LEAF_VALUES[letter.upper()])
     counter = datum["counter"]

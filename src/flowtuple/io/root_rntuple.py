@@ -134,7 +134,7 @@ def plan_fields(
 
     Args:
         source: The table.
-        forms: Of its opaque columns.
+        forms: Awkward forms of its opaque columns.
         records: Shapes of the records that the input had, by name.
     """
     columns = [c for c in source.columns if not c.hidden]

@@ -122,7 +122,7 @@ def write_dataset(
     """Write a data set as one file in the format of its suffix; it appears whole or not at all.
 
     Args:
-        dataset: What to write.
+        dataset: The data set to write.
         path: A local path that ends in one of `output_suffixes()`.
         options: Compression, step, and whether to leave out what the format cannot hold.
 
