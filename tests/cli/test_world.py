@@ -35,7 +35,7 @@ from flowtuple.codec.column import Method, StoredColumn
 from flowtuple.codec.directory import join
 from flowtuple.codec.packing import zstd
 from flowtuple.codec.varint import write_signed
-from flowtuple.comparison.verification import Promise, said_of
+from flowtuple.comparison.verification import Promise, first_bounds
 from flowtuple.data.bounds import Bound
 from flowtuple.data.memory import Gate, entries_within
 from flowtuple.data.schema import Column
@@ -887,7 +887,7 @@ class TestManifests:
 
 def test_chains_of_merged_files_are_held_apart():
     """Each alternative is a chain of its own: what one allows is not added to the other."""
-    words = said_of(
+    words = first_bounds(
         {
             "merged": [
                 {"bounds": {"t/x": "abs:1, then abs:2"}},

@@ -1,4 +1,4 @@
-"""Closure: known efficiencies and responses come out right within their errors, wrong ones are flagged, folds count once."""
+"""Closure: known efficiencies come out within their errors, wrong ones fail, folds count once."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def toy_curves(
     return find_curves(first, second, find_grids(first, ["Pileup_nPU"]), seed, replicas)
 
 
-def named(found: tuple[curves.Curve, ...], quantity: str, grid: str) -> list[curves.Curve]:
-    chosen = [curve for curve in found if (curve.quantity, curve.grid) == (quantity, grid)]
+def named(result: tuple[curves.Curve, ...], quantity: str, grid: str) -> list[curves.Curve]:
+    chosen = [curve for curve in result if (curve.quantity, curve.grid) == (quantity, grid)]
     assert chosen, (quantity, grid)
     return chosen
 
@@ -92,8 +92,8 @@ def oversampled() -> Closure:
 
 class TestFigures:
     def test_what_is_known_comes_out(self) -> None:
-        """Each figure of both samples lies around the truth as its error says: chi2 per bin near 1."""
-        found = toy_curves(events(4000, 1), events(4000, 2), replicas=100)
+        """Figures of both samples lie around the truth as their errors say: chi2 per bin near 1."""
+        result = toy_curves(events(4000, 1), events(4000, 2), replicas=100)
         truth = {"efficiency": EFFICIENCY, "median response": SCALE, "half-width": 0.9945 * WIDTH}
         for quantity, value in truth.items():
             for grid in (
@@ -104,7 +104,7 @@ class TestFigures:
             ):
                 pulls = [
                     (np.array(getattr(c, name)) - value) / np.array(getattr(c, f"{name}_error"))
-                    for c in named(found, quantity, grid)
+                    for c in named(result, quantity, grid)
                     for name in ("reference", "other")
                 ]
                 pulls = np.concatenate(pulls)
@@ -135,8 +135,8 @@ class TestFigures:
     def test_what_is_wrong_is_flagged(
         self, wrong: dict[str, float], quantity: str, grid: str
     ) -> None:
-        found = toy_curves(events(4000, 1), events(4000, 2, **wrong))
-        (curve,) = named(found, quantity, grid)
+        result = toy_curves(events(4000, 1), events(4000, 2, **wrong))
+        (curve,) = named(result, quantity, grid)
         assert curve.beyond.sum() > 0.7 * curve.bins > 0
         assert curve.worst > curves.TOLERANCE[quantity]
         right = toy_curves(events(4000, 1), events(4000, 2))
@@ -176,7 +176,7 @@ class TestBootstrap:
         )
 
     def test_by_hand(self) -> None:
-        """A slow sum for each cell beside the fast one, with counts of events."""
+        """The fast sums equal a slow sum for each cell, with counts of events."""
         rows, counts = self.binned(), np.random.default_rng(0).poisson(1, 900).astype(float)
         mean, (median, half) = shares(rows)(counts)[0], spreads(rows)(counts)
         for cell in range(4):
@@ -273,29 +273,29 @@ class TestPairs:
             rows.only(["Jet_pt", "GenJet_pt", "Pileup_nPU"]).values, expected, equal_nan=True
         )
         assert "Jet_genJetIdx" not in rows.columns
-        found = [i in list(e["Jet_genJetIdx"]) for e in array for i in range(len(e["GenJet_pt"]))]
-        assert pairs.found.tolist() == found
+        result = [i in list(e["Jet_genJetIdx"]) for e in array for i in range(len(e["GenJet_pt"]))]
+        assert pairs.reconstructed.tolist() == result
 
-    def test_halves_hold_the_events_apart(self) -> None:
+    def test_halves_separate_the_events(self) -> None:
         array = events(101, 3)
         for half, start in zip(read(array).halves(), (0, 1), strict=True):
             pairs, alone = half.pairs[0], read(array[start::2]).pairs[0]
             assert np.array_equal(pairs.joint().values, alone.joint().values, equal_nan=True)
-            assert np.array_equal(pairs.found, alone.found)
-            assert np.array_equal(pairs.event, 2 * alone.event + start)
+            assert np.array_equal(pairs.reconstructed, alone.reconstructed)
+            assert np.array_equal(pairs.objects.event, 2 * alone.objects.event + start)
             assert len(half.derived[0]) == len(range(start, 101, 2))
 
     def test_pairs_without_a_response(self) -> None:
-        """A generated p_T of 0, or a reconstructed one that is NaN, has none, and is found all the same."""
+        """A generated p_T of 0 or a reconstructed NaN has no response, but is reconstructed."""
         array = events(1500, 4)
         array["GenJet_pt"] = ak.where(array["GenJet_pt"] > 50, 0.0, array["GenJet_pt"])
         array["Jet_pt"] = ak.where(array["Jet_pt"] < 20, np.nan, array["Jet_pt"])
-        found = toy_curves(array, events(1500, 5))
+        result = toy_curves(array, events(1500, 5))
         assert all(
             np.isfinite(c.reference).sum() == c.bins
-            for c in named(found, "median response", "|GenJet_eta|")
+            for c in named(result, "median response", "|GenJet_eta|")
         )
-        assert named(found, "median response", "|GenJet_eta|")[0].bins > 0
+        assert named(result, "median response", "|GenJet_eta|")[0].bins > 0
 
     def test_numbers_that_point_outside_are_none(self) -> None:
         array = ak.Array(
@@ -327,16 +327,16 @@ class TestFolds:
     def test_folds_of_an_event_share_a_fold_of_the_classifier(
         self, equal: Closure, oversampled: Closure
     ) -> None:
-        """Copies that were trained on would be told apart from others by heart: the area stays at a half."""
+        """Trees would know copies that they were trained on by heart: the area stays at a half."""
         assert oversampled.other.folds == 3
-        areas = [found.objects[0].other.area for found in (equal, oversampled)]
+        areas = [result.objects[0].other.area for result in (equal, oversampled)]
         assert areas[1].low < 0.53  # 0.454 +- 0.016, 9 models
         assert areas[1].high - areas[1].low > 0.8 * (areas[0].high - areas[0].low)
 
     def test_distances_and_cuts_count_events_once(
         self, equal: Closure, oversampled: Closure
     ) -> None:
-        once, thrice = (found.objects[0].other for found in (equal, oversampled))
+        once, thrice = (result.objects[0].other for result in (equal, oversampled))
         for before, after in zip(once.cuts, thrice.cuts, strict=True):
             assert before.other == pytest.approx(after.other)
             assert before.other_error == pytest.approx(after.other_error)
@@ -376,9 +376,9 @@ class TestComparison:
         assert abs(cut.other - cut.reference) > 4 * cut.other_error > 0
 
     def test_what_is_written(self, wrong: tuple[Closure, Path]) -> None:
-        found, folder = wrong
+        result, folder = wrong
         content = json.loads((folder / "compare.json").read_text())
-        assert content == json.loads(json.dumps(found.to_json()))
+        assert content == json.loads(json.dumps(result.to_json()))
         assert content["rejected"] is True
         curve = next(
             c for c in content["objects"][0]["other"]["curves"] if c["quantity"] == "efficiency"
@@ -387,7 +387,7 @@ class TestComparison:
         page = (folder / "compare.html").read_text()
         assert page.count('class="plot"') >= 15
         assert "Jet_mjj in both samples" in page
-        assert found.verdict[1:] in page
+        assert result.verdict[1:] in page
 
     def test_equal_samples(self, equal: Closure) -> None:
         (jets,) = equal.objects
@@ -518,11 +518,11 @@ class TestBadInput:
             )
 
     def test_few_objects_are_said(self) -> None:
-        found = ft.closure(events(30, 1), events(30, 2), given=GIVEN)
-        assert found.objects[0].other.area is None
-        assert "Jet: too few objects for a classifier" in found.notes[0]
-        assert not any(v.bins for v in found.objects[0].other.verdicts)
-        assert any(v.left_out for v in found.objects[0].other.verdicts)
+        result = ft.closure(events(30, 1), events(30, 2), given=GIVEN)
+        assert result.objects[0].other.area is None
+        assert "Jet: too few objects for a classifier" in result.notes[0]
+        assert not any(v.bins for v in result.objects[0].other.verdicts)
+        assert any(v.left_out for v in result.objects[0].other.verdicts)
 
     def test_empty_sample(self) -> None:
         array = events(30, 1)
@@ -557,6 +557,6 @@ def test_distances_are_those_of_scipy() -> None:
     a, b = draw.normal(0, 2, 500), draw.normal(0.3, 2, 400)
     first = Rows("a", ("x", "one"), np.stack([a, np.ones(500)], axis=1), np.arange(500), 500)
     second = Rows("b", ("x", "one"), np.stack([b, np.ones(400)], axis=1), np.arange(400), 400)
-    (found,) = find_distances(first, second)
-    assert found.w1 == pytest.approx(wasserstein_distance(a, b) / a.std())
-    assert found.ks == pytest.approx(ks_2samp(a, b).statistic)
+    (result,) = find_distances(first, second)
+    assert result.w1 == pytest.approx(wasserstein_distance(a, b) / a.std())
+    assert result.ks == pytest.approx(ks_2samp(a, b).statistic)

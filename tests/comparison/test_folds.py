@@ -22,27 +22,27 @@ def test_identical_folds_give_the_error_of_one() -> None:
 def test_independent_entries_have_the_usual_error() -> None:
     draw = np.random.default_rng(1)
     values, weights = draw.normal(0, 1, 500), draw.uniform(0.5, 2, 500)
-    found = fold_histogram(values, EDGES, np.arange(500), weights)
+    histogram = fold_histogram(values, EDGES, np.arange(500), weights)
     for k in range(2):
         inside = (values >= EDGES[k]) & (values < EDGES[k + 1])
-        assert np.isclose(found.counts[k], weights[inside].sum())
-        assert np.isclose(found.variances[k], (weights[inside] ** 2).sum())
-        share = found.counts[k] / weights.sum()
+        assert np.isclose(histogram.counts[k], weights[inside].sum())
+        assert np.isclose(histogram.variances[k], (weights[inside] ** 2).sum())
+        share = histogram.counts[k] / weights.sum()
         assert np.isclose(
-            found.share_variances[k],
+            histogram.share_variances[k],
             (weights**2 * (inside - share) ** 2).sum() / weights.sum() ** 2,
         )
 
 
 def test_intervals_cover_what_they_say() -> None:
-    """Gaussian 68 % intervals around the share of a bin, over toys whose folds have the event's own centre in common."""
+    """Gaussian 68 % intervals cover the share of a bin, where folds share their event's centre."""
     truth = draws(np.random.default_rng(99), 400_000)[0]
     share = np.mean((truth > EDGES[0]) & (truth < EDGES[1]))
     covered = naive = 0
     for toy in range(TOYS):
         values, event, weights = draws(np.random.default_rng(toy), EVENTS)
-        found = fold_histogram(values, EDGES, event, weights)
-        covered += abs(found.shares[0] - share) < np.sqrt(found.share_variances[0])
+        histogram = fold_histogram(values, EDGES, event, weights)
+        covered += abs(histogram.shares[0] - share) < np.sqrt(histogram.share_variances[0])
         alone = fold_histogram(values, EDGES, np.arange(len(values)), weights)
         naive += abs(alone.shares[0] - share) < np.sqrt(alone.share_variances[0])
     assert abs(covered / TOYS - 0.68) < 0.03
@@ -56,9 +56,9 @@ def draws(draw: np.random.Generator, events: int) -> tuple[np.ndarray, np.ndarra
 
 
 def test_entries_outside_count_in_the_whole() -> None:
-    found = fold_histogram(np.array([-5.0, 0.5, 1.0, 7.0]), EDGES, np.arange(4))
-    assert found.counts.tolist() == [0.0, 2.0]
-    assert found.shares.tolist() == [0.0, 0.5]
+    histogram = fold_histogram(np.array([-5.0, 0.5, 1.0, 7.0]), EDGES, np.arange(4))
+    assert histogram.counts.tolist() == [0.0, 2.0]
+    assert histogram.shares.tolist() == [0.0, 0.5]
     assert fold_histogram(np.empty(0), EDGES, np.empty(0, int)).counts.tolist() == [0.0, 0.0]
 
 

@@ -1,4 +1,4 @@
-"""The referee is honest (p-values uniform where samples are of one kind), and sees what differs."""
+"""Two-sample tests: p-values are uniform for equal samples, and small for different ones."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from flowtuple.comparison.two_sample.pooled import Pooled, pool
 from flowtuple.comparison.two_sample.result import Comparison
 from flowtuple.data.rows import Rows
 from flowtuple.errors import InvalidArgument
+from flowtuple.runtime.progress import silent
 
 PAIRS = 200
 COLUMN_TESTS = ["ks", "w1", "chi2", "kl", "chi2-div", "hellinger"]
@@ -64,16 +65,16 @@ def as_they_are(pooled: Pooled) -> Permutations:
     return Permutations(pooled.other.astype(np.uint8)[:, None])
 
 
-def statistic(found: Comparison, test: str, column: str = "") -> float:
-    value = next(o.statistic for o in found.outcomes if (o.test, o.column) == (test, column))
+def statistic(measured: Comparison, test: str, column: str = "") -> float:
+    value = next(o.statistic for o in measured.outcomes if (o.test, o.column) == (test, column))
     assert value is not None
     return value
 
 
 class TestCalibration:
     def test_p_values_are_uniform_for_every_test(self) -> None:
-        """Over pairs of one kind; classifiers train briefly, which makes them weaker and no less honest."""
-        found: dict[tuple[str, str], list[float]] = {}
+        """Classifiers train briefly here, which makes them weaker and no less honest."""
+        measured: dict[tuple[str, str], list[float]] = {}
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(classifier._TREES, "max_iter", 10)
             patch.setattr(classifier, "_EPOCHS", 2)
@@ -83,20 +84,20 @@ class TestCalibration:
                 )
                 for outcome in result.outcomes:
                     assert outcome.p is not None
-                    found.setdefault((outcome.test, outcome.column), []).append(outcome.p)
-        assert {test for test, _ in found} == set(TESTS)
-        uniform = {key: scipy.stats.kstest(p, "uniform").pvalue for key, p in found.items()}
+                    measured.setdefault((outcome.test, outcome.column), []).append(outcome.p)
+        assert {test for test, _ in measured} == set(TESTS)
+        uniform = {key: scipy.stats.kstest(p, "uniform").pvalue for key, p in measured.items()}
         assert {key: p for key, p in uniform.items() if p <= 0.01} == {}
 
     def test_permuting_rows_in_place_of_events_would_be_dishonest(self) -> None:
         p = []
         for pair in range(PAIRS):
-            apart = [
+            by_row = [
                 replace(s, event=np.arange(len(s)), events=len(s))
                 for s in (objects(2 * pair), objects(2 * pair + 1))
             ]
             p.append(
-                compare_samples(*apart, tests=["w1"], permutations=39, seed=pair).outcomes[0].p
+                compare_samples(*by_row, tests=["w1"], permutations=39, seed=pair).outcomes[0].p
             )
         assert scipy.stats.kstest(p, "uniform").pvalue < 0.01
 
@@ -119,29 +120,29 @@ class TestCalibration:
 
 
 class TestAgainstReferences:
-    """What the referee computes for many arrangements at once is what scipy, POT and scikit-learn compute for one."""
+    """Statistics of many permutations equal those of scipy, POT and scikit-learn for one."""
 
     a, b = objects(1, 150), objects(2, 220, shift=0.3)
 
     def test_distances_of_one_column(self) -> None:
-        found = compare_samples(self.a, self.b, tests=["ks", "w1"], permutations=1)
+        measured = compare_samples(self.a, self.b, tests=["ks", "w1"], permutations=1)
         for k, name in enumerate(self.a.columns):
             x, y = self.a.values[:, k], self.b.values[:, k]
-            assert statistic(found, "ks", name) == pytest.approx(
+            assert statistic(measured, "ks", name) == pytest.approx(
                 scipy.stats.ks_2samp(x, y).statistic, rel=1e-12
             )
-            assert statistic(found, "w1", name) == pytest.approx(
+            assert statistic(measured, "w1", name) == pytest.approx(
                 scipy.stats.wasserstein_distance(x, y), rel=1e-12
             )
 
     def test_weighted_distance(self) -> None:
         draw = np.random.default_rng(5)
         v, w = draw.random(len(self.a)), draw.random(len(self.b))
-        found = compare_samples(
+        measured = compare_samples(
             replace(self.a, weights=v), replace(self.b, weights=w), tests=["w1"], permutations=1
         )
         expected = scipy.stats.wasserstein_distance(self.a.values[:, 2], self.b.values[:, 2], v, w)
-        assert statistic(found, "w1", "k") == pytest.approx(expected, rel=1e-12)
+        assert statistic(measured, "w1", "k") == pytest.approx(expected, rel=1e-12)
 
     def test_chi2_is_pearsons(self) -> None:
         a, b = np.array([[10.0], [20.0], [7.0]]), np.array([[30.0], [31.0], [9.0]])
@@ -162,7 +163,7 @@ class TestAgainstReferences:
     def test_sliced_wasserstein_is_pots(self) -> None:
         ot = pytest.importorskip("ot")
         pooled = pool(self.a, self.b, seed=7)
-        found = compare_samples(
+        measured = compare_samples(
             self.a, self.b, tests=["sliced-w1", "max-sliced-w1"], permutations=1, seed=7
         )
         second = pooled.other[pooled.event]
@@ -171,13 +172,13 @@ class TestAgainstReferences:
             expected = getattr(ot, f"{name}_wasserstein_distance")(
                 x, y, p=1, projections=sliced.directions(3, 7)
             )
-            assert statistic(found, f"{name.replace('_', '-')}-w1") == pytest.approx(
+            assert statistic(measured, f"{name.replace('_', '-')}-w1") == pytest.approx(
                 expected, rel=1e-9
             )
 
     def test_mmd_by_its_definition(self) -> None:
         pooled = pool(self.a, self.b, seed=3)
-        prepared = kernels.prepare(pooled, ["mmd", "kpd"], 3, ft.progress.silent)
+        prepared = kernels.prepare(pooled, ["mmd", "kpd"], 3, silent)
         z, second = pooled.standardised, pooled.other[pooled.event]
         squared = np.square(z[:, None] - z[None]).sum(axis=2)
         kernel = np.exp(-0.5 * squared / prepared.details["mmd"]["kernel_width"] ** 2)
@@ -194,8 +195,8 @@ class TestAgainstReferences:
         pooled = pool(self.a, self.b, seed=3)
         ranks, second = scipy.stats.rankdata(pooled.values, axis=0), pooled.other[pooled.event]
         expected = np.abs(np.corrcoef(ranks[second].T) - np.corrcoef(ranks[~second].T)).max()
-        found = moments.prepare(pooled, ["correlation", "fpd"], 3, ft.progress.silent)
-        assert found.statistics(as_they_are(pooled))[0, 0] == pytest.approx(expected, rel=1e-4)
+        measured = moments.prepare(pooled, ["correlation", "fpd"], 3, silent)
+        assert measured.statistics(as_they_are(pooled))[0, 0] == pytest.approx(expected, rel=1e-4)
 
     def test_frechet_distance_by_scipy(self) -> None:
         pooled = pool(self.a, self.b, seed=3)
@@ -206,8 +207,8 @@ class TestAgainstReferences:
         )
         root = scipy.linalg.sqrtm(c[0] @ c[1]).real
         expected = np.square(m[0] - m[1]).sum() + np.trace(c[0] + c[1] - 2 * root)
-        found = moments.prepare(pooled, ["correlation", "fpd"], 3, ft.progress.silent)
-        assert found.statistics(as_they_are(pooled))[1, 0] == pytest.approx(expected, rel=1e-3)
+        measured = moments.prepare(pooled, ["correlation", "fpd"], 3, silent)
+        assert measured.statistics(as_they_are(pooled))[1, 0] == pytest.approx(expected, rel=1e-3)
 
     @pytest.mark.parametrize("weighted", [False, True])
     def test_classifier_scores(self, weighted: bool) -> None:
@@ -220,30 +221,33 @@ class TestAgainstReferences:
         scores = np.round(pooled.values.sum(axis=1) / 10 + 0.5, 1)  # many ties
 
         class Fitted:
-            def predict_proba(self, held_out: np.ndarray) -> np.ndarray:
-                kept = scores[pooled.held_out[pooled.event]]
-                return np.stack([1 - kept, kept], axis=1)
+            def predict_proba(self, rows_of_test: np.ndarray) -> np.ndarray:
+                chosen = scores[pooled.test_half[pooled.event]]
+                return np.stack([1 - chosen, chosen], axis=1)
 
-        found = classifier.prepare("c2st", lambda *_: Fitted(), {}, pooled, names, 0)
-        inside = pooled.held_out[pooled.event]
-        truth, weight, kept = (
+        measured = classifier.prepare("c2st", lambda *_: Fitted(), {}, pooled, names, 0)
+        inside = pooled.test_half[pooled.event]
+        truth, weight, chosen = (
             pooled.other[pooled.event][inside],
             pooled.weight[inside],
             scores[inside],
         )
-        auc, accuracy = found.statistics(as_they_are(pooled))[:, 0]
-        assert auc == pytest.approx(roc_auc_score(truth, kept, sample_weight=weight), rel=1e-9)
+        auc, accuracy = measured.statistics(as_they_are(pooled))[:, 0]
+        assert auc == pytest.approx(roc_auc_score(truth, chosen, sample_weight=weight), rel=1e-9)
         assert accuracy == pytest.approx(
-            balanced_accuracy_score(truth, kept > 0.5, sample_weight=weight), rel=1e-9
+            balanced_accuracy_score(truth, chosen > 0.5, sample_weight=weight), rel=1e-9
         )
         for name, value in zip(names, (auc, accuracy), strict=True):
-            low, high = found.details[name]["interval_95"]
+            low, high = measured.details[name]["interval_95"]
             assert (low + high) / 2 == pytest.approx(value, rel=1e-9)
             assert 0.05 < high - low < 0.25
 
 
 def test_intervals_cover() -> None:
-    """Three of four objects of an event are copies: intervals by rows would be half as wide, and cover too rarely."""
+    """Intervals cover where three of four objects of an event are copies.
+
+    By rows they would be half as wide, and cover too rarely.
+    """
     hits, trials = 0, 150
     for trial in range(trials):
         draw = np.random.default_rng(trial)
@@ -256,32 +260,32 @@ def test_intervals_cover() -> None:
 
 class TestPower:
     def test_a_tenth_of_a_sigma_in_one_of_five_columns(self) -> None:
-        found = compare_samples(
+        measured = compare_samples(
             normal(1, 8000, 5),
             normal(2, 8000, 5, shift=0.1),
             tests=[*COLUMN_TESTS, "sliced-w1", "c2st-trees"],
         )
-        rejected = {(o.test, o.column) for o in found.outcomes if o.rejected}
+        rejected = {(o.test, o.column) for o in measured.outcomes if o.rejected}
         assert {column for _, column in rejected} == {"x0", ""}
         assert {("ks", "x0"), ("w1", "x0"), ("sliced-w1", "")} <= rejected
-        assert found.differ
+        assert measured.differ
 
     def test_another_correlation(self) -> None:
         z = np.random.default_rng(4).normal(size=(4, 3000))
         tilted = np.stack([z[2], 0.6 * z[2] + 0.8 * z[3]], axis=1)
-        found = compare_samples(
+        measured = compare_samples(
             rows(z[:2].T),
             rows(tilted),
             tests=["ks", "mmd", "correlation", "c2st-trees", "c2st-network"],
         )
-        rejected = {o.test for o in found.outcomes if o.rejected}
+        rejected = {o.test for o in measured.outcomes if o.rejected}
         assert {"mmd", "correlation", "c2st-trees", "c2st-network"} <= rejected
         assert "ks" not in rejected
 
     def test_one_sample_twice(self) -> None:
-        found = compare_samples(normal(1, 300), normal(1, 300), permutations=200)
-        assert not found.differ
-        assert statistic(found, "ks", "x0") == pytest.approx(0, abs=1e-12)
+        measured = compare_samples(normal(1, 300), normal(1, 300), permutations=200)
+        assert not measured.differ
+        assert statistic(measured, "ks", "x0") == pytest.approx(0, abs=1e-12)
 
 
 class TestPermuting:
@@ -291,10 +295,10 @@ class TestPermuting:
         labels = np.concatenate([b.other for b in batches], axis=1)
         assert labels.shape == (75, 501)
         assert np.array_equal(labels[:, 0], pooled.other)
-        for half, size in ((pooled.held_out, 22), (~pooled.held_out, 23)):
+        for half, size in ((pooled.test_half, 22), (~pooled.test_half, 23)):
             assert set(labels[half].sum(axis=0)) == {size}
             assert labels[half][:, 1:].mean(axis=1) == pytest.approx(size / half.sum(), abs=0.12)
-        found = one_column.prepare(pooled, ["ks"], 0, ft.progress.silent).statistics(
+        measured = one_column.prepare(pooled, ["ks"], 0, silent).statistics(
             Permutations(labels[:, 3:4])
         )
         second = labels[pooled.event, 3] == 1  # every object of an event under its event's label
@@ -302,10 +306,10 @@ class TestPermuting:
             expected = scipy.stats.ks_2samp(
                 pooled.values[second, k], pooled.values[~second, k]
             ).statistic
-            assert found[k, 0] == pytest.approx(expected, rel=1e-12)
+            assert measured[k, 0] == pytest.approx(expected, rel=1e-12)
 
     def test_every_arrangement_is_as_likely(self) -> None:
-        pooled = replace(pool(normal(1, 2), normal(2, 2), seed=0), held_out=np.zeros(4, bool))
+        pooled = replace(pool(normal(1, 2), normal(2, 2), seed=0), test_half=np.zeros(4, bool))
         labels = np.concatenate([b.other for b in draw_permutations(pooled, 6000, seed=2)], axis=1)[
             :, 1:
         ]
@@ -329,8 +333,10 @@ class TestPermuting:
         assert holm(np.array([0.04, 0.001, 0.5])).tolist() == [0.08, 0.003, 0.5]
         for tests in (1, 7, 151):
             assert tests / (permutations_for(tests, 0.01) + 1) < 0.01
-        found = compare_samples(normal(1, 50), normal(2, 50), tests=["ks", "w1"], permutations=20)
-        assert "draw 200 with --permutations" in found.notes[0]
+        measured = compare_samples(
+            normal(1, 50), normal(2, 50), tests=["ks", "w1"], permutations=20
+        )
+        assert "draw 200 with --permutations" in measured.notes[0]
 
     def test_the_seed_decides(self) -> None:
         first, again, another = (
@@ -348,10 +354,10 @@ class TestCopies:
         assert honest.p > 0.01
         assert honest.expected == 0.5
         for copied, identical in ((rows(train.values[:600]), 600), (noisy, 0)):
-            found = find_copies(train, unseen, copied)
-            assert found.share > 0.9
-            assert max(found.p, found.binomial_p) < 0.01
-            assert found.identical == identical
+            measured = find_copies(train, unseen, copied)
+            assert measured.share > 0.9
+            assert max(measured.p, measured.binomial_p) < 0.01
+            assert measured.identical == identical
 
     def test_p_values_are_uniform_even_where_rows_share_a_neighbour(self) -> None:
         p = []
@@ -364,9 +370,9 @@ class TestCopies:
 
     def test_rows_equal_in_both_are_shared_fairly(self) -> None:
         whole = rows(np.random.default_rng(1).integers(0, 5, 3000).astype(np.float64))
-        found = find_copies(whole, whole, whole)
-        assert found.share == pytest.approx(0.5, abs=0.05)
-        assert min(found.p, found.binomial_p) > 0.01
+        measured = find_copies(whole, whole, whole)
+        assert measured.share == pytest.approx(0.5, abs=0.05)
+        assert min(measured.p, measured.binomial_p) > 0.01
 
 
 GOOD = {"x": np.arange(40.0), "y": np.arange(40.0) % 7}
@@ -399,7 +405,7 @@ class TestBadInput:
             (GOOD, {"options": ft.ComparisonOptions(permutations=0)}, "ask for 1 or more"),
         ],
     )
-    def test_is_told_in_one_line(
+    def test_says_in_one_line(
         self, other: dict[str, object], options: dict[str, object], message: str
     ) -> None:
         with pytest.raises(InvalidArgument, match=message) as error:
@@ -413,9 +419,13 @@ class TestBadInput:
     def test_constants_and_nan_are_counted(self) -> None:
         other = {"x": np.arange(40.0), "y": np.full(40, 3.0)}
         other["x"][:4] = np.nan, np.inf, -np.inf, np.nan
-        found = ft.compare({"x": np.arange(50.0), "y": np.full(50, 3.0)}, other, tests=["ks"])
-        assert (found.constant, found.columns) == (("y",), ("x",))
-        assert (found.other.rows, found.other.dropped, found.reference.dropped) == (36, 4, 0)
+        measured = ft.compare({"x": np.arange(50.0), "y": np.full(50, 3.0)}, other, tests=["ks"])
+        assert (measured.constant, measured.columns) == (("y",), ("x",))
+        assert (measured.other.rows, measured.other.dropped, measured.reference.dropped) == (
+            36,
+            4,
+            0,
+        )
 
     def test_weights_that_sum_to_zero(self) -> None:
         for weights, total in (
@@ -430,13 +440,15 @@ class TestBadInput:
         w = np.ones(200)
         w[::20] = -1
         sample = {"x": np.arange(200.0), "w": w}
-        found = ft.compare(
+        measured = ft.compare(
             sample, sample, weight="w", options=ft.ComparisonOptions(permutations=20)
         )
-        refused = {o.test for o in found.outcomes if o.note == "not defined for negative weights"}
+        refused = {
+            o.test for o in measured.outcomes if o.note == "not defined for negative weights"
+        }
         assert refused == {name for name, test in TESTS.items() if not test.negative}
-        assert {o.test for o in found.outcomes if o.p is not None} == set(TESTS) - refused
-        assert found.columns == ("x",)
+        assert {o.test for o in measured.outcomes if o.p is not None} == set(TESTS) - refused
+        assert measured.columns == ("x",)
 
 
 class TestRaggedTables:
@@ -453,7 +465,7 @@ class TestRaggedTables:
 
     def test_objects_with_their_events(self) -> None:
         first, second = self.events(1), self.events(2)
-        found = ft.compare(
+        measured = ft.compare(
             first,
             second,
             columns=["Jet_*"],
@@ -461,19 +473,19 @@ class TestRaggedTables:
             tests=["ks", "w1"],
             options=ft.ComparisonOptions(permutations=50),
         )
-        assert (found.columns, found.constant) == (("Jet_pt",), ("Jet_n",))
-        assert found.reference.events == 60
-        assert found.reference.rows == sum(map(len, first["Jet_pt"]))  # type: ignore[call-overload]
+        assert (measured.columns, measured.constant) == (("Jet_pt",), ("Jet_n",))
+        assert measured.reference.events == 60
+        assert measured.reference.rows == sum(map(len, first["Jet_pt"]))  # type: ignore[call-overload]
 
     def test_event_columns(self) -> None:
-        found = ft.compare(
+        measured = ft.compare(
             self.events(1),
             self.events(2),
             columns=["met"],
             tests=["ks"],
             options=ft.ComparisonOptions(permutations=50),
         )
-        assert (found.columns, found.reference.rows) == (("met",), 60)
+        assert (measured.columns, measured.reference.rows) == (("met",), 60)
 
     def test_a_mixture_is_refused(self) -> None:
         with pytest.raises(
@@ -516,9 +528,13 @@ class TestCommandLine:
         assert "the samples differ at level 0.01" in shown.out
         assert "150 equal one" in shown.out
         assert "one value throughout, not tested: same" in shown.err
-        found = json.loads((tmp_path / "out" / "compare.json").read_text())
-        assert (found["differ"], found["copied"], found["permutations"]) == (True, True, 500)
-        trees = next(o for o in found["outcomes"] if o["test"] == "c2st-trees")
+        measured = json.loads((tmp_path / "out" / "compare.json").read_text())
+        assert (measured["differ"], measured["copied"], measured["permutations"]) == (
+            True,
+            True,
+            500,
+        )
+        trees = next(o for o in measured["outcomes"] if o["test"] == "c2st-trees")
         assert (trees["details"]["max_iter"], trees["details"]["learning_rate"]) == (200, 0.05)
         page = (tmp_path / "out" / "compare.html").read_text()
         assert page.count("<img") == 2

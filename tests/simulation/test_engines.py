@@ -1,4 +1,4 @@
-"""The second engine of a simulation: flows over rows draw properties, lattice flows counts; the same seed, the same bits."""
+"""Flows over rows as the second engine of a simulation: they draw properties, lattices counts."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ pytest.importorskip("zuko")
 import flowtuple as ft  # noqa: E402
 from flowtuple.api.engines import load_rows, single_torch_thread  # noqa: E402
 from flowtuple.cli.app import app  # noqa: E402
-from flowtuple.data.table import table_to_awkward  # noqa: E402
+from flowtuple.data.awkward_tables import table_to_awkward  # noqa: E402
 from flowtuple.errors import Corrupt, InvalidArgument  # noqa: E402
 from flowtuple.file.file import File  # noqa: E402
 from flowtuple.flows.options import RowFlow, Shape, Training  # noqa: E402
@@ -82,11 +82,11 @@ def test_any_range_is_the_same(model: str, events: ak.Array) -> None:
     whole = ft.simulate(model, given, seed=5)
     with File(model) as file:
         codings = {name: table.coding for name, table in file.tables.items()}
-        recipe, flows = (
+        spec, flows = (
             SimulationSpec.from_json(file.meta["simulation"]),
             load_rows(file.meta["flows"], file.path),
         )
-    made = SimulatedTable(recipe, codings, flows, open_dataset(given).table("events"), 5)
+    made = SimulatedTable(spec, codings, flows, open_dataset(given).table("events"), 5)
     names = [c.name for c in made.columns]
     with single_torch_thread(flows):
         for start, stop in ((137, 1500), (0, 1), (1999, 2000), (40, 40)):
@@ -110,12 +110,12 @@ def test_folds_begin_with_the_events_simulated_once(model: str, events: ak.Array
 def test_physics_is_learned(model: str) -> None:
     true = make_events(2000, 2)
     made = ft.simulate(model, generated(true), seed=1)
-    found = [sample["Jet_genJetIdx"] >= 0 for sample in (made, true)]
+    matched = [sample["Jet_genJetIdx"] >= 0 for sample in (made, true)]
     response = [
         ak.to_numpy(
             ak.flatten(sample["Jet_pt"][has] / sample["GenJet_pt"][sample["Jet_genJetIdx"][has]])
         )
-        for sample, has in zip((made, true), found, strict=True)
+        for sample, has in zip((made, true), matched, strict=True)
     ]
     # -0.004 +- 0.003, 13 models
     assert np.median(response[0]) == pytest.approx(np.median(response[1]), abs=0.02)

@@ -1,4 +1,4 @@
-"""Events simulated from generated ones: the steps lose nothing, the same seed gives the same bits, the physics is learned."""
+"""Simulation: the steps lose nothing, the same seed gives the same bits, physics is learned."""
 
 import functools
 import json
@@ -50,7 +50,7 @@ EFFICIENCY, SCALE, WIDTH = 0.8, 0.9, 0.1
 
 
 def make_events(n: int, seed: int) -> ak.Array:
-    """Jets found with an efficiency, some twice, with a response; extra jets by pile-up; muons in jets; a recoiling MET."""
+    """Make jets with an efficiency, a response and extras by pile-up, muons in jets, and MET."""
     draw = np.random.default_rng(seed)
 
     def objects(mean: float, low: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -70,7 +70,7 @@ def make_events(n: int, seed: int) -> ak.Array:
     number = np.arange(len(event)) - np.repeat(np.cumsum(gen_counts) - gen_counts, gen_counts)
     copies = np.where(draw.random(len(event)) < EFFICIENCY, 1 + (draw.random(len(event)) < 0.05), 0)
     source = np.repeat(np.arange(len(event)), copies)
-    found = {
+    matched = {
         "event": event[source],
         "pt": gen["pt"][source] * draw.normal(SCALE, WIDTH, len(source)),
         "eta": gen["eta"][source] + draw.normal(0, 0.02, len(source)),
@@ -84,7 +84,7 @@ def make_events(n: int, seed: int) -> ak.Array:
         "eta": draw.normal(0, 2, len(extra)),
     }
     more |= {"phi": draw.uniform(-np.pi, np.pi, len(extra)), "genJetIdx": np.full(len(extra), -1)}
-    jets = {name: np.concatenate([found[name], more[name]]) for name in found}
+    jets = {name: np.concatenate([matched[name], more[name]]) for name in matched}
     order = np.lexsort((-jets["pt"], jets["event"]))
     jets = {name: content[order] for name, content in jets.items()}
     counts = np.bincount(jets["event"], minlength=n)
@@ -132,11 +132,11 @@ def make_events(n: int, seed: int) -> ak.Array:
     return ak.Array({**flat, **jagged})
 
 
-def recipe_of(events: ak.Array) -> tuple[SimulationSpec, Block, object]:
+def spec_of(events: ak.Array) -> tuple[SimulationSpec, Block, object]:
     table = read_all(OwnCounters(open_dataset(events).table("events")))
-    recipe = build_spec("events", table.columns, TARGET, GIVEN)
-    block = Block.of(table, [*recipe.generated, *(t.objects for t in recipe.targets)])
-    return fit_spec(recipe, block), block, table
+    spec = build_spec("events", table.columns, TARGET, GIVEN)
+    block = Block.of(table, [*spec.generated, *(t.objects for t in spec.targets)])
+    return fit_spec(spec, block), block, table
 
 
 @pytest.fixture(scope="module")
@@ -162,17 +162,17 @@ def generated(events: ak.Array) -> ak.Array:
 
 
 def test_the_steps_lose_nothing(events: ak.Array) -> None:
-    """Told the truth at every step, the program gives back the very events: what is learned is all there is."""
-    recipe, true, _ = recipe_of(events[:1000])
-    given = {name: values for name, values in true.values.items() if name not in recipe.simulated}
-    block = Block(true.events, {c.name: true.counts[c.name] for c in recipe.generated}, given)
-    run(block, recipe, TrainingTargets(true, recipe))
-    rounded = {r.column for t in recipe.targets for r in t.responses} | {
-        n for r in recipe.recoils for n in (r.pt, r.phi)
+    """With the truth at every step the program gives back the very events."""
+    spec, true, _ = spec_of(events[:1000])
+    given = {name: values for name, values in true.values.items() if name not in spec.simulated}
+    block = Block(true.events, {c.name: true.counts[c.name] for c in spec.generated}, given)
+    run(block, spec, TrainingTargets(true, spec))
+    rounded = {r.column for t in spec.targets for r in t.responses} | {
+        n for r in spec.recoils for n in (r.pt, r.phi)
     }
-    rounded |= {n for t in recipe.targets for n in (*t.shares, *t.sums, *t.hypots, *t.scales)}
-    assert recipe.targets[0].shares == ("Jet_chE", "Jet_neE", "Jet_phoE")
-    for name in recipe.simulated:
+    rounded |= {n for t in spec.targets for n in (*t.shares, *t.sums, *t.hypots, *t.scales)}
+    assert spec.targets[0].shares == ("Jet_chE", "Jet_neE", "Jet_phoE")
+    for name in spec.simulated:
         if name not in true.values or name.startswith("n("):
             continue
         if name in rounded:
@@ -180,17 +180,15 @@ def test_the_steps_lose_nothing(events: ak.Array) -> None:
         else:
             assert np.array_equal(block.values[name], true.values[name]), name
         assert block.values[name].dtype == true.values[name].dtype, name
-    for target in recipe.targets:
+    for target in spec.targets:
         assert np.array_equal(block.counts[target.objects.name], true.counts[target.objects.name])
 
 
-def test_a_recipe_comes_back_from_json(events: ak.Array) -> None:
-    recipe, _, _ = recipe_of(events[:500])
-    assert (
-        SimulationSpec.from_json(json.loads(json.dumps(recipe.to_json(), sort_keys=True))) == recipe
-    )
+def test_a_spec_comes_back_from_json(events: ak.Array) -> None:
+    spec, _, _ = spec_of(events[:500])
+    assert SimulationSpec.from_json(json.loads(json.dumps(spec.to_json(), sort_keys=True))) == spec
     with pytest.raises(Corrupt, match="simulation that does not exist"):
-        SimulationSpec.from_json(recipe.to_json() | {"targets": [{}]})
+        SimulationSpec.from_json(spec.to_json() | {"targets": [{}]})
 
 
 @pytest.mark.parametrize("kind", ["ratio", "difference", "turn"])
@@ -205,12 +203,15 @@ def test_responses_are_inverted(kind: str) -> None:
 
 @pytest.mark.parametrize("floor", [0.0, 15.0])
 def test_responses_in_cells_have_one_shape_and_are_inverted(floor: float) -> None:
-    """Half a detector has five times the resolution of the other half; with a floor most p_T lie close to a threshold."""
+    """Half of a detector has five times the resolution of the other half.
+
+    With a floor most p_T lie close to a threshold.
+    """
     draw = np.random.default_rng(0)
     gen, eta = draw.exponential(20, 20_000) + 12, np.abs(draw.normal(0, 2, 20_000))
     reco = gen * draw.normal(1, np.where(eta < 1.3, 0.02, 0.1))
-    kept = reco > floor
-    partners, reco = {"G_pt of partner": gen[kept], "|G_eta| of partner": eta[kept]}, reco[kept]
+    above = reco > floor
+    partners, reco = {"G_pt of partner": gen[above], "|G_eta| of partner": eta[above]}, reco[above]
     response = Response("R_pt", "G_pt", "ratio", floor).in_cells(reco, partners, partners)
     assert response.cells is not None
     assert min(abs(np.array(response.cells.edge) - 1.3)) < 0.01
@@ -219,7 +220,7 @@ def test_responses_in_cells_have_one_shape_and_are_inverted(floor: float) -> Non
     far = partners["G_pt of partner"] > 50  # where no threshold is felt
     widths = [
         np.subtract(*np.quantile(learned[far & side], [0.84, 0.16])) / 2
-        for side in (eta[kept] < 1.3, eta[kept] > 1.3)
+        for side in (eta[above] < 1.3, eta[above] > 1.3)
     ]
     assert widths == pytest.approx([1, 1], abs=0.1)
     if floor:
@@ -266,9 +267,9 @@ def test_cells_that_are_no_tree_are_refused(change: dict[str, Any]) -> None:
         "right": [2, -1, -1],
     }
     good |= {"figures": [[], [1.0], [2.0]]}
-    found = Cells.from_json(good)
-    assert found is not None
-    assert found.figure({"x": np.array([0.5, 0.6])}).tolist() == [[1.0], [2.0]]
+    cells = Cells.from_json(good)
+    assert cells is not None
+    assert cells.figure({"x": np.array([0.5, 0.6])}).tolist() == [[1.0], [2.0]]
     with pytest.raises(Corrupt, match="no tree"):
         Cells.from_json(good | change)
 
@@ -309,7 +310,7 @@ def test_shares_add_up_whatever_they_are() -> None:
 
 
 def test_columns_bound_to_bound_columns_come_back() -> None:
-    """Sums of multiples, multiples of multiples and of roots of squares, whatever order a file keeps them in."""
+    """Sums of multiples, multiples of multiples and of roots come back in any order of columns."""
     draw = np.random.default_rng(4)
     gen, ones = draw.uniform(20, 200, 3000).astype("f4"), np.ones(3000, int)
     jets = {
@@ -335,19 +336,19 @@ def test_columns_bound_to_bound_columns_come_back() -> None:
         "Jet_genJetIdx": ak.unflatten(np.zeros(3000, "i4"), ones),
     }
     table = read_all(OwnCounters(open_dataset(events).table("events")))
-    recipe = build_spec("events", table.columns, ["Jet_*"], ["GenJet_*"])
-    true = Block.of(table, [*recipe.generated, *(t.objects for t in recipe.targets)])
-    recipe = SimulationSpec.from_json(
-        json.loads(json.dumps(fit_spec(recipe, true).to_json(), sort_keys=True))
+    spec = build_spec("events", table.columns, ["Jet_*"], ["GenJet_*"])
+    true = Block.of(table, [*spec.generated, *(t.objects for t in spec.targets)])
+    spec = SimulationSpec.from_json(
+        json.loads(json.dumps(fit_spec(spec, true).to_json(), sort_keys=True))
     )
-    target = recipe.targets[0]
+    target = spec.targets[0]
     assert set(target.sums) >= {"Jet_copy", "Jet_all"}
     assert set(target.hypots) == {"Jet_h"}
     assert set(target.scales) >= {"Jet_z", "Jet_b", "Jet_sip"}
     block = Block(
         true.events, {"GenJet": true.counts["GenJet"]}, {"GenJet_pt": true.values["GenJet_pt"]}
     )
-    run(block, recipe, TrainingTargets(true, recipe))
+    run(block, spec, TrainingTargets(true, spec))
     for name in target.objects.columns:
         assert np.allclose(block.values[name], true.values[name], rtol=1e-4, atol=1e-4), name
 
@@ -358,9 +359,9 @@ def test_vectors_with_sentinels_are_learned_as_they_are(events: ak.Array) -> Non
         "MET_pt",
         ak.where(np.arange(500) % 7 == 0, np.float32(-999), events["MET_pt"][:500]),
     )
-    recipe, _, _ = recipe_of(out_of_range)
-    assert not recipe.recoils
-    assert {"MET_pt", "MET_phi"} <= set(recipe.event)
+    spec, _, _ = spec_of(out_of_range)
+    assert not spec.recoils
+    assert {"MET_pt", "MET_phi"} <= set(spec.event)
 
 
 @pytest.mark.parametrize("name", ["GenMET_pt", "MET_phi", "Jet_pt", "GenJet_eta"])
@@ -395,7 +396,7 @@ def test_other_bad_inputs_are_one_line(model: str, events: ak.Array, tmp_path) -
         ft.simulate(model, ft.simulate(model, given, oversample=2), oversample=2)
 
 
-def test_targets_that_cannot_be_simulated_are_told(events: ak.Array, tmp_path) -> None:
+def test_targets_that_cannot_be_simulated_are_named(events: ak.Array, tmp_path) -> None:
     words = changed(events, "HLT_word", ak.Array(["a"] * len(events)))
     notes = ft.train_simulation(
         words, tmp_path / "m.flow", target=["Jet_*", "HLT_*"], given=GIVEN, effort="fast"
@@ -412,19 +413,19 @@ def test_angles_stay_within_pi_in_float32() -> None:
 
 
 def test_neighbours_are_those_of_a_slow_search(events: ak.Array) -> None:
-    recipe, block, _ = recipe_of(events[:50])
-    jets = recipe.collection("GenJet")
+    spec, block, _ = spec_of(events[:50])
+    jets = spec.collection("GenJet")
     event, eta, phi = block.event("GenJet"), block.values["GenJet_eta"], block.values["GenJet_phi"]
     pairs = find_neighbours(block, event, eta, phi, jets, np.arange(len(event)))
     other, distance = pairs.nearest()
     for k in range(len(event)):
         candidates = [m for m in range(len(event)) if event[m] == event[k] and m != k]
-        apart = [
+        separation = [
             np.hypot(eta[m] - eta[k], (phi[m] - phi[k] + np.pi) % (2 * np.pi) - np.pi)
             for m in candidates
         ]
-        assert other[k] == (candidates[int(np.argmin(apart))] if candidates else -1)
-        assert not candidates or np.isclose(distance[k], min(apart), rtol=1e-5)
+        assert other[k] == (candidates[int(np.argmin(separation))] if candidates else -1)
+        assert not candidates or np.isclose(distance[k], min(separation), rtol=1e-5)
     muons = find_neighbours(
         block, block.event("Muon"), block.values["Muon_eta"], block.values["Muon_phi"], jets
     )
@@ -438,8 +439,8 @@ def test_same_seed_same_bits(model: str, events: ak.Array) -> None:
     whole = ft.simulate(model, given, seed=5)
     with File(model) as file:
         codings = {name: table.coding for name, table in file.tables.items()}
-        recipe = SimulationSpec.from_json(file.meta["simulation"])
-    made = SimulatedTable(recipe, codings, {}, open_dataset(given).table("events"), 5)
+        spec = SimulationSpec.from_json(file.meta["simulation"])
+    made = SimulatedTable(spec, codings, {}, open_dataset(given).table("events"), 5)
     names = [c.name for c in made.columns]
     middle = table_to_awkward(made.read(names, 137, 2500))
     assert ak.array_equal(middle, whole[137:2500])
@@ -465,7 +466,7 @@ def test_folds_begin_with_the_events_simulated_once(model: str, events: ak.Array
 
 
 def test_physics_is_learned(model: str, events: ak.Array) -> None:
-    """Efficiency, response, extras against pile-up, and what follows from other columns, on events of another seed."""
+    """Efficiency, response and relations of columns are right on events of another seed."""
     true = make_events(20_000, 2)  # so many that the models differ, and not the draws
     made = ft.simulate(model, generated(true), seed=1)
     assert abs(_efficiency(made) - _efficiency(true)) < 0.02  # -0.0025 +- 0.0043, 12 models
@@ -512,9 +513,7 @@ def _response(events: ak.Array) -> np.ndarray:
     return ak.to_numpy(ak.flatten(events["Jet_pt"][has] / gen))
 
 
-def test_files_hold_what_the_events_learned_from_held(
-    model: str, events: ak.Array, tmp_path
-) -> None:
+def test_files_have_the_columns_of_the_training(model: str, events: ak.Array, tmp_path) -> None:
     known = [
         "Jet_pt",
         "Jet_genJetIdx",
@@ -602,10 +601,10 @@ def test_references_that_point_outside_are_counted(events: ak.Array) -> None:
         events[:100], "Jet_genJetIdx", ak.values_astype(events[:100]["Jet_genJetIdx"] + 50, "i4")
     )
     table = read_all(OwnCounters(open_dataset(bad).table("events")))
-    recipe = build_spec("events", table.columns, TARGET, GIVEN)
-    _, found, notes = training_tables(table, recipe, silent)
+    spec = build_spec("events", table.columns, TARGET, GIVEN)
+    _, tables, notes = training_tables(table, spec, silent)
     assert any("column 'Jet_genJetIdx'" in note and "point to no object" in note for note in notes)
-    assert "Jet properties" not in {lesson.table.name for lesson in found}
+    assert "Jet properties" not in {training_table.table.name for training_table in tables}
 
 
 def derived(**kinds: str) -> dict[str, Any]:
@@ -648,7 +647,7 @@ def test_bad_requests_say_what_to_do(
     assert not (tmp_path / "m.flow").exists()
 
 
-def test_models_of_other_kinds_are_told_apart(model: str, events: ak.Array, tmp_path) -> None:
+def test_models_of_other_kinds_are_refused(model: str, events: ak.Array, tmp_path) -> None:
     with pytest.raises(InvalidArgument, match=r"use `simulate\(\)`"):
         ft.sample(model, 10)
     ft.train({"x": np.arange(2000.0)}, tmp_path / "x.flow", effort="fast")
@@ -656,7 +655,7 @@ def test_models_of_other_kinds_are_told_apart(model: str, events: ak.Array, tmp_
         ft.simulate(tmp_path / "x.flow", events[:5])
 
 
-def test_events_are_taken_as_often_as_asked(events: ak.Array) -> None:
+def test_events_are_taken_several_times(events: ak.Array) -> None:
     table = read_all(open_dataset(events[:4][["Jet_pt", "run"]]).table("events"))
     taken = take_events(table, np.array([3, 0, 0]))
     jets = [events["Jet_pt"][k].tolist() for k in (3, 0, 0)]
@@ -666,7 +665,7 @@ def test_events_are_taken_as_often_as_asked(events: ak.Array) -> None:
 
 @pytest.fixture(scope="module")
 def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of ROOT files with counters, as NanoAOD has them: `both.root`, `gen.root` and their model."""
+    """Write ROOT files like NanoAOD, `both.root` and `gen.root`, and train a model."""
     folder = tmp_path_factory.mktemp("nano")
     events = make_events(1500, 3)
     for name, part in (("both", events), ("gen", generated(events))):

@@ -116,7 +116,7 @@ def closure(
             pair,
             layout,
             patterns,
-            beside=about,
+            real_words=about,
             cuts=tuple(options.cuts),
             seed=seed,
             progress=resources.progress,

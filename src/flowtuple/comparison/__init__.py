@@ -1,1 +1,22 @@
-"""Comparisons of samples and of originals with decoded values."""
+"""Comparisons of samples, and of originals with decoded values.
+
+Data in: tables and rows of `data`, never files. Data out: frozen dataclasses of numbers with
+`to_json`; plots and pages are made of these by `reporting`, options and files by `api`.
+
+- `fidelity` measures how decoded values differ from their originals, chunk by chunk.
+- `verification` is the bound of a value that was compressed several times (`Promise`).
+- `two_sample` tests whether two samples have the same distribution.
+- `closure` compares a simulation with the truth, given generated objects.
+- `folds` is the histogram of events that were simulated several times.
+
+Imported by `simulation` (the name of the column `fold`), `reporting`, `benchmark`, `api` and `cli`.
+It imports `data` and `runtime`, no codec and no model: a comparison knows nothing of how its
+samples were made. scipy and scikit-learn are imported when a test needs them.
+
+Laws, and the tests that enforce them:
+
+- Merging the fidelity of chunks gives that of the whole (tests/reporting/test_report.py).
+- A chain of bounds is never narrower than what its stages can do (tests/cli/test_world.py).
+- Identical folds have the uncertainties of one (tests/comparison/test_folds.py).
+- p-values are uniform and figures unbiased (tests/comparison/test_two_sample.py, test_closure.py).
+"""

@@ -1,6 +1,7 @@
-"""How far decoded values lie from their originals, column by column and chunk by chunk, and dijet masses.
+"""Differences of decoded values from their originals, column by column, and dijet masses.
 
-difference = original - decoded, response = difference / original; both in float64 between the stored values.
+difference = original - decoded, response = difference / original; both in float64 between the
+stored values. Chunks are measured one by one and merged.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from flowtuple.comparison.verification import Promise
+from flowtuple.comparison.verification import Promise, integer_distance, only_bits
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array, Column, bit_patterns
 from flowtuple.data.table import Table
@@ -25,9 +26,16 @@ _PT = re.compile(r"^(?P<prefix>.*?)pt$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean, variance and largest magnitude of a stream of numbers, mergeable without keeping the numbers.
+    """Mean, variance and largest magnitude of a stream of numbers, whose parts can be merged.
 
-    Merging is the pairwise update of Chan, Golub and LeVeque (1979), which does not cancel as sums of squares do.
+    Merging is the pairwise update of Chan, Golub and LeVeque (1979), which does not cancel as sums
+    of squares do.
+
+    Attributes:
+        count: Number of numbers.
+        mean: Their mean.
+        squares: Sum of squared distances from the mean.
+        largest: Largest magnitude.
 
     Example:
         >>> Spread.of(np.array([1.0, 2.0])).merge(Spread.of(np.array([6.0]))).mean
@@ -36,25 +44,21 @@ class Spread:
 
     count: int = 0
     mean: float = 0.0
-    squares: float = 0.0  # sum of squared distances from the mean
+    squares: float = 0.0
     largest: float = 0.0
 
     @classmethod
     def of(cls, values: Array) -> Spread:
-        """The spread of float64 values of any shape, all finite."""
+        """Return the spread of float64 values of any shape, all finite."""
         if not values.size:
             return cls()
         with np.errstate(over="ignore", invalid="ignore"):
             mean = float(values.mean())
-            return cls(
-                values.size,
-                mean,
-                float(np.square(values - mean).sum()),
-                float(np.abs(values).max()),
-            )
+            squares = float(np.square(values - mean).sum())
+            return cls(values.size, mean, squares, float(np.abs(values).max()))
 
     def merge(self, other: Spread) -> Spread:
-        """The spread of both streams together."""
+        """Return the spread of both streams together."""
         if not self.count or not other.count:
             return self if self.count else other
         count = self.count + other.count
@@ -79,7 +83,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class ColumnFidelity:
-    """What became of the values of one column, or of one chunk of them.
+    """The fidelity of the values of one column, or of one chunk of them.
 
     Attributes:
         table: Name of the table.
@@ -89,8 +93,8 @@ class ColumnFidelity:
         special: Originals that only bit equality satisfies: NaN, infinities, -0.0.
         zeros: Originals equal to zero, which have no response.
         exact: Values that came back bit for bit.
-        violations: Values outside the bound, changed special values included. An opaque column is compared
-            as a whole and counts all its values or none.
+        violations: Values outside the bound, changed special values included. An opaque column is
+            compared as a whole and counts all its values or none.
         difference: |difference| where both values are finite, in the column's unit.
         original: The finite originals.
         response: difference / original where both are finite and the original is not zero.
@@ -110,31 +114,31 @@ class ColumnFidelity:
 
     @property
     def exact_share(self) -> float:
+        """Share of the values that came back bit for bit."""
         return self.exact / self.values if self.values else 1.0
 
     @property
     def max_over_std(self) -> float:
-        """Largest |difference| in units of the standard deviation of the finite originals; NaN where that is zero."""
+        """Largest |difference| in standard deviations of the originals; NaN where that is zero."""
         return _over(self.difference.largest, self.original.std)
 
     @property
     def mean_over_std(self) -> float:
-        """Mean |difference| in units of the standard deviation of the finite originals; NaN where that is zero."""
+        """Mean |difference| in standard deviations of the originals; NaN where that is zero."""
         return _over(self.difference.mean, self.original.std)
 
     def merge(self, other: ColumnFidelity) -> ColumnFidelity:
-        """The fidelity of both chunks together.
+        """Return the fidelity of both chunks together.
 
         Raises:
             InvalidArgument: The two describe different columns or bounds.
         """
-        mine, theirs = (
-            (self.table, self.column, self.bound),
-            (other.table, other.column, other.bound),
-        )
-        if mine != theirs:
+        mine = (self.table, self.column, self.bound)
+        others = (other.table, other.column, other.bound)
+        if mine != others:
             raise InvalidArgument(
-                f"chunks of {'/'.join(mine)} and {'/'.join(theirs)} do not merge: give one column's chunks"
+                f"chunks of {'/'.join(mine)} and {'/'.join(others)} do not merge: "
+                "give one column's chunks"
             )
         parts: list[Any] = []
         for name in (f.name for f in fields(self)[3:]):
@@ -143,12 +147,10 @@ class ColumnFidelity:
         return ColumnFidelity(*mine, *parts)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers and text for `json.dumps`; what is undefined is null."""
+        """Return plain numbers and text for `json.dumps`; undefined numbers are null."""
+        names = ("table", "column", "bound", "values", "special", "zeros", "violations")
         return {
-            **{
-                name: getattr(self, name)
-                for name in ("table", "column", "bound", "values", "special", "zeros", "violations")
-            },
+            **{name: getattr(self, name) for name in names},
             "exact_share": self.exact_share,
             "max_difference": _or_none(self.difference.largest),
             "mean_difference": _or_none(self.difference.mean),
@@ -173,12 +175,12 @@ def _or_none(number: float) -> float | None:
 def column_fidelity(
     table_name: str, column: str, bound: Bound | Promise, original: Any, decoded: Any
 ) -> ColumnFidelity:
-    """Compare one column, or one chunk of it, with what came back.
+    """Compare one column, or one chunk of it, with its decoded values.
 
     Args:
-        table_name: For the result and for messages.
-        column: For the result and for messages.
-        bound: What is promised; `std` has to be resolved to `abs` first.
+        table_name: Name of the table, for the result and for messages.
+        column: Name of the column, likewise.
+        bound: The bound; `std` has to be resolved to `abs` first.
         original: A NumPy array of any shape, or an awkward array for an opaque column.
         decoded: The same type, shape and dtype.
 
@@ -186,37 +188,27 @@ def column_fidelity(
         InvalidArgument: Shapes or dtypes differ, or the bound is `std`.
 
     Example:
-        >>> fidelity = column_fidelity("Events", "x", Bound.parse("abs:0.1"), np.array([1.0, 2.0]), np.array([1.1, 2.5]))
+        >>> original, decoded = np.array([1.0, 2.0]), np.array([1.1, 2.5])
+        >>> fidelity = column_fidelity("Events", "x", Bound.parse("abs:0.1"), original, decoded)
         >>> fidelity.violations, fidelity.difference.largest
         (2, 0.5)
     """
+    names = table_name, column, str(bound)
     if not isinstance(original, np.ndarray):
         same = len(original) if ak.array_equal(original, decoded, equal_nan=True) else 0
-        return ColumnFidelity(
-            table_name,
-            column,
-            str(bound),
-            len(original),
-            exact=same,
-            violations=max(len(original), len(decoded)) - same,
-        )
+        violations = max(len(original), len(decoded)) - same
+        return ColumnFidelity(*names, len(original), exact=same, violations=violations)
     if original.shape != decoded.shape or original.dtype != decoded.dtype:
-        found = f"{decoded.dtype}{decoded.shape} decoded against {original.dtype}{original.shape}"
         raise InvalidArgument(
-            f"table {table_name!r}: column {column!r} is {found}; compare two reads of the same schema"
+            f"table {table_name!r}: column {column!r} is {decoded.dtype}{decoded.shape} decoded "
+            f"against {original.dtype}{original.shape}; compare two reads of the same schema"
         )
-    special = (
-        ~np.isfinite(original) | (np.signbit(original) & (original == 0))
-        if original.dtype.kind == "f"
-        else 0
-    )
+    is_float = original.dtype.kind == "f"
     x, difference, response = _differences(original, decoded)
     return ColumnFidelity(
-        table_name,
-        column,
-        str(bound),
+        *names,
         original.size,
-        special=int(np.sum(special)),
+        special=int(np.count_nonzero(only_bits(original))) if is_float else 0,
         zeros=int(original.size - np.count_nonzero(original)),
         exact=int(np.count_nonzero(bit_patterns(original) == bit_patterns(decoded))),
         violations=int(np.count_nonzero(~bound.holds(original, decoded))),
@@ -227,19 +219,15 @@ def column_fidelity(
 
 
 def _differences(original: Array, decoded: Array) -> tuple[Array, Array, Array]:
-    """Finite originals, signed differences and responses, each float64 and flat."""
+    """Return finite originals, signed differences and responses, each float64 and flat."""
+    original, decoded = original.ravel(), decoded.ravel()
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        x, y = original.astype(np.float64).ravel(), decoded.astype(np.float64).ravel()
-        signed = x - y
-        if (
-            original.dtype.kind in "iu"
-        ):  # float64 cannot hold the distance of large integers, uint64 can
-            top, bottom = (
-                np.maximum(original, decoded).ravel(),
-                np.minimum(original, decoded).ravel(),
-            )
-            distance = (top.astype(np.uint64) - bottom.astype(np.uint64)).astype(np.float64)
-            signed = np.where(original.ravel() < decoded.ravel(), -distance, distance)
+        x = original.astype(np.float64)
+        signed = x - decoded.astype(np.float64)
+        if original.dtype.kind in "iu":
+            # float64 cannot represent the distance of large integers, uint64 can.
+            distance = integer_distance(original, decoded).astype(np.float64)
+            signed = np.where(original < decoded, -distance, distance)
         response = signed / x
     return x[np.isfinite(x)], signed[np.isfinite(signed)], response[np.isfinite(response)]
 
@@ -247,42 +235,48 @@ def _differences(original: Array, decoded: Array) -> tuple[Array, Array, Array]:
 def compare_tables(
     original: Table, decoded: Table, bounds: Mapping[str, Bound | Promise]
 ) -> list[ColumnFidelity]:
-    """The fidelity of every column, in the order of the schema.
+    """Return the fidelity of every column, in the order of the schema.
 
     Args:
         original: The events, or a range of them.
-        decoded: The same events as they came back.
-        bounds: Bound by column name; a column that is not named is held to be lossless.
+        decoded: The same events, decoded.
+        bounds: Bound by column name; a column without one is compared as lossless.
 
     Raises:
-        InvalidArgument: The two differ in columns, in their number of events or in an array's shape or dtype.
+        InvalidArgument: The two differ in columns, in their number of events or in an array's shape
+            or dtype.
     """
     if original.num_entries != decoded.num_entries:
-        counts = f"{decoded.num_entries} events decoded against {original.num_entries}"
         raise InvalidArgument(
-            f"table {original.name!r}: {counts}; compare the same range of events"
+            f"table {original.name!r}: {decoded.num_entries} events decoded against "
+            f"{original.num_entries}; compare the same range of events"
         )
     left, right = [c.name for c in original.columns], [c.name for c in decoded.columns]
     if left != right:
         lost, added = sorted(set(left) - set(right)), sorted(set(right) - set(left))
-        found = f"only in the original: {', '.join(lost) or 'none'}; only in the decoded: {', '.join(added) or 'none'}"
         raise InvalidArgument(
-            f"table {original.name!r}: columns differ, {found}; select the same columns in the same order"
+            f"table {original.name!r}: columns differ, only in the original: "
+            f"{', '.join(lost) or 'none'}; only in the decoded: {', '.join(added) or 'none'}; "
+            "select the same columns in the same order"
         )
     for name in bounds:
         if name not in left:
             raise InvalidArgument(
                 f"table {original.name!r} has no column {name!r} to bound; {nearest(name, left)}"
             )
-    pairs = ((name, original.data[name], decoded.data[name]) for name in left)
     return [
-        column_fidelity(original.name, name, bounds.get(name, Bound()), x, y)
-        for name, x, y in pairs
+        column_fidelity(
+            original.name, name, bounds.get(name, Bound()), original.data[name], decoded.data[name]
+        )
+        for name in left
     ]
 
 
 def merge_columns(chunks: Iterable[Sequence[ColumnFidelity]]) -> list[ColumnFidelity]:
-    """One result per column from `compare_tables` of consecutive chunks; only one chunk need be in memory at a time.
+    """Merge the results of `compare_tables` for consecutive chunks into one per column.
+
+    Args:
+        chunks: Results chunk by chunk; only one chunk need be in memory at a time.
 
     Raises:
         InvalidArgument: The chunks describe different columns.
@@ -294,20 +288,20 @@ def merge_columns(chunks: Iterable[Sequence[ColumnFidelity]]) -> list[ColumnFide
     """
     merged: list[ColumnFidelity] | None = None
     for chunk in chunks:
-        if merged is not None and len(merged) != len(chunk):
+        if merged is None:
+            merged = list(chunk)
+            continue
+        if len(merged) != len(chunk):
             raise InvalidArgument(
-                f"a chunk has {len(chunk)} columns, those before it {len(merged)}: compare the same columns"
+                f"a chunk has {len(chunk)} columns, those before it {len(merged)}: "
+                "compare the same columns"
             )
-        merged = (
-            list(chunk)
-            if merged is None
-            else [a.merge(b) for a, b in zip(merged, chunk, strict=True)]
-        )
+        merged = [a.merge(b) for a, b in zip(merged, chunk, strict=True)]
     return merged or []
 
 
 def dijet_mass(pt: Array, eta: Array, phi: Array, mass: Array) -> Array:
-    """Invariant mass of two objects, m^2 = (E1 + E2)^2 - |p1 + p2|^2.
+    """Return the invariant mass of two objects, m^2 = (E1 + E2)^2 - |p1 + p2|^2.
 
     Args:
         pt: Transverse momenta, shape (n, 2).
@@ -333,37 +327,39 @@ def dijet_mass(pt: Array, eta: Array, phi: Array, mass: Array) -> Array:
 
 
 def dijet_masses(table: Table) -> tuple[str, Array] | None:
-    """The invariant mass of the first two objects of a collection, in every event that has two.
+    """Return the invariant mass of the first two objects of a collection, in events with two.
 
-    The collection is one whose counted columns are named `*pt`, `*eta`, `*phi` and `*m` or `*mass`; one with "jet" in
-    its name goes first. The first two as stored are taken, not sorted again: decoded p_T may tie where the original did
-    not, and both sides have to speak of the same two objects.
+    The collection has counted columns named `*pt`, `*eta`, `*phi` and `*m` or `*mass`; a name with
+    "jet" goes first. The first two as stored are taken, and not sorted again: decoded p_T may tie
+    where the original did not, and both sides have to mean the same two objects.
+
+    Args:
+        table: The events.
 
     Returns:
-        The collection's name and float64 masses of shape (number of such events,); `None` where there is none.
+        Name of the collection and float64 masses of shape (number of such events,); `None` without
+        such a collection.
     """
     counted = {c.name.lower(): c for c in table.columns if c.counter is not None and c.is_float}
-    kinematics = [
-        (m["prefix"], _kinematics(m["prefix"], counted)) for m in map(_PT.match, counted) if m
-    ]
-    collections = sorted(
-        ((p, k) for p, k in kinematics if k), key=lambda pair: "jet" not in pair[0]
-    )
-    if not collections:
+    prefixes = [match["prefix"] for match in map(_PT.match, counted) if match]
+    for prefix in sorted(prefixes, key=lambda prefix: "jet" not in prefix):
+        columns = _kinematics(prefix, counted)
+        if columns:
+            break
+    else:
         return None
-    prefix, columns = collections[0]
     counter = str(columns[0].counter)
     first = table.offsets(counter)[:-1][np.asarray(table.data[counter]) >= 2]
-    leading = [
-        np.asarray(table.data[c.name])[np.stack([first, first + 1], axis=1)] for c in columns
-    ]
-    return columns[0].name[: len(prefix)].rstrip("_.") or columns[0].name, dijet_mass(*leading)
+    leading = np.stack([first, first + 1], axis=1)
+    masses = dijet_mass(*(np.asarray(table.data[c.name])[leading] for c in columns))
+    pt = columns[0].name
+    return pt[: len(prefix)].rstrip("_.") or pt, masses
 
 
 def _kinematics(prefix: str, counted: Mapping[str, Column]) -> list[Column]:
-    """pt, eta, phi and mass of one collection under one counter, or nothing."""
-    mass = next((prefix + m for m in ("mass", "m") if prefix + m in counted), "")
-    columns = [
-        counted[n] for n in (prefix + "pt", prefix + "eta", prefix + "phi", mass) if n in counted
-    ]
-    return columns if len(columns) == 4 and len({c.counter for c in columns}) == 1 else []
+    """Return pt, eta, phi and mass of one collection under one counter; empty if one is missing."""
+    mass = next((m for m in ("mass", "m") if prefix + m in counted), "")
+    columns = [counted.get(prefix + quantity) for quantity in ("pt", "eta", "phi", mass)]
+    present = [column for column in columns if column is not None]
+    one_counter = len({c.counter for c in present}) == 1
+    return present if mass and one_counter and len(present) == len(columns) else []

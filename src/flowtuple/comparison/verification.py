@@ -1,4 +1,4 @@
-"""Bounds applied one after another: the distance of a recompressed value from its first original."""
+"""Bounds in a row: the distance of a recompressed value from its first original."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from flowtuple.data.schema import Array, bit_patterns
 from flowtuple.errors import InvalidArgument
 
 _THEN, _OR = ", then ", " or "
-_ROUNDING = (
-    2.0**-50
-)  # share by which sums of float64 are taken too small at most, several times over
+# Sums of float64 are too small by at most this share, several times over.
+_ROUNDING = 2.0**-50
 
 
 @dataclass(frozen=True)
 class Promise:
-    """Bounds that values were held to one after another, each on what the one before had made of them.
+    """Bounds of values one after another, each on the outcome of the one before.
 
-    Merged files may have kept one bound or another; a value then has to be within one of them, whichever it was.
+    The values of merged files obey one bound or another, whichever it was.
 
     Attributes:
-        stages: In their order, each with its alternatives: bounds, or promises of several stages.
+        stages: The bounds in their order, each with its alternatives: bounds, or promises of
+            several stages.
         words: The same as text, as `flowtuple recompress` shows it.
 
     Example:
@@ -41,17 +41,18 @@ class Promise:
 
     @classmethod
     def parse(cls, text: str) -> Promise:
-        """Read `A, then B`, `A or B`, or both; `A or B, then C` lets C follow on either, parentheses hold a chain together.
+        """Read `A, then B`, `A or B`, or both.
+
+        In `A or B, then C` C follows on either; parentheses enclose a chain.
 
         Raises:
-            InvalidArgument: A part is no bound, or is an `std` bound, which says nothing without its column.
+            InvalidArgument: A part is no bound, or is an `std` bound, which says nothing without
+                its column.
         """
         stages = tuple(
             tuple(map(_alternative, _split(stage, _OR))) for stage in _split(text, _THEN)
         )
-        if any(
-            isinstance(bound, Bound) and bound.kind == "std" for stage in stages for bound in stage
-        ):
+        if any(bound.kind == "std" for stage in stages for bound in stage):
             raise InvalidArgument(
                 f"the promise {text!r} has an std bound; resolve it to abs with the column's std"
             )
@@ -67,22 +68,25 @@ class Promise:
 
     @property
     def bound(self) -> Bound | None:
-        """The only bound, where there is one."""
-        only = self.stages[0][0] if len(self.stages) == 1 and len(self.stages[0]) == 1 else None
+        """The only bound; `None` if there are several."""
+        if len(self.stages) != 1 or len(self.stages[0]) != 1:
+            return None
+        only = self.stages[0][0]
         return only.bound if isinstance(only, Promise) else only
 
     @property
     def kind(self) -> str:
-        """Kind of the only bound; `lossless` where no value may move, else `chain`."""
+        """Kind of the only bound; else `lossless` where no value may move, or `chain`."""
         if self.bound is not None:
             return self.bound.kind
         lossless = all(part.kind == "lossless" for stage in self.stages for part in stage)
         return "lossless" if lossless else "chain"
 
     def largest_difference(self, original: Array) -> Array:
-        """Return the largest allowed distance of each value from its original, never too small: float64 of its shape.
+        """Return the largest allowed distance from each original: float64 of its shape.
 
-        With y the value after some bounds, |y| is at most |x| + d, and the next bound lets it move by what it allows there.
+        It is never too small: with y the value after some bounds, |y| is at most |x| + d, and the
+        next bound lets it move by its largest difference there.
         """
         x = np.abs(original.astype(np.float64))
         total = np.zeros(x.shape)
@@ -94,49 +98,49 @@ class Promise:
         return total
 
     def holds(self, original: Array, decoded: Array) -> Array:
-        """Whether each decoded value lies where its original may have come to, as `Bound.holds` says of one bound."""
+        """Return for each value whether it obeys the bounds: bool of its shape.
+
+        Args:
+            original: Values of one column, any shape and dtype.
+            decoded: The same shape and dtype; special values count as in `Bound.holds`.
+        """
         if self.bound is not None:
             return self.bound.holds(original, decoded)
         same: Array = bit_patterns(original) == bit_patterns(decoded)
         if self.kind == "lossless" or same.all():
             return same
         if original.dtype.kind in "iu":
-            near: Array = same | (
-                _distance(original, decoded) <= np.uint64(min(self._most(), 2**64 - 1))
-            )
-            return near
-        special = (
-            ~np.isfinite(original)
-            | ~np.isfinite(decoded)
-            | (np.signbit(original) & (original == 0))
-        )
+            most = np.uint64(min(self._most(), 2**64 - 1))
+            return np.asarray(same | (integer_distance(original, decoded) <= most))
+        special = only_bits(original) | ~np.isfinite(decoded)
         with np.errstate(invalid="ignore", over="ignore"):
             x, y = original.astype(np.float64), decoded.astype(np.float64)
-            close: Array = np.abs(y - x) <= self.largest_difference(x)
-        within: Array = same | (close & ~special)
-        return within
+            close = np.abs(y - x) <= self.largest_difference(x)
+        return np.asarray(same | (close & ~special))
 
     def _most(self) -> int:
-        """The largest distance between whole numbers."""
+        """Return the largest distance between whole numbers."""
         return sum(
-            max(b._most() if isinstance(b, Promise) else math.floor(b.amount) for b in s)
-            for s in self.stages
+            max(b._most() if isinstance(b, Promise) else math.floor(b.amount) for b in stage)
+            for stage in self.stages
         )
 
 
 def either(promises: Iterable[str]) -> str:
-    """One promise that allows what one of several does, as text.
+    """Return the promise that allows all that any of several promises does, as text.
 
     Example:
         >>> either(["abs:1", "rel:0.01, then abs:1"]), either(["abs:1", "abs:1"])
         ('abs:1 or (rel:0.01, then abs:1)', 'abs:1')
     """
     words = list(dict.fromkeys(promises))
-    return words[0] if len(words) == 1 else _OR.join(f"({w})" if _THEN in w else w for w in words)
+    if len(words) == 1:
+        return words[0]
+    return _OR.join(f"({w})" if _THEN in w else w for w in words)
 
 
 def _split(text: str, mark: str) -> list[str]:
-    """The parts of a text between the marks that stand outside of parentheses."""
+    """Return the parts of a text between the marks that stand outside of parentheses."""
     parts, depth = [""], 0
     for piece in re.split(rf"({re.escape(mark)}|[()])", text):
         depth += (piece == "(") - (piece == ")")
@@ -148,11 +152,9 @@ def _split(text: str, mark: str) -> list[str]:
 
 
 def _alternative(text: str) -> Bound | Promise:
-    return (
-        Promise.parse(text[1:-1])
-        if text.startswith("(") and text.endswith(")")
-        else Bound.parse(text)
-    )
+    if text.startswith("(") and text.endswith(")"):
+        return Promise.parse(text[1:-1])
+    return Bound.parse(text)
 
 
 def _short(part: Bound | Promise) -> str:
@@ -160,7 +162,7 @@ def _short(part: Bound | Promise) -> str:
 
 
 def _widest(stage: tuple[Bound | Promise, ...], reach: Array) -> Array:
-    """The most that one of some bounds allows of values up to `reach`."""
+    """Return the most that any of some bounds allows of values up to `reach`."""
     widest = np.zeros(reach.shape)
     for bound in stage:
         if bound.kind != "lossless":
@@ -168,25 +170,33 @@ def _widest(stage: tuple[Bound | Promise, ...], reach: Array) -> Array:
     return widest
 
 
-def _distance(one: Array, other: Array) -> Array:
-    """|one - other| of whole numbers, exactly: uint64."""
+def integer_distance(one: Array, other: Array) -> Array:
+    """Return |one - other| of whole numbers, exactly: uint64 of their shape."""
     larger, smaller = np.maximum(one, other), np.minimum(one, other)
     return larger.astype(np.uint64) - smaller.astype(np.uint64)  # wraps to the true distance
 
 
-def said_of(origin: Any) -> dict[str, str]:
-    """Read from provenance the bound of each column, as `TABLE/COLUMN`, against its first original.
+def only_bits(values: Array) -> Array:
+    """Return which values only equal bits satisfy: NaN, infinities, -0.0; bool of their shape."""
+    return np.asarray(~np.isfinite(values) | (np.signbit(values) & (values == 0)))
+
+
+def first_bounds(provenance: Any) -> dict[str, str]:
+    """Read the bound of each column, as `TABLE/COLUMN`, against its first original.
+
+    Args:
+        provenance: The provenance of a file.
 
     Example:
-        >>> said_of({"merged": [{"bounds": {"t/x": "abs:1"}}, {"bounds": {"t/x": "abs:2"}}]})
+        >>> first_bounds({"merged": [{"bounds": {"t/x": "abs:1"}}, {"bounds": {"t/x": "abs:2"}}]})
         {'t/x': 'abs:1 or abs:2'}
     """
-    if not isinstance(origin, dict):
+    if not isinstance(provenance, dict):
         return {}
-    files = origin.get("merged")
+    files = provenance.get("merged")
     if not isinstance(files, list):
-        said = origin.get("bounds")
-        return {str(c): str(bound) for c, bound in said.items()} if isinstance(said, dict) else {}
-    told = [said_of(file) for file in files]
-    named = dict.fromkeys(c for said in told for c in said)
-    return {c: either(said[c] for said in told if c in said) for c in named}
+        bounds = provenance.get("bounds")
+        return {str(c): str(b) for c, b in bounds.items()} if isinstance(bounds, dict) else {}
+    parts = [first_bounds(file) for file in files]
+    columns = dict.fromkeys(column for bounds in parts for column in bounds)
+    return {c: either(bounds[c] for bounds in parts if c in bounds) for c in columns}

@@ -47,15 +47,14 @@ def build_spec(
     simulated = find_collections(c for c in plain if c.name in wanted)
     partners = find_collections(c for c in plain if c.name in known)
     _check_counters(simulated, partners)
-    links = find_links(match, simulated, partners)
     collections = [*simulated, *partners]
+    links = find_links(match, simulated, partners)
     targets = [
         _target(c, *links.get(c.name, ("", "")), collections, columns, derived) for c in simulated
     ]
     _check_derived(derived, targets)
     numbers = [c for c in plain if c.counter is None]
     event = [c.name for c in numbers if c.name in wanted]
-    recoils = _recoils(numbers, wanted, known)
     conditions = [c.name for c in numbers if c.name in known and c.role not in NO_CONDITION]
     if not partners and not conditions:
         raise InvalidArgument(
@@ -63,22 +62,25 @@ def build_spec(
         )
     if not targets and not event:
         raise InvalidArgument(f"table {table!r}: --target names no column that could be simulated")
+    recoils = _recoils(numbers, wanted, known)
+    vectors = {name for r in recoils for name in (r.pt, r.phi)}
     used = known.union(event, *((c.counter, *c.columns) for c in collections))
-    counters = {c.counter for c in columns}
     return SimulationSpec(
         table,
         tuple(c for c in columns if c.name in used and not c.is_opaque),
         tuple(partners),
         tuple(conditions),
         tuple(targets),
-        tuple(n for n in event if n not in {name for r in recoils for name in (r.pt, r.phi)}),
+        tuple(name for name in event if name not in vectors),
         recoils,
-        tuple(
-            c.name
-            for c in columns
-            if c.name in wanted and c not in plain and c.name not in counters
-        ),
+        _left_out(columns, wanted.difference(c.name for c in plain)),
     )
+
+
+def _left_out(columns: Sequence[Column], names: set[str]) -> tuple[str, ...]:
+    """Return the columns of some names in their order, without counters."""
+    counters = {c.counter for c in columns}
+    return tuple(c.name for c in columns if c.name in names and c.name not in counters)
 
 
 def _matched(patterns: Iterable[str], table: str, columns: Sequence[Column]) -> set[str]:

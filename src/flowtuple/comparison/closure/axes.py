@@ -1,40 +1,21 @@
-"""What figures are drawn against: p_T, |eta|, numbers of the event, and kinds of generated objects."""
+"""Binning of figures: p_T, |eta|, numbers of the event, and kinds of generated objects."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from flowtuple.comparison.folds import bin_numbers
 from flowtuple.data.schema import Array
 
-# GeV. Fine where objects begin to be found, from 10 to 25; then as wide as there are objects.
+# GeV. Fine where the efficiency rises, from 10 to 25; then as wide as there are objects.
+# fmt: off
 TURN_ON = (
-    3,
-    5,
-    7,
-    9,
-    10,
-    11,
-    12,
-    13,
-    14,
-    15,
-    16,
-    18,
-    20,
-    22.5,
-    25,
-    30,
-    40,
-    60,
-    100,
-    200,
-    500,
-    1000,
-    7000,
+    3, 5, 7, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22.5, 25, 30, 40, 60, 100, 200, 500, 1000, 7000
 )
+# fmt: on
 PT = (3, 5, 10, 12, 15, 20, 25, 40, 60, 100, 200, 7000)
 ABS_ETA = (0, 0.4, 0.8, 1.3, 1.7, 2.1, 2.5, 3, 4, 5)
 REGIONS = (0, 1.3, 2.5, 5)
@@ -49,9 +30,9 @@ class Axis:
 
     Attributes:
         label: The quantity, such as `GenJet_pt` or `|GenJet_eta|`.
-        edges: Of k bins, increasing, k + 1 of them.
-        names: What the bins are called; empty where their edges say it.
-        open: Whether values beyond the ends count to the outermost bins.
+        edges: k + 1 increasing edges of k bins.
+        names: Names of the bins; empty where their edges are their names.
+        open: True if values beyond the ends count to the outermost bins.
     """
 
     label: str
@@ -63,19 +44,13 @@ class Axis:
         return len(self.edges) - 1
 
     def place(self, values: Array) -> Array:
-        """The bin of each value, -1 outside.
-
-        Example:
-            >>> Axis("x", (0, 1, 2)).place(np.array([-1.0, 0.0, 1.0, 2.0, 3.0])).tolist()
-            [-1, 0, 1, 1, -1]
-        """
-        values = np.clip(values, self.edges[0], self.edges[-1]) if self.open else values
-        place = np.searchsorted(self.edges, values, side="right") - 1
-        place = np.where(values == self.edges[-1], len(self) - 1, place)
-        return np.where(place < len(self), place, -1)
+        """Return the bin of each value, -1 outside."""
+        if self.open:
+            values = np.clip(values, self.edges[0], self.edges[-1])
+        return bin_numbers(values, self.edges)
 
     def name(self, k: int) -> str:
-        """What bin k is called."""
+        """Return the name of bin k."""
         return self.names[k] if self.names else f"{self.edges[k]:g} to {self.edges[k + 1]:g}"
 
 
@@ -84,8 +59,8 @@ class AxisGrid:
     """Bins along one axis, for each of several parts.
 
     Attributes:
-        along: What a figure is drawn against.
-        parts: What tells the parts apart; `None` for one part, which is everything.
+        along: The axis of a figure.
+        parts: The axis that separates the parts; `None` for one part, which is everything.
     """
 
     along: Axis
@@ -93,17 +68,24 @@ class AxisGrid:
 
     @property
     def label(self) -> str:
-        """What a person calls it: `GenJet_pt and |GenJet_eta|`."""
-        return (
-            self.along.label if self.parts is None else f"{self.along.label} and {self.parts.label}"
-        )
+        """The quantities in words: `GenJet_pt and |GenJet_eta|`."""
+        parts = "" if self.parts is None else f" and {self.parts.label}"
+        return f"{self.along.label}{parts}"
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """Names of the parts; an empty name for everything."""
+        if self.parts is None:
+            return ("",)
+        return tuple(self.parts.name(k) for k in range(len(self.parts)))
 
     @property
     def cells(self) -> int:
-        return len(self.along) * (1 if self.parts is None else len(self.parts))
+        """Number of cells, part after part."""
+        return len(self.along) * len(self.part_names)
 
-    def place(self, columns: dict[str, Array]) -> Array:
-        """The cell of each row, part after part, -1 outside; columns by the labels of the axes."""
+    def place(self, columns: Mapping[str, Array]) -> Array:
+        """Return the cell of each row, -1 outside; columns by the labels of the axes."""
         along = self.along.place(columns[self.along.label])
         if self.parts is None:
             return along
@@ -112,7 +94,11 @@ class AxisGrid:
 
 
 def pt_axes(label: str, pt: Array) -> tuple[Axis, Axis]:
-    """The fine axis of p_T and the one for figures in parts; in MeV where nothing lies below 1000.
+    """Return the fine axis of p_T and the one for figures in parts.
+
+    Args:
+        label: Column of p_T.
+        pt: Values that decide the unit: MeV where none lies below 1000, else GeV.
 
     Example:
         >>> pt_axes("GenJet_pt", np.array([12000.0, 35000.0]))[1].edges[:3]
@@ -124,9 +110,9 @@ def pt_axes(label: str, pt: Array) -> tuple[Axis, Axis]:
 
 
 def event_axis(label: str, values: Array) -> Axis | None:
-    """At most eight bins with about as many rows each, open at the ends; whole numbers are not parted.
+    """Return at most eight bins with about equal numbers of rows, open at the ends.
 
-    `None` for one value throughout.
+    Whole numbers lie in the middle of a bin. `None` if there is only one value.
 
     Example:
         >>> event_axis("Pileup_nPU", np.array([3, 3, 4, 5])).edges
@@ -135,18 +121,19 @@ def event_axis(label: str, values: Array) -> Axis | None:
     levels = np.unique(values)
     if len(levels) < 2:
         return None
+    shares = np.linspace(0, 1, _EVENT_BINS + 1)
     if values.dtype.kind not in "iu":
-        edges = np.unique(np.quantile(values, np.linspace(0, 1, _EVENT_BINS + 1)))
+        edges = np.unique(np.quantile(values, shares))
     elif len(levels) <= _EVENT_BINS:
         edges = np.append(levels - 0.5, levels[-1] + 0.5)
     else:
-        inner = np.quantile(values, np.linspace(0, 1, _EVENT_BINS + 1)[1:-1], method="inverted_cdf")
+        inner = np.quantile(values, shares[1:-1], method="inverted_cdf")
         edges = np.unique([levels[0] - 0.5, *(inner + 0.5), levels[-1] + 0.5])
-    return Axis(label, tuple(float(edge) for edge in edges), open=True) if len(edges) > 2 else None
+    return Axis(label, tuple(map(float, edges)), open=True) if len(edges) > 2 else None
 
 
 def kinds(flavour: Array) -> Array:
-    """Kinds of flavours as numbers: b (5), c (4), light quarks (1 to 3), gluons (21), all else.
+    """Return kinds of flavours as numbers: b (5), c (4), light (1 to 3), gluon (21), others.
 
     Example:
         >>> kinds(np.array([-5, 4, 2, 21, 0])).tolist()
@@ -157,7 +144,7 @@ def kinds(flavour: Array) -> Array:
 
 
 def kind_axis(columns: Sequence[str], flavours: Sequence[Array]) -> tuple[str, Axis] | None:
-    """The column that tells most kinds apart, with its axis; `None` where none tells two.
+    """Return the column that separates most kinds, with its axis; `None` if none separates two.
 
     Where no light quark and no gluon has a number of its own, as with hadron flavour, 0 means both.
 
@@ -165,11 +152,11 @@ def kind_axis(columns: Sequence[str], flavours: Sequence[Array]) -> tuple[str, A
         >>> kind_axis(["GenJet_hadronFlavour"], [np.array([5, 0, 4])])[1].names
         ('b', 'c', 'light', 'gluon', 'light or gluon')
     """
-    found = [len(np.unique(kinds(flavour))) for flavour in flavours]
-    if max(found, default=0) < 2:
+    present = [set(np.unique(kinds(flavour)).tolist()) for flavour in flavours]
+    sizes = [len(numbers) for numbers in present]
+    if max(sizes, default=0) < 2:
         return None
-    best = int(np.argmax(found))
-    there = set(np.unique(kinds(flavours[best])).tolist())
-    names = _KINDS if there & {2, 3} else (*_KINDS[:-1], "light or gluon")
+    best = int(np.argmax(sizes))
+    names = _KINDS if present[best] & {2, 3} else (*_KINDS[:-1], "light or gluon")
     edges = tuple(k - 0.5 for k in range(len(names) + 1))
     return columns[best], Axis(columns[best], edges, names)

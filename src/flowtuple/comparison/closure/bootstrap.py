@@ -1,8 +1,9 @@
-"""Figures in bins with uncertainties from events drawn again: every event counts a Poisson number of times of mean 1.
+"""Figures in bins with uncertainties from a bootstrap of events.
 
-The objects and the folds of one event count together, in all bins and all figures of a sample alike, so that what they have in
-common is in the uncertainty. Efron, "Bootstrap methods: another look at the jackknife" (1979); the weights as in Chamandy et
-al., "Estimating uncertainty for massive data streams" (2012).
+Each event counts a Poisson number of times of mean 1. The objects and the folds of one event count
+together, in all bins and all figures of a sample alike, so that their correlation is in the
+uncertainty. Efron, "Bootstrap methods: another look at the jackknife" (1979); the weights as in
+Chamandy et al., "Estimating uncertainty for massive data streams" (2012).
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ REPLICAS = 200
 _CENTRAL = (0.16, 0.5, 0.84)
 
 Figures: TypeAlias = "Callable[[Array], Array]"
-"""Figures of shape (k, cells) from what each event counts for, shape (events,)."""
+"""Computes figures of shape (k, cells) from the count of each event, shape (events,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Binned:
-    """Rows with the cell that each lies in.
+    """Rows with their cells.
 
     Attributes:
         values: Shape (n,).
         cell: From 0 to `cells` - 1, shape (n,); -1 outside.
-        cells: How many there are.
-        event: Of each row, shape (n,).
-        weight: Of each row, shape (n,).
+        cells: Number of cells.
+        event: Event of each row, shape (n,).
+        weight: Weight of each row, shape (n,).
     """
 
     values: Array
@@ -41,7 +42,7 @@ class Binned:
     weight: Array
 
     def inside(self) -> Binned:
-        """The rows that lie in a cell, cell by cell and in each by value."""
+        """Return the rows that lie in a cell, sorted by cell and value."""
         order = np.lexsort((self.values, self.cell))
         order = order[np.searchsorted(self.cell[order], 0) :]
         return Binned(
@@ -50,10 +51,11 @@ class Binned:
 
 
 def shares(rows: Binned) -> Figures:
-    """The mean of each cell, of shape (1, cells): of rows that are true or false the share that is true.
+    """Return the mean of each cell, of shape (1, cells): the share of the rows that are true.
 
     Example:
-        >>> rows = Binned(np.array([True, False]), np.array([0, 0]), 1, np.array([0, 1]), np.ones(2))
+        >>> values, cell = np.array([True, False]), np.array([0, 0])
+        >>> rows = Binned(values, cell, 1, np.array([0, 1]), np.ones(2))
         >>> shares(rows)(np.array([3.0, 1.0])).tolist()
         [[0.75]]
     """
@@ -63,31 +65,35 @@ def shares(rows: Binned) -> Figures:
         weight = counts[rows.event] * rows.weight
         total = np.bincount(rows.cell, weight, rows.cells)
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.bincount(rows.cell, weight * rows.values, rows.cells) / total)[
-                None
-            ]
+            means = np.bincount(rows.cell, weight * rows.values, rows.cells) / total
+        return np.asarray(means[None])
 
     return figures
 
 
 def spreads(rows: Binned) -> Figures:
-    """Median and half of the central 68 % of each cell, of shape (2, cells), each quantile one of the values.
+    """Return median and half of the central 68 % of each cell, of shape (2, cells).
+
+    Each quantile is one of the values.
 
     Example:
-        >>> rows = Binned(np.arange(100.0), np.zeros(100, int), 1, np.arange(100), np.ones(100))
+        >>> values, cell = np.arange(100.0), np.zeros(100, int)
+        >>> rows = Binned(values, cell, 1, np.arange(100), np.ones(100))
         >>> spreads(rows)(np.ones(100)).tolist()
         [[49.0], [34.0]]
     """
     rows = rows.inside()
     values = rows.values.astype(np.float64)
-    ends = np.searchsorted(rows.cell, np.arange(rows.cells), side="right")
-    begins = np.searchsorted(rows.cell, np.arange(rows.cells), side="left")
+    cells = np.arange(rows.cells)
+    begins = np.searchsorted(rows.cell, cells, side="left")
+    ends = np.searchsorted(rows.cell, cells, side="right")
 
     def figures(counts: Array) -> Array:
         below = np.concatenate([[0.0], np.cumsum(counts[rows.event] * rows.weight)])
         first, total = below[begins], below[ends] - below[begins]
         wanted = first + np.multiply.outer(_CENTRAL, total)
-        # Sums of many weights are not exact: without the margin a quantile may fall one value too far.
+        # Sums of many weights are rounded: without the margin a quantile may fall one value too
+        # far.
         place = np.searchsorted(below[1:], wanted * (1 - 1e-12), side="left")
         place = np.clip(place, np.minimum(begins, len(values) - 1), np.maximum(ends - 1, 0))
         low, median, high = values[place] if len(values) else np.full((3, rows.cells), np.nan)
@@ -99,29 +105,33 @@ def spreads(rows: Binned) -> Figures:
 def with_errors(
     figures: Sequence[Figures], events: int, seed: int | Sequence[int], replicas: int = REPLICAS
 ) -> list[tuple[Array, Array]]:
-    """Figures as they are and their standard deviations over replicas of the sample, each of the figures' own shape.
+    """Return figures and their standard deviations over replicas of the sample.
 
     Args:
-        figures: All of one sample.
-        events: How many it has.
-        seed: Of the replicas.
-        replicas: How many are drawn.
+        figures: All figures of one sample.
+        events: Number of its events.
+        seed: Seed of the replicas.
+        replicas: Number of replicas.
+
+    Returns:
+        For each figure two arrays of its own shape.
     """
     draw = np.random.default_rng(seed)
-    found = [figure(np.ones(events)) for figure in figures]
-    sums = [
-        np.zeros((3, *values.shape)) for values in found
-    ]  # number, sum and squares of departures that are defined
+    true = [figure(np.ones(events)) for figure in figures]
+    # Number, sum and squares of the replicas' departures that are defined.
+    sums = [np.zeros((3, *values.shape)) for values in true]
     for _ in range(replicas):
+        # One set of counts for all figures, whose correlation it carries.
         counts = draw.poisson(1.0, events).astype(np.float64)
         for k, figure in enumerate(figures):
-            departure = figure(counts) - found[k]
+            departure = figure(counts) - true[k]
             defined = np.isfinite(departure)
             departure = np.where(defined, departure, 0.0)
             sums[k] += np.stack([defined, departure, np.square(departure)])
-    return [(values, _deviation(*total)) for values, total in zip(found, sums, strict=True)]
+    return [(values, _deviation(*total)) for values, total in zip(true, sums, strict=True)]
 
 
 def _deviation(number: Array, total: Array, squares: Array) -> Array:
     number = np.maximum(number, 1)
-    return np.asarray(np.sqrt(np.maximum(squares / number - np.square(total / number), 0.0)))
+    variance = squares / number - np.square(total / number)
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))

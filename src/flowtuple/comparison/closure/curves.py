@@ -1,9 +1,12 @@
-"""Efficiency, objects without a partner and response in bins, of two samples, and where these lie too far apart."""
+"""Figures in bins of two samples: efficiency, objects without a partner, and response.
+
+A bin fails where the samples differ by more than a tolerance and 2 sigma.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,7 +22,7 @@ from flowtuple.comparison.closure.axes import (
     pt_axes,
 )
 from flowtuple.comparison.closure.bootstrap import REPLICAS, Binned, shares, spreads, with_errors
-from flowtuple.comparison.closure.pairs import Pairs
+from flowtuple.comparison.closure.pairs import Level, Pairs
 from flowtuple.data.schema import Array
 
 Quantity = Literal["efficiency", "without partner", "median response", "half-width"]
@@ -36,19 +39,19 @@ LEAST = 100  # rows that a bin needs in each sample, the folds of one counted on
 
 @dataclass(frozen=True)
 class Curve:
-    """One figure in bins of one quantity, of two samples. A bin with too few rows in either holds NaN.
+    """One figure in bins of one quantity, of two samples. A bin with too few rows holds NaN.
 
     Attributes:
-        quantity: What is drawn.
-        grid: What it is drawn against, and what tells parts apart, in words.
-        along: What the bins are of.
-        part: Which part; empty for everything.
-        edges: Of k bins.
-        reference: Of the reference, k numbers.
+        quantity: The figure.
+        grid: Its binning in words, parts included.
+        along: The quantity that is binned.
+        part: Name of the part; empty for everything.
+        edges: Edges of k bins.
+        reference: Figures of the reference, k numbers.
         reference_error: Their standard deviations.
-        other: Of the other sample.
-        other_error: Likewise.
-        tolerance: How far the two may lie apart beside 2 sigma.
+        other: Figures of the other sample.
+        other_error: Their standard deviations.
+        tolerance: Allowed difference beyond 2 sigma.
         left_out: Bins with rows, but too few.
     """
 
@@ -71,191 +74,187 @@ class Curve:
 
     @property
     def bins(self) -> int:
-        """How many are judged."""
+        """Number of bins with enough rows."""
         return int(np.isfinite(self.sigma).sum())
 
     @property
     def excess(self) -> Array:
-        """By how much the difference goes beyond 2 sigma, in the unit of `tolerance`, shape (k,)."""
-        return np.abs(np.subtract(self.other, self.reference)) - DEVIATIONS * self.sigma
+        """Difference beyond 2 sigma, in the unit of `tolerance`, shape (k,)."""
+        return self._difference - DEVIATIONS * self.sigma
 
     @property
     def beyond(self) -> Array:
-        """Where the samples differ by more than the tolerance and 2 sigma: bool of shape (k,)."""
+        """Bins that differ by more than the tolerance and 2 sigma: bool of shape (k,)."""
         return self.excess > np.array(self.tolerance)
 
     @property
     def grave(self) -> Array:
-        """Where they differ by more than the tolerance and 5 sigma, which is not by chance: bool of shape (k,)."""
-        return (
-            np.abs(np.subtract(self.other, self.reference))
-            > np.array(self.tolerance) + GRAVE * self.sigma
-        )
+        """Bins that differ by more than the tolerance and 5 sigma, not by chance: shape (k,)."""
+        return self._difference > np.array(self.tolerance) + GRAVE * self.sigma
 
     @property
     def worst(self) -> float:
-        """The largest excess, of the response relative to the reference's; NaN without a bin."""
+        """The largest excess, of a response relative to the reference's; NaN without a bin."""
         scale = np.abs(self.reference) if self.quantity in RELATIVE else 1.0
         excess = self.excess / scale
         return float(np.nanmax(excess)) if np.isfinite(excess).any() else float("nan")
 
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """Rows of one level with what they can be drawn against."""
-
-    values: Array
-    columns: dict[str, Array]
-    event: Array
-    weight: Array
-
-    def binned(self, grid: AxisGrid) -> Binned:
-        return Binned(self.values, grid.place(self.columns), grid.cells, self.event, self.weight)
+    @property
+    def _difference(self) -> Array:
+        return np.abs(np.subtract(self.other, self.reference))
 
 
 @dataclass(frozen=True)
 class Grids:
-    """What figures are drawn against; found once, so that all samples have the same bins.
+    """Binnings of all figures, the same for all samples.
 
     Attributes:
-        given: Of generated objects.
-        reconstructed: Of reconstructed ones.
+        generated: Binnings of generated objects.
+        reconstructed: Binnings of reconstructed objects.
     """
 
-    given: tuple[AxisGrid, ...]
+    generated: tuple[AxisGrid, ...]
     reconstructed: tuple[AxisGrid, ...]
 
 
 def find_grids(reference: Pairs, against: Sequence[str]) -> Grids:
-    """Bins of p_T and |eta|, of both, by kind of generated object, and of columns of the event."""
-    theirs, own = reference.link.partners.axes, reference.link.objects.axes
-    unit_from = reference.values[theirs[0]]
-    axes = [a for n in against if (a := event_axis(n, reference.given[n])) is not None]
-    found = []
-    for pt, eta, _ in (theirs, own):
-        fine, coarse = pt_axes(pt, unit_from)
-        regions = Axis(f"|{eta}|", REGIONS)
-        found.append(
-            [
-                AxisGrid(fine),
-                AxisGrid(Axis(f"|{eta}|", ABS_ETA)),
-                AxisGrid(coarse, regions),
-                *(AxisGrid(a) for a in axes),
-            ]
-        )
-        if pt == theirs[0]:
-            names = reference.link.flavours
-            kind = kind_axis(names, [reference.values[n] for n in names])
-            found[0] += [AxisGrid(coarse, kind[1])] if kind else []
-    return Grids(*(tuple(grids) for grids in found))
+    """Choose bins of p_T, |eta|, kinds of generated objects, and columns of the event.
+
+    Args:
+        reference: The sample that decides the bins.
+        against: Columns of the event.
+    """
+    partners, objects = reference.link.partners, reference.link.objects
+    columns = reference.generated.columns
+    event = [event_axis(name, columns[name]) for name in against]
+    event_grids = [AxisGrid(axis) for axis in event if axis is not None]
+    unit_from = columns[partners.axes[0]]
+
+    def kinematic(axes: Sequence[str]) -> tuple[list[AxisGrid], Axis]:
+        fine, coarse = pt_axes(axes[0], unit_from)
+        eta = f"|{axes[1]}|"
+        grids = [AxisGrid(fine), AxisGrid(Axis(eta, ABS_ETA)), AxisGrid(coarse, Axis(eta, REGIONS))]
+        return [*grids, *event_grids], coarse
+
+    generated, coarse = kinematic(partners.axes)
+    flavours = reference.link.flavours
+    kind = kind_axis(flavours, [columns[name] for name in flavours])
+    if kind is not None:
+        generated.append(AxisGrid(coarse, kind[1]))
+    return Grids(tuple(generated), tuple(kinematic(objects.axes)[0]))
 
 
 def find_curves(
     reference: Pairs, other: Pairs, grids: Grids, seed: int = 0, replicas: int = REPLICAS
 ) -> tuple[Curve, ...]:
-    """All figures of two samples, with uncertainties from a bootstrap of events.
+    """Return all figures of two samples, with uncertainties from a bootstrap of events.
 
     Args:
-        reference: What is right.
-        other: What is held against it, of other events.
-        grids: What figures are drawn against.
-        seed: Of the bootstrap.
-        replicas: Of either sample.
+        reference: The true sample.
+        other: The sample to compare with it, of other events.
+        grids: Binnings of the figures.
+        seed: Seed of the bootstrap.
+        replicas: Replicas of either sample.
     """
-    samples = [
-        _figures(pairs, grids, [seed, k], replicas) for k, pairs in enumerate((reference, other))
+    before = _figures(reference, grids, [seed, 0], replicas)
+    after = _figures(other, grids, [seed, 1], replicas)
+    pairs = zip(before, after, strict=True)
+    return tuple(curve for first, second in pairs for curve in _curves(first, second))
+
+
+@dataclass(frozen=True, eq=False)
+class _Figure:
+    """A figure of one sample; values, errors and numbers of rows have the shape (cells,)."""
+
+    quantity: Quantity
+    grid: AxisGrid
+    values: Array
+    errors: Array
+    rows: Array
+
+
+def _views(pairs: Pairs) -> tuple[tuple[Array, Level], ...]:
+    """Return a value of each row, and the rows, of three levels.
+
+    Generated objects: true if reconstructed. Pairs: reconstructed p_T over generated p_T.
+    Reconstructed objects: true if without a partner.
+    """
+    pt, eta, _ = pairs.link.objects.axes
+    gen_pt, gen_eta, _ = pairs.link.partners.axes
+    kind = {name: kinds(pairs.generated.columns[name]) for name in pairs.link.flavours}
+    objects = _with_abs(pairs.objects, eta, {})
+    generated = _with_abs(pairs.generated, gen_eta, kind)
+    unmatched = pairs.partner < 0
+    row = np.flatnonzero(~unmatched)
+    reco, gen = objects.columns[pt], generated.columns[gen_pt]
+    # A response needs a finite reconstructed p_T, and a generated one above 0.
+    row = row[np.isfinite(reco[row]) & (gen[pairs.partner[row]] > 0)]
+    partner = pairs.partner[row]
+    matched = replace(generated.some(partner), event=objects.event[row], weight=objects.weight[row])
+    response = reco[row].astype(np.float64) / gen[partner]
+    return (pairs.reconstructed, generated), (response, matched), (unmatched, objects)
+
+
+def _with_abs(level: Level, eta: str, more: Mapping[str, Array]) -> Level:
+    """Return the objects with |eta| and more columns."""
+    columns = {**level.columns, f"|{eta}|": np.abs(level.columns[eta]), **more}
+    return replace(level, columns=columns)
+
+
+def _figures(pairs: Pairs, grids: Grids, seed: Sequence[int], replicas: int) -> list[_Figure]:
+    generated, matched, objects = _views(pairs)
+    views: list[tuple[tuple[Quantity, ...], tuple[Array, Level], tuple[AxisGrid, ...]]] = [
+        (("efficiency",), generated, grids.generated),
+        (("without partner",), objects, grids.reconstructed),
+        (("median response", "half-width"), matched, grids.generated),
     ]
-    curves: list[Curve] = []
-    for (quantity, grid, *before), (_, _, *after) in zip(*samples, strict=True):
-        curves += _curves(quantity, grid, before, after)
-    return tuple(curves)
-
-
-def _figures(
-    pairs: Pairs, grids: Grids, seed: Sequence[int], replicas: int
-) -> list[tuple[Quantity, AxisGrid, Array, Array, Array]]:
-    """Quantity, grid, values, errors and numbers of rows, each of shape (cells,)."""
-    efficiency, response, without = _views(pairs)
-    jobs: list[tuple[tuple[Quantity, ...], AxisGrid, Binned]] = [
-        (("efficiency",), grid, efficiency.binned(grid)) for grid in grids.given
+    jobs = [
+        (names, g, Binned(values, g.place(level.columns), g.cells, level.event, level.weight))
+        for names, (values, level), view_grids in views
+        for g in view_grids
     ]
-    jobs += [(("without partner",), grid, without.binned(grid)) for grid in grids.reconstructed]
-    jobs += [
-        (("median response", "half-width"), grid, response.binned(grid)) for grid in grids.given
+    compute = [(shares if len(names) == 1 else spreads)(rows) for names, _, rows in jobs]
+    results = with_errors(compute, pairs.events, seed, replicas)
+    figures = []
+    for (names, grid, rows), (values, errors) in zip(jobs, results, strict=True):
+        number = np.bincount(rows.cell[rows.cell >= 0], minlength=rows.cells) / pairs.folds
+        for name, value, error in zip(names, values, errors, strict=True):
+            figures.append(_Figure(name, grid, value, error, number))
+    return figures
+
+
+def _curves(first: _Figure, second: _Figure) -> list[Curve]:
+    """Return a curve for each part of a grid that has a bin with rows."""
+    grid, quantity = first.grid, first.quantity
+    enough = np.minimum(first.rows, second.rows) >= LEAST
+    few = ~enough & (np.maximum(first.rows, second.rows) > 0)
+    numbers = [
+        np.where(enough, content, np.nan)
+        for content in (first.values, first.errors, second.values, second.errors)
     ]
-    figures = [(shares if len(names) == 1 else spreads)(rows) for names, _, rows in jobs]
-    found = []
-    for (names, grid, rows), (values, errors) in zip(
-        jobs, with_errors(figures, pairs.events, seed, replicas), strict=True
-    ):
-        rows_of = np.bincount(rows.cell[rows.cell >= 0], minlength=rows.cells) / pairs.folds
-        found += [(name, grid, values[k], errors[k], rows_of) for k, name in enumerate(names)]
-    return found
-
-
-def _views(pairs: Pairs) -> tuple[_View, _View, _View]:
-    """Generated objects with whether they are found; pairs with their response; reconstructed objects, whether alone."""
-    link, values, there = pairs.link, pairs.values, pairs.partner >= 0
-    (pt, eta, _), (gen_pt, gen_eta, _) = link.objects.axes, link.partners.axes
-    alone = ~there
-    given = {gen_pt: values[gen_pt], f"|{gen_eta}|": np.abs(values[gen_eta]), **pairs.given}
-    given |= {name: kinds(values[name]) for name in link.flavours}
-    there[there] = np.isfinite(values[pt][there]) & (
-        values[gen_pt][pairs.partner[there]] > 0
-    )  # what has a response
-    place = pairs.partner[there]
-    response = values[pt][there].astype(np.float64) / values[gen_pt][place]
-    own = {
-        pt: values[pt],
-        f"|{eta}|": np.abs(values[eta]),
-        **{name: values[name] for name in pairs.given},
-    }
-    return (
-        _View(pairs.found, given, pairs.given_event, pairs.given_weight),
-        _View(
-            response,
-            {n: content[place] for n, content in given.items()},
-            pairs.event[there],
-            pairs.weight[there],
-        ),
-        _View(alone, own, pairs.event, pairs.weight),
-    )
-
-
-def _curves(
-    quantity: Quantity, grid: AxisGrid, before: Sequence[Array], after: Sequence[Array]
-) -> list[Curve]:
-    """One for each part of a grid that has a bin."""
-    fewest, most = np.minimum(before[2], after[2]), np.maximum(before[2], after[2])
-    judged = fewest >= LEAST
-    values, error, others, other_error = (
-        np.where(judged, content, np.nan) for content in (*before[:2], *after[:2])
-    )
-    tolerance = TOLERANCE[quantity] * (
-        np.abs(values) if quantity in RELATIVE else np.ones(grid.cells)
-    )
-    out = []
-    for k in range(1 if grid.parts is None else len(grid.parts)):
+    scale = np.abs(numbers[0]) if quantity in RELATIVE else np.ones(grid.cells)
+    tolerance = TOLERANCE[quantity] * scale
+    curves = []
+    for k, part in enumerate(grid.part_names):
         cells = slice(k * len(grid.along), (k + 1) * len(grid.along))
-        few = int((~judged & (most > 0))[cells].sum())
-        if judged[cells].any() or few:
-            out.append(
-                Curve(
-                    quantity,
-                    grid.label,
-                    grid.along.label,
-                    "" if grid.parts is None else grid.parts.name(k),
-                    grid.along.edges,
-                    reference=_numbers(values[cells]),
-                    reference_error=_numbers(error[cells]),
-                    other=_numbers(others[cells]),
-                    other_error=_numbers(other_error[cells]),
-                    tolerance=_numbers(tolerance[cells]),
-                    left_out=few,
-                )
+        if not (enough | few)[cells].any():
+            continue
+        reference, reference_error, other, other_error, allowed = (
+            tuple(content[cells].tolist()) for content in (*numbers, tolerance)
+        )
+        curves.append(
+            Curve(
+                quantity,
+                grid.label,
+                grid.along.label,
+                part,
+                grid.along.edges,
+                reference,
+                reference_error,
+                other,
+                other_error,
+                allowed,
+                int(few[cells].sum()),
             )
-    return out
-
-
-def _numbers(content: Array) -> tuple[float, ...]:
-    return tuple(content.tolist())
+        )
+    return curves

@@ -1,4 +1,4 @@
-"""How far apart two samples lie column by column: Wasserstein-1 in standard deviations, Kolmogorov and Smirnov's distance."""
+"""Distances of two samples column by column: Wasserstein-1, and Kolmogorov and Smirnov's."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LEAST = 20  # rows
 
 @dataclass(frozen=True)
 class Distance:
-    """Of one column in two samples.
+    """Distances of one column in two samples.
 
     Attributes:
-        column: Its name.
+        column: Name of the column.
         w1: Wasserstein-1 in units of the reference's standard deviation.
         ks: Largest distance of the distribution functions.
     """
@@ -32,36 +32,38 @@ class Distance:
 
 
 def find_distances(reference: Rows, other: Rows, absent: float = np.nan) -> tuple[Distance, ...]:
-    """Of every column, where there is a value; columns with fewer than 20 values, or of one value, are left out.
+    """Return the distances of every column with 20 values or more, and more than one value.
 
     Args:
-        reference: One sample; rows may hold NaN.
+        reference: One sample; rows may hold NaN for no value.
         other: Another with the same columns.
-        absent: What stands for no value, beside NaN.
+        absent: A number that stands for no value, too.
 
     Raises:
         MissingExtra: The extra 'compare' is not installed.
 
     Example:
-        >>> a, b = (Rows("a", ("x",), np.arange(100.0)[:, None] + k, np.arange(100), 100) for k in (0, 50))
+        >>> x, event = np.arange(100.0)[:, None], np.arange(100)
+        >>> a, b = (Rows("toy", ("x",), x + shift, event, 100) for shift in (0, 50))
         >>> [(d.column, round(d.w1, 3), round(d.ks, 3)) for d in find_distances(a, b)]
         [('x', 1.732, 0.5)]
     """
-    found = []
+    out = []
     for name in reference.columns:
-        before, after = (_there(sample.only((name,)), absent) for sample in (reference, other))
+        before, after = (_present(sample.only((name,)), absent) for sample in (reference, other))
         if min(len(before), len(after)) < LEAST or not (deviation := _deviation(before)) > 0:
             continue
         pooled = pool(before, after, seed=0)
         prepared = one_column.prepare(pooled, ("w1", "ks"), 0, silent)
-        w1, ks = prepared.statistics(Permutations(pooled.other.astype(np.uint8)[:, None]))[:, 0]
-        found.append(Distance(name, float(w1) / deviation, float(ks)))
-    return tuple(found)
+        true_labels = Permutations(pooled.other.astype(np.uint8)[:, None])
+        w1, ks = prepared.statistics(true_labels)[:, 0]
+        out.append(Distance(name, float(w1) / deviation, float(ks)))
+    return tuple(out)
 
 
-def _there(rows: Rows, absent: float) -> Rows:
-    keep: Array = np.isfinite(rows.values[:, 0]) & (rows.values[:, 0] != absent)
-    return rows.some(keep)
+def _present(rows: Rows, absent: float) -> Rows:
+    values: Array = rows.values[:, 0]
+    return rows.some(np.isfinite(values) & (values != absent))
 
 
 def _deviation(rows: Rows) -> float:

@@ -1,19 +1,19 @@
-"""Which columns a closure reads: reconstructed collections, the generated ones they point to, numbers of the event."""
+"""The columns that a closure reads: reconstructed objects, their partners, numbers of the event."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flowtuple.comparison.folds import FOLD
-from flowtuple.data.collections import Collection, find_collections, find_links
+from flowtuple.data.collections import Collection, find_collections, find_links, plain_columns
 from flowtuple.data.globs import matches
 from flowtuple.data.schema import Column, reference_target
 from flowtuple.data.selection import prefix_errors
 from flowtuple.data.table import TableSource
 from flowtuple.errors import InvalidArgument, nearest
 
-_APART = ("id", "weight", "counter", "label")
+_NO_NUMBER = ("id", "weight", "counter", "label")  # roles of columns that are no quantities
 _FLAVOUR = ("flavour", "flavor", "pdgid")
 
 
@@ -22,10 +22,11 @@ class Link:
     """Reconstructed objects and the generated ones that they point to.
 
     Attributes:
-        objects: The reconstructed ones.
-        through: Their column with the number of the partner in the event, -1 for none.
-        partners: The generated ones.
-        flavours: Columns of the generated ones that tell kinds apart: whole numbers called flavour or pdgId.
+        objects: The reconstructed objects.
+        through: Column with the number of each object's partner in the event, -1 for none.
+        partners: The generated objects.
+        flavours: Columns of the generated objects that separate kinds: whole numbers named flavour
+            or pdgId.
     """
 
     objects: Collection
@@ -33,15 +34,20 @@ class Link:
     partners: Collection
     flavours: tuple[str, ...] = ()
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the reconstructed and of the generated objects."""
+        return (*self.objects.columns, *self.partners.columns)
+
 
 @dataclass(frozen=True)
 class ClosureLayout:
-    """What is read of each sample.
+    """The columns that are read of each sample.
 
     Attributes:
         links: Collections with their partners; at least one.
-        event: Given columns with one number an event.
-        against: Those among them that figures are drawn against.
+        event: Generated columns with one number an event.
+        against: Columns among `event` that figures are binned in.
         weights: Column of weights; empty where events count alike.
     """
 
@@ -51,65 +57,73 @@ class ClosureLayout:
     weights: str = ""
 
     @property
+    def ragged(self) -> tuple[str, ...]:
+        """Columns of objects."""
+        return tuple(name for link in self.links for name in link.columns)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """All columns, each once."""
-        ragged = [n for link in self.links for n in (*link.objects.columns, *link.partners.columns)]
-        return tuple(
-            dict.fromkeys([*ragged, *self.event, *([self.weights] if self.weights else [])])
-        )
+        weights = (self.weights,) if self.weights else ()
+        return tuple(dict.fromkeys((*self.ragged, *self.event, *weights)))
 
 
 def find_layout(
     table: TableSource,
-    given: Sequence[str],
+    generated: Sequence[str],
     match: Iterable[str] = (),
     against: Iterable[str] = (),
     weights: str | None = None,
 ) -> ClosureLayout:
-    """The layout of a table of the reference.
+    """Return the layout of a table of the reference.
 
     Args:
-        table: With a counter of its own for each collection, as `OwnCounters` gives.
-        given: Names or globs of generated columns.
-        match: Columns that point from reconstructed to generated objects, as `COL` or `COL=COLLECTION`; none means those
-            whose names say so.
-        against: Event columns that figures are drawn against; none means the given whole numbers of the event.
+        table: A table with a counter of its own for each collection, as `OwnCounters` gives.
+        generated: Names or globs of generated columns.
+        match: Columns that point from reconstructed to generated objects, as `COL` or
+            `COL=COLLECTION`; without any, columns whose names say so.
+        against: Event columns that figures are binned in; without any, the generated whole numbers
+            of the event.
         weights: Event column of weights.
 
     Raises:
-        InvalidArgument: A name matches nothing, nothing points to given objects, or objects lack p_T, eta or phi.
+        InvalidArgument: A name matches nothing, nothing points to generated objects, or objects
+            lack p_T, eta or phi.
     """
-    columns = {c.name: c for c in table.columns}
-    known = {c.name for pattern in given for _, c in matches(pattern, {table.name: table.columns})}
-    counters = {c.counter for c in table.columns if c.counter is not None}
-    plain = [
-        c
-        for c in table.columns
-        if not c.is_opaque and not c.shape and c.role != "id" and c.name not in counters
-    ]
+    tables = {table.name: table.columns}
+    known = {column.name for pattern in generated for _, column in matches(pattern, tables)}
+    plain = plain_columns(table.columns)
     partners = find_collections(c for c in plain if c.name in known)
     pointing = _pointing([c for c in plain if c.name not in known], partners, tuple(match))
     links = find_links(match, pointing, partners)
     if not links:
         raise InvalidArgument(_no_link(plain, partners))
-    numbers = [c for c in plain if c.counter is None and c.role not in _APART and c.name != FOLD]
-    drawn = tuple(_event_column(name, numbers) for name in against)
-    whole = tuple(c.name for c in numbers if c.name in known and c.is_integer and c.role == "value")
-    event = [c.name for c in numbers if c.name in known and c.name not in drawn]
-    found = [
-        _link(next(c for c in pointing if c.name == name), *link, partners, columns)
-        for name, link in links.items()
+    collections = {c.name: c for c in (*pointing, *partners)}
+    columns = {c.name: c for c in plain}
+    pairs = [
+        _link(collections[name], through, collections[other], columns)
+        for name, (through, other) in links.items()
     ]
-    weight = (
-        "" if weights is None else _event_column(weights, [c for c in plain if c.counter is None])
+    single = [c for c in plain if c.counter is None]
+    numbers = [c for c in single if c.role not in _NO_NUMBER and c.name != FOLD]
+    chosen = tuple(_event_column(name, numbers) for name in against)
+    whole = (c.name for c in numbers if c.name in known and c.is_integer and c.role == "value")
+    event = [c.name for c in numbers if c.name in known and c.name not in chosen]
+    return ClosureLayout(
+        tuple(pairs),
+        (*event, *chosen),
+        chosen or tuple(whole),
+        "" if weights is None else _event_column(weights, single),
     )
-    return ClosureLayout(tuple(found), (*event, *drawn), drawn or whole, weight)
 
 
 def _pointing(
     columns: Sequence[Column], partners: Sequence[Collection], match: Sequence[str]
 ) -> list[Collection]:
-    """Collections with a column that points to partners; where columns are named, all, so that the nearest can be told."""
+    """Return the collections with a column that points to partners; with `match`, all collections.
+
+    All of them are candidates for the nearest name in a message.
+    """
     stems = {c.name.lower() for c in partners}
     counters = {
         c.counter
@@ -125,27 +139,25 @@ def _no_link(columns: Sequence[Column], partners: Sequence[Collection]) -> str:
     names = ", ".join(c.name for c in partners)
     wanted = f"{partners[0].name[:1].lower()}{partners[0].name[1:]}Idx"
     close = nearest(wanted, [c.name for c in columns if c.counter is not None and c.is_integer])
-    return f"no column of references points to {names}; {close}; name one with --match COL or --match COL=COLLECTION"
+    return (
+        f"no column of references points to {names}; {close}; "
+        "name one with --match COL or --match COL=COLLECTION"
+    )
 
 
 def _link(
-    objects: Collection,
-    through: str,
-    partners: str,
-    given: Sequence[Collection],
-    columns: dict[str, Column],
+    objects: Collection, through: str, partners: Collection, columns: Mapping[str, Column]
 ) -> Link:
-    theirs = next(c for c in given if c.name == partners)
-    for collection in (objects, theirs):
+    for collection in (objects, partners):
         if not collection.axes:
             needed = ", ".join(f"{collection.name}_{axis}" for axis in ("pt", "eta", "phi"))
             raise InvalidArgument(
-                f"{collection.name!r} lacks one of {needed}; widen --given, or name other objects with --match"
+                f"{collection.name!r} lacks one of {needed}; "
+                "widen --given, or name other objects with --match"
             )
-    flavours = tuple(
-        n for n in theirs.columns if columns[n].is_integer and n.lower().endswith(_FLAVOUR)
-    )
-    return Link(objects, through, theirs, flavours)
+    whole = (name for name in partners.columns if columns[name].is_integer)
+    flavours = tuple(name for name in whole if name.lower().endswith(_FLAVOUR))
+    return Link(objects, through, partners, flavours)
 
 
 def _event_column(name: str, numbers: Sequence[Column]) -> str:
@@ -158,20 +170,27 @@ def _event_column(name: str, numbers: Sequence[Column]) -> str:
 
 
 def check_layout(table: TableSource, layout: ClosureLayout, described: str, like: str) -> None:
-    """Refuse a table that lacks a column of the layout, or keeps lists where the reference has single numbers.
+    """Raise if a table does not have the columns of a layout.
+
+    Args:
+        table: The table of a sample.
+        layout: From the reference.
+        described: Name of the sample.
+        like: Name of the reference.
 
     Raises:
-        InvalidArgument: It does; the nearest name is told.
+        InvalidArgument: A column is missing, or holds lists in one and single numbers in the other.
     """
     columns = {c.name: c for c in table.columns}
-    ragged = {n for link in layout.links for n in (*link.objects.columns, *link.partners.columns)}
+    ragged = set(layout.ragged)
     with prefix_errors(described):
         for name in layout.names:
-            if name not in columns:
+            column = columns.get(name)
+            if column is None:
                 raise InvalidArgument(
                     f"it lacks column {name!r} of {like}; {nearest(name, columns)}"
                 )
-            if (columns[name].counter is None) == (name in ragged) or columns[name].is_opaque:
+            if column.is_opaque or (column.counter is not None) != (name in ragged):
                 raise InvalidArgument(
                     f"column {name!r} holds lists in one and single values in the other, {like}"
                 )

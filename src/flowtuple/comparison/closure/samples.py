@@ -1,4 +1,4 @@
-"""One sample as a closure needs it: pairs of objects, and quantities of its events."""
+"""One sample of a closure: pairs of objects, and quantities of its events."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from flowtuple.errors import InvalidArgument
 
 @dataclass(frozen=True, eq=False)
 class ClosureSample:
-    """What is looked at of one sample.
+    """One sample of a closure.
 
     Attributes:
-        source: What it is called in messages.
+        source: Name of the sample in messages.
         events: Generated events.
-        folds: How often each was simulated.
+        folds: How often each event was simulated.
         pairs: Objects with their partners, one for each link of the layout.
         derived: Quantities of events for each link; `None` for objects without a mass.
     """
@@ -36,65 +36,64 @@ class ClosureSample:
     pairs: tuple[Pairs, ...]
     derived: tuple[Rows | None, ...]
 
-    def some(self, keep: Array) -> ClosureSample:
-        """Some of the events, `keep` bool of shape (events,); their numbers stay."""
+    def some(self, events: Array) -> ClosureSample:
+        """Return some of the events, `events` bool of shape (events,); their numbers stay."""
         derived = tuple(
-            None if rows is None else rows.some(keep[rows.event]) for rows in self.derived
+            None if rows is None else rows.some(events[rows.event]) for rows in self.derived
         )
-        return replace(self, pairs=tuple(pairs.some(keep) for pairs in self.pairs), derived=derived)
+        return replace(self, pairs=tuple(p.some(events) for p in self.pairs), derived=derived)
 
     def halves(self) -> tuple[ClosureSample, ClosureSample]:
-        """Every other event, and the rest: samples that were made in order have both halves alike."""
+        """Return every other event, and the rest: a trend along the sample is in both halves."""
         even = np.arange(self.events) % 2 == 0
         return self.some(even), self.some(~even)
 
 
 def layout_of(
     dataset: Dataset,
-    given: Iterable[str],
+    generated: Iterable[str],
     match: Iterable[str],
     against: Iterable[str],
     weights: str | None,
 ) -> ClosureLayout:
-    """What is to be read of every sample, from the reference.
+    """Return the layout of all samples, from the reference; arguments as in `find_layout`.
 
     Raises:
         InvalidArgument: As `find_layout` does, with the name of the sample.
     """
-    given = tuple(given)
+    generated = tuple(generated)
     with prefix_errors(dataset.description):
-        return find_layout(
-            OwnCounters(table_with(dataset, given, "given columns")), given, match, against, weights
-        )
+        table = OwnCounters(table_with(dataset, generated, "given columns"))
+        return find_layout(table, generated, match, against, weights)
 
 
 def read_sample(
-    dataset: Dataset, layout: ClosureLayout, given: Iterable[str], like: str
+    dataset: Dataset, layout: ClosureLayout, generated: Iterable[str], like: str
 ) -> ClosureSample:
-    """Everything of a sample that its layout names.
+    """Read all columns of a layout.
 
     Args:
         dataset: The sample.
         layout: From `layout_of`.
-        given: Names or globs, of which the table has some.
-        like: What the reference is called.
+        generated: Names or globs of generated columns, of which the table has some.
+        like: Name of the reference.
 
     Raises:
-        InvalidArgument: A column is missing, a given one is not finite, or there are no events.
+        InvalidArgument: A column is missing, a generated one is not finite, or there are no events.
     """
     described = dataset.description
-    table = OwnCounters(table_with(dataset, tuple(given), "given columns"))
+    table = OwnCounters(table_with(dataset, tuple(generated), "given columns"))
     check_layout(table, layout, described, like)
     if not table.num_entries:
         raise InvalidArgument(f"{described}: holds no events to look at; give a sample that does")
     pairs = tuple(read_pairs(table, layout, described))
-    alone = Dataset(described, {table.name: table})
-    derived = tuple(_derived(alone, p, layout.weights) for p in pairs)
+    single = Dataset(described, {table.name: table})
+    derived = tuple(_derived(single, p, layout.weights) for p in pairs)
     return ClosureSample(described, pairs[0].events, pairs[0].folds, pairs, derived)
 
 
 def _derived(dataset: Dataset, pairs: Pairs, weights: str) -> Rows | None:
-    """H_T, dijet mass and others, the folds of an event with one number."""
+    """Return H_T, dijet mass and others, the folds of an event with the same number."""
     name = pairs.link.objects.name
     if not {f"{name}_mass", f"{name}_m"} & set(pairs.link.objects.columns):
         return None

@@ -1,4 +1,4 @@
-"""The work of a closure: both samples, and real events beside them, collection by collection."""
+"""The closure of a simulation: both samples, and real events, collection by collection."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from flowtuple.comparison.closure.layout import ClosureLayout
 from flowtuple.comparison.closure.result import Agreement, Closure, Counted, ObjectClosure, Spectrum
 from flowtuple.comparison.closure.samples import ClosureSample
 from flowtuple.comparison.folds import fold_histogram
-from flowtuple.comparison.two_sample.auc import Area
 from flowtuple.comparison.two_sample.classifier import LEAST_ROWS
-from flowtuple.comparison.two_sample.cross_fitting import LEAST_EVENTS, joint_area
+from flowtuple.comparison.two_sample.cross_fitting import (
+    LEAST_EVENTS,
+    enough_for_classifier,
+    joint_area,
+)
 from flowtuple.data.binning import find_binning
 from flowtuple.data.expressions import Cut, apply_cut, cut_columns
 from flowtuple.data.kinematics import ABSENT
@@ -30,52 +33,60 @@ def measure_closure(
     other: ClosureSample,
     real: tuple[ClosureSample, ClosureSample],
     layout: ClosureLayout,
-    given: Sequence[str],
+    generated: Sequence[str],
     *,
-    beside: str,
+    real_words: str,
     cuts: Sequence[str] = (),
     seed: int = 0,
     progress: Progress = silent,
 ) -> Closure:
-    """Hold a sample against the reference, and real events against real ones.
+    """Compare a sample with the reference, and real events with other real events.
 
     Args:
-        reference: What is right.
-        other: What is judged, of other events.
-        real: Two samples of real events without any in common.
+        reference: The true sample.
+        other: The simulated sample, of other events.
+        real: Two samples of real events without a common event.
         layout: From the reference.
-        given: Names and globs of what all have in common.
-        beside: What `real` is, in words.
-        cuts: Conditions on columns of objects, partners and events, or on derived quantities.
-        seed: Of bootstraps and classifiers.
-        progress: Told of each stage.
+        generated: Names and globs of the generated columns.
+        real_words: The comparison of real events in words.
+        cuts: Cuts on columns of objects, partners and events, or on derived quantities.
+        seed: Seed of bootstraps and classifiers.
+        progress: Receives each stage.
 
     Raises:
-        InvalidArgument: A cut names what no collection has.
+        InvalidArgument: A cut names a column that no collection has.
         MissingExtra: The extra 'compare' is not installed.
     """
-    found: list[ObjectClosure] = []
-    owners = [_owner(expression, reference) for expression in cuts]
+    closures: list[ObjectClosure] = []
+    owners = [_owner(cut, reference) for cut in cuts]
     for k, link in enumerate(layout.links):
         grids = find_grids(reference.pairs[k], layout.against)
-        own = [expression for expression, owner in zip(cuts, owners, strict=True) if owner == k]
+        own = [cut for cut, owner in zip(cuts, owners, strict=True) if owner == k]
         agreements: list[Agreement] = []
-        for what, pair in (("simulated", (reference, other)), ("real", real)):
-            progress(
-                "closure",
-                (k + len(agreements) / 2) / len(layout.links),
-                f"{link.objects.name}, {what}",
-            )
+        for name, pair in (("simulated", (reference, other)), ("real", real)):
+            share = (k + len(agreements) / 2) / len(layout.links)
+            progress("closure", share, f"{link.objects.name}, {name}")
             agreements.append(_agreement(pair, k, grids, own, seed))
         names = link.objects.name, link.partners.name, link.through
-        found.append(ObjectClosure(*names, other=agreements[0], real=agreements[1]))
-    counted = [Counted(s.source, s.events, s.folds) for s in (reference, other)]
-    notes = [
-        f"{closure.objects}: too few objects for a classifier, which needs {LEAST_ROWS} in {LEAST_EVENTS} events of each sample"
-        for closure in found
-        if closure.other.area is None or closure.real.area is None
-    ]
-    return Closure(counted[0], counted[1], beside, tuple(given), seed, tuple(found), tuple(notes))
+        closures.append(ObjectClosure(*names, *agreements))
+    return Closure(
+        _counted(reference),
+        _counted(other),
+        real_words,
+        tuple(generated),
+        seed,
+        tuple(closures),
+        tuple(
+            f"{closure.objects}: too few objects for a classifier, which needs {LEAST_ROWS} "
+            f"in {LEAST_EVENTS} events of each sample"
+            for closure in closures
+            if closure.other.area is None or closure.real.area is None
+        ),
+    )
+
+
+def _counted(sample: ClosureSample) -> Counted:
+    return Counted(sample.source, sample.events, sample.folds)
 
 
 def _agreement(
@@ -85,13 +96,13 @@ def _agreement(
     cuts: Sequence[str],
     seed: int,
 ) -> Agreement:
-    """The objects of link k in two samples."""
+    """Compare the objects of link k in two samples."""
     before, after = (sample.pairs[k] for sample in samples)
     rows = before.joint(), after.joint()
     first, second = (sample.derived[k] for sample in samples)
     derived = None if first is None or second is None else (first, second)
     return Agreement(
-        _area(*rows, seed),
+        joint_area(*rows, seed) if all(map(enough_for_classifier, rows)) else None,
         find_distances(*rows),
         () if derived is None else find_distances(*derived, absent=ABSENT),
         find_curves(before, after, grids, seed),
@@ -100,59 +111,50 @@ def _agreement(
     )
 
 
-def _area(reference: Rows, other: Rows, seed: int) -> Area | None:
-    samples = (reference, other)
-    if any(len(s) < LEAST_ROWS or len(np.unique(s.event)) < LEAST_EVENTS for s in samples):
-        return None
-    return joint_area(reference, other, seed)
-
-
 def _owner(expression: str, sample: ClosureSample) -> int:
-    """The first link whose objects, or whose quantities of events, have all columns of a cut.
+    """Return the first link whose objects, or whose quantities of events, have a cut's columns.
 
     Raises:
-        InvalidArgument: None has.
+        InvalidArgument: No link has all of them.
     """
-    wanted, known = cut_columns(expression), list[str]()
-    for k, tables in enumerate(zip(sample.pairs, sample.derived, strict=True)):
-        columns = [tables[0].joint().columns, () if tables[1] is None else tables[1].columns]
-        if any(wanted <= set(names) for names in columns):
-            return k
-        known += [name for names in columns for name in names]
+    wanted = cut_columns(expression)
+    known: list[str] = []
+    for k, (pairs, derived) in enumerate(zip(sample.pairs, sample.derived, strict=True)):
+        for names in (pairs.joint().columns, () if derived is None else derived.columns):
+            if wanted <= set(names):
+                return k
+            known += names
     missing = next((name for name in sorted(wanted) if name not in known), None)
     if missing is None:
         raise InvalidArgument(
-            f"the cut {expression!r} mixes columns of several kinds of objects; cut on one kind at a time"
+            f"the cut {expression!r} mixes columns of several kinds of objects; "
+            "cut on one kind at a time"
         )
     raise InvalidArgument(
-        f"{sample.source}: the cut names column {missing!r}, which is not there; {nearest(missing, known)}"
+        f"{sample.source}: the cut names column {missing!r}, which is not there; "
+        f"{nearest(missing, known)}"
     )
 
 
 def _cut(expression: str, objects: tuple[Rows, Rows], events: tuple[Rows, Rows] | None) -> Cut:
-    """Of events where a cut names their quantities alone, else of objects."""
-    of_events = events is not None and cut_columns(expression) <= set(events[0].columns)
-    return apply_cut(
-        expression, *(events if events is not None and of_events else objects), paired=False
-    )
+    """Cut on events where all columns are quantities of events, else on objects."""
+    if events is not None and cut_columns(expression) <= set(events[0].columns):
+        return apply_cut(expression, *events, paired=False)
+    return apply_cut(expression, *objects, paired=False)
 
 
 def _spectra(reference: Rows, other: Rows) -> tuple[Spectrum, ...]:
-    found = []
-    for name in reference.columns:
-        if name.rpartition("_")[2] in _SPECTRA:
-            samples = [
-                (s.values[:, s.columns.index(name)], s.event, s.weights) for s in (reference, other)
-            ]
-            there = samples[0][0][samples[0][0] != ABSENT]
-            if len(there):
-                edges = find_binning(there).edges
-                made = [
-                    fold_histogram(values, edges, event, weights)
-                    for values, event, weights in samples
-                ]
-                numbers = [c for h in made for c in (h.shares, np.sqrt(h.share_variances))]
-                found.append(
-                    Spectrum(name, tuple(edges.tolist()), *(tuple(c.tolist()) for c in numbers))
-                )
-    return tuple(found)
+    spectra = []
+    for k, name in enumerate(reference.columns):
+        values = reference.values[:, k]
+        values = values[values != ABSENT]
+        if name.rpartition("_")[2] not in _SPECTRA or not len(values):
+            continue
+        edges = find_binning(values).edges
+        numbers = [edges]
+        for sample in (reference, other):
+            content = sample.values[:, sample.columns.index(name)]
+            histogram = fold_histogram(content, edges, sample.event, sample.weights)
+            numbers += [histogram.shares, np.sqrt(histogram.share_variances)]
+        spectra.append(Spectrum(name, *(tuple(content.tolist()) for content in numbers)))
+    return tuple(spectra)

@@ -1,1 +1,27 @@
-"""Are two samples drawn from one distribution: statistics, their p-values by permuting events, one verdict."""
+"""Two-sample tests: do two samples have the same distribution.
+
+Data in: two `data.rows.Rows` with the same columns, rows of one event marked by its number, weights
+optional. Data out: `result.Comparison`, one verdict with statistics, p-values and notes. Nothing
+here reads files or draws plots.
+
+- `compare_samples` chooses the tests that are possible, and adjusts their p-values by Holm's
+  method.
+- A family of tests (`one_column`, `sliced`, `kernels`, `moments`, `classifier`) prepares both
+  samples once, and then computes its statistics for many permutations of the labels at a time
+  (`permutations.PreparedTest`). `p_values` draws the permutations: whole events, so that objects
+  of one event stay together.
+- `cross_fitting`, `ratio` and `auc` score each row by classifiers that were trained on other
+  events.
+- `copies` looks for rows that a model has learned by heart.
+
+Imported by `comparison.closure`, `reporting`, `benchmark`, `api` and `cli`. scikit-learn and scipy
+are imported when a test runs, and are the extra 'compare'.
+
+Laws, and the tests in tests/comparison/test_two_sample.py that enforce them:
+
+- p-values are uniform if both samples have the same distribution (`TestCalibration`), also where
+  rows share a nearest neighbour (`TestCopies`), and 95 % intervals cover (`test_intervals_cover`).
+- Statistics equal those of scipy, POT and scikit-learn (`TestAgainstReferences`).
+- All permutations are equally likely, and events move whole (`TestPermuting`).
+- The seed decides everything (`test_the_seed_decides`).
+"""

@@ -1,4 +1,7 @@
-"""Copied training rows: does a sample lie nearer to what its model was trained on than to events it has not seen."""
+"""Copied training rows: the share of a sample whose nearest neighbour is a training row.
+
+The search is among equally many events of the training and events that the model has never seen.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowtuple.comparison.two_sample.p_values import PermutationPValues, draw_permutations
-from flowtuple.comparison.two_sample.permutations import extra
-from flowtuple.comparison.two_sample.pooled import Pooled, pool
+from flowtuple.comparison.two_sample.p_values import permutation_p_values
+from flowtuple.comparison.two_sample.permutations import Permutations, extra
+from flowtuple.comparison.two_sample.pooled import pool
 from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 
@@ -19,16 +22,16 @@ _SHAKE = 1e-6  # standard deviations
 
 @dataclass(frozen=True)
 class Copies:
-    """Where the nearest neighbours of a sample lie.
+    """Nearest neighbours of a sample.
 
     Attributes:
-        rows: Rows asked, one of each event at most.
-        share: Of them, those with the nearest neighbour in the training sample.
+        rows: Rows that were looked up, at most one of each event.
+        share: The share of them whose nearest neighbour is a training row.
         expected: Share of training rows among the rows searched, 0.5 for samples of one size.
         identical: Rows that are equal to a training row.
         binomial_p: Chance of such a share or a larger one if rows were independent.
-        p: The same from permuting events between the training and the held-out sample: rows that share a neighbour are
-            not independent, and this knows.
+        p: The same from permuting events between the training and the unseen sample. Rows that
+            share a neighbour are not independent, which this p-value takes into account.
     """
 
     rows: int
@@ -39,8 +42,14 @@ class Copies:
     p: float
 
 
-def find_copies(train: Rows, held_out: Rows, sample: Rows, seed: int = 0) -> Copies:
-    """Look in equally many training and held-out events for the nearest neighbours of a sample, in standard deviations.
+def find_copies(train: Rows, unseen: Rows, sample: Rows, seed: int = 0) -> Copies:
+    """Search the nearest neighbours of a sample, in units of standard deviations.
+
+    Args:
+        train: Rows that a model was trained on.
+        unseen: Rows of the same kind that it has never seen.
+        sample: Rows that it made.
+        seed: Seed of the choice of rows and of the permutations.
 
     Raises:
         MissingExtra: The extra 'compare' is not installed.
@@ -54,64 +63,56 @@ def find_copies(train: Rows, held_out: Rows, sample: Rows, seed: int = 0) -> Cop
         True
     """
     draw = np.random.default_rng([seed, 3])
-    events = min(train.events, held_out.events)
-    both = pool(_some_events(held_out, events, draw), _some_events(train, events, draw), seed)
+    events = min(train.events, unseen.events)
+    both = pool(_some_events(unseen, events, draw), _some_events(train, events, draw), seed)
     mean, spread = both.values.mean(axis=0), both.values.std(axis=0)
     spread[spread == 0] = 1.0
-    asked = sample.values[_one_of_each_event(sample.event, draw)[:_QUERIES]]
-    points, queries = (_shaken((values - mean) / spread, draw) for values in (both.values, asked))
+    queries = sample.values[_one_of_each_event(sample.event, draw)[:_QUERIES]]
+    points, shaken = (_shake((values - mean) / spread, draw) for values in (both.values, queries))
     search = extra("sklearn.neighbors").NearestNeighbors(n_neighbors=1).fit(points)
-    hits = search.kneighbors(queries, return_distance=False)[:, 0]
+    hits = search.kneighbors(shaken, return_distance=False)[:, 0]
     from_train = both.other[both.event]
     near, expected = int(from_train[hits].sum()), float(from_train.mean())
-    binomial = (
-        extra("scipy.stats").binomtest(near, len(asked), expected, alternative="greater").pvalue
-    )
-    identical = len(_rows_in(asked, train.values))
+    binomial = extra("scipy.stats").binomtest(near, len(queries), expected, alternative="greater")
+
+    events_hit = np.bincount(both.event[hits], minlength=len(both.other)).astype(float)[:, None]
+    rows = np.bincount(both.event, minlength=len(both.other)).astype(float)[:, None]
+
+    def share(labels: Permutations) -> Array:
+        # The hits stay; only the sample that an event counts to is permuted.
+        return labels.sums(events_hit) / len(hits) - labels.sums(rows) / len(both.values)
+
+    _, p = permutation_p_values(both, share, _PERMUTATIONS, seed)
     return Copies(
-        len(asked),
-        near / len(asked),
+        len(queries),
+        near / len(queries),
         expected,
-        identical,
-        float(binomial),
-        _p_value(both, hits, seed),
+        _count_equal(queries, train.values),
+        float(binomial.pvalue),
+        float(p[0]),
     )
 
 
 def _some_events(rows: Rows, events: int, draw: np.random.Generator) -> Rows:
     chosen = np.sort(draw.permutation(rows.events)[:events])
-    keep = np.isin(rows.event, chosen)
-    place = np.searchsorted(chosen, rows.event[keep])
-    return replace(rows, values=rows.values[keep], event=place, events=events, weights=None)
+    inside = np.isin(rows.event, chosen)
+    event = np.searchsorted(chosen, rows.event[inside])
+    return replace(rows, values=rows.values[inside], event=event, events=events, weights=None)
 
 
 def _one_of_each_event(event: Array, draw: np.random.Generator) -> Array:
-    """Numbers of rows, in random order."""
+    """Return numbers of rows, one of each event, in random order."""
     order = draw.permutation(len(event))
     first = np.unique(event[order], return_index=True)[1]
-    chosen: Array = draw.permutation(order[first])
-    return chosen
+    return np.asarray(draw.permutation(order[first]))
 
 
-def _shaken(values: Array, draw: np.random.Generator) -> Array:
-    """Among equally near rows, as discrete columns have them, each row asked finds another."""
+def _shake(values: Array, draw: np.random.Generator) -> Array:
+    """Move rows a little, so that equally near rows, as of discrete columns, are hit alike."""
     return values + _SHAKE * draw.normal(size=values.shape)
 
 
-def _rows_in(asked: Array, known: Array) -> Array:
-    """Those of the rows asked that are equal to a known row."""
+def _count_equal(queries: Array, known: Array) -> int:
+    """Count the queries that are equal to a known row."""
     seen = {row.tobytes() for row in known + 0.0}  # -0.0 and 0.0 are equal
-    return np.flatnonzero([row.tobytes() in seen for row in asked + 0.0])
-
-
-def _p_value(both: Pooled, hits: Array, seed: int) -> float:
-    """Which rows are nearest stays; which sample an event counts to is permuted."""
-    asked = np.bincount(both.event[hits], minlength=len(both.other)).astype(np.float64)[:, None]
-    rows = np.bincount(both.event, minlength=len(both.other)).astype(np.float64)[:, None]
-    ranking = None
-    for labels in draw_permutations(both, _PERMUTATIONS, seed):
-        share = labels.sums(asked) / len(hits) - labels.sums(rows) / len(both.values)
-        if ranking is None:
-            ranking, share = PermutationPValues(share[:, 0]), share[:, 1:]
-        ranking.add(share)
-    return float("nan") if ranking is None else float(ranking.p_values(seed)[0])
+    return sum(row.tobytes() in seen for row in queries + 0.0)

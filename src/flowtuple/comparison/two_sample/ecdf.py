@@ -1,6 +1,6 @@
-"""One walk along a sorted column sums up both samples for many arrangements of labels at once.
+"""Distances of empirical distribution functions, for many label permutations in one walk.
 
-Sorting is done once; an arrangement only changes to which sample a row counts.
+A column is sorted once; a permutation only changes which sample a row counts to.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class SortedColumn:
         weight: float64, shape (N,).
         below: Weight up to and with each row, both samples together, shape (N,).
         gap: Distance to the next value, 0 among ties and at the end, shape (N,).
-        stops: The last row of each bin, int64; bins hold about equal numbers of rows, and never part ties.
+        stops: The last row of each bin, int64; bins hold about equal numbers of rows, ties
+            undivided.
     """
 
     event: Array
@@ -38,7 +39,13 @@ class SortedColumn:
 
 
 def sort_column(values: Array, pooled: Pooled, bins: int) -> SortedColumn:
-    """A column of shape (N,), sorted, with at most `bins` bins between quantiles of both samples together."""
+    """Sort a column and choose bins between quantiles of both samples together.
+
+    Args:
+        values: The column, shape (N,).
+        pooled: Both samples.
+        bins: Bins at most.
+    """
     order = np.argsort(values, kind="stable")
     gap = np.append(np.diff(values[order]), 0.0)
     ends = np.append(np.flatnonzero(gap > 0), len(values) - 1)
@@ -51,25 +58,27 @@ def sort_column(values: Array, pooled: Pooled, bins: int) -> SortedColumn:
 def distances(
     column: SortedColumn, labels: Permutations, totals: Array
 ) -> tuple[Array, Array, Array]:
-    """Distances between the distribution functions F of the samples, and the second sample's histogram.
+    """Compare the distribution functions F of two samples, and sum the second one's histogram.
 
     Args:
-        column: In ascending order.
-        labels: P arrangements.
+        column: The sorted column.
+        labels: P permutations.
         totals: Weight of the second sample under each, shape (P,).
 
     Returns:
-        max |F - F'| of shape (P,), the integral of |F - F'| in the column's unit, likewise, and weight up to the
-        end of each bin, shape (bins, P).
+        max |F - F'| of shape (P,), the integral of |F - F'| in the column's unit, likewise, and
+        weight up to the end of each bin, shape (bins, P).
     """
     width = labels.other.shape[1]
     largest, area, filled = np.zeros(width), np.zeros(width), np.zeros((len(column.stops), width))
     rest = 1 / (column.below[-1] - totals)
-    arguments = column.event, column.weight, column.below, column.gap, column.stops
+    scale = 1 / totals + rest
+    rows = column.event, column.weight, column.below, column.gap, column.stops
     for k in range(0, width, _ABREAST):
         some = slice(k, k + _ABREAST)
-        scale = (1 / totals + rest)[some], rest[some]
-        _walk(*arguments, labels.other[:, some], *scale, largest[some], area[some], filled[:, some])
+        largest[some], area[some] = _walk(
+            *rows, labels.other[:, some], scale[some], rest[some], filled[:, some]
+        )
     return largest, area, filled
 
 
@@ -83,17 +92,21 @@ def _walk(
     labels: Any,
     scale: Any,
     rest: Any,
-    largest: Any,
-    area: Any,
     filled: Any,
-) -> None:
-    """F' - F is c / C' - (b - c) / C: c of the second sample's weight C' lies below, b of both."""
+) -> Any:
+    """Return max |F' - F| and the integral of |F' - F|, and fill the second sample's histogram.
+
+    F' - F is c / C' - (b - c) / C, where the weight c of the second sample's C' lies below, and b
+    of both. With scale = 1 / C' + 1 / C and rest = 1 / C that is c scale - b rest.
+    """
     c = np.zeros(labels.shape[1])
+    largest, area = np.zeros(len(c)), np.zeros(len(c))
     k = 0
     for i in range(len(event)):
         row, w, step, b = labels[event[i]], weight[i], gap[i], below[i]
         for p in range(len(c)):
             c[p] += w * row[p]
+        # Between equal values the functions have not yet changed.
         if step > 0:
             for p in range(len(c)):
                 distance = abs(c[p] * scale[p] - b * rest[p])
@@ -102,3 +115,4 @@ def _walk(
         if i == stops[k]:
             filled[k] = c
             k += 1
+    return largest, area

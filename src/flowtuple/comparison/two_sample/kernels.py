@@ -1,4 +1,4 @@
-"""Tests by kernels: maximum mean discrepancy with a Gaussian one, and with a polynomial one the kernel physics distance."""
+"""Tests by kernels: maximum mean discrepancy, Gaussian, and kernel physics distance, polynomial."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ _DEGREE = 4
 
 
 def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
-    """Squared maximum mean discrepancies (V-statistics) of standardised columns, on 2,000 rows at most.
+    """Compute kernels of at most 2,000 standardised rows, for squared mean discrepancies.
 
-    Gretton et al., "A kernel two-sample test" (2012), with a Gaussian kernel as wide as the median distance; Kansal et al.,
-    "Evaluating generative models in high energy physics" (2023), with the kernel (x y / d + 1)^4.
+    These are V-statistics. Gretton et al., "A kernel two-sample test" (2012), with a Gaussian
+    kernel as wide as the median distance; Kansal et al., "Evaluating generative models in high
+    energy physics" (2023), with the kernel (x y / d + 1)^4.
     """
     events = pooled.some(_ROWS, seed)
     inside = np.isin(pooled.event, events)
@@ -34,39 +35,43 @@ def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress)
     weight[place, np.arange(len(rows))] = pooled.weight[inside]
     grams, details = [], {}
     for name in names:
-        kernel, details[name] = _gaussian(rows) if name == "mmd" else _polynomial(rows)
+        kernel, about = _gaussian(rows) if name == "mmd" else _polynomial(rows)
         grams.append(weight @ kernel @ weight.T)
+        details[name] = {"rows": len(rows), **about}
     size = weight.sum(axis=1)
 
     def statistics(labels: Permutations) -> Array:
         other = labels.other[events].astype(np.float64)
         return np.stack([_discrepancy(gram, size, other) for gram in grams])
 
-    about = {name: {"rows": len(rows), **details[name]} for name in names}
-    return PreparedTest([(name, "") for name in names], statistics, about)
+    return PreparedTest.joint(statistics, details)
 
 
 def _gaussian(rows: Array) -> tuple[Array, dict[str, float]]:
     width = float(np.median(extra("scipy.spatial.distance").pdist(rows, "sqeuclidean"))) or 1.0
-    return extra("sklearn.metrics.pairwise").rbf_kernel(rows, gamma=0.5 / width), {
-        "kernel_width": width**0.5
-    }
+    kernel = extra("sklearn.metrics.pairwise").rbf_kernel(rows, gamma=0.5 / width)
+    return kernel, {"kernel_width": width**0.5}
 
 
 def _polynomial(rows: Array) -> tuple[Array, dict[str, float]]:
-    return extra("sklearn.metrics.pairwise").polynomial_kernel(rows, degree=_DEGREE), {
-        "degree": _DEGREE
-    }
+    kernel = extra("sklearn.metrics.pairwise").polynomial_kernel(rows, degree=_DEGREE)
+    return kernel, {"degree": _DEGREE}
 
 
 def _discrepancy(gram: Array, size: Array, other: Array) -> Array:
-    """Of each arrangement, shape (P,), from kernel sums (E, E), weights (E,) and labels (E, P) of events."""
+    """Return the squared discrepancy of each permutation, shape (P,).
+
+    Args:
+        gram: Kernel sums of pairs of events, shape (E, E).
+        size: Weights of events, shape (E,).
+        other: Labels of events, shape (E, P).
+    """
     total, cross = size @ other, gram.sum(axis=0) @ other
     within = np.einsum("ep,ep->p", other, gram @ other)
     rest = size.sum() - total
     reference = gram.sum() - 2 * cross + within
-    found: Array = within / total**2 + reference / rest**2 - 2 * (cross - within) / (total * rest)
-    return found
+    mixed = (cross - within) / (total * rest)
+    return np.asarray(within / total**2 + reference / rest**2 - 2 * mixed)
 
 
 FAMILY = Family(

@@ -25,40 +25,43 @@ _TINY = np.finfo(np.float64).tiny
 
 
 def chi2(a: Array, b: Array, squares: Array) -> Array:
-    """A B sum (a/A - b/B)^2 / sum w^2 over bins, of histograms of shape (bins, P) with totals A and B.
+    """Return A B sum (a/A - b/B)^2 / sum w^2 over bins, shape (P,).
 
     Without weights this is Pearson's sum (sqrt(B/A) a - sqrt(A/B) b)^2 / (a + b).
+
+    Args:
+        a: Histogram of the reference with total A, shape (bins, P).
+        b: Histogram of the second sample with total B, shape (bins, P).
+        squares: Sum of squared weights in each bin, shape (bins,).
     """
     total_a, total_b = a.sum(axis=0), b.sum(axis=0)
     distance = np.square(a / total_a - b / total_b) / np.maximum(squares, _TINY)[:, None]
-    result: Array = total_a * total_b * distance.sum(axis=0)
-    return result
+    return np.asarray(total_a * total_b * distance.sum(axis=0))
 
 
 def _shares(counts: Array) -> Array:
-    """Half an entry goes into each bin, so that an empty one gives no infinity (Krichevsky and Trofimov 1981)."""
-    shares: Array = (counts + 0.5) / (counts + 0.5).sum(axis=0)
-    return shares
+    """Return shares with half an entry more in each bin, so that no empty one gives an infinity.
+
+    Krichevsky and Trofimov (1981).
+    """
+    return np.asarray((counts + 0.5) / (counts + 0.5).sum(axis=0))
 
 
 def kullback_leibler(a: Array, b: Array, squares: Array) -> Array:
-    """Sum p log(p / q) over bins in nats, p of the reference."""
-    divergence: Array = extra("scipy.special").rel_entr(_shares(a), _shares(b)).sum(axis=0)
-    return divergence
+    """Return the sum of p log(p / q) over bins in nats, p of the reference."""
+    return np.asarray(extra("scipy.special").rel_entr(_shares(a), _shares(b)).sum(axis=0))
 
 
 def chi2_divergence(a: Array, b: Array, squares: Array) -> Array:
-    """Half of sum (p - q)^2 / q over bins, p of the reference."""
+    """Return half of the sum of (p - q)^2 / q over bins, p of the reference."""
     p, q = _shares(a), _shares(b)
-    divergence: Array = 0.5 * (np.square(p - q) / q).sum(axis=0)
-    return divergence
+    return np.asarray(0.5 * (np.square(p - q) / q).sum(axis=0))
 
 
 def hellinger(a: Array, b: Array, squares: Array) -> Array:
-    """Square root of half of sum (sqrt p - sqrt q)^2 over bins, from 0 to 1."""
+    """Return the root of half of the sum of (sqrt p - sqrt q)^2 over bins, from 0 to 1."""
     p, q = a / a.sum(axis=0), b / b.sum(axis=0)
-    distance: Array = np.sqrt(0.5 * np.square(np.sqrt(p) - np.sqrt(q)).sum(axis=0))
-    return distance
+    return np.asarray(np.sqrt(0.5 * np.square(np.sqrt(p) - np.sqrt(q)).sum(axis=0)))
 
 
 _HISTOGRAM: dict[str, Callable[[Array, Array, Array], Array]] = {
@@ -70,36 +73,35 @@ _HISTOGRAM: dict[str, Callable[[Array, Array, Array], Array]] = {
 
 
 def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
-    """Sort each column once; equal to scipy's `ks_2samp`, `wasserstein_distance` and `chi2_contingency`."""
+    """Sort each column once.
+
+    The statistics equal scipy's `ks_2samp`, `wasserstein_distance` and `chi2_contingency`.
+    """
     fewer = min(np.bincount(pooled.other[pooled.event], minlength=2))
     bins = int(np.clip(fewer // _ROWS_PER_BIN, 2, _BINS))
-    columns = [sort_column(pooled.values[:, k], pooled, bins) for k in range(len(pooled.columns))]
+    columns = [sort_column(values, pooled, bins) for values in pooled.values.T]
     weight = pooled.by_event(pooled.weight)[:, None]
 
     def statistics(labels: Permutations) -> Array:
         totals = labels.sums(weight)[0]
-        return np.concatenate(
-            list(ordered_map(lambda column: _statistics(column, names, labels, totals), columns))
-        )
+        parts = ordered_map(lambda column: _statistics(column, names, labels, totals), columns)
+        return np.concatenate(list(parts))
 
     keys = [(name, column) for column in pooled.columns for name in names]
-    used = {name: {"bins": bins} for name in names if name in _HISTOGRAM}
-    return PreparedTest(keys, statistics, used)
+    return PreparedTest(keys, statistics, {n: {"bins": bins} for n in names if n in _HISTOGRAM})
 
 
 def _statistics(
     column: SortedColumn, names: Sequence[str], labels: Permutations, totals: Array
 ) -> Array:
-    """Shape (len(names), P)."""
+    """Return the statistics of one column, shape (len(names), P)."""
     largest, area, filled = distances(column, labels, totals)
-    both, squares = (
-        _per_bin(np.cumsum(w)[column.stops]) for w in (column.weight, np.square(column.weight))
-    )
+    both = _per_bin(np.cumsum(column.weight)[column.stops])[:, None]
+    squares = _per_bin(np.cumsum(np.square(column.weight))[column.stops])
     other = _per_bin(filled)
-    found = {"ks": largest, "w1": area}
-    reference = both[:, None] - other
+    values = {"ks": largest, "w1": area}
     return np.stack(
-        [found[n] if n in found else _HISTOGRAM[n](reference, other, squares) for n in names]
+        [values[n] if n in values else _HISTOGRAM[n](both - other, other, squares) for n in names]
     )
 
 

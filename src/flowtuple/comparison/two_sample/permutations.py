@@ -1,4 +1,4 @@
-"""What a test of two samples is to the referee: a statistic of every arrangement of labels over the events."""
+"""The interface of a test: a statistic of every permutation of the events' labels."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Statistics: TypeAlias = "Callable[[Permutations], Array]"
 
 @dataclass(frozen=True)
 class Test:
-    """One test: large statistics speak against equal distributions.
+    """One test: a large statistic speaks against equal distributions.
 
     Attributes:
-        name: As in `--tests`.
+        name: Name as in `--tests`.
         about: The statistic in words.
-        negative: Whether it is defined for negative weights; all are for positive ones.
+        negative: True if it is defined for negative weights; all are for positive ones.
         least: Rows that each sample needs.
     """
 
@@ -36,16 +36,16 @@ class Test:
 
 @dataclass(frozen=True)
 class Permutations:
-    """Some ways to call as many events "other" as there are.
+    """Random label permutations of E events, P of them.
 
     Attributes:
-        other: 1 where an event is called so, uint8 of shape (E, P), one arrangement a column.
+        other: 1 where an event counts to the second sample, uint8 of shape (E, P).
     """
 
     other: Array
 
     def sums(self, by_event: Array) -> Array:
-        """Sums over the events called other: float64 of shape (K, P) from values of shape (E, K)."""
+        """Sum over the events of the second sample: float64 of shape (K, P) from (E, K)."""
         sums = np.zeros((by_event.shape[1], self.other.shape[1]))
         _sum(by_event, self.other, sums)
         return sums
@@ -53,10 +53,11 @@ class Permutations:
 
 @compiled()
 def _sum(by_event: Any, labels: Any, sums: Any) -> None:
-    """A product of matrices, without the labels as floating-point numbers in memory."""
+    """Multiply two matrices, without a copy of the labels as floating-point numbers."""
     for e in range(len(by_event)):
         for k in range(len(sums)):
             value = by_event[e, k]
+            # Most events have no row in most bins.
             if value != 0:
                 for p in range(labels.shape[1]):
                     sums[k, p] += value * labels[e, p]
@@ -64,17 +65,24 @@ def _sum(by_event: Any, labels: Any, sums: Any) -> None:
 
 @dataclass(frozen=True)
 class PreparedTest:
-    """A family ready for any arrangement.
+    """A family of tests on one pair of samples, ready for any labels.
 
     Attributes:
-        keys: Test and column of each statistic, K of them; the column of a joint test is empty.
-        statistics: Float64 of shape (K, P) from P arrangements.
-        details: By test what a reader wants to know beside the statistic, such as hyperparameters.
+        keys: Test and column of each of K statistics; the column of a joint test is empty.
+        statistics: Computes float64 of shape (K, P) from P permutations.
+        details: By test, figures for the reader such as hyperparameters.
     """
 
     keys: Sequence[tuple[str, str]]
     statistics: Statistics
     details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def joint(
+        cls, statistics: Statistics, details: Mapping[str, Mapping[str, Any]]
+    ) -> PreparedTest:
+        """Return tests of all columns together, named as in the details."""
+        return cls([(name, "") for name in details], statistics, details)
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ class Family:
 
     Attributes:
         tests: The tests.
-        prepare: Given both samples, the names of the tests wanted, a seed and who is told of progress.
+        prepare: Prepares both samples for the tests of some names, with a seed and a progress.
     """
 
     tests: tuple[Test, ...]
@@ -91,7 +99,7 @@ class Family:
 
 
 def extra(module: str) -> Any:
-    """A module of the extra 'compare'.
+    """Import a module of the extra 'compare'.
 
     Raises:
         MissingExtra: It is not installed.

@@ -1,7 +1,7 @@
-"""The density ratio of two samples from a classifier: r(x) = p_reference(x) / p_other(x), and where it is far from 1.
+"""The density ratio of two samples from a classifier, r(x) = p_reference(x) / p_other(x).
 
-Sugiyama, Suzuki and Kanamori, "Density ratio estimation in machine learning" (2012); every row is scored by trees that were
-trained on other events.
+Sugiyama, Suzuki and Kanamori, "Density ratio estimation in machine learning" (2012); each row is
+scored by trees that were trained on other events.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from flowtuple.data.rows import Rows
 from flowtuple.data.schema import Array
 from flowtuple.runtime.progress import Progress, silent
 
-_WORST = 20
+_WORST = 10  # rows of each sample
 _CLIP = 1e-6  # of a classifier that is sure
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A row that the ratio is far from 1 at.
+    """A row at which the ratio is far from 1.
 
     Attributes:
         sample: reference or other.
@@ -40,18 +40,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class Ratio:
-    """What a classifier knows of the density ratio.
+    """A classifier's estimate of the density ratio.
 
     Attributes:
         folds: Parts of the events; each is scored by a classifier that was trained on the others.
         auc: Area under the ROC curve over all folds, with its 95 % interval.
         accuracy: Share of rows on the right side, both samples at equal weight.
-        effective: Share of its rows that the other sample, of weights w, is worth once weighted by r:
-            (sum w r)^2 / (n sum (w r)^2).
-        columns: Names with what shuffling the column takes from the AUC, the largest first.
+        effective: Effective share of the rows of the other sample, of weights w, once these are
+            weighted by r: (sum w r)^2 / (n sum (w r)^2).
+        columns: Names with the AUC that shuffling the column costs, the largest first.
         failures: The rows with the largest |ln r|, at most ten of each sample.
         reference: ln r of the rows of the reference, shape (n,).
-        other: ln r of those of the other sample.
+        other: ln r of the rows of the other sample.
     """
 
     folds: int
@@ -64,13 +64,13 @@ class Ratio:
     other: Array
 
     def to_json(self) -> dict[str, Any]:
-        """All but the rows' own ratios."""
-        content = {
-            key: value for key, value in vars(self).items() if key not in ("reference", "other")
-        }
+        """Return all but the ratios of rows."""
         return {
-            **content,
+            "folds": self.folds,
             "auc": vars(self.auc),
+            "accuracy": self.accuracy,
+            "effective": self.effective,
+            "columns": self.columns,
             "failures": [vars(failure) for failure in self.failures],
         }
 
@@ -83,57 +83,53 @@ def density_ratio(
     Args:
         reference: Class 1.
         other: Class 0, with the same columns.
-        seed: Of folds and trees.
+        seed: Seed of folds and trees.
         folds: At least 2.
-        progress: Told of each fold.
+        progress: Receives the share of the folds that is done.
 
     Raises:
         InvalidArgument: A sample has too few rows.
         MissingExtra: The extra 'compare' is not installed.
     """
     pooled = pool_for_classifier(reference, other, seed)
-    wanted, draw = ~pooled.other[pooled.event], np.random.default_rng([seed, 6])
-    rows, logit = pooled.values, np.empty(len(pooled.event))
-    shuffled = np.empty((rows.shape[1], len(rows)))
+    rows, signal = pooled.values, ~pooled.other[pooled.event]
+    draw = np.random.default_rng([seed, 6])
+    logit, shuffled = np.empty(len(rows)), np.empty(rows.T.shape)
     for test, model in fitted_folds(pooled, folds, seed, progress):
-        logit[test] = _logit(model.predict_proba(rows[test])[:, 1])
+        logit[test] = _logit(model, rows[test])
         for d in range(rows.shape[1]):
             mixed = rows[test].copy()
             mixed[:, d] = mixed[draw.permutation(len(test)), d]
-            shuffled[d, test] = _logit(model.predict_proba(mixed)[:, 1])
-    auc = area_under_roc(logit, wanted, pooled.weight, pooled.event)
-    without = [
-        area_under_roc(scores, wanted, pooled.weight, pooled.event).value for scores in shuffled
-    ]
-    importance = sorted(
-        zip(pooled.columns, (auc.value - np.array(without)).tolist(), strict=True),
-        key=lambda c: -c[1],
-    )
-    weight = pooled.weight[~wanted] * np.exp(logit[~wanted])
-    right = (logit > 0) == wanted
-    accuracy = np.mean(
-        [np.average(right[kind], weights=pooled.weight[kind]) for kind in (wanted, ~wanted)]
-    )
+            shuffled[d, test] = _logit(model, mixed)
+
+    def area(scores: Array) -> Area:
+        return area_under_roc(scores, signal, pooled.weight, pooled.event)
+
+    auc = area(logit)
+    costs = [float(auc.value - area(scores).value) for scores in shuffled]
+    weight = pooled.weight[~signal] * np.exp(logit[~signal])
+    right = (logit > 0) == signal
+    shares = [np.average(right[kind], weights=pooled.weight[kind]) for kind in (signal, ~signal)]
     return Ratio(
         folds,
         auc,
-        float(accuracy),
+        float(np.mean(shares)),
         float(weight.sum() ** 2 / (len(weight) * np.square(weight).sum())),
-        tuple(importance),
-        _failures(logit, wanted, (reference.event, other.event)),
-        logit[wanted],
-        logit[~wanted],
+        tuple(sorted(zip(pooled.columns, costs, strict=True), key=lambda column: -column[1])),
+        (
+            *_failures("reference", logit[signal], reference.event),
+            *_failures("other", logit[~signal], other.event),
+        ),
+        logit[signal],
+        logit[~signal],
     )
 
 
-def _logit(share: Array) -> Array:
-    return np.asarray(extra("scipy.special").logit(np.clip(share, _CLIP, 1 - _CLIP)))
+def _logit(model: Any, rows: Array) -> Array:
+    share = np.clip(model.predict_proba(rows)[:, 1], _CLIP, 1 - _CLIP)
+    return np.asarray(extra("scipy.special").logit(share))
 
 
-def _failures(logit: Array, wanted: Array, events: Sequence[Array]) -> tuple[Failure, ...]:
-    found = []
-    for name, kind, event in zip(("reference", "other"), (wanted, ~wanted), events, strict=True):
-        own = logit[kind]
-        worst = np.argsort(-np.abs(own), kind="stable")[: _WORST // 2]
-        found += [Failure(name, int(event[k]), float(own[k])) for k in worst]
-    return tuple(found)
+def _failures(name: str, logit: Array, event: Array) -> Sequence[Failure]:
+    worst = np.argsort(-np.abs(logit), kind="stable")[:_WORST]
+    return [Failure(name, int(event[k]), float(logit[k])) for k in worst]

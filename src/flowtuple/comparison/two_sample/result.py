@@ -1,4 +1,4 @@
-"""What the referee found."""
+"""The result of comparing two samples."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from flowtuple.comparison.two_sample.copies import Copies
 from flowtuple.comparison.two_sample.ratio import Ratio
 from flowtuple.data.expressions import Cut
 from flowtuple.data.rows import Rows
+from flowtuple.runtime.notebook import Shown
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One statistic and what it says.
+    """One statistic with its p-value.
 
     Attributes:
         test: Name of the test.
         column: The column; empty for a test of all columns together.
-        statistic: Its value; `None` where the test was not made.
-        p: Chance of such a value or a larger one if both samples were of one kind.
+        statistic: Its value; `None` where the test was not possible.
+        p: Chance of such a value or a larger one if both samples had the same distribution.
         adjusted: The same after Holm's correction for the number of tests.
-        rejected: Whether `adjusted` is below the level.
-        note: Why the test was not made.
+        rejected: True if `adjusted` is below the level.
+        note: Why the test was not possible.
         details: Bins, hyperparameters, intervals.
     """
 
@@ -40,7 +41,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class SampleSize:
-    """What one sample came to: its name, events, rows compared and rows dropped for NaN or infinite values."""
+    """Size of one sample.
+
+    Attributes:
+        source: Name of the sample.
+        events: Events.
+        rows: Rows compared.
+        dropped: Rows left out for NaN or infinite values.
+    """
 
     source: str
     events: int
@@ -49,27 +57,33 @@ class SampleSize:
 
     @classmethod
     def of(cls, rows: Rows) -> SampleSize:
+        """Return the size of some rows."""
         return cls(rows.source, rows.events, len(rows), rows.dropped)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The verdict on two samples, and all that led to it.
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
+    """The verdict on two samples, with all statistics.
 
     Attributes:
         reference: The first sample.
         other: The second sample.
         columns: Columns compared.
-        constant: Columns that hold one value in both samples, which no test looks at.
+        constant: Columns that hold one value in both samples, which no test reads.
         weights: Name of the column of weights, if any.
-        level: Probability of a wrong rejection that is accepted, over all tests together.
-        permutations: Arrangements that each p-value was counted from, the samples' own not among them.
-        seed: Of everything random.
-        outcomes: Test by test.
-        notes: What a person should know.
-        copies: What was found of training rows, if they were given.
-        cuts: Shares that pass each cut asked for.
-        ratio: The density ratio, if it was asked for.
+        level: Accepted probability of a wrong rejection, over all tests together.
+        permutations: Random permutations behind each p-value.
+        seed: Seed of all random choices.
+        outcomes: Results test by test.
+        notes: Notes for the user.
+        copies: The search for copied training rows, if these were named.
+        cuts: Shares that pass each cut, if cuts were named.
+        ratio: The density ratio, if it was requested.
+
+    Example:
+        >>> import flowtuple as ft
+        >>> ft.compare({"x": range(100)}, {"x": range(50, 150)}, tests=["ks"]).differ
+        True
     """
 
     reference: SampleSize
@@ -86,36 +100,49 @@ class Comparison:
     cuts: tuple[Cut, ...] = ()
     ratio: Ratio | None = None
 
+    def facts(self) -> dict[str, object]:
+        """Return the samples, their rows and the verdict."""
+        return {
+            "reference": f"{self.reference.source} ({self.reference.rows:,} rows)",
+            "other": f"{self.other.source} ({self.other.rows:,} rows)",
+            "columns": len(self.columns),
+            "verdict": self.verdict,
+        }
+
     @property
     def rejected(self) -> bool:
-        """Whether the samples differ, or the second one holds copies of training rows."""
+        """True if the samples differ, or the second one holds copies of training rows."""
         return self.differ or self.copied
 
     @property
     def differ(self) -> bool:
+        """True if a test rejects that both samples have the same distribution."""
         return any(outcome.rejected for outcome in self.outcomes)
 
     @property
     def copied(self) -> bool:
+        """True if the second sample holds copies of training rows."""
         return self.copies is not None and self.copies.p < self.level
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
+        """The verdict in one sentence."""
         made = [o for o in self.outcomes if o.adjusted is not None]
         least = min(made, key=lambda o: (o.adjusted, o.p), default=None)
         if least is None:
             return "no test could be made"
-        where = f"{least.test}{f' of {least.column}' if least.column else ''}, adjusted p = {least.adjusted:.3g}"
-        weak = "undecided, for want of permutations," if self.notes else "no difference was found"
-        said = "the samples differ" if self.differ else weak
-        count = sum(o.rejected for o in made)
+        column = f" of {least.column}" if least.column else ""
+        undecided = (
+            "undecided, for want of permutations," if self.notes else "no difference was found"
+        )
         return (
-            f"{said} at level {self.level:g}: {count} of {len(made)} tests reject; least: {where}"
+            f"{'the samples differ' if self.differ else undecided} at level {self.level:g}: "
+            f"{sum(o.rejected for o in made)} of {len(made)} tests reject; "
+            f"least: {least.test}{column}, adjusted p = {least.adjusted:.3g}"
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers and text for `json.dumps`; what is undefined is null."""
+        """Return plain numbers and text for `json.dumps`; undefined numbers are null."""
         content = asdict(replace(self, ratio=None))
         content["ratio"] = None if self.ratio is None else self.ratio.to_json()
         return {
@@ -127,7 +154,7 @@ class Comparison:
 
 
 def plain(content: Any) -> Any:
-    """The same with tuples as lists, and null for what is not finite."""
+    """Return the content with tuples as lists, and null for numbers that are not finite."""
     if isinstance(content, dict):
         return {key: plain(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

@@ -17,16 +17,17 @@ _DIRECTIONS = 32
 
 
 def directions(columns: int, seed: int) -> Array:
-    """Unit vectors along every column and in 32 random directions: float64 of shape (columns, columns + 32)."""
+    """Return unit vectors along every column and 32 random ones: shape (columns, columns + 32)."""
     vectors = np.random.default_rng(seed).normal(size=(columns, _DIRECTIONS))
     return np.concatenate([np.eye(columns), vectors / np.linalg.norm(vectors, axis=0)], axis=1)
 
 
 def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress) -> PreparedTest:
-    """Wasserstein-1 along columns and random directions: mean and maximum, the numbers that POT gives for p=1.
+    """Sort both samples along each direction, for distances as POT gives them for p=1.
 
-    Bonneel et al., "Sliced and Radon Wasserstein barycenters of measures" (2015); the maximum, which sees a shift of one
-    column among many: Deshpande et al., "Max-sliced Wasserstein distance and its use for GANs" (2019).
+    Bonneel et al., "Sliced and Radon Wasserstein barycenters of measures" (2015). The maximum,
+    which sees a shift of one column among many: Deshpande et al., "Max-sliced Wasserstein distance
+    and its use for GANs" (2019).
     """
     projections = (pooled.standardised @ directions(len(pooled.columns), seed)).T
     columns = [sort_column(values, pooled, bins=1) for values in projections]
@@ -34,17 +35,12 @@ def prepare(pooled: Pooled, names: Sequence[str], seed: int, progress: Progress)
 
     def statistics(labels: Permutations) -> Array:
         totals = labels.sums(weight)[0]
-        areas = np.stack(
-            list(ordered_map(lambda column: distances(column, labels, totals)[1], columns))
-        )
-        found = {"sliced-w1": areas.mean(axis=0), "max-sliced-w1": areas.max(axis=0)}
-        return np.stack([found[name] for name in names])
+        parts = ordered_map(lambda column: distances(column, labels, totals)[1], columns)
+        areas = np.stack(list(parts))
+        values = {"sliced-w1": areas.mean(axis=0), "max-sliced-w1": areas.max(axis=0)}
+        return np.stack([values[name] for name in names])
 
-    return PreparedTest(
-        [(name, "") for name in names],
-        statistics,
-        {name: {"directions": len(columns)} for name in names},
-    )
+    return PreparedTest.joint(statistics, {name: {"directions": len(columns)} for name in names})
 
 
 FAMILY = Family(
