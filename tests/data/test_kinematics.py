@@ -1,4 +1,4 @@
-"""Cuts, derived quantities, density ratios, areas under ROC curves, presets: what stands beside the tests of two samples."""
+"""Cuts, derived quantities, density ratios, areas under ROC curves, and presets."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class TestDerived:
 
 class TestRatio:
     def test_known_ratio(self) -> None:
-        """Of two normal distributions shifted by d the AUC is Phi(d / sqrt 2), and ln r = d^2 / 2 - d x."""
+        """Two normals shifted by d have the AUC Phi(d / sqrt 2), and ln r = d^2 / 2 - d x."""
         draw = np.random.default_rng(1)
         a = rows("a", draw.normal(0, 1, 4000), draw.normal(0, 1, 4000))
         b = rows("b", draw.normal(1, 1, 4000), draw.normal(0, 1, 4000))

@@ -1,4 +1,4 @@
-"""Columns that are not stored: whoever reads supplies the same values, or is refused and nothing is written."""
+"""External columns: readers supply the same values, or are refused and nothing is written."""
 
 from __future__ import annotations
 

@@ -253,14 +253,14 @@ def test_a_checkpoint_of_an_older_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_too_many_processes_for_the_rows() -> None:
-    from flowtuple.flows.fit import _Run
+    from flowtuple.flows.fit import _Training
     from flowtuple.flows.process_group import ProcessGroup
 
     team = ProcessGroup(Process(0, 4), torch.device("cpu"))
     with pytest.raises(
         InvalidArgument, match=r"rows in batches of 3 are too few for 4 processes; start fewer"
     ):
-        _Run(build("maf", 2, SMALL, 0), numbered(90), Training(batch=3), 0, team, None)
+        _Training(build("maf", 2, SMALL, 0), numbered(90), Training(batch=3), 0, team, None)
 
 
 def test_a_context_is_handed_to_the_loss() -> None:

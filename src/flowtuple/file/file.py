@@ -34,6 +34,11 @@ class File(Shown):
     them. Threads may share a file. A file of one tree needs no `tree` anywhere below.
 
     Attributes:
+        path: Path or URL.
+        size: Number of bytes of the file.
+        meta: The description as it is stored.
+        sections: All sections, in the order of the file.
+        index_size: Number of bytes in no section: header, index and trailer.
         tables: The tables by name.
 
     Args:
@@ -68,6 +73,11 @@ class File(Shown):
     ) -> None:
         self._model_path = model
         self._reader = SectionReader(path, memory=resources.memory)
+        self.path = self._reader.path
+        self.size = self._reader.storage.size
+        self.meta = self._reader.meta
+        self.sections = self._reader.sections
+        self.index_size = self._reader.index_size
         try:
             tables = self._describe(resources.workers, given)
         except BaseException:
@@ -105,31 +115,6 @@ class File(Shown):
         }
         kind = "model" if self.is_model else "events"
         return {"path": self.path, "size": f"{self.size:,} bytes", "kind": kind, **tables}
-
-    @property
-    def path(self) -> str:
-        """Path or URL."""
-        return self._reader.path
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file."""
-        return self._reader.storage.size
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """The description as it is stored."""
-        return self._reader.meta
-
-    @property
-    def sections(self) -> list[Section]:
-        """All sections, in the order of the file."""
-        return self._reader.sections
-
-    @property
-    def index_size(self) -> int:
-        """Bytes that are in no section: header, index and trailer."""
-        return self._reader.index_size
 
     @cached_property
     def _model(self) -> File | None:
