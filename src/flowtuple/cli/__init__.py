@@ -2,7 +2,7 @@
 
 A command reads its options, calls one function of `flowtuple.api` or `flowtuple.batch`, and shows
 the result as a table, as lines or, with `--json`, as JSON on standard output. Notes, warnings and
-errors go to standard error. No work is done here, and nothing else imports this package.
+errors go to standard error. No work is done here, and only `__main__` imports this package.
 
 `options` has the options that commands share, `row_flow` those of flows over rows, `many` the
 option `--dask`, `terminal` tables and progress, `stopping` signals and closed streams.
