@@ -500,7 +500,9 @@ def response(a: argparse.Namespace) -> None:
     codec, _ = fit(a, rows, a.model, a.seed)
     show_input(a, rows)
     differences = [f"difference {x}" for x in THREE]
-    show_header("column", "N", *differences, "of std", *(f"response {x}" for x in THREE), "zeros")
+    show_header(
+        "column", "N", *differences, "largest / std", *(f"response {x}" for x in THREE), "zeros"
+    )
     kinds: dict[str, dict[str, np.ndarray]] = {"difference": {}, "response": {}}
     left_out: dict[str, int] = {}
     results: list[dict[str, Any]] = []

@@ -72,7 +72,7 @@ def row_before(a: argparse.Namespace) -> None:
     one event and the event before, bias corrected, no more than the cost of the column. Columns
     that pcodec stores see earlier rows already, as differences, so that they are listed separately.
     """
-    saved = ("at most saved, columns of the flow", "the same, other columns")
+    saved = ("largest saving, columns of the flow", "other columns")
     show_header("file", "bytes", "event columns", "of them ids", *saved)
     for source in a.sources:
         whole, *parts = measure_columns(source, a.bound, a.effort)

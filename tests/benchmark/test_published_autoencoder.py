@@ -197,7 +197,7 @@ def test_rounding_to_seen_values_counts_in_the_squared_error() -> None:
     )
     asked = replace(NETWORK, latent=2, training=replace(NETWORK.training, epochs=30, held_out=0.2))
     codec, _ = AutoencoderCodec.fit(table, asked, 0, lambda share, loss: None)
-    assert list(codec.seen.values) == [1]
+    assert list(codec.few.values) == [1]
     y = np.stack(
         [chain.forward(table.values[:, k]) for k, chain in enumerate(codec.chains)], axis=1
     )

@@ -25,7 +25,7 @@ from flowtuple.baseline.pieces import join
 from flowtuple.benchmark import child, pages, registry
 from flowtuple.benchmark import run as contest
 from flowtuple.benchmark.codecs.table_codec import TableLayout
-from flowtuple.benchmark.published.baler import FILES, Baler, baler_pack, baler_unpack, quietly
+from flowtuple.benchmark.published.baler import FILES, Baler, baler_pack, baler_unpack, silenced
 from flowtuple.benchmark.published.listing import PUBLISHED
 from flowtuple.benchmark.published.method_codec import MethodCodec
 from flowtuple.benchmark.published.methods import BalerFiles, Stored
@@ -227,7 +227,7 @@ def test_a_call_that_fails_leaves_the_process_as_it_was() -> None:
         torch.random.get_rng_state().tolist(),
         sys.stdout,
     )
-    with pytest.raises(RuntimeError, match="drew 0"), quietly(3):
+    with pytest.raises(RuntimeError, match="drew 0"), silenced(3):
         failing()
     assert (
         list(sys.path),

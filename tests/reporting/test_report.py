@@ -19,7 +19,7 @@ from pcodec import ChunkConfig, standalone
 
 from flowtuple.baseline.plain_pcodec import pcodec_bytes
 from flowtuple.baseline.quantise import quantise, round_mantissa
-from flowtuple.baseline.sizes import rival_bytes
+from flowtuple.baseline.sizes import baseline_bytes
 from flowtuple.comparison.fidelity import (
     ColumnFidelity,
     Spread,
@@ -256,7 +256,7 @@ def test_rivals_are_pcodec_on_the_grid() -> None:
         "s": np.arange(5000).astype("i1"),
     }
     table = Table("t", tuple(Column(k, v.dtype.name) for k, v in data.items()), 5000, data)
-    found = rival_bytes(table, {"a": Bound("abs", 0.01), "r": Bound("rel", 0.01)})
+    found = baseline_bytes(table, {"a": Bound("abs", 0.01), "r": Bound("rel", 0.01)})
     expected = {
         "a": packed(np.array(grid, "i4")),
         "r": packed(np.array(logarithmic, "i4")),
@@ -291,11 +291,11 @@ def test_integer_cells_opaque_buffers_and_unresolved_bounds() -> None:
         quantise(np.array([-4, -1, 0, 5, 250], "i2"), Bound("abs", 1.5)), [-2, -1, 0, 1, 83]
     )
     np.testing.assert_array_equal(quantise(np.array([0, 255], "u1"), Bound("abs", 200)), [0, 0])
-    words = rival_bytes(events(), {})["tag"]
+    words = baseline_bytes(events(), {})["tag"]
     assert words["raw"] >= 600
     assert words["quantise+pcodec"] < words["raw"]
     with pytest.raises(InvalidArgument, match="std bound has to be resolved"):
-        rival_bytes(events(), {"MET_pt": Bound("std", 0.1)})
+        baseline_bytes(events(), {"MET_pt": Bound("std", 0.1)})
 
 
 def test_binning_leaves_sentinels_out_and_centres_integers() -> None:
@@ -394,7 +394,7 @@ def test_rows_and_totals_count_every_byte() -> None:
     table = events()
     given_input = report_input(table, rounded(table, BOUNDS))
     rows = {r["column"]: r for r in summary_rows(given_input)}
-    rivals = rival_bytes(table, BOUNDS)
+    rivals = baseline_bytes(table, BOUNDS)
     assert list(rows) == [c.name for c in table.columns]
     assert (rows["Jet_pt"]["bytes"], rows["Jet_pt"]["method"]) == (160, "flow, pcodec")
     assert rows["Jet_pt"]["bits_per_value"] == 8 * 160 / len(table["Jet_pt"])

@@ -169,6 +169,6 @@ def test_rivals_are_measured_at_the_bounds_that_were_asked_for(tmp_path: Path) -
     dataset = open_dataset(data)
     with ft.File(tmp_path / "t.ftup") as file:
         about = report_input(dataset, file, "")
-    bounds = about.rival_bounds["events"]
+    bounds = about.requested_bounds["events"]
     assert bounds["b"].amount == pytest.approx(1e-2 * data["b"].astype("f8").std(), rel=1e-9)
     assert about.bounds["events"]["b"].amount < bounds["b"].amount

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flowtuple.baseline.sizes import PCODEC, rival_bytes
+from flowtuple.baseline.sizes import PCODEC, baseline_bytes
 from flowtuple.codec.chunk import encode_chunk
 from flowtuple.data.bounds import Bound
 from flowtuple.data.resources import Resources
@@ -85,7 +85,7 @@ def _forecast(table: ResolvedTable, progress: Progress) -> Forecast:
     trained = with_flows([replace(table, source=sample)], "fast", 0, resources)[0].coding
     scale = events / test.num_entries
     model = len(pack_flow(trained.flow, trained.columns)) if trained.flow.columns else 0
-    rival = rival_bytes(
+    rival = baseline_bytes(
         test, {name: _absolute(bound, test.data[name]) for name, bound in table.bounds.items()}
     )
     return Forecast(

@@ -1,4 +1,4 @@
-"""Several byte strings in one: the least container that a rival gets by with."""
+"""Several byte strings in one: the smallest container for a codec."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flowtuple.codec.varint import Reader, write_unsigned
 
 
 def join(pieces: Sequence[bytes]) -> bytes:
-    """Each piece after its length.
+    """Return each piece after its length.
 
     Example:
         >>> split(join([b"", b"abc"]))
@@ -18,7 +18,7 @@ def join(pieces: Sequence[bytes]) -> bytes:
 
 
 def split(data: bytes) -> list[bytes]:
-    """The inverse of `join`.
+    """Return the pieces of `join`.
 
     Raises:
         Corrupt: The bytes end within a piece.

@@ -9,7 +9,7 @@ from flowtuple.data.schema import Array
 
 
 def pcodec_bytes(values: Array) -> bytes:
-    """A flat array under pcodec at level 8; 8-bit types, which pcodec refuses, go in as 16-bit ones.
+    """Compress a flat array with pcodec at level 8; 8-bit types, which it refuses, as 16-bit ones.
 
     Example:
         >>> len(pcodec_bytes(np.zeros(1000, "u1"))) < 100
@@ -24,7 +24,7 @@ def pcodec_bytes(values: Array) -> bytes:
 
 
 def pcodec_values(data: bytes) -> Array:
-    """The numbers that `pcodec_bytes` was given, 8-bit types as 16-bit ones; `float64` where there are none.
+    """Decompress the numbers of `pcodec_bytes`; 8-bit types stay 16-bit, no numbers are `float64`.
 
     Example:
         >>> pcodec_values(pcodec_bytes(np.arange(3)))

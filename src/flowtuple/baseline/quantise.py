@@ -1,7 +1,7 @@
-"""Values as plain numbers on the coarsest grid that a bound allows, and back: what rivals put before a general codec.
+"""Values as plain numbers on the coarsest grid of a bound, and back: the step before a general codec.
 
-The way back aims at the middle of each cell. Rounding to the stored type may still carry a value at the edge of its cell over
-the bound; such values are kept apart as exceptions.
+The way back aims at the middle of each cell. Rounding to the stored type may still carry a value at
+the edge of its cell over the bound; such values are exceptions, which callers store.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ _MANTISSA_BITS = {2: 10, 4: 23, 8: 52}
 
 
 def quantise(values: Array, bound: Bound) -> Array:
-    """The coarsest plain numbers from which values within the bound can be rebuilt.
+    """Return the coarsest plain numbers from which values within the bound can be rebuilt.
 
     Args:
         values: Flat array of floats, integers or booleans.
-        bound: `abs:E` gives cells of width 2E, on integers of 2 floor(E) + 1; `rel:R` a logarithmic grid of
-            ln((1+R)/(1-R)) in ln|x| with sign and zero apart; `bits:B` rounded floats; `lossless` the values.
+        bound: `abs:E` gives cells of width 2E, on integers of 2 floor(E) + 1; `rel:R` a logarithmic
+            grid of ln((1+R)/(1-R)) in ln|x|, with signs and an index of its own for zero; `bits:B`
+            rounded floats; `lossless` the values.
 
     Returns:
         Integers, int32 where they fit, or floats of the input's dtype.
@@ -40,9 +41,9 @@ def quantise(values: Array, bound: Bound) -> Array:
 
 
 def quantise_shifted(values: Array, bound: Bound) -> tuple[Array, int]:
-    """What `quantise` gives, and what it took away from the logarithms under a `rel` bound so that 1 is the smallest."""
+    """Return the numbers of `quantise`, and the shift of logarithms under `rel` that makes 1 the least."""
     if bound.kind == "std":
-        raise InvalidArgument("a std bound has to be resolved to abs before rivals can be measured")
+        raise InvalidArgument("a std bound has to be resolved to abs before codecs can be compared")
     if bound.kind == "lossless" or (values.dtype.kind != "f" and bound.kind != "abs"):
         return narrow(values) if values.dtype == np.int64 else values, 0
     if values.dtype.kind != "f":
@@ -57,16 +58,17 @@ def quantise_shifted(values: Array, bound: Bound) -> tuple[Array, int]:
 
 
 def restore(numbers: Array, bound: Bound, dtype: np.dtype[np.generic], shift: int = 0) -> Array:
-    """The values that numbers of `quantise` stand for.
+    """Return the values of the numbers of `quantise`.
 
     Args:
         numbers: Shape (n,).
-        bound: As given to `quantise`.
-        dtype: Of the column.
-        shift: From `quantise_shifted`.
+        bound: The bound of `quantise`.
+        dtype: Type of the column.
+        shift: Shift of `quantise_shifted`.
 
     Returns:
-        Values of shape (n,) of the dtype, within the bound but for rounding and for what no grid holds.
+        Values of shape (n,) of the dtype, within the bound but for rounding and for values that no
+        grid can represent.
 
     Example:
         >>> restore(np.array([0, 1, -5]), Bound.parse("abs:0.1"), np.dtype("float64"))
@@ -92,9 +94,8 @@ def _integer_centres(cells: Array, amount: float, dtype: np.dtype[np.generic]) -
     width = 2 * half + 1
     if width > limits.max:
         return cells.astype(dtype)
-    inside = np.clip(
-        cells, -(-limits.min // width), (limits.max + 1) // width - 1
-    )  # whole cells only; others are exceptions
+    # whole cells only; other values are exceptions
+    inside = np.clip(cells, -(-limits.min // width), (limits.max + 1) // width - 1)
     centres: Array = inside.astype(dtype) * np.asarray(width, dtype) + np.asarray(half, dtype)
     return centres
 
@@ -128,7 +129,7 @@ def _integer_cells(values: Array, amount: float) -> Array:
 
 
 def narrow(indices: Array) -> Array:
-    """Whole numbers as int32 where they fit, as int64 elsewhere.
+    """Return whole numbers as int32 where they fit, as int64 elsewhere.
 
     Example:
         >>> narrow(np.array([1.0, 2.0])).dtype
@@ -139,7 +140,9 @@ def narrow(indices: Array) -> Array:
 
 
 def round_mantissa(values: Array, bits: int) -> Array:
-    """Floats rounded to nearest with `bits` explicit mantissa bits; what would overflow or is not finite stays as it is.
+    """Round floats to nearest with `bits` explicit mantissa bits.
+
+    Values that would overflow or are not finite stay.
 
     Example:
         >>> round_mantissa(np.array([1.0, 1.3, -1.9], "f4"), 1)

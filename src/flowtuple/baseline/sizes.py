@@ -1,7 +1,7 @@
-"""Bytes of every column under raw, gzip and quantise+pcodec, for the report; payload only, in this process.
+"""Bytes of every column raw, under gzip and under quantise+pcodec, for the report; payload only.
 
-No container, header or index is counted for a rival, and where its grid cannot hold a value (NaN, infinities) the value
-costs it next to nothing: every simplification here favours the rival.
+No container, header or index is counted, and a value that the grid cannot represent (NaN,
+infinities) costs next to nothing: every simplification here favours these codecs over flowtuple.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from flowtuple.data.schema import Column
 from flowtuple.data.table import Table
 
 RAW, GZIP, PCODEC = "raw", "gzip", "quantise+pcodec"
-RIVALS = (RAW, GZIP, PCODEC)
+BASELINES = (RAW, GZIP, PCODEC)
 
 
-def rival_bytes(table: Table, bounds: Mapping[str, Bound]) -> Mapping[str, dict[str, int]]:
-    """Bytes of every column under each of `RIVALS`.
+def baseline_bytes(table: Table, bounds: Mapping[str, Bound]) -> Mapping[str, dict[str, int]]:
+    """Return the bytes of every column under each of `BASELINES`.
 
     Args:
         table: The original events.
-        bounds: Bound by column name, `std` resolved to `abs`; a column that is not named is lossless.
+        bounds: Bound by column name, `std` resolved to `abs`; other columns are lossless.
 
     Returns:
-        For each column name a dict from rival to bytes. Opaque columns count their buffers, and zstd (level 19) stands in
-        for quantise+pcodec. A hidden counter is taken as int32, as files store it.
+        For each column name a dict from codec to bytes. Opaque columns count their buffers, and
+        zstd (level 19) replaces quantise+pcodec. A hidden counter is int32, as in files.
 
     Raises:
         InvalidArgument: A bound is `std`.
 
     Example:
         >>> table = Table("t", (Column("x", "float32"),), 1000, {"x": np.zeros(1000, "f4")})
-        >>> rival_bytes(table, {"x": Bound.parse("abs:0.1")})["x"]["raw"]
+        >>> baseline_bytes(table, {"x": Bound.parse("abs:0.1")})["x"]["raw"]
         4000
     """
     return {

@@ -68,7 +68,7 @@ def main() -> None:
     """
     with streams(), stopping(), _library_warnings():
         try:
-            code = app(standalone_mode=False)
+            code = app(prog_name="flowtuple", standalone_mode=False)
         except FlowtupleError as error:
             if "--json" in sys.argv[1:]:
                 sys.stdout.write(json.dumps(_to_json(error), indent=1) + "\n")

@@ -230,7 +230,7 @@ def _decode_numbers(
     supplied = _supply(sorted(needed & coding.external), external, num_entries)
     rows = 0
     for state in walk(coding, context, needed):
-        name, column = state.name, state.column
+        name = state.name
         if waiting is not None and state.key:
             waiting.all(context)
             waiting = None
@@ -244,7 +244,8 @@ def _decode_numbers(
             decode_external(stored[name], values, state)
         else:
             values = decode_column(stored[name], state)
-        contents[name] = values.reshape(num_entries, *column.shape) if column.shape else values
+        shape = state.column.shape
+        contents[name] = values.reshape(num_entries, *shape) if shape else values
     return contents
 
 

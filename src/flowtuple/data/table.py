@@ -163,6 +163,10 @@ class LeftOut:
     Attributes:
         name: `TREE/COLUMN`, the name of a tree, or that of an object.
         reason: The reason for leaving it out.
+
+    Example:
+        >>> LeftOut("Events/a", "no numbers").to_json()
+        {'name': 'Events/a', 'reason': 'no numbers'}
     """
 
     name: str

@@ -21,12 +21,13 @@ from flowtuple.file.description import parse_table, read_left_out, read_storage
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
+from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 
 Key = str | tuple[str, "slice | int"]
 
 
-class File:
+class File(Shown):
     """An open flowtuple file.
 
     Opening reads the description and the index only; reading events reads the chunks that have
@@ -95,6 +96,15 @@ class File:
                 )
             )
         return tables
+
+    def facts(self) -> dict[str, object]:
+        """Return path, size, and events and columns of each table."""
+        tables = {
+            name: f"{table.num_entries:,} events, {len(self.keys(name))} columns"
+            for name, table in self.tables.items()
+        }
+        kind = "model" if self.is_model else "events"
+        return {"path": self.path, "size": f"{self.size:,} bytes", "kind": kind, **tables}
 
     @property
     def path(self) -> str:

@@ -44,6 +44,16 @@ def merge(
 
     Raises:
         InvalidArgument: The files do not fit one another; the message names the first difference.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> for name in ("a", "b"):
+        ...     done = ft.compress({"x": [1.0, 2.0]}, folder / f"{name}.ftup")
+        >>> size = merge([folder / "a.ftup", folder / "b.ftup"], folder / "both.ftup")
+        >>> ft.decompress(folder / "both.ftup")["x"].tolist()
+        [1.0, 2.0, 1.0, 2.0]
     """
     check_stored_name(output)
     if len(paths) < 2:

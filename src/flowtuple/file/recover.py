@@ -21,13 +21,14 @@ from flowtuple.file.writer import Writer, create
 from flowtuple.io.formats import output_suffixes
 from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.lattice.flow import LatticeFlow
+from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 
 Lost = list[frozenset[str]]
 
 
-@dataclass(frozen=True)
-class Recovered:
+@dataclass(frozen=True, repr=False)
+class Recovered(Shown):
     """Result of a recovery.
 
     Attributes:
@@ -36,12 +37,23 @@ class Recovered:
         missing: Damaged parts that could not be recovered.
         left_out: Parts of the original that the damaged file did not contain, or that the format of
             the output cannot represent.
+
+    Example:
+        >>> Recovered("saved.ftup", {"Events": (900, 1000)}, ())
+        <Recovered: path saved.ftup, Events 900 of 1000 events, missing 0>
     """
 
     path: str
     events: dict[str, tuple[int, int]]
     missing: tuple[Damage, ...]
     left_out: tuple[LeftOut, ...] = ()
+
+    def facts(self) -> dict[str, object]:
+        """Return path, recovered events of each table, and the number of lost parts."""
+        events = {
+            name: f"{count} of {total} events" for name, (count, total) in self.events.items()
+        }
+        return {"path": self.path, **events, "missing": len(self.missing)}
 
 
 @accepts_old(resources=Resources)
@@ -69,10 +81,21 @@ def recover(
         options: Options of another format.
         resources: Memory limit, and progress over the chunks.
 
+    Returns:
+        The recovered events by table, and the parts that are lost.
+
     Raises:
         Corrupt, Truncated: Not even the description can be read: nothing can be recovered.
         InvalidArgument: The model is damaged, and `model` is missing or another model; or `columns`
             are requested of a flowtuple file.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> done = ft.compress({"x": [1.0, 2.0]}, folder / "x.ftup")
+        >>> recover(folder / "x.ftup", folder / "saved.ftup").events
+        {'events': (2, 2)}
     """
     other_format = os.fspath(output).lower().endswith(tuple(output_suffixes()))
     columns = tuple(columns)

@@ -57,6 +57,8 @@ class Chain:
                 )
         merged: list[Column] = []
         shared: dict[tuple[str | None, ...], str] = {}
+        # each file names a hidden counter after a column of its own, so that only the columns which
+        # share one in every file are known to have the same lengths everywhere
         for name, column in visible[0].items():
             if column.counter is None or column.counter not in hidden[0]:
                 merged.append(column)

@@ -41,8 +41,8 @@ def open_dataset(path: str, options: ReadOptions) -> Dataset:
 
     Args:
         path: A path or URL. The delimiter of `.csv` is a comma, semicolon, tab or, where it has
-            numbers only, white space; that of `.txt` and `.dat` a comma or white space: the first of
-            these that gives all lines as many fields. Delimiters in quotes are text.
+            numbers only, white space; that of `.txt` and `.dat` a comma or white space: the first
+            of these that gives all lines as many fields. Delimiters in quotes are text.
         options: Names for the columns of a file without header.
 
     Raises:

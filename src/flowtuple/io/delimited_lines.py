@@ -276,6 +276,7 @@ def _split_comments(
     are_numbers = below_comment and all(is_value(lines[i].fields[0]) for i in data)
     events: list[Line] = []
     comments: list[tuple[int, str]] = []
+    # a line with `#` among events may be an event whose text begins so: that has the right width
     for i, line in enumerate(lines):
         is_among = below_comment and (are_numbers or len(line.fields) != width)
         if line.comment and (is_among if i < end else are_comments_after):

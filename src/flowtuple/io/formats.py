@@ -39,6 +39,10 @@ class WriteOptions:
         step: Events handed to the format at a time; the basket, row-group or cluster size.
         drop: Leave out what the format cannot hold instead of refusing.
         container: For ROOT, `ttree` or `rntuple`; `None` for the kind that the input had.
+
+    Example:
+        >>> WriteOptions("LZMA:9").step
+        16384
     """
 
     compression: str | None = None

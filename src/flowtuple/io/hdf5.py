@@ -248,6 +248,7 @@ def _groups(file: Any) -> Iterator[tuple[str, Any]]:
     """Yield every group but that of the carried objects once, outer ones first, with its path."""
     waiting = [("", file)]
     seen = set()
+    # the last one in comes first, so members are added in reverse; links may lead to a group again
     while waiting:
         name, group = waiting.pop()
         if group in seen:

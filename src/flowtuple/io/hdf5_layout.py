@@ -185,15 +185,7 @@ def _array_plans(
     if matrix is not None:
         yield matrix
         return
-    lengths: dict[int, list[tuple[Column, bool]]] = {}
-    for key, values in within.items():
-        column, reason = column_of(key, values.dtype, values.shape[1:])
-        lists = list_column(key, values.dtype) if column is None and values.ndim == 1 else None
-        chosen = column or lists
-        if chosen is None:
-            single.refused[key] = reason
-        else:
-            lengths.setdefault(len(values), []).append((chosen, column is None))
+    lengths = _columns_by_length(within, single.refused)
     largest = max(lengths, key=lambda length: len(lengths[length]), default=0)
     for length, columns in sorted(lengths.items(), key=lambda item: item[0] != largest):
         first = columns[0][0].name
@@ -206,6 +198,23 @@ def _array_plans(
         yield plan
     if not lengths:
         yield single
+
+
+def _columns_by_length(
+    datasets: dict[str, Any], refused: dict[str, str]
+) -> dict[int, list[tuple[Column, bool]]]:
+    """Return columns by length, true for lists; add other datasets to `refused`."""
+    lengths: dict[int, list[tuple[Column, bool]]] = {}
+    for key, values in datasets.items():
+        column, reason = column_of(key, values.dtype, values.shape[1:])
+        is_list = column is None and values.ndim == 1
+        if is_list:
+            column = list_column(key, values.dtype)
+        if column is None:
+            refused[key] = reason
+        else:
+            lengths.setdefault(len(values), []).append((column, is_list))
+    return lengths
 
 
 def _add_array(plan: Plan, column: Column, values: Any) -> None:
@@ -247,11 +256,8 @@ def _matrix_plan(
     options: ReadOptions,
 ) -> Plan | None:
     """Return the table of a lone matrix, perhaps with a dataset of its columns' names."""
-    labels = ""
-    for name in NAMES:
-        if name in datasets and is_text(datasets[name].dtype) and datasets[name].ndim == 1:
-            labels = name
-            break
+    texts = {name for name, values in datasets.items() if is_text(values.dtype)}
+    labels = next((n for n in NAMES if n in texts and datasets[n].ndim == 1), "")
     keys = [key for key in datasets if key != labels]
     if len(keys) != 1 or datasets[keys[0]].ndim != 2:
         return None
@@ -275,7 +281,8 @@ def _matrix_plan(
                 stored[place] = attribute
                 break
     plan = Plan(table, group_path, len(values))
-    for i, label in enumerate(numbered(width, names, f"{path}: {keys[0]!r}")):
+    where = f"{path}: {keys[0]!r}"
+    for i, label in enumerate(numbered(width, names, where)):
         named = Column(label, column.dtype, infer_role(label, column.dtype))
         plan.leaves.append(ArrayLeaf(named, values, i))
     plan.sets.append({k: v for k, v in stored.items() if v})

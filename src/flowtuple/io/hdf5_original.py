@@ -51,7 +51,7 @@ def write_original(
         names = [c.name for c in columns]
         # in the order of the columns, which is that of the datasets when they are read again
         places = {name: i for i, name in enumerate(names)}
-        sets = sorted(_datasets(columns, storage), key=lambda part: places[part.first])
+        sets = sorted(_datasets(columns, storage), key=lambda part: places[part.first.name])
         made = [part.create(group, source.num_entries, step) for part in sets]
         for start, stop in ranges(source.num_entries, step):
             table = source.read(names, start, stop)
@@ -73,19 +73,18 @@ def _datasets(columns: Sequence[Column], storage: Mapping[str, Any]) -> Iterator
     for stored in storage.get("sets", ()):
         if stored["kind"] == "records":
             names = _member_names(stored, shown)
-            if names:
-                yield CompoundDataset(
-                    stored["name"],
-                    stored,
-                    {member: shown.pop(column) for member, column in names.items()},
-                )
+            members = {member: shown.pop(column) for member, column in names.items()}
+            if members:
+                yield CompoundDataset(stored["name"], stored, members)
         elif stored["kind"] == "matrix":
-            yield MatrixDataset(stored["name"], stored, tuple(shown.values()))
+            if shown:
+                yield MatrixDataset(stored["name"], stored, shown)
             shown = {}
         elif stored["name"] in shown:
-            yield ArrayDataset(stored["name"], stored, shown.pop(stored["name"]))
+            name = stored["name"]
+            yield ArrayDataset(name, stored, {name: shown.pop(name)})
     for name, column in shown.items():
-        yield ArrayDataset(name, {}, column)
+        yield ArrayDataset(name, {}, {name: column})
 
 
 def _member_names(stored: Mapping[str, Any], shown: Mapping[str, Column]) -> dict[str, str]:
@@ -102,15 +101,22 @@ def _member_tokens(stored: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 @dataclass(frozen=True)
 class OutputDataset(ABC):
-    """A dataset to create, with the notes on how the input stored it."""
+    """A dataset to create.
+
+    Attributes:
+        name: Name of the dataset.
+        stored: Notes on how the input stored it.
+        columns: Its columns, at least one; by member where the dataset has records.
+    """
 
     name: str
     stored: Mapping[str, Any]
+    columns: Mapping[str, Column]
 
     @property
-    @abstractmethod
-    def first(self) -> str:
-        """Name of the first column."""
+    def first(self) -> Column:
+        """Return the first column."""
+        return next(iter(self.columns.values()))
 
     @abstractmethod
     def create(self, group: Any, length: int, step: int) -> Any:
@@ -132,28 +138,23 @@ def _create(group: Any, name: str, shape: tuple[int, ...], dtype: Any, step: int
 class ArrayDataset(OutputDataset):
     """A column: an array, texts, or lists of numbers."""
 
-    column: Column
-
-    @property
-    def first(self) -> str:
-        """Return the only column."""
-        return self.column.name
-
     def create(self, group: Any, length: int, step: int) -> Any:
         """Create the empty dataset."""
-        dtype = type_of(self.stored.get("type"), _usual_type(self.column))
-        if self.column.counter is not None:
+        column = self.first
+        dtype = type_of(self.stored.get("type"), _usual_type(column))
+        if column.counter is not None:
             return group.create_dataset(self.name, (length,), h5py.vlen_dtype(dtype))
-        return _create(group, self.name, (length, *self.column.shape), dtype, step)
+        return _create(group, self.name, (length, *column.shape), dtype, step)
 
     def rows(self, table: Table, dtype: Any) -> Any:
         """Return the rows of some events, in the type of the dataset."""
-        if self.column.counter is None:
-            return _values(table[self.column.name], dtype)
-        values = table[self.column.name].astype(h5py.check_vlen_dtype(dtype))
+        column = self.first
+        if column.counter is None:
+            return _values(table[column.name], dtype)
+        values = table[column.name].astype(h5py.check_vlen_dtype(dtype))
         if not len(values):
             return None  # lists are empty until they are written
-        bounds = table.offsets(self.column.counter)
+        bounds = table.offsets(column.counter)
         rows = np.empty(table.num_entries, dtype=object)
         for i in range(table.num_entries):
             rows[i] = values[bounds[i] : bounds[i + 1]]
@@ -164,18 +165,11 @@ class ArrayDataset(OutputDataset):
 class MatrixDataset(OutputDataset):
     """All columns as those of a matrix."""
 
-    columns: tuple[Column, ...]
-
-    @property
-    def first(self) -> str:
-        """Name of the first column."""
-        return self.columns[0].name
-
     def create(self, group: Any, length: int, step: int) -> Any:
         """Create the empty dataset, and the names of its columns where the input had them."""
-        dtype = type_of(self.stored.get("type"), np.dtype(self.columns[0].dtype))
+        dtype = type_of(self.stored.get("type"), np.dtype(self.first.dtype))
         made = _create(group, self.name, (length, len(self.columns)), dtype, step)
-        names = [c.name for c in self.columns]
+        names = list(self.columns)
         if "labels" in self.stored:
             group.create_dataset(self.stored["labels"], data=names, dtype=h5py.string_dtype())
         for place, thing in (("attribute", made), ("group", group)):
@@ -188,19 +182,12 @@ class MatrixDataset(OutputDataset):
 
     def rows(self, table: Table, dtype: Any) -> Any:
         """Return the rows of some events, in the type of the dataset."""
-        return np.stack([table[c.name] for c in self.columns], axis=1)
+        return np.stack([table[name] for name in self.columns], axis=1)
 
 
 @dataclass(frozen=True)
 class CompoundDataset(OutputDataset):
     """Columns as members of records, perhaps padded to one number per event."""
-
-    columns: Mapping[str, Column]
-
-    @property
-    def first(self) -> str:
-        """Name of the first column."""
-        return next(column.name for column in self.columns.values())
 
     @property
     def _shape(self) -> tuple[int, ...]:

@@ -185,6 +185,7 @@ def _plain_tables(
         folder, _, name = key.rpartition("/")
         groups.setdefault(folder, {})[name] = values
     tables: dict[str, TableSource] = {}
+    # `TREE/column` is a column of the table TREE; names without folder are in one table
     for folder, group in groups.items():
         name = unused(folder or TABLE_NAME, tables)
         prefix = f"{folder}/" if folder else ""

@@ -332,6 +332,8 @@ class ParquetTable:
         return self._leaves_of(arrow.name, pieces)
 
     def _leaves_of(self, field: str, pieces: Sequence[ak.Array]) -> dict[str, _Leaf]:
+        # awkward gives each row group a type of its own: an option only where a value is missing,
+        # and no type where all lists are empty
         scans: list[dict[str, _Scan]] = []
         for piece in pieces:
             scan: dict[str, _Scan] = {}

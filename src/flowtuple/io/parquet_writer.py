@@ -248,6 +248,7 @@ def _arrow_array(column: Column, table: Table) -> Any:
     nested = [kind]
     while nested[-1] != array.type:
         nested.append(nested[-1].value_type)
+    # from the innermost arrays outwards
     for inner in reversed(nested[:-1]):
         array = pa.FixedSizeListArray.from_arrays(array, type=inner)
     return array

@@ -33,7 +33,7 @@ class Leaf:
 def walk(
     form: Any, fields: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], tuple[str, tuple[int, ...], bool]]]:
-    """Yield the fields that lead to each column within a form, and its kind as `kind_of_form` has it."""
+    """Yield the fields that lead to each column within a form, and the column's kind."""
     record = form.content if form.is_list and not form.is_regular else form
     if not record.is_record:
         yield fields, kind_of_form(form)

@@ -48,6 +48,7 @@ class Pages:
         stored = self._stored(cluster, column)
         ends = self._page_ends(cluster, stored)
         present = ends[-1] if ends else 0
+        # a column that was added later begins with `missing` zeros, which no page has
         missing = 0
         if expected is not None and self._is_deferred(column):
             missing = max(0, expected - present)

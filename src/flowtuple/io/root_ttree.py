@@ -104,6 +104,7 @@ def _branch_names(columns: Sequence[Column]) -> dict[str, str]:
     for column in columns:
         if column.counter in by_counter:
             by_counter[column.counter].append(column.name)
+    # as NanoAOD names counters: after the collection, or after a lone column
     for hidden, counted in by_counter.items():
         collections = {name.partition("_")[0] for name in counted}
         collection = collections.pop() if len(counted) > 1 and len(collections) == 1 else ""

@@ -1,6 +1,8 @@
-"""Histograms of original against decompressed values as SVG text, drawn with hist and mplhep without a display.
+"""Drawings in one style: histograms of original and decompressed values, their ratio, bars.
 
-Every function needs the extra 'plots' and raises `MissingExtra` without it. The same input gives the same text.
+Drawings are SVG text, or PNG where they have many points; hist and mplhep draw them without a
+display. Every function needs the extra 'plots' and raises `MissingExtra` without it. The same input
+gives the same drawing.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from flowtuple.data.binning import Binning, bin_count, find_binning
 from flowtuple.data.bounds import Bound
 from flowtuple.data.schema import Array
 from flowtuple.errors import InvalidArgument
+from flowtuple.reporting.page import image
 from flowtuple.runtime.extras import require
 
 # Petroff's colours (arXiv:2107.02270), distinguishable under the common colour-vision deficiencies.
@@ -39,13 +42,12 @@ _STYLE: dict[str, Any] = {
     "svg.fonttype": "path",  # glyphs travel along: the same look on a machine without the fonts
 }
 _INDENT = re.compile(r"\n\s+")
-_LONG_NUMBER = re.compile(
-    r"(?<![\w.])([1-9]\d*\.\d{2})\d+"
-)  # a hundredth of a point is not seen; scales below 1 stay
+# a hundredth of a point is invisible; scales below 1 stay
+_LONG_NUMBER = re.compile(r"(?<![\w.])([1-9]\d*\.\d{2})\d+")
 
 
 def require_plots() -> None:
-    """Find out before long work whether everything is installed.
+    """Import everything that drawings need, before long work.
 
     Raises:
         MissingExtra: The extra 'plots' is not installed.
@@ -70,12 +72,12 @@ def _figure(width: float = 5.6, height: float = 3.4) -> Any:
 
 
 def png(draw: Callable[[Any], None], width: float, height: float) -> bytes:
-    """A PNG image in the same style as the other drawings.
+    """Return a PNG image in the style of all drawings.
 
     Args:
         draw: Called with an empty figure to draw on.
-        width: In inches, of 150 pixels each.
-        height: Likewise.
+        width: Width in inches, of 150 pixels each.
+        height: Height likewise.
 
     Raises:
         MissingExtra: The extra 'plots' is not installed.
@@ -100,32 +102,31 @@ def _fill(values: Array, edges: Array) -> Any:
     return histogram
 
 
-def _outline(axes: Any, histogram: Any, color: str) -> None:
-    """Steps without error bars; mplhep works these out all the same, by a method that needs no further package."""
+def _draw_histogram(
+    axes: Any, histogram: Any, color: str, alpha: float, label: str | None = None
+) -> None:
+    """Draw a filled histogram with an outline, without error bars.
+
+    mplhep computes errors all the same, here by the method that needs no further package.
+    """
     histplot = _extra("mplhep").histplot
-    histplot(
-        histogram,
-        ax=axes,
-        histtype="step",
-        color=color,
-        linewidth=1.2,
-        flow="none",
-        yerr=False,
-        w2method="sqrt",
-    )
+    fill = {"histtype": "fill", "alpha": alpha, "label": label}
+    outline = {"histtype": "step", "linewidth": 1.2, "yerr": False, "w2method": "sqrt"}
+    for style in (fill, outline):
+        histplot(histogram, ax=axes, color=color, flow="none", **style)
 
 
 def overlay_svg(original: Array, decoded: Array, label: str) -> str:
-    """Original and decompressed values in one histogram, their ratio below.
+    """Draw original and decompressed values in one histogram, their ratio below.
 
     Args:
-        original: Any shape, numeric; not every value NaN or infinite.
-        decoded: The same.
+        original: Numbers of any shape, not all of them NaN or infinite.
+        decoded: Numbers of the same shape.
         label: Name of the quantity for the axis.
 
     Returns:
-        SVG text. The band in the ratio is the original's statistical uncertainty; values that lie off the axis are counted in
-        the plot, and so are sentinels.
+        SVG text. The band in the ratio is the statistical uncertainty of the original; the plot
+        gives the number of values off the axis, and of sentinels.
 
     Raises:
         InvalidArgument: No original value is finite.
@@ -136,11 +137,7 @@ def overlay_svg(original: Array, decoded: Array, label: str) -> str:
         before, after = _fill(original, binning.edges), _fill(decoded, binning.edges)
         figure = _figure(height=4.6)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        histplot = _extra("mplhep").histplot
-        histplot(
-            before, ax=top, histtype="fill", color=BLUE, alpha=0.35, flow="none", label="original"
-        )
-        _outline(top, before, BLUE)
+        _draw_histogram(top, before, BLUE, 0.35, "original")
         centres = (binning.edges[:-1] + binning.edges[1:]) / 2
         top.plot(centres, after.values(), "o", color=_INK, markersize=3, label="decompressed")
         _scale_counts(top, before.values())
@@ -157,15 +154,20 @@ def overlay_svg(original: Array, decoded: Array, label: str) -> str:
         return _svg(figure)
 
 
+def plain_label(label: str) -> str:
+    """Return a name as matplotlib takes it: a dollar must not open a formula."""
+    return label.replace("$", r"\$")
+
+
 def _shorten(label: str, length: int = 36) -> str:
-    """Long branch names differ at their ends, so the middle goes; a dollar must not open a formula."""
+    """Cut the middle of long names, which differ at their ends; a dollar must not open a formula."""
     half = length // 2
     text = label if len(label) <= length else f"{label[:half]}...{label[-half:]}"
-    return text.replace("$", r"\$")
+    return plain_label(text)
 
 
 def _short_ticks(axes: Any) -> None:
-    """A common power of ten instead of long tick labels, at the left because the axis label stands at the right."""
+    """Use a power of ten for long tick labels, at the left: the axis label is at the right."""
     axes.ticklabel_format(axis="x", scilimits=(-2, 5), useMathText=True)
     axes.xaxis.get_offset_text().set(x=0, horizontalalignment="left")
 
@@ -175,7 +177,7 @@ def _count_label(edges: Array) -> str:
 
 
 def _left_out(values: Array, binning: Binning) -> str:
-    """What the axis does not show, one line each."""
+    """Return values that the axis does not show, one line each."""
     lines = [f"not drawn: {np.count_nonzero(values == s):,} at {s:g}" for s in binning.sentinels]
     flat = np.ravel(values)
     finite = flat[np.isfinite(flat)]
@@ -189,7 +191,7 @@ def _left_out(values: Array, binning: Binning) -> str:
 
 
 def _scale_counts(axes: Any, counts: Array) -> None:
-    """Log where filled bins span more than a factor of 200; head room for the legend either way."""
+    """Use a logarithmic axis where filled bins span a factor of 200; leave room for the legend."""
     filled = counts[counts > 0]
     if filled.size and filled.max() / np.percentile(filled, 5) > 200:
         axes.set_yscale("log")
@@ -221,12 +223,13 @@ def _ratio(axes: Any, before: Array, after: Array, edges: Array) -> None:
 
 
 def difference_svg(bound: Bound | Promise, original: Array, decoded: Array, label: str) -> str:
-    """The difference original - decompressed in units of the bound; outside -1 to 1 the bound is broken.
+    """Draw original - decompressed in units of the bound; outside -1 to 1 the bound is broken.
 
     Args:
-        bound: `abs`, `rel`, `bits` or several after another; all but `abs` give every value a bound of its own.
-        original: Any shape, numeric.
-        decoded: The same shape.
+        bound: `abs`, `rel`, `bits` or several after another; all but `abs` give every value a bound
+            of its own.
+        original: Numbers of any shape.
+        decoded: Numbers of the same shape.
         label: Name of the column for the axis.
 
     Raises:
@@ -243,27 +246,13 @@ def difference_svg(bound: Bound | Promise, original: Array, decoded: Array, labe
         figure = _figure()
         axes = figure.subplots()
         histogram = _fill(np.clip(pulls, edges[0], np.nextafter(edges[-1], 0)), edges)
-        _extra("mplhep").histplot(
-            histogram, ax=axes, histtype="fill", color=BLUE, alpha=0.35, flow="none"
-        )
-        _extra("mplhep").histplot(
-            histogram,
-            ax=axes,
-            histtype="step",
-            color=BLUE,
-            linewidth=1.2,
-            flow="none",
-            yerr=False,
-            w2method="sqrt",
-        )
+        _draw_histogram(axes, histogram, BLUE, 0.35)
         for edge in (-1, 1):
             axes.axvline(edge, color=RED, linestyle="--", linewidth=1.2)
         _scale_counts(axes, histogram.values())
-        verdict = (
-            f"{broken:,} value{'s break' if broken > 1 else ' breaks'} {bound}"
-            if broken
-            else f"all within {bound}"
-        )
+        verdict = f"all within {bound}"
+        if broken:
+            verdict = f"{broken:,} value{'s break' if broken > 1 else ' breaks'} {bound}"
         axes.set_title(verdict, loc="right", fontsize="small", color=RED if broken else _INK)
         axes.set_xlim(edges[0], edges[-1])
         axes.set_xlabel(f"Difference of {_shorten(label)} / bound")
@@ -271,23 +260,17 @@ def difference_svg(bound: Bound | Promise, original: Array, decoded: Array, labe
         return _svg(figure)
 
 
-def _note(axes: Any, text: str, color: str = _INK) -> None:
-    axes.text(
-        0.97,
-        0.95,
-        text,
-        transform=axes.transAxes,
-        ha="right",
-        va="top",
-        fontsize="small",
-        color=color,
-    )
+def note(axes: Any, text: str, size: str | int = "small") -> None:
+    """Write text into the upper right corner."""
+    corner = {"transform": axes.transAxes, "ha": "right", "va": "top"}
+    axes.text(0.97, 0.95, text, fontsize=size, **corner)
 
 
 def response_svg(original: Array, decoded: Array, label: str) -> str:
-    """The response (original - decompressed) / original of nonzero originals, with its mean and width.
+    """Draw the response (original - decompressed) / original of nonzero originals.
 
-    The axis covers 99 % of the responses; originals close to zero make long tails under an `abs` bound.
+    Its mean and width are given. The axis covers 99 % of the responses: originals close to zero make
+    long tails under an `abs` bound.
 
     Raises:
         InvalidArgument: No response is defined: every original is zero or not finite.
@@ -307,24 +290,10 @@ def response_svg(original: Array, decoded: Array, label: str) -> str:
         figure = _figure()
         axes = figure.subplots()
         histogram = _fill(response, edges)
-        _extra("mplhep").histplot(
-            histogram, ax=axes, histtype="fill", color=ORANGE, alpha=0.4, flow="none"
-        )
-        _extra("mplhep").histplot(
-            histogram,
-            ax=axes,
-            histtype="step",
-            color=ORANGE,
-            linewidth=1.2,
-            flow="none",
-            yerr=False,
-            w2method="sqrt",
-        )
+        _draw_histogram(axes, histogram, ORANGE, 0.4)
         _scale_counts(axes, histogram.values())
-        _note(
-            axes,
-            f"mean {response.mean():.2g}\nrms {math.sqrt(float(np.square(response).mean())):.2g}",
-        )
+        rms = math.sqrt(float(np.square(response).mean()))
+        note(axes, f"mean {response.mean():.2g}\nrms {rms:.2g}")
         axes.set_xlim(edges[0], edges[-1])
         axes.set_xlabel(f"Response of {_shorten(label)}")
         _short_ticks(axes)
@@ -333,10 +302,10 @@ def response_svg(original: Array, decoded: Array, label: str) -> str:
 
 
 def bits_svg(columns: Sequence[str], bits: Mapping[str, Sequence[float]]) -> str:
-    """Bits per value as horizontal bars, one group per column, the first column on top.
+    """Draw bits per value as horizontal bars, one group per column, the first column on top.
 
     Args:
-        columns: Names, length c.
+        columns: Names of c columns.
         bits: For each method, in the order of the legend, c bits per value; NaN leaves a bar out.
 
     Raises:
@@ -364,14 +333,18 @@ def bits_svg(columns: Sequence[str], bits: Mapping[str, Sequence[float]]) -> str
         return _svg(figure)
 
 
-def dijet_svg(collection: str, original: Array, decoded: Array) -> str:
-    """The invariant mass of the first two objects of a collection, original and decompressed, with their ratio.
+def dijet_image(collection: str, original: Array, decoded: Array) -> dict[str, str]:
+    """Draw the invariant mass of the first two objects of a collection, before and after.
 
     Args:
-        collection: Its name, such as `Jet`.
+        collection: Name of the collection, such as `Jet`.
         original: Masses from `flowtuple.comparison.fidelity.dijet_masses`, shape (n,).
-        decoded: The same of the decompressed events.
+        decoded: Masses of the decompressed events, likewise.
+
+    Returns:
+        The drawing with its description, as from `page.image`.
     """
-    return overlay_svg(
-        original, decoded, f"Mass of the two leading {_shorten(collection, 20)} (unit of its pt)"
-    )
+    label = f"Mass of the two leading {_shorten(collection, 20)} (unit of its pt)"
+    description = f"Invariant mass of the two leading {collection}, original against decompressed"
+    drawing = overlay_svg(original, decoded, label)
+    return image(drawing, f"{description}, with their ratio below.")

@@ -1,18 +1,16 @@
-"""One HTML page about one compressed file: does every bound hold, how small is it, what do the histograms look like.
-
-The page carries everything it shows and fetches nothing. It needs the extra 'plots'.
-"""
+"""The page about a compressed file: bounds, sizes and histograms of its columns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowtuple.baseline.sizes import PCODEC, RAW, RIVALS, rival_bytes
+from flowtuple.baseline.sizes import BASELINES, PCODEC, RAW, baseline_bytes
 from flowtuple.comparison.fidelity import ColumnFidelity, compare_tables, dijet_masses
 from flowtuple.comparison.verification import Promise
 from flowtuple.data.bounds import Bound
@@ -29,12 +27,12 @@ LEAST_DRAWN = 20  # fewer values make no histogram
 
 @dataclass(frozen=True)
 class ColumnSize:
-    """Bytes that one column takes in the compressed file, or one part of it; parts of a column add up.
+    """Bytes of one column in the compressed file, or of a part of it; parts of a column add up.
 
     Attributes:
         table: Name of the table.
         column: Name of the column.
-        method: How it was coded, as the file calls it.
+        method: Name of its method in the file.
         nbytes: Coded bytes over all chunks.
         model_bytes: The column's part of the model, not contained in `nbytes`.
         values: Number of values coded.
@@ -50,20 +48,20 @@ class ColumnSize:
 
 @dataclass(frozen=True)
 class ReportInput:
-    """All that the page speaks of.
+    """Everything that the page shows, and its figures, which are measured once.
 
     Attributes:
         title: Heading of the page.
-        original_path: The input as the reader should see it named.
-        compressed_path: The compressed file, likewise.
+        original_path: Name of the input on the page.
+        compressed_path: Name of the compressed file on the page.
         input_bytes: Size of the input file on disk, 0 where there is none.
         compressed_bytes: Size of the compressed file on disk; model and index are part of it.
         model_bytes: Bytes of the model within it.
         index_bytes: Bytes of header and index within it.
         tables: Pairs (original, decoded) with equal schemas.
-        bounds: What is promised by column name for each table's name, `std` resolved to `abs`.
+        bounds: Promises by column name for each table's name, `std` resolved to `abs`.
         sizes: Bytes of the columns.
-        rival_bounds: The same for the rivals, as they were asked for; `None`: those of `bounds`.
+        requested_bounds: Bounds as requested, for other codecs; `None`: those of `bounds`.
     """
 
     title: str
@@ -76,53 +74,47 @@ class ReportInput:
     tables: list[tuple[Table, Table]]
     bounds: Mapping[str, Mapping[str, Bound | Promise]]
     sizes: list[ColumnSize]
-    rival_bounds: Mapping[str, Mapping[str, Bound]] | None = None
+    requested_bounds: Mapping[str, Mapping[str, Bound]] | None = None
 
+    @cached_property
+    def fidelity(self) -> dict[tuple[str, str], ColumnFidelity]:
+        """Fidelity by (table, column)."""
+        fidelity = {}
+        for original, decoded in self.tables:
+            bounds = self.bounds.get(original.name, {})
+            fidelity.update(
+                {(f.table, f.column): f for f in compare_tables(original, decoded, bounds)}
+            )
+        return fidelity
 
-@dataclass(frozen=True)
-class _Measured:
-    """Fidelity and rival sizes by (table, column); worth computing once."""
-
-    fidelity: dict[tuple[str, str], ColumnFidelity]
-    rivals: dict[tuple[str, str], dict[str, int]]
-
-
-def _measure(report_input: ReportInput) -> _Measured:
-    fidelity, rivals = {}, {}
-    for original, decoded in report_input.tables:
-        bounds = report_input.bounds.get(original.name, {})
-        alone = {name: bound for name, bound in bounds.items() if isinstance(bound, Bound)}
-        rival_bounds = (
-            alone
-            if report_input.rival_bounds is None
-            else report_input.rival_bounds.get(original.name, {})
-        )
-        fidelity.update({(f.table, f.column): f for f in compare_tables(original, decoded, bounds)})
-        rivals.update(
-            {
-                (original.name, name): sizes
-                for name, sizes in rival_bytes(original, rival_bounds).items()
-            }
-        )
-    return _Measured(fidelity, rivals)
+    @cached_property
+    def others(self) -> dict[tuple[str, str], dict[str, int]]:
+        """Bytes under each of `BASELINES` by (table, column)."""
+        sizes = {}
+        for original, _ in self.tables:
+            if self.requested_bounds is None:
+                promises = self.bounds.get(original.name, {})
+                bounds = {name: b for name, b in promises.items() if isinstance(b, Bound)}
+            else:
+                bounds = dict(self.requested_bounds.get(original.name, {}))
+            columns = baseline_bytes(original, bounds)
+            sizes.update({(original.name, name): nbytes for name, nbytes in columns.items()})
+        return sizes
 
 
 def summary_rows(report_input: ReportInput) -> list[dict[str, Any]]:
-    """One row per column, in the order of the tables and their schemas.
+    """Return one row per column, in the order of the tables and their schemas.
 
     Returns:
-        Rows of `ColumnFidelity.to_json()` with, beside it, `dtype`, `method`, `bytes` (coded and model bytes),
-        `bits_per_value`, bytes under each rival (`raw`, `gzip`, `quantise+pcodec`) and `ratio_...`, how many
-        times smaller the column is than under that rival; `None` where that is undefined.
+        Rows of `ColumnFidelity.to_json()` with `dtype`, `method`, `bytes` (coded and model bytes),
+        `bits_per_value`, bytes under each other codec (`raw`, `gzip`, `quantise+pcodec`) and
+        `ratio_...`, these bytes over those of the column; `None` where that is undefined.
 
     Raises:
-        InvalidArgument: Original and decoded tables differ in schema or length, or a size names an unknown column.
+        InvalidArgument: Original and decoded tables differ in schema or length, or a size names an
+            unknown column.
     """
-    return _rows(report_input, _measure(report_input))
-
-
-def _rows(report_input: ReportInput, measured: _Measured) -> list[dict[str, Any]]:
-    parts: dict[tuple[str, str], list[ColumnSize]] = {key: [] for key in measured.fidelity}
+    parts: dict[tuple[str, str], list[ColumnSize]] = {key: [] for key in report_input.fidelity}
     for size in report_input.sizes:
         if (size.table, size.column) not in parts:
             raise InvalidArgument(
@@ -131,8 +123,9 @@ def _rows(report_input: ReportInput, measured: _Measured) -> list[dict[str, Any]
         parts[size.table, size.column].append(size)
     dtypes = {(t.name, c.name): c.dtype for t, _ in report_input.tables for c in t.columns}
     rows = []
-    for key, fidelity in measured.fidelity.items():
+    for key, fidelity in report_input.fidelity.items():
         taken = sum(s.nbytes + s.model_bytes for s in parts[key])
+        others = report_input.others[key]
         rows.append(
             {
                 **fidelity.to_json(),
@@ -141,10 +134,8 @@ def _rows(report_input: ReportInput, measured: _Measured) -> list[dict[str, Any]
                 "method": ", ".join(dict.fromkeys(s.method for s in parts[key])),
                 "bytes": taken,
                 "bits_per_value": _ratio(8 * taken, fidelity.values),
-                **measured.rivals[key],
-                **{
-                    f"ratio_{rival}": _ratio(measured.rivals[key][rival], taken) for rival in RIVALS
-                },
+                **others,
+                **{f"ratio_{name}": _ratio(others[name], taken) for name in BASELINES},
             }
         )
     return rows
@@ -155,45 +146,41 @@ def _ratio(numerator: float, denominator: float) -> float | None:
 
 
 def totals(report_input: ReportInput) -> dict[str, Any]:
-    """The whole file against its input and its rivals; every byte of the file counts, model and index included.
+    """Return the sizes of the whole file, its input and other codecs, model and index included.
 
     Returns:
-        `events` by table, `values`, `violations`, `bytes` (of the file), `model_bytes`, `index_bytes`, `input` (bytes),
-        bytes under each rival, `bits_per_value`, and `ratio_input`, `ratio_raw`, `ratio_gzip` and
-        `ratio_quantise+pcodec`, how many times smaller the file is; `None` where that is undefined.
+        `events` by table, `values`, `violations`, `bytes` (of the file), `model_bytes`,
+        `index_bytes`, `input` (bytes), bytes under each other codec, `bits_per_value`, and
+        `ratio_input`, `ratio_raw`, `ratio_gzip` and `ratio_quantise+pcodec`, these bytes over those
+        of the file; `None` where that is undefined.
     """
-    return _totals(report_input, _measure(report_input))
-
-
-def _totals(report_input: ReportInput, measured: _Measured) -> dict[str, Any]:
-    values = sum(f.values for f in measured.fidelity.values())
-    others = {rival: sum(sizes[rival] for sizes in measured.rivals.values()) for rival in RIVALS}
+    fidelity = report_input.fidelity.values()
+    values = sum(f.values for f in fidelity)
+    sizes = report_input.others.values()
+    others = {name: sum(nbytes[name] for nbytes in sizes) for name in BASELINES}
     others["input"] = report_input.input_bytes
     size = report_input.compressed_bytes
     return {
         "events": {t.name: t.num_entries for t, _ in report_input.tables},
         "values": values,
-        "violations": sum(f.violations for f in measured.fidelity.values()),
+        "violations": sum(f.violations for f in fidelity),
         "bytes": size,
         "model_bytes": report_input.model_bytes,
         "index_bytes": report_input.index_bytes,
         "bits_per_value": _ratio(8 * size, values),
         **others,
-        **{
-            f"ratio_{other}": _ratio(nbytes, size) if nbytes else None
-            for other, nbytes in others.items()
-        },
+        **{f"ratio_{name}": _ratio(n, size) if n else None for name, n in others.items()},
     }
 
 
 def write_report(
     report_input: ReportInput, folder: Path, progress: Callable[[str], None] | None = None
 ) -> Path:
-    """Write `report.html` into a folder, which is made where it is missing.
+    """Write `report.html` into a folder, which is created where it is missing.
 
     Args:
-        report_input: What to report.
-        folder: Where to write; an older report there is replaced once the new one is complete.
+        report_input: Input of the report.
+        folder: Folder of the page; an older report there is replaced once the new one is complete.
         progress: Called with a short sentence before each step.
 
     Returns:
@@ -203,32 +190,24 @@ def write_report(
         InvalidArgument: Original and decoded tables do not fit each other, or the folder cannot be written.
         MissingExtra: The extra 'plots' is not installed.
     """
-    tell = progress or _silent
+    report = progress or (lambda message: None)
     plots.require_plots()
     with new_folder(folder):  # before the drawing, which takes a while and would be lost
-        return write_page("report", folder / "report.html", _content(report_input, tell))
-
-
-def _content(report_input: ReportInput, tell: Callable[[str], None]) -> dict[str, Any]:
-    """What the template of the report names."""
-    tell("comparing the decompressed events with the original")
-    measured = _measure(report_input)
-    rows = _rows(report_input, measured)
-    drawable = (r for r in rows if r["dtype"] != OPAQUE and r["values"] >= LEAST_DRAWN)
-    shown = sorted(drawable, key=lambda r: (not r["violations"], -r["bytes"]))[:PLOTTED_COLUMNS]
-    return {
-        "report": report_input,
-        "totals": _totals(report_input, measured),
-        "rows": rows,
-        "bits": _bits_figure(shown),
-        "cards": _cards(report_input, shown, tell),
-        "dijets": _dijets(report_input, tell),
-        "several_tables": len(report_input.tables) > 1,
-    }
-
-
-def _silent(message: str) -> None:
-    """Progress that nobody asked for."""
+        report("comparing the decompressed events with the original")
+        rows = summary_rows(report_input)
+        drawable = (r for r in rows if r["dtype"] != OPAQUE and r["values"] >= LEAST_DRAWN)
+        shown = sorted(drawable, key=lambda r: (not r["violations"], -r["bytes"]))
+        shown = shown[:PLOTTED_COLUMNS]
+        content = {
+            "report": report_input,
+            "totals": totals(report_input),
+            "rows": rows,
+            "bits": _bits_figure(shown),
+            "cards": _cards(report_input, shown, report),
+            "dijets": _dijets(report_input, report),
+            "several_tables": len(report_input.tables) > 1,
+        }
+        return write_page("report", folder / "report.html", content)
 
 
 def _bits_figure(shown: list[dict[str, Any]]) -> dict[str, str] | None:
@@ -238,25 +217,21 @@ def _bits_figure(shown: list[dict[str, Any]]) -> dict[str, str] | None:
     names = [f"{r['table']}/{r['column']}" if several else r["column"] for r in shown]
     keys = {"flowtuple": "bytes", PCODEC: PCODEC, RAW: RAW}
     bits = {method: [8 * r[key] / r["values"] for r in shown] for method, key in keys.items()}
-    figure = plots.bits_svg(names, bits)
-    return image(
-        figure,
-        "Bits per value of each column with flowtuple, with quantise+pcodec and raw; numbers in the table.",
-    )
+    description = "Bits per value of each column with flowtuple, with quantise+pcodec and raw"
+    return image(plots.bits_svg(names, bits), f"{description}; numbers in the table.")
 
 
 def _cards(
-    report_input: ReportInput, shown: list[dict[str, Any]], tell: Callable[[str], None]
+    report_input: ReportInput, shown: list[dict[str, Any]], report: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     pairs = {original.name: (original, decoded) for original, decoded in report_input.tables}
     cards = []
     for place, row in enumerate(shown, 1):
-        tell(f"drawing {row['table']}/{row['column']} ({place} of {len(shown)})")
+        report(f"drawing {row['table']}/{row['column']} ({place} of {len(shown)})")
         original, decoded = (np.asarray(t.data[row["column"]]) for t in pairs[row["table"]])
         bound = report_input.bounds.get(row["table"], {}).get(row["column"], Bound())
-        cards.append(
-            {"row": row, "images": _column_images(row["column"], bound, original, decoded)}
-        )
+        images = _column_images(row["column"], bound, original, decoded)
+        cards.append({"row": row, "images": images})
     return cards
 
 
@@ -279,27 +254,24 @@ def _column_images(
     return images
 
 
-def _dijets(report_input: ReportInput, tell: Callable[[str], None]) -> list[dict[str, Any]]:
-    found = []
+def _dijets(report_input: ReportInput, report: Callable[[str], None]) -> list[dict[str, Any]]:
+    cards = []
     for original, decoded in report_input.tables:
         before, after = dijet_masses(original), dijet_masses(decoded)
         if before is None or after is None or not np.isfinite(before[1]).any():
             continue
         collection, masses = before
-        tell(f"drawing the mass of the two leading {collection}")
+        report(f"drawing the mass of the two leading {collection}")
         both = np.isfinite(masses) & np.isfinite(after[1])
-        shift = np.abs(masses - after[1])[both] / np.maximum(
-            masses[both], np.finfo(np.float64).tiny
-        )
-        figure = plots.dijet_svg(collection, masses, after[1])
-        alt = f"Invariant mass of the two leading {collection}, original against decompressed, with their ratio below."
-        found.append(
+        least = np.finfo(np.float64).tiny
+        shift = np.abs(masses - after[1])[both] / np.maximum(masses[both], least)
+        cards.append(
             {
                 "table": original.name,
                 "collection": collection,
                 "events": len(masses),
-                "image": image(figure, alt),
+                "image": plots.dijet_image(collection, masses, after[1]),
+                "median_shift": float(np.median(shift)) if shift.size else None,
             }
         )
-        found[-1]["median_shift"] = float(np.median(shift)) if shift.size else None
-    return found
+    return cards

@@ -1,7 +1,4 @@
-"""One HTML page about rows that a reference method decoded beside the original ones: how far they lie off, and how together.
-
-The page carries everything it shows and fetches nothing. It needs the extra 'plots'.
-"""
+"""The page about rows that a reference method decoded: their errors, and how these correlate."""
 
 from __future__ import annotations
 
@@ -26,15 +23,16 @@ PLOTTED_COLUMNS = 24
 
 @dataclass(frozen=True)
 class Dijet:
-    """Invariant mass of the first two objects of each event, before and after; shift = (after - before) / before.
+    """Invariant mass of the first two objects of each event; shift = (after - before) / before.
 
     Attributes:
-        collection: Its name.
-        events: That have two objects.
-        left_out: Of these, events whose mass is 0 before, or not finite before or after: they have no shift.
-        mean: Of the shift; NaN, as are the others, where no event has one.
+        collection: Name of the collection.
+        events: Number of events with two objects.
+        left_out: Events of these without a shift: their mass is 0 before, or not finite before or
+            after.
+        mean: Mean shift; NaN, as are the others, where no event has one.
         width: Standard deviation of the shift.
-        largest: Of |shift|.
+        largest: Largest |shift|.
     """
 
     collection: str
@@ -47,16 +45,16 @@ class Dijet:
 
 @dataclass(frozen=True, eq=False)
 class DecodedRows:
-    """All that the page speaks of.
+    """Everything that the page shows.
 
     Attributes:
-        source: The input as the reader should see it named.
-        path: The file, likewise.
+        source: Name of the input on the page.
+        path: Name of the file on the page.
         facts: Names and values, in words.
-        notes: Sentences on what is not there.
-        original: The rows with their counter, if they have one.
-        decoded: The same of the file, of equal schema.
-        accuracy: Figures of each column, `column` its name.
+        notes: Sentences on missing parts.
+        original: The original rows with their counter, if they have one.
+        decoded: The decoded rows, of equal schema.
+        accuracy: Figures of each column, with its name as `column`.
     """
 
     source: str
@@ -68,112 +66,84 @@ class DecodedRows:
     accuracy: Sequence[Mapping[str, Any]]
 
     def difference(self, column: str) -> Array:
-        """Of a column, in its unit: original - decompressed in float64, shape (n,)."""
+        """Return original - decompressed of a column in its unit, float64 of shape (n,)."""
         return np.asarray(self.original.data[column], np.float64) - np.asarray(
             self.decoded.data[column], np.float64
         )
 
     def residuals(self, columns: Sequence[str]) -> Array:
-        """Differences over the standard deviation of the original column, shape (n, len(columns))."""
+        """Return differences over the original standard deviation, shape (n, len(columns))."""
         std = {figures["column"]: figures["std"] or 1.0 for figures in self.accuracy}
         return np.stack([self.difference(name) / std[name] for name in columns], axis=1)
 
 
 def dijet(rows: DecodedRows) -> Dijet | None:
-    """The mass of the two leading objects, in the order in which they are stored; `None` without a collection of jets."""
+    """Return the shift of the mass of the first two jets; `None` without a collection of jets."""
     masses = _masses(rows)
     if masses is None:
         return None
     collection, before, after = masses
     defined = np.isfinite(before) & np.isfinite(after) & (before > 0)
-    shift = (
-        (after[defined] - before[defined]) / before[defined]
-        if defined.any()
-        else np.array([np.nan])
-    )
+    shift = np.array([np.nan])
+    if defined.any():
+        shift = (after[defined] - before[defined]) / before[defined]
     figures = float(shift.mean()), float(shift.std()), float(np.abs(shift).max())
     return Dijet(collection, len(before), int((~defined).sum()), *figures)
 
 
 def _masses(rows: DecodedRows) -> tuple[str, Array, Array] | None:
     before, after = dijet_masses(rows.original), dijet_masses(rows.decoded)
-    return (
-        None
-        if before is None or after is None or not np.isfinite(before[1]).any()
-        else (*before, after[1])
-    )
+    if before is None or after is None or not np.isfinite(before[1]).any():
+        return None
+    return *before, after[1]
 
 
 def write_rows(rows: DecodedRows, folder: Path, progress: Progress) -> Path:
-    """Write `report.html` into a folder that is there; an older page there is replaced once the new one is complete.
+    """Write `report.html` into an existing folder, in place of an older page.
 
     Args:
-        rows: At least two.
-        folder: Where to write.
-        progress: Told of each drawing.
+        rows: At least two rows.
+        folder: Folder of the page.
+        progress: Called before each drawing.
 
     Raises:
         MissingExtra: The extra 'plots' is not installed.
     """
     names = [figures["column"] for figures in rows.accuracy]
     progress("report", 0.0, "drawing residuals against each other")
-    widest = sorted(names, key=lambda name: -_of(rows, name)["relative_mean"])[:CORNER_COLUMNS]
-    corner = [name for name in names if name in widest]
-    rho = correlations(rows.residuals(names))
+    by_error = sorted(rows.accuracy, key=lambda figures: -figures["relative_mean"])
+    largest = [figures["column"] for figures in by_error]
+    corner = [name for name in names if name in largest[:CORNER_COLUMNS]]
+    shown = [figures for figures in rows.accuracy if figures["column"] in largest[:PLOTTED_COLUMNS]]
+    masses, pairs = _masses(rows), f"Residuals of {', '.join(corner)} against each other."
+    matrix = correlations_png(correlations(rows.residuals(names)), names)
     content = {
         "rows": rows,
-        "corner": image(
-            corner_png(rows.residuals(corner), corner),
-            f"Residuals of {', '.join(corner)} against each other.",
-        ),
+        "corner": image(corner_png(rows.residuals(corner), corner), pairs),
         "cornered": corner,
-        "correlation": image(
-            correlations_png(rho, names),
-            "Rank correlation of the residuals of each pair of columns.",
-        ),
-        "dijet": _dijet_card(rows),
-        "cards": _cards(rows, names, progress),
+        "correlation": image(matrix, "Rank correlation of the residuals of each pair of columns."),
+        "dijet": masses and {"figures": dijet(rows), "image": plots.dijet_image(*masses)},
+        "cards": _cards(rows, shown, progress),
         "columns": names,
     }
     return write_page("rows", folder / "report.html", content)
 
 
-def _of(rows: DecodedRows, column: str) -> Mapping[str, Any]:
-    return next(figures for figures in rows.accuracy if figures["column"] == column)
-
-
-def _dijet_card(rows: DecodedRows) -> dict[str, Any] | None:
-    masses = _masses(rows)
-    if masses is None:
-        return None
-    alt = f"Invariant mass of the two leading {masses[0]}, original against decompressed, with their ratio below."
-    return {"found": dijet(rows), "image": image(plots.dijet_svg(*masses), alt)}
-
-
-def _cards(rows: DecodedRows, names: Sequence[str], progress: Progress) -> list[dict[str, Any]]:
-    chosen = sorted(names, key=lambda name: -_of(rows, name)["relative_mean"])[:PLOTTED_COLUMNS]
-    drawn = [name for name in names if name in chosen]
+def _cards(
+    rows: DecodedRows, shown: Sequence[Mapping[str, Any]], progress: Progress
+) -> list[dict[str, Any]]:
     cards = []
-    for place, name in enumerate(drawn):
-        progress("report", place / len(drawn), f"drawing {name}")
-        original, decoded = (
-            np.asarray(table.data[name]) for table in (rows.original, rows.decoded)
-        )
-        overlay = image(
-            plots.overlay_svg(original, decoded, name),
-            f"{name}, original against decompressed, ratio below.",
-        )
+    for place, figures in enumerate(shown):
+        name = figures["column"]
+        progress("report", place / len(shown), f"drawing {name}")
+        original, decoded = (np.asarray(t.data[name]) for t in (rows.original, rows.decoded))
+        off, overlay = rows.difference(name), plots.overlay_svg(original, decoded, name)
         images = [
-            overlay,
-            image(
-                difference_png(rows.difference(name), name),
-                f"Histogram of the difference of {name}.",
-            ),
+            image(overlay, f"{name}, original against decompressed, ratio below."),
+            image(difference_png(off, name), f"Histogram of the difference of {name}."),
         ]
-        if np.isfinite(rows.difference(name)[original != 0]).any():
-            response = plots.response_svg(original, decoded, name)
-            images.append(
-                image(response, f"Histogram of the response of {name}: difference over original.")
-            )
-        cards.append({"figures": _of(rows, name), "images": images})
+        if np.isfinite(off[original != 0]).any():
+            words = f"Histogram of the response of {name}: difference over original."
+            images.append(image(plots.response_svg(original, decoded, name), words))
+        cards.append({"figures": figures, "images": images})
     return cards

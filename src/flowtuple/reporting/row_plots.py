@@ -1,4 +1,4 @@
-"""Drawings of what a decoder changes: differences of one column, of columns against each other, their correlations.
+"""Drawings of the changes of a decoder: differences of columns, pairs of them, correlations.
 
 Every function needs the extra 'plots' and raises `MissingExtra` without it.
 """
@@ -14,26 +14,23 @@ import numpy as np
 from flowtuple.data.schema import Array
 from flowtuple.reporting import plots
 
-BULK = (
-    99.5  # per cent of the differences that an axis covers: tails without limit would leave one bin
-)
+BULK = 99.5  # per cent of the differences on an axis: tails without limit would leave one bin
 _BINS, _CORNER_BINS = 60, 40
 _LEAST_REACH = 1e-300
 
 
 def difference_png(difference: Array, label: str) -> bytes:
-    """Histogram of differences in the column's unit, with their mean, width and largest size.
+    """Draw a histogram of differences in the column's unit, with mean, width and largest size.
 
     Args:
-        difference: original - decompressed, shape (n,); infinite ones are counted and not drawn: an axis may be empty.
+        difference: original - decompressed, shape (n,); infinite ones are counted and not drawn, so
+            that an axis may be empty.
         label: Name of the column.
     """
-    infinite, difference = (
-        int((~np.isfinite(difference)).sum()),
-        difference[np.isfinite(difference)],
-    )
+    finite = np.isfinite(difference)
+    infinite, difference = int((~finite).sum()), difference[finite]
     edges = _edges(difference, _BINS)
-    told = _told(difference, edges) + ([f"infinite: {infinite:,}"] if infinite else [])
+    words = _figures(difference, edges) + ([f"infinite: {infinite:,}"] if infinite else [])
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
@@ -45,40 +42,32 @@ def difference_png(difference: Array, label: str) -> bytes:
         axes.set_ylim(0, 1.3 * max(1, counts.max()))
         axes.ticklabel_format(scilimits=(-2, 4), useMathText=True)
         axes.xaxis.get_offset_text().set(x=0, horizontalalignment="left")
-        axes.text(
-            0.97,
-            0.95,
-            "\n".join(told),
-            transform=axes.transAxes,
-            ha="right",
-            va="top",
-            fontsize="small",
-        )
-        axes.set_xlabel(f"Difference of {shown(label)}", loc="right")
+        plots.note(axes, "\n".join(words))
+        axes.set_xlabel(f"Difference of {plots.plain_label(label)}", loc="right")
         axes.set_ylabel("Rows", loc="top")
 
     return plots.png(draw, 4.6, 3.2)
 
 
-def _told(difference: Array, edges: Array) -> list[str]:
-    """What of finite differences a drawing says in words."""
+def _figures(difference: Array, edges: Array) -> list[str]:
+    """Return the figures of finite differences in words."""
     if not len(difference):
         return []
     outside = float(np.mean((difference < edges[0]) | (difference >= edges[-1])))
-    told = [
+    words = [
         f"mean {difference.mean():.2g}",
         f"width {difference.std():.2g}",
         f"largest {np.abs(difference).max():.2g}",
     ]
-    return told + ([f"off the axis: {100 * outside:.2g} %"] if outside else [])
+    return words + ([f"off the axis: {100 * outside:.2g} %"] if outside else [])
 
 
 def corner_png(residuals: Array, labels: Sequence[str]) -> bytes:
-    """Each column's residuals on the diagonal, below it those of each pair of columns, with their rank correlation.
+    """Draw residuals of columns on the diagonal, and of pairs below, with their rank correlation.
 
     Args:
-        residuals: In units of one's choice, shape (n, d) with d of at least 1; rows with infinite ones are left out, where
-            all have one the axes are empty.
+        residuals: Residuals in any unit, shape (n, d) with d of at least 1; rows with infinite ones
+            are left out, and the axes are empty where all rows have one.
         labels: Names of the d columns.
     """
     residuals = residuals[np.isfinite(residuals).all(axis=1)]
@@ -92,14 +81,12 @@ def corner_png(residuals: Array, labels: Sequence[str]) -> bytes:
                 axes.axis("off")
                 continue
             if i == j:
-                axes.hist(
-                    residuals[:, i], edges[i], histtype="stepfilled", color=plots.BLUE, alpha=0.5
-                )
+                style = {"histtype": "stepfilled", "color": plots.BLUE, "alpha": 0.5}
+                axes.hist(residuals[:, i], edges[i], **style)
                 axes.set_yticks([])
             else:
-                _draw_pair(
-                    axes, (residuals[:, j], residuals[:, i]), (edges[j], edges[i]), float(rho[i, j])
-                )
+                pair = residuals[:, j], residuals[:, i]
+                _draw_pair(axes, pair, (edges[j], edges[i]), float(rho[i, j]))
             _label(axes, labels, i, j)
 
     size = 1.4 + 1.75 * count
@@ -113,23 +100,15 @@ def _draw_pair(
     filled = hist.Hist(hist.axis.Variable(edges[0]), hist.axis.Variable(edges[1])).fill(*values)
     counts = filled.values().T
     if counts.any():  # a logarithmic scale of nothing is none
-        axes.pcolormesh(
-            *edges,
-            np.ma.masked_equal(counts, 0),
-            norm="log",
-            cmap="Blues",
-            vmin=0.5,
-            rasterized=True,
-        )
+        style = {"norm": "log", "cmap": "Blues", "vmin": 0.5, "rasterized": True}
+        axes.pcolormesh(*edges, np.ma.masked_equal(counts, 0), **style)
     axes.set_ylim(edges[1][0], edges[1][-1])
     if np.isfinite(rho):
-        axes.text(
-            0.95, 0.93, _short(rho), transform=axes.transAxes, ha="right", va="top", fontsize=9
-        )
+        plots.note(axes, _short(rho), 9)
 
 
 def _label(axes: Any, labels: Sequence[str], i: int, j: int) -> None:
-    """Names at the left and below; three ticks each."""
+    """Write names at the left and below, with three ticks each."""
     ticker = importlib.import_module("matplotlib.ticker")
     axes.minorticks_off()
     axes.tick_params(labelsize=8, length=3)
@@ -138,13 +117,13 @@ def _label(axes: Any, labels: Sequence[str], i: int, j: int) -> None:
         axes.yaxis.set_major_locator(ticker.MaxNLocator(3))
     axes.tick_params(labelleft=j == 0 and i > 0)
     if i == len(labels) - 1:
-        axes.set_xlabel(shown(labels[j]), loc="center", fontsize=10)
+        axes.set_xlabel(plots.plain_label(labels[j]), loc="center", fontsize=10)
     if j == 0 and i > 0:
-        axes.set_ylabel(shown(labels[i]), loc="center", fontsize=10)
+        axes.set_ylabel(plots.plain_label(labels[i]), loc="center", fontsize=10)
 
 
 def correlations_png(rho: Array, labels: Sequence[str]) -> bytes:
-    """A matrix of rank correlations in colour; its numbers are written where they fit. Undefined ones are grey.
+    """Draw a matrix of rank correlations in colour, with numbers where they fit; undefined are grey.
 
     Args:
         rho: From `correlations`, shape (d, d).
@@ -157,8 +136,9 @@ def correlations_png(rho: Array, labels: Sequence[str]) -> bytes:
         axes.set_facecolor(plots.GREY)
         drawn = axes.imshow(np.ma.masked_invalid(rho), vmin=-1, vmax=1, cmap="RdBu_r")
         figure.colorbar(drawn, ax=axes, label="Rank correlation", shrink=0.8)
-        axes.set_xticks(range(count), [shown(name) for name in labels], rotation=90, fontsize=9)
-        axes.set_yticks(range(count), [shown(name) for name in labels], fontsize=9)
+        names = [plots.plain_label(name) for name in labels]
+        axes.set_xticks(range(count), names, rotation=90, fontsize=9)
+        axes.set_yticks(range(count), names, fontsize=9)
         axes.tick_params(which="both", length=0)
         axes.minorticks_off()
         for (i, j), value in np.ndenumerate(rho):
@@ -171,16 +151,17 @@ def correlations_png(rho: Array, labels: Sequence[str]) -> bytes:
 
 
 def correlations(residuals: Array) -> Array:
-    """Spearman's rank correlation of each pair of columns, shape (d, d); NaN where a column is the same throughout, or where
-    there are fewer than two rows.
+    """Return Spearman's rank correlation of each pair of columns, shape (d, d).
 
-    Errors of a reference method have tails without limit; by Pearson's correlation they would count for more than all the rest.
+    It is NaN where a column is constant, and for fewer than two rows. Errors of a reference method
+    have tails without limit, which would dominate Pearson's correlation.
 
     Args:
         residuals: Shape (n, d).
 
     Example:
-        >>> correlations(np.array([[1.0, -2.0, 0.0], [2.0, -4.0, 0.0], [9.0, -5.0, 0.0]])).round(6).tolist()
+        >>> x = np.array([[1.0, -2.0, 0.0], [2.0, -4.0, 0.0], [9.0, -5.0, 0.0]])
+        >>> correlations(x).round(6).tolist()
         [[1.0, -1.0, nan], [-1.0, 1.0, nan], [nan, nan, nan]]
     """
     if len(residuals) < 2:
@@ -192,17 +173,12 @@ def correlations(residuals: Array) -> Array:
 
 
 def _short(rho: float) -> str:
-    """Two digits, and no sign before zero."""
+    """Return two digits, without a sign before zero."""
     return f"{round(rho, 2) + 0.0:.2f}"
 
 
-def shown(label: str) -> str:
-    """A name as matplotlib takes it: a dollar must not open a formula."""
-    return label.replace("$", r"\$")
-
-
 def _edges(values: Array, bins: int) -> Array:
-    """Bins over the bulk of the values, 0 among them; from -1 to 1 where there are none."""
+    """Return bins over the bulk of the values and 0; from -1 to 1 without values."""
     if not len(values):
         return np.linspace(-1.0, 1.0, bins + 1)
     low, high = np.percentile(values, [(100 - BULK) / 2, (100 + BULK) / 2])

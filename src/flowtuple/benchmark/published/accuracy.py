@@ -1,4 +1,4 @@
-"""How far decoded rows lie from the original ones, column by column."""
+"""Errors of decoded rows, column by column."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from flowtuple.data.schema import Array
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of one column; difference = original - decompressed, response = difference / original.
+    """Errors of one column; difference = original - decompressed, response = difference / original.
 
     Attributes:
-        column: Its name.
-        mean: Of |difference|, in the column's unit.
-        largest: Of |difference|.
+        column: Name of the column.
+        mean: Mean |difference|, in the column's unit.
+        largest: Largest |difference|.
         std: Standard deviation of the original values.
         bias: Mean of the difference.
         spread: Standard deviation of the difference.
         response: Mean of the response, over values that are not 0; NaN where there are none.
         width: Standard deviation of the response.
-        half_width: Half the width that holds 68 % of the responses, from 16 % to 84 %; values near 0 do not blow it up.
-        zeros: Values that are 0.
+        half_width: Half the width of the central 68 % of the responses, from 16 % to 84 %; values
+            near 0 do not blow it up.
+        zeros: Number of values that are 0.
     """
 
     column: str
@@ -43,7 +44,7 @@ class Accuracy:
 
     @property
     def relative_mean(self) -> float:
-        """Mean of |difference| over the standard deviation, 0 where nothing differs."""
+        """Mean |difference| over the standard deviation, 0 where nothing differs."""
         return _over(self.mean, self.std)
 
     @property
@@ -52,35 +53,35 @@ class Accuracy:
         return _over(self.largest, self.std)
 
     def figures(self) -> dict[str, Any]:
-        """All of them by name, the relative ones among them."""
+        """Return all figures by name, the relative ones among them."""
         return vars(self) | {
             "relative_mean": self.relative_mean,
             "relative_largest": self.relative_largest,
         }
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain numbers for `json.dumps`; what is undefined is null.
+        """Return the figures as plain numbers for `json.dumps`; undefined ones are null.
 
         Example:
             >>> rows = Rows("x", ("x",), np.zeros((2, 1)), np.arange(2), 2)
-            >>> found = measure(rows, rows.values)[0].to_json()
-            >>> found["mean"], found["response"]
+            >>> figures = measure(rows, rows.values)[0].to_json()
+            >>> figures["mean"], figures["response"]
             (0.0, None)
         """
         return {name: plain(value) for name, value in self.figures().items()}
 
 
 def measure(rows: Rows, decoded: Array) -> tuple[Accuracy, ...]:
-    """The accuracy of each column.
+    """Return the accuracy of each column.
 
     Args:
-        rows: The original ones.
-        decoded: Shape (n, d).
+        rows: Original rows.
+        decoded: Decoded values, shape (n, d).
 
     Example:
         >>> rows = Rows("x", ("x",), np.array([[0.0], [2.0]]), np.arange(2), 2)
-        >>> found = measure(rows, np.array([[0.0], [1.5]]))[0]
-        >>> found.mean, found.largest, found.relative_mean, found.response, found.zeros
+        >>> x = measure(rows, np.array([[0.0], [1.5]]))[0]
+        >>> x.mean, x.largest, x.relative_mean, x.response, x.zeros
         (0.25, 0.5, 0.25, 0.25, 1)
     """
     return tuple(
@@ -89,10 +90,10 @@ def measure(rows: Rows, decoded: Array) -> tuple[Accuracy, ...]:
 
 
 def overall(accuracy: Sequence[Accuracy]) -> tuple[float, float]:
-    """Errors over the standard deviation of their column: the mean over all columns, and the largest of any.
+    """Return errors over the standard deviation: the mean over columns, and the largest of all.
 
     Args:
-        accuracy: Of at least one column.
+        accuracy: Errors of at least one column.
 
     Example:
         >>> rows = Rows("x", ("x", "y"), np.array([[0.0, 1.0], [2.0, 5.0]]), np.arange(2), 2)

@@ -1,6 +1,7 @@
-"""The autoencoder codec: a few float32 numbers a row, and a network that makes the row of them.
+"""The autoencoder codec: a few float32 numbers a row, and a network that decodes the row.
 
-Without residuals nothing limits its errors. With them every value keeps a bound. Only the decoder is stored.
+Without residuals nothing limits its errors. With them every value is within a bound. Only the
+decoder is stored.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ class AutoencoderCodec:
     Attributes:
         columns: Names of d columns.
         dtypes: NumPy names of their types.
-        chains: Preprocessing of each.
-        network: Name of the kind.
-        widths: Of columns, hidden layers and latent numbers.
-        decoder: In float32, to be used as it is.
-        encoder: `None` in a codec that was read from a file.
-        seen: Values by column number, for columns that are rounded to these.
-        bounds: What residuals make each column keep; empty without.
-        then: The codec that latent numbers go through, if any.
+        chains: Preprocessing of each column.
+        network: Name of the kind of network.
+        widths: Widths of columns, hidden layers and latent numbers.
+        decoder: Network from latent numbers to columns, in float32.
+        encoder: Network from columns to latent numbers; `None` in a codec from a file.
+        few: Values of the columns that are rounded to those of the training.
+        bounds: Bounds of each column, with residuals; empty without.
+        then: Second codec of the latent numbers, if any.
     """
 
     columns: tuple[str, ...]
@@ -60,59 +61,54 @@ class AutoencoderCodec:
     widths: tuple[int, ...]
     decoder: torch.nn.Module
     encoder: torch.nn.Module | None
-    seen: FewValues
+    few: FewValues
     bounds: tuple[Bound, ...] = ()
     then: str = ""
     name: ClassVar[str] = "autoencoder"
 
     @classmethod
     def fit(
-        cls, rows: Rows, asked: Autoencoder, seed: int, report: Report, log: str | None = None
+        cls, rows: Rows, options: Autoencoder, seed: int, report: Report, log: str | None = None
     ) -> tuple[Self, Fitted]:
-        """Train both networks on rows; arguments and errors as of `LatentCodec.fit`."""
-        recipes = {
-            n: autoencoder_recipe(n, asked.normalisation, asked.unit, asked.formulas)
-            for n in rows.columns
-        }
+        """Train both networks on rows; arguments and errors as in `LatentCodec.fit`."""
+        settings = options.normalisation, options.unit, options.formulas
+        recipes = {name: autoencoder_recipe(name, *settings) for name in rows.columns}
         chains, count = fit_chains(rows, recipes), len(rows.columns)
-        widths = (count, *asked.widths(count), asked.latent)
-        if asked.variational:
-            pair: Pair = VariationalPair(asked.network, widths, seed, asked.variational)
+        widths = (count, *options.widths(count), options.latent)
+        if options.variational:
+            pair: Pair = VariationalPair(options.network, widths, seed, options.variational)
         else:
-            pair = Pair(asked.network, widths, seed)
+            pair = Pair(options.network, widths, seed)
 
         def spread(numbers: Array, u: Array) -> Array:
             return _forward(chains, rows.values[numbers])
 
         sample = SampledRows(spread, (len(rows), count), rows.event, np.ones(len(rows)))
-        fitted = fit(
-            pair, sample, asked.training, seed, report, log=None if log is None else Path(log)
-        )
+        folder = None if log is None else Path(log)
+        fitted = fit(pair, sample, options.training, seed, report, log=folder)
         pair.eval()
-        seen = few_values(rows) if asked.seen else FewValues({})
-        typed_columns = list(zip(rows.values.T, rows.dtypes, strict=True))
-        bounds = (
-            tuple(resolve(asked.residuals, *column) for column in typed_columns)
-            if asked.residuals
-            else ()
-        )
+        few = few_values(rows) if options.seen else FewValues({})
+        bounds: tuple[Bound, ...] = ()
+        if options.residuals:
+            columns = zip(rows.values.T, rows.dtypes, strict=True)
+            bounds = tuple(resolve(options.residuals, *column) for column in columns)
         codec = cls(
             rows.columns,
             rows.dtypes,
             chains,
-            asked.network,
+            options.network,
             widths,
             pair.decoder,
             pair.encoder,
-            seen,
+            few,
             bounds,
-            asked.then,
+            options.then,
         )
         return codec, fitted
 
     @classmethod
     def restore(cls, settings: Mapping[str, Any], weights: bytes, where: str) -> Self:
-        """The inverse of `settings` and `weights`.
+        """Return the codec of `settings` and `weights`.
 
         Raises:
             Corrupt: They do not describe a codec.
@@ -132,9 +128,7 @@ class AutoencoderCodec:
                 network = decoder(settings["network"], widths)
             network.load_state_dict(load(weights), assign=True)
             then = stored_second(settings)
-            seen = FewValues(
-                {int(k): np.array(values, np.float64) for k, values in settings["seen"].items()}
-            )
+            values = {int(k): np.array(x, np.float64) for k, x in settings["seen"].items()}
         except (
             SafetensorError,
             AttributeError,
@@ -144,8 +138,9 @@ class AutoencoderCodec:
             RuntimeError,
             Corrupt,
         ) as error:
+            reason = str(error).splitlines()[0]
             raise Corrupt(
-                f"{where}: describes no autoencoder ({str(error).splitlines()[0]}); restore it from a copy"
+                f"{where}: describes no autoencoder ({reason}); restore it from a copy"
             ) from None
         return cls(
             columns,
@@ -155,7 +150,7 @@ class AutoencoderCodec:
             widths,
             network.eval(),
             None,
-            seen,
+            FewValues(values),
             bounds,
             then,
         )
@@ -167,7 +162,7 @@ class AutoencoderCodec:
             "chains": [chain.config() for chain in self.chains],
             "network": self.network,
             "widths": self.widths,
-            "seen": {str(k): values.tolist() for k, values in self.seen.values.items()},
+            "seen": {str(k): values.tolist() for k, values in self.few.values.items()},
             "bounds": [str(bound) for bound in self.bounds],
             "then": self.then,
         }
@@ -176,7 +171,7 @@ class AutoencoderCodec:
         return save({name: value.contiguous() for name, value in self.decoder.state_dict().items()})
 
     def latent(self, values: Array) -> Array:
-        """Float32 numbers of shape (n, z) from rows of shape (n, d).
+        """Return float32 numbers of shape (n, z) from rows of shape (n, d).
 
         Raises:
             Unsupported: The codec was read from a file.
@@ -188,18 +183,18 @@ class AutoencoderCodec:
         return _through(self.encoder, _forward(self.chains, values))
 
     def squared_error(self, values: Array, *, rounded: bool = False) -> float:
-        """Mean squared error of rows in normalised space, without residuals; `rounded` after rounding to seen values."""
+        """Return the mean of `reconstruction_error` over rows."""
         return float(self.reconstruction_error(values, rounded=rounded).mean())
 
     def reconstruction_error(self, values: Array, *, rounded: bool = False) -> Array:
-        """How badly the network gives each row back, which is larger for rows unlike those that it was trained on.
+        """Return the squared error of each row in normalised space, a mean over columns.
 
-        A score of anomalies (Heimel et al., "QCD or what?", 2019): the squared error in normalised space, without residuals, a
-        mean over the columns.
+        The error, without residuals, is larger for rows unlike those of the training: a score of
+        anomalies (Heimel et al., "QCD or what?", 2019).
 
         Args:
             values: Rows of shape (n, d).
-            rounded: After rounding to seen values.
+            rounded: Round columns of few values first.
 
         Returns:
             float64 of shape (n,).
@@ -209,9 +204,11 @@ class AutoencoderCodec:
 
         Example:
             >>> from flowtuple.flows.options import Training
-            >>> rows = Rows("x", ("x",), np.random.default_rng(0).normal(size=(64, 1)), np.arange(64), 64, dtypes=("float32",))
-            >>> asked = Autoencoder(1, normalisation="standard", hidden=(4,), training=Training(epochs=1))
-            >>> codec, _ = AutoencoderCodec.fit(rows, asked, 0, lambda share, loss: None)
+            >>> x = np.random.default_rng(0).normal(size=(64, 1))
+            >>> rows = Rows("x", ("x",), x, np.arange(64), 64, dtypes=("float32",))
+            >>> training = Training(epochs=1)
+            >>> options = Autoencoder(1, normalisation="standard", hidden=(4,), training=training)
+            >>> codec, _ = AutoencoderCodec.fit(rows, options, 0, lambda share, loss: None)
             >>> score = codec.reconstruction_error(np.array([[0.0], [100.0]]))
             >>> bool(score[1] > score[0])
             True
@@ -220,13 +217,13 @@ class AutoencoderCodec:
         made = _through(self.decoder, latent)
         if rounded:
             plain = self._plain(latent)
-            for k in self.seen.values:
+            for k in self.few.values:
                 made[:, k] = self.chains[k].forward(plain[:, k])
         error: Array = np.square(made - y).mean(axis=1, dtype=np.float64)
         return error
 
     def encode(self, values: Array) -> list[bytes]:
-        """Latent numbers of rows of shape (n, d), and after them the residuals of each column, where there is a bound.
+        """Return latent numbers of rows of shape (n, d), and residuals of each column with a bound.
 
         Raises:
             Unsupported: The codec was read from a file.
@@ -240,11 +237,11 @@ class AutoencoderCodec:
         return pieces
 
     def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
-        """Rows of shape (n, d), float64, as the columns' types hold them.
+        """Return rows of shape (n, d), float64, in the columns' types.
 
         Raises:
             Corrupt: The pieces do not hold so many rows.
-            Unsupported: There are residuals, and this machine's arithmetic is not the writer's.
+            Unsupported: There are residuals, and this machine's arithmetic is not that of the writer.
         """
         if len(pieces) != 1 + len(self.bounds):
             raise Corrupt(f"{len(pieces)} pieces are there where {1 + len(self.bounds)} are due")
@@ -255,7 +252,7 @@ class AutoencoderCodec:
         return np.stack([add_residuals(*column) for column in columns], axis=1)
 
     def _unpack(self, data: bytes, rows: int) -> Array:
-        """Latent numbers of shape (rows, z)."""
+        """Unpack latent numbers of shape (rows, z)."""
         if self.then:
             return unpack_numbers(data, self.then, rows, self.widths[-1], _FLOAT)
         if len(data) != rows * self.widths[-1] * _FLOAT.itemsize:
@@ -263,12 +260,12 @@ class AutoencoderCodec:
         return np.frombuffer(data, _FLOAT).reshape(rows, -1)
 
     def _plain(self, latent: Array) -> Array:
-        """Rows without residuals."""
+        """Decode rows without residuals."""
         y = _through(self.decoder, latent).astype(np.float64)
         values = [
             typed(chain.inverse(y[:, k]), self.dtypes[k]) for k, chain in enumerate(self.chains)
         ]
-        return self.seen.rounded(np.stack(values, axis=1))
+        return self.few.rounded(np.stack(values, axis=1))
 
 
 def _forward(chains: Sequence[Chain], values: Array) -> Array:
@@ -277,7 +274,7 @@ def _forward(chains: Sequence[Chain], values: Array) -> Array:
 
 @torch.no_grad()
 def _through(network: torch.nn.Module, rows: Array) -> Array:
-    """What a network makes of rows, block by block in float32."""
+    """Return the output of a network for rows, block by block in float32."""
     with torch_threads(1):
         x = torch.from_numpy(rows.astype(np.float32))
         return np.concatenate(

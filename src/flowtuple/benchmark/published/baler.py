@@ -1,8 +1,9 @@
-"""Baler, the compressor by autoencoders, as its own package (baler-compressor) trains, encodes and decodes.
+"""Baler, the compressor by autoencoders, with its own package (baler-compressor).
 
-Bengtsson et al., "Baler - Machine Learning Based Compression of Scientific Data" (arXiv:2305.02283). The settings are those
-of its example for CMS jets; its model for tables, 200-100-50 with LeakyReLU in float64, is the one that it ships. Its files
-are kept as it writes them: the whole model, encoder included, the range of each column, the latent numbers in float64.
+Bengtsson et al., "Baler - Machine Learning Based Compression of Scientific Data"
+(arXiv:2305.02283). The settings are those of its example for CMS jets; its model for tables,
+200-100-50 with LeakyReLU in float64, is the one that it ships. Its files stay as it writes them:
+the whole model, encoder included, the range of each column, the latent numbers in float64.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from flowtuple.data.schema import Array
 from flowtuple.errors import Corrupt
 
 _MODEL, _RANGES, _LATENT = FILES = ("model.pt", "normalization_features.npy", "compressed.npz")
-"""What Baler leaves: the first two are its model."""
+"""Files of Baler; the first two are its model."""
 
 
 @dataclass(frozen=True)
 class Baler:
-    """How Baler is asked.
+    """Settings of Baler.
 
     Attributes:
         ratio: Columns over latent numbers, which are rounded up: 3 for 4 columns.
-        epochs: Of training, every row in its order.
-        seed: Of the first weights.
+        epochs: Epochs of training, every row in its order.
+        seed: Seed of the first weights.
     """
 
     ratio: float = 1.6
@@ -41,22 +42,22 @@ class Baler:
     seed: int = 0
 
 
-def baler_pack(values: Array, columns: Sequence[str], asked: Baler) -> list[bytes]:
-    """The contents of `FILES` for rows of shape (n, d), fitted to these rows.
+def baler_pack(values: Array, columns: Sequence[str], options: Baler) -> list[bytes]:
+    """Return the contents of `FILES` for rows of shape (n, d), fitted to these rows.
 
     Args:
-        values: float64, finite.
+        values: Finite float64 values.
         columns: Names of the d columns.
-        asked: Settings.
+        options: Settings.
 
     Raises:
         ModuleNotFoundError: baler-compressor is not installed.
     """
-    with tempfile.TemporaryDirectory() as name, silenced(asked.seed):
+    with tempfile.TemporaryDirectory() as name, silenced(options.seed):
         import torch
         from baler_compressor import trainer
 
-        folder, config = Path(name), baler_config(asked)
+        folder, config = Path(name), baler_config(options)
         rows, model = folder / "rows.npz", folder / _MODEL
         np.savez(rows, data=values, names=np.array(columns))
         network, ranges, _ = trainer.run(str(rows), config)
@@ -67,13 +68,13 @@ def baler_pack(values: Array, columns: Sequence[str], asked: Baler) -> list[byte
 
 
 def write_latent(config: Any, ranges: Array, rows: Path, model: Path, out: Path) -> None:
-    """Encode a file of rows with a trained model into a file of latent numbers, which Baler's functions leave to the caller.
+    """Encode a file of rows with a trained model, which Baler's functions leave to the caller.
 
     Args:
-        config: Of `baler_config`; it is told the rows' path.
-        ranges: Of each column, as the training gave them.
+        config: Object of `baler_config`; the path of the rows is set in it.
+        ranges: Ranges of each column, from the training.
         rows: An .npz with `data` of shape (n, d) and `names` of d columns.
-        model: Weights, as PyTorch saves them.
+        model: Weights in a file of PyTorch.
         out: The .npz to write, compressed.
 
     Raises:
@@ -83,12 +84,13 @@ def write_latent(config: Any, ranges: Array, rows: Path, model: Path, out: Path)
 
     config.input_path = str(rows)
     latent, names, shape = compressor.run(str(rows), str(model), ranges, config)
-    about = {"names": names, "normalization_features": ranges, "original_shape": shape}
-    np.savez_compressed(out, data=latent, **about)
+    np.savez_compressed(
+        out, data=latent, names=names, normalization_features=ranges, original_shape=shape
+    )
 
 
 def baler_unpack(pieces: Sequence[bytes]) -> Array:
-    """Rows of shape (n, d), float64, from what `baler_pack` gave.
+    """Return rows of shape (n, d), float64, from the files of `baler_pack`.
 
     Raises:
         Corrupt: They are not the contents of `FILES`, or damaged ones.
@@ -106,25 +108,24 @@ def baler_unpack(pieces: Sequence[bytes]) -> Array:
         try:
             values: Array = decompressor.run(str(folder / _MODEL), str(folder / _LATENT), config)[0]
         except Exception as error:  # of PyTorch, NumPy, zip or pickle, as the damage has it
-            what = (str(error).splitlines() or [""])[0]
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             raise Corrupt(
-                f"Baler's files do not decode ({type(error).__name__}: {what}); restore them from a copy"
+                f"Baler's files do not decode ({reason}); restore them from a copy"
             ) from None
         return values
 
 
-def baler_config(asked: Baler) -> Any:
-    """Baler's own object of settings. Its schedule stays off: it gives PyTorch an argument that is no longer known there."""
+def baler_config(options: Baler) -> Any:
+    """Return Baler's object of settings, its schedule off: that uses an argument PyTorch dropped."""
     from baler_compressor.config import Config
     from baler_compressor.legacy_models import AE
 
     config = Config()
     settings = {
-        "compression_ratio": asked.ratio,
-        "epochs": asked.epochs,
-        "model": type(
-            "AE", (AE,), {"encoder": AE.encode}
-        ),  # the name by which the package calls what its model names encode
+        "compression_ratio": options.ratio,
+        "epochs": options.epochs,
+        # the package calls `encoder`, its model names it `encode`
+        "model": type("AE", (AE,), {"encoder": AE.encode}),
         "model_type": "dense",
         "data_dimension": 1,
         "apply_normalization": True,
@@ -149,9 +150,10 @@ def baler_config(asked: Baler) -> Any:
 
 @contextmanager
 def silenced(seed: int) -> Iterator[None]:
-    """Baler without its prints and progress bars, and this process as it was when it has ended or failed.
+    """Run Baler without its prints and progress bars, and restore the state of the process.
 
-    Importing it adds the working folder to the path of imports; it takes its random weights from PyTorch's one generator.
+    Its import adds the working folder to the path of imports; its random weights come from
+    PyTorch's global generator.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Whole numbers at their real width: so many bits each, the highest first, without a gap."""
+"""Whole numbers of a fixed width in bits, the highest bit first, without gaps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BLOCK = 2**16  # numbers at a time: whole bytes at any width
 
 
 def pack_bits(numbers: Array, width: int) -> bytes:
-    """Numbers from 0 to 2^width - 1, shape (n,), in ceil(n width / 8) bytes.
+    """Pack numbers from 0 to 2^width - 1, shape (n,), into ceil(n width / 8) bytes.
 
     Example:
         >>> pack_bits(np.array([1, 2, 3]), 3).hex()
@@ -24,10 +24,10 @@ def pack_bits(numbers: Array, width: int) -> bytes:
 
 
 def unpack_bits(data: bytes, width: int, count: int) -> Array:
-    """The inverse of `pack_bits`: int64 of shape (count,).
+    """Unpack the numbers of `pack_bits`: int64 of shape (count,).
 
     Raises:
-        Corrupt: There are more or fewer bytes than so many numbers take.
+        Corrupt: The number of bytes is another than that of so many numbers.
 
     Example:
         >>> unpack_bits(bytes.fromhex("2980"), 3, 3).tolist()
@@ -38,10 +38,7 @@ def unpack_bits(data: bytes, width: int, count: int) -> Array:
     weights = 1 << np.arange(width - 1, -1, -1)
     numbers = np.empty(count, np.int64)
     for start, stop in ranges(count, _BLOCK):
-        part = np.frombuffer(
-            data, np.uint8, offset=start * width // 8, count=-(-(stop - start) * width // 8)
-        )
-        numbers[start:stop] = (
-            np.unpackbits(part, count=(stop - start) * width).reshape(-1, width) @ weights
-        )
+        total = (stop - start) * width
+        part = np.frombuffer(data, np.uint8, offset=start * width // 8, count=-(-total // 8))
+        numbers[start:stop] = np.unpackbits(part, count=total).reshape(-1, width) @ weights
     return numbers

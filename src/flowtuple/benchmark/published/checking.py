@@ -1,4 +1,4 @@
-"""Whether the file of a reference method is whole, without PyTorch and without the original."""
+"""Check of the file of a reference method, without PyTorch and without the original."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flowtuple.file.damage import DAMAGE, Damage
 
 
 def check_reference(path: str | os.PathLike[str]) -> list[Damage]:
-    """What is damaged: all of the file, for one checksum covers it; empty where that is right.
+    """Return the damage: all of the file, which has one checksum; empty where that is right.
 
     Raises:
         InvalidArgument: It cannot be opened.

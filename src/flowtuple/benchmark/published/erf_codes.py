@@ -1,8 +1,9 @@
-"""A normal number as a whole one: scaled to |z| <= 3, u = erf(z) from -1 to 1, code = u 2^N.
+"""Codes of normal numbers: scaled to |z| <= 3, u = erf(z) from -1 to 1, code = u 2^N.
 
-Columns are scaled each by itself, as the `MaxAbsScaler` of the published code does, or all by the same number.
+Each column has a scale, as in the `MaxAbsScaler` of the published code, or all have the same.
 
-The inverse is z = erfinv(code / 2^N). Codes are kept within 2^N - 1, because the inverse of 1 is infinite.
+The inverse is z = erfinv(code / 2^N). Codes stay within 2^N - 1, because the inverse of 1 is
+infinite.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ _REACH = 3.0  # the largest |z| after scaling
 
 
 def largest(z: Array, *, by_column: bool = False) -> Array:
-    """What `to_codes` and `from_codes` scale by: max|z|, or 1 where that is 0.
+    """Return the scale of `to_codes` and `from_codes`: max|z|, or 1 where that is 0.
 
     Args:
         z: Any shape; by column (n, d).
-        by_column: Of each column by itself.
+        by_column: A scale for each column.
 
     Returns:
-        Shape (1,), by column (d,).
+        Shape (1,), or by column (d,).
 
     Example:
         >>> z = np.array([[1.0, 0.0], [-4.0, 0.0]])
@@ -35,7 +36,7 @@ def largest(z: Array, *, by_column: bool = False) -> Array:
 
 
 def to_codes(z: Array, scale: Array | float, bits: int, *, truncate: bool = False) -> Array:
-    """Codes from -(2^N - 1) to 2^N - 1: int64 of the shape of z.
+    """Return codes from -(2^N - 1) to 2^N - 1: int64 of the shape of z.
 
     Args:
         z: Any shape, (n, d) where the scale is by column.
@@ -55,6 +56,6 @@ def to_codes(z: Array, scale: Array | float, bits: int, *, truncate: bool = Fals
 
 
 def from_codes(codes: Array, scale: Array | float, bits: int) -> Array:
-    """The normal numbers that codes stand for, float64."""
+    """Return the normal numbers of codes, float64."""
     z: Array = erfinv(codes / 2.0**bits) * (scale / _REACH)
     return z

@@ -1,4 +1,4 @@
-"""Rows left out before a method is fitted to the rest, and how many by which cut."""
+"""Cuts that leave rows out before a method is fitted, with a count for each cut."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from flowtuple.errors import InvalidArgument
 def cut_rows(
     rows: Rows, cuts: Sequence[str], columns: Mapping[str, Array] | None = None
 ) -> tuple[Rows, dict[str, int]]:
-    """The rows that pass every cut, and how many each of them left out of those that passed all before it.
+    """Return the rows that pass every cut, and the rows that each cut left out after those before.
 
     Args:
-        rows: All.
-        cuts: Expressions as of `flowtuple.data.expressions.apply_cut`.
-        columns: What cuts look at, shape (n,) each, by name; without it the rows' own columns.
+        rows: All rows.
+        cuts: Expressions as in `flowtuple.data.expressions.apply_cut`.
+        columns: Columns of the cuts, shape (n,) each, by name; without it the rows' own columns.
 
     Raises:
         InvalidArgument: An expression is no cut, names no column, or leaves no row.
 
     Example:
         >>> rows = Rows("x", ("x",), np.array([[1.0], [2.0], [9.0]]), np.arange(3), 3)
-        >>> kept, left_out = cut_rows(rows, ["x > 1.5", "x < 5"])
-        >>> kept.values.tolist(), left_out
+        >>> some, left_out = cut_rows(rows, ["x > 1.5", "x < 5"])
+        >>> some.values.tolist(), left_out
         ([[2.0]], {'x > 1.5': 1, 'x < 5': 1})
     """
-    looked_at = dict(zip(rows.columns, rows.values.T, strict=True)) if columns is None else columns
+    inputs = dict(zip(rows.columns, rows.values.T, strict=True)) if columns is None else columns
     left_out: dict[str, int] = {}
     keep = np.ones(len(rows), bool)
     for cut in cuts:
-        passes = evaluate(cut, looked_at, rows.source)
+        passes = evaluate(cut, inputs, rows.source)
         left_out[cut] = left_out.get(cut, 0) + int((keep & ~passes).sum())
         keep &= passes
         if not keep.any():
             raise InvalidArgument(
-                f"{rows.source}: the cut {cut!r} leaves no row; widen it, or see whether --unit is right"
+                f"{rows.source}: the cut {cut!r} leaves no row; widen it, or check the unit"
             )
     return rows.some(keep), left_out
 
 
 @dataclass(frozen=True)
 class EventFilter:
-    """Which rows of an input a method was given, as its file says it.
+    """Choice of the rows of an input, as the file of a method stores it.
 
     Attributes:
         preset: A published set of variables with its cuts; empty for none.
-        cuts: Further ones.
-        unit: Of energies in the input, for the cuts of the preset: GeV or MeV.
+        cuts: Further cuts.
+        unit: Unit of energies in the input, for the cuts of the preset: GeV or MeV.
     """
 
     preset: str = ""
@@ -68,10 +68,10 @@ class EventFilter:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`.
+        """Return the filter that `to_json` described.
 
         Raises:
-            ValueError: It is none.
+            ValueError: It describes none.
         """
         preset, cuts, unit = content["preset"], tuple(content["cuts"]), content["unit"]
         if not all(isinstance(text, str) for text in (preset, *cuts)) or unit not in UNITS:
@@ -79,20 +79,21 @@ class EventFilter:
         return cls(preset, cuts, unit)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain text for `json.dumps`."""
+        """Return plain text for `json.dumps`."""
         return {"preset": self.preset, "cuts": list(self.cuts), "unit": self.unit}
 
     def apply(self, rows: Rows) -> tuple[Rows, dict[str, int]]:
-        """The rows that are left, and how many each cut left out, the preset's first.
+        """Return the rows that pass, and the number left out by each cut, the preset's first.
 
         Args:
-            rows: Of the columns that are coded, and no others.
+            rows: Rows of the coded columns, and no others.
 
         Raises:
-            InvalidArgument: There is no such preset, the rows lack a variable of it, or what `cut_rows` refuses.
+            InvalidArgument: There is no such preset, the rows lack a variable of it, or as `cut_rows`.
 
         Example:
-            >>> rows = Rows("x", ("m", "pt", "phi", "eta"), np.array([[0.0, 9, 1, 2], [3, 9, 1, 2]]), np.arange(2), 2)
+            >>> values = np.array([[0.0, 9, 1, 2], [3, 9, 1, 2]])
+            >>> rows = Rows("x", ("m", "pt", "phi", "eta"), values, np.arange(2), 2)
             >>> EventFilter("jets4").apply(rows)[1]
             {'abs(m) > 1e-9': 1}
         """

@@ -1,4 +1,4 @@
-"""A reference method fitted to rows, whichever is asked for."""
+"""The fit of a reference method to rows."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from flowtuple.flows.fit import Fitted, Report
 
 
 def fit_codec(
-    rows: Rows, asked: Latent | Autoencoder, seed: int, report: Report, log: str | None = None
+    rows: Rows, options: Latent | Autoencoder, seed: int, report: Report, log: str | None = None
 ) -> tuple[LatentCodec | AutoencoderCodec, Fitted]:
-    """Fit the method that the options are of.
+    """Fit the method of the options.
 
     Args:
-        rows: Finite, with the types of their columns.
-        asked: The options.
+        rows: Finite rows, with the types of their columns.
+        options: Options of the method.
         seed: The same rows, options and seed give the same codec on one machine.
-        report: Told of each epoch.
+        report: Called after each epoch.
         log: A folder for TensorBoard.
 
     Raises:
-        InvalidArgument: Too few rows, or values outside of the domain of their preprocessing.
+        InvalidArgument: Too few rows, or values outside the domain of their preprocessing.
     """
     if not len(rows):
         raise InvalidArgument(
             f"{rows.source}: has no row without NaN or infinite values; nothing can be encoded"
         )
-    if isinstance(asked, Latent):
-        return LatentCodec.fit(rows, asked, seed, report, log)
-    return AutoencoderCodec.fit(rows, asked, seed, report, log)
+    if isinstance(options, Latent):
+        return LatentCodec.fit(rows, options, seed, report, log)
+    return AutoencoderCodec.fit(rows, options, seed, report, log)

@@ -1,8 +1,9 @@
-"""The latent codec: rows through a normalizing flow to normal ones, through erf to uniform ones, to whole numbers of N bits.
+"""The latent codec: a normalizing flow to normal numbers, erf to uniform ones, codes of N bits.
 
-p_T and mass are ln(x + 10), standardised; other columns standardised, then normal by rank; then K times a random order of the
-columns and a masked affine autoregressive transformation of zuko (Papamakarios et al., 2017). Latent numbers are scaled by
-3 / max|z| over all rows and columns, or over their column as in the published notebooks; u = erf(z) lies between -1 and 1; the
+p_T and mass are ln(x + 10), standardised; other columns are standardised, then normal by rank.
+Then follow K times a random order of the columns and a masked affine autoregressive transformation
+of zuko (Papamakarios et al., 2017). Latent numbers are scaled by 3 / max|z| over all rows and
+columns, or over their column as in the published notebooks; u = erf(z) lies between -1 and 1; the
 code is u 2^N, rounded.
 """
 
@@ -45,8 +46,8 @@ class LatentCodec:
         model: The flow with its preprocessing.
         bits: N.
         truncate: Codes are cut off towards zero.
-        scale: Latent numbers are scaled by the largest of `all`, or of each `column`.
-        then: The codec that codes go through; without one they are packed at N + 1 bits.
+        scale: Scale of latent numbers: the largest of `all`, or of each `column`.
+        then: Second codec of the codes; without one they are packed at N + 1 bits.
     """
 
     model: RowModel
@@ -58,31 +59,30 @@ class LatentCodec:
 
     @classmethod
     def fit(
-        cls, rows: Rows, asked: Latent, seed: int, report: Report, log: str | None = None
+        cls, rows: Rows, options: Latent, seed: int, report: Report, log: str | None = None
     ) -> tuple[Self, Fitted]:
         """Train the flow on rows.
 
         Args:
-            rows: Finite.
-            asked: Model and training.
-            seed: Of weights and training.
-            report: Told of each epoch.
+            rows: Finite rows.
+            options: Model and training.
+            seed: Seed of weights and training.
+            report: Called after each epoch.
             log: A folder for TensorBoard.
 
         Raises:
             InvalidArgument: Too few rows, or values that have no logarithm.
         """
-        recipes = {glob.escape(name): latent_recipe(name, asked.unit) for name in rows.columns}
-        flow = RowFlow("maf", asked.shape, asked.training, recipes, log)
+        recipes = {glob.escape(name): latent_recipe(name, options.unit) for name in rows.columns}
+        flow = RowFlow("maf", options.shape, options.training, recipes, log)
         model, fitted = train_rows(rows, flow, seed, report)
         _clear_masked(model.flow)
-        return cls(
-            replace(model, about={}), asked.bits, asked.truncate, asked.scale, asked.then
-        ), fitted
+        settings = (options.bits, options.truncate, options.scale, options.then)
+        return cls(replace(model, about={}), *settings), fitted
 
     @classmethod
     def restore(cls, settings: Mapping[str, Any], weights: bytes, where: str) -> Self:
-        """The inverse of `settings` and `weights`.
+        """Return the codec of `settings` and `weights`.
 
         Raises:
             Corrupt: They do not describe a codec.
@@ -118,25 +118,25 @@ class LatentCodec:
         return pack_model(self.model)
 
     def latent(self, values: Array) -> Array:
-        """Normal numbers, if the flow is right, of rows: both of shape (n, d)."""
+        """Return the latent numbers of rows, both of shape (n, d); normal, if the flow is right."""
         with torch_threads(1):
             return self.model.to_latent(values)[0]
 
     def encode(self, values: Array) -> list[bytes]:
-        """Scales and codes of rows of shape (n, d), in one piece."""
+        """Return scales and codes of rows of shape (n, d), in one piece."""
         z = self.latent(values)
         scale = largest(z, by_column=self.scale == "column")
         codes = to_codes(z, scale, self.bits, truncate=self.truncate)
         return [scale.astype(_SCALE).tobytes() + self._pack(codes)]
 
     def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
-        """Rows of shape (n, d), float64, as the columns' types hold them; raises as `decode_latent` does."""
+        """Return rows of shape (n, d), float64, in the columns' types; raises as `decode_latent`."""
         z = self.decode_latent(pieces, rows)
         with torch_threads(1):
             return self.model.from_latent(z)
 
     def decode_latent(self, pieces: Sequence[bytes], rows: int) -> Array:
-        """Latent rows as the codes give them back, shape (n, d).
+        """Return latent rows decoded from their codes, shape (n, d).
 
         Raises:
             Corrupt: The pieces do not hold so many rows.
@@ -152,12 +152,12 @@ class LatentCodec:
         )
 
     def draw(self, seed: int, start: int, stop: int) -> Array:
-        """Rows `start` to `stop` of all that a seed gives, shape (stop - start, d): the same bits whatever the others are."""
+        """Draw rows `start` to `stop` of a seed, shape (stop - start, d): any range, the same bits."""
         with torch_threads(1):
             return self.model.from_uniform(uniform_rows(seed, start, stop, len(self.columns)))
 
     def drawn(self, table: str, n: int, seed: int) -> GeneratedRows:
-        """The first n rows of a seed, as a table that is made while it is read."""
+        """Return the first n rows of a seed, as a table that is generated while it is read."""
         return GeneratedRows(
             table,
             columns_of_rows(self.columns, self.dtypes),
@@ -166,7 +166,7 @@ class LatentCodec:
         )
 
     def _pack(self, codes: Array) -> bytes:
-        """Codes of shape (n, d), from -(2^N - 1) to 2^N - 1."""
+        """Pack codes of shape (n, d), from -(2^N - 1) to 2^N - 1."""
         if self.then:
             return pack_numbers(codes.astype(_code_type(self.bits)), self.then)
         return pack_bits(codes.ravel() + 2**self.bits, self.bits + 1)
@@ -175,19 +175,17 @@ class LatentCodec:
         columns = len(self.columns)
         if self.then:
             return unpack_numbers(data, self.then, rows, columns, _code_type(self.bits))
-        codes: Array = (
-            unpack_bits(data, self.bits + 1, rows * columns).reshape(rows, -1) - 2**self.bits
-        )
-        return codes
+        codes: Array = unpack_bits(data, self.bits + 1, rows * columns) - 2**self.bits
+        return codes.reshape(rows, -1)
 
 
 def _code_type(bits: int) -> np.dtype[np.generic]:
-    """The narrowest integers that hold N bits and a sign."""
+    """Return the narrowest integers for N bits and a sign."""
     return np.dtype(next(f"i{size}" for size in (1, 2, 4) if bits < 8 * size))
 
 
 def _clear_masked(flow: torch.nn.Module) -> None:
-    """Set weights that their masks never let through to 0: the flow is the same, and the zeros cost nothing in a file."""
+    """Set masked weights to 0: the flow is the same, and zeros cost nothing in a file."""
     with torch.no_grad():
         for layer in flow.modules():
             mask = getattr(layer, "mask", None)

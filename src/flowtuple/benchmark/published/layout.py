@@ -1,9 +1,9 @@
-"""The file of a reference method as pieces of bytes, without PyTorch: what it holds, and what each part of it takes.
+"""Layout of the file of a reference method as pieces of bytes, without PyTorch.
 
     signature, 8 bytes | pieces, each after its length | XXH3-64 of all before
 
-The pieces are the description (JSON) and the weights (safetensors), both under zstd, how many rows each event has (packed;
-empty where rows are events), and those of the codec.
+The pieces are the description (JSON) and the weights (safetensors), both under zstd, the number of
+rows of each event (packed; empty where rows are events), and those of the codec.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from flowtuple.file.layout import checksum
 VERSION = 2  # from 2 on the numbers may have gone through a second codec
 _CHECKSUM = 8  # bytes
 _PARTS = ("description", "weights", "counts")  # pieces before those of the codec
-_COUNT = 4  # bytes of how many rows an event has, uncompressed
-_SHOWN = (bool, int, float, str)  # settings that say something to a person
+_COUNT = 4  # bytes of the number of rows of an event, uncompressed
+_SHOWN = (bool, int, float, str)  # types of settings that `describe` shows
 _MALFORMED = (
     LookupError,
     TypeError,
@@ -46,12 +46,12 @@ _MALFORMED = (
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """A file taken apart.
+    """The parts of a file.
 
     Attributes:
         content: The description.
-        pieces: All of them as they are stored.
-        size: Of the file, in bytes.
+        pieces: All stored pieces.
+        size: Size of the file in bytes.
     """
 
     content: Mapping[str, Any]
@@ -64,7 +64,7 @@ class Parts:
 
     @property
     def codes(self) -> tuple[bytes, ...]:
-        """The pieces of the codec."""
+        """Pieces of the codec."""
         return self.pieces[len(_PARTS) :]
 
     @property
@@ -74,20 +74,21 @@ class Parts:
             return np.empty(0, np.int64)
         counts = unpack_indices(self.pieces[2], int(self.content["events"]))
         if int(counts.sum()) != int(self.content["rows"]):
-            raise Corrupt(
-                f"its events have {int(counts.sum())} rows, its columns {self.content['rows']}; restore it from a copy"
+            numbers = (
+                f"its events have {int(counts.sum())} rows, its columns {self.content['rows']}"
             )
+            raise Corrupt(f"{numbers}; restore it from a copy")
         return counts
 
     @property
     def event_filter(self) -> EventFilter:
-        """Which rows of the input are here; files of earlier flowtuples do not say it."""
+        """Choice of the rows of the input; files of earlier flowtuples do not store it."""
         content = self.content.get("filter")
         return EVERY_ROW if content is None else EventFilter.from_json(content)
 
     @property
     def section_bytes(self) -> dict[str, int]:
-        """What each part takes; signature, lengths and checksum are the container."""
+        """Bytes of each part; signature, lengths and checksum are the container."""
         sizes = {name: len(piece) for name, piece in zip(_PARTS, self.pieces, strict=False)}
         sizes["codes"] = sum(len(piece) for piece in self.codes)
         return sizes | {"container": self.size - sum(sizes.values())}
@@ -101,15 +102,15 @@ def pack_parts(
     rows: Rows,
     event_filter: EventFilter = EVERY_ROW,
 ) -> tuple[bytes, int]:
-    """The bytes of a file, and how many of them are the model's.
+    """Return the bytes of a file, and the number of them that are the model's.
 
     Args:
-        name: Of the method.
-        settings: Of the codec, as JSON.
-        weights: Of its model.
-        codes: The pieces that it made of the rows.
-        rows: Which.
-        event_filter: What left these of the input.
+        name: Name of the method.
+        settings: Settings of the codec, as JSON.
+        weights: Weights of its model.
+        codes: Its pieces for the rows.
+        rows: The rows.
+        event_filter: Choice of these rows of the input.
     """
     content = {
         "version": VERSION,
@@ -123,33 +124,30 @@ def pack_parts(
         **({"filter": event_filter.to_json()} if event_filter else {}),
     }
     model = [zstd(json.dumps(content).encode()), zstd(weights)]
-    head = (
-        b""
-        if rows.counter is None
-        else pack_indices(np.bincount(rows.event, minlength=rows.events))
-    )
+    head = b""
+    if rows.counter is not None:
+        head = pack_indices(np.bincount(rows.event, minlength=rows.events))
     data = MAGIC + join([*model, head, *codes])
     return data + checksum(data).to_bytes(_CHECKSUM, "little"), sum(len(piece) for piece in model)
 
 
 def raw_bytes(rows: int, dtypes: Sequence[str], counter: str | None, events: int) -> int:
-    """Of the columns at their own types, counts of objects among them.
+    """Return the bytes of the columns in their types, counts of objects among them.
 
     Example:
         >>> raw_bytes(10, ["float32", "uint8"], "nJet", 3)
         62
     """
-    return rows * sum(np.dtype(dtype).itemsize for dtype in dtypes) + (
-        0 if counter is None else events * _COUNT
-    )
+    counts = 0 if counter is None else events * _COUNT
+    return rows * sum(np.dtype(dtype).itemsize for dtype in dtypes) + counts
 
 
 def read_parts(path: str | os.PathLike[str]) -> Parts:
-    """Take a file apart.
+    """Read the parts of a file.
 
     Raises:
         InvalidArgument: It cannot be opened.
-        Corrupt: It is none of a reference method, or a damaged one.
+        Corrupt: It is no file of a reference method, or a damaged one.
         Truncated: It is shorter than any.
         TooNew: It was written by a later flowtuple.
     """
@@ -161,7 +159,7 @@ def read_parts(path: str | os.PathLike[str]) -> Parts:
 
 
 def split_parts(data: bytes, where: str) -> Parts:
-    """The same of the bytes of a file; `where` is what messages call them."""
+    """Return the parts of the bytes of a file, which messages call `where`; raises as above."""
     if not data.startswith(MAGIC):
         raise Corrupt(
             f"{where}: is no file of a reference method; flowtuple reference encode makes one"
@@ -185,7 +183,7 @@ def split_parts(data: bytes, where: str) -> Parts:
 
 @contextmanager
 def failures_named(where: str) -> Iterator[None]:
-    """What fails while a file is understood says which file that is.
+    """Name the file in errors of reading it.
 
     Raises:
         Corrupt: In place of any other failure of reading.
@@ -200,13 +198,13 @@ def failures_named(where: str) -> Iterator[None]:
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a file holds, as JSON: method, settings, columns, rows, bytes of each part; raises as `read_parts` does."""
+    """Return method, settings, columns, rows and sizes of a file as JSON; raises as `read_parts`."""
     parts = read_parts(path)
     with failures_named(os.fspath(path)):
         content, settings = parts.content, parts.content["settings"]
         names, dtypes = (content.get(key, settings.get(key, [])) for key in ("columns", "dtypes"))
         rows, counter = int(content["rows"]), content["counter"]
-        found = {
+        description = {
             "path": os.fspath(path),
             "bytes": parts.size,
             "format": f"reference {content['version']}",
@@ -225,5 +223,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             "filter": parts.event_filter.to_json() if parts.event_filter else None,
             "sections": parts.section_bytes,
         }
-        raw = raw_bytes(rows, dtypes, counter, found["events"])
-        return found | ({"ratio": raw / parts.size} if names else {})
+        if names:
+            raw = raw_bytes(rows, dtypes, counter, int(content["events"]))
+            description["ratio"] = raw / parts.size
+        return description

@@ -1,8 +1,8 @@
-"""Autoencoders: fully connected, as wide as asked for, with tanh or with LeakyReLU or ELU before batch normalisation.
+"""Autoencoders: fully connected, with tanh, or with LeakyReLU or ELU before batch normalisation.
 
-Wulff, "Deep autoencoders for compression in high energy physics" (2020), and the public code that goes on from it. The networks
-with batch normalisation end the encoder, too, with activation and normalisation; the one with tanh has its tanh there at the
-entrance of the decoder.
+Wulff, "Deep autoencoders for compression in high energy physics" (2020), and the public code that
+continues it. The networks with batch normalisation end the encoder, too, with activation and
+normalisation; the one with tanh has that tanh at the entrance of the decoder.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def encoder(kind: str, widths: Sequence[int]) -> nn.Sequential:
-    """From columns to latent numbers.
+    """Return the network from columns to latent numbers.
 
     Args:
         kind: Name of the network.
-        widths: Of columns, hidden layers and latent numbers.
+        widths: Widths of columns, hidden layers and latent numbers.
 
     Example:
         >>> [layer._get_name() for layer in encoder("tanh", (4, 8, 2))]
@@ -40,11 +40,11 @@ def encoder(kind: str, widths: Sequence[int]) -> nn.Sequential:
 
 
 def decoder(kind: str, widths: Sequence[int]) -> nn.Sequential:
-    """From latent numbers to columns; the last layer is linear.
+    """Return the network from latent numbers to columns; the last layer is linear.
 
     Args:
         kind: Name of the network.
-        widths: Of columns, hidden layers and latent numbers, as for `encoder`.
+        widths: Widths of columns, hidden layers and latent numbers, as for `encoder`.
     """
     layers = _layers(kind, widths[::-1])
     return nn.Sequential(*([nn.Tanh(), *layers[:-1]] if kind == "tanh" else layers[:-2]))
@@ -60,12 +60,12 @@ def _layers(kind: str, widths: Sequence[int]) -> list[nn.Module]:
 
 
 class Pair(Trainable):
-    """Encoder and decoder as they are trained together.
+    """Encoder and decoder for training.
 
     Args:
         kind: Name of the network.
         widths: As for `encoder`.
-        seed: Of the weights.
+        seed: Seed of the weights.
     """
 
     def __init__(self, kind: str, widths: Sequence[int], seed: int) -> None:
@@ -75,11 +75,11 @@ class Pair(Trainable):
             self.encoder, self.decoder = encoder(kind, widths), decoder(kind, widths)
 
     def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:
-        """Squared error of each row, a mean over its columns."""
+        """Return the squared error of each row, a mean over its columns."""
         self._follow(x)
         error: Tensor = (self.decoder(self.encoder(x)) - x).square().mean(dim=1)
         return error
 
     def _follow(self, x: Tensor) -> None:
-        """Normalise by statistics of the batch only where a step is taken on it."""
+        """Normalise by statistics of the batch only where a step follows."""
         self.train(torch.is_grad_enabled() and len(x) > 1)

@@ -1,6 +1,7 @@
-"""Preprocessing of columns by what they are, as published, in the words of `flowtuple.transforms`.
+"""Published preprocessing of columns by their kind, in the words of `flowtuple.transforms`.
 
-A column is p_T, mass, eta or phi by the last word of its name, behind `_` or `.`: `Jet_pt`, `m`, `JetsAuxDyn.eta`, `obj.pt_`.
+A column is p_T, mass, eta or phi by the last word of its name, after `_` or `.`: `Jet_pt`, `m`,
+`JetsAuxDyn.eta`, `obj.pt_`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _NO_FORMULAS: Mapping[str, str] = {}
 
 
 def kind_of(column: str) -> str:
-    """`pt`, `mass`, `eta`, `phi`, or empty for anything else.
+    """Return `pt`, `mass`, `eta`, `phi`, or empty for anything else.
 
     Example:
         >>> kind_of("Jet_pt"), kind_of("m"), kind_of("jets.obj.mass_"), kind_of("Jet_area")
@@ -41,7 +42,7 @@ def kind_of(column: str) -> str:
 
 
 def latent_recipe(column: str, unit: str) -> str:
-    """p_T and mass ln(x + 10) in GeV, then standardised; others standardised, then normal by rank.
+    """Return the steps: ln(x + 10) in GeV of p_T and mass, standardised; others normal by rank.
 
     Example:
         >>> latent_recipe("Jet_pt", "MeV"), latent_recipe("Jet_eta", "MeV")
@@ -55,9 +56,10 @@ def latent_recipe(column: str, unit: str) -> str:
 def autoencoder_recipe(
     column: str, normalisation: str, unit: str, formulas: Mapping[str, str] = _NO_FORMULAS
 ) -> str:
-    """Nothing, standardised, or the custom formula; columns that have no custom one are standardised.
+    """Return the steps: nothing, standardised, or the custom formula.
 
-    Custom: log10(m + 1) / 1.8, (log10 p_T - 1.3) / 1.2, phi / 3, eta / 5, in GeV; or what `formulas` has for the column.
+    Custom: log10(m + 1) / 1.8, (log10 p_T - 1.3) / 1.2, phi / 3, eta / 5, in GeV; or the entry of
+    `formulas` for the column; columns without a custom formula are standardised.
 
     Example:
         >>> autoencoder_recipe("pt", "custom", "GeV"), autoencoder_recipe("pt", "none", "MeV")
@@ -76,10 +78,10 @@ def _in_gev(column: str, unit: str) -> str:
 
 
 def fit_chains(rows: Rows, recipes: Mapping[str, str]) -> tuple[Chain, ...]:
-    """The preprocessing of each column.
+    """Fit the preprocessing of each column.
 
     Raises:
-        InvalidArgument: A value is outside of the domain of its column's formula.
+        InvalidArgument: A value is outside the domain of its column's formula.
     """
     return tuple(
         _fit(rows.source, name, rows.values[:, k], recipes[name])

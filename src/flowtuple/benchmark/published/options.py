@@ -1,4 +1,4 @@
-"""What may be asked of a reference method, without PyTorch."""
+"""Options of reference methods, without PyTorch."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ MODELS: dict[int, Shape] = {
     1: Shape(transforms=6, hidden=(64, 64), permute=True),
     2: Shape(transforms=4, hidden=(32, 32), permute=True),
 }
-"""The flows of the latent codec by their published number: 6 transformations of 64 hidden units, 4 of 32."""
+"""Flows of the latent codec by published number: 6 transformations of 64 hidden units, 4 of 32."""
 
 SCALES = ("column", "all")
-"""What latent numbers are scaled by the largest of: their own column, or all columns."""
+"""Scales of latent numbers: the largest of their column, or of all columns."""
 
 UNITS = {"GeV": 1.0, "MeV": 1000.0}
-"""What energies, momenta and masses are divided by before a formula that wants GeV."""
+"""Divisors of energies, momenta and masses for formulas in GeV."""
 
 NETWORKS = ("tanh", "leaky-relu-bn", "elu-bn")
 NORMALISATIONS = ("none", "standard", "custom")
 SECOND = ("zstd", "lzma", "pcodec")
-"""Codecs that the numbers of a method may go through before they are stored."""
+"""Second codecs of the numbers of a method."""
 MOST_BITS = 31
 
 
 def check_unit(unit: str) -> None:
-    """Refuse a unit of energies that is not known.
+    """Refuse an unknown unit of energies.
 
     Raises:
         InvalidArgument: It is none of `UNITS`.
@@ -50,12 +50,14 @@ class Latent:
 
     Attributes:
         bits: N, from 1 to 31; a code of u 2^N has a sign, too, so that it takes N + 1 bits.
-        model: Which of the two published flows, 1 or 2, or the size of another.
+        model: Number of the published flow, 1 or 2, or the size of another.
         truncate: Cut codes off towards zero, as int() does, instead of rounding them.
-        unit: Of energies, momenta and masses: GeV or MeV.
-        then: zstd, lzma or pcodec, which codes go through in place of being packed bit by bit; empty for none.
-        training: Of the flow.
-        scale: Latent numbers are scaled to 3 by the largest of `all`, or of each `column`, as the published notebooks do.
+        unit: Unit of energies, momenta and masses: GeV or MeV.
+        then: Second codec of the codes, zstd, lzma or pcodec, instead of packing them bit by bit;
+            empty for none.
+        training: Training of the flow.
+        scale: Scale latent numbers to 3 by the largest of `all`, or of each `column`, as the
+            published notebooks do.
 
     Raises:
         InvalidArgument: One of them is out of range, or there is no such model, scale, unit or codec.
@@ -77,7 +79,8 @@ class Latent:
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= MOST_BITS:
             raise InvalidArgument(
-                f"a latent codec of {self.bits} bits is out of range; N goes from 1 to {MOST_BITS}, 13 is usual"
+                f"a latent codec of {self.bits} bits is out of range; "
+                f"N goes from 1 to {MOST_BITS}, 13 is usual"
             )
         if not isinstance(self.model, Shape) and self.model not in MODELS:
             raise InvalidArgument(
@@ -101,23 +104,22 @@ class Autoencoder:
     """The autoencoder codec: a few float32 numbers a row in place of its columns.
 
     Attributes:
-        latent: Numbers a row.
-        network: tanh, leaky-relu-bn or elu-bn.
-        normalisation: none, standard or custom.
-        hidden: Widths of the encoder's hidden layers, the decoder's in reverse; without one 200-100-50 for at most four
-            columns, 200-200-200 for more.
-        unit: Of energies, momenta and masses: GeV or MeV.
-        residuals: abs:E or std:S that a stream of residuals makes every float keep, integers exact; empty for none.
-        seen: Round columns of few values to the values that were seen.
-        variational: Weight beta of the KL divergence beside the squared error, which makes the autoencoder a variational one;
-            0 for a plain one.
-        formulas: By column, what the custom normalisation is in place of its own, in the words of `flowtuple.transforms`.
-        then: zstd, lzma or pcodec, which latent numbers go through before they are stored; empty for none.
-        training: Of both networks, with AdamW.
+        latent: Latent numbers a row.
+        network: Kind of network: tanh, leaky-relu-bn or elu-bn.
+        normalisation: Preprocessing: none, standard or custom.
+        hidden: Widths of the encoder's hidden layers, reversed in the decoder; without one
+            200-100-50 for at most four columns, 200-200-200 for more.
+        unit: Unit of energies, momenta and masses: GeV or MeV.
+        residuals: Bound abs:E or std:S of every float by residuals, integers exact; empty for none.
+        seen: Round columns of few values to the values of the training.
+        variational: Weight beta of the KL divergence in the loss; 0 for a plain autoencoder.
+        formulas: Custom normalisation by column, in the words of `flowtuple.transforms`.
+        then: Second codec of the latent numbers: zstd, lzma or pcodec; empty for none.
+        training: Training of both networks, with AdamW.
 
     Raises:
-        InvalidArgument: One of them is out of range, there is no such network, normalisation, unit or codec, or the bound of
-            residuals has no common step.
+        InvalidArgument: One of them is out of range, there is no such network, normalisation, unit
+            or codec, or the bound of residuals has no common step.
 
     Example:
         >>> Autoencoder(3, network="elu-bn").widths(columns=4)
@@ -143,21 +145,20 @@ class Autoencoder:
 
     def __post_init__(self) -> None:
         if not 1 <= self.latent <= 4096 or not all(1 <= width <= 4096 for width in self.hidden):
-            raise InvalidArgument(
-                f"widths {self.hidden} and {self.latent} of an autoencoder are not all from 1 to 4096"
-            )
+            widths = f"widths {self.hidden} and {self.latent} of an autoencoder"
+            raise InvalidArgument(f"{widths} are not all from 1 to 4096")
         if self.network not in NETWORKS:
             raise InvalidArgument(
                 f"there is no autoencoder {self.network!r}; {nearest(self.network, NETWORKS)}"
             )
         if self.normalisation not in NORMALISATIONS:
-            raise InvalidArgument(
-                f"there is no normalisation {self.normalisation!r}; {nearest(self.normalisation, NORMALISATIONS)}"
-            )
+            close = nearest(self.normalisation, NORMALISATIONS)
+            raise InvalidArgument(f"there is no normalisation {self.normalisation!r}; {close}")
         check_unit(self.unit)
         if not 0 <= self.variational < math.inf:
             raise InvalidArgument(
-                f"a KL divergence of weight {self.variational} is out of range; write 0 for none, or 1e-4"
+                f"a KL divergence of weight {self.variational} is out of range; "
+                "write 0 for none, or 1e-4"
             )
         _check_second(self.then)
         if self.residuals and Bound.parse(self.residuals).kind not in ("abs", "std"):
@@ -166,5 +167,5 @@ class Autoencoder:
             )
 
     def widths(self, columns: int) -> tuple[int, ...]:
-        """Of the encoder's hidden layers for so many columns."""
+        """Return the widths of the encoder's hidden layers for so many columns."""
         return self.hidden or ((200, 100, 50) if columns <= 4 else (200, 200, 200))

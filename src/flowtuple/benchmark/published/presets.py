@@ -1,10 +1,12 @@
-"""The published sets of variables by name, with normalisations and event filters.
+"""Published sets of variables by name, with normalisations and event filters.
 
-- Four variables and 27: E. Wulff, "Deep Autoencoders for Compression in High Energy Physics" (Lund University, 2020), and the
-  code that goes on from it, AE-Compression-pytorch (`utils/processing_ATLASData_utils.py`), whose custom normalisation and
-  selection these are. The 27 are the scalar variables of an ATLAS jet, trigger-level or offline.
-- 24: Bengtsson Folkesson et al., "Baler - Machine Learning Based Compression of Scientific Data" (arXiv:2305.02283): those of
-  a CMS particle-flow jet in AOD, each from 0 to 1. Rows with a missing value are left out, as everywhere here.
+- Four variables and 27: E. Wulff, "Deep Autoencoders for Compression in High Energy Physics" (Lund
+  University, 2020), and the code that continues it, AE-Compression-pytorch
+  (`utils/processing_ATLASData_utils.py`), the source of custom normalisation and selection. The 27
+  are the scalar variables of an ATLAS jet, trigger-level or offline.
+- 24: Bengtsson Folkesson et al., "Baler - Machine Learning Based Compression of Scientific Data"
+  (arXiv:2305.02283): those of a CMS particle-flow jet in AOD, each from 0 to 1. Rows with a missing
+  value are left out, as everywhere here.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ neEmE:mNeutralEmEnergy chN:mChargedMultiplicity neN:mNeutralMultiplicity"""
 
 
 def _of_aod(pair: str) -> Variable:
-    """From 0 to 1 in any unit; most lie in a structure of the jet."""
+    """Return a variable scaled from 0 to 1; most lie in a structure of the jet."""
     name, stored = pair.split(":")
     return Variable(name, "min-max", others=(stored, f"m_specific.{stored}"))
 
@@ -97,7 +99,7 @@ PRESETS: Mapping[str, Variables] = {
 
 
 def reference_preset(name: str) -> Variables:
-    """A published set of variables.
+    """Return a published set of variables.
 
     Raises:
         InvalidArgument: There is no such preset.

@@ -1,8 +1,9 @@
-"""Residuals beside a method without a bound: they make every value keep one.
+"""Residuals, which bring the values of a method without a bound within one.
 
-Both the original and what the method gives are put on the grid of the bound, as the rival quantise+pcodec does; the difference
-of the two whole numbers goes through pcodec. What the grid cannot hold is kept apart. A reader has to arrive at the very same
-numbers before it adds the differences: their checksum is stored, and one whose arithmetic gives others refuses.
+The original and the decoded value are put on the grid of the bound, as by quantise+pcodec; the
+difference of the two whole numbers goes through pcodec. Values that the grid cannot represent are
+exceptions. A reader needs the very same decoded numbers before it adds the differences: their
+checksum is stored, and a reader whose arithmetic gives other numbers refuses.
 """
 
 from __future__ import annotations
@@ -24,51 +25,49 @@ _CHECKSUM = 8  # bytes
 
 
 def resolve(text: str, values: Array, dtype: str) -> Bound:
-    """The `abs` bound of a column; integers are exact.
+    """Return the `abs` bound of a column; integers are exact.
 
     Args:
         text: abs:E, or std:S in units of the values' standard deviation.
         values: Shape (n,).
-        dtype: Of the column.
+        dtype: NumPy name of the column's type.
 
     Example:
-        >>> str(resolve("std:0.1", np.array([0.0, 2.0]), "float32")), str(resolve("std:0.1", np.array([0.0, 2.0]), "int32"))
+        >>> x = np.array([0.0, 2.0])
+        >>> str(resolve("std:0.1", x, "float32")), str(resolve("std:0.1", x, "int32"))
         ('abs:0.1', 'abs:0.5')
     """
-    asked = Bound.parse(text)
+    options = Bound.parse(text)
     if np.dtype(dtype).kind != "f":
         return _EXACT
-    amount = asked.amount * (float(values.std()) or 1.0) if asked.kind == "std" else asked.amount
+    amount = (
+        options.amount * (float(values.std()) or 1.0) if options.kind == "std" else options.amount
+    )
     return Bound("abs", amount)
 
 
 def pack_residuals(values: Array, base: Array, bound: Bound, dtype: str) -> bytes:
-    """What has to be added to `base` for `values` to come back within the bound.
+    """Return the residuals that bring `base` within the bound of `values`.
 
     Args:
         values: Shape (n,), float64.
-        base: What the method gives, of the same shape.
+        base: Values that the method decodes, of the same shape.
         bound: From `resolve`.
-        dtype: Of the column.
+        dtype: NumPy name of the column's type.
     """
     original, near = values.astype(dtype), _numbers(base, bound, dtype)
-    found = _numbers(values, bound, dtype)
-    exceptions = pack_exceptions(original, restore(found, bound, original.dtype), bound)
-    return join(
-        [
-            checksum(near.tobytes()).to_bytes(_CHECKSUM, "little"),
-            exceptions,
-            pcodec_bytes(narrow(found - near)),
-        ]
-    )
+    exact = _numbers(values, bound, dtype)
+    exceptions = pack_exceptions(original, restore(exact, bound, original.dtype), bound)
+    stored = checksum(near.tobytes()).to_bytes(_CHECKSUM, "little")
+    return join([stored, exceptions, pcodec_bytes(narrow(exact - near))])
 
 
 def add_residuals(data: bytes, base: Array, bound: Bound, dtype: str) -> Array:
-    """Values within the bound of the original ones, float64 of shape (n,).
+    """Return values within the bound of the original ones, float64 of shape (n,).
 
     Raises:
         Corrupt: The bytes are no residuals of so many values.
-        Unsupported: `base` is not bit for bit what it was when the residuals were made.
+        Unsupported: `base` differs in a bit from the base of the writer.
     """
     pieces, near = split(data), _numbers(base, bound, dtype)
     if len(pieces) != 3:

@@ -1,4 +1,4 @@
-"""What a reference method is to the rest of the package: rows into pieces of bytes, and back."""
+"""The protocol of reference methods: rows into pieces of bytes, and back."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from flowtuple.data.schema import Array
 
 
 class RowCodec(Protocol):
-    """A fitted method. `decode(encode(values), n)` is a function of the pieces, the weights and the settings alone.
+    """A fitted method.
+
+    `decode(encode(values), n)` is a function of the pieces, the weights and the settings alone.
 
     Attributes:
-        name: Of the method, as files name it.
+        name: Name of the method in files.
         columns: Names of d columns.
         dtypes: NumPy names of their types.
     """
@@ -26,16 +28,16 @@ class RowCodec(Protocol):
     def dtypes(self) -> tuple[str, ...]: ...
 
     def settings(self) -> Mapping[str, Any]:
-        """What decoding needs beside the weights, as JSON."""
+        """Return everything but weights that decoding needs, as JSON."""
 
     def weights(self) -> bytes:
-        """What decoding needs of the model."""
+        """Return the weights that decoding needs."""
 
     def encode(self, values: Array) -> list[bytes]:
-        """Pieces of rows of shape (n, d)."""
+        """Return pieces of rows of shape (n, d)."""
 
     def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
-        """Rows of shape (n, d), float64, as the columns' types hold them.
+        """Return rows of shape (n, d), float64, in the columns' types.
 
         Raises:
             Corrupt: The pieces do not hold so many rows.

@@ -1,6 +1,7 @@
-"""Numbers of a reference method through a second codec, which loses nothing: zstd, LZMA (xz) or pcodec, column by column.
+"""Numbers of a reference method through a second, lossless codec: zstd, LZMA (xz) or pcodec.
 
-The general codecs get the bytes of a column sorted by their rank, which gathers signs and exponents; pcodec gets numbers.
+The general codecs get the bytes of a column sorted by their rank, which gathers signs and
+exponents; pcodec gets the numbers of each column.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from flowtuple.errors import Corrupt
 
 
 def pack_numbers(numbers: Array, then: str) -> bytes:
-    """Columns of numbers under a codec.
+    """Compress columns of numbers.
 
     Args:
         numbers: Shape (n, k), integers or floats of one type.
@@ -35,44 +36,34 @@ def pack_numbers(numbers: Array, then: str) -> bytes:
     if then == "pcodec":
         return join([pcodec_bytes(column) for column in numbers.T])
     planes = np.ascontiguousarray(numbers.T).astype(numbers.dtype.newbyteorder("<"))
-    ranked = (
-        planes.view(np.uint8)
-        .reshape(numbers.shape[1], -1, numbers.dtype.itemsize)
-        .transpose(0, 2, 1)
-    )
-    data = np.ascontiguousarray(ranked).tobytes()
+    bytewise = planes.view(np.uint8).reshape(numbers.shape[1], -1, numbers.dtype.itemsize)
+    data = bytewise.transpose(0, 2, 1).tobytes()
     return zstd(data) if then == "zstd" else lzma_bytes(data)
 
 
 def unpack_numbers(
     data: bytes, then: str, rows: int, columns: int, dtype: np.dtype[np.generic]
 ) -> Array:
-    """The inverse of `pack_numbers`: shape (rows, columns).
+    """Decompress the numbers of `pack_numbers`, shape (rows, columns).
 
     Raises:
         Corrupt: The bytes do not hold so many numbers.
     """
     if then == "pcodec":
-        return np.stack(
-            [_from_pcodec(piece, rows, dtype) for piece in _pieces(data, columns)], axis=1
-        )
+        pieces = split(data)
+        if len(pieces) != columns:
+            raise Corrupt(f"{len(pieces)} columns of numbers are there where {columns} are due")
+        return np.stack([_from_pcodec(piece, rows, dtype) for piece in pieces], axis=1)
     due = rows * columns * dtype.itemsize
     plain = unzstd(data, due) if then == "zstd" else _from_lzma(data, due)
-    ranked = (
-        np.frombuffer(plain, np.uint8).reshape(columns, dtype.itemsize, rows).transpose(0, 2, 1)
-    )
-    numbers: Array = (
-        np.ascontiguousarray(ranked)
-        .view(dtype.newbyteorder("<"))
-        .reshape(columns, rows)
-        .astype(dtype)
-        .T
-    )
+    bytewise = np.frombuffer(plain, np.uint8).reshape(columns, dtype.itemsize, rows)
+    planes = np.ascontiguousarray(bytewise.transpose(0, 2, 1)).view(dtype.newbyteorder("<"))
+    numbers: Array = planes.reshape(columns, rows).astype(dtype).T
     return numbers
 
 
 def stored_second(settings: Mapping[str, Any]) -> str:
-    """The second codec of a file; those of version 1 have none.
+    """Return the second codec of a file; files of version 1 have none.
 
     Raises:
         Corrupt: There is no such codec.
@@ -83,13 +74,6 @@ def stored_second(settings: Mapping[str, Any]) -> str:
             f"its numbers went through {then!r}, which is no codec; restore it from a copy"
         )
     return str(then)
-
-
-def _pieces(data: bytes, columns: int) -> list[bytes]:
-    pieces = split(data)
-    if len(pieces) != columns:
-        raise Corrupt(f"{len(pieces)} columns of numbers are there where {columns} are due")
-    return pieces
 
 
 def _from_pcodec(piece: bytes, rows: int, dtype: np.dtype[np.generic]) -> Array:

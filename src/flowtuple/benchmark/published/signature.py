@@ -1,4 +1,4 @@
-"""How files of reference methods begin, without PyTorch."""
+"""Signature of files of reference methods, without PyTorch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAGIC = b"\x89FTREF\r\n"
 
 
 def is_reference(path: str | os.PathLike[str]) -> bool:
-    """Whether a file was written by a reference method.
+    """Return whether a file was written by a reference method.
 
     Example:
         >>> is_reference("no such file")
@@ -18,4 +18,4 @@ def is_reference(path: str | os.PathLike[str]) -> bool:
         with open(path, "rb") as stream:
             return stream.read(len(MAGIC)) == MAGIC
     except OSError:
-        return False  # a URL, or something to complain of when it is opened
+        return False  # a URL, or an error that opening it reports

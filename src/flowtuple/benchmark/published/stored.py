@@ -1,4 +1,4 @@
-"""Rows in the file of a reference method: everything that decoding needs, every byte of it counted."""
+"""Rows in the file of a reference method, with everything that decoding needs."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _CODECS: Mapping[str, type[LatentCodec | AutoencoderCodec]] = {
 
 @dataclass(frozen=True)
 class Encoded:
-    """What came of encoding; sizes in bytes.
+    """Result of an encoding; sizes in bytes.
 
     Attributes:
         path: The file.
-        rows: Objects, or events.
-        values: Over all columns.
+        rows: Number of objects, or events.
+        values: Number of values over all columns.
         dropped: Rows that were left out because a value was NaN or infinite.
-        raw_bytes: Of the columns at their own types, counts of objects among them.
-        file_bytes: Of the file.
-        model_bytes: Of weights, preprocessing and description in it.
-        accuracy: Of each column, of what the file decodes to.
-        left_out: Rows that each cut left out of those that passed all before it.
+        raw_bytes: Size of the columns in their types, counts of objects among them.
+        file_bytes: Size of the file.
+        model_bytes: Size of weights, preprocessing and description in it.
+        accuracy: Errors of each column after decoding the file.
+        left_out: Rows that each cut left out after those before.
         notes: Sentences on parts of the input that cannot be carried.
     """
 
@@ -68,7 +68,7 @@ class Encoded:
         return 8 * self.file_bytes / self.values
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers and text for `json.dumps`; what is undefined is null."""
+        """Return plain numbers and text for `json.dumps`; undefined ones are null."""
         figures = {
             "ratio": self.ratio,
             "bits_per_value": self.bits_per_value,
@@ -85,9 +85,9 @@ class Decoded:
         columns: Names of d columns.
         dtypes: NumPy names of their types.
         values: float64 of shape (n, d).
-        counter: What counts the objects of an event; `None` where rows are events.
-        counts: Of each event, int64; empty where rows are events.
-        event_filter: What left these rows of the input.
+        counter: Name of the counter of objects; `None` where rows are events.
+        counts: Number of rows of each event, int64; empty where rows are events.
+        event_filter: Choice of these rows of the input.
     """
 
     columns: tuple[str, ...]
@@ -104,17 +104,17 @@ def write(
     """Write rows; the file appears whole or not at all.
 
     Args:
-        codec: Fitted to these columns.
-        rows: At least one.
+        codec: Codec fitted to these columns.
+        rows: At least one row.
         path: The file.
-        event_filter: What left these rows of the input, for whoever compares the file with it.
+        event_filter: Choice of these rows of the input, for later comparisons with it.
     """
     data, model_bytes = pack(codec, rows, event_filter)
     decoded = unpack(data, os.fspath(path))
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
     raw = raw_bytes(len(rows), rows.dtypes, rows.counter, rows.events)
-    found = measure(rows, decoded.values)
+    accuracy = measure(rows, decoded.values)
     return Encoded(
         os.fspath(path),
         len(rows),
@@ -123,12 +123,12 @@ def write(
         raw,
         len(data),
         model_bytes,
-        found,
+        accuracy,
     )
 
 
 def pack(codec: RowCodec, rows: Rows, event_filter: EventFilter = EVERY_ROW) -> tuple[bytes, int]:
-    """The bytes of a file, and how many of them are the model's."""
+    """Return the bytes of a file, and the number of them that are the model's."""
     return pack_parts(
         codec.name, codec.settings(), codec.weights(), codec.encode(rows.values), rows, event_filter
     )
@@ -139,7 +139,7 @@ def read(path: str | os.PathLike[str]) -> Decoded:
 
     Raises:
         InvalidArgument: It cannot be opened.
-        Corrupt: It is none of a reference method, or a damaged one.
+        Corrupt: It is no file of a reference method, or a damaged one.
         Truncated: It is shorter than any.
         TooNew: It was written by a later flowtuple.
         Unsupported: It has residuals, and this machine's arithmetic is not the writer's.
@@ -148,12 +148,12 @@ def read(path: str | os.PathLike[str]) -> Decoded:
 
 
 def unpack(data: bytes, where: str) -> Decoded:
-    """Rows from the bytes of a file; `where` is what messages call them. Raises as `read` does."""
+    """Decode the bytes of a file, which messages call `where`; raises as `read` does."""
     return _decode(split_parts(data, where), where)
 
 
 def codec_of(parts: Parts, where: str) -> LatentCodec | AutoencoderCodec:
-    """The method that a file was written with, as far as decoding needs it.
+    """Return the method that wrote a file, as far as decoding needs it.
 
     Raises:
         Corrupt: The file does not describe one.

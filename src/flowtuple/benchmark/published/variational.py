@@ -1,12 +1,14 @@
-"""A variational autoencoder: the encoder gives each latent number a mean and a variance, the decoder sees one drawn from them.
+"""A variational autoencoder: latent numbers have a mean and a variance, and the decoder gets a draw.
 
-Kingma and Welling, "Auto-encoding variational Bayes" (2014). With z normal of density N(mean, variance) and a decoder that
-spreads d normalised values with the variance s^2 around x', the evidence lower bound of a row in nats is
+Kingma and Welling, "Auto-encoding variational Bayes" (2014). With z normal of density N(mean,
+variance) and a decoder that spreads d normalised values with the variance s^2 around x', the
+evidence lower bound of a row in nats is
 
     ELBO = -|x - x'|^2 / (2 s^2) - d/2 ln(2 pi s^2) - KL,    KL = 1/2 sum(mean^2 + variance - 1 - ln variance).
 
-Training makes |x - x'|^2 / d + beta KL small, which with s^2 = beta d / 2 is -beta (ELBO + d/2 ln(pi beta d)); the beta is that
-of Higgins et al. (2017). Rows are coded by their means.
+Training minimises |x - x'|^2 / d + beta KL, which with s^2 = beta d / 2 is
+-beta (ELBO + d/2 ln(pi beta d)); the beta is that of Higgins et al. (2017). The code of a row is
+the mean.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ from flowtuple.benchmark.published.networks import Pair
 
 
 class VariationalPair(Pair):
-    """Encoder and decoder as they are trained together; the encoder by itself gives the mean.
+    """Encoder and decoder for training; the encoder alone gives the mean.
 
     Args:
         kind: Name of the network.
-        widths: Of columns, hidden layers and latent numbers, as for `encoder`.
-        seed: Of the weights.
+        widths: Widths of columns, hidden layers and latent numbers, as for `encoder`.
+        seed: Seed of the weights.
         beta: Weight of the KL divergence, above 0.
 
     Example:
@@ -38,20 +40,19 @@ class VariationalPair(Pair):
         super().__init__(kind, widths, seed)
         self.beta = beta
         if kind != "tanh":
-            self.encoder = nn.Sequential(
-                *list(self.encoder)[:-2]
-            )  # a mean is any number: nothing limits it
+            # a mean is any number: nothing limits it
+            self.encoder = nn.Sequential(*list(self.encoder)[:-2])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.log_variance = nn.Linear(widths[-2], widths[-1])
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and logarithm of the variance of latent numbers, both of shape (n, z)."""
+        """Return mean and logarithm of the variance of latent numbers, both of shape (n, z)."""
         hidden = self.encoder[:-1](x)
         return self.encoder[-1](hidden), self.log_variance(hidden)
 
     def loss(self, x: Tensor, generator: torch.Generator, context: Tensor | None = None) -> Tensor:
-        """Squared error of each row, a mean over its columns, with latent numbers drawn at random; and beta KL."""
+        """Return the squared error of each row, a mean over columns, with random draws; plus beta KL."""
         self._follow(x)
         mean, log_variance = self.posterior(x)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
@@ -61,7 +62,7 @@ class VariationalPair(Pair):
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL divergence in nats of normal numbers from standard normal ones, both of shape (n, z): shape (n,).
+    """Return the KL divergence in nats from standard normal numbers: shape (n,).
 
     Example:
         >>> divergence(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2)).tolist()
