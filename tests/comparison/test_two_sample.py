@@ -336,7 +336,7 @@ class TestPermuting:
         measured = compare_samples(
             normal(1, 50), normal(2, 50), tests=["ks", "w1"], permutations=20
         )
-        assert "draw 200 permutations" in measured.notes[0]
+        assert "draw 200 with `permutations=`" in measured.notes[0]
 
     def test_the_seed_decides(self) -> None:
         first, again, another = (
@@ -489,7 +489,7 @@ class TestRaggedTables:
 
     def test_a_mixture_is_refused(self) -> None:
         with pytest.raises(
-            InvalidArgument, match=r"one collection at a time, such as --columns 'Jet_\*'"
+            InvalidArgument, match=r"one collection at a time, such as `columns=` 'Jet_\*'"
         ):
             ft.compare(self.events(1), self.events(2))
 

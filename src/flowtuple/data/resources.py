@@ -1,4 +1,4 @@
-"""What a piece of work may use: threads, memory, a place to report to and a folder to resume from."""
+"""Resources of one piece of work: threads, memory, progress and checkpoints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Resources:
 
     Attributes:
         workers: Number of threads; `None` for one per core.
-        memory: Bytes to keep within. A long input is read, coded and learned in parts.
+        memory: Memory limit in bytes. A long input is read, coded and learned in parts.
         progress: Called with the stage, its finished share (0 to 1) and a detail.
         checkpoint: Folder for finished parts of a training; a second run resumes from them.
 
