@@ -674,9 +674,7 @@ class TestGiven:
             recover(path, path.with_name("saved.ftup"))
         with pytest.raises(InvalidArgument, match=r"column 'a' was given when .*--given"):
             recover(path, path.with_name("saved.npz"), columns=["a"])
-        found = recover(
-            path, path.with_name("saved.npz"), given=open_dataset(self.events), columns=["a", "b"]
-        )
+        found = recover(path, path.with_name("saved.npz"), given=self.events, columns=["a", "b"])
         assert found.events == {"events": (150, 200)}
         kept = [*range(50), *range(100, 200)]
         with np.load(path.with_name("saved.npz")) as saved:
@@ -690,9 +688,7 @@ class TestGiven:
         kept = [k for k in range(200) if not lost[0] <= k < lost[1]]
         whole = ft.decompress(path, given=self.events)
         flip(path, sections(path, SectionKind.CHUNK)[number].offset + 9, -1)
-        found = recover(
-            path, path.with_name("saved.npz"), given=open_dataset(self.events), columns=["a", "b"]
-        )
+        found = recover(path, path.with_name("saved.npz"), given=self.events, columns=["a", "b"])
         assert found.events == {"events": (150, 200)}
         assert found.missing[1:] == (Damage("events", lost, (), "missing"),)
         with np.load(path.with_name("saved.npz")) as saved:
