@@ -489,7 +489,7 @@ class TestRaggedTables:
 
     def test_a_mixture_is_refused(self) -> None:
         with pytest.raises(
-            InvalidArgument, match=r"one collection at a time, such as --columns 'Jet_\*'"
+            InvalidArgument, match=r"one collection at a time, such as `columns=` 'Jet_\*'"
         ):
             ft.compare(self.events(1), self.events(2))
 

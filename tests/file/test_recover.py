@@ -226,7 +226,7 @@ class TestModel:
         return path
 
     def test_needed_for_a_file(self, broken: Path) -> None:
-        with pytest.raises(Corrupt, match=r"the model of table 'Events' is .*--model.*OUT\.root"):
+        with pytest.raises(Corrupt, match=r"the model of table 'Events' is .*`model=`.*OUT\.root"):
             save(broken)
 
     def test_not_needed_by_columns_without_it(self, whole: ak.Array, broken: Path) -> None:
@@ -669,10 +669,10 @@ class TestGiven:
         flip(path, sections(path, SectionKind.CHUNK)[1].begin + 2)
         with pytest.raises(
             InvalidArgument,
-            match=r"given\.ftup: without the lost events .*write OUT\.root with --given",
+            match=r"given\.ftup: without the lost events .*write OUT\.root with `given=`",
         ):
             recover(path, path.with_name("saved.ftup"))
-        with pytest.raises(InvalidArgument, match=r"column 'a' was given when .*--given"):
+        with pytest.raises(InvalidArgument, match=r"column 'a' was given when .*`given=`"):
             recover(path, path.with_name("saved.npz"), columns=["a"])
         found = recover(path, path.with_name("saved.npz"), given=self.events, columns=["a", "b"])
         assert found.events == {"events": (150, 200)}

@@ -591,7 +591,7 @@ def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -
     assert not ak.any(usual["outside"])
     assert "outside" not in ft.simulate(model, given).fields
     with pytest.raises(
-        InvalidArgument, match="column 'outside' is there already: leave out --flag"
+        InvalidArgument, match="column 'outside' is there already: leave out `flag=`"
     ):
         ft.simulate(model, changed(given, "outside", ak.Array([True] * len(given))), flag=True)
 

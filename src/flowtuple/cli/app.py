@@ -110,7 +110,7 @@ def _to_json(error: FlowtupleError) -> dict[str, Any]:
     content: dict[str, Any] = {"error": as_options(str(error)), "kind": type(error).__name__}
     if isinstance(error, Refused):
         parts = error.parts.items()
-        content["refused"] = [{"name": name, "reason": reason} for name, reason in parts]
+        content["refused"] = [{"name": n, "reason": as_options(reason)} for n, reason in parts]
     return content
 
 

@@ -232,8 +232,8 @@ class StoredTable:
             raise TooLarge(
                 f"{self._path}: events {start} to {stop} of table {self.name!r} take "
                 f"{in_words(nbytes)} or more, and the memory limit is "
-                f"{in_words(self._reader.memory)}; read fewer of them (--entries) or fewer "
-                "columns, or allow more with --memory (memory=)"
+                f"{in_words(self._reader.memory)}; read fewer of them (`entries=`) or fewer "
+                "columns, or allow more with `memory=`"
             )
 
     def _read_chunk(
@@ -284,7 +284,7 @@ class StoredTable:
         """Return a function that reads the external columns of a chunk, one thread at a time."""
         if self._external_source is None or not self.external:
             return None
-        where = f"{self._external_source.description} does not fit as --given"
+        where = f"{self._external_source.description} does not fit as `given=`"
         source = self._external_source.table(self.name)
         hidden = {c.name for c in self.columns if c.hidden}
         by_counter = {c.counter: c.name for c in self.columns if c.name in self.external}

@@ -144,14 +144,15 @@ class ColumnState:
         """
         if self.flow is None:
             return
-        context = self._context
-        count = len(self.rows)
         if self.name in self._coding.flow.level_columns:
-            levels = context.levels.setdefault(self.name, np.zeros(count, np.uint8))
-            levels[part] = self.flow.levels.level(q)
+            self._write(self._context.levels, part, self.flow.levels.level(q))
         if self.name in self._coding.flow.value_columns:
-            values = self.lattice.decode(q, escapes)
-            context.values.setdefault(self.name, np.zeros(count, values.dtype))[part] = values
+            self._write(self._context.values, part, self.lattice.decode(q, escapes))
+
+    def _write(self, columns: dict[str, Array], part: slice, content: Array) -> None:
+        if self.name not in columns:
+            columns[self.name] = np.zeros(len(self.rows), content.dtype)
+        columns[self.name][part] = content
 
     def predict(self, part: slice) -> Array | None:
         """Return the predicted indices of a part, `None` without a prediction."""

@@ -181,7 +181,7 @@ def _weights(table: Table, name: str, folds: int, described: str) -> Array:
     if not (np.isfinite(weight) & (weight >= 0)).all():
         raise InvalidArgument(
             f"{described}: weights {name!r} are negative or not finite; "
-            "leave out --weights for a closure"
+            "leave out `weight=` for a closure"
         )
     return weight
 
@@ -193,5 +193,5 @@ def _check_finite(level: Level, names: Iterable[str], described: str) -> None:
             raise InvalidArgument(
                 f"{described}: given column {name!r} holds {len(bad)} NaN or infinite values, "
                 f"the first in event {level.event[bad[0]]}; "
-                "leave these events out, or the column out of --given"
+                "leave these events out, or the column out of `given=`"
             )

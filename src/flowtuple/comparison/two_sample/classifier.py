@@ -91,7 +91,7 @@ def prepare(
     if any(not (part & kind).any() for part in (in_test, ~in_test) for kind in (other, ~other)):
         raise InvalidArgument(
             f"too few events with rows for {name}, which is trained on half of them; "
-            "leave it out of --tests"
+            "leave it out of `tests=`"
         )
     train, test = np.flatnonzero(~in_test), np.flatnonzero(in_test)
     rows, weight = pooled.standardised, pooled.weight[test]
