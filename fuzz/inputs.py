@@ -1,18 +1,19 @@
-"""What the fuzzer varies: a file as it is, or its parts with all frames and checksums left out.
+"""Inputs of the fuzzer: a whole file, or its parts without frames and checksums.
 
-The first byte says which. After 0 the rest is a file. After any other, pieces follow, each a varint length and so many bytes,
-of which there may be fewer:
+The first byte tells which. After 0 the rest is a file. After any other byte pieces follow, each a
+varint length and as many bytes, or fewer at the end:
 
 - the description as JSON text;
-- the content of the index, empty for the one that is right;
-- for each section numbers as varints, kind, owner, entries and n, and then n pieces; after n there may be two lengths, those of
-  head and body that frame and index tell in place of the right ones, and after these or in their place the number of the first
-  event that the frame tells.
+- the contents of the index, empty for the right index;
+- for each section its numbers as varints (kind, owner, entries, n), and then n pieces. After n
+  there may be two lengths, which frame and index state for head and body in place of the right
+  ones, and then (or in their place) the number of the first event, which the frame states.
 
-A chunk of four pieces is the content of its directory, the content of its group, its body, and bytes that its head has more
-than it should. Any other chunk has a piece with one number a column, as a directory lists methods, and two pieces a column,
-payload and escapes. A piece of these begins with how it is wrapped: 0 as it is, 1 in a zstd frame, 2 in a frame after a zero
-byte. Whatever the bytes, `file_of` makes a file of them whose frames and checksums are right, so that what stands behind them
+A chunk of four pieces has the contents of its directory, the contents of its group, its body, and
+surplus bytes of its head. Any other chunk has one piece with a number for each column, as a
+directory lists methods, and two pieces for each column, payload and escapes. Each of these begins
+with its wrapping: 0 for none, 1 for a zstd frame, 2 for a frame after a zero byte. `file_of`
+makes a file of any bytes, with right frames and checksums, so that the code behind these checks
 is reached.
 """
 
@@ -40,7 +41,7 @@ _MOST_PARTS = 1000
 
 @dataclass
 class Part:
-    """A section: its numbers, and its pieces as above."""
+    """Numbers and pieces of a section, as above."""
 
     kind: int
     owner: int
@@ -60,24 +61,17 @@ class Parts:
 
 
 def pack(parts: Parts) -> bytes:
-    """An input of parts."""
+    """Return the input of parts."""
     pieces = [parts.description, parts.index]
     for part in parts.sections:
-        pieces += [
-            write_unsigned(
-                [part.kind, part.owner, part.entries, len(part.pieces), *_optional(part)]
-            ),
-            *part.pieces,
-        ]
+        first = () if part.first is None else (part.first,)
+        numbers = [part.kind, part.owner, part.entries, len(part.pieces), *part.lengths, *first]
+        pieces += [write_unsigned(numbers), *part.pieces]
     return bytes([IN_PARTS]) + b"".join(write_unsigned([len(piece)]) + piece for piece in pieces)
 
 
-def _optional(part: Part) -> tuple[int, ...]:
-    return part.lengths if part.first is None else (*part.lengths, part.first)
-
-
 def unpack(data: bytes) -> Parts:
-    """The parts of an input that is no file as it is; of any bytes whatever."""
+    """Return the parts of an input other than a whole file, from any bytes."""
     reader = Reader(data, 1)
     parts = Parts(_piece(reader), _piece(reader))
     while reader.position < len(data) and len(parts.sections) < _MOST_PARTS:
@@ -86,8 +80,9 @@ def unpack(data: bytes) -> Parts:
         pieces = [
             _piece(reader) for _ in range(min(count, _MOST_PARTS)) if reader.position < len(data)
         ]
-        told = [_number(numbers) for _ in range(3) if numbers.position < len(numbers.data)]
-        lengths, first = tuple(told[: len(told) // 2 * 2]), told[-1] if len(told) % 2 else None
+        stated = [_number(numbers) for _ in range(3) if numbers.position < len(numbers.data)]
+        lengths = tuple(stated[: len(stated) // 2 * 2])
+        first = stated[-1] if len(stated) % 2 else None
         parts.sections.append(Part(kind, owner, entries, pieces, lengths, first))
     return parts
 
@@ -104,14 +99,14 @@ def _number(reader: Reader) -> int:
 
 
 def file_of(data: bytes) -> bytes:
-    """The bytes of the file that an input stands for."""
+    """Return the bytes of the file of an input."""
     if data[:1] in (b"", bytes([RAW])):
         return data[1:]
     parts = unpack(data)
     sections = [_section(SectionKind.DESCRIPTION, 0, 0, zstd(parts.description))]
     events: dict[int, int] = {}
     for part in parts.sections:
-        section, content = _told(part, *_placed(part), events)
+        section, content = _stated(part, *_placed(part), events)
         if section.kind == SectionKind.CHUNK:
             events[section.owner] = events.get(section.owner, 0) + section.entries
         sections.append((section, content))
@@ -132,10 +127,10 @@ def _index(sections: Sequence[Section]) -> bytes:
     )
 
 
-def _told(
+def _stated(
     part: Part, section: Section, content: bytes, events: Mapping[int, int]
 ) -> tuple[Section, bytes]:
-    """A section that tells the lengths and first event asked for, else the right ones after so many events of each table."""
+    """Return a section with the stated lengths and first event, or else with the right ones."""
     head, body = part.lengths or (section.head, section.body)
     first = events.get(section.owner, 0) if section.kind == SectionKind.CHUNK else 0
     return replace(
@@ -156,12 +151,12 @@ def _placed(part: Part) -> tuple[Section, bytes]:
 def _section(
     kind: int, owner: int, entries: int, head: bytes, body: bytes = b""
 ) -> tuple[Section, bytes]:
-    section = Section(kind, owner, entries, len(head), len(body), layout.checksum(head))  # type: ignore[arg-type]
-    return section, head + body
+    sizes = len(head), len(body), layout.checksum(head)
+    return Section(kind, owner, entries, *sizes), head + body  # type: ignore[arg-type]
 
 
 def _listed(numbers: bytes, group: bytes, body: bytes, more: bytes) -> tuple[bytes, bytes]:
-    """Head and body of a chunk whose directory is given, with the checksums of the blocks that it speaks of."""
+    """Return head and body of a chunk with this directory, and checksums of its blocks."""
     reader, lengths = Reader(numbers), []
     while reader.position < len(numbers):
         method, payload, escapes = (_number(reader) for _ in range(3))
@@ -196,13 +191,13 @@ def _wrapped(piece: bytes) -> bytes:
 
 
 def parts_of(path: Path, *, listed: bool = False) -> Parts:
-    """A file taken apart.
+    """Return the parts of a file.
 
     Args:
-        path: Of a whole file.
-        listed: Chunks as directory, group and body.
+        path: Path of a whole file.
+        listed: Give chunks as directory, group and body.
     """
-    with File(path, workers=1) as file:
+    with File(path) as file:
         sections = []
         for section in file.sections[1:]:
             if section.kind is SectionKind.CHUNK:
@@ -228,8 +223,8 @@ def _list_pieces(raw: bytes) -> list[bytes]:
 
 
 def _chunk_pieces(raw: bytes, columns: Sequence[Column]) -> Iterator[bytes]:
-    found = directory.read_directory(raw, columns)
-    stored = found.take([c.name for c in columns], lambda spans: slices(raw, found.head, spans))
+    listed = directory.read_directory(raw, columns)
+    stored = listed.take([c.name for c in columns], lambda spans: slices(raw, listed.head, spans))
     yield write_unsigned(s.method + 8 * s.residual for s in stored.values())
     for column in stored.values():
         yield _unwrapped(column.payload)
@@ -237,7 +232,7 @@ def _chunk_pieces(raw: bytes, columns: Sequence[Column]) -> Iterator[bytes]:
 
 
 def _unwrapped(data: bytes) -> bytes:
-    """Bytes with the content of their frame in its place, where they are one."""
+    """Return bytes as a piece, with the contents of their frame if they are one."""
     for way, begin in ((FRAMED, 0), (FRAMED_AFTER_ZERO, 1)):
         try:
             content = unzstd(data[begin:])

@@ -1,4 +1,4 @@
-"""The seeds in fuzz/corpus, made of golden files and of small files of every method: `python fuzz/make_seeds.py`."""
+"""Make the seeds in fuzz/corpus, from golden files and small files: `python fuzz/make_seeds.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import awkward as ak
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from inputs import FRAMED, RAW, Part, Parts, pack, parts_of
 
@@ -30,7 +30,7 @@ BY_TABLES = "awkward"
 
 
 def events(count: int, seed: int) -> dict[str, object]:
-    """Few events for most methods, grids and a flow."""
+    """Return a few events for most methods, grids and a flow."""
     made = dependent_events(count, seed)
     numbers = np.float32([1.5, np.nan, 2.25, 1e30, 7, -0.0, 0.1, 3])
     return {
@@ -42,10 +42,11 @@ def events(count: int, seed: int) -> dict[str, object]:
 
 
 def write_small(folder: Path) -> list[Path]:
-    """A file coded by a flow, its model, one that refers to it, and one of two parts."""
-    model, small, apart, merged = (
-        folder / name for name in ("model.flow", "small.ftup", "apart.ftup", "merged.ftup")
-    )
+    """Write a file coded by a flow, its model, and a file of two parts."""
+    model = folder / "model.flow"
+    small = folder / "small.ftup"
+    second = folder / "second.ftup"
+    merged = folder / "merged.ftup"
     table = dataset_from_memory(events(40, 1)).tables["events"]
     write_model(
         table,
@@ -54,17 +55,15 @@ def write_small(folder: Path) -> list[Path]:
         DEPENDENT_TOLERANCE | {"q": "lossless", "block": "lossless"},
     )
     api.compress(events(40, 1), small, model=model)
-    api.compress(events(12, 2), apart, model=model)
-    merge([small, apart], merged)
+    api.compress(events(12, 2), second, model=model)
+    merge([small, second], merged)
     return [small, model, merged]
 
 
 def of_opaque() -> Parts:
-    """A column of each kind of layout that Awkward Array has, of three events."""
-    offsets, index = (
-        ak.index.Index64(np.array([0, 2, 2, 3])),
-        ak.index.Index64(np.array([2, -1, 0])),
-    )
+    """Return parts with a column of each layout of Awkward Array, of three events."""
+    offsets = ak.index.Index64(np.array([0, 2, 2, 3]))
+    index = ak.index.Index64(np.array([2, -1, 0]))
     numbers = ak.contents.NumpyArray(np.array([1.5, 2.5, np.nan]))
     layouts = [
         ak.Array(["a", "", "bc"]),
@@ -99,21 +98,19 @@ def of_opaque() -> Parts:
 
 
 def by_tables(parts: Parts) -> Iterator[tuple[str, Parts]]:
-    """Each table of a file as a file, and its carried objects as another."""
+    """Yield each table of a file as a file, and its carried objects as another."""
     meta = json.loads(parts.description)
     for number, table in enumerate(meta["tables"]):
         own = [
             replace(s, owner=0) for s in parts.sections if s.owner == number and s.kind in (1, 2)
         ]
-        yield (
-            table["name"],
-            Parts(json.dumps({"tables": [table], "carried": []}).encode(), b"", own),
-        )
-    rest = [s for s in parts.sections if s.kind == 3]
-    yield (
-        "carried",
-        Parts(json.dumps({"tables": [], "carried": meta["carried"]}).encode(), b"", rest),
-    )
+        yield table["name"], _of({"tables": [table], "carried": []}, own)
+    carried = [s for s in parts.sections if s.kind == 3]
+    yield "carried", _of({"tables": [], "carried": meta["carried"]}, carried)
+
+
+def _of(meta: dict[str, object], sections: list[Part]) -> Parts:
+    return Parts(json.dumps(meta).encode(), b"", sections)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How inputs are varied: one piece at a time, JSON as JSON, numbers as numbers, pieces taken from elsewhere."""
+"""Mutations of inputs: one piece at a time, JSON as JSON, numbers as numbers, pieces of others."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ KEYS += [
 def mutate(
     data: bytes, most: int, random: Random, mutate_bytes: Mutate, others: Sequence[bytes] = ()
 ) -> bytes:
-    """An input like another, at most `most` bytes long.
+    """Return a mutated input, at most `most` bytes long.
 
     Args:
         data: The input.
@@ -194,7 +194,7 @@ def _change(parts: Parts, random: Random, mutate_bytes: Mutate, others: Sequence
 
 
 def _likely(part: Part, random: Random) -> int:
-    """A piece; the empty ones, such as escapes of none, seldom."""
+    """Return a piece, seldom an empty one such as the escapes of none."""
     full = [k for k, piece in enumerate(part.pieces) if len(piece) > 1]
     return (
         random.choice(full)
@@ -232,7 +232,7 @@ def _change_sections(sections: list[Part], random: Random) -> None:
 
 
 def _take_from(parts: Parts, other: Parts, random: Random) -> None:
-    """A section or a piece of another input."""
+    """Return parts with a section or a piece of another input."""
     if not other.sections:
         return
     taken = random.choice(other.sections)
@@ -268,7 +268,7 @@ def _other_bytes(piece: bytes, random: Random, mutate_bytes: Mutate) -> bytes:
 
 
 def _other_head(piece: bytes, random: Random, mutate_bytes: Mutate) -> bytes:
-    """An opaque column whose JSON was changed, of a length that is right."""
+    """Return an opaque column with mutated JSON, of the right length."""
     begin = piece.find(b'{"form"')
     length = int.from_bytes(piece[begin - 4 : begin], "little")
     head = _other_text(piece[begin : begin + length], random, mutate_bytes)

@@ -1,6 +1,7 @@
-"""Coverage-guided fuzzing of the reader with atheris (libFuzzer): `python fuzz/read_file.py fuzz/corpus -max_total_time=60`.
+"""Coverage-guided fuzzing of the reader with atheris (libFuzzer).
 
-Options are those of libFuzzer. Kernels are compiled with checks of bounds, and warnings are errors.
+Run `python fuzz/read_file.py fuzz/corpus -max_total_time=60`; options are those of libFuzzer.
+Kernels are compiled with checks of bounds, and warnings are errors.
 """
 
 from __future__ import annotations
@@ -13,27 +14,23 @@ import zlib
 from pathlib import Path
 from random import Random
 
-os.environ["NUMBA_BOUNDSCHECK"] = (
-    "1"  # read when Numba is imported; with kernels of its own in a folder of its own
-)
-os.environ.setdefault(
-    "NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / "flowtuple-fuzz-kernels")
-)
+# Numba reads these when it is imported; kernels with checks of bounds have a cache of their own.
+os.environ["NUMBA_BOUNDSCHECK"] = "1"
+os.environ.setdefault("NUMBA_CACHE_DIR", f"{tempfile.gettempdir()}/flowtuple-fuzz-kernels")
 
-sys.path.insert(
-    0, str(Path(__file__).parents[1] / "tests")
-)  # for the columns that golden files were given
+# The module `odd_made` has the external columns of golden files.
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 import atheris
 
-# Numba compiles these: their bytecode has to stay as it is
+# Numba compiles functions of these modules, so their bytecode has to stay as it is.
 COMPILED = [
     "codec.coder",
     "codec.frequencies",
     "lattice.bins",
     "lattice.context",
     "lattice.network",
-    "density.draw",
+    "model.draw",
 ]
 OPTIONS = ["-rss_limit_mb=2048", "-timeout=20", "-max_len=65536"]
 SAVED = 4  # one input in so many is also saved
@@ -58,7 +55,7 @@ def main() -> None:
         return mutate(data, most, Random(seed), atheris.Mutate, seeds)
 
     with small_limits():
-        for seed in seeds:  # Numba compiles now, and not where an input is timed
+        for seed in seeds:  # Numba compiles now, not while an input is timed
             read_input(seed, folder)
     atheris.Setup([sys.argv[0], *OPTIONS, *sys.argv[1:]], read, custom_mutator=change)
     with small_limits():

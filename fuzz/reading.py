@@ -1,4 +1,4 @@
-"""What is done with every input: all ways to read a file, each of which ends with a right result or a typed error."""
+"""All ways to read a file, each of which ends with a right result or a typed error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SMALL = {
 
 
 def given_columns() -> Dataset:
-    """What two golden files do not hold."""
+    """Return the external columns of two golden files."""
     with np.load(TESTS / "golden" / "given.npz", allow_pickle=False) as expected:
         events = dataset_from_memory({"a": expected["a"]}).tables
     return Dataset("given", events | odd_made.given().tables)
@@ -41,7 +41,7 @@ GIVEN = given_columns()
 
 @contextmanager
 def small_limits() -> Iterator[None]:
-    """Limits of the format at which an input that reaches them still takes little time and memory."""
+    """Lower limits of the format, so that an input at the limit takes little time and memory."""
     patches = [patch(name, value) for name, value in _SMALL.items()]
     for each in patches:
         each.start()
@@ -53,32 +53,35 @@ def small_limits() -> Iterator[None]:
 
 
 def read_input(data: bytes, folder: Path, *, save: bool = True) -> bool:
-    """Read an input in all ways; whether it was read as a whole.
+    """Read an input in all ways.
 
     Args:
         data: The input, see `inputs`.
-        folder: For files.
-        save: Save what is whole, too.
+        folder: Folder for files.
+        save: Recover the undamaged parts, too.
+
+    Returns:
+        True if the whole input could be read.
 
     Raises:
         AssertionError: Two ways to read it do not agree.
-        Exception: Any other than the typed ones: that is what is looked for.
+        Exception: Any error other than the typed ones, which is what fuzzing looks for.
     """
     path = folder / "input.ftup"
     path.write_bytes(file_of(data))
-    found = _read_whole(path)
+    whole = _read_whole(path)
     damage = None
     with suppress(*TYPED):
         info(path)
     with suppress(*TYPED):
         damage = check_integrity(path)
     if save:
-        _save(path, folder / "saved.ftup", found if damage == [] else None)
-    return found is not None
+        _save(path, folder / "saved.ftup", whole if damage == [] else None)
+    return whole is not None
 
 
 def _read_whole(path: Path) -> dict[str, Table] | None:
-    """All tables, `None` where one of them cannot be read; parts of them agree with the whole."""
+    """Return all tables, `None` if one cannot be read; parts agree with the whole."""
     try:
         with ft.File(path, model=path, given=GIVEN, resources=ft.Resources(workers=1)) as file:
             tables = {name: _read_table(file, name) for name in file.tables}
@@ -89,7 +92,7 @@ def _read_whole(path: Path) -> dict[str, Table] | None:
 
 
 def _read_table(file: ft.File, name: str) -> Table | None:
-    """A table, `None` where it cannot be read; a range of it, and columns alone, are what they are in the whole."""
+    """Return a table, `None` if it cannot be read; ranges and single columns agree with it."""
     try:
         whole = read_all(file.tables[name])
     except TYPED:
@@ -105,7 +108,7 @@ def _read_table(file: ft.File, name: str) -> Table | None:
 
 
 def _save(path: Path, saved: Path, whole: dict[str, Table] | None) -> None:
-    """Save what is whole; a file without damage is saved as it is."""
+    """Recover the undamaged parts; a file without damage is recovered whole."""
     try:
         recover(path, saved, model=None)
     except TYPED:
@@ -115,6 +118,6 @@ def _save(path: Path, saved: Path, whole: dict[str, Table] | None) -> None:
         _agree("a saved file cannot be read" if read is None else difference(read[name], table))
 
 
-def _agree(found: str | None) -> None:
-    if found is not None:
-        raise AssertionError(f"two ways to read differ: {found}")
+def _agree(differing: str | None) -> None:
+    if differing is not None:
+        raise AssertionError(f"two ways to read differ: {differing}")

@@ -1,7 +1,7 @@
 """Errors named by what the person at the other end should do next.
 
-Every error that flowtuple raises on purpose derives from `FlowtupleError`. The message is one line: what was
-found, where, the nearest valid name where there is one, and the next step.
+Every error that flowtuple raises on purpose derives from `FlowtupleError`. The message is one line: what is
+wrong, where, the nearest valid name where there is one, and the next step.
 """
 
 from __future__ import annotations
@@ -11,19 +11,39 @@ from collections.abc import Iterable, Mapping
 
 
 class FlowtupleError(Exception):
-    """Base of every error that flowtuple raises on purpose."""
+    """Base of every error that flowtuple raises on purpose.
+
+    Example:
+        >>> issubclass(Corrupt, FlowtupleError)
+        True
+    """
 
 
 class InvalidArgument(FlowtupleError, ValueError):
-    """Change what was asked: a name, a bound, a path or an option is not what it should be."""
+    """Change the request: a name, a bound, a path or an option is wrong.
+
+    Example:
+        >>> issubclass(InvalidArgument, ValueError)
+        True
+    """
 
 
 class TooLarge(InvalidArgument):
-    """Allow more memory or ask for less: what the input declares is more than may be taken."""
+    """Allow more memory or read less: the input declares more than the memory limit.
+
+    Example:
+        >>> str(TooLarge("x.ftup: takes 3GB"))
+        'x.ftup: takes 3GB'
+    """
 
 
 class Unsupported(FlowtupleError):
-    """Leave it out or choose another format: the input or output format cannot hold this."""
+    """Leave it out or choose another format: the input or output format cannot hold this.
+
+    Example:
+        >>> str(Unsupported("x.csv: cannot hold lists"))
+        'x.csv: cannot hold lists'
+    """
 
 
 class Refused(Unsupported):
@@ -37,6 +57,11 @@ class Refused(Unsupported):
         action: The step that fails, with a place for the parts, such as `"write {} as text"`.
         parts: Reason by name.
         advice: The next step.
+
+    Example:
+        >>> error = Refused("x.root", "carry {}", {"Events/a": "no numbers"}, "exclude it")
+        >>> str(error), error.parts
+        ('x.root: cannot carry Events/a: no numbers; exclude it', {'Events/a': 'no numbers'})
     """
 
     def __init__(self, where: str, action: str, parts: Mapping[str, str], advice: str) -> None:
@@ -46,27 +71,61 @@ class Refused(Unsupported):
 
 
 class Truncated(FlowtupleError):
-    """Fetch the file again: it ends before its own index says it should."""
+    """Fetch the file again: it ends before its own index says it should.
+
+    Example:
+        >>> str(Truncated("x.ftup: is cut short"))
+        'x.ftup: is cut short'
+    """
 
 
 class Corrupt(FlowtupleError):
-    """Restore the file from a copy: its bytes are not the bytes that were written."""
+    """Restore the file from a copy: its bytes are not the bytes that were written.
+
+    Example:
+        >>> str(Corrupt("x.ftup: a checksum is wrong"))
+        'x.ftup: a checksum is wrong'
+    """
 
 
 class TooNew(FlowtupleError):
-    """Update flowtuple: the file was written in a format this version does not know."""
+    """Update flowtuple: the file was written in a format this version does not know.
+
+    Example:
+        >>> str(TooNew("x.ftup: has format version 2"))
+        'x.ftup: has format version 2'
+    """
 
 
 class BoundViolated(FlowtupleError):
-    """Report this: a value failed its bound before it was written, so nothing was written."""
+    """Report this: a value failed its bound before it was written, so nothing was written.
+
+    Example:
+        >>> str(BoundViolated("column 'x'"))
+        "column 'x'"
+    """
 
 
 class ProcessLost(FlowtupleError):
-    """Start it again: another process that worked on the same thing is gone."""
+    """Start it again: another process that worked on the same thing is gone.
+
+    Example:
+        >>> str(ProcessLost("process 1 is gone"))
+        'process 1 is gone'
+    """
 
 
 class MissingExtra(FlowtupleError, ImportError):
-    """Install an extra: this operation needs a package that the light core does not bring."""
+    """Install an extra: this operation needs a package that the light core does not bring.
+
+    Args:
+        extra: Name of the extra.
+        purpose: The operation that needs it.
+
+    Example:
+        >>> str(MissingExtra("plots", "a report"))
+        "a report needs the extra 'plots': pip install 'flowtuple[plots]'"
+    """
 
     def __init__(self, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the extra '{extra}': pip install 'flowtuple[{extra}]'")
@@ -78,7 +137,7 @@ _REASONS_SHOWN = 4
 
 
 def name_parts(parts: Mapping[str, str]) -> str:
-    """A phrase that counts parts and names the first of each reason.
+    """Return a phrase that counts parts and names the first of each reason.
 
     Args:
         parts: Reason by name, at least one.
@@ -94,7 +153,7 @@ def name_parts(parts: Mapping[str, str]) -> str:
 
 
 def reasons_of(parts: Mapping[str, str]) -> str:
-    """The reasons of some parts, each behind the first names that share it; the reason alone for one part.
+    """Return the reasons of some parts, each behind the first names that share it; the reason alone for one part.
 
     Example:
         >>> reasons_of({"t/a": "no numbers"}), reasons_of({"t/a": "no numbers", "t/b": "damaged"})
@@ -117,7 +176,7 @@ def reasons_of(parts: Mapping[str, str]) -> str:
 
 
 def nearest(name: str, valid: Iterable[str], limit: int = 3) -> str:
-    """A phrase that names the valid names closest to `name`, or the first few where none is close.
+    """Return a phrase that names the valid names closest to `name`, or the first few where none is close.
 
     Example:
         >>> nearest("Jet_pT", ["Jet_pt", "Jet_eta", "MET_pt"], limit=1)
@@ -136,7 +195,7 @@ def nearest(name: str, valid: Iterable[str], limit: int = 3) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    r"""The first line of an error's message, or the name of its class where it has none.
+    r"""Return the first line of an error's message, or the name of its class where it has none.
 
     Example:
         >>> first_line(ValueError("one\ntwo")), first_line(KeyError())

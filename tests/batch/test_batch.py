@@ -1,4 +1,4 @@
-"""Many files one by one: what fails is named and stops no other, a second run does what is missing, workers may die."""
+"""Many files: failures are named and stop no other, a second run does the rest, workers may die."""
 
 from __future__ import annotations
 
@@ -332,7 +332,7 @@ class TestHistograms:
         assert found["MET_pt"].moments[0].count == FILES * 600
 
     def test_p_values_are_even_where_events_repeat_their_entries(self, tmp_path: Path) -> None:
-        """Objects of an event are alike: entries counted as if independent would give p-values near 0."""
+        """Objects of an event are alike: counted as independent they would give p-values near 0."""
         draw, found = np.random.default_rng(1), []
         for k in range(60):
             for name in "ab":
@@ -473,7 +473,7 @@ def test_numbers_of_workers_that_are_none(text: str) -> None:
 def test_addresses_that_are_none(text: str) -> None:
     pytest.importorskip("distributed")
     with (
-        pytest.raises(InvalidArgument, match=f"--dask {text}: is no address; write local:N"),
+        pytest.raises(InvalidArgument, match=f"`cluster=` {text}: is no address; write local:N"),
         connected(text),
     ):
         pass
@@ -483,7 +483,7 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
     pytest.importorskip("distributed")
     monkeypatch.setattr("flowtuple.batch.cluster._PATIENCE", 1)
     with (
-        pytest.raises(InvalidArgument, match=r"--dask tcp://127.0.0.1:9: no scheduler answers"),
+        pytest.raises(InvalidArgument, match=r"`cluster=` tcp://127.0.0.1:9: no scheduler answers"),
         connected("tcp://127.0.0.1:9"),
     ):
         pass

@@ -1,4 +1,4 @@
-"""Compressed files as a collection of dask-awkward: what a computation does not use is neither read nor decoded."""
+"""Compressed files as a collection of dask-awkward: unused columns are neither read nor decoded."""
 
 from __future__ import annotations
 

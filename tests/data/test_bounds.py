@@ -123,7 +123,7 @@ def test_float_bounds_hold_as_the_reference_says(bound, dtype, data):
 
 
 def test_a_product_among_subnormal_numbers_is_not_rounded_up():
-    """2^-32 of the original is 5.1806e-318, between two subnormal numbers; the next above is what it moved by."""
+    """2^-32 of the original, 5.1806e-318, lies between subnormals; the shift is the larger one."""
     x, y = np.array([2.225073857989136e-308]), np.array([2.2250738585072014e-308])
     assert abs(Fraction(y[0]) - Fraction(x[0])) > Fraction(2) ** -32 * Fraction(x[0])
     assert not Bound("rel", 2.0**-32).holds(x, y).any()

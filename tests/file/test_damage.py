@@ -64,7 +64,7 @@ def with_byte(path: Path, position: int, value: int) -> None:
 def changes(
     path: Path, supplied: Dataset, position: int, values: list[int]
 ) -> dict[tuple[int, int], str]:
-    """What reading ends in where one byte is changed to each of some values."""
+    """Return the outcome of reading a file with one byte changed to each of some values."""
     old, found = path.read_bytes()[position], {}
     for value in values:
         if value != old:

@@ -1,4 +1,4 @@
-"""Reading a file: columns, slices, records and steps are those of the whole, and what is not there is named."""
+"""Reading of parts of a file: columns, slices, records and steps equal those of the whole."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""The inputs that fuzzing keeps, read in all ways without a fuzzer; and a few that are changed on the spot."""
+"""The corpus of the fuzzer, read in all ways without a fuzzer, with a few mutations."""
 
 from pathlib import Path
 from random import Random
@@ -35,7 +35,7 @@ def test_the_corpus_is_small():
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
-def test_kept_input_ends_well(path, tmp_path):
+def test_input_of_the_corpus_ends_well(path, tmp_path):
     whole = read_input(path.read_bytes(), tmp_path)
     assert whole or not path.name.startswith("seed-")
 

@@ -1,4 +1,4 @@
-"""Bytes made to mislead: with every checksum right, a file still decodes or ends in a typed error, and takes little memory."""
+"""Hostile bytes: with right checksums a file decodes or ends in a typed error, in little memory."""
 
 import contextlib
 import copy
@@ -82,7 +82,7 @@ def path(tmp_path_factory):
 
 
 def ends_well(path):
-    """Whether the file reads; any error but the three typed ones goes through."""
+    """Return True if the file reads; errors other than the three typed ones propagate."""
     try:
         with ft.File(path, resources=ft.Resources(workers=1)) as file:
             for table in file.tables.values():
@@ -156,7 +156,7 @@ def test_damage_under_a_right_checksum_ends_well(path, tmp_path, kind):
 
 
 def test_damage_of_each_payload_ends_well(path):
-    """As above with the damage inside the frames: every method's own bytes."""
+    """Damage lies inside the frames here: in every method's own bytes."""
     with ft.File(path) as file:
         table = file.tables["events"]
         coding, section = table.coding, table.chunks[0].section
@@ -529,7 +529,7 @@ EVENTS_OF_JETS = {
     ],
 )
 def test_models_without_a_place_for_what_they_read_are_corrupt_or_code(columns):
-    """A model may name columns that have no flow of their own: it is refused when read, or codes as any other."""
+    """A model may name columns without a flow: it is refused when read, or codes as any other."""
     try:
         flow = unpack_flow(model(*columns), JETS)
     except Corrupt:

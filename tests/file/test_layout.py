@@ -1,4 +1,4 @@
-"""The file: what is whole is read back exactly, in whole or in part; what is not whole is refused by its right name."""
+"""The file: a whole file is read back exactly, a damaged one is refused with the right error."""
 
 import contextlib
 import itertools
@@ -505,7 +505,7 @@ KEYS = {c.name: collection_of(c) for c in EVERYWHERE}
 
 
 def readable(name, before):
-    """What a column may read once those before it are decoded."""
+    """The columns that a column may read when those before it are decoded."""
     key, found = KEYS[name], [Parent("index")]
     for other in before:
         found += [Parent("row", other)] * (KEYS[other] == key) + [Parent("event", other)] * (

@@ -1,4 +1,4 @@
-"""Merged files hold the events of all, bit for bit and without coding anything again; what does not fit is refused."""
+"""Merged files have the events of all, bit for bit; files that do not fit are refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EVENTS = (30, 20, 41, 4)
 
 
 def events(number: int, count: int) -> dict[str, Any]:
-    """Values at the ends of a range of their own in each file, within a step of the lattice: ranges decide how they decode."""
+    """Values at ends of ranges that differ by less than a lattice step: these decide decoding."""
     x = np.linspace(0.1, 9.85, count) + 100 * number
     counts = np.arange(count) % 3
     jets = ak.unflatten(np.repeat(x + 0.03, counts), counts)
@@ -116,7 +116,7 @@ class TestEvents:
         assert meta["tables"][0]["events"] == 91
 
     def test_of_files_that_were_merged(self, folder: Path, tmp_path: Path) -> None:
-        """However they are bracketed, the bytes are the same but for the provenance, which tells it."""
+        """Merging is associative: the bytes are the same, except for the provenance."""
         a, b, c, d = paths(folder, 0, 1, 2, 3)
         merge([a, b], tmp_path / "ab.ftup")
         merge([tmp_path / "ab.ftup", c], tmp_path / "ab-c.ftup")
@@ -220,7 +220,10 @@ class TestModels:
 
     @pytest.mark.parametrize("name", ["another", "without"])
     def test_others_are_refused(self, models: Path, tmp_path: Path, name: str) -> None:
-        message = rf"{name}\.ftup against .*inside0\.ftup: table 'events' is coded by another model; compress both with one"
+        message = (
+            rf"{name}\.ftup against .*inside0\.ftup: table 'events' is coded by another model; "
+            "compress both with one"
+        )
         refused([models / "inside0.ftup", models / f"{name}.ftup"], tmp_path, message)
 
     def test_alone_are_refused(self, models: Path, tmp_path: Path) -> None:
@@ -294,7 +297,10 @@ class TestRefusals:
     )
     def test_other_bounds(self, folder: Path, tmp_path: Path, column: str, bound: str) -> None:
         ft.compress(events(0, 5), tmp_path / "other.ftup", tolerance=TOLERANCE | {column: bound})
-        message = rf"other\.ftup against .*: table 'events': column '{column}' has another bound or lattice; compress both with"
+        message = (
+            rf"other\.ftup against .*: table 'events': column '{column}' has another bound or "
+            "lattice; compress both with"
+        )
         refused([folder / "0.ftup", folder / "1.ftup", tmp_path / "other.ftup"], tmp_path, message)
 
     def test_another_role(self, folder: Path, tmp_path: Path) -> None:

@@ -101,11 +101,17 @@ class TestRefusals:
         [
             (
                 None,
-                "elsewhere.ftup: needs the model [0-9a-f]{16}, kept elsewhere; name it with --model",
+                (
+                    "elsewhere.ftup: needs the model [0-9a-f]{16}, kept elsewhere; "
+                    "name it with --model"
+                ),
             ),
             (
                 "other.flow",
-                "elsewhere.ftup: needs the model [0-9a-f]{16}, .*other.flow has the model [0-9a-f]{16}",
+                (
+                    "elsewhere.ftup: needs the model [0-9a-f]{16}, "
+                    ".*other.flow has the model [0-9a-f]{16}"
+                ),
             ),
             (
                 "elsewhere.ftup",

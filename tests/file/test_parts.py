@@ -1,4 +1,4 @@
-"""Tables of several parts: each part's events are decoded with its ranges, whichever way they are read."""
+"""Tables of several parts: each part's events are decoded with its own ranges."""
 
 import copy
 
@@ -19,7 +19,7 @@ EVENTS = (30, 20, 40)
 
 
 def events(number):
-    """Values at the ends of a range that lies elsewhere in each part and within a step of the lattice: they need it."""
+    """Values at the ends of ranges that differ by less than a lattice step: decoding needs them."""
     x = np.linspace(0.1, 9.85, EVENTS[number]) + 100 * number
     jets = [[value + 0.03] * (k % 3) for k, value in enumerate(x)]
     return {

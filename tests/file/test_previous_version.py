@@ -107,7 +107,7 @@ def test_files_of_reference_methods_decode(name, expected) -> None:
 
 
 def test_a_training_takes_up_the_checkpoint(tmp_path, sample, expected) -> None:
-    """Nothing is trained again: no part is added, and the model is the same."""
+    """No part is trained again: none is added, and the model is the same."""
     folder = tmp_path / "parts"
     shutil.copytree(PREVIOUS / "events_checkpoint", folder)
     ft.train(

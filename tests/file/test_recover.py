@@ -1,4 +1,4 @@
-"""Damaged files: what is whole is saved bit for bit, what is lost is named, and no value is ever a wrong one."""
+"""Damaged files: whole parts are saved bit for bit, lost ones named, and no value is wrong."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def write_root(path: Path, seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of four chunks, its model, another one, and the same file with the model kept elsewhere."""
+    """A file of four chunks, its model, another model, and a file that refers to the model."""
     made = tmp_path_factory.mktemp("recovery")
     for name, seed in (("m", 1), ("other", 2)):
         write_root(made / f"{name}.root", seed)
@@ -179,7 +179,7 @@ class TestEnds:
     @pytest.mark.parametrize("place", [8, 9, 12, 15])
     @pytest.mark.parametrize("other", [-1, -9, -17, -32, -40])
     def test_header_of_another_version(self, path: Path, place: int, other: int) -> None:
-        """Nothing says that it is damaged rather than of a later version."""
+        """No byte tells damage from a later version here."""
         flip(path, place, other)
         with pytest.raises(TooNew, match=r"broken\.ftup: has format version"):
             save(path)
@@ -226,7 +226,7 @@ class TestModel:
         return path
 
     def test_needed_for_a_file(self, broken: Path) -> None:
-        with pytest.raises(Corrupt, match=r"the model of table 'Events' is .*--model.*OUT\.root"):
+        with pytest.raises(Corrupt, match=r"the model of table 'Events' is .*`model=`.*OUT\.root"):
             save(broken)
 
     def test_not_needed_by_columns_without_it(self, whole: ak.Array, broken: Path) -> None:
@@ -425,7 +425,7 @@ class TestCarried:
 
 class TestWithoutAnIndex:
     def test_cut_anywhere(self, whole: ak.Array, path: Path) -> None:
-        """What is whole before the cut is saved; the list of what is missing is the rest."""
+        """Whole chunks before the cut are saved; the missing parts are the rest."""
         data, chunks = path.read_bytes(), sections(path, SectionKind.CHUNK)
         (model,) = sections(path, SectionKind.MODEL)
         sizes = {
@@ -521,7 +521,7 @@ class TestWithoutAnIndex:
 
 
 class TestParts:
-    """Of merged files every part has ranges of its own."""
+    """Every part of merged files has ranges of its own."""
 
     @pytest.fixture
     def merged(self, tmp_path: Path) -> Path:
@@ -623,7 +623,7 @@ class TestParts:
         self.assert_saved_but(whole, merged)
 
     def test_chunks_swapped_behind_a_whole_index(self, merged: Path) -> None:
-        """They lie where the index has others: whatever is not saved is listed, and the rest is right."""
+        """Other sections lie in their place: unsaved parts are listed, the rest is right."""
         whole = ft.decompress(merged)
         self.rearrange(merged, (0, 1, 4, 3, 2, 5))
         found = recover(merged, merged.with_name("saved.ftup"))
@@ -669,14 +669,12 @@ class TestGiven:
         flip(path, sections(path, SectionKind.CHUNK)[1].begin + 2)
         with pytest.raises(
             InvalidArgument,
-            match=r"given\.ftup: without the lost events .*write OUT\.root with --given",
+            match=r"given\.ftup: without the lost events .*write OUT\.root with `given=`",
         ):
             recover(path, path.with_name("saved.ftup"))
-        with pytest.raises(InvalidArgument, match=r"column 'a' was given when .*--given"):
+        with pytest.raises(InvalidArgument, match=r"column 'a' was given when .*`given=`"):
             recover(path, path.with_name("saved.npz"), columns=["a"])
-        found = recover(
-            path, path.with_name("saved.npz"), given=open_dataset(self.events), columns=["a", "b"]
-        )
+        found = recover(path, path.with_name("saved.npz"), given=self.events, columns=["a", "b"])
         assert found.events == {"events": (150, 200)}
         kept = [*range(50), *range(100, 200)]
         with np.load(path.with_name("saved.npz")) as saved:
@@ -685,14 +683,12 @@ class TestGiven:
 
     @pytest.mark.parametrize("number", range(4))
     def test_a_hole(self, path: Path, number: int) -> None:
-        """What follows it is decoded with the given events that are its own."""
+        """Chunks after it are decoded with their own external events."""
         lost = 50 * number, 50 * number + 50
         kept = [k for k in range(200) if not lost[0] <= k < lost[1]]
         whole = ft.decompress(path, given=self.events)
         flip(path, sections(path, SectionKind.CHUNK)[number].offset + 9, -1)
-        found = recover(
-            path, path.with_name("saved.npz"), given=open_dataset(self.events), columns=["a", "b"]
-        )
+        found = recover(path, path.with_name("saved.npz"), given=self.events, columns=["a", "b"])
         assert found.events == {"events": (150, 200)}
         assert found.missing[1:] == (Damage("events", lost, (), "missing"),)
         with np.load(path.with_name("saved.npz")) as saved:
@@ -705,7 +701,7 @@ class TestGiven:
 
 
 def test_any_damage_saves_right_values_or_says_so(whole: ak.Array, path: Path) -> None:
-    """Bytes changed or cut off all over the file: what is saved are events of the file, as many as are not listed."""
+    """Changed or cut bytes anywhere: events of the file are saved, as many as are not listed."""
     data, draw = path.read_bytes(), np.random.default_rng(5)
     saved = refused = 0
     for place in draw.integers(0, len(data), 60).tolist():

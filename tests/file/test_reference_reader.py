@@ -1,4 +1,4 @@
-"""The reference reader, which shares no code with flowtuple, decodes the golden files to the bits that are known."""
+"""The reference reader, which shares no code with flowtuple, decodes golden files to known bits."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Frames, index and description: what was packed comes back, and what contradicts itself or goes beyond a limit is refused."""
+"""Frames, index and description: they survive packing; contradictions and excesses are refused."""
 
 import json
 import tracemalloc
@@ -130,7 +130,10 @@ class TestFrames:
         data, target = path.read_bytes(), tmp_path / "changed.ftup"
         with ft.File(path) as file:
             section = file.sections[number]
-        message = rf"changed\.ftup: {section.kind.name.lower()} section at bytes {section.offset} to {section.stop} is damaged"
+        message = (
+            rf"changed\.ftup: {section.kind.name.lower()} section at bytes {section.offset} "
+            f"to {section.stop} is damaged"
+        )
         for place in range(section.offset, section.begin):
             target.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
             with pytest.raises(Corrupt, match=message):
@@ -232,7 +235,7 @@ class TestIndex:
             layout.unpack_index(index, offset, "file")
 
     def test_of_many_rows_in_a_small_file_takes_no_memory(self):
-        """Each row stands for a frame of 56 bytes at least: what a small file cannot have is refused before it is unpacked."""
+        """Each row means 56 bytes or more: numbers beyond the file's size are refused first."""
         index = zstd(write_unsigned([2**22]) + bytes(13 * 2**22))
         assert len(index) < 10_000
         tracemalloc.start()

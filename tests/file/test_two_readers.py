@@ -1,4 +1,4 @@
-"""flowtuple and the reference reader agree where no golden file looks: on random numbers, and on files that need others."""
+"""flowtuple and the reference reader agree beyond golden files, on random numbers and tables."""
 
 import math
 from pathlib import Path
@@ -267,7 +267,7 @@ def test_a_model_in_another_file(model, tmp_path):
 
 
 def test_merged_files(model, tmp_path):
-    """Of other ranges, and one of no events."""
+    """The files have different ranges, and one has no events."""
     paths = [tmp_path / f"{n}.ftup" for n in range(3)]
     for n, path in enumerate(paths):
         events = {
@@ -280,7 +280,7 @@ def test_merged_files(model, tmp_path):
 
 
 def changed(place, key, value):
-    """A change of one key: of the description, its table, a column by name, or what lies within the column."""
+    """A change of one key of the description, of its table, of a column, or within a column."""
     first, *within = place.split("/")
 
     def change(meta):

@@ -240,7 +240,7 @@ def test_a_model_without_densities_is_refused_by_column(tmp_path: Path) -> None:
     write_model(table, tmp_path / "m.flow", DEPENDENT_PARENTS, DEPENDENT_TOLERANCE)
     with pytest.raises(
         Unsupported,
-        match=r"column 'a' and 1 more of table 'events' has no density .*without --lean",
+        match=r"column 'a' and 1 more of table 'events' has no density .*without `lean=`",
     ):
         ft.sample(tmp_path / "m.flow", 10)
 
@@ -257,12 +257,16 @@ def test_a_model_without_densities_is_refused_by_column(tmp_path: Path) -> None:
             {"given": {"a": np.ones(3, np.float32)}, "n": 4},
             "cannot draw 4 events from 3 given ones",
         ),
-        ({"n": 5, "tree": "Evnts"}, "no tree 'Evnts'; nearest: events"),
     ],
 )
 def test_bad_requests(model: Path, arguments: dict, message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         ft.sample(model, **arguments)
+
+
+def test_an_unknown_tree_is_refused(model: Path) -> None:
+    with pytest.raises(InvalidArgument, match="no tree 'Evnts'; nearest: events"):
+        ft.sample(f"{model}:Evnts", 5)
 
 
 def test_events_without_a_column_of_the_model_are_refused(model: Path) -> None:

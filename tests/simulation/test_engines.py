@@ -16,7 +16,7 @@ pytest.importorskip("zuko")
 import flowtuple as ft  # noqa: E402
 from flowtuple.api.engines import load_rows, single_torch_thread  # noqa: E402
 from flowtuple.cli.app import app  # noqa: E402
-from flowtuple.data.table import table_to_awkward  # noqa: E402
+from flowtuple.data.awkward_tables import table_to_awkward  # noqa: E402
 from flowtuple.errors import Corrupt, InvalidArgument  # noqa: E402
 from flowtuple.file.file import File  # noqa: E402
 from flowtuple.flows.options import RowFlow, Shape, Training  # noqa: E402

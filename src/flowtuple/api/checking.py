@@ -20,11 +20,12 @@ from flowtuple.io.source import ReadOptions, Source, open_dataset
 from flowtuple.reporting.describe import check_comparable, promises, report_input
 from flowtuple.reporting.report import write_report
 from flowtuple.reporting.training_page import write_training
+from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 from flowtuple.training.lattices import SCAN_STEP
 
 
-class Verified(list[ColumnFidelity]):
+class Verified(Shown, list[ColumnFidelity]):
     """Comparison of every column of a file with its original, and what the file lacks.
 
     Attributes:
@@ -46,6 +47,15 @@ class Verified(list[ColumnFidelity]):
     def violations(self) -> int:
         """Number of values outside their bound."""
         return sum(column.violations for column in self)
+
+    def facts(self) -> dict[str, object]:
+        """Return the numbers of columns, of values and of values outside their bound."""
+        return {
+            "columns": len(self),
+            "values": f"{sum(column.values for column in self):,}",
+            "outside their bound": self.violations,
+            "absent": len(self.absent),
+        }
 
 
 @accepts_old(resources=Resources)

@@ -24,14 +24,16 @@ from flowtuple.file.provenance import provenance
 from flowtuple.file.writer import create
 from flowtuple.io.root_writer import root_outlook
 from flowtuple.io.source import Source
+from flowtuple.reporting.page import format_bytes, format_number
+from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 from flowtuple.training.fit import with_flows
 from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import Written, write_events
 
 
-@dataclass(frozen=True)
-class Compressed:
+@dataclass(frozen=True, repr=False)
+class Compressed(Shown):
     """Sizes of a compressed file in bytes, with warnings.
 
     Attributes:
@@ -66,6 +68,18 @@ class Compressed:
     def bits_per_value(self) -> float:
         """Size of the file over the number of values, in bits."""
         return 8 * self.file_bytes / self.values if self.values else 0.0
+
+    def facts(self) -> dict[str, object]:
+        """Return path, number of events and sizes."""
+        return {
+            "path": self.path,
+            "events": f"{self.events:,}",
+            "size": format_bytes(self.file_bytes),
+            "raw": format_bytes(self.raw_bytes),
+            "bits per value": format_number(self.bits_per_value),
+            "left out": len(self.left_out),
+            "warnings": len(self.warnings),
+        }
 
 
 @accepts_old(model_ref="refer", resources=Resources)

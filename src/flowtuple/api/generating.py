@@ -25,6 +25,7 @@ from flowtuple.model.model import EventModel
 from flowtuple.reporting.roc import roc_png
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.runtime.extras import require_torch
+from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old, names_tree
 
 
@@ -55,10 +56,14 @@ class Density(Protocol):
 
 
 Path: TypeAlias = "str | os.PathLike[str]"
+_NAMED = 8  # columns in the repr of a model
 
 
-class Model:
+class Model(Shown):
     """A loaded model of any flow: draw and score events, map them to latent space and back.
+
+    Args:
+        density: The model, in tables; `load` makes it.
 
     Example:
         >>> import pathlib, tempfile
@@ -74,6 +79,16 @@ class Model:
 
     def __init__(self, density: Density) -> None:
         self.density = density
+
+    def facts(self) -> dict[str, object]:
+        """Return path, table and columns."""
+        names = list(self.density.names)
+        return {
+            "path": self.density.path,
+            "table": self.density.name,
+            "columns": len(names),
+            "names": ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else ""),
+        }
 
     def sample(
         self, n: int | None = None, seed: int = 0, *, given: Source | None = None

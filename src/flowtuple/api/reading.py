@@ -19,11 +19,13 @@ from flowtuple.errors import InvalidArgument
 from flowtuple.file.file import File
 from flowtuple.io.location import split_tree
 from flowtuple.io.source import STORED, Source, WriteOptions, open_dataset, write_dataset
+from flowtuple.reporting.page import format_bytes
+from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 
 
-@dataclass(frozen=True)
-class Decompressed:
+@dataclass(frozen=True, repr=False)
+class Decompressed(Shown):
     """A file written by `decompress`, and what differs from the original.
 
     Attributes:
@@ -48,6 +50,16 @@ class Decompressed:
     left_out: tuple[LeftOut, ...] = ()
     changes: tuple[str, ...] = ()
     renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, object]:
+        """Return path, size and the number of differences."""
+        return {
+            "path": self.path,
+            "size": format_bytes(self.file_bytes),
+            "left out": len(self.left_out),
+            "changes": len(self.changes),
+            "renamed": len(self.renamed),
+        }
 
 
 @accepts_old(resources=Resources)

@@ -21,14 +21,15 @@ from flowtuple.file.table import StoredTable
 from flowtuple.file.writer import create
 from flowtuple.io.source import Source, open_dataset
 from flowtuple.lattice.lattice import Lattice
+from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 from flowtuple.training.fit import with_flows
 from flowtuple.training.lattices import ResolvedTable, resolve_tables
 from flowtuple.training.write_events import write_events
 
 
-@dataclass(frozen=True)
-class Recompressed:
+@dataclass(frozen=True, repr=False)
+class Recompressed(Shown):
     """Sizes of a file that was compressed again, with the bounds that now hold.
 
     Attributes:
@@ -46,6 +47,10 @@ class Recompressed:
 
     result: Compressed
     bounds: dict[str, str]
+
+    def facts(self) -> dict[str, object]:
+        """Return the sizes, and the new bound of each column."""
+        return self.result.facts() | self.bounds
 
 
 @accepts_old(resources=Resources)

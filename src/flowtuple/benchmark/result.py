@@ -8,6 +8,7 @@ from typing import Any
 
 from flowtuple.baseline.sizes import PCODEC
 from flowtuple.benchmark.codecs.table_codec import Promise
+from flowtuple.runtime.notebook import Shown
 
 FORMAT = 1
 
@@ -66,8 +67,8 @@ class Measurement:
         return self.promise != "none" and not self.failed and self.violations == 0
 
 
-@dataclass(frozen=True)
-class Bench:
+@dataclass(frozen=True, repr=False)
+class Bench(Shown):
     """All measurements of one input.
 
     Attributes:
@@ -84,6 +85,12 @@ class Bench:
         rows: Codecs in order, for each bound in turn.
         notes: Parts that were left out, with reasons.
         machine: Description of the machine.
+
+    Example:
+        >>> import flowtuple as ft
+        >>> events = {"x": [0.1 * k for k in range(500)]}
+        >>> ft.bench(events, tolerance="abs:0.01", codecs=["quantise+pcodec"])
+        <Bench: source dict in memory, values 500, smallest at abs:0.01 quantise+pcodec>
     """
 
     source: str
@@ -99,6 +106,11 @@ class Bench:
     rows: tuple[Measurement, ...]
     notes: tuple[str, ...]
     machine: Mapping[str, Any]
+
+    def facts(self) -> dict[str, object]:
+        """Return the input, and the smallest codec that holds each bound."""
+        smallest = {f"smallest at {bound}": self.best(bound) or "none" for bound in self.bounds}
+        return {"source": self.source, "values": f"{self.values:,}", **smallest}
 
     def at(self, bound: str) -> list[Measurement]:
         """Return the rows of one bound."""

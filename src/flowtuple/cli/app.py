@@ -68,7 +68,7 @@ def main() -> None:
     """
     with streams(), stopping(), _library_warnings():
         try:
-            code = app(standalone_mode=False)
+            code = app(prog_name="flowtuple", standalone_mode=False)
         except FlowtupleError as error:
             if "--json" in sys.argv[1:]:
                 sys.stdout.write(json.dumps(_to_json(error), indent=1) + "\n")
@@ -110,7 +110,7 @@ def _to_json(error: FlowtupleError) -> dict[str, Any]:
     content: dict[str, Any] = {"error": as_options(str(error)), "kind": type(error).__name__}
     if isinstance(error, Refused):
         parts = error.parts.items()
-        content["refused"] = [{"name": name, "reason": reason} for name, reason in parts]
+        content["refused"] = [{"name": n, "reason": as_options(reason)} for n, reason in parts]
     return content
 
 

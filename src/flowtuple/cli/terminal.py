@@ -25,6 +25,7 @@ from rich.table import Table as RichTable
 from flowtuple.api import Compressed
 from flowtuple.benchmark import pages
 from flowtuple.benchmark.result import Bench
+from flowtuple.cli.arguments import as_options
 from flowtuple.comparison.closure.result import Closure, Verdict
 from flowtuple.comparison.fidelity import ColumnFidelity
 from flowtuple.comparison.two_sample.ratio import Ratio
@@ -126,8 +127,8 @@ def warn_left_out(parts: Sequence[LeftOut], when: str = "") -> None:
 
 
 def warn(message: str) -> None:
-    """One line on standard error."""
-    sys.stderr.write(f"flowtuple: warning: {message}\n")
+    """Write one line on standard error, with options for arguments."""
+    sys.stderr.write(f"flowtuple: warning: {as_options(message)}\n")
 
 
 def show_demonstration(

@@ -230,7 +230,7 @@ def _decode_numbers(
     supplied = _supply(sorted(needed & coding.external), external, num_entries)
     rows = 0
     for state in walk(coding, context, needed):
-        name, column = state.name, state.column
+        name = state.name
         if waiting is not None and state.key:
             waiting.all(context)
             waiting = None
@@ -244,7 +244,8 @@ def _decode_numbers(
             decode_external(stored[name], values, state)
         else:
             values = decode_column(stored[name], state)
-        contents[name] = values.reshape(num_entries, *column.shape) if column.shape else values
+        shape = state.column.shape
+        contents[name] = values.reshape(num_entries, *shape) if shape else values
     return contents
 
 
@@ -257,7 +258,7 @@ def _supply(
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         raise InvalidArgument(
             f"column {names[0]!r}{more} was given when it was compressed; "
-            "name the file that has it with --given"
+            "name the file that has it with `given=`"
         )
     table = external(names)
     if table.num_entries != num_entries:

@@ -66,8 +66,10 @@ def _encode(
 ) -> Any:
     used = np.zeros(1, np.int64)
     for i in range(len(q) - 1, -1, -1):
-        k, state = symbols[i], states[i & 1]
-        span, place = spans[k], np.uint64(q[i]) - np.uint64(starts[k])
+        k = symbols[i]
+        state = states[i & 1]
+        span = spans[k]
+        place = np.uint64(q[i]) - np.uint64(starts[k])
         raw = _raw_bits(span)
         done = np.uint64(0)
         while done < raw:

@@ -91,9 +91,7 @@ def encode_column(stored: Array, state: ColumnState) -> tuple[StoredColumn, Stor
 
 def encode_flow(coded: Array, state: ColumnState, predicted: Array | None) -> bytes:
     """Encode the u of indices or residuals, int64 of shape (n,) in row order."""
-    if state.flow is None:
-        raise state.without_flow()
-    bins = state.flow.bins
+    bins = state.required_flow.bins
     symbols = bins.symbol(coded)
     below = np.empty(len(coded), np.uint32)
     frequency = np.empty(len(coded), np.uint32)
@@ -131,7 +129,8 @@ def decode_external(stored: StoredColumn, values: Array, state: ColumnState) -> 
         InvalidArgument: They are not those of `encode_external`.
         Corrupt: The stored hash is not a hash.
     """
-    name, size = state.name, len(stored.payload)
+    name = state.name
+    size = len(stored.payload)
     if size != _HASH_BYTES:
         raise Corrupt(f"column {name!r} is given, and its hash has {size} bytes")
     if _fingerprint(values) != stored.payload:
@@ -160,12 +159,9 @@ def decode_column(stored: StoredColumn, state: ColumnState) -> Array:
     escapes = _unpack_escapes(stored, state)
     if stored.method is Method.FLOW or stored.residual:
         q = _decode_parts(stored, state, escapes)
-        count = int(np.count_nonzero(q == ESCAPE))
-        _check_escapes(state.name, escapes, count, exactly=True)
     else:
         q = state.rows.sort(_unpack_indices(stored, len(state.rows)))
-        count = int(np.count_nonzero(q == ESCAPE))
-        _check_escapes(state.name, escapes, count, exactly=True)
+        _check_escapes(state, q, escapes)
         state.record(state.whole, q, escapes)
     return state.rows.unsort(state.lattice.decode(q, escapes))
 
@@ -183,7 +179,8 @@ def _decode_values(stored: StoredColumn, state: ColumnState) -> Array:
 
 def _decode_parts(stored: StoredColumn, state: ColumnState, escapes: Array) -> Array:
     """Return indices in row order; a part is decoded once all that it reads is recorded."""
-    name, flow = state.name, state.flow
+    name = state.name
+    flow = state.flow
     if flow is None or (stored.residual and flow.prediction is None):
         raise state.without_flow()
     if not state.is_codable:
@@ -200,21 +197,25 @@ def _decode_parts(stored: StoredColumn, state: ColumnState, escapes: Array) -> A
         if stream is not None:
             logits = state.logits(part, predicted)
             coded = stream.take(logits, flow.bins.starts, flow.bins.spans, len(coded))
-        subtracted = stored.residual or (flow.residual and flow.prediction is not None)
-        q[part] = state.restore(coded, predicted) if subtracted else coded
+        if predicted is not None and (stored.residual or flow.residual):
+            coded = state.restore(coded, predicted)
+        q[part] = coded
         # Exact values lie in the order of the rows, which is the order of the parts.
-        end = used + int(np.count_nonzero(q[part] == ESCAPE))
-        _check_escapes(name, escapes, end)
-        state.record(part, q[part], escapes[used:end])
-        used = end
+        count = int(np.count_nonzero(q[part] == ESCAPE))
+        exact = escapes[used : used + count]
+        _check_escapes(state, q[part], exact)
+        state.record(part, q[part], exact)
+        used += count
     if stream is not None:
         stream.end()
+    _check_escapes(state, q, escapes)
     return q
 
 
-def _check_escapes(name: str, escapes: Array, count: int, *, exactly: bool = False) -> None:
-    if len(escapes) < count or (exactly and len(escapes) != count):
-        raise Corrupt(f"column {name!r}: {len(escapes)} exact values for {count} escapes")
+def _check_escapes(state: ColumnState, q: Array, escapes: Array) -> None:
+    count = int(np.count_nonzero(q == ESCAPE))
+    if len(escapes) != count:
+        raise Corrupt(f"column {state.name!r}: {len(escapes)} exact values for {count} escapes")
 
 
 def _unpack_indices(stored: StoredColumn, count: int) -> Array:

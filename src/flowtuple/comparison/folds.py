@@ -28,6 +28,11 @@ class FoldHistogram:
         variances: Variances of `counts`.
         shares: Each bin's share of all weights, those outside the edges among them.
         share_variances: Variances of `shares`.
+
+    Example:
+        >>> values, event = np.array([0.5, 1.5, 1.6]), np.array([0, 1, 2])
+        >>> fold_histogram(values, np.array([0.0, 1.0, 2.0]), event).counts.tolist()
+        [1.0, 2.0]
     """
 
     edges: Array
@@ -70,6 +75,9 @@ def fold_histogram(
         event: Simulated event of each entry, the same for all its folds, shape (n,).
         weights: Weight of each entry, already divided by the number of folds, shape (n,); `None`
             where each counts for 1.
+
+    Returns:
+        Counts and shares with their variances.
 
     Raises:
         InvalidArgument: Shapes differ, there are fewer than two edges, or they do not increase.

@@ -1,4 +1,4 @@
-"""What a piece of work may use: threads, memory, a place to report to and a folder to resume from."""
+"""Resources of one piece of work: threads, memory, progress and checkpoints."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from flowtuple.runtime.progress import Progress, silent
 
 @dataclass(frozen=True)
 class Resources:
-    """Threads, memory, progress and checkpoints of one piece of work; results do not depend on them.
+    """Resources of one piece of work, which do not change its results.
 
     Attributes:
         workers: Number of threads; `None` for one per core.
-        memory: Bytes to keep within. A long input is read, coded and learned in parts.
+        memory: Memory limit in bytes. A long input is read, coded and learned in parts.
         progress: Called with the stage, its finished share (0 to 1) and a detail.
         checkpoint: Folder for finished parts of a training; a second run resumes from them.
 

@@ -163,6 +163,10 @@ class LeftOut:
     Attributes:
         name: `TREE/COLUMN`, the name of a tree, or that of an object.
         reason: The reason for leaving it out.
+
+    Example:
+        >>> LeftOut("Events/a", "no numbers").to_json()
+        {'name': 'Events/a', 'reason': 'no numbers'}
     """
 
     name: str
@@ -225,8 +229,8 @@ class Dataset:
         """
         if len(self.tables) != 1:
             raise InvalidArgument(
-                f"{self.description}: choose one of its trees, "
-                f"such as FILE:{next(iter(self.tables), 'Events')}"
+                f"{self.description}: holds the trees {', '.join(self.tables) or '(none)'}; "
+                f"choose one, such as FILE:{next(iter(self.tables), 'Events')}"
             )
         return next(iter(self.tables.values()))
 

@@ -32,6 +32,10 @@ class Damage:
         events: First event and event after the last; `None` for parts other than events.
         columns: Names of the lost columns, or of a lost carried object; empty for all columns.
         reason: The kind of damage, in words.
+
+    Example:
+        >>> Damage("Events", (0, 1000), ("Jet_pt",), "its checksum is wrong").columns
+        ('Jet_pt',)
     """
 
     table: str

@@ -21,18 +21,24 @@ from flowtuple.file.description import parse_table, read_left_out, read_storage
 from flowtuple.file.layout import Section, SectionKind
 from flowtuple.file.reader import SectionReader
 from flowtuple.file.table import StoredTable
+from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 
 Key = str | tuple[str, "slice | int"]
 
 
-class File:
+class File(Shown):
     """An open flowtuple file.
 
     Opening reads the description and the index only; reading events reads the chunks that have
     them. Threads may share a file. A file of one tree needs no `tree` anywhere below.
 
     Attributes:
+        path: Path or URL.
+        size: Number of bytes of the file.
+        meta: The description as it is stored.
+        sections: All sections, in the order of the file.
+        index_size: Number of bytes in no section: header, index and trailer.
         tables: The tables by name.
 
     Args:
@@ -67,6 +73,11 @@ class File:
     ) -> None:
         self._model_path = model
         self._reader = SectionReader(path, memory=resources.memory)
+        self.path = self._reader.path
+        self.size = self._reader.storage.size
+        self.meta = self._reader.meta
+        self.sections = self._reader.sections
+        self.index_size = self._reader.index_size
         try:
             tables = self._describe(resources.workers, given)
         except BaseException:
@@ -96,30 +107,14 @@ class File:
             )
         return tables
 
-    @property
-    def path(self) -> str:
-        """Path or URL."""
-        return self._reader.path
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file."""
-        return self._reader.storage.size
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """The description as it is stored."""
-        return self._reader.meta
-
-    @property
-    def sections(self) -> list[Section]:
-        """All sections, in the order of the file."""
-        return self._reader.sections
-
-    @property
-    def index_size(self) -> int:
-        """Bytes that are in no section: header, index and trailer."""
-        return self._reader.index_size
+    def facts(self) -> dict[str, object]:
+        """Return path, size, and events and columns of each table."""
+        tables = {
+            name: f"{table.num_entries:,} events, {len(self.keys(name))} columns"
+            for name, table in self.tables.items()
+        }
+        kind = "model" if self.is_model else "events"
+        return {"path": self.path, "size": f"{self.size:,} bytes", "kind": kind, **tables}
 
     @cached_property
     def _model(self) -> File | None:
@@ -131,7 +126,7 @@ class File:
         """Return the table of the model's file by its name and the hash of its model."""
         if self._model is None:
             raise InvalidArgument(
-                f"{self.path}: needs the model {reference}, kept elsewhere; name it with --model"
+                f"{self.path}: needs the model {reference}, kept elsewhere; name it with `model=`"
             )
         table = self._model.tables.get(name)
         if table is None or table.model_hash != reference or table.model_section is None:
@@ -203,7 +198,7 @@ class File:
             names = ", ".join(self.tables)
             raise InvalidArgument(
                 f"{self.path}: holds {len(self.tables)} trees ({names}); "
-                "choose one by tree= (--tree)"
+                f"choose one by tree=, or as {self.path}:{next(iter(self.tables))}"
             )
         if tree not in self.tables:
             raise InvalidArgument(f"{self.path}: no tree {tree!r}; {nearest(tree, self.tables)}")

@@ -21,13 +21,14 @@ from flowtuple.file.writer import Writer, create
 from flowtuple.io.formats import output_suffixes
 from flowtuple.io.source import Source, WriteOptions, open_dataset, write_dataset
 from flowtuple.lattice.flow import LatticeFlow
+from flowtuple.runtime.notebook import Shown
 from flowtuple.runtime.old_names import accepts_old
 
 Lost = list[frozenset[str]]
 
 
-@dataclass(frozen=True)
-class Recovered:
+@dataclass(frozen=True, repr=False)
+class Recovered(Shown):
     """Result of a recovery.
 
     Attributes:
@@ -36,12 +37,23 @@ class Recovered:
         missing: Damaged parts that could not be recovered.
         left_out: Parts of the original that the damaged file did not contain, or that the format of
             the output cannot represent.
+
+    Example:
+        >>> Recovered("saved.ftup", {"Events": (900, 1000)}, ())
+        <Recovered: path saved.ftup, Events 900 of 1000 events, missing 0>
     """
 
     path: str
     events: dict[str, tuple[int, int]]
     missing: tuple[Damage, ...]
     left_out: tuple[LeftOut, ...] = ()
+
+    def facts(self) -> dict[str, object]:
+        """Return path, recovered events of each table, and the number of lost parts."""
+        events = {
+            name: f"{count} of {total} events" for name, (count, total) in self.events.items()
+        }
+        return {"path": self.path, **events, "missing": len(self.missing)}
 
 
 @accepts_old(resources=Resources)
@@ -69,10 +81,21 @@ def recover(
         options: Options of another format.
         resources: Memory limit, and progress over the chunks.
 
+    Returns:
+        The recovered events by table, and the parts that are lost.
+
     Raises:
         Corrupt, Truncated: Not even the description can be read: nothing can be recovered.
         InvalidArgument: The model is damaged, and `model` is missing or another model; or `columns`
             are requested of a flowtuple file.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> done = ft.compress({"x": [1.0, 2.0]}, folder / "x.ftup")
+        >>> recover(folder / "x.ftup", folder / "saved.ftup").events
+        {'events': (2, 2)}
     """
     other_format = os.fspath(output).lower().endswith(tuple(output_suffixes()))
     columns = tuple(columns)
@@ -84,7 +107,7 @@ def recover(
     if columns and not other_format:
         raise InvalidArgument(
             f"{output}: takes whole chunks of all columns; "
-            "write OUT.root for some, or leave out --columns"
+            "write OUT.root for some, or leave out `columns=`"
         )
     supplied = None if given is None else open_dataset(given)
     with DamagedFile(path, supplied, resources.progress, resources.memory) as damaged:
@@ -127,7 +150,7 @@ def _take_models(damaged: DamagedFile, path: str | os.PathLike[str] | None) -> d
     ]
     if path is None:
         for table in wanting:
-            table.flow = LatticeFlow()
+            table.use_flow(LatticeFlow())
         return {}
     with File(path) as file:
         return {table.name: _take_model(table, file) for table in wanting}
@@ -143,7 +166,7 @@ def _take_model(table: StoredTable, file: File) -> bytes:
         raise InvalidArgument(
             f"{file.path}: is not the model {table.model_hash} of table {table.name!r}"
         )
-    table.flow = other.flow
+    table.use_flow(other.flow)
     return file.read_head(other.model_section)
 
 
@@ -227,7 +250,7 @@ def _copy(damaged: DamagedFile, models: Mapping[str, bytes], writer: Writer) -> 
     for name in damaged.lost_models - set(models):
         raise Corrupt(
             f"{damaged.reader.path}: the model of table {name!r} is damaged; name the model that "
-            "it was compressed with by --model, or write what needs none to OUT.root"
+            "it was compressed with by `model=`, or write what needs none to OUT.root"
         )
     whole = {
         name: [c for c, bad in zip(t.chunks, damaged.damaged[name], strict=True) if not bad]
@@ -238,7 +261,7 @@ def _copy(damaged: DamagedFile, models: Mapping[str, bytes], writer: Writer) -> 
         if table.external and events[name] != table.num_entries:
             raise InvalidArgument(
                 f"{damaged.reader.path}: without the lost events of table {name!r} its given "
-                "columns would not line up; write OUT.root with --given"
+                "columns would not line up; write OUT.root with `given=`"
             )
     meta = dict(damaged.reader.meta) | {"carried": list(damaged.carried)}
     meta["tables"] = [with_parts(d, _parts(whole[d["name"]])) for d in meta["tables"]]

@@ -82,6 +82,7 @@ class StoredTable:
         partial: bool = False,
     ) -> None:
         self._reader = reader
+        self._path = reader.path
         self._number = number
         self._workers = workers
         self._external_source = external_source
@@ -89,6 +90,7 @@ class StoredTable:
         self._gate = Gate(reader.memory)
         self._last: tuple[StoredChunk, tuple[Column, ...], Table] | None = None
         self._referred = referred
+        self._flow: LatticeFlow | None = None
         self.name = described.name
         self.num_entries = described.num_entries
         self.columns = described.columns
@@ -104,7 +106,7 @@ class StoredTable:
     def _place(self, parts: Sequence[Part], partial: bool) -> list[StoredChunk]:
         """Return the chunks with their parts; with `partial`, some of them may be missing."""
         sections = self._reader.chunks.get(self._number, [])
-        path = self._reader.path
+        path = self._path
         events = sum(s.entries for s in sections)
         if events != self.num_entries and not partial:
             raise Corrupt(
@@ -120,7 +122,7 @@ class StoredTable:
             chunks.append(StoredChunk(section, section.first, parts[number]))
         return chunks
 
-    @cached_property
+    @property
     def flow(self) -> LatticeFlow:
         """The flow of this table, without columns if it has no model.
 
@@ -128,6 +130,15 @@ class StoredTable:
             InvalidArgument: The file refers to a model in another file, which it was not opened
                 with.
         """
+        if self._flow is None:
+            self._flow = self._read_flow()
+        return self._flow
+
+    def use_flow(self, flow: LatticeFlow) -> None:
+        """Decode with this flow, in place of one that is damaged or in another file."""
+        self._flow = flow
+
+    def _read_flow(self) -> LatticeFlow:
         if self.model_reference and self._referred is not None:
             referred = self._referred(self.name, self.model_reference)
             self._check_schema(referred)
@@ -137,23 +148,20 @@ class StoredTable:
             return LatticeFlow()
         probe()
         try:
-            return unpack_content(
-                self._reader.unpacked(section, self._reader.memory // MODEL), self.columns
-            )
+            data = self._reader.unpacked(section, self._reader.memory // MODEL)
+            return unpack_content(data, self.columns)
         except Corrupt as error:
             raise self._named(error) from None
 
     def _named(self, error: Corrupt) -> Corrupt:
-        path = self._reader.path
-        return error if str(error).startswith(path) else Corrupt(f"{path}: {error}")
+        return error if str(error).startswith(self._path) else Corrupt(f"{self._path}: {error}")
 
     def _check_schema(self, other: StoredTable) -> None:
         """Raise if the model of another table was made for other columns."""
         modelled = [c for c in other.columns if c.name in other.flow.columns]
         for name, words in schema_diff(modelled, self.columns, counters=True, hidden=True):
             raise Corrupt(
-                f"{self._reader.path}: its model was made for another column {name!r}, "
-                f"which {words}"
+                f"{self._path}: its model was made for another column {name!r}, which {words}"
             )
 
     @property
@@ -187,7 +195,7 @@ class StoredTable:
         for name in columns:
             if name not in self._names:
                 raise InvalidArgument(
-                    f"{self._reader.path}: no column {name!r}; {nearest(name, self._names)}"
+                    f"{self._path}: no column {name!r}; {nearest(name, self._names)}"
                 )
         start, stop = max(0, start), min(stop, self.num_entries)
         selected = with_counters(self.columns, columns)
@@ -210,7 +218,7 @@ class StoredTable:
             return concatenate(pieces) if pieces else no_events(self.name, selected)
         except MemoryError:
             raise TooLarge(
-                f"{self._reader.path}: events {start} to {stop} do not fit into memory; "
+                f"{self._path}: events {start} to {stop} do not fit into memory; "
                 "read fewer at a time"
             ) from None
 
@@ -222,10 +230,10 @@ class StoredTable:
         """Raise if events decode to more than the memory limit."""
         if nbytes > self._reader.memory:
             raise TooLarge(
-                f"{self._reader.path}: events {start} to {stop} of table {self.name!r} take "
+                f"{self._path}: events {start} to {stop} of table {self.name!r} take "
                 f"{in_words(nbytes)} or more, and the memory limit is "
-                f"{in_words(self._reader.memory)}; read fewer of them (--entries) or fewer "
-                "columns, or allow more with --memory (memory=)"
+                f"{in_words(self._reader.memory)}; read fewer of them (`entries=`) or fewer "
+                "columns, or allow more with `memory=`"
             )
 
     def _read_chunk(
@@ -268,15 +276,15 @@ class StoredTable:
         except Corrupt as error:
             raise self._named(error) from None
         except TooLarge as error:
-            raise TooLarge(f"{self._reader.path}: a chunk of {events} {error}") from None
+            raise TooLarge(f"{self._path}: a chunk of {events} {error}") from None
         except InvalidArgument as error:
-            raise InvalidArgument(f"{self._reader.path}: {events}: {error}") from None
+            raise InvalidArgument(f"{self._path}: {events}: {error}") from None
 
     def _external_reader(self, chunk: StoredChunk) -> ReadExternal | None:
         """Return a function that reads the external columns of a chunk, one thread at a time."""
         if self._external_source is None or not self.external:
             return None
-        where = f"{self._external_source.description} does not fit as --given"
+        where = f"{self._external_source.description} does not fit as `given=`"
         source = self._external_source.table(self.name)
         hidden = {c.name for c in self.columns if c.hidden}
         by_counter = {c.counter: c.name for c in self.columns if c.name in self.external}
@@ -316,8 +324,7 @@ class StoredTable:
         if len(body) != directory.body or damaged:
             column = (damaged or [self.columns[0].name])[0]
             raise Corrupt(
-                f"{self._reader.path}: events {chunk.begin} to {chunk.stop}: "
-                f"column {column!r} is damaged"
+                f"{self._path}: events {chunk.begin} to {chunk.stop}: column {column!r} is damaged"
             )
         return head, body
 

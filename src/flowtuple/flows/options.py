@@ -34,6 +34,10 @@ class Shape:
         blocks: Blocks of a residual network, of two layers each.
         permute: Draw the order of columns in each step of `maf` and `nsf` at random, instead of
             forwards and backwards in turn.
+
+    Example:
+        >>> Shape(hidden=(128, 128)).bins
+        16
     """
 
     transforms: int | None = None
@@ -72,6 +76,10 @@ class Training:
         patience: Epochs without a better validation loss after which training stops; 0 for no
             such stop.
         held_out: Share of the events for validation.
+
+    Example:
+        >>> Training(epochs=100, schedule="one-cycle").batch
+        1024
     """
 
     epochs: int = 60
@@ -120,6 +128,10 @@ class RowFlow:
             conditions are then limited to 5.
         log: A folder for TensorBoard.
         device: Device of the training: cpu, cuda, or auto for a GPU if there is one.
+
+    Example:
+        >>> RowFlow("maf", Shape(transforms=5), transforms={"Jet_pt": "log:10,standard"}).kind
+        'maf'
     """
 
     kind: str = "nsf"

@@ -37,6 +37,10 @@ class FlowPreset:
         conditions: Preprocessing by condition.
         shape: Size of the flow, which is of kind `flashsim`.
         training: Options of its training.
+
+    Example:
+        >>> flow_preset("flashsim-jets").flow.kind
+        'flashsim'
     """
 
     targets: Mapping[str, str]
@@ -133,6 +137,12 @@ FLOW_PRESETS: dict[str, FlowPreset] = {
 
 def flow_preset(name: str) -> FlowPreset:
     """Return a published flow over rows.
+
+    Args:
+        name: `flashsim-jets` or `flashsim-muons`.
+
+    Returns:
+        The columns, their preprocessing, and the flow.
 
     Raises:
         InvalidArgument: There is no such preset.

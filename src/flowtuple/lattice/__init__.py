@@ -18,9 +18,10 @@ Laws, and the tests that hold them:
 - A value decodes within its bound, or it is an escape: `tests/lattice/test_lattice.py`.
 - Logits are the same integers on every machine, for any block of rows: `test_network.py`,
   `test_exactness.py`.
-- The functions of predictions use only operations that IEEE 754 rounds exactly:
+- Elementary functions give the same bits in any layout, near the true value:
   `test_arithmetic.py`.
-- `restore` inverts `residual` for every index that has one: `test_prediction.py`.
+- `restore` inverts `subtract` for every index that has a residual: `test_prediction.py`.
 - Every int64 has a symbol: `test_bins.py`.
-- A column reads only columns before it, or its own earlier objects: `test_context.py`.
+- Each relation reads the object that it names: `test_context.py`.
+- Known values and decoded parts take the same steps on the walk: `test_walk.py`.
 """

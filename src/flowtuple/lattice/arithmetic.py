@@ -7,6 +7,8 @@ docs/format.md and accurate to about 1e-14. Outside the stated ranges the result
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from flowtuple.data.schema import Array
@@ -19,44 +21,9 @@ _TWO_OVER_PI = 0.6366197723675814
 _ONE_OVER_LN2 = 1.4426950408889634
 PI = 3.141592653589793
 
-_SIN = (
-    -1.0 / 6,
-    1.0 / 120,
-    -1.0 / 5040,
-    1.0 / 362880,
-    -1.0 / 39916800,
-    1.0 / 6227020800,
-    -1.0 / 1307674368000,
-)
-_COS = (
-    -1.0 / 2,
-    1.0 / 24,
-    -1.0 / 720,
-    1.0 / 40320,
-    -1.0 / 3628800,
-    1.0 / 479001600,
-    -1.0 / 87178291200,
-    1.0 / 20922789888000,
-)
-_EXP = tuple(
-    1.0 / n
-    for n in (
-        1,
-        1,
-        2,
-        6,
-        24,
-        120,
-        720,
-        5040,
-        40320,
-        362880,
-        3628800,
-        39916800,
-        479001600,
-        6227020800,
-    )
-)
+_SIN = tuple((-1.0) ** n / math.factorial(2 * n + 1) for n in range(1, 8))
+_COS = tuple((-1.0) ** n / math.factorial(2 * n) for n in range(1, 9))
+_EXP = tuple(1.0 / math.factorial(n) for n in range(14))
 _ATAN = tuple((-1.0) ** n / (2 * n + 1) for n in range(14))
 _ATANH = tuple(1.0 / (2 * n + 1) for n in range(12))
 
@@ -90,9 +57,13 @@ def sine_cosine(x: Array) -> tuple[Array, Array]:
     turns = quarter.astype(np.float64)
     y = (x - turns * _PI_HALF[0]) - turns * _PI_HALF[1]
     y2 = y * y
-    sine, cosine = y + y * (y2 * _horner(_SIN, y2)), 1.0 + y2 * _horner(_COS, y2)
-    odd, late = quarter & 1 == 1, quarter & 2 == 2
-    first, second = np.where(odd, cosine, sine), np.where(odd, sine, cosine)
+    sine = y + y * (y2 * _horner(_SIN, y2))
+    cosine = 1.0 + y2 * _horner(_COS, y2)
+    # Quarter turns swap the two and change their signs.
+    odd = quarter & 1 == 1
+    late = quarter & 2 == 2
+    first = np.where(odd, cosine, sine)
+    second = np.where(odd, sine, cosine)
     return np.where(late, -first, first), np.where(late ^ odd, -second, second)
 
 
@@ -136,7 +107,8 @@ def arctangent(y: Array, x: Array) -> Array:
         2.356194490192
     """
     steep = np.abs(y) > np.abs(x)
-    small, large = np.where(steep, x, y), np.where(steep, y, x)
+    small = np.where(steep, x, y)
+    large = np.where(steep, y, x)
     t = np.where(large == 0, 0.0, small / np.where(large == 0, 1.0, large))
     for _ in range(2):  # atan t = 2 atan(t / (1 + sqrt(1 + t^2)))
         t = t / (1.0 + np.sqrt(1.0 + t * t))

@@ -23,7 +23,8 @@ _EVERYTHING = (-(2**63), 2**63 - 1)
 @compiled()
 def _symbol(q: Any, first: Any, last: Any) -> Any:
     """Return the bin of an index, by bisection; the number of bins where it lies in none."""
-    count, k = len(first), 0
+    count = len(first)
+    k = 0
     if count == 0 or q < first[0]:
         return count
     while count > 1:
@@ -46,13 +47,15 @@ def _fill_levels(
 ) -> None:
     for i in range(len(q)):
         k = _symbol(q[i], first, last)
-        offset, span = np.uint64(q[i]) - np.uint64(starts[k]), spans[k]
+        offset = np.uint64(q[i]) - np.uint64(starts[k])
+        span = spans[k]
         if span == np.uint64(0):
             out[i] = levels[k << 8]
             continue
         # From 2^48 on, the product below would exceed 64 bits.
         if span >= np.uint64(281474976710656):
-            offset, span = offset >> np.uint64(16), span >> np.uint64(16)
+            offset = offset >> np.uint64(16)
+            span = span >> np.uint64(16)
         within = (offset << np.uint64(8)) // (span + np.uint64(1))
         out[i] = levels[(k << 8) + np.int64(within)]
 

@@ -247,7 +247,8 @@ class Context:
         return self._positions[key]
 
     def _find(self, parent: Parent, reader: str, part: slice) -> Array:
-        rows, source = self.rows(reader), self.collection[parent.column]
+        rows = self.rows(reader)
+        source = self.collection[parent.column]
         event = rows.event[part]
         if parent.relation == "event":
             return event
@@ -262,7 +263,8 @@ class Context:
 
     def fetch(self, parent: Parent, reader: str, part: slice) -> tuple[Array, Array]:
         """Return values of a parent for rows of the reader's collection, and which exist."""
-        values, at = self.values[parent.column], self.position(parent, reader, part)
+        values = self.values[parent.column]
+        at = self.position(parent, reader, part)
         if isinstance(at, slice):
             return values[at], np.True_  # type: ignore[return-value]
         if not len(values):
@@ -299,7 +301,8 @@ class Context:
                 raise Corrupt("a network reads the prediction of a column that has none")
             out[:] = predicted
         else:
-            levels, at = self.levels[parent.column], self.position(parent, reader, part)
+            levels = self.levels[parent.column]
+            at = self.position(parent, reader, part)
             if isinstance(at, slice):
                 out[:] = levels[at]
             else:

@@ -239,7 +239,8 @@ class Binades(_Grid):
         return min(MANTISSA_BITS[self.dtype], 36)
 
     def index(self, x: Array) -> Array:
-        bits, runs = MANTISSA_BITS[self.dtype], self._runs
+        bits = MANTISSA_BITS[self.dtype]
+        runs = self._runs
         magnitude = ordered_bits(np.abs(x))
         exponent = magnitude >> bits
         unit = (magnitude & (2**bits - 1)) >> (bits - self._unit_bits)
@@ -251,7 +252,8 @@ class Binades(_Grid):
         return index
 
     def value(self, q: Array) -> Array:
-        bits, runs = MANTISSA_BITS[self.dtype], self._runs
+        bits = MANTISSA_BITS[self.dtype]
+        runs = self._runs
         exponent, cell = np.divmod(np.abs(q) - 1, runs.cells)
         run = np.searchsorted(runs.first, cell, side="right") - 1
         unit = runs.begin[run] + (cell - runs.first[run]) * runs.width[run] + runs.centre[run]
@@ -289,7 +291,10 @@ class _Runs:
             ValueError: A cell would be narrower than a unit.
         """
         above, below = relative.as_integer_ratio()
-        top, length, rows, cell = 2**unit_bits, 1 + below // (2 * above) // 4096, [], 0
+        top = 2**unit_bits
+        length = 1 + below // (2 * above) // 4096
+        rows = []
+        cell = 0
         begin = top
         while begin < 2 * top:
             centre = begin * above // below
@@ -299,7 +304,8 @@ class _Runs:
                 raise ValueError(f"a relative bound of {relative} is finer than 2^-{unit_bits}")
             rows.append((begin - top, width, centre, cell))
             count = min(length, -((begin - 2 * top) // width))
-            begin, cell = begin + count * width, cell + count
+            begin += count * width
+            cell += count
         begins, widths, centres, firsts = (
             np.array(column, np.int64) for column in zip(*rows, strict=True)
         )

@@ -29,16 +29,9 @@ LARGEST = 1 << 52
 Function = Callable[..., Array]
 
 
-def _identity(x: Array) -> Array:
-    return x
-
-
-def _x_component(pt: Array, phi: Array) -> Array:
-    return pt * sine_cosine(phi)[1]
-
-
-def _y_component(pt: Array, phi: Array) -> Array:
-    return pt * sine_cosine(phi)[0]
+def _sinh(eta: Array) -> Array:
+    e = exponential(eta)
+    return (e - 1.0 / e) * 0.5
 
 
 def _cosh(eta: Array) -> Array:
@@ -46,41 +39,13 @@ def _cosh(eta: Array) -> Array:
     return (e + 1.0 / e) * 0.5
 
 
-def _z_component(pt: Array, eta: Array) -> Array:
-    e = exponential(eta)
-    return pt * ((e - 1.0 / e) * 0.5)
-
-
-def _momentum(pt: Array, eta: Array) -> Array:
-    return pt * _cosh(eta)
-
-
-def _energy(pt: Array, eta: Array, mass: Array) -> Array:
-    p = pt * _cosh(eta)
-    energy: Array = np.sqrt(p * p + mass * mass)
-    return energy
-
-
 def _hypot(x: Array, y: Array) -> Array:
     length: Array = np.sqrt(x * x + y * y)
     return length
 
 
-def _hypot3(x: Array, y: Array, z: Array) -> Array:
-    length: Array = np.sqrt((x * x + y * y) + z * z)
-    return length
-
-
-def _product(x: Array, y: Array) -> Array:
-    return x * y
-
-
 def _quotient(x: Array, y: Array) -> Array:
     return x / np.where(y == 0, np.nan, y)
-
-
-def _angle(x: Array, y: Array) -> Array:
-    return arctangent(y, x)
 
 
 def _pseudorapidity(pt: Array, z: Array) -> Array:
@@ -100,17 +65,17 @@ def _pair_mass(pt1: Array, eta1: Array, phi1: Array, pt2: Array, eta2: Array, ph
 
 
 FUNCTIONS: Mapping[str, tuple[int, Function]] = {
-    "x": (1, _identity),
-    "pt cos phi": (2, _x_component),
-    "pt sin phi": (2, _y_component),
-    "pt sinh eta": (2, _z_component),
-    "pt cosh eta": (2, _momentum),
-    "energy": (3, _energy),
+    "x": (1, lambda x: x),
+    "pt cos phi": (2, lambda pt, phi: pt * sine_cosine(phi)[1]),
+    "pt sin phi": (2, lambda pt, phi: pt * sine_cosine(phi)[0]),
+    "pt sinh eta": (2, lambda pt, eta: pt * _sinh(eta)),
+    "pt cosh eta": (2, lambda pt, eta: pt * _cosh(eta)),
+    "energy": (3, lambda pt, eta, mass: _hypot(pt * _cosh(eta), mass)),
     "hypot": (2, _hypot),
-    "hypot3": (3, _hypot3),
-    "product": (2, _product),
+    "hypot3": (3, lambda x, y, z: np.sqrt((x * x + y * y) + z * z)),
+    "product": (2, lambda x, y: x * y),
     "quotient": (2, _quotient),
-    "angle": (2, _angle),
+    "angle": (2, lambda x, y: arctangent(y, x)),
     "pseudorapidity": (2, _pseudorapidity),
     "pair mass": (6, _pair_mass),
 }
@@ -202,7 +167,8 @@ class Prediction:
         """
         same = (q == predicted) & (q != ESCAPE)
         countable = _near(q) | (q >= ATOM) | same
-        q, predicted = np.where(countable, q, 0), np.where(countable, predicted, 0)
+        q = np.where(countable, q, 0)
+        predicted = np.where(countable, predicted, 0)
         usable = _near(predicted)
         origin = np.where(usable, predicted, 0)
         itself = ~usable | np.isin(q, absolute)

@@ -84,7 +84,8 @@ class Statistics:
             x = x - self._origin
             mean = float(x.mean())
             squares = float(((x - mean) ** 2).sum())
-            total, delta = self.finite + len(x), mean - self._mean
+            total = self.finite + len(x)
+            delta = mean - self._mean
             self._squares += (
                 squares + delta**2 * self.finite * len(x) / total if self.finite else squares
             )
@@ -140,7 +141,8 @@ class Statistics:
         Args:
             grid: The grid that will be used; `None` for the exact one.
         """
-        sample, used = np.sort(self.sample), grid or self.exact_grid()
+        sample = np.sort(self.sample)
+        used = grid or self.exact_grid()
         values, counts = np.unique(sample, return_counts=True)
         cells, occupants = np.unique(used.index(sample), return_counts=True)
         frequent = np.flatnonzero(

@@ -23,6 +23,7 @@ from flowtuple.lattice.context import Context, RowSet, coding_order
 from flowtuple.lattice.flow import ColumnFlow, LatticeFlow
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
+from flowtuple.lattice.prediction import Prediction
 
 BLOCK_ROWS = 2**15
 """Rows whose logits are in memory at once."""
@@ -143,13 +144,15 @@ class ColumnState:
         """
         if self.flow is None:
             return
-        context, count = self._context, len(self.rows)
         if self.name in self._coding.flow.level_columns:
-            levels = context.levels.setdefault(self.name, np.zeros(count, np.uint8))
-            levels[part] = self.flow.levels.level(q)
+            self._write(self._context.levels, part, self.flow.levels.level(q))
         if self.name in self._coding.flow.value_columns:
-            values = self.lattice.decode(q, escapes)
-            context.values.setdefault(self.name, np.zeros(count, values.dtype))[part] = values
+            self._write(self._context.values, part, self.lattice.decode(q, escapes))
+
+    def _write(self, columns: dict[str, Array], part: slice, content: Array) -> None:
+        if self.name not in columns:
+            columns[self.name] = np.zeros(len(self.rows), content.dtype)
+        columns[self.name][part] = content
 
     def predict(self, part: slice) -> Array | None:
         """Return the predicted indices of a part, `None` without a prediction."""
@@ -170,8 +173,8 @@ class ColumnState:
         Raises:
             Corrupt: The column has no network.
         """
-        flow = self.flow
-        if flow is None or flow.network is None:
+        flow = self.required_flow
+        if flow.network is None:
             raise self.without_flow()
         if not flow.parents:
             return flow.network.logits(np.empty((0, 1), np.uint8))
@@ -196,15 +199,17 @@ class ColumnState:
 
     def residuals(self, q: Array, predicted: Array) -> tuple[Array, Array]:
         """Return residuals from the prediction, and which rows have one."""
-        if self.flow is None or self.flow.prediction is None:
-            raise self.without_flow()
-        return self.flow.prediction.subtract(q, predicted, self.flow.absolute)
+        return self._prediction.subtract(q, predicted, self.required_flow.absolute)
 
-    def restore(self, residuals: Array, predicted: Array | None) -> Array:
+    def restore(self, residuals: Array, predicted: Array) -> Array:
         """Return indices: the inverse of `residuals`."""
-        if self.flow is None or self.flow.prediction is None or predicted is None:
+        return self._prediction.restore(residuals, predicted)
+
+    @property
+    def _prediction(self) -> Prediction:
+        if self.required_flow.prediction is None:
             raise self.without_flow()
-        return self.flow.prediction.restore(residuals, predicted)
+        return self.required_flow.prediction
 
     def without_flow(self) -> Corrupt:
         """Return the error of a column whose flow the file lacks."""

@@ -30,6 +30,13 @@ def _mix(x: Any) -> Any:
 
 
 @compiled()
+def _number(key: Any, event: Any, number: Any) -> Any:
+    """Return the 64-bit random number of an object."""
+    mixed = _mix(key + np.uint64(event) * np.uint64(_GAMMA))
+    return _mix(mixed + np.uint64(number) * np.uint64(_GAMMA))
+
+
+@compiled()
 def _below(u: Any, most: Any) -> Any:
     """Return floor(u most / 2^64) for a uniform 64-bit u; 0 if `most` is 2^64 itself."""
     low, high = u & np.uint64(0xFFFFFFFF), u >> np.uint64(32)
@@ -68,11 +75,9 @@ def _draw(
         if i < len(logits):
             reciprocal = weigh(logits[i], exp2, weights)
         total = _allowed_total(weights, reciprocal, banned)
-        u = _mix(
-            _mix(key + np.uint64(event[i]) * np.uint64(_GAMMA))
-            + np.uint64(number[i]) * np.uint64(_GAMMA)
-        )
-        slot, symbol = _below(u, total), 0
+        u = _number(key, event[i], number[i])
+        slot = _below(u, total)
+        symbol = 0
         for k in range(last):
             if banned[k]:
                 continue
@@ -112,7 +117,9 @@ def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any
         if i < len(logits):
             reciprocal = weigh(logits[i], exp2, weights)
         total = _allowed_total(weights, reciprocal, banned)
-        slot, symbol, part = u[i] * np.float64(total), 0, 0.0
+        slot = u[i] * np.float64(total)
+        symbol = 0
+        part = 0.0
         for k in range(last):
             if banned[k]:
                 continue
@@ -130,10 +137,7 @@ def _locate(logits: Any, exp2: Any, starts: Any, spans: Any, banned: Any, u: Any
 @compiled()
 def _uniform(key: Any, event: Any, number: Any, out: Any) -> None:
     for i in range(len(out)):
-        u = _mix(
-            _mix(key + np.uint64(event[i]) * np.uint64(_GAMMA))
-            + np.uint64(number[i]) * np.uint64(_GAMMA)
-        )
+        u = _number(key, event[i], number[i])
         # 52 bits and a half: with a 53rd bit the half would be lost and the result could be 1.
         out[i] = (np.float64(u >> np.uint64(12)) + 0.5) * 2.0**-52
 

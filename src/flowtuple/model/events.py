@@ -76,7 +76,7 @@ class SampledTable:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise Unsupported(
                 f"column {missing[0]!r}{more} of table {name!r} has no density in this model; "
-                "train one without --lean"
+                "train one without `lean=`"
             )
 
     def _has_density(self, column: Column) -> bool:
@@ -135,11 +135,10 @@ class SampledTable:
         return state.rows.unsort(state.lattice.decode(q, _zeros(q, state.lattice)))
 
     def _indices(self, state: ColumnState, part: slice, first: int) -> Array:
-        flow, predicted = state.flow, state.predict(part)
-        if flow is None or (flow.network is None and predicted is None):
-            raise state.without_flow()
-        if flow.network is None:
-            return np.array(predicted)
+        flow = state.required_flow
+        predicted = state.predict(part)
+        if flow.network is None and predicted is not None:
+            return predicted
         distribution = Distribution(state.logits(part, predicted), flow.bins)
         drawn = self._sample(state, part, distribution, first)
         if not flow.residual or predicted is None:

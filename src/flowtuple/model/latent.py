@@ -24,7 +24,7 @@ def is_copied(column: Column, coding: TableCoding) -> bool:
 
 
 def check_resolved(coding: TableCoding, where: str) -> None:
-    """Check that float64 numbers from 0 to 1 can tell all values apart.
+    """Check that float64 numbers from 0 to 1 can distinguish all values.
 
     Raises:
         Unsupported: A column's bins are too wide, as for lossless float64 or integers beyond 2^35.

@@ -31,7 +31,9 @@ class EventModel:
     """
 
     def __init__(self, path: str, name: str, coding: TableCoding) -> None:
-        self.path, self.name, self.coding = path, name, coding
+        self.path = path
+        self.name = name
+        self.coding = coding
 
     @property
     def names(self) -> list[str]:
@@ -57,7 +59,7 @@ class EventModel:
         supplied = None if given is None else self._given(given)
         if n is None and supplied is None:
             raise InvalidArgument(
-                f"{self.path}: how many events are to be drawn? say it with -n, or name --given"
+                f"{self.path}: how many events are to be drawn? say it with `n=`, or name `given=`"
             )
         count = supplied.num_entries if n is None and supplied is not None else n or 0
         if count < 0 or (supplied is not None and count > supplied.num_entries):
@@ -139,7 +141,7 @@ class EventModel:
             if lattice.grid != other.coding.lattices[name].grid:
                 raise InvalidArgument(
                     f"{where}: column {name!r} lies on another grid; "
-                    f"train it with --like {self.path}"
+                    f"train it with `like=` {self.path}"
                 )
 
     def log_det(self, dataset: Dataset) -> Table:
@@ -195,10 +197,13 @@ class _Scored:
     def __init__(
         self, events: TableSource, model: EventModel, other: EventModel | None, by_column: bool
     ) -> None:
-        self._events, self._coding, self._by_column = events, model.coding, by_column
+        self._events = events
+        self._coding = model.coding
+        self._by_column = by_column
         self._other = None if other is None else other.coding
         self._name = model.name
-        self.name, self.num_entries = "scores", events.num_entries
+        self.name = "scores"
+        self.num_entries = events.num_entries
         self.columns = tuple(Column(name, "float64") for name in self._score(0, 0, surprise=False))
 
     @cached_property

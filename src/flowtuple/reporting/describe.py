@@ -121,10 +121,26 @@ def info(
 ) -> dict[str, Any]:
     """Return schema, bounds, sizes, model, checksums and provenance of a file.
 
-    Sizes are in bytes. A column's model bytes are its share of the compressed model by uncompressed
-    size. The flow is left out where the file refers to a model that is missing. A description or a
-    model that takes a large part of the memory in
-    `resources` is refused.
+    Args:
+        path: A flowtuple file or URL.
+        model: The model that the file refers to, if it does; without it the flow is left out.
+        resources: Memory limit; a description or a model that takes a large part of it is refused.
+
+    Returns:
+        Plain numbers and text; sizes in bytes. The model bytes of a column are its share of the
+        compressed model by uncompressed size.
+
+    Raises:
+        InvalidArgument: There is no such file.
+        Corrupt: The file is damaged.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import flowtuple as ft
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.ftup"
+        >>> done = ft.compress({"x": [1.0, 2.0]}, path)
+        >>> [table["name"] for table in info(path)["tables"]]
+        ['events']
     """
     with File(path, model=model, resources=resources) as file:
         storage = file.storage

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flowtuple.comparison.closure.curves import Curve
+from flowtuple.comparison.closure.curves import Curve, Numbers
 from flowtuple.comparison.closure.distances import Distance
 from flowtuple.comparison.two_sample.auc import Area
 from flowtuple.comparison.two_sample.result import plain
 from flowtuple.data.expressions import Cut
+from flowtuple.runtime.notebook import Shown
 
 AREA, WASSERSTEIN = 0.10, 0.03
 """Allowed excess of an area and of a distance over those of real events and other real ones."""
@@ -33,11 +34,11 @@ class Spectrum:
     """
 
     column: str
-    edges: tuple[float, ...]
-    reference: tuple[float, ...]
-    reference_error: tuple[float, ...]
-    other: tuple[float, ...]
-    other_error: tuple[float, ...]
+    edges: Numbers
+    reference: Numbers
+    reference_error: Numbers
+    other: Numbers
+    other_error: Numbers
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,8 @@ class Counted:
     folds: int
 
 
-@dataclass(frozen=True)
-class Closure:
+@dataclass(frozen=True, repr=False)
+class Closure(Shown):
     """The verdict on reconstructed objects under the generated ones that they come from.
 
     Attributes:
@@ -179,6 +180,11 @@ class Closure:
         seed: Seed of all random choices.
         objects: Results collection by collection.
         notes: Notes for the user.
+
+    Example:
+        >>> first, second = Counted("real.root", 100, 1), Counted("simulated.root", 100, 1)
+        >>> Closure(first, second, "halves", ("GenJet_*",), 0, ()).verdict
+        'nothing lies beyond what is allowed'
     """
 
     reference: Counted
@@ -188,6 +194,16 @@ class Closure:
     seed: int
     objects: tuple[ObjectClosure, ...]
     notes: tuple[str, ...] = ()
+
+    def facts(self) -> dict[str, object]:
+        """Return the samples, their collections and the verdict."""
+        collections = ", ".join(closure.objects for closure in self.objects)
+        return {
+            "reference": self.reference.source,
+            "other": self.other.source,
+            "collections": collections,
+            "verdict": self.verdict,
+        }
 
     @property
     def failures(self) -> tuple[str, ...]:

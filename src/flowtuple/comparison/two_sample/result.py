@@ -11,6 +11,7 @@ from flowtuple.comparison.two_sample.copies import Copies
 from flowtuple.comparison.two_sample.ratio import Ratio
 from flowtuple.data.expressions import Cut
 from flowtuple.data.rows import Rows
+from flowtuple.runtime.notebook import Shown
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class SampleSize:
         return cls(rows.source, rows.events, len(rows), rows.dropped)
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """The verdict on two samples, with all statistics.
 
     Attributes:
@@ -78,6 +79,11 @@ class Comparison:
         copies: The search for copied training rows, if these were named.
         cuts: Shares that pass each cut, if cuts were named.
         ratio: The density ratio, if it was requested.
+
+    Example:
+        >>> import flowtuple as ft
+        >>> ft.compare({"x": range(100)}, {"x": range(50, 150)}, tests=["ks"]).differ
+        True
     """
 
     reference: SampleSize
@@ -93,6 +99,15 @@ class Comparison:
     copies: Copies | None = None
     cuts: tuple[Cut, ...] = ()
     ratio: Ratio | None = None
+
+    def facts(self) -> dict[str, object]:
+        """Return the samples, their rows and the verdict."""
+        return {
+            "reference": f"{self.reference.source} ({self.reference.rows:,} rows)",
+            "other": f"{self.other.source} ({self.other.rows:,} rows)",
+            "columns": len(self.columns),
+            "verdict": self.verdict,
+        }
 
     @property
     def rejected(self) -> bool:

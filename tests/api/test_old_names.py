@@ -1,0 +1,88 @@
+"""Keywords of the last release: the same result, with one note that names the new spelling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flowtuple as ft
+
+EVENTS = {"x": np.arange(40.0), "w": np.ones(40)}
+
+
+def test_resources_as_keywords(tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match=r"^workers=, memory= is going away; write"):
+        ft.compress(EVENTS, tmp_path / "old.ftup", workers=1, memory=10**9)
+    ft.compress(EVENTS, tmp_path / "new.ftup", resources=ft.Resources(1, 10**9))
+    assert (tmp_path / "old.ftup").read_bytes() == (tmp_path / "new.ftup").read_bytes()
+    with pytest.warns(DeprecationWarning, match=r"write resources=Resources\(\.\.\.\)"):
+        ft.open(tmp_path / "old.ftup", workers=1).close()
+
+
+def test_old_and_new_resources_go_together() -> None:
+    stages: list[str] = []
+    with pytest.warns(DeprecationWarning, match="progress="):
+        ft.snap(
+            EVENTS,
+            progress=lambda stage, share, detail: stages.append(stage),
+            resources=ft.Resources(1),
+        )
+    assert stages[0] == "scan events"
+
+
+def test_renamed_keyword(tmp_path: Path) -> None:
+    ft.train(EVENTS, tmp_path / "m.flow", lean=True)
+    with pytest.warns(DeprecationWarning, match=r"^refer= is going away; write model_ref=$"):
+        ft.compress(EVENTS, tmp_path / "x.ftup", model=tmp_path / "m.flow", refer=False)
+
+
+def test_options_of_a_comparison() -> None:
+    with pytest.warns(DeprecationWarning, match=r"write options=ComparisonOptions\(\.\.\.\)"):
+        old = ft.compare(EVENTS, EVENTS, tests=["ks"], permutations=50)
+    options = ft.ComparisonOptions(permutations=50)
+    assert old == ft.compare(EVENTS, EVENTS, tests=["ks"], options=options)
+
+
+def test_compare_with_given_is_closure() -> None:
+    with (
+        pytest.warns(
+            DeprecationWarning, match=r"compare\(given=\.\.\.\) .* closure\(given=\.\.\.\)"
+        ),
+        pytest.raises(ft.InvalidArgument, match="matches no column"),
+    ):
+        ft.compare(EVENTS, EVENTS, given=["Gen*"])
+
+
+def test_train_with_target_is_train_simulation(tmp_path: Path) -> None:
+    with (
+        pytest.warns(DeprecationWarning, match="is going away"),
+        pytest.raises(ft.InvalidArgument, match=r"Jett_|Gen"),
+    ):
+        ft.train(EVENTS, tmp_path / "m.flow", target=["Jett_*"], given=["Gen*"], match=["J=G"])
+
+
+def test_train_with_flow_is_train_flow(tmp_path: Path) -> None:
+    flow = ft.RowFlow("maf", ft.Shape(1, (8,)), ft.Training(epochs=1))
+    ft.train_flow(ft.Weighted(EVENTS, "w"), tmp_path / "new.flow", flow)
+    with pytest.warns(DeprecationWarning, match="is going away") as notes:
+        ft.train(EVENTS, tmp_path / "old.flow", flow=flow, weights="w", report=tmp_path / "page")
+    spelled = [str(note.message).partition("write ")[2] for note in notes]
+    assert spelled == [
+        "Weighted(source, weight=..., mix=...)",
+        "ft.report(source, model, folder) after the training",
+        "train_flow(flow=...)",
+    ]
+    assert (tmp_path / "old.flow").read_bytes() == (tmp_path / "new.flow").read_bytes()
+    assert (tmp_path / "page" / "train.html").is_file()
+
+
+def test_tree_is_part_of_the_path(tmp_path: Path) -> None:
+    ft.train(EVENTS, tmp_path / "m.flow", effort="fast")
+    with pytest.warns(DeprecationWarning, match="^tree= is going away; write PATH:TREE$"):
+        old = ft.score(tmp_path / "m.flow", EVENTS, tree="events")
+    new = ft.score(f"{tmp_path / 'm.flow'}:events", EVENTS)
+    assert old.tolist() == new.tolist()
+    with pytest.raises(ft.InvalidArgument, match="no tree 'Events'"):
+        ft.load(f"{tmp_path / 'm.flow'}:Events")
