@@ -213,7 +213,7 @@ def test_objects_are_drawn_without_events(tmp_path: Path) -> None:
 def test_an_autoencoder_draws_nothing(autoencoder: Path) -> None:
     with pytest.raises(
         Unsupported,
-        match=r"jets\.ref: an autoencoder has no density to draw rows from; encode with --codec",
+        match=r"jets\.ref: an autoencoder has no density to draw rows from; encode with `codec=` latent",
     ):
         sample_rows(autoencoder, 10)
 

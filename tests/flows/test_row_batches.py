@@ -253,14 +253,14 @@ def test_a_checkpoint_of_an_older_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_too_many_processes_for_the_rows() -> None:
-    from flowtuple.flows.fit import _Run
+    from flowtuple.flows.fit import _Training
     from flowtuple.flows.process_group import ProcessGroup
 
     team = ProcessGroup(Process(0, 4), torch.device("cpu"))
     with pytest.raises(
         InvalidArgument, match=r"rows in batches of 3 are too few for 4 processes; start fewer"
     ):
-        _Run(build("maf", 2, SMALL, 0), numbered(90), Training(batch=3), 0, team, None)
+        _Training(build("maf", 2, SMALL, 0), numbered(90), Training(batch=3), 0, team, None)
 
 
 def test_a_context_is_handed_to_the_loss() -> None:
@@ -300,7 +300,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
     with pytest.raises(
         InvalidArgument,
-        match="none that PyTorch can use; start fewer processes, or say --device cpu",
+        match="none that PyTorch can use; start fewer processes, or say `device=` cpu",
     ):
         choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

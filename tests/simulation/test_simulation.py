@@ -552,11 +552,11 @@ def changed(events: ak.Array, name: str, values: ak.Array) -> ak.Array:
 
 def test_gen_files_that_do_not_fit(model: str, events: ak.Array) -> None:
     given = generated(events[:10])
-    with pytest.raises(
-        InvalidArgument, match=r"lacks column 'GenJet_pt'.*did you mean|lacks column 'GenJet_pt'"
-    ):
+    with pytest.raises(InvalidArgument, match=r"column 'GenJet_pt' is missing; nearest: GenJet_"):
         ft.simulate(model, given[[name for name in given.fields if name != "GenJet_pt"]])
-    with pytest.raises(InvalidArgument, match="column 'GenJet_flavour' is int64, not int32"):
+    with pytest.raises(
+        InvalidArgument, match="column 'GenJet_flavour' is int64 lists, not int32 lists"
+    ):
         ft.simulate(
             model, changed(given, "GenJet_flavour", ak.values_astype(given["GenJet_flavour"], "i8"))
         )
@@ -591,7 +591,7 @@ def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -
     assert not ak.any(usual["outside"])
     assert "outside" not in ft.simulate(model, given).fields
     with pytest.raises(
-        InvalidArgument, match="column 'outside' is there already: leave out --flag"
+        InvalidArgument, match="column 'outside' is there already: leave out `flag=`"
     ):
         ft.simulate(model, changed(given, "outside", ak.Array([True] * len(given))), flag=True)
 

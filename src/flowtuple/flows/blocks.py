@@ -118,7 +118,7 @@ class Shuffled:
         self.steps = -(-self.rows // batch)
 
     def pieces(self, epoch: int) -> Iterator[list[Batch]]:
-        """Return consecutive batches of an epoch, as many at a time as are preprocessed together."""
+        """Return the batches of an epoch, as many at a time as are preprocessed together."""
         for number, rows in enumerate(self._pieces(epoch)):
             generator = draw(self._seed, RngStream.POSITIONS, epoch, number)
             # Every process draws the positions of all rows, so that their number changes nothing.

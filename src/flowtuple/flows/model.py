@@ -1,4 +1,4 @@
-"""A flow over rows with its preprocessing: draw rows, score rows, map rows to latent ones and back."""
+"""A flow over rows with its preprocessing: draw and score rows, map to latent rows and back."""
 
 from __future__ import annotations
 

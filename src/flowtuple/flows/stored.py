@@ -1,4 +1,4 @@
-"""A `RowModel` as one safetensors file: weights as tensors, everything else as JSON in its header."""
+"""A `RowModel` as one safetensors file: weights as tensors, all else as JSON in its header."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from flowtuple.errors import Corrupt, TooNew
 from flowtuple.flows.model import ContextColumns, RowModel
 from flowtuple.flows.options import KINDS, Shape
 from flowtuple.flows.registry import build
+from flowtuple.flows.tensor_file import read_tensors
 from flowtuple.runtime.atomic import atomic_path
 from flowtuple.transforms import Chain
 
 VERSION = 2  # version 1 had no conditions
 _KEY = "flowtuple rows"
-_LENGTH = 8  # bytes at the begin of a safetensors file: the length of its JSON header
 
 
 def save_model(model: RowModel, path: str | os.PathLike[str]) -> None:
@@ -78,9 +78,8 @@ def unpack_model(data: bytes, name: str) -> RowModel:
         TooNew: A later flowtuple wrote them.
     """
     try:
-        tensors = load(data)
-        end = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
-        content = json.loads(json.loads(data[_LENGTH:end])["__metadata__"][_KEY])
+        tensors, texts = read_tensors(data)
+        content = json.loads(texts[_KEY])
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise Corrupt(f"{name}: is no model of flowtuple ({error}); train it again") from None
     try:

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 import xxhash
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save as pack
 
 from flowtuple.errors import InvalidArgument
 from flowtuple.flows.blocks import SampledRows
 from flowtuple.flows.options import Training
 from flowtuple.flows.processes import Process
+from flowtuple.flows.tensor_file import read_tensors
 from flowtuple.runtime.atomic import atomic_path, make_folder
 
 NAME = "training.safetensors"
@@ -144,9 +145,8 @@ def _read(path: Path) -> tuple[TrainState, Mapping[str, Any], Tensors] | None:
     try:
         if sealed and _sealed(data) != data:
             raise ValueError("its checksum differs")
-        with safe_open(path, "pt") as stored:
-            content = json.loads(stored.metadata()["training"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (it is no mapping)
+        tensors, texts = read_tensors(data)
+        content = json.loads(texts["training"])
         version, state = content.get("version", 1), TrainState(**content["where"])
         if version == VERSION and not sealed:
             raise ValueError("it lacks its checksum")

@@ -20,7 +20,7 @@ Other questions: `spec.py` is all of a simulation but its densities, stored in t
 is Delta R; `training_targets.py` is the inverse of the program; `out_of_range.py` looks for
 generated values that the training never met.
 
-Imported by `api` alone. Imports `data`, `codec`, `lattice`, `model` and `comparison`, no PyTorch.
+Imported by `api` alone. Imports `data`, `runtime`, `lattice`, `model` and `comparison`, no PyTorch.
 
 Laws, and the tests in tests/simulation that enforce them:
 

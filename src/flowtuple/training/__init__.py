@@ -8,7 +8,7 @@ The steps, each a module:
 1. `lattices` resolves bounds to lattices in one pass, or takes both from a model; `shared_grids`
    gives copies one grid.
 2. `fit` reads events to learn from. `relations` finds columns that are functions of others, with
-   `kinematics` for relations by name, `regression` for sums, and `sample` for the rows to test on.
+   `kinematics` for relations by name, `regression` for sums, and `sample` for encoded tables.
 3. `plan` chooses bins and parents, with `selection` for the information that parents tell and
    `ancestry` for the cost of reading them.
 4. `train` and `conditioners` train the networks of each collection with PyTorch and make them

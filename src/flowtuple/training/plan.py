@@ -15,9 +15,9 @@ from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
 from flowtuple.errors import InvalidArgument
 from flowtuple.lattice.bins import Bins, fit_bins
-from flowtuple.lattice.context import Parent, collection_of, make_context
+from flowtuple.lattice.context import Parent, collection_of
 from flowtuple.lattice.flow import ColumnFlow
-from flowtuple.lattice.grid import ESCAPE, Grid, Mantissas, Ordered
+from flowtuple.lattice.grid import Grid, Mantissas, Ordered
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
 from flowtuple.lattice.walk import MAX_OBJECTS
@@ -29,6 +29,7 @@ from flowtuple.training.relations import (
     residuals,
     worth_subtracting,
 )
+from flowtuple.training.sample import EncodedTable
 from flowtuple.training.selection import SAMPLE_ROWS, select_parents
 
 MIN_ROWS = 4000  # no conditioner of fewer rows has been seen to save its own bytes
@@ -151,7 +152,7 @@ def make_plan(
     order = decoding_order(table.columns, predictions, external)
     planner = _Planner(table, order, lattices, dict(predictions), external, detail, least, thorough)
     for column in order:
-        planner.encode(column, table.data[column.name].reshape(-1))
+        planner.encode(column)
     drafts: dict[str, list[_Draft]] = {}
     for column in order:
         for draft in planner.drafts(column):
@@ -201,8 +202,8 @@ class _Planner:
         least: int,
         thorough: bool,
     ) -> None:
-        self._context = make_context(table.columns, table.num_entries, table.data)
-        self._lattices = lattices
+        self._encoded = EncodedTable(table, lattices)
+        self._context = self._encoded.context
         self._external = external
         self._detail = detail
         self._least = least
@@ -217,27 +218,19 @@ class _Planner:
         )
         self._references = References(order)
         self.predictions = predictions
-        self.indices: dict[str, Array] = {}
+        self.indices = self._encoded.q
         self.predicted: dict[str, Array] = {}
         self.scales: dict[str, Bins] = {}
 
-    def encode(self, column: Column, values: Array) -> None:
+    def encode(self, column: Column) -> None:
         """Compute indices, levels and values of a column, and what is predicted for it."""
-        name, key, lattice = column.name, collection_of(column), self._lattices[column.name]
-        rows = self._context.rows(key)
-        values = rows.sort(values)
-        q = self.indices[name] = lattice.encode(values)
-        self._context.values[name] = lattice.decode(q, values[q == ESCAPE])
+        name, q = column.name, self._encoded.encode(column)
         if len(q) >= self._least and column.role != "id" and (q != q[0]).any():
             bins = self._detail * bin_count(len(q))
-            self.scales[name] = fit_bins(q, bins, binade_of(lattice.grid))
+            self.scales[name] = fit_bins(q, bins, binade_of(self._encoded.lattices[name].grid))
             self._context.levels[name] = self.scales[name].level(q)
         if name in self.predictions:
-            part = slice(0, len(q))
-            predicted = self.predictions[name].index(
-                lambda parent: self._context.fetch(parent, key, part), lattice
-            )
-            self.predicted[name] = np.broadcast_to(predicted, len(q))
+            self.predicted[name] = self._encoded.predicted(self.predictions[name], column)
 
     def drafts(self, column: Column) -> list[_Draft]:
         """Return the ways to code a column, and let later columns read it."""
@@ -273,7 +266,7 @@ class _Planner:
 
     def _worth_subtracting(self, column: Column, q: Array, r: Array) -> bool:
         stride = _stride(q)
-        classes = np.minimum(self._context.rows(collection_of(column)).number[::stride], 3)
+        classes = self._encoded.classes(column)[::stride]
         return worth_subtracting(q[::stride], r[::stride], classes)
 
     def _draft(

@@ -58,7 +58,7 @@ def find_predictions(
     Returns:
         Predictions by column name, without circles: every column can be decoded in turn.
     """
-    sample = RowSample.of(table, lattices)
+    sample = RowSample(table, lattices)
     predictions = _acyclic(_named_relations(sample, external))
     earlier = defaultdict[str, list[Column]](list)
     most = reach(len(sample.columns))

@@ -1,15 +1,14 @@
-"""A sample of a table, encoded and decoded, in which relations between columns are searched."""
+"""Encoded tables: indices and decoded values of columns, and what relations predict for them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.table import Table
-from flowtuple.lattice.context import Context, Parent, coding_order, collection_of, make_context
+from flowtuple.lattice.context import Parent, coding_order, collection_of, make_context
 from flowtuple.lattice.grid import ESCAPE
 from flowtuple.lattice.lattice import Lattice
 from flowtuple.lattice.prediction import Prediction
@@ -17,41 +16,33 @@ from flowtuple.lattice.prediction import Prediction
 SAMPLE_ROWS = 8192
 
 
-@dataclass(frozen=True, eq=False)
-class RowSample:
-    """The first events of a table, encoded and decoded.
+class EncodedTable:
+    """A table whose columns are encoded one by one.
 
     Attributes:
-        columns: The columns of numbers that vary and are no ids, in coding order.
-        lattices: Their lattices.
-        q: Their indices in row order.
-        context: Their decoded values in row order.
+        lattices: Lattice by column name.
+        q: Indices of the columns encoded so far, in row order.
+        context: Their decoded values, in row order.
+
+    Args:
+        table: The table.
+        lattices: Lattice by column name.
     """
 
-    columns: tuple[Column, ...]
-    lattices: Mapping[str, Lattice]
-    q: Mapping[str, Array]
-    context: Context
+    def __init__(self, table: Table, lattices: Mapping[str, Lattice]) -> None:
+        self._table = table
+        self.lattices = lattices
+        self.q: dict[str, Array] = {}
+        self.context = make_context(table.columns, table.num_entries, table.data)
 
-    @classmethod
-    def of(cls, table: Table, lattices: Mapping[str, Lattice]) -> RowSample:
-        """Sample about `SAMPLE_ROWS` rows of the largest collection."""
-        most = max((v.size for v in table.data.values()), default=0)
-        events = -(-table.num_entries * SAMPLE_ROWS // max(most, SAMPLE_ROWS))
-        part = table.read([c.name for c in table.columns], 0, events)
-        context = make_context(part.columns, part.num_entries, part.data)
-        q: dict[str, Array] = {}
-        columns = []
-        for column in coding_order(part.columns):
-            values, rows = part.data[column.name].reshape(-1), context.rows(collection_of(column))
-            values, lattice = rows.sort(values), lattices[column.name]
-            indices = lattice.encode(values)
-            if column.role == "id" or not len(indices) or (indices == indices[0]).all():
-                continue
-            q[column.name] = indices
-            context.values[column.name] = lattice.decode(indices, values[indices == ESCAPE])
-            columns.append(column)
-        return cls(tuple(columns), lattices, q, context)
+    def encode(self, column: Column) -> Array:
+        """Encode a column and return its indices: int64, shape (n,)."""
+        name, lattice = column.name, self.lattices[column.name]
+        rows = self.context.rows(collection_of(column))
+        values = rows.sort(self._table.data[name].reshape(-1))
+        q = self.q[name] = lattice.encode(values)
+        self.context.values[name] = lattice.decode(q, values[q == ESCAPE])
+        return q
 
     def values(self, parent: Parent, reader: Column) -> tuple[Array, Array]:
         """Return a parent's value for every row of the reader's collection, and where it exists."""
@@ -67,6 +58,24 @@ class RowSample:
     def classes(self, column: Column) -> Array:
         """Return the object number of every row, cut off at 3: int64, shape (n,)."""
         return np.minimum(self.context.rows(collection_of(column)).number, 3)
+
+
+class RowSample(EncodedTable):
+    """The first events of a table, encoded; about `SAMPLE_ROWS` rows of the largest collection.
+
+    Attributes:
+        columns: The columns of numbers that vary and are no ids, in coding order.
+    """
+
+    def __init__(self, table: Table, lattices: Mapping[str, Lattice]) -> None:
+        most = max((v.size for v in table.data.values()), default=0)
+        events = -(-table.num_entries * SAMPLE_ROWS // max(most, SAMPLE_ROWS))
+        super().__init__(table.read([c.name for c in table.columns], 0, events), lattices)
+        self.columns = tuple(c for c in coding_order(self._table.columns) if self._varies(c))
+
+    def _varies(self, column: Column) -> bool:
+        q = self.encode(column)
+        return column.role != "id" and len(q) > 0 and bool((q != q[0]).any())
 
 
 def as_floats(values: Array) -> Array:
