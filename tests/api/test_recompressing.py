@@ -328,7 +328,7 @@ class TestInputs:
         ft.compress(
             dependent_events(300, 2), tmp_path / "x.ftup", model=tmp_path / "m.flow", model_ref=True
         )
-        with pytest.raises(InvalidArgument, match=r"x\.ftup: needs the model .*--model"):
+        with pytest.raises(InvalidArgument, match=r"x\.ftup: needs the model .*`model=`"):
             recompress(tmp_path / "x.ftup", tmp_path / "y.ftup")
         recompress(tmp_path / "x.ftup", tmp_path / "y.ftup", model=tmp_path / "m.flow")
         assert (
@@ -343,7 +343,7 @@ class TestInputs:
         events = dependent_events(300, 2)
         ft.compress(events, tmp_path / "x.ftup", given=["a"], tolerance={"b": "abs:0.01"})
         with pytest.raises(
-            InvalidArgument, match=r"column 'a' .*was given when it was compressed.*--given"
+            InvalidArgument, match=r"column 'a' .*was given when it was compressed.*`given=`"
         ):
             recompress(tmp_path / "x.ftup", tmp_path / "y.ftup")
         found = recompress(

@@ -473,7 +473,7 @@ def test_numbers_of_workers_that_are_none(text: str) -> None:
 def test_addresses_that_are_none(text: str) -> None:
     pytest.importorskip("distributed")
     with (
-        pytest.raises(InvalidArgument, match=f"--dask {text}: is no address; write local:N"),
+        pytest.raises(InvalidArgument, match=f"`cluster=` {text}: is no address; write local:N"),
         connected(text),
     ):
         pass
@@ -483,7 +483,7 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
     pytest.importorskip("distributed")
     monkeypatch.setattr("flowtuple.batch.cluster._PATIENCE", 1)
     with (
-        pytest.raises(InvalidArgument, match=r"--dask tcp://127.0.0.1:9: no scheduler answers"),
+        pytest.raises(InvalidArgument, match=r"`cluster=` tcp://127.0.0.1:9: no scheduler answers"),
         connected("tcp://127.0.0.1:9"),
     ):
         pass
@@ -558,7 +558,7 @@ class TestCommands:
             (["decompress", "x.ftup", "-o", "out", "--entries", "0:1"], "--entries"),
             (["verify", "x.root", "out", "--names", "a"], "--names"),
             (["sample", "m.flow", "-n", "1", "-o", "out", "--given", "x.root"], "--given"),
-            (["simulate", "m.flow", "x.root", "-o", "out", "--threads", "2"], "--threads"),
+            (["simulate", "m.flow", "x.root", "-o", "out", "--workers", "2"], "--workers"),
             (["score", "m.flow", "x.root", "-o", "out", "--roc", "x.png"], "--roc"),
             (["compare", "x.root", "y.root", "--paired"], "--paired"),
         ],

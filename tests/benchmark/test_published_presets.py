@@ -193,7 +193,7 @@ def test_what_cannot_be_found_is_refused() -> None:
         f"{kind}_{name}" for kind in ("Jet", "FatJet") for name in ("pt", "eta", "phi", "mass")
     ]
     with pytest.raises(
-        InvalidArgument, match=r"are there as Jet_\* and FatJet_\*; choose with --columns 'Jet_\*'"
+        InvalidArgument, match=r"are there as Jet_\* and FatJet_\*; choose with `columns=` 'Jet_\*'"
     ):
         jets.find(names, "x")
     with pytest.raises(

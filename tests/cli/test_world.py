@@ -493,7 +493,7 @@ class TestClaims:
             f"from flowtuple.reporting.describe import info\ninfo(path)\n{tried}", path
         )
         assert re.fullmatch(
-            r"[^\n]*small\.ftup: [^\n]*events 0 to [^\n]*allow more with --memory \(memory=\)[^\n]*",
+            r"[^\n]*small\.ftup: [^\n]*events 0 to [^\n]*allow more with `memory=`[^\n]*",
             said,
         )
         assert taken < 600e6
@@ -552,7 +552,7 @@ class TestClaims:
                 writer.add(kind, 0, zstd(bytes(size)))
             writer.finish()
         assert path.stat().st_size < 10_000
-        message = r"folded\.ftup: its [a-z ]+ takes 6[01]MB, .*open it with more memory="
+        message = r"folded\.ftup: its [a-z ]+ takes 6[01]MB, .*open it with more `memory=`"
         with (
             pytest.raises(TooLarge, match=message),
             ft.open(path, resources=ft.Resources(memory=50_000_000)) as file,

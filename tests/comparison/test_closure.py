@@ -448,7 +448,7 @@ class TestBadInput:
         without = array[[n for n in array.fields if n != "Jet_genJetIdx"]]
         with pytest.raises(
             InvalidArgument,
-            match=r"no column of references points to GenJet; .*Jet_matched.*--match COL",
+            match=r"no column of references points to GenJet; .*Jet_matched.*`match=`, as COL",
         ):
             ft.closure(without, without, given=GIVEN)
         assert read(without, match=["Jet_matched=GenJet"]).pairs[0].link.through == "Jet_matched"
@@ -459,7 +459,7 @@ class TestBadInput:
                 without, without, given=GIVEN, options=ft.ClosureOptions(match=["Jet_match"])
             )
         with pytest.raises(
-            InvalidArgument, match="--given names no collection of generated objects"
+            InvalidArgument, match="`given=` names no collection of generated objects"
         ):
             ft.closure(array, array, given=["Pileup_nPU"])
 
@@ -477,7 +477,7 @@ class TestBadInput:
             ft.closure(array, array, given=["GenJets_*"])
         with pytest.raises(
             InvalidArgument,
-            match="'GenJet' lacks one of GenJet_pt, GenJet_eta, GenJet_phi; widen --given",
+            match="'GenJet' lacks one of GenJet_pt, GenJet_eta, GenJet_phi; widen `given=`",
         ):
             ft.closure(array, array, given=["GenJet_pt"])
         with pytest.raises(

@@ -159,7 +159,7 @@ class TestDerived:
             derived_rows(open_dataset(events[["Jet_pt", "Jet_eta", "Jet_phi"]]), "Jet")
         flat = {f"Jet_{k}": np.ones(3) for k in ("pt", "eta", "phi", "mass")}
         with pytest.raises(
-            InvalidArgument, match="is no number of each Jet; --derived takes a collection"
+            InvalidArgument, match="is no number of each Jet; `derived=` takes a collection"
         ):
             derived_rows(open_dataset(flat), "Jet")
 
@@ -170,7 +170,7 @@ class TestDerived:
             a, b, tests=["ks"], options=ft.ComparisonOptions(derived="Jet", permutations=700)
         )
         assert {o.column for o in found.outcomes if o.rejected} >= {"Jet_HT", "Jet_MHT"}
-        with pytest.raises(InvalidArgument, match="leave out --columns"):
+        with pytest.raises(InvalidArgument, match="leave out `columns=`"):
             ft.compare(a, b, columns=["Jet_*"], options=ft.ComparisonOptions(derived="Jet"))
 
 
@@ -255,20 +255,22 @@ class TestRatio:
         assert np.array_equal(
             stored["other"].read(["log_ratio"], 0, 600).data["log_ratio"], found.ratio.other
         )
-        with pytest.raises(InvalidArgument, match="leave out --paired"):
+        with pytest.raises(InvalidArgument, match="leave out `paired=`"):
             ft.compare(
                 a, {"x": b["x"][:500]}, options=ft.ComparisonOptions(cuts=["x > 1"], paired=True)
             )
         with pytest.raises(
             InvalidArgument,
-            match="1 rows with NaN or infinite values were dropped; leave out --paired",
+            match="1 rows with NaN or infinite values were dropped; leave out `paired=`",
         ):
             ft.compare(
                 a,
                 {"x": np.append(b["x"][:599], np.nan)},
                 options=ft.ComparisonOptions(cuts=["x > 1"], paired=True),
             )
-        with pytest.raises(InvalidArgument, match="--paired says how rows of a --cut are counted"):
+        with pytest.raises(
+            InvalidArgument, match="`paired=` counts the rows that cuts gain and lose"
+        ):
             ft.compare(a, b, options=ft.ComparisonOptions(paired=True))
 
 
@@ -325,7 +327,7 @@ class TestSeparation:
         with pytest.raises(InvalidArgument, match=r"no column 'lable'.*nearest: label"):
             ft.score(tmp_path / "b.flow", data, label="lable")
         with pytest.raises(
-            InvalidArgument, match="has learned the label 'x'; train it with --exclude x"
+            InvalidArgument, match="has learned the label 'x'; train it with `exclude=` x"
         ):
             ft.score(tmp_path / "b.flow", data, label="x")
         with pytest.raises(InvalidArgument, match="have no label"):

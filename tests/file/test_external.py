@@ -78,10 +78,10 @@ REFUSED = [
     (one_event_less, r"the given events end after \d+ of the \d+ of a chunk"),
     (no_events, r"the given events end after 0 of the \d+ of a chunk"),
     (another_type, "column 'a' is float64, not float32"),
-    (without_it, "does not fit as --given: column 'a' is missing"),
+    (without_it, "does not fit as `given=`: column 'a' is missing"),
     (
         lambda events: None,
-        "column 'a' was given when it was compressed; name the file that has it with --given",
+        "column 'a' was given when it was compressed; name the file that has it with `given=`",
     ),
 ]
 NAMES = [change.__name__.strip("<>") for change, _ in REFUSED[:-1]] + ["none"]
@@ -233,7 +233,7 @@ class TestHiddenCounters:
             ft.decompress(jets, given=moved, columns=["Jet_*"])
 
     def test_none_given(self, jets: Path) -> None:
-        with pytest.raises(ft.InvalidArgument, match="name the file that has it with --given"):
+        with pytest.raises(ft.InvalidArgument, match="name the file that has it with `given=`"):
             ft.decompress(jets, columns=["Jet_copy"])
 
 

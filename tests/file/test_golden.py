@@ -174,7 +174,10 @@ def test_golden_parts_have_their_own_ranges_and_blocks():
 
 
 def test_golden_given_is_refused_without_it():
-    with ft.File(FOLDER / "given.ftup") as file, pytest.raises(ft.InvalidArgument, match="--given"):
+    with (
+        ft.File(FOLDER / "given.ftup") as file,
+        pytest.raises(ft.InvalidArgument, match="`given=`"),
+    ):
         read_all(file.tables["events"])
 
 

@@ -226,7 +226,7 @@ class TestModel:
         return path
 
     def test_needed_for_a_file(self, broken: Path) -> None:
-        with pytest.raises(Corrupt, match=r"the model of table 'Events' is .*--model.*OUT\.root"):
+        with pytest.raises(Corrupt, match=r"the model of table 'Events' is .*`model=`.*OUT\.root"):
             save(broken)
 
     def test_not_needed_by_columns_without_it(self, whole: ak.Array, broken: Path) -> None:
@@ -669,14 +669,12 @@ class TestGiven:
         flip(path, sections(path, SectionKind.CHUNK)[1].begin + 2)
         with pytest.raises(
             InvalidArgument,
-            match=r"given\.ftup: without the lost events .*write OUT\.root with --given",
+            match=r"given\.ftup: without the lost events .*write OUT\.root with `given=`",
         ):
             recover(path, path.with_name("saved.ftup"))
-        with pytest.raises(InvalidArgument, match=r"column 'a' was given when .*--given"):
+        with pytest.raises(InvalidArgument, match=r"column 'a' was given when .*`given=`"):
             recover(path, path.with_name("saved.npz"), columns=["a"])
-        found = recover(
-            path, path.with_name("saved.npz"), given=open_dataset(self.events), columns=["a", "b"]
-        )
+        found = recover(path, path.with_name("saved.npz"), given=self.events, columns=["a", "b"])
         assert found.events == {"events": (150, 200)}
         kept = [*range(50), *range(100, 200)]
         with np.load(path.with_name("saved.npz")) as saved:
@@ -690,9 +688,7 @@ class TestGiven:
         kept = [k for k in range(200) if not lost[0] <= k < lost[1]]
         whole = ft.decompress(path, given=self.events)
         flip(path, sections(path, SectionKind.CHUNK)[number].offset + 9, -1)
-        found = recover(
-            path, path.with_name("saved.npz"), given=open_dataset(self.events), columns=["a", "b"]
-        )
+        found = recover(path, path.with_name("saved.npz"), given=self.events, columns=["a", "b"])
         assert found.events == {"events": (150, 200)}
         assert found.missing[1:] == (Damage("events", lost, (), "missing"),)
         with np.load(path.with_name("saved.npz")) as saved:

@@ -120,7 +120,7 @@ def test_models_share_transforms_of_conditions(model: Path, tmp_path: Path) -> N
         events(seed=8), other, selection=TARGET, given=GIVEN, flow=asked(epochs=1), like=model
     )
     assert load_model(other).context.chains == load_model(model).context.chains
-    with pytest.raises(InvalidArgument, match=r"is given Jet_genPt.*name the same with --given"):
+    with pytest.raises(InvalidArgument, match=r"is given Jet_genPt.*name the same with `given=`"):
         ft.train_flow(
             events(seed=8),
             other,
@@ -218,7 +218,9 @@ def test_bad_conditions(model: Path, tmp_path: Path) -> None:
                 "nPU": np.array([1.0, np.inf]),
             },
         )
-    with pytest.raises(InvalidArgument, match=r"'GenJet_pt' is none of the same objects.*--target"):
+    with pytest.raises(
+        InvalidArgument, match=r"'GenJet_pt' is none of the same objects.*`train_simulation"
+    ):
         ft.train_flow(
             events(), tmp_path / "m.flow", selection=TARGET, given=("GenJet_pt",), flow=asked()
         )

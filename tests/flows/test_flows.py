@@ -523,7 +523,7 @@ def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
     )
     ft.train(small, tmp_path / "a.flow", tolerance={"x": "std:1e-2"}, effort="fast")
     ft.train(wide, tmp_path / "b.flow", tolerance={"x": "std:1e-2"}, effort="fast")
-    with pytest.raises(InvalidArgument, match="on another grid; train it with --like"):
+    with pytest.raises(InvalidArgument, match="on another grid; train it with `like=`"):
         ft.score(tmp_path / "a.flow", small, against=tmp_path / "b.flow")
     ft.train(wide, tmp_path / "b.flow", like=tmp_path / "a.flow", effort="fast")
     ratio = ft.score(tmp_path / "b.flow", wide, against=tmp_path / "a.flow")["log_ratio"]
@@ -547,7 +547,7 @@ def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
 @pytest.mark.parametrize(
     ("flow", "weights", "message"),
     [
-        (RowFlow("nsf", transforms={"y": "standard"}), {}, "matches 'y' of --transform"),
+        (RowFlow("nsf", transforms={"y": "standard"}), {}, "matches 'y' of `transforms=`"),
         (
             RowFlow("nsf", transforms={"x": "log"}),
             {},

@@ -300,7 +300,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
     with pytest.raises(
         InvalidArgument,
-        match="none that PyTorch can use; start fewer processes, or say --device cpu",
+        match="none that PyTorch can use; start fewer processes, or say `device=` cpu",
     ):
         choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

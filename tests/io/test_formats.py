@@ -196,7 +196,7 @@ def test_formats_of_one_table_hold_nothing_else(tmp_path, suffix, name):
         write_dataset(dataset(table, other), tmp_path / f"x{suffix}", WriteOptions(drop=True))
     with pytest.raises(
         Unsupported,
-        match=f"cannot write h as {name}: {name} holds tables only; write .npz, .*--drop",
+        match=f"cannot write h as {name}: {name} holds tables only; write .npz, .*`drop=`",
     ):
         write_dataset(dataset(table, carried={"h": b""}), tmp_path / f"x{suffix}")
     write_dataset(

@@ -298,7 +298,7 @@ class TestReading:
         )
         with pytest.raises(
             Corrupt,
-            match=r"column 'Jet_bool' .* not have as many values as 'nJet' says; leave it out with --exclude",
+            match=r"column 'Jet_bool' .* not have as many values as 'nJet' says; leave it out with `exclude=`",
         ):
             read_all(opened(path).table("dir/Events"))
 
@@ -430,7 +430,7 @@ class TestErrors:
         path = tmp_path / "a.root"
         with pytest.raises(
             Unsupported,
-            match=r"cannot write t/bad as a branch: .* --drop leaves them out, and -o x\.npz",
+            match=r"cannot write t/bad as a branch: .* `drop=` leaves them out, and x\.npz",
         ):
             write_dataset(of(table), path, WriteOptions(container="ttree"))
         assert not path.exists()

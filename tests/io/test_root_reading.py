@@ -288,7 +288,7 @@ class TestUndecodable:
         dataset = opened(path)
         with pytest.raises(
             Unsupported,
-            match=r"a\.root: tree 't'.*cannot decode column 'bad'; leave it out with --exclude 'bad'",
+            match=r"a\.root: tree 't'.*cannot decode column 'bad'; leave it out with `exclude=` 'bad'",
         ):
             read_all(dataset.table("t"))
         rest = read_all(select(dataset, exclude=["bad"]).table("t"))
@@ -325,7 +325,7 @@ class TestUndecodable:
         path.write_bytes(content)
         with pytest.raises(
             Corrupt,
-            match=r"column 'y' is damaged; fetch the file again, or leave it out with --exclude 'y'",
+            match=r"column 'y' is damaged; fetch the file again, or leave it out with `exclude=` 'y'",
         ):
             read_all(opened(path).table("t"))
 

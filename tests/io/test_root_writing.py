@@ -383,7 +383,7 @@ class TestNTuples:
     def test_a_tree_that_was_asked_for_is_refused_by_name(self, tmp_path: Path) -> None:
         table = table_from_awkward("t", ak.zip({"x": [1, 2], "deep": [[[1]], []]}, depth_limit=1))
         with pytest.raises(
-            Refused, match=r"cannot write t/deep as a branch: .* holds var \* var \* int64; --drop"
+            Refused, match=r"cannot write t/deep as a branch: .* holds var \* var \* int64; `drop=`"
         ):
             written(table, tmp_path / "a.root", container="ttree")
         result = written(table, tmp_path / "a.root", container="ttree", drop=True)
@@ -524,7 +524,8 @@ class TestSaid:
         assert [part.name for part in result.left_out] == ["t/none", "t/either", "t/gone"]
         assert all(part.name in sentence and part.reason in sentence for part in result.left_out)
         with pytest.raises(
-            Refused, match=r"cannot write 3 parts to a ROOT file: .*-o x\.npz holds everything"
+            Refused,
+            match=r"cannot write 3 parts to a ROOT file: .*`drop=` leaves .*x\.npz holds everything",
         ):
             written(table, tmp_path / "b.root")
         assert not (tmp_path / "b.root").exists()

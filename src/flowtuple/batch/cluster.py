@@ -42,7 +42,7 @@ def connected(cluster: Cluster) -> Iterator[Client | None]:
     port = cluster.rpartition(":")[2]
     if not (local or "://" in cluster or (port.isdigit() and int(port) >= _FIRST_PORT)):
         raise InvalidArgument(
-            f"--dask {cluster}: is no address; "
+            f"`cluster=` {cluster}: is no address; "
             "write local:N, serial, or one such as tcp://host:8786"
         )
     with contextlib.ExitStack() as stack:
@@ -53,7 +53,7 @@ def connected(cluster: Cluster) -> Iterator[Client | None]:
             client = stack.enter_context(distributed.Client(scheduler, timeout=_PATIENCE))
         except (OSError, ValueError) as error:
             raise InvalidArgument(
-                f"--dask {cluster}: no scheduler answers ({first_line(error)}); "
+                f"`cluster=` {cluster}: no scheduler answers ({first_line(error)}); "
                 "write local:N, serial, or an address such as tcp://host:8786"
             ) from None
         yield client
@@ -100,6 +100,6 @@ def workers_of(text: str) -> int:
         return default_workers()
     if not number.isdigit() or int(number) < 1:
         raise InvalidArgument(
-            f"--dask {text}: is not of the form local:N with N workers, such as local:2"
+            f"`cluster=` {text}: is not of the form local:N with N workers, such as local:2"
         )
     return int(number)

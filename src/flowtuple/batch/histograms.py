@@ -127,7 +127,7 @@ def _check_columns(facts: Facts, task: Task, first: Facts, first_task: Task) -> 
             if name not in columns:
                 raise InvalidArgument(
                     f"{here.source}: lacks column {name!r} of {there.source}; "
-                    f"{nearest(name, columns)}; leave it out with --columns"
+                    f"{nearest(name, columns)}; leave it out with `columns=`"
                 )
 
 

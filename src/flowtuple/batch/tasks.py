@@ -66,7 +66,7 @@ def plan(sources: Iterable[str], folder: Path, suffix: str) -> list[Task]:
             raise InvalidArgument(f"{source}: {problem}")
         if suffix and os.path.realpath(output) in read:
             raise InvalidArgument(
-                f"{output}: would replace an input; choose another folder with --output"
+                f"{output}: would replace an input; choose another folder with `output=`"
             )
         tasks[name] = Task(name, source, output)
     return list(tasks.values())

@@ -7,6 +7,8 @@ import re
 _ARGUMENT = re.compile(r"`(\w+)=`")
 _FUNCTION = re.compile(r"`(\w+)\(\)`")
 _OPTIONS = {
+    "cluster": "dask",
+    "container": "as",
     "cuts": "cut",
     "folder": "output",
     "n": "number",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from flowtuple.batch.histograms import Difference
 from flowtuple.batch.jobs import Job
 from flowtuple.batch.run import Summary, run
 from flowtuple.batch.tasks import Task
+from flowtuple.cli.arguments import as_options
 from flowtuple.cli.options import RESOURCES, explicit_options, print_json
 from flowtuple.cli.terminal import show_table, shown_progress, warn, warn_left_out
 from flowtuple.data.table import LeftOut
@@ -23,7 +25,8 @@ OnDask = Annotated[
     typer.Option(
         "--dask",
         metavar="ADDRESS|local[:N]|serial",
-        help="Each file by itself, into a folder: on a cluster of Dask, by N workers, or here; run again to resume.",
+        help="Each file by itself, into a folder: on a cluster, by N workers, or here; "
+        "run again to resume.",
         rich_help_panel=RESOURCES,
     ),
 ]
@@ -48,6 +51,8 @@ def run_each(job: Job, tasks: list[Task], folder: Path, dask: str, as_json: bool
     """Do a job for each task and show what failed; exit code 1 if something did."""
     with shown_progress() as progress:
         summary = run(job, tasks, folder, dask, progress)
+    failed = {name: as_options(reason) for name, reason in summary.failed.items()}
+    summary = replace(summary, failed=failed)
     if as_json:
         print_json(
             {

@@ -258,7 +258,7 @@ def _supply(
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         raise InvalidArgument(
             f"column {names[0]!r}{more} was given when it was compressed; "
-            "name the file that has it with --given"
+            "name the file that has it with `given=`"
         )
     table = external(names)
     if table.num_entries != num_entries:

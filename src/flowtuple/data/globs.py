@@ -101,7 +101,7 @@ def select_columns(
         if names or not columns:
             selected[table] = tuple(c for c in columns if c.name in names)
     if not selected:
-        raise InvalidArgument("no column is left after --columns and --exclude: widen the globs")
+        raise InvalidArgument("no column is left after `columns=` and `exclude=`: widen the globs")
     return selected
 
 

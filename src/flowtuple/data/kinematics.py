@@ -56,7 +56,7 @@ def derived_rows(dataset: Dataset, collection: str, weights: str | None = None) 
         if counter is None or known[name].counter != counter or known[name].is_opaque:
             raise InvalidArgument(
                 f"{dataset.description}: {name!r} is no number of each {collection}; "
-                "--derived takes a collection"
+                "`derived=` takes a collection"
             )
     table = source.read(names, 0, source.num_entries)
     counts = np.asarray(table.data[str(counter)])

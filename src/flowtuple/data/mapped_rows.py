@@ -110,7 +110,7 @@ def _matrix(rows: int, dtypes: Sequence[str], nbytes: int, folder: Path | None) 
         where = folder or tempfile.gettempdir()
         raise InvalidArgument(
             f"{where}: no room for {needed / 1e9:.1f} GB of rows ({error.strerror}); "
-            "name another folder with --checkpoint, or allow more --memory"
+            "name another folder with `checkpoint=`, or allow more `memory=`"
         ) from None
 
 

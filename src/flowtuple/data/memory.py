@@ -93,7 +93,7 @@ class Gate:
             raise TooLarge(
                 f"takes {in_words(nbytes)} once it is decoded, "
                 f"more than the memory limit of {in_words(self.limit)}; read less of it at a time, "
-                "or allow more with --memory (memory=) if you trust the file"
+                "or allow more with `memory=` if you trust the file"
             )
 
     @contextmanager

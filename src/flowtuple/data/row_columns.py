@@ -82,7 +82,7 @@ def check_conditioning(columns: Sequence[Column], counter: str | None, descripti
         if column.counter not in (None, counter):
             raise InvalidArgument(
                 f"{description}: column {column.name!r} is none of the same objects and cannot be "
-                "given with them; to learn some objects from others, name those with --target"
+                "given with them; to learn some objects from others, use `train_simulation()`"
             )
 
 
@@ -123,13 +123,13 @@ def _one_collection(columns: list[Column], description: str) -> tuple[Column, ..
     columns = [c for c in columns if c.name not in counters]
     if not columns:
         raise InvalidArgument(
-            f"{description}: holds no number that could be looked at: widen --columns"
+            f"{description}: holds no number that could be looked at: widen `columns=`"
         )
     if len({c.counter for c in columns}) > 1:
         collection = next(c.name.partition("_")[0] for c in columns if c.counter is not None)
         raise InvalidArgument(
             f"{description}: holds numbers of events and of their objects: "
-            f"take one collection at a time, such as --columns '{collection}_*'"
+            f"take one collection at a time, such as `columns=` '{collection}_*'"
         )
     return tuple(columns)
 

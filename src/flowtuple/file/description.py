@@ -76,7 +76,7 @@ def unpack_description(data: bytes, name: str, most: int | None = None) -> dict[
     if most is not None and declared(data) > most:
         raise TooLarge(
             f"{name}: its description takes {in_words(declared(data))}, more than "
-            f"{in_words(most)}; open it with more memory= (--memory) if you trust it"
+            f"{in_words(most)}; open it with more `memory=` if you trust it"
         )
     try:
         text = unzstd(data).decode("utf-8")

@@ -126,7 +126,7 @@ class File(Shown):
         """Return the table of the model's file by its name and the hash of its model."""
         if self._model is None:
             raise InvalidArgument(
-                f"{self.path}: needs the model {reference}, kept elsewhere; name it with --model"
+                f"{self.path}: needs the model {reference}, kept elsewhere; name it with `model=`"
             )
         table = self._model.tables.get(name)
         if table is None or table.model_hash != reference or table.model_section is None:
@@ -198,7 +198,7 @@ class File(Shown):
             names = ", ".join(self.tables)
             raise InvalidArgument(
                 f"{self.path}: holds {len(self.tables)} trees ({names}); "
-                "choose one by tree= (--tree)"
+                f"choose one by tree=, or as {self.path}:{next(iter(self.tables))}"
             )
         if tree not in self.tables:
             raise InvalidArgument(f"{self.path}: no tree {tree!r}; {nearest(tree, self.tables)}")

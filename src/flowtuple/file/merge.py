@@ -116,7 +116,7 @@ def _check_fit(first: File, other: File) -> None:
 def _check_tables(table: StoredTable, other: StoredTable, where: str) -> None:
     if table.model_hash != other.model_hash:
         raise InvalidArgument(
-            f"{where} is coded by another model; compress both with one --model first"
+            f"{where} is coded by another model; compress both with one `model=` first"
         )
     for name, words in schema_diff(
         table.columns, other.columns, counters=True, hidden=True, roles=True, additional=True
@@ -129,7 +129,7 @@ def _check_tables(table: StoredTable, other: StoredTable, where: str) -> None:
         if _fixed(table, name) != _fixed(other, name):
             raise InvalidArgument(
                 f"{where}: column {name!r} has another bound or lattice; "
-                "compress both with one --model"
+                "compress both with one `model=`"
             )
     if table.external or other.external:
         raise InvalidArgument(
@@ -157,6 +157,6 @@ def _carried(files: Sequence[File], drop: bool) -> Mapping[str, bytes]:
             if name not in same and not drop:
                 raise InvalidArgument(
                     f"{file.path}: carries {name!r}, which is not the same in all files; "
-                    "leave it out with --drop"
+                    "leave it out with `drop=`"
                 )
     return same

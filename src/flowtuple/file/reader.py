@@ -147,7 +147,7 @@ class SectionReader:
             raise TooLarge(
                 f"{self.path}: its {section.kind.name.lower()} section takes {in_words(size)}, "
                 f"for which {in_words(most)} are left; "
-                "open it with more memory= (--memory) if you trust it"
+                "open it with more `memory=` if you trust it"
             )
         return unzstd(data)
 

@@ -107,7 +107,7 @@ def recover(
     if columns and not other_format:
         raise InvalidArgument(
             f"{output}: takes whole chunks of all columns; "
-            "write OUT.root for some, or leave out --columns"
+            "write OUT.root for some, or leave out `columns=`"
         )
     supplied = None if given is None else open_dataset(given)
     with DamagedFile(path, supplied, resources.progress, resources.memory) as damaged:
@@ -150,7 +150,7 @@ def _take_models(damaged: DamagedFile, path: str | os.PathLike[str] | None) -> d
     ]
     if path is None:
         for table in wanting:
-            table.flow = LatticeFlow()
+            table.use_flow(LatticeFlow())
         return {}
     with File(path) as file:
         return {table.name: _take_model(table, file) for table in wanting}
@@ -166,7 +166,7 @@ def _take_model(table: StoredTable, file: File) -> bytes:
         raise InvalidArgument(
             f"{file.path}: is not the model {table.model_hash} of table {table.name!r}"
         )
-    table.flow = other.flow
+    table.use_flow(other.flow)
     return file.read_head(other.model_section)
 
 
@@ -250,7 +250,7 @@ def _copy(damaged: DamagedFile, models: Mapping[str, bytes], writer: Writer) -> 
     for name in damaged.lost_models - set(models):
         raise Corrupt(
             f"{damaged.reader.path}: the model of table {name!r} is damaged; name the model that "
-            "it was compressed with by --model, or write what needs none to OUT.root"
+            "it was compressed with by `model=`, or write what needs none to OUT.root"
         )
     whole = {
         name: [c for c, bad in zip(t.chunks, damaged.damaged[name], strict=True) if not bad]
@@ -261,7 +261,7 @@ def _copy(damaged: DamagedFile, models: Mapping[str, bytes], writer: Writer) -> 
         if table.external and events[name] != table.num_entries:
             raise InvalidArgument(
                 f"{damaged.reader.path}: without the lost events of table {name!r} its given "
-                "columns would not line up; write OUT.root with --given"
+                "columns would not line up; write OUT.root with `given=`"
             )
     meta = dict(damaged.reader.meta) | {"carried": list(damaged.carried)}
     meta["tables"] = [with_parts(d, _parts(whole[d["name"]])) for d in meta["tables"]]

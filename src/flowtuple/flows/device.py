@@ -36,7 +36,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
             available = f"{gpus} of them for process {local_rank} of this machine"
         raise InvalidArgument(
             f"a GPU is asked for and there are {available}; "
-            "start fewer processes, or say --device cpu"
+            "start fewer processes, or say `device=` cpu"
         )
     return torch.device("cuda", local_rank)
 

@@ -116,7 +116,7 @@ def joined(process: Process, device: torch.device) -> Iterator[ProcessGroup]:
         raise ProcessLost(
             f"process {process.rank} of {process.size} lost another one "
             f"({text.strip().splitlines()[0]}); "
-            "start again: with --checkpoint it goes on after the last epoch"
+            "start again: with `checkpoint=` it goes on after the last epoch"
         ) from None
     finally:
         if ours and dist.is_initialized():

@@ -58,7 +58,7 @@ class RowsModel:
         if given is not None:
             raise Unsupported(
                 f"{self.path}: a {self.model.kind} flow of all columns draws nothing for given "
-                "ones; train one with --given"
+                "ones; train one with `given=`"
             )
         if n is None or n < 0:
             raise InvalidArgument(f"{self.path}: how many rows are to be drawn? say it with -n")
@@ -69,7 +69,7 @@ class RowsModel:
         if given is None:
             raise InvalidArgument(
                 f"{self.path}: draws given {', '.join(names)}; name a file that has them with "
-                "--given"
+                "`given=`"
             )
         context = read_conditions(given, names).values
         count = len(context) if n is None else n

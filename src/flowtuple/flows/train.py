@@ -160,7 +160,9 @@ def _validation(
 def _like(rows: Rows, model: RowModel, options: RowFlow) -> Rows:
     """Return the rows with the columns of a model; a mapped file with just these stays mapped."""
     if options.transforms:
-        raise InvalidArgument("--like takes over the transforms of a model; leave out --transform")
+        raise InvalidArgument(
+            "`like=` takes over the transforms of a model; leave out `transforms=`"
+        )
     for name in model.columns:
         if name not in rows.columns:
             raise InvalidArgument(
@@ -170,7 +172,7 @@ def _like(rows: Rows, model: RowModel, options: RowFlow) -> Rows:
     if set(names) != set(model.context.columns):
         wanted = ", ".join(model.context.columns) or "nothing"
         raise InvalidArgument(
-            f"{rows.source}: the model of --like is given {wanted}; name the same with --given"
+            f"{rows.source}: the model of `like=` is given {wanted}; name the same with `given=`"
         )
     conditions = None if rows.conditions is None else rows.conditions.only(model.context.columns)
     same = rows.columns == model.columns
@@ -189,7 +191,7 @@ def _preprocessing(
         matching = [k for k, name in enumerate(names) if fnmatchcase(name, pattern)]
         if not matching:
             raise InvalidArgument(
-                f"{rows.source}: no column of these rows matches {pattern!r} of --transform"
+                f"{rows.source}: no column of these rows matches {pattern!r} of `transforms=`"
             )
         for k in matching:
             recipes[k] = recipe

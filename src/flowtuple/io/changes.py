@@ -1,4 +1,4 @@
-"""Sentences on what an output does not say, or says otherwise than an input of another format."""
+"""Sentences on the differences between an output and an input of another format."""
 
 from __future__ import annotations
 

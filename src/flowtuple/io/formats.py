@@ -192,8 +192,12 @@ def output_suffixes() -> list[str]:
     return [suffix for suffix in input_suffixes() if suffix not in _REFERENCE.suffixes]
 
 
-def format_of(suffix: str) -> Format:
+def format_of(suffix: str, path: str = "") -> Format:
     """Return the format of one of `input_suffixes`; that of another package is loaded now.
+
+    Args:
+        suffix: The suffix.
+        path: The file that needs the format, for messages.
 
     Raises:
         InvalidArgument: The package that adds it is broken, or several packages add it; the message
@@ -204,8 +208,9 @@ def format_of(suffix: str) -> Format:
     points = _plugins()[suffix]
     if len(points) > 1:
         packages = " and ".join(map(_package, points))
-        raise InvalidArgument(f"{suffix}: the packages {packages} both add it; uninstall one")
-    where, advice = f"{suffix}: the package {_package(points[0])}", "update or uninstall it"
+        raise InvalidArgument(f"{path}: the packages {packages} both add {suffix}; uninstall one")
+    where = f"{path}: the package {_package(points[0])}, which adds {suffix},"
+    advice = "update or uninstall it"
     try:
         loaded = points[0].load()
     except Exception as error:  # whatever the code of the other package raises
@@ -230,7 +235,7 @@ def suffix_by_content(path: str) -> str:
     for known in _BUILT_IN:
         if known.matches(head):
             return known.suffixes[0]
-    return next((suffix for suffix in _plugins() if format_of(suffix).matches(head)), "")
+    return next((suffix for suffix in _plugins() if format_of(suffix, path).matches(head)), "")
 
 
 def _plugins() -> dict[str, list[EntryPoint]]:

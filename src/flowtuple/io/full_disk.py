@@ -31,7 +31,8 @@ class DeferredErrorFile:
 
     def write(self, data: memoryview) -> int:
         """Write all bytes at the position, or store the error."""
-        content, done = bytes(data), 0
+        content = bytes(data)
+        done = 0
         try:
             while done < len(content) and self._failure is None:
                 done += os.pwrite(self._stream.fileno(), content[done:], self._position + done)

@@ -41,7 +41,7 @@ class Leaf(Protocol):
 
     @property
     def is_by_event(self) -> bool:
-        """Return whether `read` of a counted column takes events; otherwise objects."""
+        """Return whether `read` of a counted column takes events; else it takes objects."""
         ...
 
     def read(self, start: int, stop: int) -> Any:

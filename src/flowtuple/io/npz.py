@@ -277,7 +277,8 @@ def _described_tables(path: str, arrays: Mapping[str, Array]) -> dict[str, Table
 
 def _described_table(description: Mapping[str, Any], arrays: Mapping[str, Array]) -> Table:
     columns = tuple(Column.from_json(c) for c in description["columns"])
-    length, prefix = int(description["num_entries"]), description["prefix"]
+    length = int(description["num_entries"])
+    prefix = description["prefix"]
     keys = description.get("members") or [prefix + column.name for column in columns]
     data: dict[str, Any] = {}
     for column, key in zip(columns, keys, strict=True):

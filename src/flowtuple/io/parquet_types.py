@@ -1,8 +1,8 @@
 """Arrow types that awkward has no array for: to plainer ones of the same values, and back.
 
 Decimals are read as text, maps as lists of records, times of the day as whole numbers, dictionaries
-as their values, and extension types as what stores them. The file's schema says which type a column
-had, so that Parquet gets it again.
+as their values, and extension types as their storage. The notes on a table have the file's schema,
+by which the writer restores the types.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ class _Form:
                 arrays.append(assembled((field.name,), field.type, columns, self.names))
             except ARROW_FAILURES as error:
                 what = f"column {field.name!r} cannot be {field.type} again ({first_line(error)})"
-                advice = "write .npz, or leave it out with --exclude"
+                advice = "write .npz, or leave it out with `exclude=`"
                 raise Unsupported(f"{description}: {what}; {advice}") from None
         return arrays
 

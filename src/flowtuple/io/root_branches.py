@@ -36,13 +36,13 @@ class Branch:
     Attributes:
         path: Name by which uproot finds it, unique in the tree.
         name: Name in ROOT, mostly unique.
-        title: Its documentation; empty where ROOT's own leaf list stands.
-        form: Its awkward form; `None` where it cannot be read.
+        title: Documentation; empty where ROOT has its own leaf list.
+        form: Awkward form; `None` where it cannot be read.
         count: Path of the branch that counts its objects.
         reason: Why it cannot be read.
         leaf_list: For a branch of lists with a counter, ROOT's own words, as
             `Track_cov[nTrack][3]`.
-        repeated: Whether one before it has the very same path; `path` then ends in a number.
+        repeated: Another branch has the same path; `path` then ends in a number.
     """
 
     path: str

@@ -146,7 +146,7 @@ def _alias_list(aliases: Mapping[str, str]) -> bytes:
 def _branch(
     cascade: Any, datum: dict[str, Any], leaves: Mapping[str, str], position: int, key_length: int
 ) -> bytes:
-    """Return a TBranch with its leaf, `position` bytes behind the tree's key."""
+    """Return a TBranch with its leaf, `position` bytes after the tree's key."""
     inside = position + _ANY + len(b"TBranch\x00") + _FRAME
     begin = _named(datum["fName"], datum["fTitle"], _BRANCH_BIT) + _FILL
     datum["metadata_start"] = inside + len(begin)
@@ -177,13 +177,15 @@ def _branch(
 
 
 def _leaf(datum: dict[str, Any], leaves: Mapping[str, str]) -> bytes:
-    """Return the one TLeaf of a branch; its title says which array it is."""
+    """Return the only TLeaf of a branch; its title has the shape."""
     letter = private(_cascadetree, "_dtype_to_char")[datum["dtype"]]
     values = datum["tleaf_special_struct"] = private(TLeaf, _LEAF_VALUES[letter.upper()])
-    counter, title = datum["counter"], leaves[datum["fName"]]
+    counter = datum["counter"]
+    title = leaves[datum["fName"]]
     axes = ([] if counter is None else [leaves[counter["fName"]]]) + list(map(str, datum["shape"]))
     length = int(np.prod(datum["shape"], dtype=np.int64))
-    is_range, is_unsigned = datum["kind"] == "counter", letter != letter.upper()
+    is_range = datum["kind"] == "counter"
+    is_unsigned = letter != letter.upper()
     numbers = private(TLeaf, "_tleaf2_format0").pack(
         length, datum["dtype"].itemsize, 0, is_range, is_unsigned
     )

@@ -37,7 +37,7 @@ class _Everything(str):
 
 
 class _UncarriedError(Exception):
-    """A kind of field that no column holds; the message says which."""
+    """A kind of field that no column holds; the message names the kind."""
 
 
 class NTupleAccess:

@@ -105,7 +105,8 @@ def _add(file: Any, name: str, record: Any, content: bytes) -> int:
     path, _, last = name.rpartition("/")
     folder = file.mkdir(path) if path else file
     require(folder, "_cascading.add_object", "_cascading.freesegments.fileheader")
-    cascade, is_big = folder._cascading, record.fVersion > _BIG_KEY
+    cascade = folder._cascading
+    is_big = record.fVersion > _BIG_KEY
     data = uproot.compression.compress(content, cascade.freesegments.fileheader.compression)
     key = cascade.add_object(
         file.file.sink, record.fClassName, last, record.fTitle, data, len(content), big=is_big

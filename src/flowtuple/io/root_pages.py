@@ -39,7 +39,7 @@ class Pages:
             column: The column's number; another one takes its place where it is suppressed.
             start: First element.
             stop: Element after the last one.
-            expected: How many elements the cluster should have, where that is known: a column that
+            expected: Number of elements of the cluster, where that is known: a column that
                 was added after the first events lacks some, which are zero.
 
         Raises:

@@ -68,7 +68,8 @@ def field_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
             or not taken.isdisjoint(outer)
         ):
             bare = f"{name}_" if name in records else _FORBIDDEN.sub("_", name)
-            path, outer = (unused(bare, first),), []
+            path = (unused(bare, first),)
+            outer = []
         taken.add(path)
         first.add(path[0])
         prefixes.update(outer)
@@ -133,7 +134,7 @@ def plan_fields(
 
     Args:
         source: The table.
-        forms: Of its opaque columns.
+        forms: Awkward forms of its opaque columns.
         records: Shapes of the records that the input had, by name.
     """
     columns = [c for c in source.columns if not c.hidden]
@@ -232,7 +233,9 @@ class NTupleWriter:
         title: str,
         types: Mapping[str, str],
     ) -> None:
-        self._source, self._plan, self._step = source, plan, step
+        self._source = source
+        self._plan = plan
+        self._step = step
         form = _record_form(plan, {c.name: c.title for c in source.columns if c.title})
         self._ntuple = file.mkrntuple(source.name, form, title)
         set_types(self._ntuple, form, types)

@@ -61,8 +61,8 @@ def needed(classname: str, content: bytes, streamers: Streamers) -> list[Any]:
 
     Args:
         classname: C++ class of the object.
-        content: Its bytes.
-        streamers: Of the file that holds it.
+        content: Bytes of the object.
+        streamers: Descriptions in its file.
     """
     known: set[str] = set()
     waiting = [

@@ -127,10 +127,10 @@ class RootTable:
         where = f"{self._path}: tree {self.name!r}, {events}: the data cannot be read"
         if not failing:
             why = "memory may not be enough for so many"
-            return Unsupported(f"{where} together; {why}, leave columns out with --exclude")
+            return Unsupported(f"{where} together; {why}, leave columns out with `exclude=`")
         names = [leaf.column.name for leaf in self._leaves.values() if leaf.branch in failing]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        advice = f"leave it out with --exclude {names[0]!r}"
+        advice = f"leave it out with `exclude=` {names[0]!r}"
         if any(self._access.is_damaged(branch, start, stop) for branch in failing):
             what = f"column {names[0]!r}{more} is damaged"
             return Corrupt(f"{where}: {what}; fetch the file again, or {advice}")
@@ -154,14 +154,14 @@ class RootTable:
     def _check_valid(self, column: Column, values: Any) -> None:
         if ak.validity_error(values):
             where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
-            advice = f"leave it out with --exclude {column.name!r}"
+            advice = f"leave it out with `exclude=` {column.name!r}"
             raise Unsupported(f"{where}: uproot decodes its lists wrongly; {advice}")
 
     def _check_counts(self, column: Column, values: Any, counts: Array) -> None:
         if not np.array_equal(_counts(values), counts):
             where = f"{self._path}: column {column.name!r} of tree {self.name!r}"
             what = f"does not have as many values as {column.counter!r} says"
-            raise Corrupt(f"{where} {what}; leave it out with --exclude")
+            raise Corrupt(f"{where} {what}; leave it out with `exclude=`")
 
     def _find_leaves(self) -> dict[str, Leaf]:
         branches = list(self._access.branches())

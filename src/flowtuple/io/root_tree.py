@@ -66,8 +66,9 @@ class TreeAccess:
             counter = self._counters.get(path)
             form, reason = self._form(path, branch)
             leaf_list = "" if counter is None else str(branch.member("fLeaves")[0].member("fTitle"))
-            title, repeated = documentation(branch), path in self._repeated
-            yield Branch(path, branch.name, title, form, counter, reason, leaf_list, repeated)
+            title = documentation(branch)
+            is_repeated = path in self._repeated
+            yield Branch(path, branch.name, title, form, counter, reason, leaf_list, is_repeated)
 
     def is_damaged(self, branch: str, start: int, stop: int) -> bool:
         read = self._branches[branch]

@@ -215,7 +215,9 @@ class TreeWriter:
         weight: float = 1.0,
     ) -> None:
         counters = {b.name: b.counter for b in branches if b.counter is not None}
-        self._source, self._branches, self._step = source, branches, step
+        self._source = source
+        self._branches = branches
+        self._step = step
         self._tree = file.mktree(
             source.name,
             {branches[0].name: branches[0].type},
@@ -287,7 +289,8 @@ def _keep_shapes(cascade: Any, data: Mapping[str, Any]) -> None:
 
 
 def _write_header_again(tree: Any) -> None:
-    cascade, sink = tree._cascading, tree._file.sink
+    cascade = tree._cascading
+    sink = tree._file.sink
     old = cascade.key
     cascade.write_anew(sink)
     tree._file._move_tree(old.seek_location, cascade.key.seek_location)

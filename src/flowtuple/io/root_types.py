@@ -40,7 +40,8 @@ def plain_type(name: str) -> str:
     outer, arguments = _split(name)
     inner = [argument if argument.isdecimal() else plain_type(argument) for argument in arguments]
     if outer in _MAPS:
-        outer, inner = "std::vector", [f"std::tuple<{','.join(inner)}>" if all(inner) else ""]
+        outer = "std::vector"
+        inner = [f"std::tuple<{','.join(inner)}>" if all(inner) else ""]
     plain = "std::uint8_t" if outer in _BYTES else "std::tuple" if outer == "std::pair" else outer
     plain = "std::vector" if outer in _LISTS else plain
     if plain not in _WRITTEN or not all(inner):
@@ -51,7 +52,8 @@ def plain_type(name: str) -> str:
 def _split(name: str) -> tuple[str, list[str]]:
     """Return the name of a template, and its arguments."""
     outer, _, rest = name.partition("<")
-    arguments, depth = [""], 0
+    arguments = [""]
+    depth = 0
     for letter in rest.removesuffix(">"):
         depth += (letter == "<") - (letter == ">")
         if letter == "," and not depth:
@@ -62,7 +64,7 @@ def _split(name: str) -> tuple[str, list[str]]:
 
 
 def _by_path(records: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """Descriptions of fields, each with the names of the fields around it and its own."""
+    """Yield the dotted path and the description of each field."""
     paths: list[str] = []
     for number, field in enumerate(records):
         above = field.parent_field_id
@@ -74,7 +76,7 @@ def types_of(ntuple: Any, fields: Iterable[str]) -> dict[str, str]:
     """Return the types, by path, of the fields for which uproot writes another type.
 
     Args:
-        ntuple: As uproot reads it.
+        ntuple: The RNTuple that uproot reads.
         fields: Names of top-level fields.
     """
     names = set(fields)
@@ -90,7 +92,7 @@ def set_types(ntuple: Any, form: Any, types: Mapping[str, str]) -> None:
     """Write the header of an empty RNTuple again, with other types that are equal on disk.
 
     Args:
-        ntuple: As uproot writes it.
+        ntuple: The RNTuple that uproot writes.
         form: Its awkward form.
         types: Types of fields by path, as `types_of` gives them.
     """
@@ -101,7 +103,8 @@ def set_types(ntuple: Any, form: Any, types: Mapping[str, str]) -> None:
         cascade, "_footer._header_checksum", "write", "_header._name", "_header._ntuple_description"
     )
     header = _TypedHeader(cascade._header, form, types)
-    cascade._header, cascade._footer._header_checksum = header, header._checksum
+    cascade._header = header
+    cascade._footer._header_checksum = header._checksum
     cascade.write(private(ntuple, "_file.sink"))
 
 

@@ -30,7 +30,7 @@ from flowtuple.io.source import leave_out
 
 Container = Literal["ttree", "rntuple"]
 _HIGHEST_LEVEL = {"ZLIB": 9, "LZMA": 9, "LZ4": 12, "ZSTD": 22}
-_ADVICE = "--drop leaves them out, and -o x.npz holds everything"
+_ADVICE = "`drop=` leaves them out, and x.npz holds everything"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class _Plan:
         lost: Reasons, by column, why it is not written.
         why: Types, by column, of those that no TTree holds, where the table becomes an RNTuple for
             them.
-        storage: How the input stored the table.
+        storage: Notes on how the input stored the table.
     """
 
     source: TableSource
@@ -220,7 +220,8 @@ def _writer(file: Any, plan: _Plan, step: int) -> TreeWriter | NTupleWriter:
         return NTupleWriter(
             file, plan.source, plan.fields, step, title, plan.storage.get("types", {})
         )
-    aliases, weight = plan.storage.get("aliases", {}), float(plan.storage.get("weight", 1))
+    aliases = plan.storage.get("aliases", {})
+    weight = float(plan.storage.get("weight", 1))
     return TreeWriter(file, plan.source, plan.branches, step, title, aliases, weight)
 
 
@@ -237,8 +238,8 @@ def root_changes(columns: Sequence[Column], storage: Mapping[str, Any]) -> list[
     """Sentences on what a ROOT file written here changes from the input.
 
     Args:
-        columns: Of one table.
-        storage: How the input stored the table, as `Dataset.storage` has it.
+        columns: Columns of one table.
+        storage: Notes of `Dataset.storage` on the table.
 
     Example:
         >>> stored = {"kind": "rntuple", "aliases": {"y": "2*x"}, "friends": ["other"]}
@@ -293,7 +294,7 @@ def root_renamed(
     Args:
         tree: Name of the table.
         columns: Its columns.
-        storage: How the input stored the table.
+        storage: Notes on how the input stored the table.
 
     Returns:
         For `TREE/NAME` of the input, the names of the branches or fields.
@@ -338,7 +339,7 @@ def _renamed_fields(columns: Sequence[Column], records: Mapping[str, Any]) -> li
 
 
 def _other_types(columns: Sequence[Column], storage: Mapping[str, Any], is_tree: bool) -> list[str]:
-    """Return the fields of an RNTuple whose types are written otherwise."""
+    """Return words on fields of an RNTuple that are written with other types."""
     units = record_shapes([c.name for c in columns], storage.get("records", {}))
     types = {name: kind for name, kind in storage.get("types", {}).items() if name in units}
     others = [f"{name} ({kind})" for name, kind in types.items() if is_tree or not plain_type(kind)]

@@ -122,7 +122,7 @@ def write_dataset(
     """Write a data set as one file in the format of its suffix; it appears whole or not at all.
 
     Args:
-        dataset: What to write.
+        dataset: The data set to write.
         path: A local path that ends in one of `output_suffixes()`.
         options: Compression, step, and whether to leave out what the format cannot hold.
 
@@ -144,11 +144,11 @@ def write_dataset(
     """
     target = os.fspath(path)
     if options.container is not None and not target.lower().endswith(".root"):
-        advice = "end its name in .root, or leave out --as"
+        advice = "end its name in .root, or leave out `container=`"
         raise InvalidArgument(
             f"{target}: is no ROOT file, so it holds no {options.container}; {advice}"
         )
-    chosen = format_of(suffix_of(target, output_suffixes()))
+    chosen = format_of(suffix_of(target, output_suffixes()), target)
     chosen.check_writable(target)
     if is_url(target):
         advice = "name a local path and copy it afterwards"
@@ -190,7 +190,7 @@ def leave_out(
     reasons: Mapping[str, str],
     target: str,
     options: WriteOptions,
-    advice: str = "write .npz, or leave them out with --drop",
+    advice: str = "write .npz, or leave them out with `drop=`",
 ) -> tuple[LeftOut, ...]:
     """Return the parts that an output cannot hold, or refuse them where `options.drop` is off.
 
@@ -221,7 +221,7 @@ def _open_paths(texts: Sequence[str], options: ReadOptions) -> Dataset:
             check_readable(path)
             suffix = format_suffix(path, input_suffixes())
             with translate_fsspec_errors(path):
-                part = replace(format_of(suffix).read(path, options), format=suffix)
+                part = replace(format_of(suffix, path).read(path, options), format=suffix)
             parts.append(part if tree is None else part.only(tree))
             is_named = is_named or tree is not None
     if len(parts) == 1:

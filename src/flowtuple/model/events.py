@@ -76,7 +76,7 @@ class SampledTable:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise Unsupported(
                 f"column {missing[0]!r}{more} of table {name!r} has no density in this model; "
-                "train one without --lean"
+                "train one without `lean=`"
             )
 
     def _has_density(self, column: Column) -> bool:

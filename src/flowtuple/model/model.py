@@ -59,7 +59,7 @@ class EventModel:
         supplied = None if given is None else self._given(given)
         if n is None and supplied is None:
             raise InvalidArgument(
-                f"{self.path}: how many events are to be drawn? say it with -n, or name --given"
+                f"{self.path}: how many events are to be drawn? say it with `n=`, or name `given=`"
             )
         count = supplied.num_entries if n is None and supplied is not None else n or 0
         if count < 0 or (supplied is not None and count > supplied.num_entries):
@@ -141,7 +141,7 @@ class EventModel:
             if lattice.grid != other.coding.lattices[name].grid:
                 raise InvalidArgument(
                     f"{where}: column {name!r} lies on another grid; "
-                    f"train it with --like {self.path}"
+                    f"train it with `like=` {self.path}"
                 )
 
     def log_det(self, dataset: Dataset) -> Table:

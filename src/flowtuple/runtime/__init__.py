@@ -6,6 +6,8 @@
 - `torch_threads`: the number of PyTorch's own threads for the time of a block.
 - `progress`: the callback by which long work reports a stage, its share done, and a detail.
 - `extras`: import of packages that an extra of flowtuple installs.
+- `old_names`: keywords of the last release, which work once more with a note of the new name.
+- `notebook`: results as one line in a terminal and as a small table in a notebook.
 - `compiled`: functions that numba compiles, with their machine code on disk where that is possible.
 
 Data in and out: paths, functions and names. No array, table or file format is known here.

@@ -81,7 +81,7 @@ def _checked(final: str | os.PathLike[str]) -> Path:
 def _temporary_name(target: Path) -> tuple[str, str]:
     """Return beginning and end of a temporary name, which 8 digits between make unique.
 
-    With them it is no longer in bytes than that of the target, or than any file system allows.
+    With them, it has at most as many bytes as the name of the target, or as every system allows.
     """
     stem, suffix = target.stem, target.suffix
     if len(os.fsencode(suffix)) > _SUFFIX:
@@ -114,7 +114,7 @@ def remove_parts(final: str | os.PathLike[str]) -> None:
 
 
 def _create(temporary: Path, target: Path) -> None:
-    """Make the file, readable by nobody who may not read the one that it is to replace."""
+    """Make the file, readable only for those who may read the file that it replaces."""
     mode = 0o666
     with contextlib.suppress(FileNotFoundError):
         mode = stat.S_IMODE(target.stat().st_mode) & 0o777 | stat.S_IWUSR
@@ -129,7 +129,7 @@ def _create(temporary: Path, target: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it where they are missing.
+    """Make a folder and its parents where they are missing.
 
     Raises:
         InvalidArgument: A file stands in its place, or the folder above cannot be written.
@@ -166,16 +166,15 @@ def new_folder(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(
-            OSError
-        ):  # one that is no longer empty stays, and so do those above it
+        # a folder that is no longer empty stays, and so do those above it
+        with contextlib.suppress(OSError):
             for path in missing:
                 path.rmdir()
         raise
 
 
 def _publish(temporary: Path, target: Path) -> None:
-    """Make the bytes durable before the name points at them, and the name durable after."""
+    """Write the bytes to disk before the file gets its name, and the name after."""
     with open(temporary, "rb") as written:
         _take_over(written.fileno(), target)
         os.fsync(written.fileno())
@@ -194,10 +193,8 @@ def _take_over(written: int, target: Path) -> None:
     except FileNotFoundError:
         return
     now = os.fstat(written)
-    for owner, group in (
-        (before.st_uid, -1),
-        (-1, before.st_gid),
-    ):  # one may be allowed and the other not
+    # one may be allowed and the other not
+    for owner, group in ((before.st_uid, -1), (-1, before.st_gid)):
         if (owner, group) not in ((now.st_uid, -1), (-1, now.st_gid)):
             with contextlib.suppress(OSError):
                 os.chown(written, owner, group)

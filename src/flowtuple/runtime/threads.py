@@ -13,14 +13,19 @@ Result = TypeVar("Result")
 
 
 def default_workers() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
 ) -> Iterator[Result]:
-    """Results in the order of the items, at most two items per worker ahead of what was taken.
+    """Yield results in the order of the items, at most two items per worker ahead of the last one.
+
+    Args:
+        function: Called with each item, in threads where there are several workers.
+        items: Items, taken one by one.
+        workers: Number of threads; `None` for one per core, 1 for none.
 
     Example:
         >>> list(ordered_map(abs, [-1, 2, -3], workers=2))
@@ -28,7 +33,7 @@ def ordered_map(
     """
     count = default_workers() if workers is None else workers
     if count <= 1:
-        for item in items:  # not map: a StopIteration of the function must not end it in silence
+        for item in items:  # not map, which a StopIteration of the function would end in silence
             yield function(item)
         return
     pool = ThreadPoolExecutor(count)
@@ -43,9 +48,8 @@ def ordered_map(
     except (Exception, GeneratorExit):
         pool.shutdown(cancel_futures=True)
         raise
-    except (
-        BaseException
-    ):  # a signal: whoever called has files to remove, and does not wait for what threads are at
+    except BaseException:
+        # a signal: the caller has files to remove and does not wait for the threads
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()

@@ -58,10 +58,10 @@ def build_spec(
     conditions = [c.name for c in numbers if c.name in known and c.role not in NO_CONDITION]
     if not partners and not conditions:
         raise InvalidArgument(
-            f"table {table!r}: --given names nothing that could be read of an event; widen it"
+            f"table {table!r}: `given=` names nothing that could be read of an event; widen it"
         )
     if not targets and not event:
-        raise InvalidArgument(f"table {table!r}: --target names no column that could be simulated")
+        raise InvalidArgument(f"table {table!r}: `target=` names no column that could be simulated")
     recoils = _recoils(numbers, wanted, known)
     vectors = {name for r in recoils for name in (r.pt, r.phi)}
     used = known.union(event, *((c.counter, *c.columns) for c in collections))

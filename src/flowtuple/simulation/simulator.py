@@ -80,7 +80,7 @@ class SimulatedTable:
         self._flags = flag_columns(spec) if flag else ()
         for name in {c.name for c in self._flags} & names:
             raise InvalidArgument(
-                f"column {name!r} is there already: leave out --flag, "
+                f"column {name!r} is there already: leave out `flag=`, "
                 "or simulate the generated events"
             )
         fold = (Column(FOLD, "int32"),) if times > 1 else ()

@@ -240,5 +240,5 @@ def _check_fit(
         if bound != fixed:
             raise InvalidArgument(
                 f"{path}: fixes {fixed} for column {name!r}, not {bound}; "
-                "leave out --tolerance or train with it"
+                "leave out `tolerance=` or train with it"
             )

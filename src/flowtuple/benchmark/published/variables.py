@@ -72,7 +72,7 @@ class Variables:
             named = " and ".join(f"{name}*" for name in whole)
             raise InvalidArgument(
                 f"{where}: the {len(self.variables)} variables of {self.name} are there as {named}; "
-                f"choose with --columns '{whole[0]}*'"
+                f"choose with `columns=` '{whole[0]}*'"
             )
         if not whole:
             collection = max(by_collection, key=lambda name: len(by_collection[name]), default="")

@@ -47,8 +47,7 @@ class Pairs:
         folds: How often each event was simulated.
         objects: The reconstructed objects.
         generated: The generated objects.
-        partner: Position of each reconstructed object's partner among the m, int64 of shape (n,), -1
-            for none.
+        partner: Position of each reconstructed object's partner, int64 of shape (n,), -1 for none.
     """
 
     source: str
@@ -181,7 +180,7 @@ def _weights(table: Table, name: str, folds: int, described: str) -> Array:
     if not (np.isfinite(weight) & (weight >= 0)).all():
         raise InvalidArgument(
             f"{described}: weights {name!r} are negative or not finite; "
-            "leave out --weights for a closure"
+            "leave out `weight=` for a closure"
         )
     return weight
 
@@ -193,5 +192,5 @@ def _check_finite(level: Level, names: Iterable[str], described: str) -> None:
             raise InvalidArgument(
                 f"{described}: given column {name!r} holds {len(bad)} NaN or infinite values, "
                 f"the first in event {level.event[bad[0]]}; "
-                "leave these events out, or the column out of --given"
+                "leave these events out, or the column out of `given=`"
             )

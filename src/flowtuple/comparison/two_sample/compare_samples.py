@@ -195,6 +195,6 @@ def _notes(tests: int, count: int, level: float) -> tuple[str, ...]:
     message = (
         f"{count} permutations of {tests} tests give an adjusted p of {smallest:.3g} "
         f"at the smallest, which cannot reject at {level:g}: draw {permutations_for(tests, level)} "
-        "with --permutations, or name fewer --tests or --columns"
+        "with `permutations=`, or name fewer `tests=` or `columns=`"
     )
     return (message,)
