@@ -448,7 +448,7 @@ class TestBadInput:
         without = array[[n for n in array.fields if n != "Jet_genJetIdx"]]
         with pytest.raises(
             InvalidArgument,
-            match=r"no column of references points to GenJet; .*Jet_matched.*`match=` COL",
+            match=r"no column of references points to GenJet; .*Jet_matched.*`match=`, as COL",
         ):
             ft.closure(without, without, given=GIVEN)
         assert read(without, match=["Jet_matched=GenJet"]).pairs[0].link.through == "Jet_matched"

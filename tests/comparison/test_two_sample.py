@@ -308,7 +308,7 @@ class TestPermuting:
             ).statistic
             assert measured[k, 0] == pytest.approx(expected, rel=1e-12)
 
-    def test_every_arrangement_is_as_likely(self) -> None:
+    def test_every_permutation_is_as_likely(self) -> None:
         pooled = replace(pool(normal(1, 2), normal(2, 2), seed=0), test_half=np.zeros(4, bool))
         labels = np.concatenate([b.other for b in draw_permutations(pooled, 6000, seed=2)], axis=1)[
             :, 1:
@@ -336,7 +336,7 @@ class TestPermuting:
         measured = compare_samples(
             normal(1, 50), normal(2, 50), tests=["ks", "w1"], permutations=20
         )
-        assert "draw 200 with --permutations" in measured.notes[0]
+        assert "draw 200 with `permutations=`" in measured.notes[0]
 
     def test_the_seed_decides(self) -> None:
         first, again, another = (

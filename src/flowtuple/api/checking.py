@@ -29,8 +29,8 @@ class Verified(Shown, list[ColumnFidelity]):
     """Comparison of every column of a file with its original, and what the file lacks.
 
     Attributes:
-        absent: Columns (as `TREE/COLUMN`), trees and objects of the original that the file lacks and does not list as
-            left out.
+        absent: Columns (as `TREE/COLUMN`), trees and objects of the original that the file lacks
+            and does not list as left out.
 
     Example:
         >>> import pathlib, tempfile
@@ -74,14 +74,16 @@ def verify(
         path: A flowtuple file or URL.
         names: Column names for inputs that have none.
         model: The model that the file refers to, if it does.
-        resources: Threads, memory and progress. As many events are read at a time as the memory has room for.
+        resources: Threads, memory and progress. As many events are read at a time as the memory has
+            room for.
 
     Returns:
-        The comparison of each column, with differences in the column's unit and the number of violated bounds.
+        The comparison of each column, with differences in the column's unit and the number of
+        violated bounds.
 
     Raises:
-        InvalidArgument: The original lacks a table or column of the file, or has another number of events; or the file
-            is of a reference method.
+        InvalidArgument: The original lacks a table or column of the file, or has another number of
+            events; or the file is of a reference method.
 
     Example:
         >>> import pathlib, tempfile
@@ -167,10 +169,10 @@ def report(
     model: str | os.PathLike[str] | None = None,
     resources: Resources = Resources(),
 ) -> Path:
-    """Write one self-contained HTML page about a file and its original, or about a model and its training sample.
+    """Write a self-contained HTML page about a file, or about a model.
 
-    The page of a file shows bounds, sizes and histograms; all events are in memory at once. The page of a model shows
-    what was learned of each column, or the loss of each epoch.
+    The page of a file shows bounds, sizes and histograms; all events are in memory at once. The
+    page of a model shows what was learned of each column, or the loss of each epoch.
 
     Args:
         original: The input that the file or the model was made from.
@@ -185,7 +187,8 @@ def report(
 
     Raises:
         TooLarge: The events take more than the memory.
-        InvalidArgument: The original lacks a table or column of the file, or the file is of a reference method.
+        InvalidArgument: The original lacks a table or column of the file, or the file is of a
+            reference method.
         MissingExtra: The extra 'plots' is not installed.
 
     Example:

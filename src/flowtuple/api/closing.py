@@ -25,9 +25,10 @@ class ClosureOptions:
     """Settings of a closure test that mostly stay as they are.
 
     Attributes:
-        match: Index columns that match objects to generated partners, as `COL` or `COL=COLLECTION`. Without any, the
-            columns whose names say so.
-        against: Event columns to draw figures against. Without any, the given whole numbers, such as pile-up.
+        match: Index columns that match objects to generated partners, as `COL` or `COL=COLLECTION`.
+            Without any, the columns whose names say so.
+        against: Event columns to draw figures against. Without any, the given whole numbers, such
+            as pile-up.
         cuts: Conditions such as `Jet_pt > 30`. The shares of rows that pass are compared.
         names: Column names for inputs that have none.
 
@@ -57,26 +58,30 @@ def closure(
 ) -> Closure:
     """Compare reconstructed events with simulated ones, given the generated objects that both hold.
 
-    The test compares efficiency, fakes and response per generated object, and trains a classifier on objects
-    together with their partners. The same figures for real events against real events set the scale.
+    The test compares efficiency, fakes and response per generated object, and trains a classifier
+    on objects together with their partners. The same figures for real events against real events
+    set the scale.
 
     Args:
-        reference: Real events: a path, URL, list of paths, awkward array, dict of arrays or DataFrame.
+        reference: Real events: a path, URL, list of paths, awkward array, dict of arrays or
+            DataFrame.
         other: Simulated events with the same columns.
         folder: Folder for `compare.json` and `compare.html`; `None` writes neither.
         given: Names or globs of generated columns, such as `GenJet_*`.
-        real: More real events, none of them in `reference`. `None` compares the halves of `reference`.
+        real: More real events, none of them in `reference`. `None` compares the halves of
+            `reference`.
         weight: Event column of weights.
         seed: The same inputs, options and seed give the same result on one machine.
         options: Matching, figures and cuts.
         resources: Its `progress` is called at each stage.
 
     Returns:
-        The figures of each collection with their verdicts; p_T in the unit of the input, shares between 0 and 1.
+        The figures of each collection with their verdicts; p_T in the unit of the input, shares
+        between 0 and 1.
 
     Raises:
-        InvalidArgument: A name matches nothing, no column points to given objects, a sample lacks a column, or given
-            columns are not finite.
+        InvalidArgument: A name matches nothing, no column points to given objects, a sample lacks a
+            column, or given columns are not finite.
         MissingExtra: The extra 'compare' is not installed, or 'plots' where a folder is named.
 
     Example:
@@ -84,7 +89,8 @@ def closure(
         >>> def events(seed):
         ...     draw = np.random.default_rng(seed)
         ...     pt, response = draw.uniform(20, 90, (400, 1)), draw.normal(1, 0.1, (400, 1))
-        ...     columns = {"GenJet_pt": pt, "Jet_pt": response * pt, "Jet_genJetIdx": 0 * pt.astype(int)}
+        ...     columns = {"GenJet_pt": pt, "Jet_pt": response * pt}
+        ...     columns["Jet_genJetIdx"] = 0 * pt.astype(int)
         ...     for name in ("GenJet_eta", "GenJet_phi", "Jet_eta", "Jet_phi"):
         ...         columns[name] = draw.uniform(-2, 2, (400, 1))
         ...     return {name: values.tolist() for name, values in columns.items()}

@@ -37,12 +37,16 @@ class ComparisonOptions:
     Attributes:
         names: Column names for inputs that have none.
         level: Accepted probability of a wrong rejection, over all tests together.
-        permutations: Number for each p-value. `None` takes as many as the number of tests needs, at most 20,000.
-        derived: A collection, such as `Jet`, whose H_T, missing H_T, dijet mass, p_T and Delta R are compared.
-        cuts: Conditions such as `Jet_pt > 30 and abs(Jet_eta) < 2.4`. The shares of rows that pass are compared.
-        paired: Row k of one sample is row k of the other, as before and after compression. Cuts then count the rows
-            that are gained and lost.
-        ratio: Learn the density ratio in folds, and name the columns and rows where it differs from 1.
+        permutations: Number for each p-value. `None` takes as many as the number of tests needs, at
+            most 20,000.
+        derived: A collection, such as `Jet`, whose H_T, missing H_T, dijet mass, p_T and Delta R
+            are compared.
+        cuts: Conditions such as `Jet_pt > 30 and abs(Jet_eta) < 2.4`. The shares of rows that pass
+            are compared.
+        paired: Row k of one sample is row k of the other, as before and after compression. Cuts
+            then count the rows that are gained and lost.
+        ratio: Learn the density ratio in folds, and name the columns and rows where it differs from
+            1.
 
     Example:
         >>> ComparisonOptions(cuts=["x > 1"], paired=True).level
@@ -75,17 +79,20 @@ def compare(
 ) -> Comparison:
     """Test whether two samples are of one distribution, column by column and all columns together.
 
-    Every p-value comes from permuting events between the samples. The verdict is adjusted for the number of tests.
+    Every p-value comes from permuting events between the samples. The verdict is adjusted for the
+    number of tests.
 
     Args:
         reference: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
         other: Another sample with the same columns.
         folder: Folder for `compare.json` and `compare.html`; `None` writes neither.
-        columns: Names or globs of event columns, or of columns of one collection, whose objects then are the rows.
-        weight: Name of the column of weights in both samples. The weights of each sample are divided by their mean.
+        columns: Names or globs of event columns, or of columns of one collection, whose objects
+            then are the rows.
+        weight: Name of the column of weights in both samples. The weights of each sample are
+            divided by their mean.
         tests: Names of tests; none means all.
-        train: Training sample of the model that made `other`. Rows of `other` are searched for copies of it;
-            `reference` then is a sample that the model has not seen.
+        train: Training sample of the model that made `other`. Rows of `other` are searched for
+            copies of it; `reference` then is a sample that the model has not seen.
         seed: The same inputs, options and seed give the same result on one machine.
         options: Level, permutations, derived quantities, cuts and the density ratio.
         resources: Its `progress` is called at each stage.

@@ -101,16 +101,18 @@ def compress(
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
         output: The file to write, by custom `NAME.ftup`; it appears whole or not at all.
-        tolerance: Bound by column name or glob (`{"Jet_*": "rel:1e-3"}`), or one bound for all columns. The last match
-            wins, no match is lossless.
+        tolerance: Bound by column name or glob (`{"Jet_*": "rel:1e-3"}`), or one bound for all
+            columns. The last match wins, no match is lossless.
         selection: Part of the input to take.
-        given: Names or globs of external columns. The file stores only their hash, and readers supply them.
+        given: Names or globs of external columns. The file stores only their hash, and readers
+            supply them.
         effort: `fast`, `default` or `best`: training time for bytes.
-        model: A model from `train`, which is embedded; without one a model is trained on this input.
+        model: A model from `train`, which is embedded; without one a model is trained on this
+            input.
         model_ref: Store only the hash of `model`. Readers then need the model as well.
         seed: The same input, options and seed give the same file on one machine.
-        resources: Threads, memory, progress, and a checkpoint folder to resume from. In a small memory a long input is
-            learned in part, and large events are cut into smaller chunks.
+        resources: Threads, memory, progress, and a checkpoint folder to resume from. In a small
+            memory a long input is learned in part, and large events are cut into smaller chunks.
 
     Returns:
         Sizes of the file in bytes, and warnings.
@@ -190,5 +192,5 @@ def compressed(
 
 
 def _with_outlook(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
-    """Return the data set, with notes on columns of a ROOT input that change on the way back to ROOT."""
+    """Return the data set, with notes on columns that change on the way back to ROOT."""
     return root_outlook(dataset) if dataset.format == ".root" else (dataset, ())

@@ -64,7 +64,8 @@ def learn_rows(
     """
     if flow.transforms:
         raise InvalidArgument(
-            "`transforms=` is for flows of rows by themselves; a simulation chooses its own, leave it out"
+            "`transforms=` is for flows of rows by themselves; "
+            "a simulation chooses its own, leave it out"
         )
     flows, notes = {}, []
     for training_table in lessons:
@@ -75,7 +76,8 @@ def learn_rows(
         flows[name] = base64.b64encode(trained).decode("ascii")
         if rows.dropped:
             notes.append(
-                f"{rows.dropped} rows of step {name!r} hold NaN or infinite values and were left out"
+                f"{rows.dropped} rows of step {name!r} hold NaN or infinite values"
+                " and were left out"
             )
     return flows, notes
 
@@ -148,9 +150,9 @@ _ONE_THREAD = SingleTorchThread()
 
 @contextmanager
 def single_torch_thread(flows: Mapping[str, Conditional]) -> Iterator[None]:
-    """Run PyTorch on one thread while rows are drawn: the number of threads decides the last bits of a product.
+    """Run PyTorch on one thread while rows are drawn.
 
-    Threads that start inside inherit it.
+    The number of threads decides the last bits of a product. Threads that start inside inherit it.
     """
     with _ONE_THREAD if flows else nullcontext():
         yield

@@ -1,4 +1,4 @@
-"""Forecast of a training's gain over quantise+pcodec, from a short training on part of the events."""
+"""Forecast of a training's gain over quantise+pcodec, from a short training."""
 
 from __future__ import annotations
 

@@ -103,18 +103,19 @@ class Model(Shown):
         )
 
     def log_prob(self, events: Source) -> Array:
-        """Return the natural logarithm of the density of each event, or row: float64, shape (n,)."""
+        """Return the natural log-density of each event, or row: float64, shape (n,)."""
         scores = read_all(self.density.scored(open_dataset(events)), ["log_prob"])
         return np.asarray(scores.data["log_prob"])
 
     def log_det(self, events: Source) -> ak.Array:
-        """Return ln|det J| of `to_latent` for each event or row: a record with the term of each column."""
+        """Return ln|det J| of `to_latent` by event or row: a record with each column's term."""
         return table_to_awkward(self.density.log_det(open_dataset(events)))
 
     def to_latent(self, events: Source) -> ak.Array:
-        """Return latent events: uniform numbers for the lattice flow, standard normal ones for flows over rows.
+        """Return latent events: uniform numbers, or standard normal ones for flows over rows.
 
-        The lattice flow leaves ids, counters and given columns unchanged; a value off its lattice becomes NaN.
+        The lattice flow leaves ids, counters and given columns unchanged; a value off its lattice
+        becomes NaN.
         """
         return table_to_awkward(self.density.to_latent(open_dataset(events)))
 
@@ -124,7 +125,8 @@ class Model(Shown):
         It is exact for the lattice flow, and exact to rounding for flows over rows.
 
         Raises:
-            Unsupported: A column has more values than latent numbers can number, as lossless float64 has.
+            Unsupported: A column has more values than latent numbers can number, as lossless
+                float64 has.
         """
         return table_to_awkward(read_all(self.density.from_latent(open_dataset(latent))))
 
@@ -140,7 +142,8 @@ def load(path: Path) -> Model:
         The model.
 
     Raises:
-        InvalidArgument: There is no such file or table, there are several tables, or it is a simulation.
+        InvalidArgument: There is no such file or table, there are several tables, or it is a
+            simulation.
         MissingExtra: It is a flow over rows, and PyTorch is not installed.
 
     Example:
@@ -181,17 +184,21 @@ def sample(
     first: int = 0,
     resources: Resources = Resources(),
 ) -> ak.Array | None:
-    """Draw whole events from a model; the same seed gives the same events on any machine, by any number of threads.
+    """Draw whole events from a model.
 
-    Values lie on the lattices of the model. Ids are new: events are numbered from 1, runs and luminosity blocks are 1.
-    A flow over rows (`train_flow`) draws rows; on other machines they are equal to rounding.
+    The same seed gives the same events on any machine, with any number of threads.
+    Values lie on the lattices of the model. Ids are new: events are numbered from 1, runs and
+    luminosity blocks are 1. A flow over rows (`train_flow`) draws rows; on other machines they are
+    equal to rounding.
 
     Args:
-        model: A model, or a compressed file of which all columns have a density; `PATH:TREE` for one of several tables.
+        model: A model, or a compressed file of which all columns have a density; `PATH:TREE` for
+            one of several tables.
         n: Number of events to draw; with `given` it may be omitted.
         output: A path whose suffix names the format; `None` to return the events.
         seed: From 0 to 2^63 - 1.
-        given: Events with some columns of the model. The other columns are drawn conditionally, once for each event.
+        given: Events with some columns of the model. The other columns are drawn conditionally,
+            once for each event.
         options: For the output.
         first: Number of events to skip, to write parts of the same events to several files.
         resources: Threads.
@@ -201,7 +208,8 @@ def sample(
 
     Raises:
         Unsupported: A column has no density.
-        InvalidArgument: Neither `n` nor `given` fixes the number of events, or the given columns do not fit.
+        InvalidArgument: Neither `n` nor `given` fixes the number of events, or the given columns do
+            not fit.
 
     Example:
         >>> import pathlib, tempfile
@@ -235,27 +243,30 @@ def score(
 ) -> ak.Array | None:
     """Return the likelihood of each event under a model.
 
-    A lattice flow has probabilities with respect to counting measure on its lattice: divide by the widths of the cells
-    for a density in the columns' units. Ids have no density and do not count. A flow over rows scores rows; its
-    densities are in the columns' units, but integers and repeated values have probabilities.
+    A lattice flow has probabilities with respect to counting measure on its lattice: divide by the
+    widths of the cells for a density in the columns' units. Ids have no density and do not count. A
+    flow over rows scores rows; its densities are in the columns' units, but integers and repeated
+    values have probabilities.
 
     Args:
         model: A model, or a compressed file; `PATH:TREE` for one of several tables.
         source: Events with the columns of the model.
         output: A path whose suffix names the format; `None` to return the scores.
-        against: Another model of the same columns on the same lattices (`train(..., like=model)`), for the likelihood
-            ratio.
+        against: Another model of the same columns on the same lattices (`train(..., like=model)`),
+            for the likelihood ratio.
         by_column: Add the bits of each column.
-        label: A column of the events to copy to the scores, whether or not the model knows it; see `separation`.
+        label: A column of the events to copy to the scores, whether or not the model knows it; see
+            `separation`.
 
     Returns:
-        A record array of `log_prob` (natural logarithm), `bits` (code length) and `surprise`: bits above the model's own
-        expectation, column by column, in standard deviations. `against` adds `log_ratio` (log p of `model` less log p of
-        `against`), `by_column` adds `bits_COLUMN`, objects have `event`, and `label` adds that column. With an output
-        `None`.
+        A record array of `log_prob` (natural logarithm), `bits` (code length) and `surprise`: bits
+        above the model's own expectation, column by column, in standard deviations. `against` adds
+        `log_ratio` (log p of `model` less log p of `against`), `by_column` adds `bits_COLUMN`,
+        objects have `event`, and `label` adds that column. With an output `None`.
 
     Raises:
-        InvalidArgument: The events lack a column of the model, or the models do not share their lattices.
+        InvalidArgument: The events lack a column of the model, or the models do not share their
+            lattices.
 
     Example:
         >>> import pathlib, tempfile
@@ -294,22 +305,25 @@ def _labelled(scores: Table, labels: Array) -> Table:
 def separation(scores: ak.Array, plot: Path | None = None) -> dict[str, Area]:
     """Return the area under the ROC curve of each score, as a classifier of labelled rows.
 
-    Large scores mean unlike the model: `-log_ratio` (optimal, if `against` is a model of the signal), `surprise`, and
-    `-log_prob`, which mostly counts objects. Rows without a score are left out.
+    Large scores mean unlike the model: `-log_ratio` (optimal, if `against` is a model of the
+    signal), `surprise`, and `-log_prob`, which mostly counts objects. Rows without a score are left
+    out.
 
     Args:
         scores: From `score` with a label; rows with a label above the smallest are signal.
         plot: A PNG file for the ROC curves.
 
     Returns:
-        The area, between 0 and 1, with its 95 % interval, by name of the score; the most promising first.
+        The area, between 0 and 1, with its 95 % interval, by name of the score; the most promising
+        first.
 
     Raises:
         InvalidArgument: There is no label, or all labels are equal.
 
     Example:
         >>> draw = np.random.default_rng(0)
-        >>> scores = ak.Array({"log_prob": draw.normal(0, 1, 100), "surprise": np.arange(100.0), "label": np.arange(100) > 50})
+        >>> columns = {"log_prob": draw.normal(0, 1, 100), "surprise": np.arange(100.0)}
+        >>> scores = ak.Array(columns | {"label": np.arange(100) > 50})
         >>> separation(scores)["surprise"].value
         1.0
     """

@@ -51,8 +51,8 @@ class Weighted:
 
     Attributes:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
-        weight: Column of weights, one per event; for a flow over rows also one per object. It is not learned.
-            Negative weights are allowed as long as their sum is positive.
+        weight: Column of weights, one per event; for a flow over rows also one per object. It is
+            not learned. Negative weights are allowed as long as their sum is positive.
         mix: A factor for the events of each path in `source`.
 
     Example:
@@ -132,7 +132,7 @@ def read(source: Source, selection: Selection, given: tuple[str, ...] = ()) -> D
 
 
 def left_out_notes(dataset: Dataset) -> tuple[str, ...]:
-    """Return a sentence that counts and names the parts left out of a data set, if there are any."""
+    """Return a sentence that counts and names the omitted parts of a data set, if any."""
     parts = {part.name: part.reason for part in dataset.left_out}
     return (f"left out: {name_parts(parts)}",) if parts else ()
 
@@ -140,9 +140,10 @@ def left_out_notes(dataset: Dataset) -> tuple[str, ...]:
 def _is_selected(
     refused: str, trees: Iterable[str], include: Iterable[str], exclude: Iterable[str]
 ) -> bool:
-    """Return whether globs select a part that cannot be carried: `TREE/COLUMN`, a tree or an object.
+    """Return whether globs select a part that cannot be carried.
 
-    Globs of columns choose among columns; trees and objects travel unless they are excluded.
+    It is named as `TREE/COLUMN`, as a tree or as an object. Globs of columns choose among columns;
+    trees and objects travel unless they are excluded.
     """
     include = tuple(include) if any(refused.startswith(f"{tree}/") for tree in trees) else ()
     if any(fits_name(pattern, refused) for pattern in exclude):
@@ -179,7 +180,7 @@ def check_seed(seed: int) -> int:
 
 
 def is_of_rows(path: str | os.PathLike[str]) -> bool:
-    """Return whether a model is a flow over rows: a safetensors file, with JSON behind its first 8 bytes."""
+    """Return whether a model is a flow over rows: safetensors has JSON behind 8 bytes."""
     try:
         with open(path, "rb") as stream:
             return stream.read(9)[8:] == b"{"

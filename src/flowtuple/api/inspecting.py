@@ -20,7 +20,7 @@ def inspect(
     gain: bool = False,
     resources: Resources = Resources(),
 ) -> dict[str, Any]:
-    """Return columns, types, roles, ranges, special values and the lattice of each column of an input.
+    """Return types, roles, ranges, special values and lattices of the columns of an input.
 
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
@@ -30,7 +30,8 @@ def inspect(
         resources: Its `progress` is called at each stage.
 
     Returns:
-        Plain numbers and text: `tables` with their `columns`, `carried` objects, `refused` parts with the reason, and
+        Plain numbers and text: `tables` with their `columns`, `carried` objects, `refused` parts
+            with the reason, and
         `gain`, where wanted.
 
     Raises:

@@ -54,7 +54,7 @@ def bench(
     command: str = "",
     resources: Resources = Resources(),
 ) -> Bench:
-    """Measure flowtuple and other codecs on the same events at the same bounds, each in fresh processes.
+    """Measure codecs on the same events at the same bounds, each in fresh processes.
 
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
@@ -69,11 +69,13 @@ def bench(
         resources: Progress, and the threads that each codec may use: here `None` means one.
 
     Returns:
-        Bytes, errors, speeds (MB of raw columns per second) and memory (bytes) of each codec at each bound.
+        Bytes, errors, speeds (MB of raw columns per second) and memory (bytes) of each codec at
+        each bound.
 
     Raises:
         InvalidArgument: A name, bound or path is wrong.
-        MissingExtra: A named codec is not installed, or `folder` is given without the extra 'plots'.
+        MissingExtra: A named codec is not installed, or `folder` is given without the extra
+            'plots'.
 
     Example:
         >>> import flowtuple as ft
@@ -122,7 +124,7 @@ DEMO_TOLERANCE = {
 
 @dataclass(frozen=True)
 class Demonstration:
-    """Files of the demonstration, number of violated bounds, and figures of each column and of the whole."""
+    """Files of the demonstration, violated bounds, and figures of each column and of the whole."""
 
     compressed: Compressed
     decompressed: Path

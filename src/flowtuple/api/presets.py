@@ -7,8 +7,9 @@ from flowtuple.errors import InvalidArgument, nearest
 from flowtuple.flows.presets import FLOW_PRESETS
 
 _HIGGS = """label lepton_pt lepton_eta lepton_phi missing_energy_magnitude missing_energy_phi
-jet1_pt jet1_eta jet1_phi jet1_btag jet2_pt jet2_eta jet2_phi jet2_btag jet3_pt jet3_eta jet3_phi jet3_btag
-jet4_pt jet4_eta jet4_phi jet4_btag m_jj m_jjj m_lv m_jlv m_bb m_wbb m_wwbb"""
+jet1_pt jet1_eta jet1_phi jet1_btag jet2_pt jet2_eta jet2_phi jet2_btag
+jet3_pt jet3_eta jet3_phi jet3_btag jet4_pt jet4_eta jet4_phi jet4_btag
+m_jj m_jjj m_lv m_jlv m_bb m_wbb m_wwbb"""
 _KINEMATIC = ("Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass")
 _NANOAOD = (
     *_KINEMATIC,
@@ -24,7 +25,7 @@ _NANOAOD = (
 PRESETS: dict[str, tuple[Selection, str]] = {
     "higgs": (
         Selection(names=tuple(_HIGGS.split()), roles={"label": "label"}),
-        "UCI HIGGS, .csv or .csv.gz without header: the label, 21 measured and 7 derived columns; b-tags take three values",
+        "UCI HIGGS, .csv[.gz] without header: label, 21 measured and 7 derived columns",
     ),
     "jets4": (Selection(names=("m", "pt", "phi", "eta")), "jets of four columns: m, pt, phi, eta"),
     "jets24": (
@@ -46,7 +47,8 @@ def preset(name: str) -> Selection:
     """Return the selection for a well-known data set: its columns, their names and roles.
 
     Args:
-        name: `higgs`, `jets4`, `jets24`, `nanoaod-jets`, or a published flow such as `flashsim-jets`.
+        name: `higgs`, `jets4`, `jets24`, `nanoaod-jets`, or a published flow such as
+            `flashsim-jets`.
 
     Returns:
         A selection for `compress`, `train` and others.

@@ -31,8 +31,8 @@ class Decompressed(Shown):
     Attributes:
         path: The file written.
         file_bytes: Size of that file.
-        left_out: Parts of the original that the file lacks: compression left them out, or the format cannot hold them
-            and `WriteOptions.drop` allowed to leave them out.
+        left_out: Parts of the original that the file lacks: compression left them out, or the
+            format cannot hold them and `WriteOptions.drop` allowed to leave them out.
         changes: Names, types and layouts that the format changes, one sentence each.
         renamed: New names by `TREE/NAME` of a column or record of the input.
 
@@ -77,19 +77,20 @@ def decompress(
     """Read a file back, into memory or into another file.
 
     Args:
-        path: A flowtuple file or URL, with `:TREE` for one of its tables; or a local file of a reference method.
+        path: A flowtuple file or URL, with `:TREE` for one of its tables; or a local file of a
+            reference method.
         output: A path whose suffix names the format; `None` to return the events.
         columns: Globs of the columns to decode; none means all.
         entries: First event and event after the last, of each table.
         given: Events with the external columns of the file, if it has some.
         model: The model that the file refers to, if it does.
         options: For the output.
-        resources: Threads and memory. With an `output` large events are written fewer at a time; without one, events
-            that take more than the memory are refused.
+        resources: Threads and memory. With an `output` large events are written fewer at a time;
+            without one, events that take more than the memory are refused.
 
     Returns:
-        An awkward record array, or a dict of them by table name where there are several; with an `output`, its size, the
-        parts left out and the changes that its format made necessary.
+        An awkward record array, or a dict of them by table name where there are several; with an
+        `output`, its size, the parts left out and the changes that its format made necessary.
 
     Raises:
         InvalidArgument: A name or range is wrong, or the file is a model.

@@ -34,7 +34,8 @@ class Recompressed(Shown):
 
     Attributes:
         result: Sizes and warnings.
-        bounds: Bound with respect to the original, by `TABLE/COLUMN`, for each column that was coded again.
+        bounds: Bound with respect to the original, by `TABLE/COLUMN`, for each column that was
+            coded again.
 
     Example:
         >>> import pathlib, tempfile
@@ -67,8 +68,9 @@ def recompress(
 ) -> Recompressed:
     """Compress a file's events again; a new bound adds to the bound that the values already have.
 
-    Columns that no pattern matches, or whose bound stays the same, come back bit for bit. The provenance of the new file
-    states the bound of every column with respect to its original, and so does that of a file made from it.
+    Columns that no pattern matches, or whose bound stays the same, come back bit for bit. The
+    provenance of the new file states the bound of every column with respect to its original, and so
+    does that of a file made from it.
 
     Args:
         path: A flowtuple file or URL.
@@ -84,14 +86,16 @@ def recompress(
         Sizes in bytes, warnings, and the bounds of columns that were coded again.
 
     Raises:
-        InvalidArgument: A name or path is wrong, a bound is narrower than the one of the file, or the file is a model.
+        InvalidArgument: A name or path is wrong, a bound is narrower than the one of the file, or
+            the file is a model.
 
     Example:
         >>> import pathlib, tempfile
         >>> import flowtuple as ft
         >>> folder = pathlib.Path(tempfile.mkdtemp())
-        >>> first = ft.compress({"x": [1.1, 2.7, 3.2]}, folder / "fine.ftup", tolerance={"x": "abs:0.125"})
-        >>> ft.recompress(folder / "fine.ftup", folder / "coarse.ftup", tolerance={"x": "abs:0.25"}).bounds
+        >>> fine, coarse = folder / "fine.ftup", folder / "coarse.ftup"
+        >>> first = ft.compress({"x": [1.1, 2.7, 3.2]}, fine, tolerance="abs:0.125")
+        >>> ft.recompress(fine, coarse, tolerance="abs:0.25").bounds
         {'events/x': 'abs:0.375'}
     """
     check_request(output, effort, seed)
@@ -149,8 +153,8 @@ def _check_wider(file: File, requested: Mapping[str, Mapping[str, Bound]]) -> No
             finer = new.amount > old.amount if new.kind == "bits" else new.amount < old.amount
             if new.kind == old.kind != "lossless" and finer:
                 raise InvalidArgument(
-                    f"{file.path}: column {column!r} is within {old} of its original, {new} cannot bring it nearer; "
-                    "compress the original"
+                    f"{file.path}: column {column!r} is within {old} of its original, "
+                    f"{new} cannot bring it nearer; compress the original"
                 )
 
 
@@ -171,12 +175,12 @@ def _with_same(
 
     Lattices resolved anew from decoded values could differ in their atoms and range.
     """
-    lattices, asked = dict(prepared.coding.lattices), dict(prepared.bounds)
+    lattices, stored = dict(prepared.coding.lattices), dict(prepared.bounds)
     for name, lattice in table.lattices.items():
         if lattice.bound.kind != "lossless" and bounds.get(f"{table.name}/{name}") == lattice.bound:
             lattices[name] = _with_ends(lattice, [part.lattices[name] for part in table.parts])
-            asked[name] = Bound.parse(table.requested.get(name, str(lattice.bound)))
-    return replace(prepared, coding=replace(prepared.coding, lattices=lattices), bounds=asked)
+            stored[name] = Bound.parse(table.requested.get(name, str(lattice.bound)))
+    return replace(prepared, coding=replace(prepared.coding, lattices=lattices), bounds=stored)
 
 
 def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
@@ -191,7 +195,8 @@ def _with_ends(lattice: Lattice, parts: Sequence[Lattice]) -> Lattice:
 def _distances(file: File) -> dict[str, str]:
     """Return each column's bound with respect to its original.
 
-    A file that was compressed again states it in its provenance; otherwise it is the bound of the file.
+    A file that was compressed again states it in its provenance; otherwise it is the bound of the
+    file.
     """
     known = first_bounds(file.meta.get("provenance"))
     columns = [

@@ -42,26 +42,27 @@ def encode_rows(
     log: str | None = None,
     resources: Resources = Resources(),
 ) -> Encoded:
-    """Fit a reference method to the objects of one collection, or to events, and write them with it.
+    """Fit a reference method to objects of one collection, or to events, and write them.
 
-    The errors that it gives are those of the values that the file decodes to. Rows with NaN or infinite values are left out
-    and counted.
+    The errors that it gives are those of the values that the file decodes to. Rows with NaN or
+    infinite values are left out and counted.
 
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
         path: The file to write, by custom ending in `.ref`.
         codec: Which method, and its options.
         selection: Part of the input to take.
-        preset: A published set of variables: `jets4`, `cms24` or `atlas27`. Its columns alone are taken, rows that its event
-            filter rejects are left out, and `custom` normalisation is the published one.
+        preset: A published set of variables: `jets4`, `cms24` or `atlas27`. Its columns alone are
+            taken, rows that its event filter rejects are left out, and `custom` normalisation is
+            the published one.
         cuts: Further conditions that rows have to meet, such as `Jet_pt > 30`.
         seed: The same input, options and seed give the same file on one machine.
         log: A folder for TensorBoard.
         resources: Its `progress` is called after each epoch.
 
     Raises:
-        InvalidArgument: The columns are of several collections or lack one of the preset, too few rows are left, or a value
-            is outside of the domain of its column's preprocessing.
+        InvalidArgument: The columns are of several collections or lack one of the preset, too few
+            rows are left, or a value is outside of the domain of its column's preprocessing.
         MissingExtra: PyTorch is not installed.
 
     Example:
@@ -70,8 +71,10 @@ def encode_rows(
         >>> import flowtuple as ft
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "x.ref"
         >>> draw = np.random.default_rng(0)
-        >>> events = {"eta": draw.normal(size=500).astype("f4"), "phi": draw.uniform(-3, 3, 500).astype("f4")}
-        >>> done = encode_rows(events, path, Latent(bits=20, model=2, training=ft.Training(epochs=1)))
+        >>> events = {"eta": draw.normal(size=500).astype("f4")}
+        >>> events["phi"] = draw.uniform(-3, 3, 500).astype("f4")
+        >>> codec = Latent(bits=20, model=2, training=ft.Training(epochs=1))
+        >>> done = encode_rows(events, path, codec)
         >>> difference = np.asarray(decode_rows(path)["phi"], "f8") - events["phi"]
         >>> bool(np.abs(difference).max() == done.accuracy[1].largest)
         True
@@ -100,7 +103,7 @@ def encode_rows(
 def _prepared(
     dataset: Dataset, codec: Method, event_filter: EventFilter
 ) -> tuple[Method, Rows, dict[str, int]]:
-    """The method with the preset's formulas, the rows to code, and how many rows each cut left out."""
+    """Return the method with the preset's formulas, the rows, and numbers of removed rows."""
     if not event_filter.preset:
         return (codec, *event_filter.apply(read_rows(dataset)))
     variables = reference_preset(event_filter.preset)
@@ -148,8 +151,8 @@ def sample_rows(
 ) -> ak.Array | None:
     """Draw rows from the flow in a file of the latent codec.
 
-    Row k of a seed has the same bits however many are drawn and however they are read, on one machine; on others it is equal
-    to rounding.
+    Row k of a seed has the same bits however many are drawn and however they are read, on one
+    machine; on others it is equal to rounding.
 
     Args:
         path: From `encode_rows` with `Latent`.
@@ -186,7 +189,8 @@ def sample_rows(
     codec = codec_of(parts, where)
     if not isinstance(codec, LatentCodec):
         raise Unsupported(
-            f"{where}: an {codec.name} has no density to draw rows from; encode with `codec=` latent"
+            f"{where}: an {codec.name} has no density to draw rows from;"
+            " encode with `codec=` latent"
         )
     dataset = Dataset(where, {ROWS: codec.drawn(ROWS, n, seed)})
     if output is not None:

@@ -1,4 +1,4 @@
-"""The file of a reference method beside its original: how far every column lies off, as figures and as a page."""
+"""Errors of a decoded file of a reference method, as figures and as a page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class RowsReport:
-    """What came of comparing; difference = original - decompressed.
+    """Errors of a decoded file; difference = original - decompressed.
 
     Attributes:
         page: The HTML page.
@@ -40,7 +40,8 @@ class RowsReport:
         dropped: Rows of the original that hold NaN or infinite values and are not in the file.
         left_out: Further rows of it that are not, by the cut that the file was made with.
         accuracy: Of each column.
-        correlation: Spearman's, of the columns' differences, shape (d, d); NaN where a column came back exactly.
+        correlation: Spearman's, of the columns' differences, shape (d, d); NaN where a column came
+            back exactly.
         dijet: Mass of the two leading jets before and after; `None` without a collection of jets.
     """
 
@@ -73,9 +74,10 @@ def report_rows(
     names: tuple[str, ...] | None = None,
     resources: Resources = Resources(),
 ) -> RowsReport:
-    """Write one self-contained HTML page about the file of a reference method beside its original.
+    """Write one self-contained HTML page about the file of a reference method and its original.
 
-    Rows that the file was made without, by a preset or by cuts, are left out of the original again and counted.
+    Rows that the file was made without, by a preset or by cuts, are left out of the original again
+    and counted.
 
     Args:
         path: From `encode_rows`.
@@ -100,7 +102,7 @@ def report_rows(
     ).only(decoded.columns)
     rows, left_out = decoded.event_filter.apply(everything)
     _check_same(rows, decoded, os.fspath(path))
-    found = measure(rows, decoded.values)
+    accuracy = measure(rows, decoded.values)
     content = DecodedRows(
         rows.source,
         os.fspath(path),
@@ -108,12 +110,12 @@ def report_rows(
         _notes(rows, left_out),
         rows_table(replace(decoded, values=rows.values)),
         rows_table(decoded),
-        [column.figures() for column in found],
+        [column.figures() for column in accuracy],
     )
     with new_folder(Path(folder)):
         page = write_rows(content, Path(folder), resources.progress)
     rho = correlations(content.residuals(rows.columns))
-    return RowsReport(page, len(rows), rows.dropped, left_out, found, rho, dijet(content))
+    return RowsReport(page, len(rows), rows.dropped, left_out, accuracy, rho, dijet(content))
 
 
 def _check_same(rows: Rows, decoded: Decoded, path: str) -> None:
@@ -123,10 +125,12 @@ def _check_same(rows: Rows, decoded: Decoded, path: str) -> None:
     if not same:
         cuts = " that pass the file's cuts" if decoded.event_filter else ""
         has = f"has {len(rows)} rows without NaN or infinite values{cuts}"
-        held = f"{path} holds {len(decoded.values)}" + (
+        decoded_rows = f"{path} holds {len(decoded.values)}" + (
             "" if len(rows) != len(decoded.values) else " in other events"
         )
-        raise InvalidArgument(f"{rows.source}: {has}, {held}; give the input that it was made from")
+        raise InvalidArgument(
+            f"{rows.source}: {has}, {decoded_rows}; give the input that it was made from"
+        )
 
 
 def _facts(rows: Rows, size: int) -> dict[str, str]:
@@ -143,7 +147,8 @@ def _notes(rows: Rows, left_out: Mapping[str, int]) -> list[str]:
     notes = []
     if rows.dropped:
         notes.append(
-            f"{rows.dropped:,} rows of the original hold NaN or infinite values and are not in the file."
+            f"{rows.dropped:,} rows of the original hold NaN or infinite values"
+            " and are not in the file."
         )
     notes += [
         f"{count:,} rows of the original are not in the file: not {cut}."
@@ -152,6 +157,7 @@ def _notes(rows: Rows, left_out: Mapping[str, int]) -> list[str]:
     ]
     if rows.counter is None:
         notes.append(
-            "Rows are events here: which of them belong together is not known, so that no mass of two jets is drawn."
+            "Rows are events here: which of them belong together is not known,"
+            " so that no mass of two jets is drawn."
         )
     return notes

@@ -57,12 +57,14 @@ def simulate(
         model: From `train_simulation`.
         source: Generated events; all their columns but the simulated ones are copied.
         output: A path whose suffix names the format; `None` to return the events.
-        seed: From 0 to 2^63 - 1. The same seed gives the same events with any number of threads, and on any machine
-            for a model of lattice flows. Flows over rows repeat bit by bit on one machine, and to rounding on others.
-        oversample: Number of simulations of each event, which a column `fold` numbers. A weight is divided by it;
-            without a weight the sums of the tree `Runs` are multiplied.
+        seed: From 0 to 2^63 - 1. The same seed gives the same events with any number of threads,
+            and on any machine for a model of lattice flows. Flows over rows repeat bit by bit on
+            one machine, and to rounding on others.
+        oversample: Number of simulations of each event, which a column `fold` numbers. A weight is
+            divided by it; without a weight the sums of the tree `Runs` are multiplied.
         weight: Column of event weights; `None` for `genWeight`, where there is one.
-        flag: Add columns `GenJet_outside`, ... and `outside` for values outside the range of the training sample.
+        flag: Add columns `GenJet_outside`, ... and `outside` for values outside the range of the
+            training sample.
         options: For the output.
         resources: Threads, and progress over the events written.
 
@@ -76,9 +78,11 @@ def simulate(
         >>> import pathlib, tempfile
         >>> import flowtuple as ft
         >>> gen = [[20.0 + k % 80] for k in range(2000)]
-        >>> events = {"GenJet_pt": gen, "Jet_pt": [[0.9 * pt] for [pt] in gen], "Jet_genJetIdx": [[0]] * 2000}
+        >>> jets = {"Jet_pt": [[0.9 * pt] for [pt] in gen], "Jet_genJetIdx": [[0]] * 2000}
+        >>> events = {"GenJet_pt": gen, **jets}
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "m.flow"
-        >>> notes = ft.train_simulation(events, path, target=["Jet_*"], given=["GenJet_*"], effort="fast")
+        >>> columns = {"target": ["Jet_*"], "given": ["GenJet_*"]}
+        >>> notes = ft.train_simulation(events, path, **columns, effort="fast")
         >>> jets = ft.simulate(path, {"GenJet_pt": [[50.0], [], [80.0]]})
         >>> jets["Jet_genJetIdx"].tolist()
         [[0], [], [0]]

@@ -40,14 +40,15 @@ def snap(
     model: str | os.PathLike[str] | None = None,
     resources: Resources = Resources(),
 ) -> ak.Array | dict[str, ak.Array]:
-    """Return the values that compressing and reading back would give, bit for bit, without training or a file.
+    """Return the values that a file would give back, bit for bit, without writing one.
 
-    Values move onto the lattices that `compress` chooses, with the same statistics, ranges, exact repeated values and
-    grids shared under `std`. They do not depend on effort or seed.
+    Values move onto the lattices that `compress` chooses, with the same statistics, ranges, exact
+    repeated values and grids shared under `std`. They do not depend on effort or seed.
 
-    Snapping or compressing snapped events again at the same `abs`, `rel` or `bits` bounds, or lossless, changes nothing.
-    The standard deviation of the snapped values differs slightly, so `std:S` means another bound the second time and may
-    move values again. The equivalent `abs` bound, which `ft.info` shows for a file, moves nothing.
+    Snapping or compressing snapped events again at the same `abs`, `rel` or `bits` bounds, or
+    lossless, changes nothing. The standard deviation of the snapped values differs slightly, so
+    `std:S` means another bound the second time and may move values again. The equivalent `abs`
+    bound, which `ft.info` shows for a file, moves nothing.
 
     Args:
         source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame.
@@ -58,7 +59,8 @@ def snap(
         resources: Its `progress` is called during the scan.
 
     Returns:
-        An awkward record array, or a dict of them by table name where there are several, as from `decompress`.
+        An awkward record array, or a dict of them by table name where there are several, as from
+        `decompress`.
 
     Raises:
         InvalidArgument: A name, bound or path is wrong.

@@ -49,17 +49,21 @@ def train(
     """Fit a model of events, and write it without events: to compress, sample, score and share.
 
     Args:
-        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame, or any of them `Weighted`.
+        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame, or any of
+            them `Weighted`.
         output: The model, by custom `NAME.flow`; it appears whole or not at all.
-        tolerance: Bound by column name or glob, or one for all, as in `compress`; the model fixes it.
+        tolerance: Bound by column name or glob, or one for all, as in `compress`; the model fixes
+            it.
         selection: Part of the input to take.
-        given: Names or globs of external columns. Files of this model store only their hash, and readers supply them.
+        given: Names or globs of external columns. Files of this model store only their hash, and
+            readers supply them.
         effort: `fast`, `default` or `best`.
         seed: The same input, options and seed give the same model on one machine.
-        lean: Leave out what saves no bytes. Such a model can neither `sample` nor `score` all columns.
+        lean: Leave out what saves no bytes. Such a model can neither `sample` nor `score` all
+            columns.
         like: A model whose lattices this one takes over, so that `score` can divide the two.
-        resources: Threads, memory, progress, and a checkpoint folder to resume from. In a small memory a long input is
-            learned in part.
+        resources: Threads, memory, progress, and a checkpoint folder to resume from. In a small
+            memory a long input is learned in part.
 
     Returns:
         Notes for the user, one sentence each.

@@ -44,15 +44,19 @@ def train_flow(
     Processes that torchrun started train it together, and the first one writes it.
 
     Args:
-        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame, or any of them `Weighted`.
+        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame, or any of
+            them `Weighted`.
         output: The model, by custom `NAME.flow`; it appears whole or not at all.
         flow: Kind and size of the flow, and how it is trained.
-        selection: Part of the input to take: event columns, or columns of one collection, whose objects are the rows.
-        given: Names or globs of columns of the same objects, or of their events, that the density depends on.
+        selection: Part of the input to take: event columns, or columns of one collection, whose
+            objects are the rows.
+        given: Names or globs of columns of the same objects, or of their events, that the density
+            depends on.
         seed: The same input, options and seed give the same model on one machine.
-        like: A flow over rows whose transforms this one takes over, so that `score` can divide the two.
-        resources: Memory, progress, and a checkpoint folder to resume from. Rows that the memory has no room for are
-            read from a file.
+        like: A flow over rows whose transforms this one takes over, so that `score` can divide the
+            two.
+        resources: Memory, progress, and a checkpoint folder to resume from. Rows that the memory
+            has no room for are read from a file.
 
     Returns:
         Notes for the user, one sentence each.

@@ -36,10 +36,11 @@ class SimulationOptions:
     """Settings of a simulation that mostly stay as they are.
 
     Attributes:
-        match: Index columns that match simulated objects to given ones, as `Jet_genJetIdx` or `Jet_genJetIdx=GenJet`.
-            Without any, the columns whose names say so.
-        derived: By column of matched objects how it is learned relative to the partner: `ratio`, `difference`, `turn`
-            (of angles) or `none`. Without it p_T is learned as a ratio, eta and phi as differences.
+        match: Index columns that match simulated objects to given ones, as `Jet_genJetIdx` or
+            `Jet_genJetIdx=GenJet`. Without any, the columns whose names say so.
+        derived: By column of matched objects how it is learned relative to the partner: `ratio`,
+            `difference`, `turn` (of angles) or `none`. Without it p_T is learned as a ratio, eta
+            and phi as differences.
 
     Example:
         >>> SimulationOptions(derived={"Muon_dxy": "difference"}).match
@@ -66,13 +67,14 @@ def train_simulation(
     """Fit a simulation: it learns target columns object by object, given others; see `simulate`.
 
     Args:
-        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame, with target and given columns.
+        source: A path, URL, list of paths, awkward array, dict of arrays or DataFrame, with target
+            and given columns.
         output: The model, by custom `NAME.flow`; it appears whole or not at all.
         target: Names or globs of columns to simulate: collections, and numbers of the event.
         given: Names or globs of columns that the events to simulate will hold, such as `Gen*`.
         selection: Part of the input to take.
-        flow: A flow over rows for properties of objects and events; counts and references stay with lattice flows.
-            `None` uses lattice flows throughout.
+        flow: A flow over rows for properties of objects and events; counts and references stay with
+            lattice flows. `None` uses lattice flows throughout.
         effort: `fast`, `default` or `best`.
         seed: The same input, options and seed give the same model on one machine.
         options: Matching, and how columns are learned.
@@ -89,7 +91,8 @@ def train_simulation(
         >>> import pathlib, tempfile
         >>> import flowtuple as ft
         >>> gen = [[20.0 + k % 80] for k in range(2000)]
-        >>> events = {"GenJet_pt": gen, "Jet_pt": [[0.9 * pt] for [pt] in gen], "Jet_genJetIdx": [[0]] * 2000}
+        >>> jets = {"Jet_pt": [[0.9 * pt] for [pt] in gen], "Jet_genJetIdx": [[0]] * 2000}
+        >>> events = {"GenJet_pt": gen, **jets}
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "sim.flow"
         >>> ft.train_simulation(events, path, target=["Jet_*"], given=["GenJet_*"], effort="fast")
         ()
@@ -129,7 +132,7 @@ def train_simulation(
 
 
 def _prepared(lesson: TrainingTable) -> list[ResolvedTable]:
-    """Return a step's rows with their lattices: even grids, on which sums of columns come out as sums."""
+    """Return a step's rows on even grids, on which sums of columns come out as sums."""
     table = lesson.table
     drawn = [c for c in table.columns if c.name not in lesson.conditions]
     bounds = {c.name: GRID for c in drawn if c.is_float}

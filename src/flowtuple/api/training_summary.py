@@ -24,7 +24,7 @@ _EVENTS = 8192
 
 
 def of_events(dataset: Dataset, model: File) -> Trained:
-    """Summarise a lattice flow: parents of each column, and its bits per value over the first events.
+    """Summarise a lattice flow: parents and bits per value of each column.
 
     Args:
         dataset: The training sample.

@@ -19,7 +19,6 @@ from flowtuple.comparison.fidelity import Spread
 from flowtuple.data.schema import Array, Column
 from flowtuple.data.selection import select
 from flowtuple.data.table import Table, ranges
-from flowtuple.errors import InvalidArgument
 from flowtuple.io.source import open_dataset
 
 _STEP = 65536  # events at a time
@@ -117,13 +116,7 @@ def summed(parts: Iterable[Facts]) -> Facts:
 
 def _parts(source: str, columns: Sequence[str]) -> Iterator[tuple[Table, list[Column]]]:
     """Yield tables of a file, a range of events at a time, with the columns of numbers."""
-    tables = select(open_dataset(source), columns).tables
-    if len(tables) != 1:
-        raise InvalidArgument(
-            f"{source}: holds the trees {', '.join(tables)}; "
-            f"choose one, such as FILE:{next(iter(tables))}"
-        )
-    table = next(iter(tables.values()))
+    table = select(open_dataset(source), columns).only_table()
     numbers = [c for c in table.columns if not (c.hidden or c.is_opaque or c.role == "id")]
     # A file without events has columns, too: it gets one empty range.
     for start, stop in list(ranges(table.num_entries, _STEP)) or [(0, 0)]:

@@ -64,7 +64,8 @@ def _root(
 def main() -> None:
     """Run the command line; an expected error is one line on standard error and exit code 2.
 
-    With `--json`, standard output holds the error and its kind as JSON, and every part that a refusal concerns.
+    With `--json`, standard output holds the error and its kind as JSON, and every part that a
+    refusal concerns.
     """
     with streams(), stopping(), _library_warnings():
         try:
@@ -79,7 +80,8 @@ def main() -> None:
             _fail(_usage(error))
         except MemoryError:
             _fail(
-                "not enough memory; take fewer events or columns at a time, or allow less by --memory"
+                "not enough memory; take fewer events or columns at a time, "
+                "or allow less by --memory"
             )
         except OSError as error:
             if not is_full(error):

@@ -96,7 +96,8 @@ def compress(
 ) -> None:
     """Compress events into one self-contained file; every value keeps its bound.
 
-    With --dask each input becomes a file of its own: compress 'data/*.root' -o out --model shared.flow --dask local:4
+    With --dask each input becomes a file of its own: compress 'data/*.root' -o out --model
+    shared.flow --dask local:4
 
     Example: flowtuple compress nano.root -o nano.ftup -t 'Jet_*=rel:1e-3' -t 'Jet_phi=abs:1e-3'
     """
@@ -119,7 +120,8 @@ def compress(
         goes_with_dask(context, "output", "model", *taken)
         if model is None:
             raise InvalidArgument(
-                "--dask: name the model that the files share with --model; flowtuple train makes one of them"
+                "--dask: name the model that the files share with --model; "
+                "flowtuple train makes one of them"
             )
         chosen = make_selection(columns, exclude, role, names, drop, preset)
         job = jobs.Compress(
@@ -174,7 +176,9 @@ def decompress(
     dask: OnDask = None,
     as_json: Json = False,
 ) -> None:
-    """Write the events back as ROOT, Parquet, HDF5, npz or CSV; needs neither PyTorch nor the original.
+    """Write the events back as ROOT, Parquet, HDF5, npz or CSV.
+
+    This needs neither PyTorch nor the original.
 
     With --dask many files one by one: decompress 'packed/*.ftup' -o 'out/*.parquet' --dask local:4
 

@@ -123,11 +123,15 @@ def compare(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Test whether two samples are of one distribution: p-values from permuting events, one verdict.
+    """Test whether two samples are of one distribution.
 
-    With --dask two samples of many files by what adds up: compare 'real/*.root' 'made/*.root' --dask local:4
+    P-values come from permuting events; there is one verdict.
 
-    Example: flowtuple compare held_out.root generated.root -o compare --columns 'Jet_*' --train train.root
+    With --dask two samples of many files by what adds up: compare 'real/*.root' 'made/*.root'
+    --dask local:4
+
+    Example: flowtuple compare test.root generated.root -o compare --columns 'Jet_*' --train
+    train.root
     """
     from flowtuple import api
 
@@ -202,7 +206,7 @@ def closure(
     fail: Annotated[bool, typer.Option("--fail", help="Exit code 1 if closure fails.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare reconstructed events with simulated ones, given the generated objects: efficiency, fakes, response.
+    """Compare real and simulated objects, given generated ones: efficiency, fakes, response.
 
     Example: flowtuple closure true.root simulated.root --given 'GenJet_*' -o closure
     """

@@ -69,7 +69,8 @@ def sample(
 ) -> None:
     """Draw whole events from a model; the same seed gives the same events.
 
-    With --dask in files of --per-file events, together the same ones: sample jets.flow -n 1000000 -o out --dask local:4
+    With --dask in files of --per-file events, together the same ones: sample jets.flow -n 1000000
+    -o out --dask local:4
 
     Example: flowtuple sample jets.flow -n 100000 -o more.root
     """
@@ -125,7 +126,7 @@ def simulate(
         bool,
         typer.Option(
             "--flag",
-            help="Add GenJet_outside, ..., outside: values outside the range of the training sample.",
+            help="Add GenJet_outside, ..., outside: out of the range of the training sample.",
         ),
     ] = False,
     seed: Seed = 0,
@@ -133,7 +134,7 @@ def simulate(
     drop: Drop = False,
     dask: OnDask = None,
 ) -> None:
-    """Simulate generated events: reconstructed objects and event columns; the same seed gives the same events.
+    """Simulate generated events; the same seed gives the same events.
 
     With --dask many files one by one: simulate sim.flow 'gen/*.root' -o out --dask local:4
 
@@ -199,7 +200,9 @@ def score(
     dask: OnDask = None,
     as_json: Json = False,
 ) -> None:
-    """Write the likelihood of each event under a model: log-density, bits, surprise; with --label as a classifier.
+    """Write the likelihood of each event under a model: log-density, bits, surprise.
+
+    With --label the scores are measured as a classifier.
 
     Example: flowtuple score background.flow data.root -o scores.parquet --against signal.flow
     """

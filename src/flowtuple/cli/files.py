@@ -62,10 +62,11 @@ def verify(
     dask: OnDask = None,
     as_json: Json = False,
 ) -> None:
-    """Check every value against its original and bound, or without the original every checksum; exit code 1 if one fails.
+    """Check every value against its original and bound; exit code 1 if one fails.
 
-    A .ref has one checksum; flowtuple reference report shows the errors of its values.
-    With --dask the last is the folder that compress --dask filled: verify 'data/*.root' out --dask local:4
+    Without the original every checksum is checked. A .ref has one checksum; flowtuple reference
+    report shows the errors of its values. With --dask the last is the folder that compress --dask
+    filled: verify 'data/*.root' out --dask local:4
 
     Example: flowtuple verify nano.root nano.ftup
     """
@@ -150,7 +151,9 @@ def _verify_values(
 def info(
     path: Compressed, model: ModelFile = None, memory: Memory = "2GB", as_json: Json = False
 ) -> None:
-    """Show schema, bounds, sizes per column and section, model, checksums and provenance; for a .ref its method and sizes.
+    """Show schema, bounds, sizes, model, checksums and provenance of a file.
+
+    For a .ref it shows the method and sizes.
 
     Example: flowtuple info nano.ftup
     """
@@ -253,7 +256,7 @@ def recover(
     drop: Drop = False,
     as_json: Json = False,
 ) -> None:
-    """Save the intact parts of a damaged file and list what is missing; exit code 1 if something is.
+    """Save the intact parts of a damaged file and list the others; exit code 1 if there are some.
 
     Example: flowtuple recover broken.ftup -o saved.ftup
     """

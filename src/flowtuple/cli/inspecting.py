@@ -64,7 +64,7 @@ def inspect(
     bounds: BoundsFile = None,
     as_json: Json = False,
 ) -> None:
-    """Show columns, types, roles, ranges, special values and the lattice each column lies on; predict sizes.
+    """Show types, roles, ranges, special values and lattices of columns; predict sizes.
 
     Example: flowtuple inspect nano.root:Events --gain -t '*=rel:1e-3'
     """
@@ -119,7 +119,8 @@ def bench(
 ) -> None:
     """Measure size, error, speed and memory of codecs at the same bounds.
 
-    Reference methods, which have no bound, take part where they are named: --codecs latent-13,autoencoder-tanh,baler,flowtuple
+    Reference methods, which have no bound, take part where they are named: --codecs
+    latent-13,autoencoder-tanh,baler,flowtuple
 
     Example: flowtuple bench nano.root -t '*=std:1e-3' -o bench
     """

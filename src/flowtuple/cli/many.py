@@ -25,7 +25,8 @@ OnDask = Annotated[
     typer.Option(
         "--dask",
         metavar="ADDRESS|local[:N]|serial",
-        help="Each file by itself, into a folder: on a cluster of Dask, by N workers, or here; run again to resume.",
+        help="Each file by itself, into a folder: on a cluster, by N workers, or here; "
+        "run again to resume.",
         rich_help_panel=RESOURCES,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Commands and options of the last release: they work once more, with a note of the new spelling."""
+"""Commands and options of the last release, which work once more, with a note."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def current_spelling(words: Sequence[str]) -> list[str]:
 
 
 def note(old: str, new: str) -> None:
-    """Say on standard error that a spelling goes with the next release, and name the one that stays."""
+    """Name the new spelling of an old one on standard error."""
     sys.stderr.write(f"flowtuple: note: {old} is going away; write {new}\n")
 
 

@@ -39,7 +39,7 @@ _LATENT, _AUTOENCODER = Latent(), Autoencoder()
 _OF_LATENT, _OF_AUTOENCODER = "Latent codec", "Autoencoder"
 
 reference = typer.Typer(
-    help="Methods that others published, as they are documented: rows of floats, without a bound of their own.",
+    help="Published methods, as they are documented: rows of floats, without a bound.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -207,7 +207,7 @@ def decode(
     path: Annotated[str, typer.Argument(metavar="IN.ref", help="From reference encode.")],
     output: Output,
 ) -> None:
-    """Write the rows back; needs PyTorch, and nothing else than the file. flowtuple decompress does the same.
+    """Write the rows back, which needs PyTorch; flowtuple decompress does the same.
 
     Example: flowtuple reference decode jets.ref -o jets.root
     """

@@ -32,7 +32,7 @@ def report(
     names: Names = "",
     as_json: Json = False,
 ) -> None:
-    """Write a self-contained HTML page: differences and responses, their correlations, dijet mass before and after.
+    """Write a self-contained HTML page: differences, responses, correlations, dijet mass.
 
     Example: flowtuple reference report jets.ref jets.root -o report
     """
@@ -64,6 +64,7 @@ def report(
         sys.stdout.write(f"{mass}, {shift}: mean {mean}, width {width}, largest {largest}\n")
         if report.dijet.left_out:
             sys.stdout.write(
-                f"{report.dijet.left_out} of {report.dijet.events} events left out: a mass of 0 or not finite\n"
+                f"{report.dijet.left_out} of {report.dijet.events} events left out: "
+                "a mass of 0 or not finite\n"
             )
     sys.stdout.write(f"{report.page}\n")

@@ -22,7 +22,7 @@ def sample(
     output: Output,
     seed: Seed = 0,
 ) -> None:
-    """Draw rows from the latent codec's flow; the same seed gives the same rows, however many are drawn.
+    """Draw rows from the latent codec's flow; the same seed gives the same rows.
 
     Example: flowtuple reference sample jets.ref -n 100000 -o more.root
     """
@@ -32,5 +32,6 @@ def sample(
     api.sample_rows(path, number, output, seed=seed)
     seconds = time.perf_counter() - begin
     sys.stdout.write(
-        f"{output}: {number} rows, {format_bytes(output.stat().st_size)}, written in {seconds:.1f} s\n"
+        f"{output}: {number} rows, {format_bytes(output.stat().st_size)}, "
+        f"written in {seconds:.1f} s\n"
     )

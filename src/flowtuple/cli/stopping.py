@@ -1,4 +1,4 @@
-"""Signals and closed streams: the command cleans up, says so in one line, and ends with the code that a shell expects."""
+"""Signals and closed streams: cleaning up, one line, and the exit code that a shell expects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BASE = 128  # what a shell adds to the number of a signal
 
 
 class Stopped(BaseException):
-    """A signal asked this process to end; no `except Exception` on the way may go on instead."""
+    """A signal to end this process; no `except Exception` on the way may go on instead."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -29,7 +29,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def stopping() -> Iterator[None]:
-    """End a command by a signal as Ctrl-C does: its files are removed, then the process exits with 128 + N for signal N.
+    """End a command by signal N as Ctrl-C does: remove its files, exit with 128 + N.
 
     Signals that somebody wants to be ignored, as `nohup` does, stay ignored.
     """
@@ -51,7 +51,7 @@ def stopping() -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Let the stack unwind, which removes temporary files; a second signal is not to interrupt that."""
+    """Unwind the stack, which removes temporary files; ignore a second signal meanwhile."""
     for other in _ENDING:
         if signal.getsignal(other) is _stop:
             signal.signal(other, signal.SIG_IGN)
@@ -60,7 +60,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def streams() -> Iterator[None]:
-    """Standard output and error that may be missing, closed or full: no traceback, also not at the end of the process."""
+    """Run without a traceback if standard output or error is missing, closed or full."""
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -89,7 +89,7 @@ def streams() -> Iterator[None]:
 
 
 def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Write bytes of a file's name as they are, and other characters that the terminal does not know as escapes."""
+    """Write bytes of a file's name unchanged, and characters unknown to the terminal as escapes."""
     try:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeError:
@@ -100,7 +100,7 @@ codecs.register_error(_ESCAPED, _escape)
 
 
 def _undelivered(stream: TextIO) -> OSError | None:
-    """Print what is left; where that cannot be, let it go nowhere, for Python would try again at the end and fail."""
+    """Flush a stream; if it fails, discard the rest, since Python would try again at the end."""
     try:
         stream.flush()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a person sees in a terminal: progress with time left, and tables."""
+"""Output in a terminal: progress with time left, and tables."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ from flowtuple.runtime import progress as reporting
 
 
 class LastProgress:
-    """Progress that also keeps the last detail, for where no bar is left to show it.
+    """Progress that also stores the last detail, which is shown without a bar.
 
     Attributes:
-        detail: What was told last.
+        detail: The last detail.
     """
 
     def __init__(self, progress: reporting.Progress) -> None:
@@ -61,7 +61,7 @@ _NAMED = 8  # of a long list, that are shown
 
 @contextmanager
 def shown_progress(*, silent: bool = False) -> Iterator[reporting.Progress]:
-    """Bars on standard error, one per stage with its time left; nothing where that is no terminal, or where asked for."""
+    """Show bars on standard error, one per stage with its time left, if it is a terminal."""
     console = Console(stderr=True)
     if silent or not console.is_terminal:
         yield reporting.silent
@@ -95,7 +95,7 @@ class _Output(Console):
 def show_table(
     title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1
 ) -> None:
-    """A table on standard output; the first columns are text, the others numbers, set to the right."""
+    """Print a table; the first columns are text, the others numbers, aligned to the right."""
     table = RichTable(title=title, title_justify="left", title_style="bold")
     for k, heading in enumerate(headings):
         if k < text_columns:
@@ -111,7 +111,7 @@ def show_table(
 
 
 def show_facts(facts: Mapping[str, Any]) -> None:
-    """Lines of names and values on standard output, the values aligned."""
+    """Print names and values, the values aligned."""
     width = max((len(name) for name in facts), default=0)
     for name, value in facts.items():
         sys.stdout.write(f"{name:<{width}}  {value}\n")
@@ -121,7 +121,7 @@ _LEFT_OUT_LINES = 20
 
 
 def warn_left_out(parts: Sequence[LeftOut], when: str = "") -> None:
-    """Count and name the parts of an input that an output does not hold, in one line on standard error."""
+    """Count and name the parts of an input that an output lacks, on standard error."""
     if parts:
         warn(f"left out{when}: {name_parts({part.name: part.reason for part in parts})}")
 
@@ -134,7 +134,7 @@ def warn(message: str) -> None:
 def show_demonstration(
     rows: Sequence[Mapping[str, Any]], total: Mapping[str, Any], page: Path
 ) -> None:
-    """What the demo did to each column, and to the whole."""
+    """Show the figures of each column of the demo, and of the whole."""
     lines = [
         [
             f"{row['table']}/{row['column']}",
@@ -163,7 +163,8 @@ def show_demonstration(
             "input file": format_bytes(total["input"]),
             "raw columns": format_bytes(total["raw"]),
             "quantise+pcodec": f"{format_bytes(total['quantise+pcodec'])} (no container, no header)",
-            "flowtuple": f"{format_bytes(total['bytes'])}, model ({format_bytes(total['model_bytes'])}) and index included",
+            "flowtuple": f"{format_bytes(total['bytes'])}, "
+            f"model ({format_bytes(total['model_bytes'])}) and index included",
             "raw / flowtuple": format_number(total["ratio_raw"]),
             "report": str(page),
         }
@@ -171,7 +172,7 @@ def show_demonstration(
 
 
 def show_bench(bench: Bench) -> None:
-    """A table of codecs for each bound, the smallest that keeps it marked; what was left out, and what failed."""
+    """Show a table of codecs for each bound, with the smallest marked, and notes."""
     for bound in bench.bounds:
         lines = []
         for row in bench.at(bound):
@@ -192,9 +193,9 @@ def show_bench(bench: Bench) -> None:
             warn(f"{row.codec} failed at {row.bound}: {row.failed}")
 
 
-def show_inspection(found: Mapping[str, Any]) -> None:
-    """The columns of every table of an input, what travels along, and what cannot."""
-    for table in found["tables"]:
+def show_inspection(content: Mapping[str, Any]) -> None:
+    """Show the columns of an input, its carried objects and the refused parts."""
+    for table in content["tables"]:
         rows = [
             [
                 column["name"],
@@ -214,29 +215,32 @@ def show_inspection(found: Mapping[str, Any]) -> None:
         for column in table["columns"]:
             if "warning" in column:
                 warn(f"column {column['name']!r}: {column['warning']}")
-    for name in found["carried"]:
+    for name in content["carried"]:
         sys.stdout.write(f"carried: {name}\n")
-    for table in found.get("gain", []):
+    for table in content.get("gain", []):
+        size = format_bytes(table["flowtuple"])
         sys.stdout.write(
-            f"predicted for {table['table']}: {format_bytes(table['flowtuple'])}, {table['ratio']:.3f} of quantise+pcodec "
-            f"(trained on {table['trained_on']} events at effort fast, judged on {table['judged_on']} others)\n"
+            f"predicted for {table['table']}: {size}, {table['ratio']:.3f} of quantise+pcodec "
+            f"(trained on {table['trained_on']} events at effort fast, "
+            f"judged on {table['judged_on']} others)\n"
         )
-    for name, reason in found["refused"].items():
+    for name, reason in content["refused"].items():
         warn(f"{name} cannot be carried: {reason}")
 
 
 def show_compressed(result: Compressed) -> None:
-    """One line of sizes."""
+    """Show one line of sizes."""
     ratio = format_number(result.raw_bytes / result.file_bytes)
     sys.stdout.write(
-        f"{result.path}: {format_bytes(result.file_bytes)} for {result.events} events, {ratio} times smaller than "
-        f"{format_bytes(result.raw_bytes)} raw, {format_number(result.bits_per_value)} bits per value "
+        f"{result.path}: {format_bytes(result.file_bytes)} for {result.events} events, "
+        f"{ratio} times smaller than {format_bytes(result.raw_bytes)} raw, "
+        f"{format_number(result.bits_per_value)} bits per value "
         f"(model {format_bytes(result.model_bytes)} included)\n"
     )
 
 
 def show_damage(path: str, damage: Sequence[Damage]) -> None:
-    """What of a file is damaged or missing, by events and columns."""
+    """Show the damaged or missing parts of a file, by events and columns."""
     if not damage:
         sys.stdout.write(f"{path}: every checksum is right\n")
         return
@@ -252,8 +256,8 @@ def show_damage(path: str, damage: Sequence[Damage]) -> None:
     show_table(f"{path} is damaged", ["table", "events", "columns", "what"], rows, text_columns=4)
 
 
-def show_fidelity(title: str, found: Sequence[ColumnFidelity]) -> None:
-    """How far each column moved, and how many values lie outside their bound."""
+def show_fidelity(title: str, content: Sequence[ColumnFidelity]) -> None:
+    """Show the largest differences of each column, and the values outside their bound."""
     rows = [
         [
             f"{c.table}/{c.column}",
@@ -264,11 +268,11 @@ def show_fidelity(title: str, found: Sequence[ColumnFidelity]) -> None:
             format_number(c.max_over_std),
             format_number(c.mean_over_std),
         ]
-        for c in found
+        for c in content
     ]
     headings = ["column", "bound", "values", "outside", "max |diff|", "max/std", "mean/std"]
     show_table(title, headings, rows, text_columns=2)
-    outside, values = sum(c.violations for c in found), sum(c.values for c in found)
+    outside, values = sum(c.violations for c in content), sum(c.values for c in content)
     sys.stdout.write(f"{outside} of {values} values outside their bound\n")
 
 
@@ -277,13 +281,14 @@ def show_absent(names: Sequence[str]) -> None:
     if names:
         more = ", ... (all with --json)" if len(names) > _NAMED else ""
         sys.stdout.write(
-            f"the file lacks {len(names)} of what the original holds: {', '.join(names[:_NAMED])}{more}\n"
+            f"the file lacks {len(names)} of what the original holds: "
+            f"{', '.join(names[:_NAMED])}{more}\n"
         )
 
 
-def show_info(found: Mapping[str, Any]) -> None:
-    """Columns, sections and provenance of a file."""
-    for table in found["tables"]:
+def show_info(content: Mapping[str, Any]) -> None:
+    """Show columns, sections and provenance of a file."""
+    for table in content["tables"]:
         rows = [
             [
                 column["name"],
@@ -305,39 +310,39 @@ def show_info(found: Mapping[str, Any]) -> None:
         )
         for change in table["root_changes"]:
             sys.stdout.write(f"ROOT output: {change}\n")
-    for part in found["left_out"][:_LEFT_OUT_LINES]:
+    for part in content["left_out"][:_LEFT_OUT_LINES]:
         sys.stdout.write(f"left out at compression: {part['name']} ({part['reason']})\n")
-    if len(found["left_out"]) > _LEFT_OUT_LINES:
+    if len(content["left_out"]) > _LEFT_OUT_LINES:
         sys.stdout.write(
-            f"left out at compression: {len(found['left_out'])} parts in all, listed with --json\n"
+            f"left out at compression: {len(content['left_out'])} parts, listed with --json\n"
         )
     show_facts(
-        {name: f"{size} bytes" for name, size in found["sections"].items()}
-        | {"file": f"{found['bytes']} bytes"}
+        {name: f"{size} bytes" for name, size in content["sections"].items()}
+        | {"file": f"{content['bytes']} bytes"}
     )
     show_facts(
-        {"format": found["format"]} | {k: json.dumps(v) for k, v in found["provenance"].items()}
+        {"format": content["format"]} | {k: json.dumps(v) for k, v in content["provenance"].items()}
     )
 
 
-def show_reference(found: Mapping[str, Any]) -> None:
-    """Method, columns and sizes of a file of a reference method."""
-    columns = [[column["name"], column["dtype"]] for column in found["columns"]]
-    show_table(f"{found['codec']} codec", ["column", "type"], columns, text_columns=2)
+def show_reference(content: Mapping[str, Any]) -> None:
+    """Show method, columns and sizes of a file of a reference method."""
+    columns = [[column["name"], column["dtype"]] for column in content["columns"]]
+    show_table(f"{content['codec']} codec", ["column", "type"], columns, text_columns=2)
     objects = (
         "events"
-        if found["counter"] is None
-        else f"objects in {found['events']} events, counted by {found['counter']}"
+        if content["counter"] is None
+        else f"objects in {content['events']} events, counted by {content['counter']}"
     )
     show_facts(
-        {"rows": f"{found['rows']} {objects}"}
-        | {name: str(value) for name, value in found["settings"].items()}
+        {"rows": f"{content['rows']} {objects}"}
+        | {name: str(value) for name, value in content["settings"].items()}
     )
-    if found["filter"]:
-        show_facts({name: _in_words(value) for name, value in found["filter"].items() if value})
-    ratio = f", raw / file {format_number(found['ratio'])}" if "ratio" in found else ""
-    sizes = {name: f"{size} bytes" for name, size in found["sections"].items()}
-    show_facts(sizes | {"file": f"{found['bytes']} bytes{ratio}", "format": found["format"]})
+    if content["filter"]:
+        show_facts({name: _in_words(value) for name, value in content["filter"].items() if value})
+    ratio = f", raw / file {format_number(content['ratio'])}" if "ratio" in content else ""
+    sizes = {name: f"{size} bytes" for name, size in content["sections"].items()}
+    show_facts(sizes | {"file": f"{content['bytes']} bytes{ratio}", "format": content["format"]})
 
 
 def _in_words(value: str | Sequence[str]) -> str:
@@ -345,9 +350,10 @@ def _in_words(value: str | Sequence[str]) -> str:
 
 
 def _bound_in_words(column: Mapping[str, Any]) -> str:
-    """What was asked, and what it came to where that is not the same."""
-    asked, bound = Bound.parse(column["asked"]), Bound.parse(column["bound"])
-    return asked.short if asked == bound else f"{asked.short} ({bound.short})"
+    """Return the requested bound, with the resolved one if it differs."""
+    requested, bound = Bound.parse(column["asked"]), Bound.parse(column["bound"])
+    same = requested == bound
+    return requested.short if same else f"{requested.short} ({bound.short})"
 
 
 def _shape(column: dict[str, Any]) -> str:
@@ -363,41 +369,43 @@ def _range_end(value: Any) -> str:
     return str(value) if isinstance(value, int) else format_number(value, digits=5)
 
 
-def show_comparison(found: Comparison) -> None:
-    """The joint tests, the worst of each column, what was left out and the verdict."""
-    made = [o for o in found.outcomes if o.p is not None]
+def show_comparison(content: Comparison) -> None:
+    """Show the joint tests, the smallest p-value of each column, notes and the verdict."""
+    made = [o for o in content.outcomes if o.p is not None]
     joint = [o for o in made if not o.column]
     worst = [
         min((o for o in made if o.column == name), key=lambda o: o.p or 0, default=None)
-        for name in found.columns
+        for name in content.columns
     ]
     rows = [_outcome_row(o) for o in (*joint, *(o for o in worst if o is not None))]
-    title = f"{found.other.source} against {found.reference.source}: {found.other.rows} and {found.reference.rows} rows"
+    samples = f"{content.other.source} against {content.reference.source}"
+    title = f"{samples}: {content.other.rows} and {content.reference.rows} rows"
     headings = ["test", "column (its smallest p)", "statistic", "95 %", "p", "adjusted"]
     show_table(title, headings, rows, text_columns=2)
-    for sample in (found.reference, found.other):
+    for sample in (content.reference, content.other):
         if sample.dropped:
             warn(f"{sample.source}: {sample.dropped} rows with NaN or infinite values dropped")
-    if found.constant:
-        warn(f"one value throughout, not tested: {', '.join(found.constant)}")
-    for note in (*(f"{o.test}: {o.note}" for o in found.outcomes if o.note), *found.notes):
+    if content.constant:
+        warn(f"one value throughout, not tested: {', '.join(content.constant)}")
+    for note in (*(f"{o.test}: {o.note}" for o in content.outcomes if o.note), *content.notes):
         warn(note)
-    if found.copies is not None:
-        c = found.copies
+    if content.copies is not None:
+        c = content.copies
         sys.stdout.write(
-            f"{c.share:.3f} of {c.rows} rows lie nearest to a training row, {c.expected:.3f} expected: p = {c.p:.3g} "
+            f"{c.share:.3f} of {c.rows} rows lie nearest to a training row, "
+            f"{c.expected:.3f} expected: p = {c.p:.3g} "
             f"(binomial {c.binomial_p:.3g}); {c.identical} equal one\n"
         )
-    for cut in found.cuts:
+    for cut in content.cuts:
         _show_cut(cut)
-    if found.ratio is not None:
-        _show_ratio(found.ratio)
-    sys.stdout.write(f"{found.verdict}\n")
+    if content.ratio is not None:
+        _show_ratio(content.ratio)
+    sys.stdout.write(f"{content.verdict}\n")
 
 
-def show_closure(found: Closure) -> None:
-    """Collection by collection what lies beyond, real events against real ones beside it, and the verdict."""
-    for objects in found.objects:
+def show_closure(content: Closure) -> None:
+    """Show the failures of each collection, those of real events, and the verdict."""
+    for objects in content.objects:
         real = {(v.quantity, v.grid): v for v in objects.real.verdicts}
         rows = [
             [v.quantity, v.grid, *_beyond(v), *_beyond(real.get((v.quantity, v.grid)))]
@@ -430,16 +438,16 @@ def show_closure(found: Closure) -> None:
             sys.stdout.write(f"Wasserstein-1 in std of events: {', '.join(derived)}\n")
         for cut in objects.other.cuts:
             _show_cut(cut)
-    left_out = sum(v.left_out for objects in found.objects for v in objects.other.verdicts)
+    left_out = sum(v.left_out for objects in content.objects for v in objects.other.verdicts)
     if left_out:
         sys.stdout.write(f"{left_out} bins with too few rows are left out\n")
-    for note in found.notes:
+    for note in content.notes:
         warn(note)
-    sys.stdout.write(f"real: {found.real}\n{found.verdict}\n")
+    sys.stdout.write(f"real: {content.real}\n{content.verdict}\n")
 
 
 def _beyond(verdict: Verdict | None) -> tuple[str, str]:
-    """Bins beyond what is allowed, and the largest difference less 2 sigma in per cent."""
+    """Return the failing bins, and the largest difference less 2 sigma in per cent."""
     if verdict is None or not verdict.bins:
         return "", ""
     return f"{verdict.beyond} of {verdict.bins}" + (

@@ -181,7 +181,8 @@ def train_flow(
 ) -> None:
     """Fit a flow over rows (events, or objects of one collection): to sample and to score.
 
-    It trains in several processes: torchrun --nproc-per-node 2 -m flowtuple train-flow f.root -o m.flow
+    It trains in several processes: torchrun --nproc-per-node 2 -m flowtuple train-flow f.root -o
+    m.flow
 
     A number after a colon is the weight of the events of a file: background.root signal.root:0.3
 
@@ -285,7 +286,8 @@ def train_simulation(
     rows = row_flow(context, kind)
     if kind is None and rows != FLOW:
         raise InvalidArgument(
-            "--transform, --steps, --epochs and the like are for flows over rows; name one with --flow"
+            "--transform, --steps, --epochs and the like are for flows over rows;"
+            " name one with --flow"
         )
     is_main = Process.here().is_main
     with shown_progress(silent=not is_main) as shown:

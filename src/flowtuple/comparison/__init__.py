@@ -9,9 +9,9 @@ Data in: tables and rows of `data`, never files. Data out: frozen dataclasses of
 - `closure` compares a simulation with the truth, given generated objects.
 - `folds` is the histogram of events that were simulated several times.
 
-Imported by `simulation` (the name of the column `fold`), `reporting`, `benchmark`, `api` and `cli`.
-It imports `data` and `runtime`, no codec and no model: a comparison knows nothing of how its
-samples were made. scipy and scikit-learn are imported when a test needs them.
+Imported by `simulation` (the name of the column `fold`), `reporting`, `benchmark`, `api`, `batch`
+and `cli`. It imports `data` and `runtime`, no codec and no model: a comparison knows nothing of
+how its samples were made. scipy and scikit-learn are imported when a test needs them.
 
 Laws, and the tests that enforce them:
 

@@ -115,7 +115,7 @@ def kind_of_form(form: Any) -> tuple[str, tuple[int, ...], bool]:
 
 
 def number_block(form: Any) -> tuple[str, tuple[int, ...]] | None:
-    """Return dtype and inner shape of rectangular arrays of plain numbers, `None` for other forms."""
+    """Return dtype and inner shape of a block of plain numbers, `None` for other layouts."""
     shape: tuple[int, ...] = ()
     while form.is_regular and form.parameter("__array__") is None:
         form, shape = form.content, (*shape, form.size)

@@ -11,7 +11,7 @@ from flowtuple.runtime.progress import Progress, silent
 
 @dataclass(frozen=True)
 class Resources:
-    """Threads, memory, progress and checkpoints of one piece of work; results do not depend on them.
+    """Resources of one piece of work, which do not change its results.
 
     Attributes:
         workers: Number of threads; `None` for one per core.

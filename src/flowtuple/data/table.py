@@ -229,8 +229,8 @@ class Dataset:
         """
         if len(self.tables) != 1:
             raise InvalidArgument(
-                f"{self.description}: choose one of its trees, "
-                f"such as FILE:{next(iter(self.tables), 'Events')}"
+                f"{self.description}: holds the trees {', '.join(self.tables) or '(none)'}; "
+                f"choose one, such as FILE:{next(iter(self.tables), 'Events')}"
             )
         return next(iter(self.tables.values()))
 

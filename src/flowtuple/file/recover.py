@@ -150,7 +150,7 @@ def _take_models(damaged: DamagedFile, path: str | os.PathLike[str] | None) -> d
     ]
     if path is None:
         for table in wanting:
-            table.flow = LatticeFlow()
+            table.use_flow(LatticeFlow())
         return {}
     with File(path) as file:
         return {table.name: _take_model(table, file) for table in wanting}
@@ -166,7 +166,7 @@ def _take_model(table: StoredTable, file: File) -> bytes:
         raise InvalidArgument(
             f"{file.path}: is not the model {table.model_hash} of table {table.name!r}"
         )
-    table.flow = other.flow
+    table.use_flow(other.flow)
     return file.read_head(other.model_section)
 
 

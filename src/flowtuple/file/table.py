@@ -90,6 +90,7 @@ class StoredTable:
         self._gate = Gate(reader.memory)
         self._last: tuple[StoredChunk, tuple[Column, ...], Table] | None = None
         self._referred = referred
+        self._flow: LatticeFlow | None = None
         self.name = described.name
         self.num_entries = described.num_entries
         self.columns = described.columns
@@ -121,7 +122,7 @@ class StoredTable:
             chunks.append(StoredChunk(section, section.first, parts[number]))
         return chunks
 
-    @cached_property
+    @property
     def flow(self) -> LatticeFlow:
         """The flow of this table, without columns if it has no model.
 
@@ -129,6 +130,15 @@ class StoredTable:
             InvalidArgument: The file refers to a model in another file, which it was not opened
                 with.
         """
+        if self._flow is None:
+            self._flow = self._read_flow()
+        return self._flow
+
+    def use_flow(self, flow: LatticeFlow) -> None:
+        """Decode with this flow, in place of one that is damaged or in another file."""
+        self._flow = flow
+
+    def _read_flow(self) -> LatticeFlow:
         if self.model_reference and self._referred is not None:
             referred = self._referred(self.name, self.model_reference)
             self._check_schema(referred)
@@ -138,9 +148,8 @@ class StoredTable:
             return LatticeFlow()
         probe()
         try:
-            return unpack_content(
-                self._reader.unpacked(section, self._reader.memory // MODEL), self.columns
-            )
+            data = self._reader.unpacked(section, self._reader.memory // MODEL)
+            return unpack_content(data, self.columns)
         except Corrupt as error:
             raise self._named(error) from None
 

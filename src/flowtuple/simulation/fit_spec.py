@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -13,13 +11,13 @@ from flowtuple.simulation.block import Block
 from flowtuple.simulation.build_spec import NO_CONDITION
 from flowtuple.simulation.cells import find_cells
 from flowtuple.simulation.conditions import partner_columns
+from flowtuple.simulation.out_of_range import seen_values
 from flowtuple.simulation.recoil import fit_coefficients
 from flowtuple.simulation.response import Response, partner_name
 from flowtuple.simulation.shares import energy, find_hypots, find_scales, find_shares, find_sums
 from flowtuple.simulation.spec import Recoil, SimulationSpec, Target
 
 WIDE = 0.05  # half-width of a ratio from which on a threshold would be smeared
-_FEW = 64  # values of a generated column that are listed
 
 
 def fit_spec(spec: SimulationSpec, block: Block) -> SimulationSpec:
@@ -35,34 +33,8 @@ def fit_spec(spec: SimulationSpec, block: Block) -> SimulationSpec:
     others = [name for r in spec.recoils if r not in vectors for name in (r.pt, r.phi)]
     recoils = tuple(replace(r, coefficients=fit_coefficients(block, spec, r)) for r in vectors)
     names = [c.name for c in spec.generated_columns if c.role not in NO_CONDITION]
-    seen = {name: _seen(block.values[name]) for name in names}
+    seen = {name: seen_values(block.values[name]) for name in names}
     return replace(spec, event=(*spec.event, *others), recoils=recoils, seen=seen)
-
-
-def merge_seen(before: Mapping[str, Any], values: Array) -> dict[str, Any]:
-    """Return the values or the range of the training, with further values among them.
-
-    Args:
-        before: An entry of `SimulationSpec.seen`.
-        values: Further values of the same column, any shape.
-    """
-    now = _seen(values)
-    if "values" in before and "values" in now:
-        both = sorted({*before["values"], *now["values"]})
-        if len(both) <= _FEW:
-            return {"values": both}
-    ends = [x for seen in (before, now) for x in seen.get("range", seen.get("values", []))]
-    return {"range": [float(min(ends)), float(max(ends))] if ends else []}
-
-
-def _seen(values: Array) -> dict[str, list[float | int]]:
-    """Return the values where they are whole and few; else the smallest and the largest."""
-    if values.dtype.kind in "iub":
-        unique = np.unique(values)
-        if len(unique) <= _FEW:
-            return {"values": unique.astype(np.int64).tolist()}
-    finite = values[np.isfinite(values)]
-    return {"range": [float(finite.min()), float(finite.max())] if len(finite) else []}
 
 
 def _is_vector(block: Block, recoil: Recoil) -> bool:

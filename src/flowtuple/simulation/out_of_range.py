@@ -1,8 +1,13 @@
-"""Generated values outside of the training's range: which they are, and flags of their objects."""
+"""Generated values outside of the training: the values of the training, and flags of other ones.
+
+The values of a column are described by `{"values": [...]}` where they are whole and few, and by
+`{"range": [smallest, largest]}` otherwise; an empty range where none is finite.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +17,42 @@ from flowtuple.simulation.spec import SimulationSpec
 
 OUTSIDE = "outside"
 """Name of the flag of events; flags of objects are named like `GenJet_outside`."""
+_FEW = 64  # values that are listed
+
+
+def seen_values(values: Array) -> dict[str, list[float | int]]:
+    """Return the description of the values of a column, any shape.
+
+    Example:
+        >>> seen_values(np.array([3, 1, 3])), seen_values(np.array([0.5, np.nan, 2.5]))
+        ({'values': [1, 3]}, {'range': [0.5, 2.5]})
+    """
+    if values.dtype.kind in "iub":
+        unique = np.unique(values)
+        if len(unique) <= _FEW:
+            return {"values": unique.astype(np.int64).tolist()}
+    finite = values[np.isfinite(values)]
+    return {"range": [float(finite.min()), float(finite.max())] if len(finite) else []}
+
+
+def merge_seen(before: Mapping[str, Any], values: Array) -> dict[str, Any]:
+    """Return the description of the values described before and further ones.
+
+    Args:
+        before: An entry of `SimulationSpec.seen`.
+        values: Further values of the same column, any shape.
+
+    Example:
+        >>> merge_seen({"values": [1, 3]}, np.array([7]))
+        {'values': [1, 3, 7]}
+    """
+    now = seen_values(values)
+    if "values" in before and "values" in now:
+        both = sorted({*before["values"], *now["values"]})
+        if len(both) <= _FEW:
+            return {"values": both}
+    ends = [x for seen in (before, now) for x in seen.get("range", seen.get("values", []))]
+    return {"range": [float(min(ends)), float(max(ends))] if ends else []}
 
 
 def out_of_range(block: Block, spec: SimulationSpec) -> dict[str, Array]:

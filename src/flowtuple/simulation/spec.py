@@ -1,4 +1,4 @@
-"""The description of a simulation, stored in the model as JSON: collections, partners, and so on."""
+"""The description of a simulation: collections, partners, responses; in the model as JSON."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from flowtuple.data.table import Table, TableSource, concatenate, ranges
 from flowtuple.errors import InvalidArgument
 from flowtuple.runtime.progress import Progress
 from flowtuple.simulation.block import Block
-from flowtuple.simulation.fit_spec import fit_spec, merge_seen
+from flowtuple.simulation.fit_spec import fit_spec
+from flowtuple.simulation.out_of_range import merge_seen
 from flowtuple.simulation.spec import SimulationSpec
 from flowtuple.simulation.steps import run
 from flowtuple.simulation.training_targets import TrainingTargets

@@ -13,7 +13,7 @@ or writes files.
 - `verdicts` runs all of this for two pairs of samples: simulated and reference, real and real. The
   second is the best that a simulation can reach.
 
-Imported by `reporting`, `api` and `cli`.
+Imported by `api` and `cli`. Plots are drawn by `reporting` from its JSON.
 
 Laws, and the tests in tests/comparison/test_closure.py that enforce them:
 

@@ -25,6 +25,7 @@ from flowtuple.comparison.closure.bootstrap import REPLICAS, Binned, shares, spr
 from flowtuple.comparison.closure.pairs import Level, Pairs
 from flowtuple.data.schema import Array
 
+Numbers = tuple[float, ...]
 Quantity = Literal["efficiency", "without partner", "median response", "half-width"]
 TOLERANCE: dict[Quantity, float] = {
     "efficiency": 0.005,
@@ -59,12 +60,12 @@ class Curve:
     grid: str
     along: str
     part: str
-    edges: tuple[float, ...]
-    reference: tuple[float, ...]
-    reference_error: tuple[float, ...]
-    other: tuple[float, ...]
-    other_error: tuple[float, ...]
-    tolerance: tuple[float, ...]
+    edges: Numbers
+    reference: Numbers
+    reference_error: Numbers
+    other: Numbers
+    other_error: Numbers
+    tolerance: Numbers
     left_out: int
 
     @property

@@ -141,7 +141,7 @@ def _no_link(columns: Sequence[Column], partners: Sequence[Collection]) -> str:
     close = nearest(wanted, [c.name for c in columns if c.counter is not None and c.is_integer])
     return (
         f"no column of references points to {names}; {close}; "
-        "name one with `match=` COL or `match=` COL=COLLECTION"
+        "name one in `match=`, as COL or COL=COLLECTION"
     )
 
 
@@ -153,7 +153,7 @@ def _link(
             needed = ", ".join(f"{collection.name}_{axis}" for axis in ("pt", "eta", "phi"))
             raise InvalidArgument(
                 f"{collection.name!r} lacks one of {needed}; "
-                "widen `given=`, or name other objects with `match=`"
+                "widen `given=`, or name other objects in `match=`"
             )
     whole = (name for name in partners.columns if columns[name].is_integer)
     flavours = tuple(name for name in whole if name.lower().endswith(_FLAVOUR))

@@ -47,8 +47,7 @@ class Pairs:
         folds: How often each event was simulated.
         objects: The reconstructed objects.
         generated: The generated objects.
-        partner: Position of each reconstructed object's partner among the m, int64 of shape (n,), -1
-            for none.
+        partner: Position of each reconstructed object's partner, int64 of shape (n,), -1 for none.
     """
 
     source: str

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flowtuple.comparison.closure.curves import Curve
+from flowtuple.comparison.closure.curves import Curve, Numbers
 from flowtuple.comparison.closure.distances import Distance
 from flowtuple.comparison.two_sample.auc import Area
 from flowtuple.comparison.two_sample.result import plain
@@ -34,11 +34,11 @@ class Spectrum:
     """
 
     column: str
-    edges: tuple[float, ...]
-    reference: tuple[float, ...]
-    reference_error: tuple[float, ...]
-    other: tuple[float, ...]
-    other_error: tuple[float, ...]
+    edges: Numbers
+    reference: Numbers
+    reference_error: Numbers
+    other: Numbers
+    other_error: Numbers
 
 
 @dataclass(frozen=True)

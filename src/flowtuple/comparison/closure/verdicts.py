@@ -76,12 +76,16 @@ def measure_closure(
         tuple(generated),
         seed,
         tuple(closures),
-        tuple(
-            f"{closure.objects}: too few objects for a classifier, which needs {LEAST_ROWS} "
-            f"in {LEAST_EVENTS} events of each sample"
-            for closure in closures
-            if closure.other.area is None or closure.real.area is None
-        ),
+        _notes(closures),
+    )
+
+
+def _notes(closures: Sequence[ObjectClosure]) -> tuple[str, ...]:
+    return tuple(
+        f"{closure.objects}: too few objects for a classifier, which needs {LEAST_ROWS} "
+        f"in {LEAST_EVENTS} events of each sample"
+        for closure in closures
+        if closure.other.area is None or closure.real.area is None
     )
 
 

@@ -14,7 +14,7 @@ here reads files or draws plots.
   events.
 - `copies` looks for rows that a model has learned by heart.
 
-Imported by `comparison.closure`, `reporting`, `benchmark`, `api` and `cli`. scikit-learn and scipy
+Imported by `comparison.closure`, `benchmark`, `api` and `cli`. scikit-learn and scipy
 are imported when a test runs, and are the extra 'compare'.
 
 Laws, and the tests in tests/comparison/test_two_sample.py that enforce them:

@@ -93,15 +93,11 @@ def prepare(
             f"too few events with rows for {name}, which is trained on half of them; "
             "leave it out of `tests=`"
         )
-    train, test = np.flatnonzero(~in_test), np.flatnonzero(in_test)
-    rows, weight = pooled.standardised, pooled.weight[test]
-    # With the weights of each sample times the other's total both samples weigh alike.
-    balanced = other_totals(other[train], pooled.weight[train]) * pooled.weight[train]
-    with threads(1 if len(rows) < _SMALL else None):  # on few rows threads mostly wait
-        model = fit(rows[train], other[train], balanced / balanced.mean(), seed)
-        scores = model.predict_proba(rows[test])[:, 1]
+    test = np.flatnonzero(in_test)
+    weight = pooled.weight[test]
+    scores = _scores(fit, pooled, other, np.flatnonzero(~in_test), test, seed)
     right = scores > 0.5
-    sums = np.zeros((len(rows), 3))
+    sums = np.zeros((len(other), 3))
     columns = [weight, weight * weighted_ranks(scores, weight), weight * right]
     sums[test] = np.stack(columns, axis=1)
     by_event = pooled.by_event(sums)
@@ -121,6 +117,16 @@ def prepare(
     return PreparedTest.joint(
         statistics, {n: {"interval_95": intervals[n], **about} for n in names}
     )
+
+
+def _scores(fit: Fit, pooled: Pooled, other: Array, train: Array, test: Array, seed: int) -> Array:
+    """Train on some rows and return the scores of the test rows."""
+    rows, weight = pooled.standardised, pooled.weight[train]
+    # With the weights of each sample times the other's total both samples weigh alike.
+    balanced = other_totals(other[train], weight) * weight
+    with threads(1 if len(rows) < _SMALL else None):  # on few rows threads mostly wait
+        model = fit(rows[train], other[train], balanced / balanced.mean(), seed)
+        return np.asarray(model.predict_proba(rows[test])[:, 1])
 
 
 def _intervals(

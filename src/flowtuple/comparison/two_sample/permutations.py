@@ -22,7 +22,7 @@ class Test:
     """One test: a large statistic speaks against equal distributions.
 
     Attributes:
-        name: Name as in `--tests`.
+        name: Name in `tests`.
         about: The statistic in words.
         negative: True if it is defined for negative weights; all are for positive ones.
         least: Rows that each sample needs.
