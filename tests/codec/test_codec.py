@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -17,7 +16,6 @@ from hypothesis.extra.numpy import arrays
 
 from dissect import join, methods, with_block_checksums
 from flowtuple.codec import chunk, coder, packing
-from flowtuple.codec import column as column_module
 from flowtuple.codec.chunk import decode_chunk, encode_chunk
 from flowtuple.codec.column import Method, StoredColumn
 from flowtuple.codec.directory import read_directory
@@ -513,13 +511,9 @@ def coding_of(
     return TableCoding(table.columns, lattices, flow or LatticeFlow())
 
 
-def prefer(monkeypatch: pytest.MonkeyPatch, wanted: Callable[[StoredColumn], bool]) -> None:
-    """Among the ways to store a column take one that is wanted, however long, where there is one."""
-
-    def choose(*values: Any, key: Any = None) -> Any:
-        return min(*values) if key is None else min(*values, key=lambda s: (not wanted(s), len(s)))
-
-    monkeypatch.setattr(column_module, "min", choose, raising=False)
+def prefer(wanted: Callable[[StoredColumn], bool]) -> Callable[[StoredColumn], int]:
+    """Return a cost that takes a wanted way to store a column, however long, where there is one."""
+    return lambda stored: len(stored) + (0 if wanted(stored) else 2**40)
 
 
 def by_flow(stored: StoredColumn) -> bool:
@@ -652,16 +646,16 @@ class TestChunk:
         self, events: int, seed: int, wanted: Method | None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """With NaN, infinities, extremes and escapes among the parents, which are read as levels and values all the same."""
+        cost: Callable[[StoredColumn], int] = len
         if wanted is not None:
             monkeypatch.setattr(chunk, "_group_small", lambda stored, small: stored)
-            prefer(
-                monkeypatch,
-                lambda s: s.method is wanted and s.residual == (wanted is not Method.FLOW),
+            cost = prefer(
+                lambda s: s.method is wanted and s.residual == (wanted is not Method.FLOW)
             )
         table = every_kind(events, seed, opaque=False)
         coding = coding_of(table, BOUNDS)
         coding = replace(coding, flow=random_flow(table, coding, seed))
-        data = encode_chunk(table, coding)
+        data = encode_chunk(table, coding, cost)
         stored = methods(data, table.columns).values()
         if wanted is Method.INDICES:
             assert events < 400 or sum(s.residual for s in stored) > 10
@@ -686,7 +680,6 @@ class TestChunk:
         self, wanted: Method, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(chunk, "_group_small", lambda stored, small: stored)
-        prefer(monkeypatch, lambda s: s.method is wanted)
         x = np.array([1, 1e30, 2e30, 4, 3e30, 6, 7e30], "float32")
         counts = np.array([3, 0, 1, 3], "uint8")
         columns = (Column("n", "uint8", "counter"), Column("x", "float32", counter="n"))
@@ -696,7 +689,7 @@ class TestChunk:
         marginal = Network((Layer(np.zeros((2, 1), np.int8), np.ones(2, np.uint8)),))
         flow = LatticeFlow({"x": ColumnFlow(Bins(np.array([0]), np.array([99])), (), marginal)})
         coding = TableCoding(columns, lattices, flow)
-        data = encode_chunk(table, coding)
+        data = encode_chunk(table, coding, prefer(lambda s: s.method is wanted))
         stored = methods(data, columns)["x"]
         assert stored.method is wanted
         assert (
@@ -746,9 +739,7 @@ class TestChunk:
         }
         read = {"met": ColumnFlow(fit_bins(coding.lattices["met"].encode(table["met"]), 6))}
         coding = replace(coding, flow=LatticeFlow(read | flows))
-        with monkeypatch.context() as patch:
-            prefer(patch, by_flow)
-            data = encode_chunk(table, coding)
+        data = encode_chunk(table, coding, prefer(by_flow))
         assert {n for n, s in methods(data, table.columns).items() if by_flow(s)} == set(reads)
         touched: list[str] = []
         decode = chunk.decode_column
@@ -891,8 +882,8 @@ class TestBoundViolated:
             {"bad": lattice, "good": Lattice("int8", Bound(), Integers("int8"))},
             LatticeFlow(),
         )
-        prefer(monkeypatch, lambda stored: stored.method is Method.INDICES)
-        encode_chunk(table, coding)
+        cost = prefer(lambda stored: stored.method is Method.INDICES)
+        encode_chunk(table, coding, cost)
         decode = Lattice.decode
         monkeypatch.setattr(
             Lattice,
@@ -903,20 +894,19 @@ class TestBoundViolated:
         )
         returned = None
         with pytest.raises(BoundViolated, match="'bad' did not come back within its bound"):
-            returned = encode_chunk(table, coding)
+            returned = encode_chunk(table, coding, cost)
         assert returned is None
 
     def test_a_broken_flow(self, monkeypatch: pytest.MonkeyPatch) -> None:
         table = every_kind(50, opaque=False)
         coding = coding_of(table)
-        prefer(monkeypatch, by_flow)
         coding = replace(coding, flow=random_flow(table, coding, 0))
         take = coder.Decoder.take
         monkeypatch.setattr(coder.Decoder, "take", lambda *a: take(*a) ^ 1)
         with pytest.raises(
             (BoundViolated, Corrupt), match=r"within its bound|exact values|does not end where"
         ):
-            encode_chunk(table, coding)
+            encode_chunk(table, coding, prefer(by_flow))
 
     def test_a_lost_string(self, monkeypatch: pytest.MonkeyPatch) -> None:
         table = Table("t", (Column("text", "opaque"),), 2, {"text": ak.Array(["a", "b"])})

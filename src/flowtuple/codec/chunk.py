@@ -37,13 +37,20 @@ _OPAQUE_WORK = 5
 """Memory that decoding an opaque column takes, in units of its size."""
 
 
-def encode_chunk(table: Table, coding: TableCoding) -> bytes:
+def encode_chunk(
+    table: Table, coding: TableCoding, cost: Callable[[StoredColumn], int] = len
+) -> bytes:
     """Return the bytes of a chunk; `read_directory` tells how many of them are its head.
+
+    Args:
+        table: Events of the chunk.
+        coding: Lattices and flow of the table.
+        cost: Cost of a way to store a column; the cheapest is taken.
 
     Raises:
         BoundViolated: A value did not come back within its bound; nothing may be written then.
     """
-    stored = _encode_columns(table, coding)
+    stored = _encode_columns(table, coding, cost)
     data = b"".join(join([stored[c.name] for c in coding.columns]))
     decoded = decode_chunk(
         data,
@@ -56,7 +63,9 @@ def encode_chunk(table: Table, coding: TableCoding) -> bytes:
     return data
 
 
-def _encode_columns(table: Table, coding: TableCoding) -> dict[str, StoredColumn]:
+def _encode_columns(
+    table: Table, coding: TableCoding, cost: Callable[[StoredColumn], int]
+) -> dict[str, StoredColumn]:
     """Encode u of all columns, in one walk."""
     stored = {
         c.name: StoredColumn(Method.OPAQUE, packing.pack_opaque(ak.Array(table.data[c.name])))
@@ -70,7 +79,7 @@ def _encode_columns(table: Table, coding: TableCoding) -> dict[str, StoredColumn
         if state.name in coding.external:
             stored[state.name] = encode_external(values, state)
             continue
-        stored[state.name], shared = encode_column(values, state)
+        stored[state.name], shared = encode_column(values, state, cost)
         if shared is not None:
             small[state.name] = shared
     return _group_small(stored, small)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -54,15 +55,18 @@ class StoredColumn:
         return len(self.payload) + len(self.escapes)
 
 
-def encode_column(stored: Array, state: ColumnState) -> tuple[StoredColumn, StoredColumn | None]:
-    """Encode u: return the smallest way to store a column, and its way into a shared frame.
+def encode_column(
+    stored: Array, state: ColumnState, cost: Callable[[StoredColumn], int] = len
+) -> tuple[StoredColumn, StoredColumn | None]:
+    """Encode u: return the cheapest way to store a column, and its way into a shared frame.
 
     Args:
         stored: All values, in stored order, shape (n,).
         state: The column on the walk; the values are recorded for the columns after it.
+        cost: Cost of a way to store the column; its bytes by default.
 
     Returns:
-        The smallest way, and `None` where a frame shared with others cannot be smaller.
+        The cheapest way, and `None` where a frame shared with others cannot be smaller.
     """
     q, escapes = state.enter(stored)
     exact = packing.zstd(escapes.tobytes()) if len(escapes) else b""
@@ -84,7 +88,7 @@ def encode_column(stored: Array, state: ColumnState) -> tuple[StoredColumn, Stor
         if flow.network is not None and coded is not None:
             stream = encode_flow(coded, state, predicted)
             candidates.append(StoredColumn(Method.FLOW, stream, exact))
-    best = min(candidates, key=len)
+    best = min(candidates, key=cost)
     numbers = residuals if best.residual and residuals is not None else indices
     return best, _for_group(best, numbers, exact)
 
