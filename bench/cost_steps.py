@@ -219,9 +219,11 @@ class Codec:
     def load(self, task: Task) -> Work:
         if not self.trains:
             return lambda: None
+        from flowtuple.data.resources import Resources
         from flowtuple.file.file import File
 
-        return lambda: File(task.folder / "trained.bin", task.threads)
+        resources = Resources(task.threads)
+        return lambda: File(task.folder / "trained.bin", resources=resources)
 
     def encode(self, task: Task) -> Work:
         (tables, layouts), codec = task.table(), self._codec(task)

@@ -64,10 +64,10 @@ class Fetch:
     """Ranges of a chunk's body, and which were asked for."""
 
     def __init__(self, data, directory):
-        self.data, self.base, self.asked = data, directory.head, []
+        self.data, self.base, self.requested = data, directory.head, []
 
     def __call__(self, spans):
-        self.asked.append(list(spans))
+        self.requested.append(list(spans))
         return slices(self.data, self.base, spans)
 
 
@@ -128,9 +128,9 @@ class TestDirectory:
             Column(f"c{k}", "opaque" if s.method is Method.OPAQUE else "int64")
             for k, s in enumerate(stored)
         ]
-        found = join(stored)
-        assert list(methods(found, columns).values()) == stored
-        entries = read_directory(found, columns).entries
+        actual = join(stored)
+        assert list(methods(actual, columns).values()) == stored
+        entries = read_directory(actual, columns).entries
         assert list(entries) == [c.name for c in columns]
         assert [(e.method, len(e), e.residual) for e in entries.values()] == [
             (s.method, len(s), s.residual) for s in stored
@@ -184,11 +184,11 @@ class TestReading:
     def test_only_the_blocks_of_the_columns_are_fetched(self, chunk, table, coding, wanted):
         directory = read_directory(chunk, table.columns)
         blocks, fetch = directory.blocks, Fetch(chunk, directory)
-        found = decode_columns(directory, fetch, "t", ROWS, coding, wanted)
-        assert difference(found, table.read(wanted, 0, ROWS)) is None
+        actual = decode_columns(directory, fetch, "t", ROWS, coding, wanted)
+        assert difference(actual, table.read(wanted, 0, ROWS)) is None
         home = {"a": 0, "n": 1, "b": 1, "c": 2, "d": 3}
         needed = sorted({home[name] for name in wanted})
-        assert fetch.asked == [[(blocks[k].begin, blocks[k].stop) for k in needed]]
+        assert fetch.requested == [[(blocks[k].begin, blocks[k].stop) for k in needed]]
 
     def test_columns_of_no_bytes_need_no_block(self):
         stored = [
@@ -200,7 +200,7 @@ class TestReading:
         directory = read_directory(data, columns)
         fetch = Fetch(data, directory)
         assert directory.take(["c0", "c1"], fetch) == {"c0": stored[0], "c1": stored[1]}
-        assert fetch.asked == [[]]
+        assert fetch.requested == [[]]
 
     @pytest.mark.parametrize(
         ("name", "lost"), [("a", "a"), ("n", "nb"), ("b", "nb"), ("c", "c"), ("d", "d")]
@@ -220,8 +220,8 @@ class TestReading:
                     ):
                         decode_columns(directory, fetch, "t", ROWS, coding, [column])
                 else:
-                    found = decode_columns(directory, fetch, "t", ROWS, coding, [column])
-                    assert difference(found, table.read([column], 0, ROWS)) is None
+                    actual = decode_columns(directory, fetch, "t", ROWS, coding, [column])
+                    assert difference(actual, table.read([column], 0, ROWS)) is None
             with pytest.raises(Corrupt, match=f"column '{lost[0]}' is damaged"):
                 decode_chunk(data, "t", ROWS, coding)
 
@@ -252,14 +252,14 @@ class TestInFiles:
     @pytest.fixture
     def reads(self, monkeypatch):
         """Ranges that are read from here on, and no file small enough to be read as a whole."""
-        found, take = [], Storage.read
+        actual, take = [], Storage.read
         monkeypatch.setattr("flowtuple.file.reader.PREFIX", 16)
         monkeypatch.setattr("flowtuple.file.reader.WHOLE", 1000)
         monkeypatch.setattr("flowtuple.file.storage.GAP", 0)
         monkeypatch.setattr(
-            Storage, "read", lambda self, *span: found.append(span) or take(self, *span)
+            Storage, "read", lambda self, *span: actual.append(span) or take(self, *span)
         )
-        return found
+        return actual
 
     @pytest.mark.parametrize(
         ("names", "blocks"),
@@ -272,8 +272,8 @@ class TestInFiles:
             cut, begin = stored.directory(chunk)[0].blocks, chunk.section.begin + chunk.section.head
             assert file.table().flow is not None
             reads.clear()
-            found = stored.read(names, 0, ROWS)
-        assert difference(found, table.read(names, 0, ROWS)) is None
+            actual = stored.read(names, 0, ROWS)
+        assert difference(actual, table.read(names, 0, ROWS)) is None
         bytes_of_blocks = sum(cut[k].stop - cut[k].begin for k in blocks)
         head, *rest = reads
         assert head == (chunk.section.offset, 56 + chunk.section.head)
@@ -286,10 +286,10 @@ class TestInFiles:
         with ft.File(path) as file:
             assert file.table().flow is not None
             reads.clear()
-            found = file.table().read(NAMES, 0, ROWS)
+            actual = file.table().read(NAMES, 0, ROWS)
             section = file.table().chunks[0].section
         assert reads == [(section.offset, section.length)]
-        assert difference(found, table.read(NAMES, 0, ROWS)) is None
+        assert difference(actual, table.read(NAMES, 0, ROWS)) is None
 
     def test_small_chunks_are_read_in_one_go(self, path, reads, monkeypatch):
         monkeypatch.setattr("flowtuple.file.reader.WHOLE", 2**18)

@@ -98,8 +98,8 @@ class TestFrequencies:
         )
     )
     def test_against_whole_numbers(self, logits: list[int]) -> None:
-        found = frequencies(np.array([logits, logits[::-1]], np.int16))
-        assert found.tolist() == [slow_frequencies(logits), slow_frequencies(logits[::-1])]
+        actual = frequencies(np.array([logits, logits[::-1]], np.int16))
+        assert actual.tolist() == [slow_frequencies(logits), slow_frequencies(logits[::-1])]
 
     @pytest.mark.parametrize("symbols", [2, 3, 300, 4096])
     def test_sums(self, symbols: int) -> None:
@@ -112,10 +112,10 @@ class TestFrequencies:
                 np.full((1, symbols), -(2**14)),
             ]
         ).astype(np.int16)
-        found = frequencies(np.asfortranarray(logits))
-        assert (found.sum(axis=1) == 2**16).all()
-        assert found.min() >= 1
-        assert found[0].tolist() == slow_frequencies(logits[0].tolist())
+        actual = frequencies(np.asfortranarray(logits))
+        assert (actual.sum(axis=1) == 2**16).all()
+        assert actual.min() >= 1
+        assert actual[0].tolist() == slow_frequencies(logits[0].tolist())
 
     def test_each_row_has_its_own_symbol(self) -> None:
         rng = np.random.default_rng(4)
@@ -273,10 +273,10 @@ class TestCoder:
             return
         data[damage.draw(st.integers(0, len(data) - 1))] ^= damage.draw(st.integers(1, 255))
         try:
-            found = stream.decode(bytes(data))
+            actual = stream.decode(bytes(data))
         except Corrupt:
             return
-        assert not np.array_equal(found, stream.q)
+        assert not np.array_equal(actual, stream.q)
 
     @pytest.mark.parametrize("length", [0, 15, 17, 18, 19])
     def test_impossible_lengths(self, length: int) -> None:
@@ -383,9 +383,9 @@ class TestPacking:
     @pytest.mark.parametrize("rows", [0, 1, 9, 3000])
     def test_values(self, dtype: str, rows: int) -> None:
         values = plausible(dtype, np.random.default_rng(rows), rows)
-        found = packing.unpack_values(packing.pack_values(values), rows, dtype)
-        assert found.dtype == values.dtype
-        assert found.tobytes() == values.tobytes()
+        actual = packing.unpack_values(packing.pack_values(values), rows, dtype)
+        assert actual.dtype == values.dtype
+        assert actual.tobytes() == values.tobytes()
 
     def test_values_of_another_type(self) -> None:
         data = packing.pack_values(np.random.default_rng(0).normal(size=900))
@@ -398,11 +398,11 @@ class TestPacking:
         ):
             packing.unpack_values(data, 900, "int64")
 
-    @pytest.mark.parametrize(("rows", "found"), [(899, "more"), (901, "900"), (0, "more")])
-    def test_values_of_another_number(self, rows: int, found: str) -> None:
+    @pytest.mark.parametrize(("rows", "actual"), [(899, "more"), (901, "900"), (0, "more")])
+    def test_values_of_another_number(self, rows: int, actual: str) -> None:
         data = packing.pack_values(np.random.default_rng(0).normal(size=900))
         with pytest.raises(
-            Corrupt, match=f"a pcodec stream holds {found} values where {rows} are due"
+            Corrupt, match=f"a pcodec stream holds {actual} values where {rows} are due"
         ):
             packing.unpack_values(data, rows, "float64")
 
@@ -425,8 +425,8 @@ class TestPacking:
         ids=["options", "nested", "strings", "records", "empty"],
     )
     def test_opaque(self, array: ak.Array) -> None:
-        found = packing.unpack_opaque(packing.pack_opaque(array), len(array))
-        assert found.to_list() == array.to_list()
+        actual = packing.unpack_opaque(packing.pack_opaque(array), len(array))
+        assert actual.to_list() == array.to_list()
         with pytest.raises(Corrupt, match="entries where"):
             packing.unpack_opaque(packing.pack_opaque(array), len(array) + 1)
 
@@ -566,15 +566,15 @@ def random_flow(table: Table, coding: TableCoding, seed: int) -> LatticeFlow:
 def readable(name: str, key: str, before: Mapping[str, Sequence[str]]) -> list[Parent]:
     """Everything that a column may read, itself at objects before among it."""
     own, around = before.get(key, []), ("previous", "leading")
-    found = [Parent("row", other) for other in own] + [Parent("index")]
+    actual = [Parent("row", other) for other in own] + [Parent("index")]
     if key:
-        found += [Parent("event", other) for other in before.get("", [])]
-        found += [Parent(relation, other) for other in [*own, name] for relation in around]
+        actual += [Parent("event", other) for other in before.get("", [])]
+        actual += [Parent(relation, other) for other in [*own, name] for relation in around]
     for others in (names for k, names in before.items() if k not in ("", key)):
-        found += [Parent("leading", other) for other in others[-3:]]
-        found += [Parent("same", other) for other in others[-3:]] if key else []
-        found += [Parent("reference", others[0], through) for through in own if "int" in through]
-    return found
+        actual += [Parent("leading", other) for other in others[-3:]]
+        actual += [Parent("same", other) for other in others[-3:]] if key else []
+        actual += [Parent("reference", others[0], through) for through in own if "int" in through]
+    return actual
 
 
 def residuals_of(q: np.ndarray) -> np.ndarray:
@@ -757,8 +757,8 @@ class TestChunk:
             "decode_column",
             lambda s, state: touched.append(state.name) or decode(s, state),
         )
-        found = decode_chunk(data, "Events", table.num_entries, coding, wanted)
-        assert difference(found, table.read(wanted, 0, table.num_entries)) is None
+        actual = decode_chunk(data, "Events", table.num_entries, coding, wanted)
+        assert difference(actual, table.read(wanted, 0, table.num_entries)) is None
         needed = coding.flow.ancestors(
             [*wanted, *(["nJet"] if any(w.startswith("Jet") for w in wanted) else [])]
         )
@@ -794,8 +794,8 @@ class TestChunk:
         coding = replace(coding, flow=random_flow(table, coding, 5))
         data = encode_chunk(table, coding)
         for column in table.columns:
-            found = decode_chunk(data, "Events", 60, coding, [column.name])
-            assert difference(found, table.read([column.name], 0, 60)) is None
+            actual = decode_chunk(data, "Events", 60, coding, [column.name])
+            assert difference(actual, table.read([column.name], 0, 60)) is None
 
     def test_each_method_is_used_where_it_is_best(self) -> None:
         rng, rows = np.random.default_rng(0), 20_000
@@ -987,7 +987,7 @@ class TestCorruptChunk:
         damaged[place] = data.draw(st.integers(0, 255))
         in_head = place < read_directory(good, coding.columns).head
         try:
-            found = decode_chunk(
+            actual = decode_chunk(
                 bytes(damaged) if in_head else with_block_checksums(bytes(damaged), coding.columns),
                 "Events",
                 200,
@@ -995,4 +995,4 @@ class TestCorruptChunk:
             )
         except Corrupt:
             return
-        assert found.num_entries == 200
+        assert actual.num_entries == 200

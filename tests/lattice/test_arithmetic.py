@@ -70,10 +70,10 @@ CASES = [
 @pytest.mark.parametrize(("name", "x"), CASES)
 def test_near_to_the_true_value(name: str, x: np.ndarray) -> None:
     """Absolute beside values up to 1 (a sine near a multiple of pi is small), relative beside large ones."""
-    found, true = FUNCTIONS[name](x), NUMPY[name](x)
-    error = np.abs(found - true) / np.maximum(1.0, np.abs(true))
+    actual, true = FUNCTIONS[name](x), NUMPY[name](x)
+    error = np.abs(actual - true) / np.maximum(1.0, np.abs(true))
     worst = int(error.argmax())
-    assert error[worst] <= 1e-13, (x[worst], found[worst], true[worst])
+    assert error[worst] <= 1e-13, (x[worst], actual[worst], true[worst])
 
 
 @pytest.mark.parametrize("name", ["exponential", "logarithm", "arctangent"])
@@ -83,9 +83,9 @@ def test_small_values_are_near_too(name: str) -> None:
         "logarithm": 1 + np.linspace(-0.2, 0.2, 999),
         "arctangent": TINY[1:],
     }[name]
-    found, true = FUNCTIONS[name](x), NUMPY[name](x)
-    assert np.array_equal(found == 0, true == 0)
-    assert found == pytest.approx(true, rel=1e-13, abs=0)
+    actual, true = FUNCTIONS[name](x), NUMPY[name](x)
+    assert np.array_equal(actual == 0, true == 0)
+    assert actual == pytest.approx(true, rel=1e-13, abs=0)
 
 
 @pytest.mark.parametrize("x", [-3.25, -0.5, 0.0, 0.1, 1.0, 2.0, 6.0])
@@ -183,10 +183,10 @@ def test_same_bits_in_any_layout(name: str) -> None:
     function, whole = FUNCTIONS[name], bit_patterns(FUNCTIONS[name](x))
     nan = np.isnan(function(x))
 
-    def same(found: np.ndarray, expected: np.ndarray, what: object) -> None:
-        assert np.array_equal(np.isnan(found), np.isnan(expected.view(np.float64))), what
-        numbers = ~np.isnan(found)
-        assert np.array_equal(bit_patterns(found)[numbers], expected[numbers]), what
+    def same(actual: np.ndarray, expected: np.ndarray, what: object) -> None:
+        assert np.array_equal(np.isnan(actual), np.isnan(expected.view(np.float64))), what
+        numbers = ~np.isnan(actual)
+        assert np.array_equal(bit_patterns(actual)[numbers], expected[numbers]), what
 
     assert not nan.all()
     for k in range(0, len(x), 41):

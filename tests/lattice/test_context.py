@@ -79,13 +79,13 @@ def test_parts_are_the_rows_of_equal_number(counts: np.ndarray) -> None:
 def test_find(counts: np.ndarray) -> None:
     rows = RowSet(counts)
     place = {(event, number): row for row, (number, event, _) in enumerate(slow_rows(counts))}
-    asked = [
+    requested = [
         (event, n) for event in range(len(counts)) for n in (-(2**63), -1, 0, 1, 5, 299, 300, 2**62)
     ]
-    found = rows.find(
-        np.array([e for e, _ in asked], np.int64), np.array([n for _, n in asked], np.int64)
+    actual = rows.find(
+        np.array([e for e, _ in requested], np.int64), np.array([n for _, n in requested], np.int64)
     )
-    assert found.tolist() == [place.get(pair, -1) for pair in asked]
+    assert actual.tolist() == [place.get(pair, -1) for pair in requested]
 
 
 MISSING = object()
@@ -208,9 +208,9 @@ def test_gather_takes_parents_side_by_side(counts: np.ndarray) -> None:
         Parent("event", "met"),
         Parent("row", "pt"),
     ]
-    found = context.gather(parents, "#n", whole, predicted)
+    actual = context.gather(parents, "#n", whole, predicted)
     pt, met = slow.values["pt"], slow.values["met"]
-    assert found.T.tolist() == [
+    assert actual.T.tolist() == [
         [pt[e][n] + 100, 256 * n // (n + 8), predicted[k], met[e][0] + 100, pt[e][n] + 100]
         for k, (e, n) in enumerate(rows)
     ]
@@ -231,7 +231,7 @@ def test_no_prediction_no_level() -> None:
 
 
 @pytest.mark.parametrize(
-    ("through", "found"),
+    ("through", "actual"),
     [
         (np.array([0, 1, 2, -1, 127], "int8"), [0, 1, None, None, None]),
         (np.array([0, 1, 2, 2**63, 2**64 - 1], "uint64"), [0, 1, None, None, None]),
@@ -242,8 +242,8 @@ def test_no_prediction_no_level() -> None:
     ],
     ids=["int8", "uint64", "int64", "bool", "fractions", "specials"],
 )
-def test_references_of_any_type(through: np.ndarray, found: list[int | None]) -> None:
-    """What is no number of an object points to nothing, without a warning."""
+def test_references_of_any_type(through: np.ndarray, actual: list[int | None]) -> None:
+    """Values that are no number of an object point to nothing, without a warning."""
     rows = {"": RowSet(np.ones(5, np.int64)), "#n": RowSet(np.full(5, 2, np.int64))}
     context = Context(
         rows.__getitem__,
@@ -253,7 +253,7 @@ def test_references_of_any_type(through: np.ndarray, found: list[int | None]) ->
     values, present = context.fetch(Parent("reference", "pt", "idx"), "", slice(0, 5))
     assert [
         v // 10 if p else None for v, p in zip(values.tolist(), present.tolist(), strict=True)
-    ] == found
+    ] == actual
 
 
 COLUMNS = (

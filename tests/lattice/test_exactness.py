@@ -92,9 +92,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 class TestCost:
     def test_streams_take_the_cross_entropy_of_the_integer_model(self, trained: Trained) -> None:
-        found = list(trained.streams())
-        assert len(found) >= 10
-        over = {name: len(data) - trained.bits[data] / 8 * 1.001 - 16 for name, data in found}
+        actual = list(trained.streams())
+        assert len(actual) >= 10
+        over = {name: len(data) - trained.bits[data] / 8 * 1.001 - 16 for name, data in actual}
         assert {name: excess for name, excess in over.items() if excess > 0} == {}
 
     def test_integers_cost_next_to_nothing_over_floats(self, trained: Trained) -> None:
@@ -144,11 +144,11 @@ def networks(trained: Trained) -> list[tuple[str, Network, np.ndarray]]:
         random_network(rng, [MAX_INPUTS, 40, 30, 33], 120, (1, 12)),
         rng.integers(250, 256, (MAX_INPUTS, 700)),
     )
-    found = [
+    actual = [
         (name, network, features[:, :: max(1, features.shape[1] // 2000)])
         for name, network, features in trained.networks()
     ]
-    return [*found, ("largest", large[0], large[1].astype(np.uint8))]
+    return [*actual, ("largest", large[0], large[1].astype(np.uint8))]
 
 
 @pytest.fixture(params=[1, 2], ids="{}-threads".format)

@@ -116,7 +116,7 @@ def values_of(dtype: str, special: bool = False) -> st.SearchStrategy[np.ndarray
 
 
 def finite(x: np.ndarray) -> np.ndarray:
-    """What a grid has to hold: finite values other than -0.0."""
+    """Finite values other than -0.0, which every grid must represent."""
     return x[np.isfinite(x) & ~((x == 0) & np.signbit(x))] if x.dtype.kind == "f" else x
 
 
@@ -168,8 +168,8 @@ class TestGridLaws:
         q = grid.index(x)
         assert q.dtype == np.int64
         assert (np.diff(q[q < ATOM].astype(object)) >= 0).all(), "index is not monotone"
-        kept = Lattice(grid.dtype, bound, grid).encode(x) < ATOM
-        x, q = x[kept], q[kept]
+        inside = Lattice(grid.dtype, bound, grid).encode(x) < ATOM
+        x, q = x[inside], q[inside]
         y = grid.value(q)
         assert y.dtype == x.dtype
         assert all(exactly_within(bound, a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True))
@@ -436,7 +436,7 @@ class TestLattice:
     @pytest.mark.parametrize(
         "bound", ["abs:0.05", "abs:0.31", "abs:0.9", "rel:1e-1", "std:0.001", "std:0.1", "bits:3"]
     )
-    def test_idempotent_beside_a_sentinel(self, bound: str) -> None:
+    def test_idempotent_with_a_sentinel(self, bound: str) -> None:
         """After the first coding the grid points themselves repeat; they must not crowd out the sentinel."""
         rng = np.random.default_rng(0)
         x = rng.normal(0, 10, 20_000).astype("float32")
@@ -468,7 +468,7 @@ class TestLattice:
             )
         ),
     )
-    def test_idempotent_beside_any_repeated_values(
+    def test_idempotent_with_any_repeated_values(
         self, seed: int, dtype: str, bound: str, repeated: list[tuple[float, float]]
     ) -> None:
         rng = np.random.default_rng(seed)

@@ -89,8 +89,8 @@ class TestArithmetic:
         sums = weights.sum(axis=1) * 255
         expected = [int(2 * s + 2**shift) // 2 ** (shift + 1) for s in sums]
         clipped = np.clip(expected, -LOGIT_LIMIT, LOGIT_LIMIT).tolist()
-        found = Network((layer,)).logits(np.full((MAX_INPUTS, 3), 255, np.uint8))
-        assert found.tolist() == [clipped] * 3
+        actual = Network((layer,)).logits(np.full((MAX_INPUTS, 3), 255, np.uint8))
+        assert actual.tolist() == [clipped] * 3
 
     def test_wide_hidden_layers(self) -> None:
         rng = np.random.default_rng(0)
@@ -151,8 +151,8 @@ class TestSameEverywhere:
     def test_python_threads(self, large: tuple[Network, np.ndarray]) -> None:
         network, features = large
         with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(network.logits, np.array_split(features, 9, axis=1)))
-        assert np.array_equal(np.concatenate(found), network.logits(features))
+            actual = list(pool.map(network.logits, np.array_split(features, 9, axis=1)))
+        assert np.array_equal(np.concatenate(actual), network.logits(features))
 
     @pytest.mark.parametrize("threads", ["1", "3"])
     def test_another_process_of_any_threads(
@@ -162,10 +162,10 @@ class TestSameEverywhere:
         names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"]
         environment = os.environ | dict.fromkeys(names, threads)
         command = [sys.executable, "-c", ELSEWHERE, str(Path(__file__).parent)]
-        found = subprocess.run(
+        actual = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=True
         ).stdout.strip()
-        assert found == hashlib.sha256(network.logits(features).tobytes()).hexdigest()
+        assert actual == hashlib.sha256(network.logits(features).tobytes()).hexdigest()
 
 
 class TestLimits:
@@ -213,6 +213,7 @@ DECODERS = [
     "lattice/lattice.py",
     "lattice/arithmetic.py",
     "lattice/prediction.py",
+    "lattice/walk.py",
     "codec/chunk.py",
     "codec/coder.py",
     "codec/column.py",
@@ -256,7 +257,7 @@ LIBM = {
 
 def libm_calls(source: str) -> dict[str, list[str]]:
     """For each outermost function (or class and method) the libm functions that it calls, and powers that are not 2**n."""
-    found: dict[str, list[str]] = {}
+    actual: dict[str, list[str]] = {}
 
     def walk(node: ast.AST, where: str) -> None:
         for child in ast.iter_child_nodes(node):
@@ -274,27 +275,27 @@ def libm_calls(source: str) -> dict[str, list[str]]:
                 else ""
             )
             if called in LIBM:
-                found.setdefault(inside, []).append(called)
+                actual.setdefault(inside, []).append(called)
             if isinstance(child, ast.BinOp) and isinstance(child.op, ast.Pow):
                 base = child.left
                 if not (
                     isinstance(base, ast.Constant)
                     and (isinstance(base.value, int) or base.value == 2.0)
                 ):
-                    found.setdefault(inside, []).append(ast.unparse(child))
+                    actual.setdefault(inside, []).append(ast.unparse(child))
             walk(child, "class" if isinstance(child, ast.ClassDef) else inside)
 
     walk(ast.parse(source), "")
-    return found
+    return actual
 
 
 class TestNoLibm:
     @pytest.mark.parametrize("file", DECODERS)
     def test_decoders_call_none(self, file: str) -> None:
-        found = libm_calls((SOURCE / file).read_text())
+        actual = libm_calls((SOURCE / file).read_text())
         assert {
             f: c
-            for f, c in found.items()
+            for f, c in actual.items()
             if (file, f) not in ENCODER_ONLY and EXACT.get((file, f)) != c
         } == {}
 
@@ -305,7 +306,7 @@ class TestNoLibm:
             assert libm_calls((SOURCE / file).read_text())[function] == calls
 
     @pytest.mark.parametrize(
-        ("source", "found"),
+        ("source", "actual"),
         [
             ("def f(x):\n    return np.exp(x)", {"f": ["exp"]}),
             ("class A:\n    def g(self, x):\n        return x ** 2.5", {"g": ["x ** 2.5"]}),
@@ -314,8 +315,8 @@ class TestNoLibm:
             ("def f(x):\n    return 2**x + np.floor(x)", {}),
         ],
     )
-    def test_the_search_finds(self, source: str, found: dict[str, list[str]]) -> None:
-        assert libm_calls(source) == found
+    def test_the_search_finds(self, source: str, actual: dict[str, list[str]]) -> None:
+        assert libm_calls(source) == actual
 
 
 def numpy_names(source: str) -> set[str]:
@@ -343,10 +344,10 @@ def float_comparisons(source: str) -> set[str]:
 
 def reductions(source: str) -> set[str]:
     """Sums and products over arrays, which round in an order of their own; a matrix product is one."""
-    found = set()
+    actual = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
-            found.add(ast.unparse(node))
+            actual.add(ast.unparse(node))
         name = node.func if isinstance(node, ast.Call) else None
         called = (
             name.attr
@@ -367,8 +368,8 @@ def reductions(source: str) -> set[str]:
             "trapezoid",
             "polyval",
         }:
-            found.add(called)
-    return found
+            actual.add(called)
+    return actual
 
 
 class TestFormulas:
@@ -389,7 +390,7 @@ class TestFormulas:
         )
 
     @pytest.mark.parametrize(
-        ("search", "source", "found"),
+        ("search", "source", "actual"),
         [
             (numpy_names, "np.sqrt(x) + np.tanh(np.pi)", {"sqrt", "tanh", "pi"}),
             (numpy_names, "math.fma(x, y, z)", {"fma"}),
@@ -403,6 +404,6 @@ class TestFormulas:
         ids=["numpy", "math", "comparisons", "reductions"],
     )
     def test_the_searches_find(
-        self, search: Callable[[str], set[str]], source: str, found: set[str]
+        self, search: Callable[[str], set[str]], source: str, actual: set[str]
     ) -> None:
-        assert search(source) == found
+        assert search(source) == actual

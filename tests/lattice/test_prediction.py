@@ -64,7 +64,9 @@ def int64(values: Sequence[int]) -> np.ndarray:
     return np.array(values, np.int64)
 
 
-def by_words(q: int, predicted: int, kept: Sequence[int], period: tuple[int, int] | None) -> int:
+def by_words(
+    q: int, predicted: int, absolute: Sequence[int], period: tuple[int, int] | None
+) -> int:
     """The residual in Python's whole numbers."""
     usable = abs(predicted) <= LARGEST
     if q == predicted and q != ESCAPE and not usable:
@@ -72,7 +74,7 @@ def by_words(q: int, predicted: int, kept: Sequence[int], period: tuple[int, int
     if q >= ATOM:
         return q
     outside = period is not None and not period[0] <= q < period[0] + period[1]
-    if not usable or q in kept or outside:
+    if not usable or q in absolute or outside:
         return ABSOLUTE + q
     if period is None:
         return q - predicted
@@ -84,35 +86,35 @@ class TestResiduals:
     @settings(max_examples=400)
     @given(
         pairs=st.lists(st.tuples(INDEX, INDEX), max_size=6),
-        kept=st.lists(WITHIN, max_size=4),
+        absolute=st.lists(WITHIN, max_size=4),
         period=PERIOD,
     )
-    @example(pairs=[(LOWEST, 40)], kept=[], period=None)
-    @example(pairs=[(-5, LOWEST)], kept=[], period=None)
-    @example(pairs=[(ATOM, ATOM)], kept=[], period=(-314, 629))
-    @example(pairs=[(ESCAPE, ESCAPE)], kept=[], period=None)
-    @example(pairs=[(0, 3)], kept=[0], period=(-314, 629))
+    @example(pairs=[(LOWEST, 40)], absolute=[], period=None)
+    @example(pairs=[(-5, LOWEST)], absolute=[], period=None)
+    @example(pairs=[(ATOM, ATOM)], absolute=[], period=(-314, 629))
+    @example(pairs=[(ESCAPE, ESCAPE)], absolute=[], period=None)
+    @example(pairs=[(0, 3)], absolute=[0], period=(-314, 629))
     def test_restored(
-        self, pairs: list[tuple[int, int]], kept: list[int], period: tuple[int, int] | None
+        self, pairs: list[tuple[int, int]], absolute: list[int], period: tuple[int, int] | None
     ) -> None:
         prediction = Prediction(COPY, period)
         q, predicted = (int64([pair[k] for pair in pairs]) for k in (0, 1))
-        r = prediction.residual(q, predicted, int64(sorted(set(kept))))
+        r = prediction.residual(q, predicted, int64(sorted(set(absolute))))
         if any(abs(a) > LARGEST and a < ATOM and a != b for a, b in pairs):
             assert r is None
             return
         assert r is not None
         assert (r.dtype, r.shape) == (np.int64, q.shape)
         assert prediction.restore(r, predicted).tolist() == q.tolist()
-        assert r.tolist() == [by_words(a, b, kept, period) for a, b in pairs]
+        assert r.tolist() == [by_words(a, b, absolute, period) for a, b in pairs]
 
     @settings(max_examples=200)
-    @given(q=REACHABLE, predicted=INDEX, kept=st.lists(NEAR, max_size=3), period=PERIOD)
+    @given(q=REACHABLE, predicted=INDEX, absolute=st.lists(NEAR, max_size=3), period=PERIOD)
     def test_reachable_indices_are_counted(
-        self, q: int, predicted: int, kept: list[int], period: tuple[int, int] | None
+        self, q: int, predicted: int, absolute: list[int], period: tuple[int, int] | None
     ) -> None:
         prediction = Prediction(COPY, period)
-        r = prediction.residual(int64([q]), int64([predicted]), int64(sorted(set(kept))))
+        r = prediction.residual(int64([q]), int64([predicted]), int64(sorted(set(absolute))))
         assert r is not None
         assert prediction.restore(r, int64([predicted])).tolist() == [q]
 
@@ -145,12 +147,12 @@ class TestResiduals:
         self, r: int, predicted: int, period: tuple[int, int] | None
     ) -> None:
         """Damaged bytes hold any number: the answer is an index, not an error or a warning."""
-        found = Prediction(COPY, period).restore(int64([r]), int64([predicted]))
-        assert (found.dtype, found.shape) == (np.int64, (1,))
+        actual = Prediction(COPY, period).restore(int64([r]), int64([predicted]))
+        assert (actual.dtype, actual.shape) == (np.int64, (1,))
         if period and r < FIRST_ABSOLUTE and abs(predicted) <= LARGEST and abs(r) <= LARGEST:
-            assert period[0] <= found[0] < period[0] + period[1]
+            assert period[0] <= actual[0] < period[0] + period[1]
 
-    def test_kept_indices_are_those_with_a_bin_of_their_own(self) -> None:
+    def test_absolute_indices_have_a_bin_of_their_own(self) -> None:
         points = [0, ABSOLUTE - 5, ABSOLUTE, ABSOLUTE + 10, ATOM, ESCAPE]
         bins = Bins(
             int64([*points[:3], ABSOLUTE + 3, *points[3:]]),
@@ -213,18 +215,18 @@ class TestFunctions:
         kinds, formula = FORMULAS[name]
         inputs, function = drawn(kinds, 400, len(name)), FUNCTIONS[name]
         assert function[0] == len(kinds)
-        found = function[1](*inputs)
-        assert (found.dtype, found.shape) == (np.float64, (400,))
+        actual = function[1](*inputs)
+        assert (actual.dtype, actual.shape) == (np.float64, (400,))
         expected = [formula(*row) for row in zip(*(x.tolist() for x in inputs), strict=True)]
         scale = (
             max(map(abs, expected)) if name in ("pt cos phi", "pt sin phi", "pt sinh eta") else 1.0
         )
-        assert found.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-13 * scale)
+        assert actual.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-13 * scale)
 
     @pytest.mark.parametrize("name", FORMULAS)
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, 1e300, -1e300, 5e-324])
     def test_no_input_stops_it(self, name: str, value: float) -> None:
-        """What is no number predicts nothing; nothing is raised or warned of."""
+        """Values that are no numbers predict nothing, without an error or a warning."""
         count = FUNCTIONS[name][0]
         term = Term(1.0, name, tuple(Parent("row", str(k)) for k in range(count)))
         for k in range(count):

@@ -41,7 +41,7 @@ def test_events_come_back_bit_for_bit(model: Path, events: ak.Array) -> None:
 
 
 def test_latent_values_are_uniform(model: Path) -> None:
-    """Of events that the model has drawn, so that the model is right; columns of few values are steps, not uniform."""
+    """Events that the model has drawn are uniform; columns of few values are steps instead."""
     loaded = ft.load(model)
     latent = loaded.to_latent(loaded.sample(4000, seed=3))
     for name in ("Jet_pt", "Jet_eta", "Jet_mass", "MET_pt"):
@@ -51,7 +51,7 @@ def test_latent_values_are_uniform(model: Path) -> None:
     assert abs(np.corrcoef(pt, mass)[0, 1]) < 0.05
 
 
-def test_events_do_not_depend_on_those_beside_them(model: Path, events: ak.Array) -> None:
+def test_events_do_not_depend_on_other_events(model: Path, events: ak.Array) -> None:
     loaded = ft.load(model)
     whole, part = loaded.to_latent(events), loaded.to_latent(events[700:713])
     for name in part.fields:

@@ -152,7 +152,7 @@ def dataset_of(path: Path) -> ak.Array:
     return table_to_awkward(read_all(next(iter(open_dataset(path).tables.values()))))
 
 
-def test_given_columns_are_kept_and_the_others_follow_them(model: Path) -> None:
+def test_given_columns_stay_and_the_others_follow_them(model: Path) -> None:
     a = np.linspace(30, 70, 1000).astype(np.float32)
     drawn = ft.sample(model, given={"a": a}, seed=5)
     assert drawn.a.tolist() == a.tolist()
@@ -164,13 +164,13 @@ def test_bits_are_those_of_the_file(model: Path, tmp_path: Path) -> None:
     table = dataset_from_memory(events(6)).tables["events"]
     with ft.open(model) as file:
         coding = file.table().coding
-    found = score(read_all(table), coding)
+    actual = score(read_all(table), coding)
     whole = 8 * len(encode_chunk(read_all(table), coding))
     ids = 8 * sum(
         len(encode_chunk(read_all(table, [n]), _without_flow(coding, n))) for n in ("event",)
     )
-    assert abs(found.total.sum() - (whole - ids)) < 0.02 * whole
-    assert found.values.sum() == sum(
+    assert abs(actual.total.sum() - (whole - ids)) < 0.02 * whole
+    assert actual.values.sum() == sum(
         np.asarray(ak.num(v)).sum() if n.startswith("Jet") else EVENTS for n, v in _scored(table)
     )
 
@@ -189,14 +189,14 @@ def _scored(table):
 
 
 def test_scores_do_not_depend_on_neighbours(tmp_path: Path) -> None:
-    """Not even on one whose index is too large to be counted from its prediction."""
+    """Add an event whose index is too large to be counted from its prediction."""
     draw = np.random.default_rng(1)
     x = draw.integers(0, 1000, 6000)
     ft.train({"x": x, "y": x + draw.integers(0, 3, 6000)}, tmp_path / "m.flow", effort="fast")
     some = {"x": x[:5], "y": x[:5] + 1}
-    beside = {"x": np.append(x[:5], 7), "y": np.append(some["y"], 2**60)}
+    with_another = {"x": np.append(x[:5], 7), "y": np.append(some["y"], 2**60)}
     alone, together = (
-        ft.score(tmp_path / "m.flow", events).bits.to_numpy() for events in (some, beside)
+        ft.score(tmp_path / "m.flow", events).bits.to_numpy() for events in (some, with_another)
     )
     assert np.array_equal(alone, together[:5])
     assert together[5] > 50
@@ -218,14 +218,14 @@ def test_probabilities_of_a_column_add_up_to_one(tmp_path: Path) -> None:
 def test_surprise_of_the_models_own_events_is_standard(model: Path) -> None:
     with ft.open(model) as file:
         coding = file.table().coding
-    found = expectation("events", coding).surprise(
+    actual = expectation("events", coding).surprise(
         score(read_all(SampledTable("events", coding, 3000, at_random(77, "events"))), coding).bits
     )
-    assert abs(found.mean()) < 0.1
-    assert 0.5 < found.std() < 2
+    assert abs(actual.mean()) < 0.1
+    assert 0.5 < actual.std() < 2
 
 
-def test_likelihood_ratio_tells_two_models_apart(model: Path, tmp_path: Path) -> None:
+def test_likelihood_ratio_separates_two_models(model: Path, tmp_path: Path) -> None:
     shifted = events(3) | {
         "score": (np.random.default_rng(3).normal(1.5, 1, EVENTS)).astype(np.float32)
     }

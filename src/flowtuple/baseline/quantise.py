@@ -1,4 +1,4 @@
-"""Values as plain numbers on the coarsest grid of a bound, and back: the step before a general codec.
+"""Values as plain numbers on the coarsest grid of a bound, and back, for a general codec.
 
 The way back aims at the middle of each cell. Rounding to the stored type may still carry a value at
 the edge of its cell over the bound; such values are exceptions, which callers store.
@@ -41,7 +41,7 @@ def quantise(values: Array, bound: Bound) -> Array:
 
 
 def quantise_shifted(values: Array, bound: Bound) -> tuple[Array, int]:
-    """Return the numbers of `quantise`, and the shift of logarithms under `rel` that makes 1 the least."""
+    """Return the numbers of `quantise`, and the shift of logarithms under a `rel` bound."""
     if bound.kind == "std":
         raise InvalidArgument("a std bound has to be resolved to abs before codecs can be compared")
     if bound.kind == "lossless" or (values.dtype.kind != "f" and bound.kind != "abs"):

@@ -7,15 +7,16 @@ bytes, errors, seconds, rates and peak memory. `pages` writes it as JSON, Markdo
 
 - `registry`: codecs by name, and which are installed.
 - `codecs`: the codecs of other tools. `flowtuple_codec`: flowtuple itself, its training included.
-- `published`: learned methods of others, which promise no bound; they need PyTorch and are measured
-  only where they are named. Their files are an input format of their own.
+- `published`: learned methods of others, which promise no bound; they need PyTorch and are
+  measured only where they are named. Their files are an input format of their own.
 - `inputs`, `settings`, `memory`, `machine`: what the processes share, and on what they ran.
 
-In: a data set and text. Out: plain numbers. `api` and the scripts of `bench/` may import the package.
+In: a data set and text. Out: plain numbers. `api` and the scripts of `bench/` may import the
+package.
 
-Laws, with the tests that hold them: every codec keeps its promise on every kind of column and bound,
-and every byte that decoding needs counts (`tests/benchmark/test_benchmark.py`); a codec without a
-bound is never called the smallest (`test_published_codecs.py`); files of published methods decode to
-the same bits on the same machine, and damage is named (`test_published.py`); a codec that fails is a
-row with its message, and does not stop the others.
+Laws, with the tests that hold them: every codec keeps its promise on every kind of column and
+bound, and every byte that decoding needs counts (`tests/benchmark/test_benchmark.py`); a codec
+without a bound is never called the smallest (`test_published_codecs.py`); files of published
+methods decode to the same bits on the same machine, and damage is named (`test_published.py`); a
+codec that fails is a row with its message, and does not stop the others.
 """

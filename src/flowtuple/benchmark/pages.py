@@ -28,11 +28,13 @@ HEADINGS = (
 )
 
 _LEGEND = """\
-Every byte of each codec counts, model and index included; other codecs get the schema for free. Bold is the smallest that
-keeps its bound; a codec without one, marked "no bound", is never that, however small. max/bound is the largest error over
-what the bound allows; mean/std and max/std are errors over the standard deviation of their column, of floats that are no ids
-and no weights: a mean over columns, and the largest of all. A rate is 10^6 bytes of raw columns a second, in a fresh process;
-a training is part of it. Peak memory is that of encoding or decoding above the loaded input, in 10^6 bytes."""
+Every byte of each codec counts, model and index included; other codecs get the schema for free.
+Bold is the smallest that keeps its bound; a codec without one, marked "no bound", is never that,
+however small. max/bound is the largest error over what the bound allows; mean/std and max/std are
+errors over the standard deviation of their column, of floats that are no ids and no weights: a
+mean over columns, and the largest of all. A rate is 10^6 bytes of raw columns a second, in a
+fresh process; a training is part of it. Peak memory is that of encoding or decoding above the
+loaded input, in 10^6 bytes."""
 
 
 def write_bench(bench: Bench, folder: Path) -> None:
@@ -115,7 +117,8 @@ def _lines(bench: Bench) -> Iterator[str]:
     events = ", ".join(f"{count} events in {name}" for name, count in bench.events.items())
     yield f"# {Path(bench.source).name}: codecs side by side"
     yield ""
-    yield f"{events}; {bench.columns} columns, {bench.values} values, {format_bytes(bench.raw_bytes)} raw."
+    raw = format_bytes(bench.raw_bytes)
+    yield f"{events}; {bench.columns} columns, {bench.values} values, {raw} raw."
     for bound in bench.bounds:
         yield from ("", f"## {bound}", "")
         yield from _table(bench, bound)
@@ -155,7 +158,8 @@ def _machine(bench: Bench) -> Iterator[str]:
         else "memory unknown"
     )
     threads = f"{bench.threads} thread{'' if bench.threads == 1 else 's'} a codec"
-    yield f"- Made on {machine['date']}: {machine['processor']}, {machine['cores']} cores, {memory}, {machine['system']};"
+    cores = f"{machine['cores']} cores, {memory}, {machine['system']}"
+    yield f"- Made on {machine['date']}: {machine['processor']}, {cores};"
     yield f"  Python {machine['python']}, {versions}; effort {bench.effort}, {threads}."
     if bench.command:
         yield f"- By `{bench.command}`"

@@ -1,4 +1,4 @@
-"""A benchmark: inputs are written once; each bound and codec has processes that encode and decode."""
+"""A benchmark: inputs are written once; processes encode and decode for each bound and codec."""
 
 from __future__ import annotations
 

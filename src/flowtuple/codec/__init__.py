@@ -16,7 +16,8 @@ Modules: `varint`, `packing` (methods without a model), `frequencies`, `coder` (
 Laws, and the tests that hold them:
 
 - Every value decodes within its bound, or nothing is written: `tests/codec/test_codec.py`.
-- Decoding repeats the integers of encoding exactly: `tests/lattice/test_exactness.py`.
+- Decoding repeats the integers of encoding exactly, and calls no libm function:
+  `tests/lattice/test_exactness.py`, `tests/lattice/test_network.py`.
 - Damaged bytes raise `Corrupt` and nothing else: `tests/file/test_hostile.py`.
 - Some columns cost only their blocks: `tests/codec/test_blocks.py`.
 - A second reader, written from the format page, decodes the same: `tests/file/test_two_readers.py`.

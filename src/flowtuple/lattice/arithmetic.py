@@ -7,8 +7,6 @@ docs/format.md and accurate to about 1e-14. Outside the stated ranges the result
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from flowtuple.data.schema import Array
@@ -21,9 +19,14 @@ _TWO_OVER_PI = 0.6366197723675814
 _ONE_OVER_LN2 = 1.4426950408889634
 PI = 3.141592653589793
 
-_SIN = tuple((-1.0) ** n / math.factorial(2 * n + 1) for n in range(1, 8))
-_COS = tuple((-1.0) ** n / math.factorial(2 * n) for n in range(1, 9))
-_EXP = tuple(1.0 / math.factorial(n) for n in range(14))
+_FACTORIALS = (
+    *(1, 1, 2, 6, 24, 120, 720, 5040, 40320, 362880, 3628800, 39916800, 479001600, 6227020800),
+    *(87178291200, 1307674368000, 20922789888000),
+)
+_SIGNS = (-1.0, 1.0) * 4
+_SIN = tuple(sign / n for sign, n in zip(_SIGNS, _FACTORIALS[3::2], strict=False))
+_COS = tuple(sign / n for sign, n in zip(_SIGNS, _FACTORIALS[2::2], strict=True))
+_EXP = tuple(1.0 / n for n in _FACTORIALS[:14])
 _ATAN = tuple((-1.0) ** n / (2 * n + 1) for n in range(14))
 _ATANH = tuple(1.0 / (2 * n + 1) for n in range(12))
 

@@ -5,8 +5,8 @@ filter, drawings that open, a light and a dark theme. `page.write_page` fills a 
 `templates/`; all templates extend `page.html.j2` and share the tables, verdicts and cards of
 `parts.html.j2`. A module for each kind of page computes the figures and drawings of its template.
 
-- `report`: a compressed file and its original. `describe`: the numbers of `inspect` and `info`, and
-  the input of the report, whose figures are measured once.
+- `report`: a compressed file and its original. `describe`: the numbers of `inspect` and `info`,
+  and the input of the report, whose figures are measured once.
 - `two_samples`: two samples. `closure_page`, `closure_plots`: a simulation and the truth.
 - `training_page`: a training. `row_page`, `row_plots`: rows that a reference method decoded.
 - `plots`: the style, histograms with ratios, bars. `roc`, `rate_distortion`: one drawing each.

@@ -1,7 +1,4 @@
-"""One HTML page about a simulation held against the truth: what is not good enough, every figure, every column.
-
-The page carries everything it shows and fetches nothing. It needs the extra 'plots'.
-"""
+"""The page about a simulation and the truth: bins beyond the tolerance, every figure and column."""
 
 from __future__ import annotations
 
@@ -11,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from flowtuple.reporting.closure_plots import curves_png
+from flowtuple.reporting.closure_plots import NUMBERS, curves_png
 from flowtuple.reporting.page import image, write_page
-from flowtuple.reporting.two_samples import shares_png
+from flowtuple.reporting.two_samples import shares_image
 
 
-def write_closure(found: Mapping[str, Any], folder: Path) -> Path:
-    """Write `compare.html` into a folder that is there.
+def write_closure(closure: Mapping[str, Any], folder: Path) -> Path:
+    """Write `compare.html` into an existing folder.
 
     Args:
-        found: The closure as plain numbers and text.
-        folder: Where to write; an older page there is replaced once the new one is complete.
+        closure: The closure as plain numbers and text.
+        folder: Folder of the page; an older page there is replaced once the new one is complete.
 
     Returns:
         The path of the page.
@@ -29,29 +26,23 @@ def write_closure(found: Mapping[str, Any], folder: Path) -> Path:
     Raises:
         MissingExtra: The extra 'plots' is not installed.
     """
-    collections = [_collection(objects) for objects in found["objects"]]
-    return write_page(
-        "closure", folder / "compare.html", {"found": found, "collections": collections}
-    )
+    collections = [_collection(objects) for objects in closure["objects"]]
+    content = {"found": closure, "collections": collections}
+    return write_page("closure", folder / "compare.html", content)
 
 
 def _collection(objects: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables and drawings of one kind of objects, each line of the other sample beside that of real events."""
+    """Return tables and drawings of a kind of objects, each figure with that of real events."""
     other, real = objects["other"], objects["real"]
     verdicts = {(v["quantity"], v["grid"]): v for v in real["verdicts"]}
     distances = {d["column"]: d for d in (*real["columns"], *real["derived"])}
-    named = [*other["columns"], *other["derived"]]
+    pairs = [(d, distances.get(d["column"])) for d in (*other["columns"], *other["derived"])]
     return {
         "about": objects,
         "verdicts": [(v, verdicts.get((v["quantity"], v["grid"]))) for v in other["verdicts"]],
-        "distances": sorted(
-            ((d, distances.get(d["column"])) for d in named), key=lambda pair: -_excess(*pair)
-        ),
+        "distances": sorted(pairs, key=lambda pair: -_excess(*pair)),
         "cuts": list(zip(other["cuts"], real["cuts"], strict=True)),
-        "images": [
-            *_figures(other["curves"]),
-            *(_spectrum(spectrum) for spectrum in other["spectra"]),
-        ],
+        "images": [*_figures(other["curves"]), *map(_spectrum, other["spectra"])],
     }
 
 
@@ -60,28 +51,18 @@ def _excess(distance: Mapping[str, Any], real: Mapping[str, Any] | None) -> floa
 
 
 def _figures(curves: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """A drawing of each figure, its parts together; those without a bin are left out."""
+    """Draw each figure, its parts together; figures without a bin are left out."""
     grids: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for curve in curves:
         if any(value is not None for value in curve["reference"]):
             grids.setdefault((curve["quantity"], curve["grid"]), []).append(curve)
-    return [
-        image(
-            curves_png(parts),
-            f"{quantity.capitalize()} against {grid} in both samples, with their ratio below.",
-        )
-        for (quantity, grid), parts in grids.items()
-    ]
+    images = []
+    for (quantity, grid), parts in grids.items():
+        words = f"{quantity.capitalize()} against {grid} in both samples, with their ratio below."
+        images.append(image(curves_png(parts), words))
+    return images
 
 
 def _spectrum(spectrum: Mapping[str, Any]) -> dict[str, str]:
-    edges, *numbers = (
-        np.array(spectrum[name])
-        for name in ("edges", "reference", "reference_error", "other", "other_error")
-    )
-    drawing = shares_png(
-        (numbers[0], numbers[1]), (numbers[2], numbers[3]), edges, spectrum["column"]
-    )
-    return image(
-        drawing, f"Histogram of {spectrum['column']} in both samples, with their ratio below."
-    )
+    edges, *numbers = (np.array(spectrum[name]) for name in NUMBERS)
+    return shares_image(tuple(numbers[:2]), tuple(numbers[2:]), edges, spectrum["column"])

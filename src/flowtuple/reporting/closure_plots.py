@@ -1,4 +1,4 @@
-"""Drawings of a closure: a figure in bins of two samples, and their ratio below."""
+"""Drawings of a closure: a figure of two samples in bins, and their ratio below."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from flowtuple.data.schema import Array
 from flowtuple.reporting import plots
 
 _COLORS = (plots.BLUE, plots.RED, plots.ORANGE, "#832db6", plots.GREY)
-_LOG = 50  # an axis whose ends are so many times apart is logarithmic
+_LOG = 50  # ratio of the ends of an axis from which on it is logarithmic
+NUMBERS = ("edges", "reference", "reference_error", "other", "other_error")
+"""Arrays of a figure in `compare.json`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +31,8 @@ class _Drawn:
 
     @classmethod
     def of(cls, curve: Mapping[str, Any]) -> _Drawn:
-        names = ("edges", "reference", "reference_error", "other", "other_error", "tolerance")
-        return cls(curve["part"], *(np.array(curve[name], np.float64) for name in names))
+        numbers = (np.array(curve[name], np.float64) for name in (*NUMBERS, "tolerance"))
+        return cls(curve["part"], *numbers)
 
     @property
     def is_log(self) -> bool:
@@ -44,21 +46,19 @@ class _Drawn:
 
     @property
     def ratio(self) -> tuple[Array, Array, Array]:
-        """Which bins have one, the ratio there and its standard deviation."""
+        """Mask of the bins with a ratio, the ratio there and its standard deviation."""
         there = np.isfinite(self.before) & np.isfinite(self.after) & (self.before > 0)
         before, after = self.before[there], self.after[there]
         ratio = after / before
-        return (
-            there,
-            ratio,
-            np.hypot(self.after_error[there], ratio * self.before_error[there]) / before,
-        )
+        error = np.hypot(self.after_error[there], ratio * self.before_error[there]) / before
+        return there, ratio, error
 
 
 def curves_png(curves: Sequence[Mapping[str, Any]]) -> bytes:
-    """One figure against one quantity: the reference as steps, the other sample as points; several parts in colours.
+    """Draw a figure against a quantity: the reference as steps, the other sample as points.
 
-    The band of the ratio, drawn for a single part, is what is allowed: the tolerance and 2 sigma.
+    Several parts have colours. The band of the ratio, drawn for a single part, is the allowed
+    range: the tolerance and 2 sigma.
 
     Args:
         curves: Parts of one grid as plain numbers, as in `compare.json`.
@@ -75,64 +75,35 @@ def curves_png(curves: Sequence[Mapping[str, Any]]) -> bytes:
         _scale(top, bottom, drawn)
         top.set_ylabel(str(curves[0]["quantity"]).capitalize(), loc="top")
         bottom.set_ylabel("Ratio", loc="center")
-        bottom.set_xlabel(str(curves[0]["along"]).replace("$", r"\$"), loc="right")
+        bottom.set_xlabel(plots.plain_label(str(curves[0]["along"])), loc="right")
         parts = str(curves[0]["grid"]).partition(" and ")[2]
-        columns = (
-            {"ncols": 2}
-            if len(drawn) == 1
-            else {"ncols": 5, "title": parts, "title_fontsize": "small"}
-        )
-        top.legend(
-            loc="upper right", fontsize="small", columnspacing=1.0, handlelength=1.2, **columns
-        )
+        style: dict[str, Any] = {"ncols": 2}
+        if len(drawn) > 1:
+            style = {"ncols": 5, "title": parts, "title_fontsize": "small"}
+        style |= {"fontsize": "small", "columnspacing": 1.0, "handlelength": 1.2}
+        top.legend(loc="upper right", **style)
 
     return plots.png(draw, 4.6, 3.9)
 
 
 def _draw_part(top: Any, bottom: Any, part: _Drawn, color: str, alone: bool) -> None:
-    top.stairs(
-        part.before,
-        part.edges,
-        baseline=None,
-        color=color,
-        linewidth=1.2,
-        label="reference" if alone else part.part,
-    )
-    band = {"fill": True, "color": color, "alpha": 0.25, "linewidth": 0}
-    top.stairs(
-        part.before + part.before_error,
-        part.edges,
-        baseline=part.before - part.before_error,
-        **band,
-    )
-    points = {
-        "fmt": "o",
-        "color": plots.RED if alone else color,
-        "markersize": 2.5,
-        "linewidth": 0.8,
-    }
-    top.errorbar(
-        part.centres, part.after, part.after_error, label="other" if alone else None, **points
-    )
+    label = "reference" if alone else part.part
+    top.stairs(part.before, part.edges, baseline=None, color=color, linewidth=1.2, label=label)
+    plots.band(top, part.edges, part.before, part.before_error, color, 0.25)
+    color = plots.RED if alone else color
+    other = "other" if alone else None
+    plots.points(top, part.centres, part.after, part.after_error, color, other)
     there, ratio, error = part.ratio
-    bottom.errorbar(part.centres[there], ratio, error, **points)
+    plots.points(bottom, part.centres[there], ratio, error, color)
     if alone:
         sigma = np.hypot(part.before_error, part.after_error)
         reach = np.zeros(len(part.before))
         reach[there] = (part.tolerance + 2 * sigma)[there] / part.before[there]
-        bottom.stairs(
-            1 + reach,
-            part.edges,
-            baseline=1 - reach,
-            fill=True,
-            color=plots.GREY,
-            alpha=0.35,
-            linewidth=0,
-        )
+        plots.band(bottom, part.edges, np.ones(len(reach)), reach)
 
 
 def _scale(top: Any, bottom: Any, drawn: Sequence[_Drawn]) -> None:
-    """Axes that show where there are bins, with room for the legend."""
+    """Limit the axes to filled bins, with room for the legend."""
     edges, there = drawn[0].edges, np.any([np.isfinite(part.before) for part in drawn], axis=0)
     if drawn[0].is_log:
         bottom.set_xscale("log")

@@ -1,4 +1,4 @@
-"""What is in an input or in a file, as plain JSON-ready numbers: `inspect`, `info` and the figures behind the report."""
+"""Contents of inputs and files as plain numbers: `inspect`, `info` and the input of the report."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _NEXT = "compare with the file that was compressed"
 
 
 def inspect_dataset(dataset: Dataset, progress: Progress = silent) -> dict[str, Any]:
-    """Columns, types, roles, ranges, special values and exact grids of every table of an input."""
+    """Return columns, types, roles, ranges, special values and exact grids of an input's tables."""
     tables = [
         {"name": name, "events": source.num_entries, "columns": _inspect_table(source, progress)}
         for name, source in dataset.tables.items()
@@ -91,7 +91,7 @@ def _inspect_column(column: Column, statistics: Statistics | None) -> dict[str, 
 
 
 def grid_in_words(grid: Grid) -> str:
-    """What kind of lattice a grid is, for a person.
+    """Describe a grid in words.
 
     Example:
         >>> grid_in_words(Decimal("float32", 0)), grid_in_words(Ordered("float32", 13))
@@ -100,11 +100,8 @@ def grid_in_words(grid: Grid) -> str:
     if isinstance(grid, Integers):
         return "integers" if grid.width == 1 else f"integers in cells of {grid.width}"
     if isinstance(grid, Decimal):
-        return (
-            f"decimals of {grid.digits} digits"
-            if grid.digits
-            else f"integers stored as {grid.dtype}"
-        )
+        digits = f"decimals of {grid.digits} digits"
+        return digits if grid.digits else f"integers stored as {grid.dtype}"
     if isinstance(grid, Ordered) and grid.shift:
         bits = {"float16": 10, "float32": 23, "float64": 52}[grid.dtype] - grid.shift
         return f"{grid.dtype} cut to {bits} mantissa bits"
@@ -217,20 +214,20 @@ def _column_info(
 
 @dataclass
 class _Stored:
-    """Bytes of a column, and in how many chunks each method stores it."""
+    """Bytes of a column, and the number of chunks of each method."""
 
     nbytes: int = 0
     methods: Counter[str] = field(default_factory=Counter)
 
 
 def _stored(table: StoredTable) -> dict[str, _Stored]:
-    """Every column, chunk after chunk: of a wide and long table the entries would not all fit into memory."""
-    found = {column.name: _Stored() for column in table.columns}
+    """Sum up every column, chunk by chunk: not all entries of a large table fit into memory."""
+    columns = {column.name: _Stored() for column in table.columns}
     for chunk in table.stored():
         for name, entry in chunk.items():
-            found[name].nbytes += len(entry)
-            found[name].methods[_method(entry)] += 1
-    return found
+            columns[name].nbytes += len(entry)
+            columns[name].methods[_method(entry)] += 1
+    return columns
 
 
 def _method(stored: Entry) -> str:
@@ -238,20 +235,20 @@ def _method(stored: Entry) -> str:
 
 
 def _parent_in_words(parent: Parent) -> str:
-    """The column where the relation goes without saying, else both."""
+    """Return the column, and the relation where it is not the row or the event."""
     if parent.relation in ("row", "event"):
         return parent.column
-    return f"{parent.relation} {parent.column}".strip() + (
-        f" by {parent.through}" if parent.through else ""
-    )
+    through = f" by {parent.through}" if parent.through else ""
+    return f"{parent.relation} {parent.column}".strip() + through
 
 
 def prediction_in_words(prediction: Prediction) -> str:
-    """A prediction as a formula.
+    """Return a prediction as a formula.
 
     Example:
         >>> from flowtuple.lattice.prediction import Term
-        >>> terms = (Term(1.0, "x", (Parent("row", "a"),)), Term(-2.0, "hypot", (Parent("row", "b"), Parent("row", "c"))))
+        >>> pair = (Parent("row", "b"), Parent("row", "c"))
+        >>> terms = (Term(1.0, "x", (Parent("row", "a"),)), Term(-2.0, "hypot", pair))
         >>> prediction_in_words(Prediction(terms))
         'a - 2 hypot(b, c)'
     """
@@ -266,7 +263,7 @@ def prediction_in_words(prediction: Prediction) -> str:
 
 
 def column_model_bytes(table: StoredTable, flow: LatticeFlow) -> dict[str, int]:
-    """Each column's share of its table's compressed model."""
+    """Return each column's share of its table's compressed model."""
     numbers = {c.name: k for k, c in enumerate(table.columns)}
     plain = {name: len(pack_column(column, numbers)) for name, column in flow.columns.items()}
     total = sum(plain.values())
@@ -274,7 +271,7 @@ def column_model_bytes(table: StoredTable, flow: LatticeFlow) -> dict[str, int]:
 
 
 def report_input(original: Dataset, file: File, title: str) -> ReportInput:
-    """All that the report speaks of: original and decoded tables with bounds and sizes."""
+    """Return the input of the report: original and decoded tables with bounds and sizes."""
     pairs: list[tuple[Table, Table]] = []
     sizes: list[ColumnSize] = []
     for name, stored in file.tables.items():
@@ -304,14 +301,14 @@ def report_input(original: Dataset, file: File, title: str) -> ReportInput:
             for name, t in file.tables.items()
         },
         requested_bounds={
-            table.name: _asked_bounds(table, file.tables[table.name]) for table, _ in pairs
+            table.name: _requested_bounds(table, file.tables[table.name]) for table, _ in pairs
         },
         sizes=sizes,
     )
 
 
 def promises(file: File, table: str) -> dict[str, Bound | Promise]:
-    """How far each column of numbers may lie from its original, the first one where the file was compressed again."""
+    """Return the promise of each column of numbers, to the first original after recompression."""
     said = first_bounds(file.meta.get("provenance"))
     out: dict[str, Bound | Promise] = {}
     for column, lattice in file.tables[table].lattices.items():
@@ -325,7 +322,7 @@ def promises(file: File, table: str) -> dict[str, Bound | Promise]:
 
 
 def _without_given(table: Table, stored: StoredTable) -> Table:
-    """What the file itself holds of a table."""
+    """Return a table without external columns."""
     return Table(
         table.name,
         tuple(c for c in table.columns if c.name not in stored.external),
@@ -334,29 +331,30 @@ def _without_given(table: Table, stored: StoredTable) -> Table:
     )
 
 
-def _asked_bounds(original: Table, stored: StoredTable) -> dict[str, Bound]:
-    """The bounds as they were asked for, `std` resolved on the original: rivals know nothing of grids shared by columns."""
+def _requested_bounds(original: Table, stored: StoredTable) -> dict[str, Bound]:
+    """Return the requested bounds, `std` resolved on the original, without shared grids."""
     bounds = {}
     for column in original.columns:
         if column.name in stored.lattices:
-            asked = Bound.parse(stored.requested.get(column.name, "lossless"))
-            if asked.kind == "std":
+            bound = Bound.parse(stored.requested.get(column.name, "lossless"))
+            if bound.kind == "std":
                 statistics = Statistics(column.dtype)
                 statistics.update(original.data[column.name].reshape(-1))
-                asked = resolve_std(asked, statistics)
-            bounds[column.name] = asked
+                bound = resolve_std(bound, statistics)
+            bounds[column.name] = bound
     return bounds
 
 
 def check_comparable(original: TableSource, decoded: TableSource, files: str) -> None:
-    """Refuse what was not made from this original; of tables in memory, also by how many values their columns hold.
+    """Refuse a decoded table of another original; in memory, the numbers of values have to agree.
 
     Raises:
         InvalidArgument: Events, columns, types or numbers of values differ.
     """
     if original.num_entries != decoded.num_entries:
         raise InvalidArgument(
-            f"{files}: table {decoded.name!r} has {original.num_entries} events against {decoded.num_entries}; {_NEXT}"
+            f"{files}: table {decoded.name!r} has {original.num_entries} events "
+            f"against {decoded.num_entries}; {_NEXT}"
         )
     # Another format may give hidden counters other names; the columns that they count are compared.
     visible = [c for c in decoded.columns if not c.hidden]

@@ -1,6 +1,7 @@
-"""HTML pages that carry all they show and fetch nothing: templates, numbers as a person reads them, drawings as data.
+"""The builder of HTML pages, which carry everything that they show and fetch nothing.
 
-Pages need the extra 'plots'.
+A page is a template with its content: figures, drawings as data, numbers formatted for people. It
+needs the extra 'plots'.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def write_page(template: str, path: Path, content: dict[str, Any]) -> Path:
-    """Fill a template of `reporting/templates`; an older page is replaced once the new one is complete.
+    """Fill a template; an older page is replaced once the new one is complete.
 
     Args:
-        template: Its name without `.html.j2`.
-        path: Where to write; the folder is there.
-        content: What the template names.
+        template: Name of the template without `.html.j2`.
+        path: Path of the page, in an existing folder.
+        content: Values of the names in the template.
 
     Returns:
         The path.
@@ -37,7 +38,7 @@ def write_page(template: str, path: Path, content: dict[str, Any]) -> Path:
 
 
 def image(drawing: str | bytes, description: str) -> dict[str, str]:
-    """SVG text or a PNG as data, for a template's `drawing`; its element ids stay apart from those of other drawings."""
+    """Return SVG text or a PNG as data for a template's `drawing`; ids in it cannot clash."""
     kind, content = (
         ("png", drawing) if isinstance(drawing, bytes) else ("svg+xml", drawing.encode())
     )
@@ -48,7 +49,7 @@ def image(drawing: str | bytes, description: str) -> dict[str, str]:
 
 
 def _environment() -> Any:
-    """Templates that escape what they are given, with numbers, bytes and shares formatted as in every report.
+    """Return templates that escape their content, with filters for numbers, bytes and shares.
 
     Raises:
         MissingExtra: The extra 'plots' is not installed.
@@ -68,18 +69,16 @@ def _environment() -> Any:
 
 
 def _plainly(value: Any) -> Any:
-    """Numbers to four digits, also those of a pair; all else as it is."""
+    """Format numbers to four digits, also those of a pair."""
     if isinstance(value, (list, tuple)):
-        return (
-            " to ".join(str(_plainly(part)) for part in value)
-            if len(value) == 2
-            else ", ".join(map(str, value))
-        )
+        if len(value) == 2:
+            return " to ".join(str(_plainly(part)) for part in value)
+        return ", ".join(map(str, value))
     return format_number(value, 4) if isinstance(value, float) else value
 
 
 def format_number(value: float | None, digits: int = 3) -> str:
-    """A number with a few significant digits; very small and very large ones in powers of ten, undefined ones a dash.
+    """Return a number with a few significant digits, or in powers of ten; a dash for `None`.
 
     Example:
         >>> format_number(0.00287996), format_number(32.0), format_number(1234.5)
@@ -98,7 +97,7 @@ def format_number(value: float | None, digits: int = 3) -> str:
 
 
 def format_bytes(nbytes: int) -> str:
-    """Bytes in powers of 1000.
+    """Return bytes in powers of 1000.
 
     Example:
         >>> format_bytes(999), format_bytes(3503509)
@@ -113,7 +112,7 @@ def format_bytes(nbytes: int) -> str:
 
 
 def format_percent(share: float) -> str:
-    """A share of one, rounded towards the middle so that 100 % means all and 0 % means none.
+    """Return a share of one, rounded towards the middle: 100 % means all and 0 % means none.
 
     Example:
         >>> format_percent(1.0), format_percent(0.99999), format_percent(0.00001)

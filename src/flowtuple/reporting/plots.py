@@ -160,7 +160,7 @@ def plain_label(label: str) -> str:
 
 
 def _shorten(label: str, length: int = 36) -> str:
-    """Cut the middle of long names, which differ at their ends; a dollar must not open a formula."""
+    """Cut the middle of a long name: names differ at their ends."""
     half = length // 2
     text = label if len(label) <= length else f"{label[:half]}...{label[-half:]}"
     return plain_label(text)
@@ -207,9 +207,7 @@ def _ratio(axes: Any, before: Array, after: Array, edges: Array) -> None:
     centres, size = (edges[:-1] + edges[1:])[filled] / 2, before[filled]
     ratio, error = after[filled] / size, 1 / np.sqrt(size)
     for_band = np.where(filled, 1 / np.sqrt(np.maximum(before, 1)), 0.0)
-    axes.stairs(
-        1 + for_band, edges, baseline=1 - for_band, fill=True, color=GREY, alpha=0.35, linewidth=0
-    )
+    band(axes, edges, np.ones(len(filled)), for_band)
     axes.axhline(1, color=_INK, linewidth=0.8)
     axes.plot(centres, ratio, "o", color=_INK, markersize=3)
     # Thin bins swing freely; the axis follows those with enough values to mean something.
@@ -260,6 +258,22 @@ def difference_svg(bound: Bound | Promise, original: Array, decoded: Array, labe
         return _svg(figure)
 
 
+def band(
+    axes: Any, edges: Array, middle: Array, reach: Array, color: str = GREY, alpha: float = 0.35
+) -> None:
+    """Draw a band of `reach` above and below the middle of each bin."""
+    style = {"fill": True, "color": color, "alpha": alpha, "linewidth": 0}
+    axes.stairs(middle + reach, edges, baseline=middle - reach, **style)
+
+
+def points(
+    axes: Any, x: Array, y: Array, error: Array, color: str, label: str | None = None
+) -> None:
+    """Draw points with errors."""
+    style = {"fmt": "o", "color": color, "markersize": 2.5, "linewidth": 0.8}
+    axes.errorbar(x, y, error, label=label, **style)
+
+
 def note(axes: Any, text: str, size: str | int = "small") -> None:
     """Write text into the upper right corner."""
     corner = {"transform": axes.transAxes, "ha": "right", "va": "top"}
@@ -269,8 +283,8 @@ def note(axes: Any, text: str, size: str | int = "small") -> None:
 def response_svg(original: Array, decoded: Array, label: str) -> str:
     """Draw the response (original - decompressed) / original of nonzero originals.
 
-    Its mean and width are given. The axis covers 99 % of the responses: originals close to zero make
-    long tails under an `abs` bound.
+    Its mean and width are given. The axis covers 99 % of the responses: originals close to zero
+    make long tails under an `abs` bound.
 
     Raises:
         InvalidArgument: No response is defined: every original is zero or not finite.

@@ -29,11 +29,11 @@ _ALLOWED = {
 }
 
 Curves = Mapping[str, Sequence[float | None]]
-"""Bits per value of each codec at each bound, `None` where a codec has none or breaks the bound."""
+"""Bits per value by codec and bound, `None` where a codec has none or breaks the bound."""
 
 
 def rate_distortion_png(bounds: Sequence[str], curves: Curves, title: str = "") -> bytes:
-    """Bits per value against the bound; bars where there is one bound only.
+    """Draw bits per value against the bound; bars where there is one bound only.
 
     Args:
         bounds: As text, length n.
@@ -46,33 +46,24 @@ def rate_distortion_png(bounds: Sequence[str], curves: Curves, title: str = "") 
     drawn = {name: bits for name, bits in curves.items() if any(b is not None for b in bits)}
     drawn = dict(sorted(drawn.items(), key=lambda item: -max(b for b in item[1] if b is not None)))
     if len(bounds) == 1:
-        return plots.png(
-            lambda figure: _bars(figure, bounds[0], drawn, title),
-            7.2,
-            1.4 + 0.36 * max(1, len(drawn)),
-        )
+        height = 1.4 + 0.36 * max(1, len(drawn))
+        return plots.png(lambda figure: _bars(figure, bounds[0], drawn, title), 7.2, height)
     return plots.png(lambda figure: _lines(figure, bounds, drawn, title), 8.4, 5.6)
-
-
-def _color(name: str, place: int) -> str:
-    return _EMPHASISED.get(name, _COLORS[place % len(_COLORS)])
 
 
 def _bars(figure: Any, bound: str, drawn: Curves, title: str) -> None:
     axes = figure.subplots()
     bits = [curve[0] for curve in drawn.values()]
-    bars = axes.barh(
-        list(drawn), bits, 0.7, color=[_EMPHASISED.get(name, plots.GREY) for name in drawn]
-    )
+    colors = [_EMPHASISED.get(name, plots.GREY) for name in drawn]
+    bars = axes.barh(list(drawn), bits, 0.7, color=colors)
     axes.bar_label(bars, fmt="{:.3f}", padding=3, fontsize=10)
     axes.tick_params(axis="y", which="both", left=False, right=False)
     axes.tick_params(axis="x", which="both", top=False)
     axes.yaxis.minorticks_off()
     axes.set_ylim(max(1, len(drawn)) - 0.5, -0.5)
     axes.margins(x=0.12)
-    axes.set_xlabel(
-        f"Bits per value at {Bound.parse(bound).short if _is_bound(bound) else bound[:40]}"
-    )
+    name = bound[:40] if "=" in bound else Bound.parse(bound).short
+    axes.set_xlabel(f"Bits per value at {name}")
     axes.set_title(title, loc="left", fontsize=12)
 
 
@@ -82,19 +73,11 @@ def _lines(figure: Any, bounds: Sequence[str], drawn: Curves, title: str) -> Non
     order = sorted(range(len(bounds)), key=lambda k: places[k])
     for place, (name, bits) in enumerate(drawn.items()):
         width, size = (2.4, 7) if name in _EMPHASISED else (1.3, 5)
-        kept = [k for k in order if bits[k] is not None]
-        x, y = [places[k] for k in kept], [bits[k] for k in kept]
-        mark, color = _MARKS[place % len(_MARKS)], _color(name, place)
-        axes.plot(
-            x,
-            y,
-            marker=mark,
-            color=color,
-            label=name,
-            linewidth=width,
-            markersize=size,
-            zorder=2 + width,
-        )
+        defined = [k for k in order if bits[k] is not None]
+        x, y = [places[k] for k in defined], [bits[k] for k in defined]
+        color = _EMPHASISED.get(name, _COLORS[place % len(_COLORS)])
+        style = {"marker": _MARKS[place % len(_MARKS)], "markersize": size, "zorder": 2 + width}
+        axes.plot(x, y, color=color, label=name, linewidth=width, **style)
     axes.set_ylim(bottom=0)
     axes.set(xlabel=label, ylabel="Bits per value")
     axes.grid(axis="y", color="#dddddd", linewidth=0.7)
@@ -105,7 +88,7 @@ def _lines(figure: Any, bounds: Sequence[str], drawn: Curves, title: str) -> Non
 
 
 def _axis(axes: Any, bounds: Sequence[str]) -> tuple[list[float], str]:
-    """Amounts on a logarithmic axis where all bounds are of one kind, else places in the order given."""
+    """Return amounts for bounds of one kind, on a logarithmic axis, else places in their order."""
     kinds = {Bound.parse(bound).kind for bound in bounds}
     if len(kinds) == 1 and kinds <= set(_ALLOWED):
         axes.set_xscale("log")
@@ -115,7 +98,3 @@ def _axis(axes: Any, bounds: Sequence[str]) -> tuple[list[float], str]:
     axes.set_xticks(range(len(bounds)), bounds)
     axes.xaxis.minorticks_off()
     return [float(k) for k in range(len(bounds))], "Bound"
-
-
-def _is_bound(text: str) -> bool:
-    return "=" not in text

@@ -187,7 +187,8 @@ def write_report(
         The path of the page.
 
     Raises:
-        InvalidArgument: Original and decoded tables do not fit each other, or the folder cannot be written.
+        InvalidArgument: Original and decoded tables do not fit each other, or the folder cannot be
+            written.
         MissingExtra: The extra 'plots' is not installed.
     """
     report = progress or (lambda message: None)

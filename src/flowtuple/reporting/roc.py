@@ -1,4 +1,4 @@
-"""ROC curves: how much of the wanted kind is kept at each share of the other that passes."""
+"""ROC curves: the share of the wanted kind that passes against that of the others."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _COLOURS = (plots.BLUE, plots.RED, plots.ORANGE, plots.GREY)
 
 
 def roc_png(scores: Mapping[str, Array], wanted: Array, areas: Mapping[str, float]) -> bytes:
-    """One curve for each score.
+    """Draw one curve for each score.
 
     Args:
-        scores: By name, large for the wanted kind, shape (n,), no NaN.
-        wanted: Which rows are of it, bool, shape (n,).
-        areas: Below each curve, for the legend.
+        scores: Scores by name, large for the wanted kind, shape (n,), no NaN.
+        wanted: Mask of the rows of that kind, bool, shape (n,).
+        areas: Areas under each curve, for the legend.
 
     Raises:
         MissingExtra: The extra 'plots' is not installed.
@@ -28,8 +28,7 @@ def roc_png(scores: Mapping[str, Array], wanted: Array, areas: Mapping[str, floa
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         for (name, values), colour in zip(scores.items(), _COLOURS, strict=False):
-            passed, kept = curve(values, wanted)
-            axes.plot(passed, kept, color=colour, label=f"{name}: {areas[name]:.3f}")
+            axes.plot(*curve(values, wanted), color=colour, label=f"{name}: {areas[name]:.3f}")
         axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
@@ -41,7 +40,7 @@ def roc_png(scores: Mapping[str, Array], wanted: Array, areas: Mapping[str, floa
 
 
 def curve(scores: Array, wanted: Array) -> tuple[Array, Array]:
-    """Shares of the other kind and of the wanted one at or above each score, from none to all.
+    """Return shares of the others and of the wanted kind at or above each score, from none to all.
 
     Example:
         >>> curve(np.array([3.0, 2.0, 1.0]), np.array([True, False, True]))
@@ -49,5 +48,5 @@ def curve(scores: Array, wanted: Array) -> tuple[Array, Array]:
     """
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)  # ties pass together
-    kept, passed = (np.cumsum(kind[order])[last] / kind.sum() for kind in (wanted, ~wanted))
-    return np.append(0.0, passed), np.append(0.0, kept)
+    others, efficiency = (np.cumsum(kind[order])[last] / kind.sum() for kind in (~wanted, wanted))
+    return np.append(0.0, others), np.append(0.0, efficiency)

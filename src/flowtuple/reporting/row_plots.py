@@ -123,7 +123,7 @@ def _label(axes: Any, labels: Sequence[str], i: int, j: int) -> None:
 
 
 def correlations_png(rho: Array, labels: Sequence[str]) -> bytes:
-    """Draw a matrix of rank correlations in colour, with numbers where they fit; undefined are grey.
+    """Draw a matrix of rank correlations, with numbers where they fit; undefined ones are grey.
 
     Args:
         rho: From `correlations`, shape (d, d).

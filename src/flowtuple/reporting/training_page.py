@@ -1,4 +1,4 @@
-"""One HTML page about one training: how the loss fell, and what was learned of each column."""
+"""The page about a training: the loss by epoch, and the gain of each column."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ DRAWN_COLUMNS = 24
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to.
+    """Result of a training.
 
     Attributes:
-        source: What was trained on.
-        model: The file written.
+        source: Name of the input.
+        model: Name of the file of the model.
         facts: Names and values, in words.
         about: A sentence about the table of columns.
-        headings: Of the table, and whether the column holds text.
-        rows: Of the table, the name of the column first.
-        alone: By column the bits per value that it takes by itself, and as the model knows it.
-        history: Of each epoch the learning rate and the losses in training and on held-out events.
-        watched: Epochs after which rows were drawn, and by `measure/column` how far they were from rows held out.
+        headings: Headings of the table, each with 1 for text and 0 for numbers.
+        rows: Rows of the table, the name of the column first.
+        alone: Bits per value by column, without and with the model.
+        history: Learning rate, loss in training and loss on held-out events of each epoch.
+        watched: Epochs after which rows were drawn, with their distance from held-out rows by
+            `measure/column`.
     """
 
     source: str
@@ -44,7 +45,7 @@ class Trained:
 
 
 def write_training(trained: Trained, folder: Path) -> Path:
-    """Write `train.html` into a folder, which is made where it is missing.
+    """Write `train.html` into a folder, which is created where it is missing.
 
     Raises:
         MissingExtra: The extra 'plots' is not installed.
@@ -61,26 +62,21 @@ def _curve(trained: Trained) -> dict[str, str] | None:
         if trained.watched:
             shown += "; distances of rows drawn, of the column where they are largest"
         return image(loss_png(trained.history, trained.watched), f"{shown}.")
-    most = sorted(trained.alone, key=lambda name: trained.alone[name][1] - trained.alone[name][0])[
-        :DRAWN_COLUMNS
-    ]
+    by_gain = sorted(trained.alone.items(), key=lambda item: item[1][1] - item[1][0])
+    most = dict(by_gain[:DRAWN_COLUMNS])
     if not most:
         return None
-    bits = {
-        "with the model": [trained.alone[n][1] for n in most],
-        "alone": [trained.alone[n][0] for n in most],
-    }
-    return image(
-        plots.bits_svg(most, bits),
-        "Bits per value of the columns that gain most, by themselves and with the model.",
-    )
+    alone, known = zip(*most.values(), strict=True)
+    drawing = plots.bits_svg(list(most), {"with the model": known, "alone": alone})
+    words = "Bits per value of the columns that gain most, by themselves and with the model."
+    return image(drawing, words)
 
 
 def loss_png(
     history: Sequence[Sequence[float]], watched: Sequence[tuple[int, Mapping[str, float]]] = ()
 ) -> bytes:
-    """Losses of each epoch and, below, the largest distances of rows drawn and the learning rate."""
-    rate, training, held = np.array(history).T
+    """Draw losses of each epoch and, below, the largest distances of rows and the learning rate."""
+    rate, training, test = np.array(history).T
     epochs = np.arange(1, len(history) + 1)
 
     def draw(figure: Any) -> None:
@@ -88,9 +84,9 @@ def loss_png(
             2 + bool(watched), 1, sharex=True, height_ratios=[3, *[2] * bool(watched), 1]
         )
         top.plot(epochs, training, color=plots.BLUE, label="training")
-        top.plot(epochs, held, color=plots.RED, label="held out")
-        best = int(np.argmin(held))
-        top.plot(epochs[best], held[best], "o", color=plots.RED, markersize=5)
+        top.plot(epochs, test, color=plots.RED, label="held out")
+        best = int(np.argmin(test))
+        top.plot(epochs[best], test[best], "o", color=plots.RED, markersize=5)
         top.set_ylabel("Loss per row", loc="top")
         top.legend(loc="upper right")
         for middle in between:
@@ -106,12 +102,12 @@ def loss_png(
 
 
 def _largest(watched: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, list[float]]:
-    """Of each measure the largest over the columns, epoch by epoch."""
+    """Return the largest distance over columns by measure and epoch."""
     measures = dict.fromkeys(name.partition("/")[0] for name in watched[0][1])
     return {
-        m: [
-            max(v for name, v in found.items() if name.partition("/")[0] == m)
-            for _, found in watched
+        measure: [
+            max(v for name, v in distances.items() if name.partition("/")[0] == measure)
+            for _, distances in watched
         ]
-        for m in measures
+        for measure in measures
     }

@@ -1,7 +1,4 @@
-"""One HTML page about two samples: the verdict, every test, histograms of each column with their ratio.
-
-The page carries everything it shows and fetches nothing. It needs the extra 'plots'.
-"""
+"""The page about two samples: the verdict, every test, histograms of each column."""
 
 from __future__ import annotations
 
@@ -20,14 +17,15 @@ PLOTTED_COLUMNS = 24
 
 
 def write_comparison(
-    found: Mapping[str, Any], samples: Sequence[tuple[Array, Array]], folder: Path
+    comparison: Mapping[str, Any], samples: Sequence[tuple[Array, Array]], folder: Path
 ) -> Path:
-    """Write `compare.html` into a folder that is there.
+    """Write `compare.html` into an existing folder.
 
     Args:
-        found: The comparison as plain numbers and text.
-        samples: Values of shape (n, d) and weights of shape (n,) of the reference and of the other sample.
-        folder: Where to write; an older page there is replaced once the new one is complete.
+        comparison: The comparison as plain numbers and text.
+        samples: Values of shape (n, d) and weights of shape (n,) of the reference and of the other
+            sample.
+        folder: Folder of the page; an older page there is replaced once the new one is complete.
 
     Returns:
         The path of the page.
@@ -35,63 +33,47 @@ def write_comparison(
     Raises:
         MissingExtra: The extra 'plots' is not installed.
     """
-    shown = _most_different(found)
-    reference, other = samples
+    columns = list(comparison["columns"])
     images = []
-    for name in shown:
-        drawing = overlay_png(_column(reference, found, name), _column(other, found, name), name)
-        images.append(
-            image(drawing, f"Histogram of {name} in both samples, with their ratio below.")
-        )
-    return write_page(
-        "compare",
-        folder / "compare.html",
-        {"found": found, "images": images, "columns": found["columns"]},
-    )
+    for name in _most_different(comparison):
+        place = columns.index(name)
+        pairs = [(values[:, place], weights) for values, weights in samples]
+        images.append(_overlay(pairs[0], pairs[1], name))
+    content = {"found": comparison, "images": images, "columns": columns}
+    return write_page("compare", folder / "compare.html", content)
 
 
-def _most_different(found: Mapping[str, Any]) -> list[str]:
-    """Names of the columns to draw: those with the smallest p-value first."""
-    least = dict.fromkeys(found["columns"], 2.0)
-    for outcome in found["outcomes"]:
+def _most_different(comparison: Mapping[str, Any]) -> list[str]:
+    """Return the names of the columns to draw: the smallest p-value first."""
+    least = dict.fromkeys(comparison["columns"], 2.0)
+    for outcome in comparison["outcomes"]:
         if outcome["column"]:
             least[outcome["column"]] = min(least[outcome["column"]], outcome["p"])
     return sorted(least, key=lambda name: least[name])[:PLOTTED_COLUMNS]
 
 
-def _column(
-    sample: tuple[Array, Array], found: Mapping[str, Any], name: str
-) -> tuple[Array, Array]:
-    values, weights = sample
-    return values[:, list(found["columns"]).index(name)], weights
-
-
-def overlay_png(reference: tuple[Array, Array], other: tuple[Array, Array], label: str) -> bytes:
-    """Both samples in one histogram, each of area 1, and their ratio below, with errors from the sum of w^2.
-
-    Args:
-        reference: Finite values and weights, each of shape (n,).
-        other: Likewise.
-        label: Name of the column.
-
-    Raises:
-        MissingExtra: The extra 'plots' is not installed.
-    """
+def _overlay(
+    reference: tuple[Array, Array], other: tuple[Array, Array], label: str
+) -> dict[str, str]:
+    """Draw both samples in one histogram, each of area 1, with errors from the sum of w^2."""
     both = np.concatenate([reference[0], other[0]])
     edges = find_binning(both, integer=bool((both == np.rint(both)).all())).edges
-    return shares_png(_shares(reference, edges), _shares(other, edges), edges, label)
+    return shares_image(_shares(reference, edges), _shares(other, edges), edges, label)
 
 
-def shares_png(
-    reference: tuple[Array, Array], other: tuple[Array, Array], edges: Array, label: str
-) -> bytes:
-    """Shares of two samples in k bins, and their ratio below.
+def shares_image(
+    reference: tuple[Array, ...], other: tuple[Array, ...], edges: Array, label: str
+) -> dict[str, str]:
+    """Draw the shares of two samples in k bins, and their ratio below.
 
     Args:
         reference: Shares and their standard deviations, each of shape (k,).
-        other: Likewise.
-        edges: Of the bins, shape (k + 1,).
+        other: Shares of the other sample, likewise.
+        edges: Edges of the bins, shape (k + 1,).
         label: Name of the column.
+
+    Returns:
+        The drawing with its description, as from `page.image`.
 
     Raises:
         MissingExtra: The extra 'plots' is not installed.
@@ -106,13 +88,14 @@ def shares_png(
         top.set_ylabel("Share", loc="top")
         top.legend(loc="upper right", ncols=2)
         _ratio(bottom, edges, before, before_error, after, after_error)
-        bottom.set_xlabel(label.replace("$", r"\$"), loc="right")
+        bottom.set_xlabel(plots.plain_label(label), loc="right")
 
-    return plots.png(draw, 4.6, 3.6)
+    words = f"Histogram of {label} in both samples, with their ratio below."
+    return image(plots.png(draw, 4.6, 3.6), words)
 
 
 def _shares(sample: tuple[Array, Array], edges: Array) -> tuple[Array, Array]:
-    """Shares of the bins and their errors."""
+    """Return the shares of the bins and their errors."""
     values, weights = sample
     counts = np.histogram(values, edges, weights=weights)[0]
     squares = np.histogram(values, edges, weights=np.square(weights))[0]
@@ -125,29 +108,12 @@ def _ratio(
     filled = (before > 0) & (after > 0)
     size = before[filled]
     relative = np.where(before > 0, before_error / np.where(before > 0, before, 1), 0.0)
-    axes.stairs(
-        1 + relative,
-        edges,
-        baseline=1 - relative,
-        fill=True,
-        color=plots.GREY,
-        alpha=0.35,
-        linewidth=0,
-    )
+    plots.band(axes, edges, np.ones(len(relative)), relative)
     axes.axhline(1, color="black", linewidth=0.8)
     centres = ((edges[:-1] + edges[1:]) / 2)[filled]
-    axes.errorbar(
-        centres,
-        after[filled] / size,
-        after_error[filled] / size,
-        fmt="o",
-        color=plots.RED,
-        markersize=2.5,
-        linewidth=0.8,
-    )
+    plots.points(axes, centres, after[filled] / size, after_error[filled] / size, plots.RED)
     settled = np.abs(after[filled] / size - 1)[size >= 0.05 * before.max()]
-    reach = min(
-        1.0, max(0.02, 1.6 * float(settled.max(initial=0)), 2.5 * float(np.median(relative)))
-    )
+    reach = max(0.02, 1.6 * float(settled.max(initial=0)), 2.5 * float(np.median(relative)))
+    reach = min(1.0, reach)
     axes.set_ylim(1 - reach, 1 + reach)
     axes.set_ylabel("Ratio", loc="center")

@@ -2,8 +2,8 @@
 
 A codec writes tables of events into one file and reads them back. `table_codec.TableCodec` is the
 protocol: its name, its promise, the package that it needs, and four methods. Most codecs compress
-each column alone; `ColumnCodec` makes one of those from a name and two functions,
-compress(values, bound) and decompress(bytes, dtype, bound). `listing.CODECS` is the table of all.
+each column alone; `ColumnCodec` makes one of those from a name and two functions, compress(values,
+bound) and decompress(bytes, dtype, bound). `listing.CODECS` is the table of all.
 
 - `raw`: bytes under gzip, LZMA, Zstandard, Blosc2; pcodec; rounded mantissas under LZMA.
 - `grids`: indices on the grid of a bound under LZMA and pcodec. quantise+pcodec is the codec that
@@ -15,8 +15,8 @@ compress(values, bound) and decompress(bytes, dtype, bound). `listing.CODECS` is
 A decoder gets everything about a table but its values for free (`TableLayout`), which favours
 codecs without a header.
 
-Laws, which `tests/benchmark/test_benchmark.py` checks for every codec and kind of bound:
-a `lossless` codec returns every bit, a `bounded` one every float within its bound and everything
+Laws, which `tests/benchmark/test_benchmark.py` checks for every codec and kind of bound: a
+`lossless` codec returns every bit, a `bounded` one every float within its bound and everything
 else exactly, NaN and infinities included; tables without events come back; and quantise+pcodec
 takes as many bytes as its definition in `../shared/rival.py`, to half a percent.
 """

@@ -241,7 +241,7 @@ class AutoencoderCodec:
 
         Raises:
             Corrupt: The pieces do not hold so many rows.
-            Unsupported: There are residuals, and this machine's arithmetic is not that of the writer.
+            Unsupported: There are residuals, and this machine's arithmetic is not the writer's.
         """
         if len(pieces) != 1 + len(self.bounds):
             raise Corrupt(f"{len(pieces)} pieces are there where {1 + len(self.bounds)} are due")

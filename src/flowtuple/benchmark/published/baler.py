@@ -116,7 +116,7 @@ def baler_unpack(pieces: Sequence[bytes]) -> Array:
 
 
 def baler_config(options: Baler) -> Any:
-    """Return Baler's object of settings, its schedule off: that uses an argument PyTorch dropped."""
+    """Return Baler's settings; its schedule is off, since it uses an argument PyTorch dropped."""
     from baler_compressor.config import Config
     from baler_compressor.legacy_models import AE
 

@@ -89,7 +89,8 @@ class EventFilter:
             rows: Rows of the coded columns, and no others.
 
         Raises:
-            InvalidArgument: There is no such preset, the rows lack a variable of it, or as `cut_rows`.
+            InvalidArgument: There is no such preset, the rows lack a variable of it, or as in
+                `cut_rows`.
 
         Example:
             >>> values = np.array([[0.0, 9, 1, 2], [3, 9, 1, 2]])

@@ -130,7 +130,7 @@ class LatentCodec:
         return [scale.astype(_SCALE).tobytes() + self._pack(codes)]
 
     def decode(self, pieces: Sequence[bytes], rows: int) -> Array:
-        """Return rows of shape (n, d), float64, in the columns' types; raises as `decode_latent`."""
+        """Return rows of shape (n, d), float64, in their types; raises as `decode_latent`."""
         z = self.decode_latent(pieces, rows)
         with torch_threads(1):
             return self.model.from_latent(z)
@@ -152,7 +152,7 @@ class LatentCodec:
         )
 
     def draw(self, seed: int, start: int, stop: int) -> Array:
-        """Draw rows `start` to `stop` of a seed, shape (stop - start, d): any range, the same bits."""
+        """Draw rows `start` to `stop` of a seed, shape (stop - start, d), whatever the range."""
         with torch_threads(1):
             return self.model.from_uniform(uniform_rows(seed, start, stop, len(self.columns)))
 

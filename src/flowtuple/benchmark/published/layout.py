@@ -198,7 +198,7 @@ def failures_named(where: str) -> Iterator[None]:
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return method, settings, columns, rows and sizes of a file as JSON; raises as `read_parts`."""
+    """Return method, settings, columns and sizes of a file as JSON; raises as `read_parts`."""
     parts = read_parts(path)
     with failures_named(os.fspath(path)):
         content, settings = parts.content, parts.content["settings"]

@@ -60,7 +60,8 @@ class Latent:
             published notebooks do.
 
     Raises:
-        InvalidArgument: One of them is out of range, or there is no such model, scale, unit or codec.
+        InvalidArgument: One of them is out of range, or there is no such model, scale, unit or
+            codec.
 
     Example:
         >>> Latent(20, model=2).shape.hidden

@@ -74,7 +74,8 @@ def add_residuals(data: bytes, base: Array, bound: Bound, dtype: str) -> Array:
         raise Corrupt("a stream of residuals is incomplete")
     if int.from_bytes(pieces[0], "little") != checksum(near.tobytes()):
         raise Unsupported(
-            "this machine's arithmetic gives other values than the writer's, and residuals do not fit them; "
+            "this machine's arithmetic gives other values than the writer's, "
+            "and residuals do not fit them; "
             "decode where the file was written, with the same PyTorch"
         )
     difference = np.asarray(standalone.simple_decompress(pieces[2]))

@@ -93,7 +93,6 @@ def _from_lzma(data: bytes, due: int) -> bytes:
     except lzma.LZMAError as error:
         raise Corrupt(f"an LZMA stream does not decode ({error})") from None
     if len(plain) != due:
-        raise Corrupt(
-            f"an LZMA stream holds {len(plain) if len(plain) < due else 'more'} bytes where {due} are due"
-        )
+        size = len(plain) if len(plain) < due else "more"
+        raise Corrupt(f"an LZMA stream holds {size} bytes where {due} are due")
     return plain

@@ -1,10 +1,11 @@
-"""A variational autoencoder: latent numbers have a mean and a variance, and the decoder gets a draw.
+"""A variational autoencoder: latent numbers have a mean and a variance, the decoder gets a draw.
 
 Kingma and Welling, "Auto-encoding variational Bayes" (2014). With z normal of density N(mean,
 variance) and a decoder that spreads d normalised values with the variance s^2 around x', the
 evidence lower bound of a row in nats is
 
-    ELBO = -|x - x'|^2 / (2 s^2) - d/2 ln(2 pi s^2) - KL,    KL = 1/2 sum(mean^2 + variance - 1 - ln variance).
+    ELBO = -|x - x'|^2 / (2 s^2) - d/2 ln(2 pi s^2) - KL,
+    KL = 1/2 sum(mean^2 + variance - 1 - ln variance).
 
 Training minimises |x - x'|^2 / d + beta KL, which with s^2 = beta d / 2 is
 -beta (ELBO + d/2 ln(pi beta d)); the beta is that of Higgins et al. (2017). The code of a row is
