@@ -558,7 +558,7 @@ class TestCommands:
             (["decompress", "x.ftup", "-o", "out", "--entries", "0:1"], "--entries"),
             (["verify", "x.root", "out", "--names", "a"], "--names"),
             (["sample", "m.flow", "-n", "1", "-o", "out", "--given", "x.root"], "--given"),
-            (["simulate", "m.flow", "x.root", "-o", "out", "--threads", "2"], "--threads"),
+            (["simulate", "m.flow", "x.root", "-o", "out", "--workers", "2"], "--workers"),
             (["score", "m.flow", "x.root", "-o", "out", "--roc", "x.png"], "--roc"),
             (["compare", "x.root", "y.root", "--paired"], "--paired"),
         ],

@@ -81,7 +81,7 @@ REFUSED = [
     (without_it, "does not fit as `given=`: column 'a' is missing"),
     (
         lambda events: None,
-        "column 'a' was given when it was compressed; name the file that has it with --given",
+        "column 'a' was given when it was compressed; name the file that has it with `given=`",
     ),
 ]
 NAMES = [change.__name__.strip("<>") for change, _ in REFUSED[:-1]] + ["none"]

@@ -103,7 +103,7 @@ class TestRefusals:
                 None,
                 (
                     "elsewhere.ftup: needs the model [0-9a-f]{16}, kept elsewhere; "
-                    "name it with --model"
+                    "name it with `model=`"
                 ),
             ),
             (

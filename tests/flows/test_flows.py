@@ -547,7 +547,7 @@ def test_a_ratio_needs_one_measure(tmp_path: Path, nsf: Path) -> None:
 @pytest.mark.parametrize(
     ("flow", "weights", "message"),
     [
-        (RowFlow("nsf", transforms={"y": "standard"}), {}, "matches 'y' of --transform"),
+        (RowFlow("nsf", transforms={"y": "standard"}), {}, "matches 'y' of `transforms=`"),
         (
             RowFlow("nsf", transforms={"x": "log"}),
             {},

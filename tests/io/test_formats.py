@@ -1,10 +1,11 @@
 """Every format but ROOT, in and out: what is written reads back, and what cannot be is refused in one line."""
 
-import builtins
 import gzip
 import http.server
+import os
 import pickle
 import socket
+import tempfile
 import threading
 from pathlib import Path
 
@@ -906,7 +907,7 @@ def test_columns_without_events_keep_their_type(tmp_path, suffix):
 # locations
 
 
-def test_what_cannot_be_opened_is_told_in_one_line(tmp_path, monkeypatch):
+def test_errors_of_opening_are_one_line(tmp_path):
     (tmp_path / "events.npz").write_bytes(b"")
     (tmp_path / "events.foo").write_bytes(b"")
     (tmp_path / "plain").write_bytes(b"")
@@ -928,15 +929,24 @@ def test_what_cannot_be_opened_is_told_in_one_line(tmp_path, monkeypatch):
             open_dataset(tmp_path / name)
         assert "\n" not in str(caught.value)
 
-    def forbidden(*_arguments, **_options):
-        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(builtins, "open", forbidden)
-    with pytest.raises(
-        InvalidArgument,
-        match=r"events.npz: cannot be read \(Permission denied\); check its permissions",
-    ):
-        open_dataset(tmp_path / "events.npz")
+def test_a_file_without_permission_is_named():
+    match = r"events.npz: cannot be read \(Permission denied\); check its permissions"
+    with tempfile.TemporaryDirectory() as folder:  # others cannot enter the folders of pytest
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "events.npz"
+        np.savez(path, x=[1.0])
+        open_dataset(path)  # loads the modules that another user could not read
+        path.chmod(0)
+        is_root = os.geteuid() == 0  # root may read everything
+        try:
+            if is_root:
+                os.seteuid(65534)
+            with pytest.raises(InvalidArgument, match=match):
+                open_dataset(path)
+        finally:
+            if is_root:
+                os.seteuid(0)
 
 
 def test_the_line_that_converts_a_pickle_works(tmp_path, monkeypatch):

@@ -596,6 +596,21 @@ def test_values_never_seen_are_counted(model: str, events: ak.Array, tmp_path) -
         ft.simulate(model, changed(given, "outside", ak.Array([True] * len(given))), flag=True)
 
 
+def test_reading_changes_no_count(model: str, events: ak.Array) -> None:
+    given = generated(events[:10])
+    flavour = ak.values_astype(given["GenJet_flavour"] + 100, "i4")
+    with File(model) as file:
+        codings = {name: table.coding for name, table in file.tables.items()}
+        spec = SimulationSpec.from_json(file.meta["simulation"])
+    source = open_dataset(changed(given, "GenJet_flavour", flavour)).table("events")
+    made = SimulatedTable(spec, codings, {}, source, 5, times=2)
+    counts = {"GenJet_flavour": int(ak.sum(ak.num(flavour)))}
+    assert made.count_out_of_range() == counts
+    for start, stop in ((0, 20), (3, 7), (0, 20)):
+        made.read(["Jet_pt"], start, stop)
+        assert made.count_out_of_range() == counts
+
+
 def test_references_that_point_outside_are_counted(events: ak.Array) -> None:
     bad = changed(
         events[:100], "Jet_genJetIdx", ak.values_astype(events[:100]["Jet_genJetIdx"] + 50, "i4")

@@ -28,6 +28,7 @@ Laws, and the tests in tests/simulation that enforce them:
   (`test_the_steps_lose_nothing`, `test_columns_bound_to_bound_columns_come_back`).
 - The same seed gives the same bits, in any range of events, by any number of threads
   (`test_same_seed_same_bits`, `test_any_range_is_the_same`).
+- Reading simulated events changes nothing (`test_reading_changes_no_count`).
 - The first of several folds of an event is that of simulating it once
   (`test_folds_begin_with_the_events_simulated_once`).
 - Shares of any draws are parts that add up (`test_shares_add_up_whatever_they_are`).
