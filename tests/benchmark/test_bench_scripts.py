@@ -89,6 +89,13 @@ CASES = (
         {"method | as it is | then zstd | then lzma | then pcodec | then flowtuple": 2},
     ),
     Case(
+        "sizes",
+        "files",
+        "--bound std:0.1 --effort fast",
+        {"file | bound | bits/value | bytes": 1},
+    ),
+    Case("sizes", "row-before", "--bound std:0.1", {"file | bytes | event columns": 1}),
+    Case(
         "scores",
         "anomaly",
         "--anomaly pt>60 --flow maf --latent 2 --epochs 1 --std 0.1 --bits 8 --mantissa 4",

@@ -500,7 +500,7 @@ class TestClaims:
 
     def test_the_person_may_allow_more(self, tmp_path: Path) -> None:
         path = crafted(tmp_path / "some.ftup", COUNTED, [(1, [constant(2**20), constant(7)])])
-        message = r"takes 51MB once it is decoded, more than the 20MB"
+        message = r"takes 51MB once it is decoded, more than the memory limit of 20MB"
         with (
             ft.open(path, resources=ft.Resources(memory=20_000_000)) as file,
             pytest.raises(TooLarge, match=message),
@@ -595,7 +595,9 @@ class TestClaims:
         thread.join(5)
         assert order == [40, 50]
         with (
-            pytest.raises(TooLarge, match="takes 1MB once it is decoded, more than the 1MB"),
+            pytest.raises(
+                TooLarge, match="takes 1MB once it is decoded, more than the memory limit of 1MB"
+            ),
             gate.share() as take,
         ):
             take(101)

@@ -375,7 +375,7 @@ class TestTreesAndObjects:
         refused(
             files,
             files[0].parent,
-            r"0\.ftup: carries '(differs|only0)', which is not the same in all files; .*--drop",
+            r"0\.ftup: carries '(differs|only0)', which is not the same in all files; .*`drop=`",
         )
 
     def test_or_left_out(self, files: list[Path], tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class RowsModel:
                 "ones; train one with `given=`"
             )
         if n is None or n < 0:
-            raise InvalidArgument(f"{self.path}: how many rows are to be drawn? say it with -n")
+            raise InvalidArgument(f"{self.path}: how many rows are to be drawn? say it with `n=`")
         return self._table(n, lambda start, stop: self.model.draw(seed, start, stop))
 
     def _drawn_under(self, n: int | None, seed: int, given: Dataset | None) -> TableSource:
