@@ -279,7 +279,7 @@ def simulate(a: argparse.Namespace) -> None:
     the pool that pile-up is drawn from, say) differ themselves, and what is learned from one fits
     the other no better.
 
-    All figures are those of `flowtuple compare --given`, `ft.compare(second, made, given=...,
+    All figures are those of `flowtuple closure`, `ft.closure(second, made, given=...,
     real=first)`. Printed for each collection: area under the ROC curve of gradient-boosted trees
     (200 rounds, learning rate 0.05, 8 leaves, 5 folds by event) on reconstructed columns, the
     partner's and pile-up; the largest excess of a column's Wasserstein-1 distance in units of its
